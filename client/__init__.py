@@ -1,0 +1,51 @@
+"""The caller's room: a Python client and the command line ``beauty-search``.
+
+Needs grpcio, protobuf, rich and typer only. Use::
+
+    from pathlib import Path
+    from client import RetrievalClient
+
+    with RetrievalClient("localhost:50051") as client:
+        for match in client.search(Path("photo.jpg"), top_k=5).results:
+            print(match.rank, match.product_id, match.similarity)
+"""
+
+from client.errors import (
+    DeadlineExceededError,
+    InvalidQueryError,
+    OverloadedError,
+    ProductNotFoundError,
+    RetrievalError,
+    UnavailableError,
+    UnreadableFileError,
+)
+from client.results import (
+    Match,
+    Model,
+    SearchResult,
+    ServerStatus,
+    Stage,
+    TextEvidence,
+    TextIndex,
+    Timings,
+)
+from client.retrieval_client import RetrievalClient
+
+__all__ = [
+    "DeadlineExceededError",
+    "InvalidQueryError",
+    "Match",
+    "Model",
+    "OverloadedError",
+    "ProductNotFoundError",
+    "RetrievalClient",
+    "RetrievalError",
+    "SearchResult",
+    "ServerStatus",
+    "Stage",
+    "TextEvidence",
+    "TextIndex",
+    "Timings",
+    "UnavailableError",
+    "UnreadableFileError",
+]

@@ -1,0 +1,198 @@
+"""The command line ``beauty-search``.
+
+Results go to stdout, progress, warnings and errors to stderr. Exit status: 0 done, 1 failed (one
+line), 2 misused, 130 interrupted.
+"""
+
+import io
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from client import options, rendering
+from client.batch import Answer, answers_in_order, image_files
+from client.errors import RetrievalError
+from client.results import SearchResult
+from client.retrieval_client import DEFAULT_SERVER, DEFAULT_TIMEOUT_S, RetrievalClient
+
+app = typer.Typer(
+    help="Find the products of a cosmetics catalogue that match a photo.",
+    epilog="Example: beauty-search search photo.jpg",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+@app.command(epilog="Example: beauty-search search photo.jpg --top-k 5 --compare")
+def search(
+    photo: options.Photo,
+    *,
+    server: options.Server = DEFAULT_SERVER,
+    top_k: options.TopK = None,
+    keep: options.Keep = None,
+    refine: options.Refine = True,
+    alpha: options.Alpha = None,
+    compare: options.Compare = False,
+    as_json: options.AsJson = False,
+    timeout: options.Timeout = DEFAULT_TIMEOUT_S,
+    tls_ca: options.TlsCa = None,
+) -> None:
+    """Find the products that match a photo."""
+    strengths = options.alpha_by_model(alpha)
+    with _connected(server, timeout, tls_ca) as client:
+        image = sys.stdin.buffer.read() if str(photo) == "-" else photo
+        result = client.search(image, top_k=top_k, keep=keep, refine=refine, alpha=strengths)
+    _print_result(str(photo), result, compare=compare, as_json=as_json)
+
+
+@app.command(epilog="Example: beauty-search similar 1024 --top-k 5")
+def similar(
+    product_id: options.ProductId,
+    *,
+    server: options.Server = DEFAULT_SERVER,
+    top_k: options.TopK = None,
+    keep: options.Keep = None,
+    refine: options.Refine = True,
+    alpha: options.Alpha = None,
+    compare: options.Compare = False,
+    as_json: options.AsJson = False,
+    timeout: options.Timeout = DEFAULT_TIMEOUT_S,
+    tls_ca: options.TlsCa = None,
+) -> None:
+    """Find products like one of the catalogue."""
+    strengths = options.alpha_by_model(alpha)
+    with _connected(server, timeout, tls_ca) as client:
+        result = client.similar(product_id, top_k=top_k, keep=keep, refine=refine, alpha=strengths)
+    _print_result(product_id, result, compare=compare, as_json=as_json)
+
+
+@app.command(epilog="Example: beauty-search batch photos --json > results.jsonl")
+def batch(
+    folder: options.Folder,
+    *,
+    recursive: options.Recursive = False,
+    jobs: options.Jobs = 4,
+    server: options.Server = DEFAULT_SERVER,
+    top_k: options.TopK = None,
+    keep: options.Keep = None,
+    refine: options.Refine = True,
+    alpha: options.Alpha = None,
+    as_json: options.AsJson = False,
+    timeout: options.Timeout = DEFAULT_TIMEOUT_S,
+    tls_ca: options.TlsCa = None,
+) -> None:
+    """Search every image of a folder; a bad one is reported and the rest goes on."""
+    strengths = options.alpha_by_model(alpha)
+    with _connected(server, timeout, tls_ca) as client:
+        paths = image_files(folder, recursive=recursive)
+        _print_warnings(client.status().warnings)
+        ask = partial(client.search, top_k=top_k, keep=keep, refine=refine, alpha=strengths)
+        with closing(answers_in_order(ask, paths, jobs=jobs, cancel=client.close)) as answers:
+            failures = _print_answers(answers, len(paths), as_json=as_json)
+    if failures:
+        raise typer.Exit(1)
+
+
+@app.command(epilog="Example: beauty-search status --wait 60")
+def status(
+    *,
+    server: options.Server = DEFAULT_SERVER,
+    wait: options.Wait = None,
+    as_json: options.AsJson = False,
+    timeout: options.Timeout = DEFAULT_TIMEOUT_S,
+    tls_ca: options.TlsCa = None,
+) -> None:
+    """Say what the server serves."""
+    with _connected(server, timeout, tls_ca) as client:
+        answer = client.status() if wait is None else client.wait_until_ready(wait)
+    _print_warnings(answer.warnings)
+    if as_json:
+        typer.echo(rendering.json_line(asdict(answer)))
+    else:
+        Console().print(rendering.status_table(answer))
+
+
+def main() -> None:
+    """Run the console script ``beauty-search``."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a catalogue may hold what a terminal cannot show
+            stream.reconfigure(errors="replace")
+    app(prog_name="beauty-search")
+
+
+@contextmanager
+def _connected(server: str, timeout_s: float, tls_ca: Path | None) -> Iterator[RetrievalClient]:
+    """Open a client; a RetrievalError inside ends the command with one line and status 1."""
+    try:
+        with RetrievalClient(server, timeout_s=timeout_s, tls_ca=tls_ca) as client:
+            yield client
+    except RetrievalError as error:
+        _print_aside(f"error: {error}", "bold red")
+        raise typer.Exit(1) from error
+
+
+def _print_result(query: str, result: SearchResult, *, compare: bool, as_json: bool) -> None:
+    _print_warnings(result.warnings)
+    console = Console()
+    if as_json:
+        typer.echo(rendering.json_line({"query": query, **asdict(result)}))
+    elif compare:
+        console.print(rendering.comparison(result, console.width))
+    else:
+        console.print(rendering.results_table(result))
+
+
+def _print_answers(answers: Iterable[Answer], total: int, *, as_json: bool) -> int:
+    """Print a batch: JSON as it comes, the table at the end; return the number of failures."""
+    stderr = Console(stderr=True)
+    # The bar never shares a terminal with a stream of results, nor does it capture one.
+    hidden = not stderr.is_terminal or (as_json and sys.stdout.isatty())
+    bar = Progress(console=stderr, disable=hidden, redirect_stdout=False, redirect_stderr=False)
+    started = time.monotonic()
+    failures = 0
+    rows = []
+    with bar:
+        for answer in bar.track(answers, total=total, description="searching"):
+            failed = isinstance(answer.outcome, RetrievalError)
+            failures += failed
+            if as_json:
+                typer.echo(rendering.json_line(_record(answer)))
+                continue
+            rows.append(answer)
+            if failed:
+                _print_aside(f"error: {answer.path}: {answer.outcome}", "bold red", stderr)
+    if rows:
+        Console().print(rendering.batch_table(rows))
+    elapsed_s = time.monotonic() - started
+    _print_aside(f"{total} images, {failures} failed, {elapsed_s:.1f} s", "dim", stderr)
+    return failures
+
+
+def _record(answer: Answer) -> dict[str, object]:
+    """Return the JSON form of one image's answer."""
+    query = str(answer.path)
+    if isinstance(answer.outcome, SearchResult):
+        return {"query": query, **asdict(answer.outcome)}
+    return {"query": query, "error": str(answer.outcome)}
+
+
+def _print_warnings(warnings: Sequence[str]) -> None:
+    for warning in warnings:
+        _print_aside(f"WARNING: {warning}", "bold yellow")
+
+
+def _print_aside(text: str, style: str, stderr: Console | None = None) -> None:
+    """Print one line on stderr, never wrapped."""
+    line = rendering.plain_line(text)
+    line.stylize(style)
+    (stderr or Console(stderr=True)).print(line, soft_wrap=True)

@@ -1,0 +1,116 @@
+"""What can go wrong for a caller; gRPC's errors are translated here, once.
+
+::
+
+    RetrievalError              any status without a class of its own
+    ├── UnavailableError        UNAVAILABLE: no server there, or its engine is down
+    ├── ProductNotFoundError    NOT_FOUND
+    ├── InvalidQueryError       INVALID_ARGUMENT: undecodable image, parameter out of range
+    ├── DeadlineExceededError   DEADLINE_EXCEEDED
+    ├── OverloadedError         RESOURCE_EXHAUSTED: server full, or image too large
+    └── UnreadableFileError     no status: a local file, before anything was sent
+"""
+
+import grpc
+
+
+class RetrievalError(Exception):
+    """A request that got no answer; ``str()`` is one line that says what to do."""
+
+    def __init__(self, message: str, code: grpc.StatusCode | None = None) -> None:
+        """Hold what happened.
+
+        Args:
+            message: one line.
+            code: the gRPC status, or None if the request never left this machine.
+        """
+        super().__init__(message)
+        self.code = code
+
+
+class UnavailableError(RetrievalError):
+    """No server at the address, or one that cannot answer now; gRPC's retries are used up."""
+
+
+class ProductNotFoundError(RetrievalError):
+    """The product id is not in the server's index."""
+
+
+class InvalidQueryError(RetrievalError):
+    """The server cannot use the image or a parameter; the message names the field."""
+
+
+class DeadlineExceededError(RetrievalError):
+    """The time limit passed before the answer came."""
+
+
+class OverloadedError(RetrievalError):
+    """The server is full, or the image is larger than it takes."""
+
+
+class UnreadableFileError(RetrievalError):
+    """A local file or folder is missing, empty or not readable."""
+
+
+UNREACHABLE = (
+    "Server {server} cannot be reached ({details}). "
+    "Start one with 'make serve' (beauty-server), or name another with --server."
+)
+
+# How gRPC's own UNAVAILABLE begins where no connection came about (grpcio 1.81 to 1.85); nothing
+# else tells it from the UNAVAILABLE of a server whose engine is down.
+_NO_CONNECTION = ("failed to connect to all addresses", "errors resolving", "DNS resolution failed")
+
+_TRANSLATIONS: dict[grpc.StatusCode, tuple[type[RetrievalError], str]] = {
+    grpc.StatusCode.UNAVAILABLE: (
+        UnavailableError,
+        "Server {server} cannot answer now: {details}. Try again, or look into the server's log.",
+    ),
+    grpc.StatusCode.NOT_FOUND: (
+        ProductNotFoundError,
+        "Not found on {server}: {details}. Take a product id from a search on the same server.",
+    ),
+    grpc.StatusCode.INVALID_ARGUMENT: (
+        InvalidQueryError,
+        "Server {server} refused the query: {details}.",
+    ),
+    grpc.StatusCode.DEADLINE_EXCEEDED: (
+        DeadlineExceededError,
+        "No answer from {server} within {timeout_s:g} s. "
+        "Allow more with --timeout (timeout_s), or look into the server's log.",
+    ),
+    grpc.StatusCode.RESOURCE_EXHAUSTED: (
+        OverloadedError,
+        "Too much for server {server}: {details}. "
+        "Send a smaller image, or fewer requests at a time (--jobs).",
+    ),
+    grpc.StatusCode.UNIMPLEMENTED: (
+        RetrievalError,
+        "Server {server} does not speak retrieval_server.v1: {details}. "
+        "Check the address, and that client and server are of the same version.",
+    ),
+}
+_OTHERWISE = (
+    RetrievalError,
+    "Server {server} failed with {code}: {details}. The server's log says why.",
+)
+
+
+def translated(error: grpc.RpcError, server: str, timeout_s: float) -> RetrievalError:
+    """Turn gRPC's error into ours.
+
+    Args:
+        error: as raised by a stub.
+        server: address called, for the message.
+        timeout_s: time limit of the call, for the message.
+
+    Returns:
+        The exception to raise ``from error``; its message is a single line.
+    """
+    code = error.code()
+    details = " ".join((error.details() or "no details").split()).rstrip(".")
+    kind, template = _TRANSLATIONS.get(code, _OTHERWISE)
+    if kind is UnavailableError and details.startswith(_NO_CONNECTION):
+        template = UNREACHABLE
+    message = template.format(server=server, details=details, timeout_s=timeout_s, code=code.name)
+    return kind(message, code)

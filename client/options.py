@@ -1,0 +1,102 @@
+"""The command line's arguments and options, each described once for all commands."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Photo = Annotated[
+    Path, typer.Argument(metavar="PHOTO", help="Image to search for; - reads standard input.")
+]
+ProductId = Annotated[
+    str, typer.Argument(metavar="PRODUCT_ID", help="Id of a product of the index.")
+]
+Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of images.")]
+
+Server = Annotated[
+    str,
+    typer.Option(
+        "--server",
+        "-s",
+        envvar="BEAUTY_SEARCH_SERVER",
+        metavar="HOST:PORT",
+        help="Address of the server.",
+    ),
+]
+TopK = Annotated[
+    int | None,
+    typer.Option(
+        "--top-k",
+        "-k",
+        min=1,
+        max=100,
+        metavar="N",
+        help="Number of results.",
+        show_default="the server's, 7",
+    ),
+]
+Keep = Annotated[
+    int | None,
+    typer.Option(
+        "--keep",
+        min=1,
+        max=100,
+        metavar="N",
+        help="Best visual matches that stay (the paper's k).",
+        show_default="the server's, 3",
+    ),
+]
+Refine = Annotated[
+    bool,
+    typer.Option("--refine/--no-refine", help="Refine through the textual index, or do not."),
+]
+Alpha = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="MODEL=VALUE",
+        help="Strength of a backbone; repeat for several.",
+        show_default=False,
+    ),
+]
+Timeout = Annotated[
+    float, typer.Option(min=0.1, metavar="SECONDS", help="Time limit of each request.")
+]
+TlsCa = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="PEM certificate of the authority; turns on TLS."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")]
+Compare = Annotated[
+    bool, typer.Option("--compare", help="Show the ranking before and after refinement.")
+]
+Recursive = Annotated[bool, typer.Option("--recursive", help="Look into folders inside too.")]
+Jobs = Annotated[int, typer.Option(min=1, max=64, metavar="N", help="Requests at a time.")]
+Wait = Annotated[
+    float | None,
+    typer.Option(min=0.1, metavar="SECONDS", help="Wait so long for a server that is starting."),
+]
+
+
+def alpha_by_model(values: list[str] | None) -> dict[str, float]:
+    """Read MODEL=VALUE pairs.
+
+    Args:
+        values: as given to --alpha, if at all.
+
+    Returns:
+        The values by model name; the last one counts where a model is named twice.
+
+    Raises:
+        typer.BadParameter: naming the one that does not read so.
+    """
+    alpha = {}
+    for value in values or ():
+        model, _, number = value.rpartition("=")
+        try:
+            alpha[model] = float(number)
+        except ValueError:
+            model = ""
+        if not model:
+            hint = f"Write MODEL=VALUE, such as densenet201_grmac=3, not {value!r}."
+            raise typer.BadParameter(hint, param_hint="--alpha")
+    return alpha

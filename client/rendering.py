@@ -1,0 +1,198 @@
+"""Results for people (rich tables) and for programs (one JSON object per line).
+
+Every function is pure: it returns what ``cli`` prints. Text from the catalogue and the server is
+shown as text: no markup is read from it and no control character reaches the terminal.
+"""
+
+import json
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.filesize import decimal
+from rich.table import Table
+from rich.text import Text
+
+from client.batch import Answer
+from client.results import Match, SearchResult, ServerStatus, Stage
+
+SIDE_BY_SIDE_COLUMNS = 120  # width from which the two rankings of a comparison fit abreast
+
+
+def results_table(result: SearchResult) -> RenderableType:
+    """Show the results of one search, one row each, and below them where they come from."""
+    table = _table(expand=True)
+    table.add_column("#", justify="right", no_wrap=True)
+    _add_product_columns(table)
+    table.add_column("cosines", justify="right", min_width=7)
+    table.add_column("how it came", no_wrap=True)
+    for match in result.results:
+        cosines = " ".join(f"{cosine:.3f}" for cosine in match.cosines.values())
+        table.add_row(str(match.rank), *_product_cells(match), cosines, _provenance(match))
+    models = ", ".join(model.name for model in result.models)
+    return Group(table, _note(f"cosines: {models}"), _note(_origin(result)))
+
+
+def comparison(result: SearchResult, width: int) -> RenderableType:
+    """Show the initial and the refined ranking, abreast or one above the other.
+
+    Products that refinement removed are marked "-" and red, those it brought "+" and green.
+
+    Args:
+        result: of a refined search.
+        width: columns of the terminal.
+
+    Returns:
+        Two tables, and below them what refinement did.
+    """
+    initial_ids = {match.product_id for match in result.initial_results}
+    refined_ids = {match.product_id for match in result.results}
+    before = _compared("initial ranking", result.initial_results, refined_ids, "-", "red")
+    after = _compared("refined ranking", result.results, initial_ids, "+", "green")
+    replaced = len(refined_ids - initial_ids)
+    summary = (
+        f"refinement replaced {replaced} of {len(result.initial_results)}, "
+        f"out of {result.subset_size} text neighbours"
+    )
+    notes = (_note(summary), _note(_origin(result)))
+    if width < SIDE_BY_SIDE_COLUMNS:
+        return Group(before, Text(), after, *notes)
+    abreast = Table.grid(expand=True, padding=(0, 2))
+    abreast.add_column(ratio=1)
+    abreast.add_column(ratio=1)
+    abreast.add_row(before, after)
+    return Group(abreast, *notes)
+
+
+def status_table(status: ServerStatus) -> RenderableType:
+    """Show what a server serves: its parameters, then its models."""
+    text_index = status.text_index
+    facts = Table.grid(padding=(0, 2))
+    facts.add_column(style="bold", no_wrap=True)
+    facts.add_column(overflow="fold")
+    for name, value in (
+        ("server", f"{status.server_version}, engine {status.engine}"),
+        ("index", f"{status.index_version}, profile {status.profile}"),
+        ("products", f"{status.product_count:,}"),
+        (
+            "text index",
+            f"{text_index.document_count:,} descriptions, {text_index.pair_count:,} pairs "
+            f"with a cosine above {text_index.threshold:g}",
+        ),
+        ("defaults", f"top-k {status.default_top_k}, keep {status.default_keep}"),
+    ):
+        facts.add_row(name, plain_line(value))
+    return Group(facts, _models_table(status))
+
+
+def batch_table(answers: Sequence[Answer]) -> Table:
+    """Show one row for each image of a folder: its best product, or that it failed."""
+    table = _table(expand=True)
+    table.add_column("query", overflow="fold", ratio=1)
+    _add_product_columns(table)
+    table.add_column("by text", justify="right", no_wrap=True)
+    for answer in answers:
+        query = plain_line(answer.path.name)
+        if not isinstance(answer.outcome, SearchResult):
+            table.add_row(query, Text("failed", style="bold red"))
+            continue
+        results = answer.outcome.results
+        best = _product_cells(results[0]) if results else (Text("none"), Text(), "")
+        refined = sum(match.stage is Stage.REFINED for match in results)
+        table.add_row(query, *best, f"{refined} of {len(results)}")
+    return table
+
+
+def plain_line(text: str) -> Text:
+    """Return foreign text as one line without control characters."""
+    return Text("".join(c if c.isprintable() else " " for c in " ".join(text.split())))
+
+
+def json_line(record: dict[str, object]) -> str:
+    """Return one JSON object on one line, in ASCII whatever the terminal's encoding."""
+    return json.dumps(record, separators=(",", ":"))
+
+
+def _table(title: str | None = None, *, expand: bool = False) -> Table:
+    """Return an empty table: a line below the heads, two spaces between columns."""
+    return Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+        expand=expand,
+    )
+
+
+def _add_product_columns(table: Table) -> None:
+    table.add_column("product", overflow="fold", min_width=8)
+    table.add_column("description", overflow="ellipsis", no_wrap=True, ratio=1)
+    table.add_column("similarity", justify="right", no_wrap=True)
+
+
+def _product_cells(match: Match) -> tuple[Text, Text, str]:
+    return plain_line(match.product_id), plain_line(match.description), f"{match.similarity:.4f}"
+
+
+def _provenance(match: Match) -> Text:
+    """Say which stage of Algorithm 1 put the product here."""
+    if match.text is not None:
+        return Text(f"text of #{match.text.seed_rank} ({match.text.cosine:.2f})", style="cyan")
+    words = {Stage.INITIAL: "visual", Stage.FILLED: "fill"}
+    return Text(words.get(match.stage, match.stage.value))
+
+
+def _compared(
+    title: str, matches: Sequence[Match], others: set[str], sign: str, colour: str
+) -> Table:
+    """Draw one ranking, marking the products that the other one lacks."""
+    table = _table(title, expand=True)
+    table.add_column("")
+    table.add_column("#", justify="right", no_wrap=True)
+    _add_product_columns(table)
+    table.add_column("how it came", no_wrap=True)
+    for match in matches:
+        shared = match.product_id in others
+        cells = (str(match.rank), *_product_cells(match), _provenance(match))
+        table.add_row("" if shared else sign, *cells, style=None if shared else colour)
+    return table
+
+
+def _models_table(status: ServerStatus) -> Table:
+    table = _table()
+    for name in ("model", "alpha", "length", "size", "digest", "weights"):
+        table.add_column(name, overflow="fold")
+    for model in status.models:
+        table.add_row(
+            plain_line(model.name),
+            f"{model.alpha:g}",
+            str(model.dimension),
+            decimal(model.descriptor_bytes),
+            plain_line(model.digest[:12]),
+            plain_line(model.weights),
+        )
+    return table
+
+
+def _origin(result: SearchResult) -> str:
+    """Say which index answered, and where the time went."""
+    timings = result.timings
+    stages = ", ".join(
+        f"{name} {spent_us / 1000:.1f}"
+        for name, spent_us in (
+            ("decode", timings.decode_us),
+            ("encode", timings.encode_us),
+            ("rank", timings.rank_us),
+            ("refine", timings.refine_us),
+        )
+    )
+    return f"index {result.index_version}: {timings.total_us / 1000:.1f} ms ({stages})"
+
+
+def _note(text: str) -> Text:
+    note = plain_line(text)
+    note.stylize("dim")
+    return note

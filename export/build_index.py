@@ -1,0 +1,263 @@
+"""From a catalogue to a version of the index: describe, join the texts, seal, publish.
+
+All work happens in ``<index>/.building``; a run that was killed is taken up again by the same
+command. The finished version appears under its name at once, whole.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from export.build_text_index import THRESHOLD, find_text_neighbours, text_parameters
+from export.catalogue import Catalogue, CatalogueRow
+from export.extract_features import Block, FeatureExtraction, Reject
+from export.onnx_metadata import read_metadata
+from export.progress import progress
+from retrieval_server.engines import create_engine
+from retrieval_server.errors import CatalogueError, ModelRepositoryError, RetrievalError
+from retrieval_server.feature_store import create_descriptors
+from retrieval_server.index_bundle import (
+    ID_ORDER_FILE,
+    REJECTS_FILE,
+    IndexedModel,
+    Manifest,
+    publish,
+    seal,
+)
+from retrieval_server.model_repository import ModelFolder, ModelRepository
+from retrieval_server.profile import Profile
+from retrieval_server.settings import available_cores
+from retrieval_server.string_table import write_string_table
+from retrieval_server.text_index import write_text_index
+
+IN_FLIGHT_PER_CORE = 2  # one image is decoded while another is described
+
+
+@dataclass(frozen=True)
+class BuiltIndex:
+    """Outcome of a build.
+
+    Attributes:
+        folder: the version's folder.
+        manifest: what it was built from; None if there was nothing to do.
+    """
+
+    folder: Path
+    manifest: Manifest | None
+
+
+@dataclass(frozen=True)
+class IndexBuild:
+    """One build of an index.
+
+    Attributes:
+        catalogue: the products.
+        profile: backbones, side and default α.
+        model_repository: the folder with the profile's models.
+        root: the index folder to publish in.
+        engine: what computes the descriptors.
+        threshold: τ of eq. (7).
+    """
+
+    catalogue: Catalogue
+    profile: Profile
+    model_repository: Path
+    root: Path
+    engine: str = "embedded"
+    threshold: float = THRESHOLD
+
+    def run(self) -> BuiltIndex:
+        """Build the index, or take up a build that was interrupted.
+
+        Raises:
+            RetrievalError: if the models are missing or do not fit the profile, the engine
+                fails, no image can be read, or another build is at work in the same folder.
+        """
+        models = self._models()
+        self.root.mkdir(parents=True, exist_ok=True)
+        with _lock(self.root):
+            extraction = FeatureExtraction(
+                catalogue=self.catalogue,
+                profile=self.profile,
+                digests={model.name: model.digest for model in models},
+                folder=self._scratch / "blocks",
+            )
+            source = self._source_key(extraction)
+            if (built := self._already_built(source)) is not None:
+                publish(built, self.root, built.name)
+                return BuiltIndex(built, None)
+            asyncio.run(self._extract(extraction))
+            return self._assemble(extraction, models, source)
+
+    @property
+    def _scratch(self) -> Path:
+        return self.root / ".building"
+
+    def _models(self) -> tuple[ModelFolder, ...]:
+        members = ModelRepository(self.model_repository).ensemble(self.profile.name)
+        served = tuple(member.name for member in members)
+        if served != self.profile.models or members[0].side != self.profile.side:
+            raise ModelRepositoryError(
+                f"The ensemble {self.profile.name} in {self.model_repository} has the models "
+                f"{list(served)} of side {members[0].side}, the profile wants "
+                f"{list(self.profile.models)} of side {self.profile.side}. "
+                "Export it again with: beauty-export onnx"
+            )
+        return members
+
+    async def _extract(self, extraction: FeatureExtraction) -> None:
+        cores = available_cores()
+        engine = create_engine(
+            self.engine,
+            self.model_repository,
+            self.profile.name,
+            workers=cores,
+            threads_per_run=1,
+        )
+        try:
+            with progress("images", len(self.catalogue.rows)) as advance:
+                await extraction.run(engine, cores * IN_FLIGHT_PER_CORE, advance)
+        except* RetrievalError as group:
+            raise group.exceptions[0] from None
+        finally:
+            await engine.close()
+
+    def _assemble(
+        self, extraction: FeatureExtraction, models: tuple[ModelFolder, ...], source: str
+    ) -> BuiltIndex:
+        folder = self._scratch / "bundle"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        rows, rejects = _kept_rows(extraction)
+        if not len(rows):
+            raise CatalogueError(
+                f"None of the {len(self.catalogue.rows):,} images of {self.catalogue.path} could "
+                f"be read; the first: {rejects[0].image} {rejects[0].reason}"
+            )
+        zeros = _write_descriptors(folder, extraction, models, len(rows))
+        products = [self.catalogue.rows[row] for row in rows]
+        _write_products(folder, products, rejects)
+        with progress("descriptions", len(products)) as advance:
+            neighbours = find_text_neighbours(
+                [product.description for product in products], self.threshold, advance
+            )
+        write_text_index(folder, neighbours.indptr, neighbours.rows, neighbours.cosines)
+        manifest = Manifest(
+            profile=self.profile,
+            models={
+                model.name: IndexedModel(
+                    model.digest,
+                    model.dimension,
+                    read_metadata(model.onnx_path).get("weights", "unknown"),
+                    zeros[model.name],
+                )
+                for model in models
+            },
+            products=len(products),
+            rejected=len(rejects),
+            documents=neighbours.documents,
+            text_pairs=len(neighbours.rows),
+            text=text_parameters(self.threshold),
+        )
+        version = seal(folder, manifest)
+        published = publish(folder, self.root, version)
+        self._built_file.write_text(json.dumps({"source": source, "version": version}))
+        shutil.rmtree(self._scratch)
+        return BuiltIndex(published, manifest)
+
+    @property
+    def _built_file(self) -> Path:
+        return self.root / ".built.json"
+
+    def _source_key(self, extraction: FeatureExtraction) -> str:
+        """All that the bundle depends on, for the question whether there is anything to do."""
+        parameters = {"profile": self.profile.to_json(), "text": text_parameters(self.threshold)}
+        texts = [(row.description, row.attributes) for row in self.catalogue.rows]
+        return extraction.key(json.dumps([parameters, texts]))
+
+    def _already_built(self, source: str) -> Path | None:
+        try:
+            built = json.loads(self._built_file.read_text())
+        except (OSError, ValueError):
+            return None
+        folder = self.root / built["version"]
+        return folder if built["source"] == source and folder.is_dir() else None
+
+
+@contextlib.contextmanager
+def _lock(root: Path) -> Iterator[None]:
+    """Hold the index folder; a kill lets go of it."""
+    with (root / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RetrievalError(
+                f"Another build is at work in {root}. Wait for it, or choose another --output."
+            ) from error
+        yield
+
+
+def _blocks(extraction: FeatureExtraction) -> Iterator[Block]:
+    for number in range(extraction.block_count):
+        block = extraction.read(number)
+        if block is None:
+            raise RetrievalError(
+                "An image or a model changed during the build. Run the same command again."
+            )
+        yield block
+
+
+def _kept_rows(extraction: FeatureExtraction) -> tuple[NDArray[np.int64], list[Reject]]:
+    rows: list[NDArray[np.int64]] = []
+    rejects: list[Reject] = []
+    for block in _blocks(extraction):
+        rows.append(block.rows)
+        rejects += block.rejects
+    return np.concatenate(rows), rejects
+
+
+def _write_descriptors(
+    folder: Path,
+    extraction: FeatureExtraction,
+    models: tuple[ModelFolder, ...],
+    rows: int,
+) -> Mapping[str, int]:
+    """Put the blocks together; count the all-zero descriptors of each model."""
+    arrays = {
+        model.name: create_descriptors(folder, model.name, rows, model.dimension)
+        for model in models
+    }
+    zeros = dict.fromkeys(arrays, 0)
+    first = 0
+    for block in _blocks(extraction):
+        for name, descriptors in block.descriptors.items():
+            if len(descriptors):
+                arrays[name][first : first + len(descriptors)] = descriptors
+                zeros[name] += int((~descriptors.any(axis=1)).sum())
+        first += len(block.rows)
+    return zeros
+
+
+def _write_products(folder: Path, products: list[CatalogueRow], rejects: list[Reject]) -> None:
+    write_string_table(folder, "ids", [product.product_id for product in products])
+    write_string_table(folder, "descriptions", [product.description for product in products])
+    write_string_table(folder, "images", [product.image for product in products])
+    write_string_table(
+        folder,
+        "attributes",
+        [json.dumps(product.attributes, ensure_ascii=False) for product in products],
+    )
+    order = sorted(range(len(products)), key=lambda row: products[row].product_id.encode())
+    np.save(folder / ID_ORDER_FILE, np.array(order, dtype=np.int32))
+    lines = [json.dumps(asdict(reject), ensure_ascii=False) + "\n" for reject in rejects]
+    (folder / REJECTS_FILE).write_text("".join(lines), encoding="utf-8")

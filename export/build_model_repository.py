@@ -1,0 +1,126 @@
+"""From a profile to its folders in the model repository."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from export.backbones import WeightsChoice, describe_weights, load_backbone
+from export.model_configs import backbone_config, config_text, ensemble_config
+from export.onnx_metadata import read_metadata
+from export.to_onnx import Parity, build_encoder, check_parity, write_onnx
+from retrieval_server.errors import ModelRepositoryError, ProfileError
+from retrieval_server.model_repository import CONFIG_FILE, MODEL_FILE, ModelRepository
+from retrieval_server.profile import Backbone, Profile
+
+EXPORTER = 1  # raise it when the same settings give another graph
+
+
+@dataclass(frozen=True)
+class ExportedModel:
+    """One exported backbone.
+
+    Attributes:
+        model: its folder.
+        weights: where the weights came from; starts with "random" if they mean nothing.
+        dimension: length of its descriptors.
+        parity: how far it is from PyTorch; None if it was there already.
+    """
+
+    model: str
+    weights: str
+    dimension: int
+    parity: Parity | None
+
+
+def export_profile(
+    profile: Profile,
+    repository: Path,
+    choices: Mapping[str, WeightsChoice],
+    on_model: Callable[[str], None] = lambda model: None,
+) -> list[ExportedModel]:
+    """Export every backbone of a profile, then its ensemble.
+
+    A model takes its place only after it agreed with PyTorch. One that was exported from the same
+    weights with the same settings stays as it is.
+
+    Args:
+        profile: what to export.
+        repository: folder to write to; made if needed.
+        choices: weights from elsewhere, by model name.
+        on_model: told each model's name before its export.
+
+    Raises:
+        ProfileError: if a choice names no model of the profile, or weights cannot be had.
+        ModelRepositoryError: if an exported graph differs from PyTorch, or a folder of the same
+            name belongs to a profile of another side.
+    """
+    if unknown := set(choices) - set(profile.models):
+        raise ProfileError(
+            f"Profile {profile.name} has no model {sorted(unknown)}; it has {list(profile.models)}."
+        )
+    repository.mkdir(parents=True, exist_ok=True)
+    for backbone in profile.backbones:
+        _refuse_other_side(repository, backbone.model, profile.side)
+    exported = []
+    for backbone in profile.backbones:
+        on_model(backbone.model)
+        choice = choices.get(backbone.model, WeightsChoice())
+        exported.append(_export_backbone(backbone, profile.side, repository, choice))
+    dimensions = {model.model: model.dimension for model in exported}
+    (repository / profile.name / "1").mkdir(parents=True, exist_ok=True)
+    _write_text(
+        repository / profile.name / CONFIG_FILE, config_text(ensemble_config(profile, dimensions))
+    )
+    return exported
+
+
+def _export_backbone(
+    backbone: Backbone, side: int, repository: Path, choice: WeightsChoice
+) -> ExportedModel:
+    weights = describe_weights(backbone, choice)
+    settings = {**asdict(backbone), "side": side, "exporter": EXPORTER}
+    del settings["model"], settings["alpha"]  # they are not in the graph
+    metadata = {"weights": weights, "settings": json.dumps(settings, sort_keys=True)}
+    version = repository / backbone.model / "1"
+    if (dimension := _exported_dimension(version / MODEL_FILE, metadata)) is not None:
+        return ExportedModel(backbone.model, weights, dimension, None)
+    encoder = build_encoder(backbone, side, load_backbone(backbone, choice))
+    version.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".export-", dir=version) as scratch:
+        path = Path(scratch) / MODEL_FILE
+        dimension = write_onnx(encoder, side, path, metadata)
+        parity = check_parity(encoder, side, path)
+        _write_text(
+            repository / backbone.model / CONFIG_FILE,
+            config_text(backbone_config(backbone, side, dimension)),
+        )
+        path.replace(version / MODEL_FILE)
+    return ExportedModel(backbone.model, weights, dimension, parity)
+
+
+def _exported_dimension(path: Path, metadata: Mapping[str, str]) -> int | None:
+    """Length of a descriptor of a model exported with this metadata; None if there is none."""
+    if not path.exists() or read_metadata(path) != metadata:
+        return None
+    return ModelRepository(path.parents[2]).model(path.parents[1].name).dimension
+
+
+def _refuse_other_side(repository: Path, model: str, side: int) -> None:
+    if (repository / model / CONFIG_FILE).exists():
+        existing = ModelRepository(repository).model(model).side
+        if existing != side:
+            raise ModelRepositoryError(
+                f"{repository / model} holds a model for images of side {existing}, the profile "
+                f"wants {side}. Give the profile's backbone another `model` name, or delete it."
+            )
+
+
+def _write_text(path: Path, text: str) -> None:
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    scratch.write_text(text, encoding="utf-8")
+    scratch.replace(path)

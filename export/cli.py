@@ -1,0 +1,221 @@
+"""The command ``beauty-export``: everything that is done before the server starts."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from export.build_index import IndexBuild
+from export.build_text_index import THRESHOLD
+from export.catalogue import read_catalogue
+from export.contact_sheet import write_contact_sheet
+from export.evaluate import evaluate as evaluate_index
+from export.profiles import LITE, PROFILES, find_profile
+from export.progress import progress
+from export.sample import write_sample
+from retrieval_server.engines import ENGINES
+from retrieval_server.errors import ProfileError, RetrievalError
+from retrieval_server.index_bundle import REJECTS_FILE, open_index
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Export models, build an index, measure how good it is.",
+)
+
+DEFAULT_REPOSITORY = Path("model_repository")
+DESCRIPTIONS_NAMED = 5  # ids to name in a warning
+
+ProfileName = Annotated[
+    str,
+    typer.Option("--profile", help=f"One of {', '.join(PROFILES)}, or a .toml file."),
+]
+Repository = Annotated[Path, typer.Option("--model-repository", help="Folder with the models.")]
+EngineName = Annotated[str, typer.Option("--engine", help=f"One of: {', '.join(ENGINES)}.")]
+Tau = Annotated[
+    float, typer.Option(help="τ of the textual index, between 0 and 1.", min=0.0, max=1.0)
+]
+
+
+@app.command(epilog="Example: beauty-export onnx --profile lite")
+def onnx(
+    profile: ProfileName = LITE.name,
+    model_repository: Repository = DEFAULT_REPOSITORY,
+    checkpoint: Annotated[
+        list[str] | None,
+        typer.Option(help="MODEL=FILE: weights of one model from a .safetensors or .pth file."),
+    ] = None,
+    random_seed: Annotated[
+        int | None, typer.Option(help="Seeded weights that mean nothing, for a dry run.")
+    ] = None,
+) -> None:
+    """Export a profile's backbones to ONNX and check them against PyTorch."""
+    try:
+        from export.backbones import RANDOM_WEIGHTS, WeightsChoice
+        from export.build_model_repository import export_profile
+    except ModuleNotFoundError as error:
+        raise RetrievalError(
+            f"The export needs {error.name}. Install it with: pip install '.[export]'"
+        ) from error
+    chosen = find_profile(profile)
+    choices = {}
+    if random_seed is not None:
+        choices = {model: WeightsChoice(random_seed=random_seed) for model in chosen.models}
+    for entry in checkpoint or ():
+        model, separator, file = entry.partition("=")
+        if not separator:
+            raise ProfileError(f"--checkpoint {entry!r} must be MODEL=FILE.")
+        choices[model] = WeightsChoice(checkpoint=Path(file))
+    exported = export_profile(chosen, model_repository, choices, lambda model: _say(f"{model} …"))
+    for result in exported:
+        parity = result.parity
+        checked = "is there already"
+        if parity is not None:
+            checked = (
+                f"agrees with PyTorch: cosine ≥ {parity.min_cosine:.7f}, difference ≤ "
+                f"{parity.max_difference:.1e}"
+            )
+        _say(f"{result.model}: {result.dimension} values, weights: {result.weights}; {checked}")
+        if result.weights.startswith(RANDOM_WEIGHTS):
+            _warn(f"{result.model} has random weights: results will mean nothing.")
+
+
+@app.command(epilog="Example: beauty-export index build/demo/sample --output build/demo/index")
+def index(
+    catalogue: Annotated[Path, typer.Argument(help="Catalogue file, or the folder it lies in.")],
+    output: Annotated[Path, typer.Option(help="Index folder to publish in.")],
+    profile: ProfileName = LITE.name,
+    model_repository: Repository = DEFAULT_REPOSITORY,
+    engine: EngineName = ENGINES[0],
+    threshold: Tau = THRESHOLD,
+) -> None:
+    """Build an index from a catalogue; take up a build that was interrupted."""
+    _build(catalogue, output, profile, model_repository, engine, threshold)
+
+
+@app.command(epilog="Example: beauty-export evaluate build/demo/sample --json")
+def evaluate(
+    dataset: Annotated[Path, typer.Argument(help="Folder with catalog.csv and ground_truth.csv.")],
+    index: Annotated[
+        Path | None,
+        typer.Option(help="Index of its catalogue; built in build/evaluate if not given."),
+    ] = None,
+    profile: ProfileName = LITE.name,
+    model_repository: Repository = DEFAULT_REPOSITORY,
+    engine: EngineName = ENGINES[0],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Measure mAP@7 of the initial ranking and of refinement with k = 6 to 1."""
+    if index is None:
+        name = f"{dataset.resolve().name}-{find_profile(profile).name}"
+        index = Path("build/evaluate") / name
+        _build(dataset, index, profile, model_repository, engine, THRESHOLD)
+    evaluation = evaluate_index(dataset, open_index(index), model_repository, engine)
+    for warning in evaluation.warnings:
+        _warn(warning)
+    for image in evaluation.unreadable:
+        _warn(f"query {image} cannot be read and counts nowhere.")
+    if as_json:
+        typer.echo(json.dumps(evaluation.to_json()))
+    else:
+        Console().print(evaluation.table())
+
+
+@app.command(epilog="Example: beauty-export sample build/demo/sample")
+def sample(
+    output: Annotated[Path, typer.Argument(help="Folder to write.")],
+    seed: Annotated[int, typer.Option(help="Same seed, same pictures.")] = 0,
+) -> None:
+    """Render a catalogue of made-up cosmetics with query photos and ground truth."""
+    try:
+        with progress("pictures", 1) as advance:
+            folder = write_sample(output, seed=seed)
+            advance(1)
+    except FileExistsError as error:
+        raise RetrievalError(str(error)) from error
+    _say(f"sample catalogue: {folder}")
+
+
+@app.command(
+    epilog="Example: beauty-export contact-sheet build/demo/results.jsonl "
+    "--catalogue build/demo/sample --output build/demo/contact-sheet.html"
+)
+def contact_sheet(
+    results: Annotated[Path, typer.Argument(help="What beauty-search printed with --json.")],
+    catalogue: Annotated[Path, typer.Option(help="Folder of the catalogue.")],
+    output: Annotated[Path, typer.Option(help="HTML file to write.")],
+    ground_truth: Annotated[
+        Path | None, typer.Option(help="True matches; the catalogue's own if not given.")
+    ] = None,
+) -> None:
+    """Show queries and results as pictures in one self-contained HTML file."""
+    count = write_contact_sheet(results, catalogue, output, ground_truth)
+    _say(f"contact sheet of {count} queries: {output}")
+
+
+@app.command(epilog="Example: beauty-export verify build/demo/index")
+def verify(
+    index: Annotated[Path, typer.Argument(help="Index folder, or one version of it.")],
+) -> None:
+    """Read every file of an index and compare it with its checksum."""
+    bundle = open_index(index)
+    bundle.verify()
+    _say(f"{bundle.folder}: {len(bundle):,} products, every file as it was written")
+
+
+def main() -> None:
+    """Run the command ``beauty-export``; an error is one line and exit code 1."""
+    try:
+        app()
+    except RetrievalError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(1)
+
+
+def _build(
+    catalogue: Path, output: Path, profile: str, repository: Path, engine: str, threshold: float
+) -> None:
+    """Build an index and say what became of the catalogue's rows."""
+    read = read_catalogue(catalogue)
+    blank = [row.product_id for row in read.rows if not row.description.strip()]
+    if blank:
+        named = ", ".join(blank[:DESCRIPTIONS_NAMED]) + (" …" if len(blank) > 5 else "")
+        _warn(
+            f"{len(blank):,} products have an empty description ({named}): they are found by "
+            "image only. Fill in the description column to have them refined."
+        )
+    build = IndexBuild(read, find_profile(profile), repository, output, engine, threshold)
+    built = build.run()
+    manifest = built.manifest
+    if manifest is None:
+        _say(f"nothing to do: {built.folder} is up to date")
+        return
+    _say(
+        f"{built.folder}: {manifest.products:,} products, {manifest.documents:,} descriptions, "
+        f"{manifest.text_pairs:,} text neighbours"
+    )
+    if manifest.rejected:
+        _warn(
+            f"{manifest.rejected:,} images could not be read and are not in the index; see "
+            f"{built.folder / REJECTS_FILE}"
+        )
+    for name, model in manifest.models.items():
+        if model.zero_descriptors:
+            _warn(f"{model.zero_descriptors:,} images have an all-zero descriptor by {name}.")
+    for warning in manifest.warnings:
+        _warn(warning)
+
+
+def _say(text: str) -> None:
+    typer.echo(text, err=True)
+
+
+def _warn(text: str) -> None:
+    typer.secho(f"warning: {text}", err=True, fg=typer.colors.YELLOW)

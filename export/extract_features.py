@@ -1,0 +1,195 @@
+"""Descriptors of a whole catalogue, through the engine, in blocks that survive a kill.
+
+Each block of ``BLOCK_ROWS`` catalogue rows becomes one file, written aside and renamed. A block
+that is there and was made from the same images by the same models is not made again. A block's
+content does not depend on how the work was cut or interrupted, so neither does the index.
+
+An unreadable image is a reject: it is reported, and the rest goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import zipfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from export.catalogue import Catalogue, CatalogueRow
+from export.progress import Advance
+from retrieval_server.engines import Engine
+from retrieval_server.errors import ImageError
+from retrieval_server.preprocessing import read_image
+from retrieval_server.profile import Profile
+
+BLOCK_ROWS = 64
+BLOCKS_AT_ONCE = 2  # so that the engine does not idle where one block ends
+
+
+@dataclass(frozen=True)
+class Reject:
+    """A catalogue row that is not in the index.
+
+    Attributes:
+        product_id: its id.
+        image: its image, as the catalogue has it.
+        reason: why.
+    """
+
+    product_id: str
+    image: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Block:
+    """Descriptors of a run of catalogue rows.
+
+    Attributes:
+        rows: (M,) int64, catalogue rows whose image could be read, ascending.
+        descriptors: (M, C) float32 by model name.
+        rejects: the other rows.
+    """
+
+    rows: NDArray[np.int64]
+    descriptors: Mapping[str, NDArray[np.float32]]
+    rejects: tuple[Reject, ...]
+
+
+@dataclass(frozen=True)
+class FeatureExtraction:
+    """One catalogue described by one profile.
+
+    Attributes:
+        catalogue: the products.
+        profile: the backbones.
+        digests: SHA-256 of each model's ONNX file, by name.
+        folder: where the blocks are kept.
+    """
+
+    catalogue: Catalogue
+    profile: Profile
+    digests: Mapping[str, str]
+    folder: Path
+
+    @property
+    def block_count(self) -> int:
+        """Number of blocks."""
+        return -(-len(self.catalogue.rows) // BLOCK_ROWS)
+
+    async def run(self, engine: Engine, in_flight: int, advance: Advance) -> None:
+        """Make every block that is not there yet.
+
+        Args:
+            engine: computes the descriptors.
+            in_flight: images in work at the same time.
+            advance: told the number of rows finished.
+
+        Raises:
+            EngineError: if the engine fails; what is finished stays and is not made again.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        images = asyncio.Semaphore(in_flight)
+        blocks = asyncio.Semaphore(BLOCKS_AT_ONCE)
+
+        async def make(number: int) -> None:
+            async with blocks:
+                if self.read(number) is None:
+                    await self._make(number, engine, images)
+                advance(len(self._rows(number)))
+
+        async with asyncio.TaskGroup() as group:
+            for number in range(self.block_count):
+                group.create_task(make(number))
+
+    def read(self, number: int) -> Block | None:
+        """Read a block; None if it is not there or was made from something else."""
+        try:
+            with np.load(self._path(number), allow_pickle=False) as file:
+                if file["key"].tobytes().decode() != self._key(number):
+                    return None
+                rejects = json.loads(file["rejects"].tobytes())
+                return Block(
+                    rows=file["rows"],
+                    descriptors={model: file[model] for model in self.profile.models},
+                    rejects=tuple(Reject(**reject) for reject in rejects),
+                )
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            return None
+
+    async def _make(self, number: int, engine: Engine, images: asyncio.Semaphore) -> None:
+        key = self._key(number)
+        described = await asyncio.gather(
+            *(self._describe(row, engine, images) for row in self._rows(number))
+        )
+        rejects = [asdict(entry) for entry in described if isinstance(entry, Reject)]
+        kept = {
+            number * BLOCK_ROWS + index: entry
+            for index, entry in enumerate(described)
+            if not isinstance(entry, Reject)
+        }
+        arrays = {
+            model: np.array([entry[model] for entry in kept.values()], dtype=np.float32)
+            for model in self.profile.models
+        }
+        scratch = self._path(number).with_suffix(".partial")
+        with scratch.open("wb") as file:
+            np.savez(
+                file,
+                key=np.frombuffer(key.encode(), np.uint8),
+                rows=np.array(list(kept), dtype=np.int64),
+                rejects=np.frombuffer(json.dumps(rejects).encode(), np.uint8),
+                allow_pickle=False,
+                **arrays,
+            )
+        scratch.replace(self._path(number))
+
+    async def _describe(
+        self, row: CatalogueRow, engine: Engine, images: asyncio.Semaphore
+    ) -> dict[str, NDArray[np.float32]] | Reject:
+        """One image's descriptors (C,) by model name, or why there are none."""
+        async with images:
+            path = self.catalogue.image_path(row)
+            try:
+                pixels = await asyncio.to_thread(read_image, path, self.profile.side)
+            except ImageError as error:
+                return Reject(row.product_id, row.image, str(error))
+            described = await engine.infer(self.profile.name, pixels[None])
+        return {model: rows[0] for model, rows in described.items()}
+
+    def _rows(self, number: int) -> tuple[CatalogueRow, ...]:
+        return self.catalogue.rows[number * BLOCK_ROWS : (number + 1) * BLOCK_ROWS]
+
+    def _path(self, number: int) -> Path:
+        return self.folder / f"block-{number:07d}.npz"
+
+    def _key(self, number: int) -> str:
+        """Digest of all that a block depends on; of images, their size and time of change."""
+        source = {
+            "side": self.profile.side,
+            "models": dict(self.digests),
+            "images": [
+                (row.product_id, row.image, *_size_and_time(self.catalogue.image_path(row)))
+                for row in self._rows(number)
+            ],
+        }
+        return hashlib.sha256(json.dumps(source, sort_keys=True).encode()).hexdigest()
+
+    def key(self, more: str) -> str:
+        """Digest of all that the descriptors depend on, and of another text."""
+        keys = "".join(self._key(number) for number in range(self.block_count))
+        return hashlib.sha256((keys + more).encode()).hexdigest()
+
+
+def _size_and_time(path: Path) -> tuple[int, int]:
+    try:
+        status = os.stat(path)  # noqa: PTH116 - half a million times
+    except OSError:
+        return (-1, -1)
+    return (status.st_size, status.st_mtime_ns)

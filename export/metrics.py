@@ -1,0 +1,75 @@
+"""Retrieval metrics: average precision over the first seven results.
+
+Two conventions of mAP@7 are in circulation, and both are printed. They differ in what the sum of
+precisions at the hits is divided by:
+
+- ``gt``: min(relevant images, 7), the default; finding fewer than there are costs.
+- ``hits``: the hits found; finding one of six at rank 1 counts as perfect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+RESULTS = 7
+
+
+@dataclass(frozen=True)
+class AveragePrecision:
+    """Average precision at 7 of one query, or its mean over queries, in [0, 1].
+
+    Attributes:
+        gt: divided by min(relevant, 7).
+        hits: divided by the hits found; 0 where there is none.
+    """
+
+    gt: float
+    hits: float
+
+
+def average_precision(results: Sequence[str], relevant: Collection[str]) -> AveragePrecision:
+    """Rate the results of one query.
+
+    Args:
+        results: distinct product ids, best first; the first seven count.
+        relevant: the ids that show the same item, at least one.
+
+    Raises:
+        ValueError: if nothing is relevant.
+    """
+    if not relevant:
+        raise ValueError("average precision needs at least one relevant id")
+    hits = 0
+    precisions = 0.0
+    for rank, product_id in enumerate(results[:RESULTS], start=1):
+        if product_id in relevant:
+            hits += 1
+            precisions += hits / rank
+    return AveragePrecision(
+        gt=precisions / min(len(relevant), RESULTS), hits=precisions / hits if hits else 0.0
+    )
+
+
+def mean_average_precision(ratings: Sequence[AveragePrecision]) -> AveragePrecision:
+    """Mean over queries (mAP@7); at least one."""
+    count = len(ratings)
+    return AveragePrecision(
+        gt=sum(rating.gt for rating in ratings) / count,
+        hits=sum(rating.hits for rating in ratings) / count,
+    )
+
+
+def changed_percent(
+    before: Sequence[AveragePrecision], after: Sequence[AveragePrecision]
+) -> tuple[float, float]:
+    """Percentage of queries whose average precision (gt) rose, and of those where it fell.
+
+    Args:
+        before: ratings of the baseline, by query.
+        after: ratings of the method, by query.
+    """
+    pairs = list(zip(before, after, strict=True))
+    improved = sum(new.gt > old.gt for old, new in pairs)
+    impaired = sum(new.gt < old.gt for old, new in pairs)
+    return 100 * improved / len(pairs), 100 * impaired / len(pairs)

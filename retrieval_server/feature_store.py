@@ -1,0 +1,66 @@
+"""Database descriptors on disk: one memory-mapped array for each backbone.
+
+=============================  =========  ========================================================
+file                           dtype      content
+=============================  =========  ========================================================
+``descriptors.<model>.npy``    float32    (N, C), row-major, little-endian; L2 norm 1, or all zero
+=============================  =========  ========================================================
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from retrieval_server.errors import IndexBundleError
+
+
+def descriptor_file(model: str) -> str:
+    """Name of the file with a model's descriptors."""
+    return f"descriptors.{model}.npy"
+
+
+def open_descriptors(folder: Path, model: str) -> NDArray[np.float32]:
+    """Open a model's descriptors by memory map, (N, C) float32.
+
+    Raises:
+        IndexBundleError: if the file is missing or damaged.
+    """
+    return open_array(folder / descriptor_file(model), np.float32, 2)
+
+
+def create_descriptors(folder: Path, model: str, rows: int, dimension: int) -> NDArray[np.float32]:
+    """Make a model's file and map it for writing, (rows, dimension) float32; overwrites."""
+    path = folder / descriptor_file(model)
+    return np.lib.format.open_memmap(path, "w+", np.dtype("<f4"), (rows, dimension))
+
+
+def open_array(path: Path, dtype: DTypeLike, dimensions: int) -> NDArray[Any]:
+    """Open a ``.npy`` file by memory map, read-only, without pickle.
+
+    Args:
+        path: the file.
+        dtype: what it must hold.
+        dimensions: how many axes it must have.
+
+    Raises:
+        IndexBundleError: if it is missing, truncated, or holds something else.
+    """
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError as error:
+        raise IndexBundleError(f"The index file {path} is missing. {REBUILD}") from error
+    except (OSError, ValueError) as error:  # NumPy says "mmap length is greater than file size"
+        raise IndexBundleError(f"The index file {path} is damaged: {error}. {REBUILD}") from error
+    if array.dtype != np.dtype(dtype) or array.ndim != dimensions:
+        raise IndexBundleError(
+            f"The index file {path} holds {array.dtype} with {array.ndim} axes instead of "
+            f"{np.dtype(dtype)} with {dimensions}. {REBUILD}"
+        )
+    return np.asarray(array)  # a plain view is several times faster to slice
+
+
+REBUILD = "Build the index again with: beauty-export index"

@@ -1,0 +1,152 @@
+"""The model repository: the folder that Triton serves and the embedded engine reads.
+
+::
+
+    model_repository/
+      densenet201_grmac/     one backbone with its pooling
+        config.pbtxt         the contract: tensor names, dims, batching
+        1/model.onnx         image (B, S, S, 3) uint8 → descriptor (B, C) float32
+      paper/                 the profile's ensemble: one image in, every descriptor out
+        config.pbtxt
+        1/                   empty, but Triton asks for it
+
+``config.pbtxt`` is read, not repeated: names and dims come from there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from google.protobuf import text_format
+from tritonclient.grpc import model_config_pb2
+
+from retrieval_server.errors import ModelRepositoryError
+
+IMAGE_INPUT = "image"
+DESCRIPTOR_OUTPUT = "descriptor"
+CONFIG_FILE = "config.pbtxt"
+MODEL_FILE = "model.onnx"
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """One backbone of the repository.
+
+    Attributes:
+        name: its folder.
+        onnx_path: the file of the newest version.
+        side: height and width in pixels of its images.
+        dimension: length C of its descriptors.
+        input_name: name of the image tensor.
+        output_name: name of the descriptor tensor.
+    """
+
+    name: str
+    onnx_path: Path
+    side: int
+    dimension: int
+    input_name: str
+    output_name: str
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the ONNX file, hexadecimal: the identity of its descriptors.
+
+        Raises:
+            ModelRepositoryError: if the file is not there.
+        """
+        try:
+            with self.onnx_path.open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise ModelRepositoryError(
+                f"Model {self.name} has no {self.onnx_path}. Export it with: beauty-export onnx"
+            ) from error
+
+
+class ModelRepository:
+    """Reads a model repository.
+
+    Args:
+        root: the folder.
+
+    Raises:
+        ModelRepositoryError: if it is not a folder.
+    """
+
+    def __init__(self, root: Path) -> None:
+        if not root.is_dir():
+            raise ModelRepositoryError(
+                f"There is no model repository at {root}. Make one with: beauty-export onnx"
+            )
+        self.root = root
+
+    def config(self, name: str) -> model_config_pb2.ModelConfig:
+        """Read a model's ``config.pbtxt``.
+
+        Raises:
+            ModelRepositoryError: if it is missing, damaged, or names another model.
+        """
+        path = self.root / name / CONFIG_FILE
+        try:
+            config = text_format.Parse(
+                path.read_text(encoding="utf-8"), model_config_pb2.ModelConfig()
+            )
+        except FileNotFoundError as error:
+            known = sorted(folder.parent.name for folder in self.root.glob(f"*/{CONFIG_FILE}"))
+            raise ModelRepositoryError(
+                f"The model repository {self.root} has no model {name!r}; it has {known}. "
+                "Export a profile with: beauty-export onnx"
+            ) from error
+        except (OSError, UnicodeDecodeError, text_format.ParseError) as error:
+            raise ModelRepositoryError(f"Cannot read {path}: {error}") from error
+        if config.name != name:
+            raise ModelRepositoryError(f"{path} names the model {config.name!r}, not {name!r}.")
+        return config
+
+    def model(self, name: str) -> ModelFolder:
+        """Describe one backbone from its configuration.
+
+        Raises:
+            ModelRepositoryError: if it is missing, or no image-to-descriptor model.
+        """
+        config = self.config(name)
+        if len(config.input) != 1 or len(config.output) != 1 or len(config.input[0].dims) != 3:
+            raise ModelRepositoryError(
+                f"{self.root / name / CONFIG_FILE} must map one image [S, S, 3] to one descriptor."
+            )
+        return ModelFolder(
+            name=name,
+            onnx_path=self._newest_version(name) / MODEL_FILE,
+            side=config.input[0].dims[0],
+            dimension=config.output[0].dims[0],
+            input_name=config.input[0].name,
+            output_name=config.output[0].name,
+        )
+
+    def ensemble(self, name: str) -> tuple[ModelFolder, ...]:
+        """Describe the backbones behind a profile's ensemble, in its order.
+
+        Raises:
+            ModelRepositoryError: if it is missing, no ensemble, or its members disagree.
+        """
+        steps = self.config(name).ensemble_scheduling.step
+        members = tuple(self.model(step.model_name) for step in steps)
+        if not members or len({member.side for member in members}) != 1:
+            sides = {member.name: member.side for member in members}
+            raise ModelRepositoryError(
+                f"{self.root / name / CONFIG_FILE} must be an ensemble of models that take images "
+                f"of one size; got {sides}."
+            )
+        return members
+
+    def _newest_version(self, name: str) -> Path:
+        versions = [
+            folder
+            for folder in (self.root / name).iterdir()
+            if folder.is_dir() and folder.name.isdecimal()
+        ]
+        return max(versions, key=lambda folder: int(folder.name), default=self.root / name / "1")

@@ -1,0 +1,130 @@
+"""What a set of descriptors is made with: backbones, pooling, input side, default α.
+
+A profile is a frozen value. The index manifest carries it whole, so that a server needs no other
+source for it. The profiles that ship stand in ``export/profiles.py``.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Self
+
+from retrieval_server.errors import ProfileError
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backbone:
+    """One backbone with its pooling: a folder of the model repository.
+
+    Attributes:
+        model: name of the folder in ``model_repository/``, such as ``densenet201_grmac``.
+        timm_name: architecture and tag by which timm knows it.
+        alpha: its strength α ≥ 0 in eq. (8).
+        pooling: name of the pooling, such as ``grmac`` (eq. 1-2).
+        p: exponent of the pooling; None means the pooling's own default.
+        weights: where its trained weights come from: ``timm`` (hub) or ``package:<name>``.
+        mean: per-channel mean in [0, 1] for normalisation; None means that of the weights.
+        std: per-channel deviation in [0, 1] for normalisation; None means that of the weights.
+    """
+
+    model: str
+    timm_name: str
+    alpha: float
+    pooling: str = "grmac"
+    p: float | None = None
+    weights: str = "timm"
+    mean: tuple[float, float, float] | None = None
+    std: tuple[float, float, float] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse values no stage could use.
+
+        Raises:
+            ProfileError: naming the value.
+        """
+        if not _NAME.fullmatch(self.model):
+            raise ProfileError(f"Model name {self.model!r} must match {_NAME.pattern}.")
+        if not (math.isfinite(self.alpha) and self.alpha >= 0):
+            raise ProfileError(f"Backbone {self.model}: alpha must be ≥ 0, got {self.alpha}.")
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            if values is not None and len(values) != 3:
+                raise ProfileError(f"Backbone {self.model}: {name} needs 3 values, got {values}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """A named set of backbones that see the same pixels.
+
+    Attributes:
+        name: also the name of the ensemble in ``model_repository/``.
+        side: height and width in pixels of the square that the backbones see.
+        backbones: one to many, in the order of eq. (8).
+    """
+
+    name: str
+    side: int
+    backbones: tuple[Backbone, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse values no stage could use.
+
+        Raises:
+            ProfileError: naming the value.
+        """
+        if not _NAME.fullmatch(self.name):
+            raise ProfileError(f"Profile name {self.name!r} must match {_NAME.pattern}.")
+        if not 32 <= self.side <= 4096:
+            raise ProfileError(f"Profile {self.name}: side must be 32..4096, got {self.side}.")
+        models = [backbone.model for backbone in self.backbones]
+        if not models or len(set(models)) != len(models) or self.name in models:
+            raise ProfileError(
+                f"Profile {self.name} needs one or more backbones with distinct model names, "
+                f"none of them {self.name!r} itself; got {models}."
+            )
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Model names, in the order of eq. (8)."""
+        return tuple(backbone.model for backbone in self.backbones)
+
+    @property
+    def alphas(self) -> dict[str, float]:
+        """Default α of eq. (8) by model name."""
+        return {backbone.model: backbone.alpha for backbone in self.backbones}
+
+    def to_json(self) -> dict[str, Any]:
+        """This profile as plain JSON values; ``from_json`` reads them back."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Read a profile from plain values, as in a manifest or a TOML file.
+
+        Raises:
+            ProfileError: if a key is missing or unknown, naming the known ones.
+        """
+        _check_keys("A profile", cls, data)
+        backbones = []
+        for entry in data["backbones"]:
+            _check_keys("A backbone", Backbone, entry)
+            triples = {
+                key: tuple(float(value) for value in entry[key])
+                for key in ("mean", "std")
+                if entry.get(key) is not None
+            }
+            backbones.append(Backbone(**{**entry, **triples}))
+        return cls(name=data["name"], side=int(data["side"]), backbones=tuple(backbones))
+
+
+def _check_keys(what: str, kind: type[Any], data: Mapping[str, Any]) -> None:
+    known = {field.name for field in fields(kind)}
+    required = {"name", "side", "backbones"} if kind is Profile else {"model", "timm_name", "alpha"}
+    if unknown := set(data) - known:
+        raise ProfileError(f"{what} has no {sorted(unknown)}. Known keys: {sorted(known)}.")
+    if missing := required - set(data):
+        raise ProfileError(f"{what} needs {sorted(missing)}. Known keys: {sorted(known)}.")

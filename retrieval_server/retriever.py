@@ -1,0 +1,235 @@
+"""The method, from a photo to its products: encode, fuse, refine, take the best.
+
+Section 2.3 of the paper in four calls. Everything here is exact and deterministic: the same query
+has the same answer, whatever else is being served.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval_server.engines import Engine
+from retrieval_server.errors import QueryError, UnknownProductError
+from retrieval_server.index_bundle import IndexBundle, Product
+from retrieval_server.refinement import Stage, TextSubset, merge, text_subset
+from retrieval_server.similarity import NORM_TOLERANCE, ExactSearch, Ranking
+
+DEFAULT_TOP_K = 7  # the challenge asks for seven
+DEFAULT_KEEP = 3  # the best k of the paper's Table 1
+MAX_TOP_K = 100
+
+Descriptors = tuple[NDArray[np.float32], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchParameters:
+    """How to search.
+
+    Attributes:
+        top_k: number of results.
+        keep: the paper's k, how many of the best visual matches stay.
+        refine: whether to refine through the textual index.
+        alphas: α of eq. (8) by model name, where it differs from the profile's.
+    """
+
+    top_k: int = DEFAULT_TOP_K
+    keep: int = DEFAULT_KEEP
+    refine: bool = True
+    alphas: Mapping[str, float] | None = None
+
+
+@dataclass(frozen=True)
+class TextEvidence:
+    """Why the textual index proposed a product.
+
+    Attributes:
+        seed_row: row of the kept product with the most similar description.
+        seed_rank: its rank, from 1.
+        cosine: of the two descriptions.
+    """
+
+    seed_row: int
+    seed_rank: int
+    cosine: float
+
+
+@dataclass(frozen=True)
+class Match:
+    """One result.
+
+    Attributes:
+        row: row of the index.
+        similarity: fused similarity, eq. (8).
+        cosines: by backbone, in the order of the profile.
+        stage: where in Algorithm 1 it comes from.
+        text: for a refined one, the evidence.
+    """
+
+    row: int
+    similarity: float
+    cosines: tuple[float, ...]
+    stage: Stage
+    text: TextEvidence | None = None
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What a search found.
+
+    Attributes:
+        matches: the final result, best first.
+        initial: the initial ranking of the same length.
+        subset_size: how many text neighbours were searched again.
+        rank_us: time of the initial ranking in microseconds; no part of the result's identity.
+        refine_us: time of the refinement, likewise.
+    """
+
+    matches: tuple[Match, ...]
+    initial: tuple[Match, ...]
+    subset_size: int
+    rank_us: int = field(compare=False)
+    refine_us: int = field(compare=False)
+
+
+class Retriever:
+    """Searches one index with one engine.
+
+    Args:
+        bundle: the index.
+        engine: computes the descriptors of a query.
+    """
+
+    def __init__(self, bundle: IndexBundle, engine: Engine) -> None:
+        self.bundle = bundle
+        self.engine = engine
+        self._search = ExactSearch(bundle.descriptors)
+
+    async def encode(self, image: NDArray[np.uint8]) -> Descriptors:
+        """Describe one image (S, S, 3) uint8 with every backbone.
+
+        Raises:
+            EngineError: if the models refuse or cannot be reached.
+        """
+        profile = self.bundle.profile
+        described = await self.engine.infer(profile.name, image[None])
+        return tuple(described[model][0] for model in profile.models)
+
+    def check_descriptors(self, by_model: Mapping[str, NDArray[np.float32]]) -> Descriptors:
+        """Put a caller's descriptors into the profile's order.
+
+        Raises:
+            QueryError: if one is missing, unknown, of another length, or not of unit norm.
+        """
+        models = self.bundle.manifest.models
+        if set(by_model) != set(models):
+            raise QueryError(
+                "descriptors", f"need exactly the models {list(models)}, got {sorted(by_model)}."
+            )
+        for name, vector in by_model.items():
+            if vector.shape != (models[name].dimension,):
+                raise QueryError(
+                    "descriptors",
+                    f"{name} needs {models[name].dimension} values, got {vector.size}.",
+                )
+            norm = float(np.linalg.norm(vector.astype(np.float64)))
+            if norm != 0 and not abs(norm - 1) <= NORM_TOLERANCE:
+                raise QueryError("descriptors", f"{name} must have L2 norm 1, got {norm:.6g}.")
+        return tuple(by_model[model] for model in self.bundle.profile.models)
+
+    def similar_to(self, product_id: str, parameters: SearchParameters) -> SearchResult:
+        """Search with a product's own descriptors; the product is left out.
+
+        Raises:
+            QueryError: if a parameter is unusable.
+            UnknownProductError: if the index has no such product.
+        """
+        row = self.bundle.row_of(product_id)
+        if row is None:
+            raise UnknownProductError(product_id)
+        return self.search(self._search.query_of_row(row), parameters, exclude=row)
+
+    def search(
+        self, query: Descriptors, parameters: SearchParameters, exclude: int | None = None
+    ) -> SearchResult:
+        """Find the products that match a query's descriptors.
+
+        Args:
+            query: one (C_n,) float32 for each backbone, in the profile's order.
+            parameters: how to search.
+            exclude: a row to leave out.
+
+        Raises:
+            QueryError: if a parameter is unusable, naming it.
+        """
+        alphas = self._alphas(parameters)
+        started = time.perf_counter_ns()
+        initial = self._search.rank_all(query, alphas, parameters.top_k, exclude)
+        matches = kept = _initial_matches(initial)
+        subset_size = 0
+        ranked = time.perf_counter_ns()
+        if parameters.refine and parameters.keep < parameters.top_k:
+            subset = text_subset(initial.rows[: parameters.keep], self.bundle.text_index, exclude)
+            second = self._search.rank_rows(
+                query, alphas, subset.rows, parameters.top_k - parameters.keep
+            )
+            matches = _merged_matches(initial, second, subset, parameters)
+            subset_size = len(subset.rows)
+        refined = time.perf_counter_ns()
+        return SearchResult(
+            matches, kept, subset_size, (ranked - started) // 1000, (refined - ranked) // 1000
+        )
+
+    def product(self, match: Match) -> Product:
+        """What the catalogue says about a match."""
+        return self.bundle.product(match.row)
+
+    def _alphas(self, parameters: SearchParameters) -> tuple[float, ...]:
+        for name, value in (("top_k", parameters.top_k), ("keep", parameters.keep)):
+            if not 1 <= value <= MAX_TOP_K:
+                raise QueryError(name, f"must be 1..{MAX_TOP_K}, got {value}.")
+        wanted = dict(self.bundle.profile.alphas)
+        for name, alpha in (parameters.alphas or {}).items():
+            if name not in wanted:
+                raise QueryError("alpha", f"there is no model {name!r}; there are {list(wanted)}.")
+            if not (math.isfinite(alpha) and alpha >= 0):
+                raise QueryError("alpha", f"{name} must be ≥ 0, got {alpha}.")
+            wanted[name] = alpha
+        return tuple(wanted[model] for model in self.bundle.profile.models)
+
+
+def _initial_matches(ranking: Ranking) -> tuple[Match, ...]:
+    return tuple(
+        Match(int(row), float(similarity), tuple(map(float, cosines)), Stage.INITIAL)
+        for row, similarity, cosines in zip(
+            ranking.rows, ranking.similarities, ranking.cosines, strict=True
+        )
+    )
+
+
+def _merged_matches(
+    initial: Ranking, second: Ranking, subset: TextSubset, parameters: SearchParameters
+) -> tuple[Match, ...]:
+    by_row = {m.row: m for m in _initial_matches(initial) + _initial_matches(second)}
+    matches = []
+    for row, stage in merge(
+        [int(row) for row in initial.rows],
+        [int(row) for row in second.rows],
+        parameters.keep,
+        parameters.top_k,
+    ):
+        match = by_row[row]
+        evidence = _evidence(row, initial, subset) if stage is Stage.REFINED else None
+        matches.append(Match(row, match.similarity, match.cosines, stage, evidence))
+    return tuple(matches)
+
+
+def _evidence(row: int, initial: Ranking, subset: TextSubset) -> TextEvidence:
+    place = int(np.searchsorted(subset.rows, row))
+    seed = int(subset.seeds[place])
+    return TextEvidence(int(initial.rows[seed]), seed + 1, float(subset.cosines[place]))

@@ -1,0 +1,215 @@
+"""The server process: opens the index and the engine, serves until told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import grpc
+import numpy as np
+import typer
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from threadpoolctl import threadpool_limits
+
+from retrieval_server.engines import ENGINES, Engine, create_engine
+from retrieval_server.errors import RetrievalError
+from retrieval_server.index_bundle import open_index
+from retrieval_server.model_repository import ModelRepository
+from retrieval_server.retriever import Retriever
+from retrieval_server.service import RetrievalService
+from retrieval_server.settings import Settings
+from retrieval_server.v1 import retrieval_pb2 as pb
+from retrieval_server.v1 import retrieval_pb2_grpc as pb_grpc
+
+log = logging.getLogger(__name__)
+
+SERVICE = pb.DESCRIPTOR.services_by_name["RetrievalService"].full_name
+REQUEST_OVERHEAD_BYTES = 2**20  # what a SearchRequest holds beside the image
+
+
+@dataclass(frozen=True)
+class RunningServer:
+    """A server that answers.
+
+    Attributes:
+        address: ``host:port``, with the port it really has.
+    """
+
+    address: str
+    _server: grpc.aio.Server
+    _health: health.aio.HealthServicer
+    _engine: Engine
+    _executor: ThreadPoolExecutor
+
+    async def stop(self, drain_s: float) -> None:
+        """Report NOT_SERVING, let the requests in progress finish, close the engine."""
+        await self._health.enter_graceful_shutdown()
+        await self._server.stop(drain_s)
+        await self._engine.close()
+        self._executor.shutdown()
+
+
+async def start_server(settings: Settings) -> RunningServer:
+    """Open the index and the models and start to answer.
+
+    Raises:
+        RetrievalError: if the index or a model cannot be used, they do not belong together, or
+            the address is taken.
+    """
+    bundle = open_index(settings.index)
+    repository = ModelRepository(settings.model_repository)
+    members = repository.ensemble(bundle.profile.name)
+    bundle.require_models({member.name: member.digest for member in members})
+    server = grpc.aio.server(
+        maximum_concurrent_rpcs=settings.max_concurrent_requests,
+        options=[
+            ("grpc.max_receive_message_length", settings.max_image_bytes + REQUEST_OVERHEAD_BYTES),
+            ("grpc.http2.min_recv_ping_interval_without_data_ms", 30_000),  # clients ping at 60 s
+            ("grpc.so_reuseport", 0),  # so that a port in use is an error
+        ],
+    )
+    address = _bind(server, settings)
+    engine = create_engine(
+        settings.engine,
+        settings.model_repository,
+        bundle.profile.name,
+        workers=settings.workers,
+        threads_per_run=settings.workers,
+    )
+    threadpool_limits(1, user_api="blas")  # one core for each search; see Settings.workers
+    executor = ThreadPoolExecutor(settings.workers, thread_name_prefix="search")
+    retriever = Retriever(bundle, engine)
+    side = bundle.profile.side
+    await retriever.encode(np.zeros((side, side, 3), np.uint8))  # the first run is a slow one
+    health_servicer = health.aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
+    pb_grpc.add_RetrievalServiceServicer_to_server(  # type: ignore[no-untyped-call]
+        RetrievalService(retriever, executor, settings), server
+    )
+    reflection.enable_server_reflection(
+        (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), server
+    )
+    await server.start()
+    for service in ("", SERVICE):
+        await health_servicer.set(service, health_pb2.HealthCheckResponse.SERVING)
+    for warning in bundle.manifest.warnings:
+        log.warning(warning)
+    log.info("serving %s (%s products) on %s", bundle.version, f"{len(bundle):,}", address)
+    return RunningServer(address, server, health_servicer, engine, executor)
+
+
+async def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Raises:
+        RetrievalError: if the server cannot start.
+    """
+    running = await start_server(settings)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    if settings.address_file is not None:
+        scratch = settings.address_file.with_name(f".{settings.address_file.name}")
+        scratch.write_text(running.address + "\n", encoding="utf-8")
+        scratch.replace(settings.address_file)
+    await stop.wait()
+    log.info("stopping: up to %g s for the requests in progress", settings.drain_s)
+    await running.stop(settings.drain_s)
+
+
+def _bind(server: grpc.aio.Server, settings: Settings) -> str:
+    wanted = f"{settings.host}:{settings.port}"
+    try:
+        port = server.add_insecure_port(wanted)
+    except RuntimeError as error:
+        raise RetrievalError(
+            f"Cannot listen on {wanted}: the port is in use or not allowed. Choose another with "
+            "--port, or --port 0 for a free one."
+        ) from error
+    return f"{settings.host}:{port}"
+
+
+def _serve_command(
+    index: Annotated[
+        Path, typer.Option(envvar="RETRIEVAL_INDEX", help="Index folder, or one version of it.")
+    ],
+    model_repository: Annotated[
+        Path, typer.Option(envvar="RETRIEVAL_MODEL_REPOSITORY", help="Folder with the models.")
+    ] = Settings.model_repository,
+    engine: Annotated[
+        str, typer.Option(envvar="RETRIEVAL_ENGINE", help=f"One of: {', '.join(ENGINES)}.")
+    ] = Settings.engine,
+    host: Annotated[
+        str, typer.Option(envvar="RETRIEVAL_HOST", help="Address; 0.0.0.0 for every interface.")
+    ] = Settings.host,
+    port: Annotated[
+        int, typer.Option(envvar="RETRIEVAL_PORT", help="Port; 0 takes a free one.", min=0)
+    ] = Settings.port,
+    address_file: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="RETRIEVAL_ADDRESS_FILE", help="Write host:port here once the server answers."
+        ),
+    ] = Settings.address_file,
+    workers: Annotated[
+        int, typer.Option(envvar="RETRIEVAL_WORKERS", help="Searches side by side.", min=1)
+    ] = Settings.workers,
+    max_image_bytes: Annotated[
+        int, typer.Option(envvar="RETRIEVAL_MAX_IMAGE_BYTES", help="Largest image.", min=1)
+    ] = Settings.max_image_bytes,
+    max_concurrent_requests: Annotated[
+        int,
+        typer.Option(
+            envvar="RETRIEVAL_MAX_CONCURRENT_REQUESTS", help="Refuse more than these.", min=1
+        ),
+    ] = Settings.max_concurrent_requests,
+    default_top_k: Annotated[
+        int, typer.Option(envvar="RETRIEVAL_DEFAULT_TOP_K", help="Results.", min=1, max=100)
+    ] = Settings.default_top_k,
+    default_keep: Annotated[
+        int, typer.Option(envvar="RETRIEVAL_DEFAULT_KEEP", help="The paper's k.", min=1, max=100)
+    ] = Settings.default_keep,
+    drain_s: Annotated[
+        float, typer.Option(envvar="RETRIEVAL_DRAIN_S", help="Seconds to finish in.", min=0)
+    ] = Settings.drain_s,
+) -> None:
+    """Serve an index over gRPC.
+
+    Example: beauty-server --index build/demo/index --port 50051
+    """
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
+    )
+    settings = Settings(
+        index=index,
+        model_repository=model_repository,
+        engine=engine,
+        host=host,
+        port=port,
+        address_file=address_file,
+        workers=workers,
+        max_image_bytes=max_image_bytes,
+        max_concurrent_requests=max_concurrent_requests,
+        default_top_k=default_top_k,
+        default_keep=default_keep,
+        drain_s=drain_s,
+    )
+    try:
+        asyncio.run(serve(settings))
+    except RetrievalError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from error
+
+
+def main() -> None:
+    """Run the command ``beauty-server``."""
+    app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    app.command()(_serve_command)
+    app()

@@ -1,0 +1,238 @@
+"""The gRPC service: checks a request, calls the retriever, translates results and errors."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Iterable
+from concurrent.futures import Executor
+from typing import NoReturn
+
+import grpc
+import numpy as np
+
+from retrieval_server import errors
+from retrieval_server.preprocessing import decode_image
+from retrieval_server.refinement import Stage
+from retrieval_server.retriever import (
+    Descriptors,
+    Match,
+    Retriever,
+    SearchParameters,
+    SearchResult,
+    TextEvidence,
+)
+from retrieval_server.settings import Settings
+from retrieval_server.v1 import retrieval_pb2 as pb
+from retrieval_server.v1 import retrieval_pb2_grpc as pb_grpc
+from retrieval_server.version import VERSION
+
+log = logging.getLogger(__name__)
+
+STATUS_OF_ERROR: dict[type[errors.RetrievalError], grpc.StatusCode] = {
+    errors.UnknownProductError: grpc.StatusCode.NOT_FOUND,
+    errors.QueryError: grpc.StatusCode.INVALID_ARGUMENT,
+    errors.EngineUnavailableError: grpc.StatusCode.UNAVAILABLE,
+    errors.RetrievalError: grpc.StatusCode.INTERNAL,
+}
+
+_STAGES = {
+    Stage.INITIAL: pb.STAGE_INITIAL,
+    Stage.REFINED: pb.STAGE_REFINED,
+    Stage.FILLED: pb.STAGE_FILLED,
+}
+
+Context = grpc.aio.ServicerContext[pb.SearchRequest, pb.SearchResponse]
+
+
+def status_of(error: errors.RetrievalError) -> grpc.StatusCode:
+    """The status a caller sees: that of the error's nearest class in ``STATUS_OF_ERROR``."""
+    return next(STATUS_OF_ERROR[kind] for kind in type(error).__mro__ if kind in STATUS_OF_ERROR)
+
+
+class RetrievalService(pb_grpc.RetrievalServiceServicer):
+    """Answers ``Search`` and ``GetStatus``.
+
+    Args:
+        retriever: does the work.
+        executor: runs decoding and ranking, so that the event loop stays free.
+        settings: the server's.
+    """
+
+    def __init__(self, retriever: Retriever, executor: Executor, settings: Settings) -> None:
+        self._retriever = retriever
+        self._executor = executor
+        self._settings = settings
+
+    async def Search(  # noqa: N802 - the name is the protocol's
+        self, request: pb.SearchRequest, context: Context
+    ) -> pb.SearchResponse:
+        """Find the products that match a query."""
+        request_id = uuid.uuid4().hex[:16]
+        return await _answer(request_id, context, lambda: self._search(request, request_id))
+
+    async def GetStatus(  # noqa: N802 - the name is the protocol's
+        self,
+        request: pb.GetStatusRequest,
+        context: grpc.aio.ServicerContext[pb.GetStatusRequest, pb.GetStatusResponse],
+    ) -> pb.GetStatusResponse:
+        """Say what is being served."""
+        bundle = self._retriever.bundle
+        manifest = bundle.manifest
+        return pb.GetStatusResponse(
+            server_version=VERSION,
+            engine=self._retriever.engine.name,
+            index_version=bundle.version,
+            profile=bundle.profile.name,
+            product_count=len(bundle),
+            models=self._models(),
+            text_index=pb.TextIndex(
+                document_count=manifest.documents,
+                pair_count=manifest.text_pairs,
+                threshold=manifest.text["threshold"],
+            ),
+            default_top_k=self._settings.default_top_k,
+            default_keep=self._settings.default_keep,
+            warnings=manifest.warnings,
+        )
+
+    async def _search(self, request: pb.SearchRequest, request_id: str) -> pb.SearchResponse:
+        started = time.perf_counter_ns()
+        timings = pb.Timings()
+        parameters = self._parameters(request)
+        search: Callable[[], SearchResult]
+        if request.WhichOneof("query") == "product_id":
+            product_id = request.product_id
+            search = lambda: self._retriever.similar_to(product_id, parameters)  # noqa: E731
+        else:
+            query = await self._query(request, timings)
+            search = lambda: self._retriever.search(query, parameters)  # noqa: E731
+        result = await asyncio.get_running_loop().run_in_executor(self._executor, search)
+        timings.rank_us, timings.refine_us = result.rank_us, result.refine_us
+        timings.total_us = (time.perf_counter_ns() - started) // 1000
+        return pb.SearchResponse(
+            results=self._matches(result.matches),
+            initial_results=self._matches(result.initial),
+            subset_size=result.subset_size,
+            timings=timings,
+            index_version=self._retriever.bundle.version,
+            models=self._models(),
+            warnings=self._retriever.bundle.manifest.warnings,
+            request_id=request_id,
+        )
+
+    async def _query(self, request: pb.SearchRequest, timings: pb.Timings) -> Descriptors:
+        """The descriptors to search with; notes how long it took to get them."""
+        kind = request.WhichOneof("query")
+        if kind == "descriptors":
+            return self._retriever.check_descriptors(
+                {
+                    model: np.array(descriptor.values, dtype=np.float32)
+                    for model, descriptor in request.descriptors.by_model.items()
+                }
+            )
+        if kind != "image":
+            raise errors.QueryError("query", "set one of image, product_id and descriptors.")
+        if len(request.image) > self._settings.max_image_bytes:
+            raise errors.ImageError(
+                f"has {len(request.image):,} bytes; at most {self._settings.max_image_bytes:,} "
+                "are accepted."
+            )
+        started = time.perf_counter_ns()
+        pixels = await asyncio.get_running_loop().run_in_executor(
+            self._executor, decode_image, request.image, self._retriever.bundle.profile.side
+        )
+        decoded = time.perf_counter_ns()
+        query = await self._retriever.encode(pixels)
+        timings.decode_us = (decoded - started) // 1000
+        timings.encode_us = (time.perf_counter_ns() - decoded) // 1000
+        return query
+
+    def _parameters(self, request: pb.SearchRequest) -> SearchParameters:
+        return SearchParameters(
+            top_k=request.top_k or self._settings.default_top_k,
+            keep=request.keep or self._settings.default_keep,
+            refine=request.refine if request.HasField("refine") else True,
+            alphas=dict(request.alpha),
+        )
+
+    def _models(self) -> list[pb.Model]:
+        bundle = self._retriever.bundle
+        return [
+            pb.Model(
+                name=backbone.model,
+                digest=bundle.manifest.models[backbone.model].digest,
+                dimension=bundle.manifest.models[backbone.model].dimension,
+                alpha=backbone.alpha,
+                weights=bundle.manifest.models[backbone.model].weights,
+                descriptor_bytes=descriptors.nbytes,
+            )
+            for backbone, descriptors in zip(
+                bundle.profile.backbones, bundle.descriptors, strict=True
+            )
+        ]
+
+    def _matches(self, matches: Iterable[Match]) -> list[pb.Match]:
+        return [self._match(rank, match) for rank, match in enumerate(matches, start=1)]
+
+    def _match(self, rank: int, match: Match) -> pb.Match:
+        bundle = self._retriever.bundle
+        product = bundle.product(match.row)
+        return pb.Match(
+            rank=rank,
+            product_id=product.product_id,
+            description=product.description,
+            image=product.image,
+            attributes=product.attributes,
+            similarity=match.similarity,
+            cosines=[
+                pb.BackboneCosine(model=model, cosine=cosine)
+                for model, cosine in zip(bundle.profile.models, match.cosines, strict=True)
+            ],
+            stage=_STAGES[match.stage],
+            text=self._evidence(match.text),
+        )
+
+    def _evidence(self, evidence: TextEvidence | None) -> pb.TextEvidence | None:
+        if evidence is None:
+            return None
+        return pb.TextEvidence(
+            seed_product_id=self._retriever.bundle.product_id(evidence.seed_row),
+            seed_rank=evidence.seed_rank,
+            cosine=evidence.cosine,
+        )
+
+
+async def _answer(
+    request_id: str, context: Context, search: Callable[[], Awaitable[pb.SearchResponse]]
+) -> pb.SearchResponse:
+    """Run a search and log it; turn our errors into a status, and others into INTERNAL."""
+    context.set_trailing_metadata((("request-id", request_id),))
+    try:
+        response = await search()
+    except errors.RetrievalError as error:
+        status = status_of(error)
+        _log(request_id, status, message=str(error))
+        await _abort(context, status, str(error))
+    except Exception:
+        log.exception("request %s failed", request_id)
+        _log(request_id, grpc.StatusCode.INTERNAL)
+        await _abort(
+            context, grpc.StatusCode.INTERNAL, f"Internal error; the log has request {request_id}."
+        )
+    timings = {field.name: value for field, value in response.timings.ListFields()}
+    _log(request_id, grpc.StatusCode.OK, results=len(response.results), **timings)
+    return response
+
+
+async def _abort(context: Context, status: grpc.StatusCode, message: str) -> NoReturn:
+    await context.abort(status, message)
+    raise AssertionError("abort raises")
+
+
+def _log(request_id: str, status: grpc.StatusCode, **fields: object) -> None:
+    """Log one request as one JSON object."""
+    log.info(json.dumps({"request_id": request_id, "status": status.name, **fields}))

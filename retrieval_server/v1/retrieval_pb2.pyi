@@ -1,0 +1,198 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Stage(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    STAGE_UNSPECIFIED: _ClassVar[Stage]
+    STAGE_INITIAL: _ClassVar[Stage]
+    STAGE_REFINED: _ClassVar[Stage]
+    STAGE_FILLED: _ClassVar[Stage]
+STAGE_UNSPECIFIED: Stage
+STAGE_INITIAL: Stage
+STAGE_REFINED: Stage
+STAGE_FILLED: Stage
+
+class SearchRequest(_message.Message):
+    __slots__ = ("image", "product_id", "descriptors", "top_k", "keep", "refine", "alpha")
+    class AlphaEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    IMAGE_FIELD_NUMBER: _ClassVar[int]
+    PRODUCT_ID_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTORS_FIELD_NUMBER: _ClassVar[int]
+    TOP_K_FIELD_NUMBER: _ClassVar[int]
+    KEEP_FIELD_NUMBER: _ClassVar[int]
+    REFINE_FIELD_NUMBER: _ClassVar[int]
+    ALPHA_FIELD_NUMBER: _ClassVar[int]
+    image: bytes
+    product_id: str
+    descriptors: Descriptors
+    top_k: int
+    keep: int
+    refine: bool
+    alpha: _containers.ScalarMap[str, float]
+    def __init__(self, image: _Optional[bytes] = ..., product_id: _Optional[str] = ..., descriptors: _Optional[_Union[Descriptors, _Mapping]] = ..., top_k: _Optional[int] = ..., keep: _Optional[int] = ..., refine: _Optional[bool] = ..., alpha: _Optional[_Mapping[str, float]] = ...) -> None: ...
+
+class Descriptors(_message.Message):
+    __slots__ = ("by_model",)
+    class ByModelEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: Descriptor
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[Descriptor, _Mapping]] = ...) -> None: ...
+    BY_MODEL_FIELD_NUMBER: _ClassVar[int]
+    by_model: _containers.MessageMap[str, Descriptor]
+    def __init__(self, by_model: _Optional[_Mapping[str, Descriptor]] = ...) -> None: ...
+
+class Descriptor(_message.Message):
+    __slots__ = ("values",)
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    values: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, values: _Optional[_Iterable[float]] = ...) -> None: ...
+
+class SearchResponse(_message.Message):
+    __slots__ = ("results", "initial_results", "subset_size", "timings", "index_version", "models", "warnings", "request_id")
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    INITIAL_RESULTS_FIELD_NUMBER: _ClassVar[int]
+    SUBSET_SIZE_FIELD_NUMBER: _ClassVar[int]
+    TIMINGS_FIELD_NUMBER: _ClassVar[int]
+    INDEX_VERSION_FIELD_NUMBER: _ClassVar[int]
+    MODELS_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    results: _containers.RepeatedCompositeFieldContainer[Match]
+    initial_results: _containers.RepeatedCompositeFieldContainer[Match]
+    subset_size: int
+    timings: Timings
+    index_version: str
+    models: _containers.RepeatedCompositeFieldContainer[Model]
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    request_id: str
+    def __init__(self, results: _Optional[_Iterable[_Union[Match, _Mapping]]] = ..., initial_results: _Optional[_Iterable[_Union[Match, _Mapping]]] = ..., subset_size: _Optional[int] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., index_version: _Optional[str] = ..., models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ..., warnings: _Optional[_Iterable[str]] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class Match(_message.Message):
+    __slots__ = ("rank", "product_id", "description", "image", "attributes", "similarity", "cosines", "stage", "text")
+    class AttributesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    RANK_FIELD_NUMBER: _ClassVar[int]
+    PRODUCT_ID_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_FIELD_NUMBER: _ClassVar[int]
+    ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
+    SIMILARITY_FIELD_NUMBER: _ClassVar[int]
+    COSINES_FIELD_NUMBER: _ClassVar[int]
+    STAGE_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    rank: int
+    product_id: str
+    description: str
+    image: str
+    attributes: _containers.ScalarMap[str, str]
+    similarity: float
+    cosines: _containers.RepeatedCompositeFieldContainer[BackboneCosine]
+    stage: Stage
+    text: TextEvidence
+    def __init__(self, rank: _Optional[int] = ..., product_id: _Optional[str] = ..., description: _Optional[str] = ..., image: _Optional[str] = ..., attributes: _Optional[_Mapping[str, str]] = ..., similarity: _Optional[float] = ..., cosines: _Optional[_Iterable[_Union[BackboneCosine, _Mapping]]] = ..., stage: _Optional[_Union[Stage, str]] = ..., text: _Optional[_Union[TextEvidence, _Mapping]] = ...) -> None: ...
+
+class BackboneCosine(_message.Message):
+    __slots__ = ("model", "cosine")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    COSINE_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    cosine: float
+    def __init__(self, model: _Optional[str] = ..., cosine: _Optional[float] = ...) -> None: ...
+
+class TextEvidence(_message.Message):
+    __slots__ = ("seed_product_id", "seed_rank", "cosine")
+    SEED_PRODUCT_ID_FIELD_NUMBER: _ClassVar[int]
+    SEED_RANK_FIELD_NUMBER: _ClassVar[int]
+    COSINE_FIELD_NUMBER: _ClassVar[int]
+    seed_product_id: str
+    seed_rank: int
+    cosine: float
+    def __init__(self, seed_product_id: _Optional[str] = ..., seed_rank: _Optional[int] = ..., cosine: _Optional[float] = ...) -> None: ...
+
+class Timings(_message.Message):
+    __slots__ = ("decode_us", "encode_us", "rank_us", "refine_us", "total_us")
+    DECODE_US_FIELD_NUMBER: _ClassVar[int]
+    ENCODE_US_FIELD_NUMBER: _ClassVar[int]
+    RANK_US_FIELD_NUMBER: _ClassVar[int]
+    REFINE_US_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_US_FIELD_NUMBER: _ClassVar[int]
+    decode_us: int
+    encode_us: int
+    rank_us: int
+    refine_us: int
+    total_us: int
+    def __init__(self, decode_us: _Optional[int] = ..., encode_us: _Optional[int] = ..., rank_us: _Optional[int] = ..., refine_us: _Optional[int] = ..., total_us: _Optional[int] = ...) -> None: ...
+
+class Model(_message.Message):
+    __slots__ = ("name", "digest", "dimension", "alpha", "weights", "descriptor_bytes")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    DIMENSION_FIELD_NUMBER: _ClassVar[int]
+    ALPHA_FIELD_NUMBER: _ClassVar[int]
+    WEIGHTS_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTOR_BYTES_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    digest: str
+    dimension: int
+    alpha: float
+    weights: str
+    descriptor_bytes: int
+    def __init__(self, name: _Optional[str] = ..., digest: _Optional[str] = ..., dimension: _Optional[int] = ..., alpha: _Optional[float] = ..., weights: _Optional[str] = ..., descriptor_bytes: _Optional[int] = ...) -> None: ...
+
+class GetStatusRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class GetStatusResponse(_message.Message):
+    __slots__ = ("server_version", "engine", "index_version", "profile", "product_count", "models", "text_index", "default_top_k", "default_keep", "warnings")
+    SERVER_VERSION_FIELD_NUMBER: _ClassVar[int]
+    ENGINE_FIELD_NUMBER: _ClassVar[int]
+    INDEX_VERSION_FIELD_NUMBER: _ClassVar[int]
+    PROFILE_FIELD_NUMBER: _ClassVar[int]
+    PRODUCT_COUNT_FIELD_NUMBER: _ClassVar[int]
+    MODELS_FIELD_NUMBER: _ClassVar[int]
+    TEXT_INDEX_FIELD_NUMBER: _ClassVar[int]
+    DEFAULT_TOP_K_FIELD_NUMBER: _ClassVar[int]
+    DEFAULT_KEEP_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    server_version: str
+    engine: str
+    index_version: str
+    profile: str
+    product_count: int
+    models: _containers.RepeatedCompositeFieldContainer[Model]
+    text_index: TextIndex
+    default_top_k: int
+    default_keep: int
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, server_version: _Optional[str] = ..., engine: _Optional[str] = ..., index_version: _Optional[str] = ..., profile: _Optional[str] = ..., product_count: _Optional[int] = ..., models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ..., text_index: _Optional[_Union[TextIndex, _Mapping]] = ..., default_top_k: _Optional[int] = ..., default_keep: _Optional[int] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class TextIndex(_message.Message):
+    __slots__ = ("document_count", "pair_count", "threshold")
+    DOCUMENT_COUNT_FIELD_NUMBER: _ClassVar[int]
+    PAIR_COUNT_FIELD_NUMBER: _ClassVar[int]
+    THRESHOLD_FIELD_NUMBER: _ClassVar[int]
+    document_count: int
+    pair_count: int
+    threshold: float
+    def __init__(self, document_count: _Optional[int] = ..., pair_count: _Optional[int] = ..., threshold: _Optional[float] = ...) -> None: ...
