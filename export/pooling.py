@@ -15,18 +15,19 @@ spoc               mean over the map
 The released code takes minimum, mean and region weights over the whole batch. Here every step is
 per image: a descriptor must not depend on its neighbours in a batch.
 
-Paper → here: X̃ → ``activation``, t → ``threshold``, R_s → a ``Region``,
-GMP → ``amax`` over the region, v → the returned vector before L2 normalisation.
+Paper → here: X̃ → ``activation``, t → ``threshold``, R_s → ``Regions``,
+GMP → ``Regions.maxima``, v → the returned vector before L2 normalisation.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from retrieval_server.errors import ProfileError
 
@@ -35,15 +36,19 @@ RELEASED_MIN_WEIGHT = 1 / 3  # weights up to here count as 0 in the authors' cod
 RELEASED_EPS = 1e-6  # added to a region's norm in the authors' code
 
 
-class Region(NamedTuple):
-    """A square of the feature map, in cells."""
+class Level(NamedTuple):
+    """One level of R-MAC's regions: squares at every pair of offsets.
 
-    top: int
-    left: int
+    Attributes:
+        side: of each square, in cells.
+        offsets: rows at which squares begin, and likewise columns.
+    """
+
     side: int
+    offsets: tuple[int, ...]
 
 
-def rmac_regions(cells: int, levels: int = LEVELS) -> tuple[Region, ...]:
+def rmac_levels(cells: int, levels: int = LEVELS) -> tuple[Level, ...]:
     """Place the regions of R-MAC on a square map: level l has l × l squares of equal side.
 
     Tolias et al. 2015, section 4.1, with the rounding of the code the authors released.
@@ -52,13 +57,10 @@ def rmac_regions(cells: int, levels: int = LEVELS) -> tuple[Region, ...]:
         cells: side of the map, in cells.
         levels: L; a 15-cell map has 1 + 4 + 9 regions of side 15, 10 and 7.
 
-    Returns:
-        The regions, level by level, each level row by row.
-
     Raises:
         ProfileError: if the map is too small for that many levels.
     """
-    regions = []
+    placed = []
     for level in range(1, levels + 1):
         side = 2 * cells // (level + 1)
         if side < 1:
@@ -68,9 +70,31 @@ def rmac_regions(cells: int, levels: int = LEVELS) -> tuple[Region, ...]:
             )
         half = math.floor(side / 2 - 1)
         step = (cells - side) / (level - 1) if level > 1 else 0.0
-        offsets = [math.floor(half + index * step) - half for index in range(level)]
-        regions += [Region(top, left, side) for top in offsets for left in offsets]
-    return tuple(regions)
+        placed.append(Level(side, tuple(math.floor(half + i * step) - half for i in range(level))))
+    return tuple(placed)
+
+
+class Regions(nn.Module):
+    """The squares of one level, cut from a map of ``cells`` × ``cells``."""
+
+    offsets: Tensor
+
+    def __init__(self, level: Level) -> None:
+        super().__init__()
+        self.side = level.side
+        self.register_buffer("offsets", torch.tensor(level.offsets), persistent=False)
+
+    def maxima(self, maps: Tensor) -> Tensor:
+        """Maximum of each region, GMP of eq. (2): (B, C, h, w) to (B, C, l, l)."""
+        return self._at_offsets(functional.max_pool2d(maps, self.side, stride=1))
+
+    def means(self, maps: Tensor) -> Tensor:
+        """Mean of each region: (B, C, h, w) to (B, C, l, l)."""
+        return self._at_offsets(functional.avg_pool2d(maps, self.side, stride=1))
+
+    def _at_offsets(self, windows: Tensor) -> Tensor:
+        """Keep the windows that are regions: the levels of most maps are not evenly spaced."""
+        return windows.index_select(2, self.offsets).index_select(3, self.offsets)
 
 
 def attention_mask(feature_map: Tensor, p: float = 1.0) -> Tensor:
@@ -125,24 +149,22 @@ class GeneralizedAttentionRmac(nn.Module):
         super().__init__()
         self.p = p
         self.released = released
-        regions = rmac_regions(cells)
-        self.regions = (regions[0], *regions) if released else regions
+        levels = rmac_levels(cells)
+        self.levels = nn.ModuleList(map(Regions, (levels[0], *levels) if released else levels))
 
     def forward(self, feature_map: Tensor) -> Tensor:
         """Pool (B, C, h, w) to (B, C)."""
         mask = attention_mask(feature_map, self.p)
-        return torch.stack([self._term(feature_map, mask, region) for region in self.regions]).sum(
-            0
-        )
+        return torch.stack([self._term(feature_map, mask, level) for level in self.levels]).sum(0)
 
-    def _term(self, feature_map: Tensor, mask: Tensor, region: Region) -> Tensor:
-        """One summand of eq. (2), (B, C)."""
-        weight = _crop(mask, region).mean(dim=(2, 3))  # (B, 1)
-        maximum = _crop(feature_map, region).amax(dim=(2, 3))  # (B, C)
+    def _term(self, feature_map: Tensor, mask: Tensor, level: Any) -> Tensor:
+        """One level's part of the sum in eq. (2), (B, C)."""
+        weights: Tensor = level.means(mask)  # (B, 1, l, l)
+        maxima: Tensor = level.maxima(feature_map)  # (B, C, l, l)
         if self.released:
-            weight = weight * (weight > RELEASED_MIN_WEIGHT).to(weight.dtype)
-            maximum = maximum / (maximum.square().sum(1, keepdim=True).sqrt() + RELEASED_EPS)
-        return weight * maximum
+            weights = weights * (weights > RELEASED_MIN_WEIGHT).to(weights.dtype)
+            maxima = maxima / (maxima.square().sum(1, keepdim=True).sqrt() + RELEASED_EPS)
+        return (weights * maxima).sum(dim=(2, 3))
 
 
 class Rmac(nn.Module):
@@ -150,12 +172,15 @@ class Rmac(nn.Module):
 
     def __init__(self, cells: int) -> None:
         super().__init__()
-        self.regions = rmac_regions(cells)
+        self.levels = nn.ModuleList(map(Regions, rmac_levels(cells)))
 
     def forward(self, feature_map: Tensor) -> Tensor:
         """Pool (B, C, h, w) to (B, C)."""
-        maxima = [_crop(feature_map, region).amax(dim=(2, 3)) for region in self.regions]
-        return torch.stack([l2_normalise(maximum) for maximum in maxima]).sum(0)
+        return torch.stack([self._term(feature_map, level) for level in self.levels]).sum(0)
+
+    def _term(self, feature_map: Tensor, level: Any) -> Tensor:
+        maxima: Tensor = level.maxima(feature_map)
+        return l2_normalise(maxima).sum(dim=(2, 3))
 
 
 class Gem(nn.Module):
@@ -187,18 +212,12 @@ class Spoc(nn.Module):
 
 
 def l2_normalise(vectors: Tensor) -> Tensor:
-    """Scale (B, C) to unit L2 norm; an all-zero vector stays zero.
+    """Scale (B, C, ...) to unit L2 norm along C; an all-zero vector stays zero.
 
     Dividing by the largest component first keeps the sum of squares in range at float16.
     """
     scaled = vectors / vectors.abs().amax(dim=1, keepdim=True).clamp_min(1e-6)
     return scaled / scaled.square().sum(dim=1, keepdim=True).sqrt().clamp_min(1e-2)
-
-
-def _crop(maps: Tensor, region: Region) -> Tensor:
-    rows = slice(region.top, region.top + region.side)
-    columns = slice(region.left, region.left + region.side)
-    return maps[:, :, rows, columns]
 
 
 class _Variant(NamedTuple):

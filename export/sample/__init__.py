@@ -1,0 +1,5 @@
+"""A rendered sample catalogue of invented cosmetics, with query photos and ground truth."""
+
+from export.sample.write_sample import write_sample
+
+__all__ = ["write_sample"]

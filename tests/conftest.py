@@ -1,0 +1,208 @@
+"""A tiny world that is real: two small ONNX models, a catalogue of coloured shapes, its index.
+
+Nothing here imports torch or needs an exported model. Session-scoped values are read-only; take
+``catalogue_folder`` or ``tiny_index_copy`` for something to damage.
+
+- ``tiny_profile``, ``tiny_profile_file``, ``tiny_repository``: models ``tiny_a`` (24 values) and
+  ``tiny_b`` (16 values) on 32 × 32 pixels. A white image has an all-zero descriptor.
+- ``catalogue_folder(families, members)``: writes a new catalogue; ``tiny_catalogue``: the one of
+  ``tiny_index``. Products of a family share shape, colour and most words, but for the last one: it
+  has the words alone and another colour, so that only refinement can find it.
+- ``tiny_index``: the index folder, with one version; ``tiny_index_copy``: a copy to damage.
+"""
+
+import csv
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import settings
+from onnx import TensorProto, helper, numpy_helper
+from PIL import Image, ImageDraw
+
+from export.build_index import IndexBuild
+from export.catalogue import read_catalogue
+from export.model_configs import backbone_config, config_text, ensemble_config
+from export.sample import write_sample
+from retrieval_server.profile import Backbone, Profile
+
+settings.register_profile("tests", deadline=None, derandomize=True)  # same examples every time
+settings.load_profile("tests")
+
+SIDE = 32
+DIMENSIONS = {"tiny_a": 24, "tiny_b": 16}
+PICTURE_SIDE = 64
+COLOURS = ((200, 30, 40), (30, 90, 200), (20, 140, 70), (230, 160, 20), (120, 40, 160))
+SHAPES = ("lipstick", "jar", "bottle", "palette")
+WORDS = ("Ruby", "Ocean", "Forest", "Amber", "Violet")
+BRANDS = ("L'Oréal", "Maison Été", "Nuxe", "Bioderma")
+
+
+@pytest.fixture(scope="session")
+def tiny_profile() -> Profile:
+    return Profile(
+        name="tiny",
+        side=SIDE,
+        backbones=(
+            Backbone(model="tiny_a", timm_name="made_for_tests_a", alpha=3.0),
+            Backbone(model="tiny_b", timm_name="made_for_tests_b", alpha=1.0),
+        ),
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_profile_file(tiny_profile: Profile, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    lines = [f'name = "{tiny_profile.name}"', f"side = {tiny_profile.side}"]
+    for backbone in tiny_profile.backbones:
+        lines += [
+            "[[backbones]]",
+            f'model = "{backbone.model}"',
+            f'timm_name = "{backbone.timm_name}"',
+            f"alpha = {backbone.alpha}",
+        ]
+    path = tmp_path_factory.mktemp("profile") / "tiny.toml"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_repository(tiny_profile: Profile, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("model_repository")
+    for seed, backbone in enumerate(tiny_profile.backbones):
+        dimension = DIMENSIONS[backbone.model]
+        (root / backbone.model / "1").mkdir(parents=True)
+        onnx.save(tiny_model(dimension, seed), root / backbone.model / "1" / "model.onnx")
+        config = backbone_config(backbone, SIDE, dimension)
+        (root / backbone.model / "config.pbtxt").write_text(config_text(config))
+    (root / tiny_profile.name / "1").mkdir(parents=True)
+    config = ensemble_config(tiny_profile, DIMENSIONS)
+    (root / tiny_profile.name / "config.pbtxt").write_text(config_text(config))
+    return root
+
+
+@pytest.fixture(scope="session")
+def catalogue_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Write a new catalogue of families × members products; same arguments, same bytes."""
+
+    def write(families: int = 8, members: int = 5) -> Path:
+        folder = tmp_path_factory.mktemp("catalogue")
+        write_catalogue(folder, families, members)
+        return folder
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def tiny_catalogue(catalogue_folder: Callable[..., Path]) -> Path:
+    return catalogue_folder()
+
+
+@pytest.fixture(scope="session")
+def tiny_index(
+    tiny_catalogue: Path,
+    tiny_profile: Profile,
+    tiny_repository: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    root = tmp_path_factory.mktemp("index")
+    IndexBuild(read_catalogue(tiny_catalogue), tiny_profile, tiny_repository, root).run()
+    return root
+
+
+@pytest.fixture
+def tiny_index_copy(tiny_index: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return shutil.copytree(tiny_index, tmp_path_factory.mktemp("damaged") / "index")
+
+
+@pytest.fixture(scope="session")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The whole sample catalogue, rendered once."""
+    return write_sample(tmp_path_factory.mktemp("data") / "sample")
+
+
+def tiny_model(dimension: int, seed: int) -> onnx.ModelProto:
+    """Image (B, 32, 32, 3) uint8 → darkness → one fixed convolution → maxima, L2-normalised."""
+    weights = np.random.default_rng(seed).normal(size=(dimension, 3, 5, 5)).astype(np.float32)
+    constants = {
+        "white": np.float32(255),
+        "weights": weights,
+        "channels": np.array([1], np.int64),
+        "smallest": np.float32(1e-12),
+    }
+    nodes = [
+        helper.make_node("Cast", ["image"], ["pixels"], to=TensorProto.FLOAT),
+        helper.make_node("Sub", ["white", "pixels"], ["dark"]),
+        helper.make_node("Div", ["dark", "white"], ["darkness"]),
+        helper.make_node("Transpose", ["darkness"], ["planes"], perm=[0, 3, 1, 2]),
+        helper.make_node("Conv", ["planes", "weights"], ["responses"], strides=[3, 3]),
+        helper.make_node("Relu", ["responses"], ["map"]),
+        helper.make_node("GlobalMaxPool", ["map"], ["maxima"]),
+        helper.make_node("Flatten", ["maxima"], ["pooled"]),
+        helper.make_node("ReduceL2", ["pooled", "channels"], ["norm"], keepdims=1),
+        helper.make_node("Max", ["norm", "smallest"], ["divisor"]),
+        helper.make_node("Div", ["pooled", "divisor"], ["descriptor"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "tiny",
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["batch", SIDE, SIDE, 3])],
+        [helper.make_tensor_value_info("descriptor", TensorProto.FLOAT, ["batch", dimension])],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    helper.set_model_props(model, {"weights": "made for tests"})
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def write_catalogue(folder: Path, families: int, members: int) -> None:
+    (folder / "images").mkdir()
+    (folder / "queries").mkdir()
+    rows, truth = [], []
+    for family in range(families):
+        shape, colour = family % len(SHAPES), family % len(COLOURS)
+        brand, size = BRANDS[family % len(BRANDS)], f"{10 + family}ml"
+        ids = [f"p{family:02d}{member:02d}" for member in range(members)]
+        for member, product_id in enumerate(ids):
+            is_odd = member == members - 1  # the words of the family, but not its looks
+            picture = tiny_picture(shape, (colour + 1) % len(COLOURS) if is_odd else colour, member)
+            image = f"images/{product_id}.{('png', 'jpg')[member % 2]}"
+            picture.save(folder / image)
+            description = (
+                f"{brand} {WORDS[colour]} {SHAPES[shape]} {size}, shade {family}-{member:02d}"
+            )
+            rows.append((product_id, image, description, brand, f"{5 + member}.99"))
+        query = f"queries/q{family:02d}.jpg"
+        tiny_picture(shape, colour, members).save(folder / query)
+        truth.append((query, " ".join(ids)))
+    write_csv(folder / "catalog.csv", ("id", "image", "description", "brand", "price"), rows)
+    write_csv(folder / "ground_truth.csv", ("query_image", "ids"), truth)
+
+
+def tiny_picture(shape: int, colour: int, member: int) -> Image.Image:
+    """A shape on white; members of a family differ by a few pixels."""
+    picture = Image.new("RGB", (PICTURE_SIDE, PICTURE_SIDE + 2 * member), "white")
+    draw = ImageDraw.Draw(picture)
+    left, top = 8 + member % 5, 6 + member // 5
+    box = (left, top, left + 40, top + 44)
+    fill = COLOURS[colour]
+    if shape == 0:
+        draw.rectangle((left + 14, top, left + 26, top + 44), fill=fill)
+    elif shape == 1:
+        draw.ellipse(box, fill=fill)
+    elif shape == 2:
+        draw.polygon([(left + 20, top), (left + 40, top + 44), (left, top + 44)], fill=fill)
+    else:
+        for column in range(3):
+            draw.rectangle((left + 14 * column, top, left + 14 * column + 9, top + 44), fill=fill)
+    return picture
+
+
+def write_csv(path: Path, header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        writer.writerows(rows)

