@@ -12,7 +12,6 @@ Three choices follow the authors' code rather than timm's defaults:
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import inspect
 from collections.abc import Iterator, Mapping
@@ -26,6 +25,7 @@ from timm.models.densenet import DenseNet
 from torch import Tensor, nn
 
 from export.probe_images import probe_images
+from retrieval_server.digest import file_digest
 from retrieval_server.errors import ProfileError
 from retrieval_server.profile import Backbone
 
@@ -87,7 +87,7 @@ def describe_weights(backbone: Backbone, choice: WeightsChoice) -> str:
         ProfileError: if a file or a package is missing.
     """
     if choice.checkpoint is not None:
-        return f"checkpoint {choice.checkpoint.name} (sha256 {_sha256(choice.checkpoint)[:12]})"
+        return f"checkpoint {choice.checkpoint.name} (sha256 {_digest(choice.checkpoint)[:12]})"
     if choice.random_seed is not None:
         return f"{RANDOM_WEIGHTS} (seed {choice.random_seed})"
     if backbone.weights.startswith(PACKAGE_PREFIX):
@@ -217,9 +217,8 @@ def _randomly_initialised(backbone: Backbone, seed: int) -> Any:
     return model.eval()
 
 
-def _sha256(path: Path) -> str:
+def _digest(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_digest(path)
     except OSError as error:
         raise ProfileError(f"Cannot read the weights {path}: {error.strerror}.") from error

@@ -24,19 +24,27 @@ from export.extract_features import Block, FeatureExtraction, Reject
 from export.onnx_metadata import read_metadata
 from export.progress import progress
 from retrieval_server.engines import create_engine
-from retrieval_server.errors import CatalogueError, ModelRepositoryError, RetrievalError
+from retrieval_server.errors import (
+    CatalogueError,
+    EngineError,
+    ModelRepositoryError,
+    RetrievalError,
+)
 from retrieval_server.feature_store import create_descriptors
 from retrieval_server.index_bundle import (
     ID_ORDER_FILE,
     REJECTS_FILE,
-    IndexedModel,
-    Manifest,
+    is_intact,
+    make_current,
     publish,
     seal,
 )
+from retrieval_server.manifest import IndexedModel, Manifest
 from retrieval_server.model_repository import ModelFolder, ModelRepository
+from retrieval_server.preprocessing import PREPROCESSING
 from retrieval_server.profile import Profile
 from retrieval_server.settings import available_cores
+from retrieval_server.similarity import NORM_TOLERANCE
 from retrieval_server.string_table import write_string_table
 from retrieval_server.text_index import write_text_index
 
@@ -81,23 +89,34 @@ class IndexBuild:
 
         Raises:
             RetrievalError: if the models are missing or do not fit the profile, the engine
-                fails, no image can be read, or another build is at work in the same folder.
+                fails, no image can be read, the disk is full, or another build is at work in the
+                same folder.
         """
         models = self._models()
-        self.root.mkdir(parents=True, exist_ok=True)
-        with _lock(self.root):
-            extraction = FeatureExtraction(
-                catalogue=self.catalogue,
-                profile=self.profile,
-                digests={model.name: model.digest for model in models},
-                folder=self._scratch / "blocks",
-            )
-            source = self._source_key(extraction)
-            if (built := self._already_built(source)) is not None:
-                publish(built, self.root, built.name)
-                return BuiltIndex(built, None)
-            asyncio.run(self._extract(extraction))
-            return self._assemble(extraction, models, source)
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            with _lock(self.root):
+                return self._build(models)
+        except OSError as error:
+            raise RetrievalError(
+                f"Cannot write the index {self.root}: {error.strerror or error}. Mend that and run "
+                "the same command again; what is finished is kept."
+            ) from error
+
+    def _build(self, models: tuple[ModelFolder, ...]) -> BuiltIndex:
+        extraction = FeatureExtraction(
+            catalogue=self.catalogue,
+            profile=self.profile,
+            digests={model.name: model.digest for model in models},
+            folder=self._scratch / "blocks",
+        )
+        source = self._source_key(extraction)
+        if (built := self._already_built(source)) is not None:
+            make_current(self.root, built.name)
+            shutil.rmtree(self._scratch, ignore_errors=True)  # of a run killed at its very end
+            return BuiltIndex(built, None)
+        asyncio.run(self._extract(extraction))
+        return self._assemble(extraction, models, source)
 
     @property
     def _scratch(self) -> Path:
@@ -127,8 +146,6 @@ class IndexBuild:
         try:
             with progress("images", len(self.catalogue.rows)) as advance:
                 await extraction.run(engine, cores * IN_FLIGHT_PER_CORE, advance)
-        except* RetrievalError as group:
-            raise group.exceptions[0] from None
         finally:
             await engine.close()
 
@@ -163,6 +180,7 @@ class IndexBuild:
                 )
                 for model in models
             },
+            preprocessing=PREPROCESSING,
             products=len(products),
             rejected=len(rejects),
             documents=neighbours.documents,
@@ -186,12 +204,14 @@ class IndexBuild:
         return extraction.key(json.dumps([parameters, texts]))
 
     def _already_built(self, source: str) -> Path | None:
+        """The version that this build would make, if it is there and intact."""
         try:
             built = json.loads(self._built_file.read_text())
-        except (OSError, ValueError):
+            folder = self.root / built["version"]
+            is_same = built["source"] == source
+        except (OSError, ValueError, KeyError, TypeError):
             return None
-        folder = self.root / built["version"]
-        return folder if built["source"] == source and folder.is_dir() else None
+        return folder if is_same and is_intact(folder) else None
 
 
 @contextlib.contextmanager
@@ -232,7 +252,11 @@ def _write_descriptors(
     models: tuple[ModelFolder, ...],
     rows: int,
 ) -> Mapping[str, int]:
-    """Put the blocks together; count the all-zero descriptors of each model."""
+    """Put the blocks together; count the all-zero descriptors of each model.
+
+    Raises:
+        EngineError: if a descriptor is neither of unit L2 norm nor all zero.
+    """
     arrays = {
         model.name: create_descriptors(folder, model.name, rows, model.dimension)
         for model in models
@@ -242,8 +266,17 @@ def _write_descriptors(
     for block in _blocks(extraction):
         for name, descriptors in block.descriptors.items():
             if len(descriptors):
+                norms = np.linalg.norm(descriptors, axis=1)
+                unusable = ~((norms == 0) | (np.abs(norms - 1) <= NORM_TOLERANCE))
+                if unusable.any():
+                    row = extraction.catalogue.rows[block.rows[unusable][0]]
+                    raise EngineError(
+                        f"Model {name} gave {row.image} a descriptor of L2 norm "
+                        f"{norms[unusable][0]:.3g} instead of 1. Check its weights, then export it "
+                        "again with: beauty-export onnx"
+                    )
                 arrays[name][first : first + len(descriptors)] = descriptors
-                zeros[name] += int((~descriptors.any(axis=1)).sum())
+                zeros[name] += int((norms == 0).sum())
         first += len(block.rows)
     return zeros
 

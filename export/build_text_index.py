@@ -77,10 +77,11 @@ def is_latin(text: str) -> bool:
     """Tell whether a description is written in Latin letters, Vietnamese ones not counted."""
     if text.isascii():
         return True
+    latin = _APOSTROPHES.sub("", text).replace("µ", "u")  # NFKC makes a Greek letter of it
     foreign = sum(
         letter.isalpha()
         and (ord(letter) in _VIETNAMESE or not unicodedata.name(letter, "").startswith("LATIN"))
-        for letter in unicodedata.normalize("NFKC", text)
+        for letter in unicodedata.normalize("NFKC", latin)
         if not letter.isascii()
     )
     return foreign <= MAX_FOREIGN_LETTERS
@@ -94,13 +95,14 @@ def find_text_neighbours(
     Args:
         descriptions: one text for each row.
         threshold: τ in (0, 1).
-        advance: told the number of descriptions compared.
+        advance: told the number of descriptions finished.
 
     Returns:
         The exact set of pairs, computed in float64.
     """
     terms = [tokens(text) if is_latin(text) else [] for text in descriptions]
     documents = np.flatnonzero([bool(words) for words in terms])
+    advance(len(descriptions) - len(documents))
     lengths = np.zeros(len(descriptions), dtype=np.int64)
     rows: list[NDArray[np.int64]] = []
     cosines: list[NDArray[np.float64]] = []

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from retrieval_server.errors import CatalogueError
 
 REQUIRED_COLUMNS = ("id", "image", "description")
 NAMES = ("catalog.csv", "catalog.parquet", "catalog.jsonl")
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 LONGEST_FIELD = 2**24  # characters; csv's own limit of 2**17 is met by real descriptions
 
 Record = Mapping[str, Any]
@@ -71,14 +74,7 @@ def read_catalogue(path: Path) -> Catalogue:
     readers = {".csv": _csv_records, ".parquet": _parquet_records, ".jsonl": _jsonl_records}
     if file.suffix not in readers:
         raise CatalogueError(f"Catalogue {file} must be a .csv, .parquet or .jsonl file.")
-    try:
-        rows = tuple(_rows(file, readers[file.suffix](file)))
-    except OSError as error:
-        raise CatalogueError(f"Cannot read the catalogue {file}: {error}.") from error
-    except UnicodeDecodeError as error:
-        raise CatalogueError(
-            f"Catalogue {file} is not UTF-8 (byte {error.start:,}). Save it as UTF-8."
-        ) from error
+    rows = tuple(_rows(file, readers[file.suffix](file)))
     if not rows:
         raise CatalogueError(f"Catalogue {file} has no rows.")
     return Catalogue(file, rows)
@@ -95,10 +91,11 @@ def csv_records(file: Path, required: Iterable[str]) -> Iterator[tuple[str, Reco
         The place, such as ``line 7``, and the row.
 
     Raises:
-        CatalogueError: if a column is missing or a row does not fit the header.
+        CatalogueError: if the file cannot be read, a column is missing or stands twice, or a row
+            does not fit the header.
     """
     csv.field_size_limit(LONGEST_FIELD)
-    with file.open(encoding="utf-8-sig", newline="") as lines:
+    with _open_text(file) as lines:
         reader = csv.DictReader(lines, strict=True)
         try:
             _check_columns(file, reader.fieldnames or [], required)
@@ -111,7 +108,32 @@ def csv_records(file: Path, required: Iterable[str]) -> Iterator[tuple[str, Reco
                     )
                 yield place, record
         except csv.Error as error:
-            raise CatalogueError(f"{file}, line {reader.line_num}: {error}.") from error
+            # The row's first line: where its quote opens, if that is what is wrong with it.
+            raise CatalogueError(f"{file}, line {reader.line_num + 1}: {error}.") from error
+
+
+@contextmanager
+def _open_text(file: Path) -> Iterator[TextIO]:
+    """Open a text file; what goes wrong while it is read becomes one error that names it."""
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as lines:
+            yield lines
+    except OSError as error:
+        raise CatalogueError(f"Cannot read {file}: {error.strerror}.") from error
+    except UnicodeDecodeError as error:  # its position is that in a buffer, not in the file
+        raise CatalogueError(
+            f"{file} is not UTF-8 (line {_first_line_not_utf8(file):,}). Save it as UTF-8."
+        ) from error
+
+
+def _first_line_not_utf8(file: Path) -> int:
+    """Number of the first line that is not UTF-8, from 1."""
+    data = file.read_bytes()
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return data.count(b"\n", 0, error.start) + 1
+    return 1
 
 
 def _find(path: Path) -> Path:
@@ -132,6 +154,11 @@ def _check_columns(file: Path, columns: Iterable[str], required: Iterable[str]) 
             f"{file} has no column {', '.join(map(repr, missing))}; its columns are "
             f"{', '.join(map(repr, present)) or 'none'}. Rename or add it."
         )
+    if repeated := sorted({column for column in present if present.count(column) > 1}):
+        raise CatalogueError(
+            f"{file} has the column {', '.join(map(repr, repeated))} more than once. Rename or "
+            "remove the others."
+        )
 
 
 def _csv_records(file: Path) -> Iterator[tuple[str, Record]]:
@@ -150,12 +177,12 @@ def _parquet_records(file: Path) -> Iterator[tuple[str, Record]]:
             for record in batch.to_pylist():
                 number += 1
                 yield f"row {number}", record
-    except pyarrow.ArrowException as error:
+    except (pyarrow.ArrowException, OSError) as error:
         raise CatalogueError(f"Cannot read the catalogue {file}: {error}.") from error
 
 
 def _jsonl_records(file: Path) -> Iterator[tuple[str, Record]]:
-    with file.open(encoding="utf-8-sig") as lines:
+    with _open_text(file) as lines:
         for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue
@@ -165,7 +192,11 @@ def _jsonl_records(file: Path) -> Iterator[tuple[str, Record]]:
                 raise CatalogueError(f"{file}, line {number} is no JSON: {error}.") from error
             if not isinstance(record, dict):
                 raise CatalogueError(f"{file}, line {number} is no JSON object.")
-            _check_columns(file, record, REQUIRED_COLUMNS)
+            if missing := [column for column in REQUIRED_COLUMNS if column not in record]:
+                raise CatalogueError(
+                    f"{file}, line {number} has no {', '.join(map(repr, missing))}. Rename or add "
+                    "it."
+                )
             yield f"line {number}", record
 
 
@@ -173,6 +204,11 @@ def _rows(file: Path, records: Iterable[tuple[str, Record]]) -> Iterator[Catalog
     places: dict[str, str] = {}
     for place, record in records:
         texts = {column: _text(value) for column, value in record.items()}
+        if unusable := [column for column, text in texts.items() if not _is_storable(text)]:
+            raise CatalogueError(
+                f"{file}, {place}: the {unusable[0]} holds a NUL character or half a surrogate "
+                "pair. Remove it."
+            )
         product_id, image, description = (texts.pop(column) for column in REQUIRED_COLUMNS)
         if not product_id.strip() or not image.strip():
             empty = "image" if product_id.strip() else "id"
@@ -190,4 +226,11 @@ def _rows(file: Path, records: Iterable[tuple[str, Record]]) -> Iterator[Catalog
 def _text(value: object) -> str:
     if value is None:
         return ""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    if isinstance(value, bool | int | float | list | dict):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return str(value)  # a text; or a date or a decimal, which Parquet has and JSON lacks
+
+
+def _is_storable(text: str) -> bool:
+    """Tell whether a text can be written as UTF-8 and, as a path, be opened."""
+    return not _UNSTORABLE.search(text)

@@ -16,11 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, ImageOps
+from PIL import Image
 
 from export.catalogue import csv_records
 from export.evaluate import GROUND_TRUTH_FILE
-from retrieval_server.errors import CatalogueError
+from retrieval_server.errors import CatalogueError, ImageError
+from retrieval_server.preprocessing import read_image
 
 THUMBNAIL_SIDE = 160
 JPEG_QUALITY = 82
@@ -65,7 +66,7 @@ class ContactSheet:
         """
         try:
             sections = "".join(self._section(result) for result in results if "error" not in result)
-        except (KeyError, TypeError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise CatalogueError(
                 f"A record is no search result ({error!r}). Pass what beauty-search --json printed."
             ) from error
@@ -120,7 +121,7 @@ class ContactSheet:
         return (
             f'<li class="{" ".join(classes)}">'
             f"{_picture(self.catalogue / match['image'], match['product_id'])}"
-            f"<div>{match['rank']} · {html.escape(match['product_id'])} · "
+            f"<div>{match['rank']:d} · {html.escape(match['product_id'])} · "
             f"{match['similarity']:.3f}</div>{mark}"
             f'<div class=text title="{html.escape(match["description"])}">'
             f"{html.escape(match['description'])}</div></li>"
@@ -153,14 +154,15 @@ def write_contact_sheet(
     page = ContactSheet(catalogue, relevant).page(records)
     output.parent.mkdir(parents=True, exist_ok=True)
     scratch = output.with_name(f".{output.name}")
-    scratch.write_text(page, encoding="utf-8")
+    # A file name that is not UTF-8 arrives as half surrogate pairs.
+    scratch.write_text(page, encoding="utf-8", errors="replace")
     scratch.replace(output)
-    return len(records)
+    return sum("error" not in record for record in records)
 
 
 def _read_results(path: Path) -> list[dict[str, Any]]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")  # U+2028 is no end of a record
         return [json.loads(line) for line in lines if line.strip()]
     except (OSError, ValueError) as error:
         raise CatalogueError(f"Cannot read the results {path}: {error}.") from error
@@ -176,11 +178,9 @@ def _origin(match: Mapping[str, Any]) -> str:
 def _picture(path: Path, alternative: str) -> str:
     """An image element with a thumbnail inside; a placeholder where there is no image."""
     try:
-        with Image.open(path) as image:
-            thumbnail = ImageOps.exif_transpose(image).convert("RGB")
-    except Exception:  # Pillow raises anything; the page says which picture is missing
+        thumbnail = Image.fromarray(read_image(path, THUMBNAIL_SIDE))
+    except ImageError:
         return f"<div class=missing>no picture: {html.escape(alternative)}</div>"
-    thumbnail.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
     encoded = io.BytesIO()
     thumbnail.save(encoded, "JPEG", quality=JPEG_QUALITY)
     data = base64.b64encode(encoded.getvalue()).decode()

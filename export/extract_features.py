@@ -13,7 +13,6 @@ import asyncio
 import hashlib
 import json
 import os
-import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,7 +24,7 @@ from export.catalogue import Catalogue, CatalogueRow
 from export.progress import Advance
 from retrieval_server.engines import Engine
 from retrieval_server.errors import ImageError
-from retrieval_server.preprocessing import read_image
+from retrieval_server.preprocessing import PREPROCESSING, read_image
 from retrieval_server.profile import Profile
 
 BLOCK_ROWS = 64
@@ -93,6 +92,7 @@ class FeatureExtraction:
 
         Raises:
             EngineError: if the engine fails; what is finished stays and is not made again.
+            OSError: if a block cannot be written.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         images = asyncio.Semaphore(in_flight)
@@ -104,23 +104,30 @@ class FeatureExtraction:
                     await self._make(number, engine, images)
                 advance(len(self._rows(number)))
 
-        async with asyncio.TaskGroup() as group:
-            for number in range(self.block_count):
-                group.create_task(make(number))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for number in range(self.block_count):
+                    group.create_task(make(number))
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from None
 
     def read(self, number: int) -> Block | None:
         """Read a block; None if it is not there or was made from something else."""
         try:
-            with np.load(self._path(number), allow_pickle=False) as file:
+            # np.load closes a file it opened itself only if all goes well.
+            with (
+                self._path(number).open("rb") as opened,
+                np.load(opened, allow_pickle=False) as file,
+            ):
                 if file["key"].tobytes().decode() != self._key(number):
                     return None
                 rejects = json.loads(file["rejects"].tobytes())
                 return Block(
                     rows=file["rows"],
-                    descriptors={model: file[model] for model in self.profile.models},
+                    descriptors={model: file[_array(model)] for model in self.profile.models},
                     rejects=tuple(Reject(**reject) for reject in rejects),
                 )
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        except Exception:  # zipfile raises anything on damaged data; the block is made again
             return None
 
     async def _make(self, number: int, engine: Engine, images: asyncio.Semaphore) -> None:
@@ -135,7 +142,7 @@ class FeatureExtraction:
             if not isinstance(entry, Reject)
         }
         arrays = {
-            model: np.array([entry[model] for entry in kept.values()], dtype=np.float32)
+            _array(model): np.array([entry[model] for entry in kept.values()], dtype=np.float32)
             for model in self.profile.models
         }
         scratch = self._path(number).with_suffix(".partial")
@@ -159,7 +166,8 @@ class FeatureExtraction:
             try:
                 pixels = await asyncio.to_thread(read_image, path, self.profile.side)
             except ImageError as error:
-                return Reject(row.product_id, row.image, str(error))
+                reason = str(error).removeprefix(f"{error.field}: ")
+                return Reject(row.product_id, row.image, reason)
             described = await engine.infer(self.profile.name, pixels[None])
         return {model: rows[0] for model, rows in described.items()}
 
@@ -172,6 +180,7 @@ class FeatureExtraction:
     def _key(self, number: int) -> str:
         """Digest of all that a block depends on; of images, their size and time of change."""
         source = {
+            "preprocessing": PREPROCESSING,
             "side": self.profile.side,
             "models": dict(self.digests),
             "images": [
@@ -185,6 +194,11 @@ class FeatureExtraction:
         """Digest of all that the descriptors depend on, and of another text."""
         keys = "".join(self._key(number) for number in range(self.block_count))
         return hashlib.sha256((keys + more).encode()).hexdigest()
+
+
+def _array(model: str) -> str:
+    """Name of a model's array in a block; a model may be called ``rows``."""
+    return f"descriptors.{model}"
 
 
 def _size_and_time(path: Path) -> tuple[int, int]:

@@ -60,7 +60,7 @@ def find_profile(name: str) -> Profile:
         name: a key of ``PROFILES``, or the path of a file that ends in ``.toml``.
 
     Raises:
-        ProfileError: if there is no such profile, or the file is no profile.
+        ProfileError: if there is no such profile, or the file is no profile; names the file.
     """
     if name in PROFILES:
         return PROFILES[name]
@@ -71,4 +71,7 @@ def find_profile(name: str) -> Profile:
         data = tomllib.loads(Path(name).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ProfileError(f"Cannot read the profile {name}: {error}.") from error
-    return Profile.from_json(data)
+    try:
+        return Profile.from_json(data)
+    except (ProfileError, TypeError, ValueError) as error:
+        raise ProfileError(f"{name} is no profile: {error}") from error

@@ -9,6 +9,7 @@ file                           dtype      content
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +34,18 @@ def open_descriptors(folder: Path, model: str) -> NDArray[np.float32]:
 
 
 def create_descriptors(folder: Path, model: str, rows: int, dimension: int) -> NDArray[np.float32]:
-    """Make a model's file and map it for writing, (rows, dimension) float32; overwrites."""
+    """Make a model's file and map it for writing, (rows, dimension) float32; overwrites.
+
+    Raises:
+        OSError: if the disk has no room for it; found out here, since a write to mapped memory
+            without a block behind it kills the process.
+    """
     path = folder / descriptor_file(model)
-    return np.lib.format.open_memmap(path, "w+", np.dtype("<f4"), (rows, dimension))
+    array = np.lib.format.open_memmap(path, "w+", np.dtype("<f4"), (rows, dimension))
+    if hasattr(os, "posix_fallocate"):  # macOS has none
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return array
 
 
 def open_array(path: Path, dtype: DTypeLike, dimensions: int) -> NDArray[Any]:
@@ -50,7 +60,7 @@ def open_array(path: Path, dtype: DTypeLike, dimensions: int) -> NDArray[Any]:
         IndexBundleError: if it is missing, truncated, or holds something else.
     """
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        array = np.lib.format.open_memmap(path, "r")
     except FileNotFoundError as error:
         raise IndexBundleError(f"The index file {path} is missing. {REBUILD}") from error
     except (OSError, ValueError) as error:  # NumPy says "mmap length is greater than file size"

@@ -5,7 +5,7 @@
     index/
       current                     text file: the version to serve
       lite-3f2a9c01d7e4/          one version, never changed once it is there
-        manifest.json             what was built from what; size and SHA-256 of each other file
+        manifest.json             what was built from what, see manifest
         descriptors.<model>.npy   see feature_store
         text_neighbours.*.npy     see text_index
         ids, descriptions, images, attributes: .offsets.npy and .bytes.npy, see string_table
@@ -20,103 +20,28 @@ and renamed.
 from __future__ import annotations
 
 import bisect
-import hashlib
 import json
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from retrieval_server.errors import IndexBundleError, ModelMismatchError, ProfileError
+from retrieval_server.digest import file_digest
+from retrieval_server.errors import IndexBundleError, ModelMismatchError
 from retrieval_server.feature_store import REBUILD, open_array, open_descriptors
-from retrieval_server.profile import Profile
+from retrieval_server.manifest import MANIFEST_FILE, Manifest, read_manifest, write_manifest
+from retrieval_server.preprocessing import PREPROCESSING
 from retrieval_server.string_table import StringTable
 from retrieval_server.text_index import TextIndex
 
-FORMAT_VERSION = 1
-MANIFEST_FILE = "manifest.json"
 CURRENT_FILE = "current"
 REJECTS_FILE = "rejects.jsonl"
 STRING_TABLES = ("ids", "descriptions", "images", "attributes")
 ID_ORDER_FILE = "ids.order.npy"
-
-
-@dataclass(frozen=True)
-class IndexedModel:
-    """A model as it was when the descriptors were computed.
-
-    Attributes:
-        digest: SHA-256 of its ONNX file.
-        dimension: length of a descriptor.
-        weights: where its weights came from; starts with "random" if they mean nothing.
-        zero_descriptors: database images whose descriptor is all zero.
-    """
-
-    digest: str
-    dimension: int
-    weights: str
-    zero_descriptors: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Manifest:
-    """What a bundle was built from.
-
-    Attributes:
-        profile: backbones, side and default α.
-        models: by model name.
-        products: N, rows of every array.
-        rejected: catalogue rows that are not in the index.
-        documents: descriptions that the textual index covers.
-        text_pairs: ordered pairs (product, neighbour) of the textual index.
-        text: parameters of the textual index; ``threshold`` is τ of eq. (7).
-    """
-
-    profile: Profile
-    models: Mapping[str, IndexedModel]
-    products: int
-    rejected: int
-    documents: int
-    text_pairs: int
-    text: Mapping[str, Any]
-
-    @property
-    def warnings(self) -> list[str]:
-        """What a person should know before trusting a result; mostly empty."""
-        return [
-            f"{model} has {indexed.weights} weights: results mean nothing."
-            for model, indexed in self.models.items()
-            if indexed.weights.startswith("random")
-        ]
-
-    def to_json(self) -> dict[str, Any]:
-        """This manifest as plain JSON values, without the files."""
-        return {
-            "format_version": FORMAT_VERSION,
-            "profile": self.profile.to_json(),
-            "models": {name: vars(model) for name, model in self.models.items()},
-            "products": self.products,
-            "rejected": self.rejected,
-            "documents": self.documents,
-            "text_pairs": self.text_pairs,
-            "text": dict(self.text),
-        }
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Manifest:
-        """Read what ``to_json`` wrote."""
-        return cls(
-            profile=Profile.from_json(data["profile"]),
-            models={name: IndexedModel(**model) for name, model in data["models"].items()},
-            products=data["products"],
-            rejected=data["rejected"],
-            documents=data["documents"],
-            text_pairs=data["text_pairs"],
-            text=data["text"],
-        )
+DIGEST_LENGTH = 12  # characters of the manifest's digest in a version's name
 
 
 @dataclass(frozen=True)
@@ -148,10 +73,9 @@ class IndexBundle:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.version = folder.name
-        data = _read_manifest(folder)
-        self.manifest = _parse_manifest(folder, data)
-        self._files: Mapping[str, Mapping[str, Any]] = data["files"]
+        self.version = folder.resolve().name
+        self.manifest, self._files = read_manifest(folder)
+        self._check_preprocessing()
         self._check_sizes()
         self.profile = self.manifest.profile
         self.descriptors = tuple(open_descriptors(folder, m) for m in self.profile.models)
@@ -205,11 +129,24 @@ class IndexBundle:
         Raises:
             IndexBundleError: naming the first file that differs.
         """
+        manifest = self.folder / MANIFEST_FILE
+        if not self.version.endswith(f"-{file_digest(manifest)[:DIGEST_LENGTH]}"):
+            raise IndexBundleError(
+                f"{manifest} is not the one that its folder {self.version} is named after. "
+                f"{REBUILD}"
+            )
         for name, expected in self._files.items():
-            if _sha256(self.folder / name) != expected["sha256"]:
+            if file_digest(self.folder / name) != expected.sha256:
                 raise IndexBundleError(
                     f"The index file {self.folder / name} differs from its checksum. {REBUILD}"
                 )
+
+    def _check_preprocessing(self) -> None:
+        if self.manifest.preprocessing != PREPROCESSING:
+            raise IndexBundleError(
+                f"Index {self.folder} was built from images pre-processed by "
+                f"{self.manifest.preprocessing!r}, this program does {PREPROCESSING!r}. {REBUILD}"
+            )
 
     def _check_sizes(self) -> None:
         for name, expected in self._files.items():
@@ -218,13 +155,19 @@ class IndexBundle:
                 size = path.stat().st_size
             except FileNotFoundError as error:
                 raise IndexBundleError(f"The index file {path} is missing. {REBUILD}") from error
-            if size != expected["bytes"]:
+            if size != expected.bytes:
                 raise IndexBundleError(
                     f"The index file {path} is truncated or overwritten: the manifest says "
-                    f"{expected['bytes']:,} bytes, the file has {size:,}. {REBUILD}"
+                    f"{expected.bytes:,} bytes, the file has {size:,}. {REBUILD}"
                 )
 
     def _check_rows(self) -> None:
+        if set(self.manifest.models) != set(self.profile.models):
+            raise IndexBundleError(
+                f"The manifest of {self.folder} describes the models "
+                f"{sorted(self.manifest.models)}, its profile has {sorted(self.profile.models)}. "
+                f"{REBUILD}"
+            )
         rows = {descriptor_rows.shape[0] for descriptor_rows in self.descriptors}
         rows |= {len(self.text_index), len(self._id_order)}
         rows |= {len(table) for table in self._tables.values()}
@@ -245,10 +188,23 @@ def open_index(path: Path) -> IndexBundle:
     """
     current = path / CURRENT_FILE
     if current.is_file():
-        return IndexBundle(path / current.read_text(encoding="utf-8").strip())
+        try:
+            version = current.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise IndexBundleError(f"Cannot read {current}: {error}. {REBUILD}") from error
+        return IndexBundle(path / version)
     if (path / MANIFEST_FILE).is_file():
         return IndexBundle(path)
     raise IndexBundleError(f"There is no index at {path}. Build one with: beauty-export index")
+
+
+def is_intact(folder: Path) -> bool:
+    """Tell whether a version can be opened and every file is as it was written; reads them all."""
+    try:
+        IndexBundle(folder).verify()
+    except IndexBundleError:
+        return False
+    return True
 
 
 def seal(folder: Path, manifest: Manifest) -> str:
@@ -261,17 +217,11 @@ def seal(folder: Path, manifest: Manifest) -> str:
     Returns:
         The version: the profile's name and a digest of the manifest.
     """
-    files = {
-        path.name: {"bytes": path.stat().st_size, "sha256": _sha256(path)}
-        for path in sorted(folder.iterdir())
-        if path.name != MANIFEST_FILE
-    }
-    text = json.dumps({**manifest.to_json(), "files": files}, indent=2, sort_keys=True) + "\n"
-    (folder / MANIFEST_FILE).write_text(text, encoding="utf-8")
+    write_manifest(folder, manifest)
     for path in folder.iterdir():
         _sync(path)
     _sync(folder)
-    return f"{manifest.profile.name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+    return f"{manifest.profile.name}-{file_digest(folder / MANIFEST_FILE)[:DIGEST_LENGTH]}"
 
 
 def publish(sealed: Path, root: Path, version: str) -> Path:
@@ -280,48 +230,30 @@ def publish(sealed: Path, root: Path, version: str) -> Path:
     Args:
         sealed: what ``seal`` finished; on the same file system as root.
         root: the index folder.
-        version: what ``seal`` returned. If it is there already, it stays as it is.
+        version: what ``seal`` returned. If it is there already, it stays as it is; but if it is
+            damaged, it is put aside, beside ``sealed``.
 
     Returns:
         The version's folder.
     """
     target = root / version
+    if target.exists() and not is_intact(target):
+        aside = sealed.with_name(f"{version}.damaged")
+        shutil.rmtree(aside, ignore_errors=True)
+        target.rename(aside)
     if not target.exists():
         sealed.rename(target)
-    scratch = root / f".{CURRENT_FILE}.{os.getpid()}"
+    make_current(root, version)
+    return target
+
+
+def make_current(root: Path, version: str) -> None:
+    """Make a version the one to serve, at once or not at all."""
+    scratch = root / f".{CURRENT_FILE}"
     scratch.write_text(version + "\n", encoding="utf-8")
     _sync(scratch)
     scratch.replace(root / CURRENT_FILE)
     _sync(root)
-    return target
-
-
-def _read_manifest(folder: Path) -> dict[str, Any]:
-    path = folder / MANIFEST_FILE
-    try:
-        data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise IndexBundleError(f"Cannot read {path}: {error}. {REBUILD}") from error
-    return data
-
-
-def _parse_manifest(folder: Path, data: Mapping[str, Any]) -> Manifest:
-    if data.get("format_version") != FORMAT_VERSION:
-        raise IndexBundleError(
-            f"Index {folder} has format {data.get('format_version')}, this program reads "
-            f"{FORMAT_VERSION}. {REBUILD}"
-        )
-    try:
-        return Manifest.from_json(data)
-    except (KeyError, TypeError, ProfileError) as error:
-        raise IndexBundleError(
-            f"The manifest of {folder} is damaged: {error!r}. {REBUILD}"
-        ) from error
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _sync(path: Path) -> None:

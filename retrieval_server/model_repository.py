@@ -15,7 +15,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +22,7 @@ from pathlib import Path
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
+from retrieval_server.digest import file_digest
 from retrieval_server.errors import ModelRepositoryError
 
 IMAGE_INPUT = "image"
@@ -59,8 +59,7 @@ class ModelFolder:
             ModelRepositoryError: if the file is not there.
         """
         try:
-            with self.onnx_path.open("rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest()
+            return file_digest(self.onnx_path)
         except OSError as error:
             raise ModelRepositoryError(
                 f"Model {self.name} has no {self.onnx_path}. Export it with: beauty-export onnx"
@@ -114,17 +113,22 @@ class ModelRepository:
             ModelRepositoryError: if it is missing, or no image-to-descriptor model.
         """
         config = self.config(name)
-        if len(config.input) != 1 or len(config.output) != 1 or len(config.input[0].dims) != 3:
-            raise ModelRepositoryError(
-                f"{self.root / name / CONFIG_FILE} must map one image [S, S, 3] to one descriptor."
-            )
-        return ModelFolder(
-            name=name,
-            onnx_path=self._newest_version(name) / MODEL_FILE,
-            side=config.input[0].dims[0],
-            dimension=config.output[0].dims[0],
-            input_name=config.input[0].name,
-            output_name=config.output[0].name,
+        inputs, outputs = (
+            [list(tensor.dims) for tensor in tensors] for tensors in (config.input, config.output)
+        )
+        match inputs, outputs:
+            case [[height, width, 3]], [[dimension]] if height == width > 0 and dimension > 0:
+                return ModelFolder(
+                    name=name,
+                    onnx_path=self._newest_version(name) / MODEL_FILE,
+                    side=height,
+                    dimension=dimension,
+                    input_name=config.input[0].name,
+                    output_name=config.output[0].name,
+                )
+        raise ModelRepositoryError(
+            f"{self.root / name / CONFIG_FILE} must map one image [S, S, 3] to one descriptor [C], "
+            f"not {inputs} to {outputs}."
         )
 
     def ensemble(self, name: str) -> tuple[ModelFolder, ...]:

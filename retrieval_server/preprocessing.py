@@ -15,14 +15,27 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image
 
 from retrieval_server.errors import ImageError
 
+PREPROCESSING = "white-square-bilinear-1"  # recorded in the index; new rules get a new name
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "TIFF", "BMP")
 MAX_PIXELS = 50_000_000  # a 48-megapixel phone photo passes
 MAX_SIDE = 65_535  # the largest a JPEG can have
 WHITE = (255, 255, 255)
+
+# EXIF orientation → what turns the image upright (tag 0x0112; as in Pillow's
+# ImageOps.exif_transpose, which also writes all other tags anew and fails where one is malformed).
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 def read_image(path: Path, side: int) -> NDArray[np.uint8]:
@@ -35,6 +48,8 @@ def read_image(path: Path, side: int) -> NDArray[np.uint8]:
         data = path.read_bytes()
     except OSError as error:
         raise ImageError(f"cannot be read: {os.strerror(error.errno or 0)}.") from error
+    except ValueError as error:  # a null byte in the path
+        raise ImageError(f"cannot be read: {error}.") from error
     return decode_image(data, side)
 
 
@@ -55,7 +70,7 @@ def decode_image(data: bytes, side: int) -> NDArray[np.uint8]:
         raise ImageError("is empty.")
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
-    except Image.DecompressionBombError as error:
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageError(f"has more than {MAX_PIXELS:,} pixels.") from error
     except Exception as error:  # Pillow raises anything from OSError to SyntaxError here
         raise ImageError(f"is not an image in one of the formats {', '.join(FORMATS)}.") from error
@@ -66,8 +81,7 @@ def decode_image(data: bytes, side: int) -> NDArray[np.uint8]:
             "side are accepted."
         )
     try:
-        upright = ImageOps.exif_transpose(image)
-        return np.asarray(_pad_and_resize(_flatten(upright), side))
+        return np.asarray(_pad_and_resize(_flatten(_upright(image)), side))
     except ImageError:
         raise
     except Exception as error:  # damaged data: OSError, SyntaxError, RuntimeError, struct.error …
@@ -76,18 +90,28 @@ def decode_image(data: bytes, side: int) -> NDArray[np.uint8]:
         ) from error
 
 
+def _upright(image: Image.Image) -> Image.Image:
+    """Turn an image as its EXIF orientation says."""
+    image.load()  # a TIFF turns itself; the EXIF of a PNG may follow its pixels
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # an unreadable EXIF block says nothing, the pixels are there all the same
+        return image
+    return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
+
+
 def _flatten(image: Image.Image) -> Image.Image:
     """Bring any mode to 8-bit RGB, alpha composited on white."""
     if image.mode.startswith("I"):  # 16-bit grey; Pillow's own conversion clips it to white
-        grey = np.asarray(image).astype(np.int64).clip(0, 65_535)
-        image = Image.fromarray(np.rint(grey / 257).astype(np.uint8))
+        grey = np.asarray(image).clip(0, 65_535).astype(np.uint32)
+        image = Image.fromarray(((grey + 128) // 257).astype(np.uint8))  # 65535 = 255 × 257
     elif image.mode == "F":
         raise ImageError("holds floating-point pixels; save it with 8 or 16 bits.")
     if image.has_transparency_data:
         foreground = image.convert("RGBA")
         background = Image.new("RGBA", foreground.size, (*WHITE, 255))
         image = Image.alpha_composite(background, foreground)
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")  # convert would copy
 
 
 def _pad_and_resize(image: Image.Image, side: int) -> Image.Image:

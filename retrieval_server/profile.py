@@ -14,6 +14,7 @@ from typing import Any, Self
 
 from retrieval_server.errors import ProfileError
 
+MAX_ALPHA = 1e6  # beyond any use, and far from where a product of factors overflows
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
 
 
@@ -24,7 +25,7 @@ class Backbone:
     Attributes:
         model: name of the folder in ``model_repository/``, such as ``densenet201_grmac``.
         timm_name: architecture and tag by which timm knows it.
-        alpha: its strength α ≥ 0 in eq. (8).
+        alpha: its strength in eq. (8), 0 ≤ α ≤ ``MAX_ALPHA``.
         pooling: name of the pooling, such as ``grmac`` (eq. 1-2).
         p: exponent of the pooling; None means the pooling's own default.
         weights: where its trained weights come from: ``timm`` (hub) or ``package:<name>``.
@@ -47,10 +48,19 @@ class Backbone:
         Raises:
             ProfileError: naming the value.
         """
+        for name in ("model", "timm_name", "pooling", "weights"):
+            if not isinstance(value := getattr(self, name), str):
+                raise ProfileError(
+                    f"Backbone {self.model!r}: {name} must be a text, got {value!r}."
+                )
         if not _NAME.fullmatch(self.model):
             raise ProfileError(f"Model name {self.model!r} must match {_NAME.pattern}.")
-        if not (math.isfinite(self.alpha) and self.alpha >= 0):
-            raise ProfileError(f"Backbone {self.model}: alpha must be ≥ 0, got {self.alpha}.")
+        if not (_is_number(self.alpha) and 0 <= self.alpha <= MAX_ALPHA):
+            raise ProfileError(
+                f"Backbone {self.model}: alpha must be 0..{MAX_ALPHA:g}, got {self.alpha!r}."
+            )
+        if self.p is not None and not _is_number(self.p):
+            raise ProfileError(f"Backbone {self.model}: p must be a number, got {self.p!r}.")
         for name, values in (("mean", self.mean), ("std", self.std)):
             if values is not None and len(values) != 3:
                 raise ProfileError(f"Backbone {self.model}: {name} needs 3 values, got {values}.")
@@ -78,8 +88,10 @@ class Profile:
         """
         if not _NAME.fullmatch(self.name):
             raise ProfileError(f"Profile name {self.name!r} must match {_NAME.pattern}.")
-        if not 32 <= self.side <= 4096:
-            raise ProfileError(f"Profile {self.name}: side must be 32..4096, got {self.side}.")
+        if type(self.side) is not int or not 32 <= self.side <= 4096:
+            raise ProfileError(
+                f"Profile {self.name}: side must be a whole number, 32..4096, got {self.side!r}."
+            )
         models = [backbone.model for backbone in self.backbones]
         if not models or len(set(models)) != len(models) or self.name in models:
             raise ProfileError(
@@ -118,7 +130,11 @@ class Profile:
                 if entry.get(key) is not None
             }
             backbones.append(Backbone(**{**entry, **triples}))
-        return cls(name=data["name"], side=int(data["side"]), backbones=tuple(backbones))
+        return cls(name=data["name"], side=data["side"], backbones=tuple(backbones))
+
+
+def _is_number(value: object) -> bool:
+    return type(value) in {int, float} and math.isfinite(value)  # type: ignore[arg-type]
 
 
 def _check_keys(what: str, kind: type[Any], data: Mapping[str, Any]) -> None:

@@ -6,7 +6,6 @@ has the same answer, whatever else is being served.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval_server.engines import Engine
-from retrieval_server.errors import QueryError, UnknownProductError
+from retrieval_server.errors import EngineError, QueryError, UnknownProductError
 from retrieval_server.index_bundle import IndexBundle, Product
+from retrieval_server.profile import MAX_ALPHA
 from retrieval_server.refinement import Stage, TextSubset, merge, text_subset
 from retrieval_server.similarity import NORM_TOLERANCE, ExactSearch, Ranking
 
@@ -118,6 +118,9 @@ class Retriever:
         """
         profile = self.bundle.profile
         described = await self.engine.infer(profile.name, image[None])
+        for model, descriptors in described.items():
+            if not np.isfinite(descriptors).all():
+                raise EngineError(f"Model {model} computed a descriptor that is not finite.")
         return tuple(described[model][0] for model in profile.models)
 
     def check_descriptors(self, by_model: Mapping[str, NDArray[np.float32]]) -> Descriptors:
@@ -131,7 +134,8 @@ class Retriever:
             raise QueryError(
                 "descriptors", f"need exactly the models {list(models)}, got {sorted(by_model)}."
             )
-        for name, vector in by_model.items():
+        for name in self.bundle.profile.models:
+            vector = by_model[name]
             if vector.shape != (models[name].dimension,):
                 raise QueryError(
                     "descriptors",
@@ -197,8 +201,8 @@ class Retriever:
         for name, alpha in (parameters.alphas or {}).items():
             if name not in wanted:
                 raise QueryError("alpha", f"there is no model {name!r}; there are {list(wanted)}.")
-            if not (math.isfinite(alpha) and alpha >= 0):
-                raise QueryError("alpha", f"{name} must be ≥ 0, got {alpha}.")
+            if not 0 <= alpha <= MAX_ALPHA:
+                raise QueryError("alpha", f"{name} must be 0..{MAX_ALPHA:g}, got {alpha}.")
             wanted[name] = alpha
         return tuple(wanted[model] for model in self.bundle.profile.models)
 

@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 
 SERVICE = pb.DESCRIPTOR.services_by_name["RetrievalService"].full_name
 REQUEST_OVERHEAD_BYTES = 2**20  # what a SearchRequest holds beside the image
+OTHER_CALLS = 64  # health checks, watches and GetStatus, answered while the server is full
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ async def start_server(settings: Settings) -> RunningServer:
     members = repository.ensemble(bundle.profile.name)
     bundle.require_models({member.name: member.digest for member in members})
     server = grpc.aio.server(
-        maximum_concurrent_rpcs=settings.max_concurrent_requests,
+        maximum_concurrent_rpcs=settings.max_concurrent_requests + OTHER_CALLS,
         options=[
             ("grpc.max_receive_message_length", settings.max_image_bytes + REQUEST_OVERHEAD_BYTES),
             ("grpc.http2.min_recv_ping_interval_without_data_ms", 30_000),  # clients ping at 60 s
@@ -115,25 +116,39 @@ async def serve(settings: Settings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    if settings.address_file is not None:
-        scratch = settings.address_file.with_name(f".{settings.address_file.name}")
-        scratch.write_text(running.address + "\n", encoding="utf-8")
-        scratch.replace(settings.address_file)
-    await stop.wait()
-    log.info("stopping: up to %g s for the requests in progress", settings.drain_s)
-    await running.stop(settings.drain_s)
+    try:
+        if settings.address_file is not None:
+            _write_address(settings.address_file, running.address)
+        await stop.wait()
+        log.info("stopping: up to %g s for the requests in progress", settings.drain_s)
+    finally:
+        await running.stop(settings.drain_s)
+
+
+def _write_address(path: Path, address: str) -> None:
+    """Write the file at once, whole."""
+    scratch = path.with_name(f".{path.name}")
+    try:
+        scratch.write_text(address + "\n", encoding="utf-8")
+        scratch.replace(path)
+    except OSError as error:
+        raise RetrievalError(
+            f"Cannot write {path}: {error.strerror}. Choose another --address-file."
+        ) from error
 
 
 def _bind(server: grpc.aio.Server, settings: Settings) -> str:
-    wanted = f"{settings.host}:{settings.port}"
+    is_bare_ipv6 = ":" in settings.host and not settings.host.startswith("[")
+    host = f"[{settings.host}]" if is_bare_ipv6 else settings.host
+    wanted = f"{host}:{settings.port}"
     try:
         port = server.add_insecure_port(wanted)
     except RuntimeError as error:
         raise RetrievalError(
-            f"Cannot listen on {wanted}: the port is in use or not allowed. Choose another with "
-            "--port, or --port 0 for a free one."
+            f"Cannot listen on {wanted}: the port is in use or not allowed, or the host is not of "
+            "this machine. Choose another --port (0 takes a free one) or --host."
         ) from error
-    return f"{settings.host}:{port}"
+    return f"{host}:{port}"
 
 
 def _serve_command(
@@ -150,7 +165,8 @@ def _serve_command(
         str, typer.Option(envvar="RETRIEVAL_HOST", help="Address; 0.0.0.0 for every interface.")
     ] = Settings.host,
     port: Annotated[
-        int, typer.Option(envvar="RETRIEVAL_PORT", help="Port; 0 takes a free one.", min=0)
+        int,
+        typer.Option(envvar="RETRIEVAL_PORT", help="Port; 0 takes a free one.", min=0, max=65_535),
     ] = Settings.port,
     address_file: Annotated[
         Path | None,
@@ -180,10 +196,7 @@ def _serve_command(
         float, typer.Option(envvar="RETRIEVAL_DRAIN_S", help="Seconds to finish in.", min=0)
     ] = Settings.drain_s,
 ) -> None:
-    """Serve an index over gRPC.
-
-    Example: beauty-server --index build/demo/index --port 50051
-    """
+    """Serve an index over gRPC."""
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
     )
@@ -211,5 +224,7 @@ def _serve_command(
 def main() -> None:
     """Run the command ``beauty-server``."""
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    app.command()(_serve_command)
+    app.command(epilog="Example: beauty-server --index build/demo/index --port 50051")(
+        _serve_command
+    )
     app()

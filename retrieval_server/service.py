@@ -45,6 +45,8 @@ _STAGES = {
     Stage.FILLED: pb.STAGE_FILLED,
 }
 
+LONGEST_MESSAGE = 500  # characters; a status travels in HTTP/2 headers, which hold 8 KiB
+
 Context = grpc.aio.ServicerContext[pb.SearchRequest, pb.SearchResponse]
 
 
@@ -66,13 +68,24 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         self._retriever = retriever
         self._executor = executor
         self._settings = settings
+        self._in_progress = 0
 
     async def Search(  # noqa: N802 - the name is the protocol's
         self, request: pb.SearchRequest, context: Context
     ) -> pb.SearchResponse:
         """Find the products that match a query."""
         request_id = uuid.uuid4().hex[:16]
-        return await _answer(request_id, context, lambda: self._search(request, request_id))
+        context.set_trailing_metadata((("request-id", request_id),))
+        limit = self._settings.max_concurrent_requests
+        if self._in_progress >= limit:
+            status = grpc.StatusCode.RESOURCE_EXHAUSTED
+            _log(request_id, status)
+            await _abort(context, status, f"The server is full: {limit} requests in progress.")
+        self._in_progress += 1
+        try:
+            return await _answer(request_id, context, lambda: self._search(request, request_id))
+        finally:
+            self._in_progress -= 1
 
     async def GetStatus(  # noqa: N802 - the name is the protocol's
         self,
@@ -210,13 +223,14 @@ async def _answer(
     request_id: str, context: Context, search: Callable[[], Awaitable[pb.SearchResponse]]
 ) -> pb.SearchResponse:
     """Run a search and log it; turn our errors into a status, and others into INTERNAL."""
-    context.set_trailing_metadata((("request-id", request_id),))
     try:
         response = await search()
     except errors.RetrievalError as error:
-        status = status_of(error)
-        _log(request_id, status, message=str(error))
-        await _abort(context, status, str(error))
+        status, message = status_of(error), str(error)
+        if len(message) > LONGEST_MESSAGE:  # it may quote the request, of any length
+            message = message[:LONGEST_MESSAGE] + " …"
+        _log(request_id, status, message=message)
+        await _abort(context, status, message)
     except Exception:
         log.exception("request %s failed", request_id)
         _log(request_id, grpc.StatusCode.INTERNAL)

@@ -27,7 +27,7 @@ class Settings:
         address_file: where to write ``host:port`` once the server answers; None for nowhere.
         workers: searches and decodings that go on side by side.
         max_image_bytes: largest image accepted.
-        max_concurrent_requests: requests in progress at most; further ones are refused.
+        max_concurrent_requests: searches in progress at most; further ones are refused.
         default_top_k: results for a request that does not say.
         default_keep: the paper's k for a request that does not say.
         drain_s: seconds that requests in progress get at shutdown.

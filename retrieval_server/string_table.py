@@ -15,7 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from retrieval_server.feature_store import open_array
+from retrieval_server.errors import IndexBundleError
+from retrieval_server.feature_store import REBUILD, open_array
 
 
 class StringTable:
@@ -26,12 +27,14 @@ class StringTable:
         name: their stem.
 
     Raises:
-        IndexBundleError: if a file is missing or damaged.
+        IndexBundleError: if a file is missing, damaged, or contradicts the other.
     """
 
     def __init__(self, folder: Path, name: str) -> None:
         self._offsets = open_array(folder / f"{name}.offsets.npy", np.int64, 1)
         self._bytes = open_array(folder / f"{name}.bytes.npy", np.uint8, 1)
+        if not len(self._offsets) or self._offsets[-1] != len(self._bytes):
+            raise IndexBundleError(f"The texts {name} in {folder} contradict each other. {REBUILD}")
 
     def __len__(self) -> int:
         return len(self._offsets) - 1

@@ -41,7 +41,8 @@ class TextIndex:
         self._indptr = open_array(folder / f"{_STEM}.indptr.npy", np.int64, 1)
         self._rows = open_array(folder / f"{_STEM}.rows.npy", np.int32, 1)
         self._cosines = open_array(folder / f"{_STEM}.cosines.npy", np.uint16, 1)
-        if not len(self._rows) == len(self._cosines) == self._indptr[-1]:
+        pairs = self._indptr[-1] if len(self._indptr) else None
+        if not len(self._rows) == len(self._cosines) == pairs:
             raise IndexBundleError(f"The textual index in {folder} contradicts itself. {REBUILD}")
 
     def __len__(self) -> int:

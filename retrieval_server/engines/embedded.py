@@ -15,7 +15,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from retrieval_server.errors import EngineError
+from retrieval_server.errors import EngineError, EngineUnavailableError, ModelRepositoryError
 from retrieval_server.model_repository import ModelFolder, ModelRepository
 
 PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
@@ -58,11 +58,14 @@ class EmbeddedEngine:
                 f"{images.shape}."
             )
         loop = asyncio.get_running_loop()
-        runs = [
-            loop.run_in_executor(self._pool, self._run, index, image[None])
-            for index in range(len(self._models))
-            for image in images
-        ]
+        try:
+            runs = [
+                loop.run_in_executor(self._pool, self._run, index, image[None])
+                for index in range(len(self._models))
+                for image in images
+            ]
+        except RuntimeError as error:  # the pool takes no more work
+            raise EngineUnavailableError("The engine is closed: the server stops.") from error
         rows = await asyncio.gather(*runs)
         return {
             model.name: np.concatenate(
@@ -113,11 +116,12 @@ def _load(model: ModelFolder, threads: int) -> onnxruntime.InferenceSession:
 
 def _check_contract(model: ModelFolder, session: onnxruntime.InferenceSession) -> None:
     """Refuse a graph that differs from its ``config.pbtxt``."""
-    inputs = {tensor.name: tuple(tensor.shape[1:]) for tensor in session.get_inputs()}
-    outputs = {tensor.name: tuple(tensor.shape[1:]) for tensor in session.get_outputs()}
-    expected = {model.input_name: (model.side, model.side, 3)}
-    if inputs != expected or outputs.get(model.output_name) != (model.dimension,):
-        raise EngineError(
-            f"Model {model.name} maps {inputs} to {outputs}, its config.pbtxt says {expected} to "
-            f"{ {model.output_name: (model.dimension,)} }. Export it again with: beauty-export onnx"
+    inputs = {t.name: (t.type, *t.shape[1:]) for t in session.get_inputs()}
+    outputs = {t.name: (t.type, *t.shape[1:]) for t in session.get_outputs()}
+    image = {model.input_name: ("tensor(uint8)", model.side, model.side, 3)}
+    descriptor = {model.output_name: ("tensor(float)", model.dimension)}
+    if inputs != image or not descriptor.items() <= outputs.items():
+        raise ModelRepositoryError(
+            f"Model {model.name} maps {inputs} to {outputs}, its config.pbtxt says {image} to "
+            f"{descriptor}. Export it again with: beauty-export onnx"
         )

@@ -1,0 +1,150 @@
+"""The manifest of an index: what was built from what, and what each file must look like.
+
+``manifest.json`` holds the fields of ``Manifest``, the format's version, and under ``files`` the
+size in bytes and the SHA-256 of every other file of the bundle. Keys are sorted: equal manifests
+are equal files.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from retrieval_server.digest import file_digest
+from retrieval_server.errors import IndexBundleError, ProfileError
+from retrieval_server.feature_store import REBUILD
+from retrieval_server.profile import Profile
+
+FORMAT_VERSION = 1
+MANIFEST_FILE = "manifest.json"
+
+
+@dataclass(frozen=True)
+class IndexedModel:
+    """A model as it was when the descriptors were computed.
+
+    Attributes:
+        digest: SHA-256 of its ONNX file.
+        dimension: length of a descriptor.
+        weights: where its weights came from; starts with "random" if they mean nothing.
+        zero_descriptors: database images whose descriptor is all zero.
+    """
+
+    digest: str
+    dimension: int
+    weights: str
+    zero_descriptors: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """What a bundle was built from.
+
+    Attributes:
+        profile: backbones, side and default α.
+        models: by model name.
+        preprocessing: name of the rules that turned files into pixels.
+        products: N, rows of every array.
+        rejected: catalogue rows that are not in the index.
+        documents: descriptions that the textual index covers.
+        text_pairs: ordered pairs (product, neighbour) of the textual index.
+        text: parameters of the textual index; ``threshold`` is τ of eq. (7).
+    """
+
+    profile: Profile
+    models: Mapping[str, IndexedModel]
+    preprocessing: str
+    products: int
+    rejected: int
+    documents: int
+    text_pairs: int
+    text: Mapping[str, Any]
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a person should know before trusting a result; mostly empty."""
+        return [
+            f"{model} has {indexed.weights} weights: results mean nothing."
+            for model, indexed in self.models.items()
+            if indexed.weights.startswith("random")
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        """This manifest as plain JSON values, without the files."""
+        return {
+            "format_version": FORMAT_VERSION,
+            "profile": self.profile.to_json(),
+            "models": {name: vars(model) for name, model in self.models.items()},
+            "preprocessing": self.preprocessing,
+            "products": self.products,
+            "rejected": self.rejected,
+            "documents": self.documents,
+            "text_pairs": self.text_pairs,
+            "text": dict(self.text),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Manifest:
+        """Read what ``to_json`` wrote."""
+        return cls(
+            profile=Profile.from_json(data["profile"]),
+            models={name: IndexedModel(**model) for name, model in data["models"].items()},
+            preprocessing=data["preprocessing"],
+            products=data["products"],
+            rejected=data["rejected"],
+            documents=data["documents"],
+            text_pairs=data["text_pairs"],
+            text=data["text"],
+        )
+
+
+@dataclass(frozen=True)
+class WrittenFile:
+    """Size and SHA-256 of a file as it was written."""
+
+    bytes: int
+    sha256: str
+
+
+def read_manifest(folder: Path) -> tuple[Manifest, dict[str, WrittenFile]]:
+    """Read a bundle's manifest.
+
+    Returns:
+        The manifest, and by name what each file was when it was written.
+
+    Raises:
+        IndexBundleError: if it is missing, damaged, or of another format.
+    """
+    path = folder / MANIFEST_FILE
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise IndexBundleError(f"Cannot read {path}: {error}. {REBUILD}") from error
+    if not isinstance(data, dict):
+        raise IndexBundleError(f"{path} is no JSON object. {REBUILD}")
+    if data.get("format_version") != FORMAT_VERSION:
+        raise IndexBundleError(
+            f"Index {folder} has format {data.get('format_version')}, this program reads "
+            f"{FORMAT_VERSION}. {REBUILD}"
+        )
+    try:
+        files = {name: WrittenFile(**written) for name, written in data["files"].items()}
+        return Manifest.from_json(data), files
+    except (AttributeError, KeyError, TypeError, ValueError, ProfileError) as error:
+        raise IndexBundleError(
+            f"The manifest of {folder} is damaged: {error!r}. {REBUILD}"
+        ) from error
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write the manifest over the files in a folder; overwrites."""
+    files = {
+        path.name: asdict(WrittenFile(path.stat().st_size, file_digest(path)))
+        for path in sorted(folder.iterdir())
+        if path.name != MANIFEST_FILE
+    }
+    text = json.dumps({**manifest.to_json(), "files": files}, indent=2, sort_keys=True) + "\n"
+    (folder / MANIFEST_FILE).write_text(text, encoding="utf-8")

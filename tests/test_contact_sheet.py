@@ -1,0 +1,227 @@
+"""Results as one HTML page: pictures inside, every text escaped, every change marked."""
+
+import base64
+import io
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from export.contact_sheet import THUMBNAIL_SIDE, write_contact_sheet
+from retrieval_server.errors import CatalogueError
+
+SCRIPT = "<script>alert('x')</script> & \"quoted\""
+
+
+def match(rank: int, product_id: str, catalogue: Path, **more: Any) -> dict[str, Any]:
+    return {
+        "rank": rank,
+        "product_id": product_id,
+        "image": f"images/{product_id}.{('png', 'jpg')[int(product_id[-1]) % 2]}",
+        "description": f"description of {product_id}",
+        "similarity": 5.25 - rank,
+        **more,
+    }
+
+
+@pytest.fixture
+def result(tiny_catalogue: Path) -> dict[str, Any]:
+    """p0000 stays, p0200 is removed, p0001 is brought by text, p0300 fills up."""
+    kept = match(1, "p0000", tiny_catalogue)
+    brought = match(2, "p0001", tiny_catalogue, text={"seed_rank": 1, "cosine": 0.834})
+    return {
+        "query": str(tiny_catalogue / "queries" / "q00.jpg"),
+        "initial_results": [kept, match(2, "p0200", tiny_catalogue)],
+        "results": [kept, brought, match(3, "p0300", tiny_catalogue)],
+    }
+
+
+def sheet(
+    tmp_path: Path, catalogue: Path, *results: object, ground_truth: Path | None = None
+) -> str:
+    file = tmp_path / "results.jsonl"
+    file.write_text("".join(json.dumps(result) + "\n" for result in results), encoding="utf-8")
+    output = tmp_path / "made" / "sheet.html"
+    write_contact_sheet(file, catalogue, output, ground_truth)
+    return output.read_text(encoding="utf-8")
+
+
+def items(page: str) -> list[tuple[str, str, str]]:
+    """(product id, classes, mark) of every list item, in order."""
+    found = []
+    for classes, body in re.findall(r'<li class="([^"]*)">(.*?)</li>', page, re.DOTALL):
+        product_id = re.search(r"· (\S+) ·", body)
+        mark = re.search(r"<div class=mark>(.*?)</div>", body)
+        found.append((product_id[1] if product_id else "", classes, mark[1] if mark else ""))
+    return found
+
+
+def test_page_needs_nothing_from_outside(
+    tmp_path: Path, tiny_catalogue: Path, result: dict[str, Any]
+) -> None:
+    sources: list[str] = []
+
+    class Sources(HTMLParser):
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            assert tag not in {"script", "link", "iframe"}
+            sources.extend(value or "" for name, value in attrs if name in {"src", "href"})
+
+    page = sheet(tmp_path, tiny_catalogue, result)
+    Sources().feed(page)
+    assert len(sources) == 1 + 2 + 3
+    assert all(source.startswith("data:image/jpeg;base64,") for source in sources)
+    assert not re.search(r"https?://|url\(", page)
+
+
+def test_thumbnails_are_small_pictures_of_the_products(
+    tmp_path: Path, tiny_catalogue: Path, result: dict[str, Any]
+) -> None:
+    page = sheet(tmp_path, tiny_catalogue, result)
+    for data in re.findall(r"base64,([^\"]+)", page):
+        with Image.open(io.BytesIO(base64.b64decode(data))) as image:
+            assert max(image.size) <= THUMBNAIL_SIDE
+
+
+def test_removed_brought_and_true_products_are_marked(
+    tmp_path: Path, tiny_catalogue: Path, result: dict[str, Any]
+) -> None:
+    page = sheet(tmp_path, tiny_catalogue, result)
+    assert items(page) == [
+        ("p0000", "true", ""),
+        ("p0200", "gone", "− removed"),
+        ("p0000", "true", ""),
+        ("p0001", "new true", "+ text of #1 (0.83)"),
+        ("p0300", "new", "+ filled up"),
+    ]
+    assert "by the ground truth" in page
+
+
+def test_page_without_a_ground_truth_frames_nothing_and_says_so(
+    tmp_path: Path, tiny_catalogue: Path, result: dict[str, Any]
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere / "images").mkdir(parents=True)
+    page = sheet(tmp_path, elsewhere, result)
+    assert "No ground truth was given" in page
+    assert all("true" not in classes for _, classes, _ in items(page))
+
+
+def test_ground_truth_of_another_file_is_taken(
+    tmp_path: Path, tiny_catalogue: Path, result: dict[str, Any]
+) -> None:
+    truth = tmp_path / "truth.csv"
+    truth.write_text("query_image,ids\nother/q00.jpg,p0300 p0200\n")
+    page = sheet(tmp_path, tiny_catalogue, result, ground_truth=truth)
+    assert [product for product, classes, _ in items(page) if "true" in classes] == [
+        "p0200",
+        "p0300",
+    ]
+
+
+def test_missing_pictures_have_a_placeholder(
+    tmp_path: Path, tiny_catalogue: Path, result: dict[str, Any]
+) -> None:
+    result["query"] = "nowhere/<b>.jpg"
+    result["results"][1]["image"] = "images/none.png"
+    page = sheet(tmp_path, tiny_catalogue, result)
+    assert "<div class=missing>no picture: query photo</div>" in page
+    assert "<div class=missing>no picture: p0001</div>" in page
+    assert "&lt;b&gt;.jpg" in page
+
+
+def test_texts_are_escaped(tmp_path: Path, tiny_catalogue: Path, result: dict[str, Any]) -> None:
+    for hit in result["results"]:
+        hit["description"] = SCRIPT
+        hit["product_id"] = SCRIPT
+    result["results"][1]["image"] = "none.png"
+    page = sheet(tmp_path, tiny_catalogue, result)
+    assert "<script" not in page
+    assert "&lt;script&gt;alert(&#x27;x&#x27;)&lt;/script&gt; &amp; &quot;quoted&quot;" in page
+
+
+def test_file_name_that_is_not_utf8_is_shown_as_far_as_it_can_be(
+    tmp_path: Path, tiny_catalogue: Path, result: dict[str, Any]
+) -> None:
+    result["query"] = "photos/caf\udce9.jpg"
+    assert "caf?.jpg" in sheet(tmp_path, tiny_catalogue, result)
+
+
+def test_failed_queries_are_left_out_and_not_counted(
+    tmp_path: Path, tiny_catalogue: Path, result: dict[str, Any]
+) -> None:
+    results = tmp_path / "results.jsonl"
+    failed = {"query": "broken.jpg", "error": "image: is empty."}
+    lines = [json.dumps(record) for record in (failed, result, failed)]
+    results.write_text("\n".join(lines))
+    output = tmp_path / "sheet.html"
+    assert write_contact_sheet(results, tiny_catalogue, output) == 1
+    assert output.read_text(encoding="utf-8").count("<section>") == 1
+
+
+def test_line_separator_in_a_description_does_not_end_a_record(
+    tmp_path: Path, tiny_catalogue: Path, result: dict[str, Any]
+) -> None:
+    result["results"][0]["description"] = "one\u2028two\x85three"
+    results = tmp_path / "results.jsonl"
+    results.write_text(json.dumps(result, ensure_ascii=False), encoding="utf-8")
+    assert write_contact_sheet(results, tiny_catalogue, tmp_path / "sheet.html") == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"query": 3},
+        {"query": None},
+        {"results": None},
+        {"results": [3]},
+        {"results": [{}]},
+        {"results": [{"rank": 1, "product_id": "p", "image": "i", "description": "d"}]},
+    ],
+)
+def test_record_that_is_no_search_result_is_refused(
+    tmp_path: Path, tiny_catalogue: Path, result: dict[str, Any], change: dict[str, Any]
+) -> None:
+    with pytest.raises(CatalogueError, match=r"no search result .*beauty-search --json"):
+        sheet(tmp_path, tiny_catalogue, {**result, **change})
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("rank", "<b>"), ("similarity", "high"), ("description", None), ("product_id", 5)],
+)
+def test_field_of_another_type_is_refused(
+    tmp_path: Path, tiny_catalogue: Path, result: dict[str, Any], field: str, value: object
+) -> None:
+    result["results"][0][field] = value
+    with pytest.raises(CatalogueError, match="no search result"):
+        sheet(tmp_path, tiny_catalogue, result)
+    assert not (tmp_path / "made").exists()
+
+
+@pytest.mark.parametrize("record", [3, None, [], "text"])
+def test_record_that_is_no_object_is_refused(
+    tmp_path: Path, tiny_catalogue: Path, record: object
+) -> None:
+    with pytest.raises(CatalogueError, match="no search result"):
+        sheet(tmp_path, tiny_catalogue, record)
+
+
+@pytest.mark.parametrize("content", [b"{", b'{"query": "a"\n}', b"\xff\xfe"])
+def test_results_that_are_no_json_lines_are_refused_by_name(
+    tmp_path: Path, tiny_catalogue: Path, content: bytes
+) -> None:
+    (tmp_path / "results.jsonl").write_bytes(content)
+    with pytest.raises(CatalogueError, match=r"Cannot read the results .*results\.jsonl"):
+        write_contact_sheet(tmp_path / "results.jsonl", tiny_catalogue, tmp_path / "sheet.html")
+    assert not (tmp_path / "sheet.html").exists()
+
+
+def test_ground_truth_that_was_asked_for_must_be_there(
+    tmp_path: Path, tiny_catalogue: Path, result: dict[str, Any]
+) -> None:
+    with pytest.raises(CatalogueError, match=r"Cannot read .*none\.csv"):
+        sheet(tmp_path, tiny_catalogue, result, ground_truth=tmp_path / "none.csv")

@@ -1,0 +1,223 @@
+"""What holds between the rooms: who imports whom, what each needs, stubs that are true."""
+
+import ast
+import re
+import subprocess
+import sys
+import textwrap
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
+
+ROOT = Path(__file__).parent.parent
+PROTO = "retrieval_server/v1/retrieval.proto"
+STUBS = ("retrieval_pb2.py", "retrieval_pb2.pyi", "retrieval_pb2_grpc.py")
+ROOMS = ("client", "export", "retrieval_server")
+TORCH_MODULES = {"export/backbones.py", "export/pooling.py", "export/to_onnx.py"}
+EXPORT_ONLY = (
+    "export torch torchvision timm onnx onnxscript sklearn scipy pyarrow matplotlib safetensors"
+)
+NOT_THE_CLIENTS = f"{EXPORT_ONLY} numpy PIL onnxruntime tritonclient grpc_health grpc_reflection"
+DISTRIBUTIONS = {  # by import name, where the two differ
+    "PIL": "pillow",
+    "google": "protobuf",
+    "grpc": "grpcio",
+    "grpc_health": "grpcio-health-checking",
+    "grpc_reflection": "grpcio-reflection",
+}
+
+BLOCKER = """
+    import sys
+
+    class Blocker:
+        def find_spec(self, name, path=None, target=None):
+            if name.partition(".")[0] in "{blocked}".split():
+                raise ModuleNotFoundError(f"{{name}} is blocked", name=name)
+            return None
+
+    sys.meta_path.insert(0, Blocker())
+"""
+ONE_SEARCH = """
+    import asyncio
+    import grpc
+    from pathlib import Path
+    from retrieval_server.server import start_server
+    from retrieval_server.settings import Settings
+    from retrieval_server.v1 import retrieval_pb2 as pb, retrieval_pb2_grpc as pb_grpc
+
+    async def search():
+        settings = Settings(index=Path(sys.argv[1]), model_repository=Path(sys.argv[2]), port=0)
+        running = await start_server(settings)
+        async with grpc.aio.insecure_channel(running.address) as channel:
+            request = pb.SearchRequest(image=Path(sys.argv[3]).read_bytes())
+            response = await pb_grpc.RetrievalServiceStub(channel).Search(request)
+        await running.stop(0)
+        print(len(response.results))
+
+    asyncio.run(search())
+"""
+
+
+def run_without(blocked: str, program: str, *arguments: object) -> str:
+    """Run a program in which some packages cannot be imported; what it prints."""
+    script = textwrap.dedent(BLOCKER.format(blocked=blocked)) + textwrap.dedent(program)
+    done = subprocess.run(
+        [sys.executable, "-c", script, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def sources(room: str) -> list[Path]:
+    return sorted((ROOT / room).rglob("*.py"))
+
+
+def imported_modules(path: Path) -> Iterator[str]:
+    """Every module that a file imports, inside functions too."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports name the room"
+            assert node.module is not None
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def third_party(paths: list[Path]) -> set[str]:
+    """The distributions that some files need, by import name."""
+    names = {module.partition(".")[0] for path in paths for module in imported_modules(path)}
+    foreign = names - set(sys.stdlib_module_names) - set(ROOMS)
+    return {DISTRIBUTIONS.get(name, name) for name in foreign}
+
+
+def declared(requirements: list[str]) -> set[str]:
+    return {re.split(r"[\[<>=~!; ]", requirement)[0] for requirement in requirements}
+
+
+@pytest.fixture(scope="module")
+def project() -> dict[str, object]:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+@pytest.fixture(scope="module")
+def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What protoc makes of the .proto today, as ``make proto`` runs it."""
+    folder = tmp_path_factory.mktemp("generated")
+    outputs = [f"--{kind}_out={folder}" for kind in ("python", "pyi", "grpc_python")]
+    outputs += [f"--descriptor_set_out={folder / 'descriptors'}", "--include_source_info"]
+    subprocess.run(
+        [sys.executable, "-m", "grpc_tools.protoc", "-I", ".", *outputs, PROTO],
+        cwd=ROOT,
+        check=True,
+    )
+    return folder
+
+
+def test_server_starts_and_searches_without_torch_and_the_export_rooms_packages(
+    tiny_index: Path, tiny_repository: Path, tiny_catalogue: Path
+) -> None:
+    photo = tiny_catalogue / "queries" / "q00.jpg"
+    printed = run_without(f"{EXPORT_ONLY} client", ONE_SEARCH, tiny_index, tiny_repository, photo)
+    assert printed == "7\n"
+
+
+def test_client_imports_without_numpy_and_the_servers_packages() -> None:
+    program = "import client, client.cli; print('retrieval_server.service' in sys.modules)"
+    assert run_without(NOT_THE_CLIENTS, program) == "False\n"
+
+
+def test_torch_is_imported_in_backbones_pooling_and_the_onnx_export_only() -> None:
+    found = {
+        str(path.relative_to(ROOT))
+        for room in ROOMS
+        for path in sources(room)
+        if {"torch", "timm", "torchvision"}
+        & {module.partition(".")[0] for module in imported_modules(path)}
+    }
+    assert found == TORCH_MODULES
+
+
+@pytest.mark.parametrize(
+    ("room", "forbidden"),
+    [
+        ("client", r"export|retrieval_server(?!\.v1\b)(\.|$)"),
+        ("retrieval_server", r"export|client"),
+        ("export", r"client"),
+    ],
+)
+def test_imports_point_one_way(room: str, forbidden: str) -> None:
+    wrong = [
+        (str(path.relative_to(ROOT)), module)
+        for path in sources(room)
+        for module in imported_modules(path)
+        if re.match(rf"({forbidden})\b", module)
+    ]
+    assert wrong == []
+
+
+def test_importing_the_servers_package_imports_nothing_else() -> None:
+    assert list(imported_modules(ROOT / "retrieval_server" / "__init__.py")) == []
+    assert list(imported_modules(ROOT / "retrieval_server" / "v1" / "__init__.py")) == []
+
+
+def test_base_dependencies_are_what_the_client_imports(project: dict[str, object]) -> None:
+    imported = third_party(sources("client") + sources("retrieval_server/v1"))
+    assert declared(project["dependencies"]) == imported
+
+
+def test_server_extra_is_what_the_server_imports_beyond(project: dict[str, object]) -> None:
+    extras = project["optional-dependencies"]
+    needed = declared(extras["serving"] + extras["server"] + project["dependencies"])
+    ours = {"beauty-retrieval"} | declared(project["dependencies"])
+    assert third_party(sources("retrieval_server")) - ours == needed - ours
+
+
+@pytest.mark.parametrize("stub", STUBS)
+def test_stubs_are_those_that_the_proto_generates(generated: Path, stub: str) -> None:
+    committed = ROOT / "retrieval_server" / "v1" / stub
+    fresh = generated / "retrieval_server" / "v1" / stub
+    assert committed.read_bytes() == fresh.read_bytes(), "Run: make proto"
+
+
+def test_every_message_field_value_and_call_of_the_proto_is_documented(generated: Path) -> None:
+    files = FileDescriptorSet.FromString((generated / "descriptors").read_bytes())
+    (proto,) = files.file
+    commented = {
+        tuple(location.path)
+        for location in proto.source_code_info.location
+        if location.leading_comments.strip() or location.trailing_comments.strip()
+    }
+    elements = dict(documented_elements(proto))
+    assert len(elements) > 60
+    assert [name for path, name in elements.items() if path not in commented] == []
+
+
+def documented_elements(proto: FileDescriptorProto) -> Iterator[tuple[tuple[int, ...], str]]:
+    """(path, name) as source_code_info has them; the numbers are descriptor.proto's fields."""
+    for i, message in enumerate(proto.message_type):
+        yield (4, i), message.name
+        for j, field in enumerate(message.field):
+            yield (4, i, 2, j), f"{message.name}.{field.name}"
+    for i, enum in enumerate(proto.enum_type):
+        yield (5, i), enum.name
+        for j, value in enumerate(enum.value):
+            yield (5, i, 2, j), f"{enum.name}.{value.name}"
+    for i, service in enumerate(proto.service):
+        yield (6, i), service.name
+        for j, method in enumerate(service.method):
+            yield (6, i, 2, j), f"{service.name}.{method.name}"
+
+
+def test_every_enum_of_the_proto_begins_with_unspecified(generated: Path) -> None:
+    (proto,) = FileDescriptorSet.FromString((generated / "descriptors").read_bytes()).file
+    for enum in proto.enum_type:
+        assert enum.value[0].number == 0
+        assert enum.value[0].name.endswith("_UNSPECIFIED")
