@@ -1,0 +1,20 @@
+"""The command ``beauty-export``; says what to install where only another room is."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run the command, or name the package that is missing."""
+    try:
+        from export.cli import main as run
+    except ModuleNotFoundError as error:
+        sys.exit(
+            f"error: beauty-export needs {error.name}. Install it with: pip install '.[export]'"
+        )
+    run()
+
+
+if __name__ == "__main__":
+    main()
