@@ -1,6 +1,8 @@
 """The ``lite`` profile with its real weights: export, evaluation on the sample and on photos."""
 
+import asyncio
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +21,11 @@ from export.catalogue import read_catalogue
 from export.evaluate import evaluate
 from export.model_configs import backbone_config, config_text, ensemble_config
 from export.profiles import LITE, PAPER
+from retrieval_server.engines import create_engine
 from retrieval_server.errors import ModelRepositoryError, ProfileError
 from retrieval_server.index_bundle import open_index
+from retrieval_server.preprocessing import read_image
+from retrieval_server.retriever import Retriever, SearchParameters
 
 ROOT = Path(__file__).parents[1]
 DEV_SET = ROOT.parent / "shared" / "data" / "dev_set"
@@ -148,14 +153,18 @@ def test_a_checkpoint_gives_the_weights_it_holds(tmp_path):
         assert torch.equal(loaded.features(images), random.features(images))
 
 
-def evaluation(folder, lite_repository, root):
-    IndexBuild(read_catalogue(folder), LITE, lite_repository, root).run()
-    return evaluate(folder, open_index(root), lite_repository)
+@pytest.fixture(scope="module")
+def sample_index(lite_repository, sample, tmp_path_factory):
+    root = tmp_path_factory.mktemp("sample_index")
+    IndexBuild(read_catalogue(sample), LITE, lite_repository, root).run()
+    return open_index(root)
 
 
 @pytest.mark.skipif(not DEV_SET.is_dir(), reason=f"needs the photos in {DEV_SET}")
 def test_refinement_helps_on_real_photos(lite_repository, tmp_path):
-    result = evaluation(DEV_SET, lite_repository, tmp_path)
+    IndexBuild(read_catalogue(DEV_SET), LITE, lite_repository, tmp_path).run()
+
+    result = evaluate(DEV_SET, open_index(tmp_path), lite_repository)
 
     map_at_7 = {row.method: row.map_at_7.gt for row in result.rows}
     assert result.queries == 259
@@ -163,9 +172,25 @@ def test_refinement_helps_on_real_photos(lite_repository, tmp_path):
     assert map_at_7["k = 3"] >= 0.28
 
 
-def test_refinement_helps_on_the_sample_catalogue(lite_repository, sample, tmp_path):
-    result = evaluation(sample, lite_repository, tmp_path)
+def test_refinement_helps_on_the_sample_catalogue(lite_repository, sample, sample_index):
+    result = evaluate(sample, sample_index, lite_repository)
 
     map_at_7 = {row.method: row.map_at_7.gt for row in result.rows}
     assert [row.keep for row in result.rows] == [None, 6, 5, 4, 3, 2, 1]
     assert map_at_7["k = 3"] > map_at_7["baseline"] > 0.2
+
+
+def test_the_readme_shows_what_the_demo_finds(lite_repository, sample, sample_index):
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"<!-- demo -->(.*)<!-- /demo -->", readme, re.DOTALL)
+    engine = create_engine("embedded", lite_repository, "lite", workers=1, threads_per_run=1)
+    retriever = Retriever(sample_index, engine)
+
+    query = asyncio.run(retriever.encode(read_image(sample / "queries" / "q0001.jpg", 320)))
+    result = retriever.search(query, SearchParameters())
+
+    rows = re.findall(r"(s\d{4}) .* (\d\.\d{4}) ", shown)
+    assert rows == [
+        (sample_index.product_id(match.row), f"{match.similarity:.4f}")
+        for match in result.initial + result.matches
+    ]
