@@ -23,6 +23,7 @@ from export.catalogue import Catalogue, CatalogueRow
 from export.extract_features import Block, FeatureExtraction, Reject
 from export.onnx_metadata import read_metadata
 from export.progress import progress
+from retrieval_server.canary import canary_image, write_canary
 from retrieval_server.engines import create_engine
 from retrieval_server.errors import (
     CatalogueError,
@@ -115,8 +116,8 @@ class IndexBuild:
             make_current(self.root, built.name)
             shutil.rmtree(self._scratch, ignore_errors=True)  # of a run killed at its very end
             return BuiltIndex(built, None)
-        asyncio.run(self._extract(extraction))
-        return self._assemble(extraction, models, source)
+        canary = asyncio.run(self._extract(extraction))
+        return self._assemble(extraction, models, canary, source)
 
     @property
     def _scratch(self) -> Path:
@@ -134,7 +135,8 @@ class IndexBuild:
             )
         return members
 
-    async def _extract(self, extraction: FeatureExtraction) -> None:
+    async def _extract(self, extraction: FeatureExtraction) -> Mapping[str, NDArray[np.float32]]:
+        """Make the blocks; return the canary's descriptors (1, C) by model name."""
         cores = available_cores()
         engine = create_engine(
             self.engine,
@@ -146,11 +148,16 @@ class IndexBuild:
         try:
             with progress("images", len(self.catalogue.rows)) as advance:
                 await extraction.run(engine, cores * IN_FLIGHT_PER_CORE, advance)
+            return await engine.infer(self.profile.name, canary_image(self.profile.side)[None])
         finally:
             await engine.close()
 
     def _assemble(
-        self, extraction: FeatureExtraction, models: tuple[ModelFolder, ...], source: str
+        self,
+        extraction: FeatureExtraction,
+        models: tuple[ModelFolder, ...],
+        canary: Mapping[str, NDArray[np.float32]],
+        source: str,
     ) -> BuiltIndex:
         folder = self._scratch / "bundle"
         shutil.rmtree(folder, ignore_errors=True)
@@ -162,6 +169,7 @@ class IndexBuild:
                 f"be read; the first: {rejects[0].image} {rejects[0].reason}"
             )
         zeros = _write_descriptors(folder, extraction, models, len(rows))
+        write_canary(folder, canary)
         products = [self.catalogue.rows[row] for row in rows]
         _write_products(folder, products, rejects)
         with progress("descriptions", len(products)) as advance:

@@ -211,6 +211,7 @@ async def _describe(
                 advance(1)
             return await retriever.encode(pixels)
 
+    await retriever.check_engine()
     with progress("queries", len(queries)) as advance:
         described = await asyncio.gather(*(describe(query) for query in queries))
     await retriever.engine.close()

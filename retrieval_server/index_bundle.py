@@ -8,6 +8,7 @@
         manifest.json             what was built from what, see manifest
         descriptors.<model>.npy   see feature_store
         text_neighbours.*.npy     see text_index
+        canary.<model>.npy        see canary
         ids, descriptions, images, attributes: .offsets.npy and .bytes.npy, see string_table
         ids.order.npy             int32 (N,): rows by ascending id bytes, to find an id
         rejects.jsonl             catalogue rows that are not in the index, and why
@@ -29,6 +30,7 @@ from pathlib import Path
 
 import numpy as np
 
+from retrieval_server.canary import open_canary
 from retrieval_server.digest import file_digest
 from retrieval_server.errors import IndexBundleError, ModelMismatchError
 from retrieval_server.feature_store import REBUILD, open_array, open_descriptors
@@ -79,6 +81,7 @@ class IndexBundle:
         self._check_sizes()
         self.profile = self.manifest.profile
         self.descriptors = tuple(open_descriptors(folder, m) for m in self.profile.models)
+        self.canary = open_canary(folder, self.profile.models)
         self.text_index = TextIndex(folder)
         self._tables = {name: StringTable(folder, name) for name in STRING_TABLES}
         self._id_order = open_array(folder / ID_ORDER_FILE, np.int32, 1)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval_server.canary import canary_image, check_canary
 from retrieval_server.engines import Engine
 from retrieval_server.errors import EngineError, QueryError, UnknownProductError
 from retrieval_server.index_bundle import IndexBundle, Product
@@ -122,6 +123,17 @@ class Retriever:
             if not np.isfinite(descriptors).all():
                 raise EngineError(f"Model {model} computed a descriptor that is not finite.")
         return tuple(described[model][0] for model in profile.models)
+
+    async def check_engine(self) -> None:
+        """Refuse an engine that does not compute the index's descriptors; warms it up as well.
+
+        Raises:
+            ModelMismatchError: naming the model.
+            EngineError: if the models refuse or cannot be reached.
+        """
+        profile = self.bundle.profile
+        described = await self.engine.infer(profile.name, canary_image(profile.side)[None])
+        check_canary(self.bundle.folder, self.bundle.canary, described)
 
     def check_descriptors(self, by_model: Mapping[str, NDArray[np.float32]]) -> Descriptors:
         """Put a caller's descriptors into the profile's order.

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Annotated
 
 import grpc
-import numpy as np
 import typer
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
@@ -87,8 +86,7 @@ async def start_server(settings: Settings) -> RunningServer:
     threadpool_limits(1, user_api="blas")  # one core for each search; see Settings.workers
     executor = ThreadPoolExecutor(settings.workers, thread_name_prefix="search")
     retriever = Retriever(bundle, engine)
-    side = bundle.profile.side
-    await retriever.encode(np.zeros((side, side, 3), np.uint8))  # the first run is a slow one
+    await retriever.check_engine()
     health_servicer = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
     pb_grpc.add_RetrievalServiceServicer_to_server(  # type: ignore[no-untyped-call]

@@ -29,6 +29,8 @@ from retrieval_server.text_index import COSINE_SCALE, TextIndex, write_text_inde
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 BUNDLE_FILES = [
+    "canary.tiny_a.npy",
+    "canary.tiny_b.npy",
     "attributes.bytes.npy",
     "attributes.offsets.npy",
     "descriptions.bytes.npy",

@@ -1,0 +1,98 @@
+"""A known answer: proof that an engine computes the descriptors an index was built with.
+
+The digest of a file says what lies in the model repository, not what an engine serves: Triton may
+run another version, or the same one at half precision. So every index keeps the descriptors of one
+fixed image, and a server compares before it answers.
+
+======================  =======  ==================================================
+file                    dtype    content
+======================  =======  ==================================================
+``canary.<model>.npy``  float32  (C,), the model's descriptor of ``canary_image``
+======================  =======  ==================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval_server.errors import ModelMismatchError
+from retrieval_server.feature_store import open_array
+
+MIN_COSINE = 0.9999  # float32 on another CPU stays above 0.999999, half precision is mostly below
+
+
+def canary_image(side: int) -> NDArray[np.uint8]:
+    """Draw the image: a gradient with a disc, by whole numbers alone.
+
+    Args:
+        side: height and width in pixels.
+
+    Returns:
+        (side, side, 3) uint8 RGB, the same on every machine.
+    """
+    rows, columns = np.mgrid[:side, :side]
+    red, green = 255 * columns // side, 255 * rows // side
+    blue = 255 - (red + green) // 2
+    image = np.stack([red, green, blue], axis=2).astype(np.uint8)
+    in_disc = (3 * rows - side) ** 2 + (3 * columns - 2 * side) ** 2 < (side * side) // 2
+    image[in_disc] = (235, 240, 30)
+    return image
+
+
+def write_canary(folder: Path, described: Mapping[str, NDArray[np.float32]]) -> None:
+    """Keep the descriptors (1, C) of the canary image, by model name; overwrites."""
+    for model, descriptors in described.items():
+        np.save(folder / _file(model), descriptors[0].astype("<f4"))
+
+
+def open_canary(folder: Path, models: Iterable[str]) -> dict[str, NDArray[np.float32]]:
+    """Open the descriptors (C,) that an index keeps of the canary image, by model name.
+
+    Raises:
+        IndexBundleError: if a file is missing or damaged.
+    """
+    return {model: open_array(folder / _file(model), np.float32, 1) for model in models}
+
+
+def check_canary(
+    index: Path,
+    kept: Mapping[str, NDArray[np.float32]],
+    served: Mapping[str, NDArray[np.float32]],
+) -> None:
+    """Compare an engine's descriptors of the canary image with those of an index.
+
+    Args:
+        index: the version's folder, to name it.
+        kept: (C,) float32 by model name, what the index keeps.
+        served: (1, C) float32 by model name, what the engine computes.
+
+    Raises:
+        ModelMismatchError: naming the model and how far off it is.
+    """
+    for model, descriptor in kept.items():
+        expected, actual = descriptor.astype(np.float64), served[model][0].astype(np.float64)
+        if actual.shape != expected.shape or not _agree(actual, expected):
+            raise ModelMismatchError(
+                f"The engine's {model} does not compute the descriptors that index {index} was "
+                f"built with: on the canary image {_distance(actual, expected)}, at least "
+                f"{MIN_COSINE} is needed. Serve the model and the precision it was built with, or "
+                "build the index again with: beauty-export index"
+            )
+
+
+def _file(model: str) -> str:
+    return f"canary.{model}.npy"
+
+
+def _agree(actual: NDArray[np.float64], expected: NDArray[np.float64]) -> bool:
+    return np.array_equal(actual, expected) or float(actual @ expected) >= MIN_COSINE
+
+
+def _distance(actual: NDArray[np.float64], expected: NDArray[np.float64]) -> str:
+    if actual.shape != expected.shape:
+        return f"it gives {actual.size} values instead of {expected.size}"
+    return f"their cosine is {actual @ expected:.6f}"
