@@ -131,7 +131,7 @@ class IndexBuild:
                 f"The ensemble {self.profile.name} in {self.model_repository} has the models "
                 f"{list(served)} of side {members[0].side}, the profile wants "
                 f"{list(self.profile.models)} of side {self.profile.side}. "
-                "Export it again with: beauty-export onnx"
+                "Export it again with: beauty-export onnx --profile PROFILE"
             )
         return members
 
@@ -281,7 +281,7 @@ def _write_descriptors(
                     raise EngineError(
                         f"Model {name} gave {row.image} a descriptor of L2 norm "
                         f"{norms[unusable][0]:.3g} instead of 1. Check its weights, then export it "
-                        "again with: beauty-export onnx"
+                        "again with: beauty-export onnx --profile PROFILE"
                     )
                 arrays[name][first : first + len(descriptors)] = descriptors
                 zeros[name] += int((norms == 0).sum())

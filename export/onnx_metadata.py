@@ -19,6 +19,7 @@ def read_metadata(path: Path) -> dict[str, str]:
         model = onnx.load(path, load_external_data=False)
     except Exception as error:  # protobuf's DecodeError or OSError
         raise ModelRepositoryError(
-            f"{path} is no ONNX file ({error}). Delete it, then run: beauty-export onnx"
+            f"{path} is no ONNX file ({error}). Delete it, then run: "
+            "beauty-export onnx --profile PROFILE"
         ) from error
     return {entry.key: entry.value for entry in model.metadata_props}

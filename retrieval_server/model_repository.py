@@ -62,7 +62,8 @@ class ModelFolder:
             return file_digest(self.onnx_path)
         except OSError as error:
             raise ModelRepositoryError(
-                f"Model {self.name} has no {self.onnx_path}. Export it with: beauty-export onnx"
+                f"Model {self.name} has no {self.onnx_path}. Export it with: "
+                "beauty-export onnx --profile PROFILE"
             ) from error
 
 
@@ -79,7 +80,8 @@ class ModelRepository:
     def __init__(self, root: Path) -> None:
         if not root.is_dir():
             raise ModelRepositoryError(
-                f"There is no model repository at {root}. Make one with: beauty-export onnx"
+                f"There is no model repository at {root}. Make one with: "
+                "beauty-export onnx --profile PROFILE"
             )
         self.root = root
 
@@ -98,7 +100,7 @@ class ModelRepository:
             known = sorted(folder.parent.name for folder in self.root.glob(f"*/{CONFIG_FILE}"))
             raise ModelRepositoryError(
                 f"The model repository {self.root} has no model {name!r}; it has {known}. "
-                "Export a profile with: beauty-export onnx"
+                "Export a profile with: beauty-export onnx --profile PROFILE"
             ) from error
         except (OSError, UnicodeDecodeError, text_format.ParseError) as error:
             raise ModelRepositoryError(f"Cannot read {path}: {error}") from error
