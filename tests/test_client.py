@@ -183,8 +183,15 @@ def beauty_search(*arguments: object, columns: int = 80, **given: object) -> Res
 
 
 def process(*arguments: object, **given: object) -> "subprocess.Popen[str]":
-    """Start the console script as a process of its own."""
-    command = [sys.executable, "-c", "from client.cli import main; main()", *map(str, arguments)]
+    """Start the console script as a process of its own.
+
+    Ctrl-C is what a terminal makes it; a job that a shell started with & would ignore it.
+    """
+    program = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from client.cli import main; main()"
+    )
+    command = [sys.executable, "-c", program, *map(str, arguments)]
     environment = {k: v for k, v in os.environ.items() if k not in ("FORCE_COLOR", "NO_COLOR")}
     environment |= {"TERM": "xterm", **given.pop("env", {})}
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **given}
