@@ -5,6 +5,7 @@ SHELL := /bin/bash
 
 PYTHON  ?= python3
 PROFILE ?= lite
+ENGINE  ?= embedded
 DATA    ?= build/demo/sample
 INDEX   ?= build/demo/index
 PORT    ?= 50051
@@ -12,8 +13,9 @@ PORT    ?= 50051
 VENV := .venv
 BIN  := $(VENV)/bin
 DEMO := build/demo
+TRITON := $(BIN)/python deploy/local_triton/serve.py --model-repository model_repository
 
-.PHONY: help setup demo test lint format proto export sample index evaluate serve clean
+.PHONY: help setup demo test lint format proto export sample index evaluate serve triton clean
 
 help: ## Print this list
 	awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,15 +27,20 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@
 
-demo: sample export ## From nothing to a query photo's seven products, in a table and as pictures
-	$(BIN)/beauty-export index $(DEMO)/sample --output $(DEMO)/index --profile $(PROFILE)
-	set -e; rm -f $(DEMO)/address; \
-	$(BIN)/beauty-server --index $(DEMO)/index --port 0 --address-file $(DEMO)/address \
-	  2> $(DEMO)/server.log & server=$$!; \
-	trap 'kill $$server 2> /dev/null; wait $$server 2> /dev/null' EXIT; \
-	until [ -s $(DEMO)/address ]; do \
-	  kill -0 $$server 2> /dev/null || { cat $(DEMO)/server.log >&2; exit 1; }; sleep 0.2; done; \
-	export BEAUTY_SEARCH_SERVER=$$(cat $(DEMO)/address); \
+demo: sample export ## From nothing to a photo's seven products; ENGINE=triton through a real Triton
+	set -e; trap 'kill $$(jobs -p) 2> /dev/null; wait' EXIT; \
+	await() { until [ -s $(DEMO)/$$1.address ]; do kill -0 $$2 2> /dev/null || \
+	  { cat $(DEMO)/$$1.log >&2; exit 1; }; sleep 0.2; done; }; \
+	rm -f $(DEMO)/*.address; engine="--engine $(ENGINE)"; \
+	if [ $(ENGINE) = triton ]; then \
+	  $(TRITON) --models $(PROFILE) --grpc-port 0 --http-port 0 --metrics-port 0 \
+	    --address-file $(DEMO)/triton.address 2> $(DEMO)/triton.log & await triton $$!; \
+	  engine="$$engine --triton-url $$(sed 's/.*"grpc": *"\([^"]*\)".*/\1/' $(DEMO)/triton.address)"; \
+	fi; \
+	$(BIN)/beauty-export index $(DEMO)/sample --output $(DEMO)/index --profile $(PROFILE) $$engine; \
+	$(BIN)/beauty-server --index $(DEMO)/index --port 0 --address-file $(DEMO)/server.address \
+	  $$engine 2> $(DEMO)/server.log & await server $$!; \
+	export BEAUTY_SEARCH_SERVER=$$(cat $(DEMO)/server.address); \
 	$(BIN)/beauty-search batch $(DEMO)/sample/queries --json > $(DEMO)/results.jsonl; \
 	$(BIN)/beauty-export contact-sheet $(DEMO)/results.jsonl --catalogue $(DEMO)/sample \
 	  --output $(DEMO)/contact-sheet.html; \
@@ -71,6 +78,9 @@ evaluate: export ## Measure mAP@7 on the dataset in DATA
 
 serve: setup ## Serve INDEX on PORT
 	$(BIN)/beauty-server --index $(INDEX) --port $(PORT)
+
+triton: setup ## Serve model_repository/ by a real Triton on loopback, without Docker
+	$(TRITON)
 
 clean: ## Remove what was built, models and environment included
 	rm -rf build $(VENV) *.egg-info model_repository/*/1/model.onnx

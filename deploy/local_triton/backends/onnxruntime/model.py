@@ -1,0 +1,267 @@
+"""Triton's ``onnxruntime`` backend in Python, for a Triton that has only the ``python`` backend.
+
+Triton looks for ``libtriton_onnxruntime.so`` first and for ``onnxruntime/model.py`` next, so that a
+repository with ``backend: "onnxruntime"`` serves unchanged with the container's C++ backend and
+with this one. Of what the configuration may say for that one, this reads
+``default_model_filename``, ``intra_op_thread_count``, ``inter_op_thread_count`` and ``session.*``;
+batching, instances and warm-up are Triton's own. It computes on the CPU only, and knows neither
+``reshape`` nor strings.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import triton_python_backend_utils as pb_utils
+
+DATA_TYPES = {
+    "tensor(bool)": "TYPE_BOOL",
+    "tensor(uint8)": "TYPE_UINT8",
+    "tensor(int8)": "TYPE_INT8",
+    "tensor(int32)": "TYPE_INT32",
+    "tensor(int64)": "TYPE_INT64",
+    "tensor(float16)": "TYPE_FP16",
+    "tensor(float)": "TYPE_FP32",
+    "tensor(double)": "TYPE_FP64",
+}
+DEFAULT_BATCH_SIZE = 4  # of the C++ backend, where the graph has a free batch axis
+ERRORS_AND_WORSE = 3  # ONNX Runtime's severity
+
+Config = dict[str, Any]
+Tensors = list[onnxruntime.NodeArg]
+
+
+class TritonPythonModel:
+    """One instance of a model: the class that Triton's stub looks for."""
+
+    @staticmethod
+    def auto_complete_config(auto_complete_model_config: Any) -> Any:
+        """Fill in what the configuration leaves out, from the graph.
+
+        Args:
+            auto_complete_model_config: Triton's configuration, changed in place.
+
+        Returns:
+            The same configuration.
+        """
+        target = auto_complete_model_config
+        config = target.as_dict()
+        if config["input"] and config["output"]:
+            return target
+        session = load_session(config)
+        inputs, outputs = session.get_inputs(), session.get_outputs()
+        if not config["max_batch_size"] and all(has_batch_axis(t) for t in inputs + outputs):
+            target.set_max_batch_size(DEFAULT_BATCH_SIZE)
+            target.set_dynamic_batching()
+        has_batches = target.as_dict()["max_batch_size"] > 0
+        for key, tensors, add in (
+            ("input", inputs, target.add_input),
+            ("output", outputs, target.add_output),
+        ):
+            for tensor in () if config[key] else tensors:
+                dims = free_dims(tensor)[1 if has_batches else 0 :]
+                data_type = DATA_TYPES[tensor.type]
+                add({"name": tensor.name, "data_type": data_type, "dims": dims})
+        return target
+
+    def initialize(self, args: dict[str, str]) -> None:
+        """Load the graph and hold the configuration against it.
+
+        Args:
+            args: the configuration as JSON and the instance's name.
+        """
+        refuse_numpy_2()
+        config = json.loads(args["model_config"])
+        self.session = load_session(config)
+        self.has_batches = config["max_batch_size"] > 0
+        for key, tensors in (
+            ("input", self.session.get_inputs()),
+            ("output", self.session.get_outputs()),
+        ):
+            check_tensors(config, key, tensors)
+        self.inputs = [tensor["name"] for tensor in config["input"]]
+        self.outputs = [tensor["name"] for tensor in config["output"]]
+
+    def execute(self, requests: list[Any]) -> list[Any]:
+        """Answer requests, all of them by one run of the graph where there are batches.
+
+        If that run fails, each request is run alone, so that one does not spoil the others.
+
+        Args:
+            requests: what Triton's batcher put together.
+
+        Returns:
+            One response per request, in order.
+        """
+        if self.has_batches and len(requests) > 1:
+            try:
+                return self._run_together(requests)
+            except Exception as error:  # ONNX Runtime raises a family of its own
+                pb_utils.Logger.log_warn(f"batch of {len(requests)} requests, now singly: {error}")
+        return [self._run_alone(request) for request in requests]
+
+    def _run_together(self, requests: list[Any]) -> list[Any]:
+        arrays = [self._arrays(request) for request in requests]
+        feed = {name: np.concatenate([each[name] for each in arrays]) for name in self.inputs}
+        asked = [set(request.requested_output_names()) for request in requests]
+        names = [name for name in self.outputs if any(name in each for each in asked)]
+        results = dict(zip(names, self.session.run(names, feed), strict=True))
+        responses, start = [], 0
+        for each, wanted in zip(arrays, asked, strict=True):
+            stop = start + len(each[self.inputs[0]])
+            rows = {name: results[name][start:stop] for name in names if name in wanted}
+            responses.append(response_of(rows))
+            start = stop
+        return responses
+
+    def _run_alone(self, request: Any) -> Any:
+        asked = set(request.requested_output_names())
+        names = [name for name in self.outputs if name in asked]
+        try:
+            results = self.session.run(names, self._arrays(request))
+        except Exception as error:  # ONNX Runtime raises a family of its own
+            text = f"ONNX Runtime: {error}"
+            return pb_utils.InferenceResponse(error=pb_utils.TritonError(text))
+        return response_of(dict(zip(names, results, strict=True)))
+
+    def _arrays(self, request: Any) -> dict[str, np.ndarray]:
+        find = pb_utils.get_input_tensor_by_name
+        return {name: find(request, name).as_numpy() for name in self.inputs}
+
+
+def load_session(config: Config) -> onnxruntime.InferenceSession:
+    """Open the graph of the version that Triton is loading.
+
+    Args:
+        config: the model's configuration.
+
+    Returns:
+        A session on the CPU.
+
+    Raises:
+        TritonModelException: if the file is not there or is not a graph.
+    """
+    name = config["name"]
+    path = Path(pb_utils.get_model_dir()) / (config["default_model_filename"] or "model.onnx")
+    if not path.exists():
+        raise pb_utils.TritonModelException(f"model '{name}': no file {path}")
+    values = {key: each["string_value"] for key, each in config.get("parameters", {}).items()}
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = ERRORS_AND_WORSE
+    options.intra_op_num_threads = int(values.get("intra_op_thread_count", 0))
+    options.inter_op_num_threads = int(values.get("inter_op_thread_count", 0))
+    for key, value in values.items():
+        if key.startswith("session."):
+            options.add_session_config_entry(key, value)
+    try:
+        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime raises a family of its own
+        raise pb_utils.TritonModelException(
+            f"model '{name}': ONNX Runtime cannot load {path}: {error}"
+        ) from error
+
+
+def refuse_numpy_2() -> None:
+    """Stop before wrong answers are given.
+
+    The stub of Triton 24.10 was built with pybind11 2.10. With NumPy 2, its tensors have the right
+    shape and random contents, and nothing is said.
+
+    Raises:
+        TritonModelException: if NumPy is 2 or later.
+    """
+    if int(np.__version__.split(".")[0]) >= 2:
+        raise pb_utils.TritonModelException(
+            f"NumPy {np.__version__} gives wrong tensors in Triton 24.10's stub; install NumPy 1"
+        )
+
+
+def check_tensors(config: Config, key: str, tensors: Tensors) -> None:
+    """Hold the configured inputs or outputs against those of the graph.
+
+    Args:
+        config: the model's configuration.
+        key: input or output.
+        tensors: those of the graph.
+
+    Raises:
+        TritonModelException: at the first name, type or shape that differs.
+    """
+    name, of_graph = config["name"], {tensor.name: tensor for tensor in tensors}
+    if key == "input" and len(config[key]) != len(tensors):
+        raise pb_utils.TritonModelException(
+            f"model '{name}': {len(config[key])} inputs in the configuration, "
+            f"{len(tensors)} in the graph"
+        )
+    for configured in config[key]:
+        tensor = of_graph.get(configured["name"])
+        if tensor is None:
+            raise pb_utils.TritonModelException(
+                f"model '{name}': no {key} '{configured['name']}' in the graph, which has "
+                f"{', '.join(of_graph)}"
+            )
+        dims = [int(length) for length in configured["dims"]]
+        batch = [-1] if config["max_batch_size"] else []
+        declared = (configured["data_type"], [*batch, *dims])
+        real = (DATA_TYPES.get(tensor.type, tensor.type), free_dims(tensor))
+        if declared[0] != real[0] or not fits(declared[1], real[1]):
+            raise pb_utils.TritonModelException(
+                f"model '{name}': {key} '{tensor.name}' is {declared[0]} {declared[1]} in the "
+                f"configuration and {real[0]} {real[1]} in the graph (-1 is free)"
+            )
+
+
+def fits(declared: list[int], real: list[int]) -> bool:
+    """Whether every tensor of the declared shape is one of the real shape.
+
+    Args:
+        declared: lengths, -1 where free.
+        real: the same, of the graph.
+
+    Returns:
+        Whether it is.
+    """
+    return len(declared) == len(real) and all(
+        there in {-1, here} for here, there in zip(declared, real, strict=True)
+    )
+
+
+def free_dims(tensor: onnxruntime.NodeArg) -> list[int]:
+    """The shape of a graph's tensor, as Triton writes it.
+
+    Args:
+        tensor: an input or output.
+
+    Returns:
+        Lengths; -1 for an axis that has a name or nothing.
+    """
+    return [length if isinstance(length, int) else -1 for length in tensor.shape]
+
+
+def has_batch_axis(tensor: onnxruntime.NodeArg) -> bool:
+    """Whether the first axis is free.
+
+    Args:
+        tensor: an input or output of a graph.
+
+    Returns:
+        Whether it is.
+    """
+    return free_dims(tensor)[:1] == [-1]
+
+
+def response_of(results: dict[str, np.ndarray]) -> Any:
+    """What Triton sends back.
+
+    Args:
+        results: arrays by output name.
+
+    Returns:
+        Triton's response.
+    """
+    tensors = [pb_utils.Tensor(name, np.ascontiguousarray(each)) for name, each in results.items()]
+    return pb_utils.InferenceResponse(tensors)

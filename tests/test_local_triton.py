@@ -1,0 +1,388 @@
+"""A real Triton, without Docker, serves our model repository and keeps doing so."""
+
+import importlib.util
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import onnxruntime
+import pytest
+from tritonclient.grpc import InferenceServerClient, InferInput, InferRequestedOutput
+from tritonclient.utils import InferenceServerException, np_to_triton_dtype
+
+ROOT = Path(__file__).parents[1]
+LOCAL_TRITON = ROOT / "deploy" / "local_triton"
+SERVE = LOCAL_TRITON / "serve.py"
+NOT_ON_THIS_MACHINE = 3  # serve.py's exit code
+START_WITHIN_S = 60
+RECOVER_WITHIN_S = 15
+BACKBONES = ("tiny_a", "tiny_b")
+
+
+@dataclass
+class LocalTriton:
+    """A serve.py that is running, or has ended."""
+
+    process: subprocess.Popen
+    address_file: Path
+    said_file: Path
+    addresses: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def said(self) -> str:
+        return self.said_file.read_text(encoding="utf-8")
+
+    @property
+    def error_lines(self) -> list[str]:
+        return [line for line in self.said.splitlines() if line.startswith("error:")]
+
+    def pids(self, program: str = "") -> list[int]:
+        """Of its tritonserver, its stubs or, without a name, everything of its."""
+        mark, found = f"beauty_triton_{self.process.pid}_", []
+        for folder in Path("/proc").iterdir():
+            if folder.name.isdecimal():
+                try:
+                    arguments = (folder / "cmdline").read_bytes().decode("utf-8", "replace")
+                except OSError:
+                    continue
+                is_triton = "tritonserver" in arguments or "triton_python_backend" in arguments
+                if mark in arguments and is_triton and program in arguments.split("\0")[0]:
+                    found.append(int(folder.name))
+        return found
+
+    def traces(self) -> list[str]:
+        regions = Path("/dev/shm").glob(f"beauty_triton_{self.process.pid}_*")
+        return [*map(str, self.pids()), *map(str, regions)]
+
+    def wait_for_end(self) -> int:
+        return self.process.wait(START_WITHIN_S)
+
+    def infer(self, model: str, images: np.ndarray, outputs: tuple[str, ...] = ()):
+        """One request; the answer's arrays by output name."""
+        tensor = InferInput("image", images.shape, np_to_triton_dtype(images.dtype))
+        tensor.set_data_from_numpy(images)
+        with InferenceServerClient(self.addresses["grpc"]) as client:
+            answer = client.infer(
+                model,
+                [tensor],
+                outputs=[InferRequestedOutput(name) for name in outputs] or None,
+                client_timeout=10,
+            )
+        names = [output.name for output in answer.get_response().outputs]
+        return {name: answer.as_numpy(name) for name in names}
+
+
+def eventually(condition: Callable[[], object], within_s: float) -> None:
+    deadline = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {within_s} s"
+        time.sleep(0.02)
+
+
+@contextmanager
+def serving(repository: Path, folder: Path, *options: str) -> Iterator[LocalTriton]:
+    """Start serve.py on free ports and wait until it is ready or has ended."""
+    folder.mkdir(parents=True, exist_ok=True)
+    address_file, said_file = folder / "addresses.json", folder / "said.txt"
+    command = [sys.executable, str(SERVE), "--model-repository", str(repository)]
+    ports = [word for name in ("grpc", "http", "metrics") for word in (f"--{name}-port", "0")]
+    with said_file.open("w") as said:
+        process = subprocess.Popen(
+            [*command, *ports, "--address-file", str(address_file), *options], stderr=said
+        )
+    local_triton = LocalTriton(process, address_file, said_file)
+    try:
+        eventually(lambda: address_file.exists() or process.poll() is not None, START_WITHIN_S)
+        if process.poll() is None:
+            local_triton.addresses = json.loads(address_file.read_text())
+        yield local_triton
+    finally:
+        if process.poll() is None:
+            process.terminate()
+        local_triton.wait_for_end()
+
+
+@pytest.fixture(scope="session")
+def local_triton_environment() -> None:
+    result = subprocess.run(
+        [sys.executable, str(SERVE), "--setup-only"], capture_output=True, text=True, check=False
+    )
+    if result.returncode == NOT_ON_THIS_MACHINE:
+        pytest.skip(result.stderr.strip().splitlines()[-1])
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.fixture(scope="session")
+def triton(
+    local_triton_environment: None,
+    tiny_repository: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[LocalTriton]:
+    """A Triton that serves ``tiny_repository``; ``triton.addresses["grpc"]`` is where."""
+    with serving(tiny_repository, tmp_path_factory.mktemp("triton")) as local_triton:
+        assert local_triton.addresses, local_triton.said
+        yield local_triton
+
+
+@pytest.fixture(scope="module")
+def wounded(
+    local_triton_environment: None,
+    tiny_repository: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[LocalTriton]:
+    """Another one, for the tests that kill parts of it."""
+    with serving(tiny_repository, tmp_path_factory.mktemp("wounded")) as local_triton:
+        assert local_triton.addresses, local_triton.said
+        yield local_triton
+
+
+@pytest.fixture(scope="session")
+def sessions(tiny_repository: Path) -> dict[str, onnxruntime.InferenceSession]:
+    return {
+        model: onnxruntime.InferenceSession(tiny_repository / model / "1" / "model.onnx")
+        for model in BACKBONES
+    }
+
+
+@pytest.fixture(scope="session")
+def images() -> np.ndarray:
+    return np.random.default_rng(7).integers(0, 256, (8, 32, 32, 3), np.uint8)
+
+
+def answers_right(local_triton: LocalTriton, images, sessions) -> bool:
+    try:
+        answer = local_triton.infer("tiny", images)
+    except InferenceServerException:
+        return False
+    for model, session in sessions.items():
+        np.testing.assert_array_equal(answer[model], session.run(None, {"image": images})[0])
+    return True
+
+
+def test_every_model_is_ready_once_the_addresses_are_written(triton):
+    with InferenceServerClient(triton.addresses["grpc"]) as client:
+        assert client.is_server_ready()
+        assert all(client.is_model_ready(model) for model in (*BACKBONES, "tiny"))
+    assert triton.addresses["pid"] == triton.process.pid
+
+
+@pytest.mark.parametrize("count", [1, 3, 8])
+@pytest.mark.parametrize("model", BACKBONES)
+def test_a_model_answers_as_onnxruntime_does_bit_for_bit(triton, sessions, images, model, count):
+    answer = triton.infer(model, images[:count])
+
+    expected = sessions[model].run(None, {"image": images[:count]})[0]
+    np.testing.assert_array_equal(answer["descriptor"], expected)
+    assert answer["descriptor"].dtype == np.float32
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_the_ensemble_gives_every_backbones_descriptors(triton, sessions, images, count):
+    assert answers_right(triton, images[:count], sessions)
+
+
+def test_only_the_outputs_asked_for_come_back(triton, images):
+    assert list(triton.infer("tiny", images[:1], outputs=("tiny_b",))) == ["tiny_b"]
+
+
+def test_requests_at_the_same_time_are_computed_together(triton, sessions, images):
+    def counts():
+        with InferenceServerClient(triton.addresses["grpc"]) as client:
+            statistics = client.get_inference_statistics("tiny_a").model_stats[0]
+        return np.array([statistics.inference_count, statistics.execution_count])
+
+    before = counts()
+    with ThreadPoolExecutor(16) as pool:
+        asked = [images[index % 8][None] for index in range(64)]
+        answers = list(pool.map(lambda each: triton.infer("tiny_a", each), asked))
+    requests, executions = counts() - before
+
+    assert requests == 64
+    assert executions < requests
+    expected = sessions["tiny_a"].run(None, {"image": images})[0]
+    for index, answer in enumerate(answers):
+        np.testing.assert_allclose(answer["descriptor"][0], expected[index % 8], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        np.zeros((1, 31, 32, 3), np.uint8),
+        np.zeros((1, 32, 32, 3), np.float32),
+        np.zeros((9, 32, 32, 3), np.uint8),
+    ],
+    ids=["shape", "dtype", "batch"],
+)
+def test_a_wrong_input_is_an_invalid_argument(triton, wrong):
+    with pytest.raises(InferenceServerException) as error:
+        triton.infer("tiny", wrong)
+
+    assert error.value.status() == "StatusCode.INVALID_ARGUMENT"
+
+
+def test_a_killed_stub_is_replaced(wounded, sessions, images):
+    assert answers_right(wounded, images, sessions)
+    stubs = set(wounded.pids("triton_python_backend_stub"))
+    victim = min(stubs)
+
+    os.kill(victim, signal.SIGKILL)
+
+    eventually(
+        lambda: len(set(wounded.pids("triton_python_backend_stub")) - {victim}) == len(stubs),
+        RECOVER_WITHIN_S,
+    )
+    eventually(lambda: answers_right(wounded, images, sessions), RECOVER_WITHIN_S)
+    eventually(lambda: "had 0 of 1 stubs; loaded again" in wounded.said, RECOVER_WITHIN_S)
+
+
+def test_a_killed_tritonserver_comes_back_on_the_same_ports(wounded, sessions, images):
+    (victim,) = wounded.pids("bin/tritonserver")
+    its_stubs = set(wounded.pids("triton_python_backend_stub"))
+
+    os.kill(victim, signal.SIGKILL)
+
+    eventually(lambda: victim not in wounded.pids(), RECOVER_WITHIN_S)
+    eventually(lambda: answers_right(wounded, images, sessions), RECOVER_WITHIN_S)
+    assert its_stubs.isdisjoint(wounded.pids())
+    eventually(lambda: "tritonserver ended (-9); started again" in wounded.said, RECOVER_WITHIN_S)
+
+
+def test_sigterm_ends_it_and_leaves_nothing(wounded):
+    assert len(wounded.pids()) >= 3
+
+    wounded.process.send_signal(signal.SIGTERM)
+
+    assert wounded.wait_for_end() == 0
+    assert wounded.traces() == []
+    assert not wounded.address_file.exists()
+
+
+@pytest.mark.usefixtures("local_triton_environment")
+def test_nothing_is_left_when_serve_itself_is_killed(tiny_repository, tmp_path):
+    with serving(tiny_repository, tmp_path, "--models", "tiny_a") as local_triton:
+        assert len(local_triton.pids()) >= 2, local_triton.said
+
+        local_triton.process.kill()
+
+        eventually(lambda: not local_triton.traces(), 10)
+
+
+@pytest.mark.usefixtures("local_triton_environment")
+def test_a_model_that_cannot_be_loaded_is_named_in_one_line(tiny_repository, tmp_path):
+    repository = shutil.copytree(tiny_repository, tmp_path / "repository")
+    (repository / "tiny_a" / "1" / "model.onnx").write_bytes(b"not a graph")
+    config = repository / "tiny_b" / "config.pbtxt"
+    config.write_text(config.read_text().replace("dims: 16", "dims: 17"))
+
+    with serving(repository, tmp_path, "--models", "tiny_a", "tiny_b") as local_triton:
+        assert local_triton.wait_for_end() == 1
+
+    (line,) = local_triton.error_lines
+    assert "Cannot load tiny_a" in line
+    assert "INVALID_PROTOBUF" in line
+    assert "output 'descriptor' is TYPE_FP32 [-1, 17] in the configuration" in line
+    assert local_triton.traces() == []
+
+
+@pytest.mark.usefixtures("local_triton_environment")
+def test_a_port_in_use_is_an_error_that_names_it(tiny_repository, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+
+        with serving(tiny_repository, tmp_path, "--http-port", port) as local_triton:
+            assert local_triton.wait_for_end() == 1
+
+    (line,) = local_triton.error_lines
+    assert f"127.0.0.1:{port} (--http-port): Address already in use" in line
+
+
+@pytest.mark.usefixtures("local_triton_environment")
+def test_a_start_that_hangs_is_given_up(tmp_path):
+    # Triton waits for ever for a stub that cannot start; here, its environment cannot be activated
+    repository, broken = tmp_path / "repository", tmp_path / "broken_environment"
+    (broken / "bin").mkdir(parents=True)
+    (broken / "bin" / "activate").write_text("exit 1\n")
+    (repository / "stuck" / "1").mkdir(parents=True)
+    (repository / "stuck" / "1" / "model.py").touch()
+    (repository / "stuck" / "config.pbtxt").write_text(
+        'backend: "python" default_model_filename: "model.py" max_batch_size: 0 '
+        f'parameters {{ key: "EXECUTION_ENV_PATH" value {{ string_value: "{broken}" }} }}'
+    )
+
+    with serving(repository, tmp_path, "--startup-timeout-s", "3") as local_triton:
+        assert local_triton.wait_for_end() == 1
+
+    (line,) = local_triton.error_lines
+    assert "not ready after 3 s" in line
+    assert "not loaded yet: stuck" in line
+    assert local_triton.traces() == []
+
+
+@pytest.mark.usefixtures("local_triton_environment")
+def test_complete_models_are_served_and_the_others_named(
+    tiny_repository, sessions, images, tmp_path
+):
+    repository = shutil.copytree(tiny_repository, tmp_path / "repository")
+    (repository / "tiny_b" / "1" / "model.onnx").unlink()
+    shutil.copytree(tiny_repository / "tiny_a" / "1", repository / "bare" / "1")
+    (repository / "bare" / "1" / "model.onnx").rename(repository / "bare" / "1" / "graph.onnx")
+    (repository / "bare" / "config.pbtxt").write_text(
+        'backend: "onnxruntime" default_model_filename: "graph.onnx" '
+        "instance_group [ { count: 2 } ] "
+        'parameters { key: "intra_op_thread_count" value { string_value: "1" } } '
+        'parameters { key: "session.intra_op.allow_spinning" value { string_value: "0" } } '
+        'model_warmup { name: "zeros" batch_size: 2 inputs { key: "image" value { '
+        "data_type: TYPE_UINT8 dims: [ 32, 32, 3 ] zero_data: true } } }"
+    )
+
+    with serving(repository, tmp_path) as local_triton:
+        answer = local_triton.infer("bare", images[:2])
+        with InferenceServerClient(local_triton.addresses["grpc"]) as client:
+            config = client.get_model_config("bare").config
+            assert client.is_model_ready("tiny_a")
+            assert not client.is_model_ready("tiny_b")
+            assert not client.is_model_ready("tiny")
+        stubs = local_triton.pids("triton_python_backend_stub")
+
+    expected = sessions["tiny_a"].run(None, {"image": images[:2]})[0]
+    np.testing.assert_allclose(answer["descriptor"], expected, atol=1e-6)
+    assert list(config.input[0].dims) == [32, 32, 3]
+    assert list(config.output[0].dims) == [24]
+    assert config.max_batch_size == 4
+    assert len(stubs) == 3  # one of tiny_a, two of bare
+    assert "skipped tiny_b: no file 1/model.onnx" in local_triton.said
+    assert "skipped tiny: its members tiny_b cannot be served" in local_triton.said
+
+
+@pytest.mark.usefixtures("local_triton_environment")
+def test_a_chosen_model_that_is_not_built_is_refused(tiny_repository, tmp_path):
+    with serving(tiny_repository, tmp_path, "--models", "tiny", "large") as local_triton:
+        assert local_triton.wait_for_end() == 1
+
+    assert local_triton.error_lines == [
+        "error: Cannot serve large: no such folder. Complete models: tiny, tiny_a, tiny_b"
+    ]
+
+
+def test_the_backend_refuses_numpy_2_which_would_give_wrong_tensors(monkeypatch):
+    fake = SimpleNamespace(TritonModelException=type("TritonModelException", (Exception,), {}))
+    monkeypatch.setitem(sys.modules, "triton_python_backend_utils", fake)
+    path = LOCAL_TRITON / "backends" / "onnxruntime" / "model.py"
+    spec = importlib.util.spec_from_file_location("triton_onnxruntime_backend", path)
+    backend = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(backend)
+
+    with pytest.raises(fake.TritonModelException, match="install NumPy 1"):
+        backend.refuse_numpy_2()
