@@ -24,7 +24,7 @@ from export.extract_features import Block, FeatureExtraction, Reject
 from export.onnx_metadata import read_metadata
 from export.progress import progress
 from retrieval_server.canary import canary_image, write_canary
-from retrieval_server.engines import create_engine
+from retrieval_server.engines import TritonConnection, create_engine
 from retrieval_server.errors import (
     CatalogueError,
     EngineError,
@@ -48,8 +48,6 @@ from retrieval_server.settings import available_cores
 from retrieval_server.similarity import NORM_TOLERANCE
 from retrieval_server.string_table import write_string_table
 from retrieval_server.text_index import write_text_index
-
-IN_FLIGHT_PER_CORE = 2  # one image is decoded while another is described
 
 
 @dataclass(frozen=True)
@@ -76,6 +74,7 @@ class IndexBuild:
         root: the index folder to publish in.
         engine: what computes the descriptors.
         threshold: τ of eq. (7).
+        triton: where Triton is, for the engine ``triton``.
     """
 
     catalogue: Catalogue
@@ -84,6 +83,7 @@ class IndexBuild:
     root: Path
     engine: str = "embedded"
     threshold: float = THRESHOLD
+    triton: TritonConnection | None = None
 
     def run(self) -> BuiltIndex:
         """Build the index, or take up a build that was interrupted.
@@ -144,10 +144,11 @@ class IndexBuild:
             self.profile.name,
             workers=cores,
             threads_per_run=1,
+            triton=self.triton,
         )
         try:
             with progress("images", len(self.catalogue.rows)) as advance:
-                await extraction.run(engine, cores * IN_FLIGHT_PER_CORE, advance)
+                await extraction.run(engine, engine.in_flight, advance)
             return await engine.infer(self.profile.name, canary_image(self.profile.side)[None])
         finally:
             await engine.close()

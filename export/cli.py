@@ -19,7 +19,7 @@ from export.evaluate import evaluate as evaluate_index
 from export.profiles import LITE, PROFILES, find_profile
 from export.progress import Advance, progress
 from export.sample import write_sample
-from retrieval_server.engines import ENGINES
+from retrieval_server.engines import ENGINES, TritonConnection
 from retrieval_server.errors import ProfileError, RetrievalError
 from retrieval_server.index_bundle import REJECTS_FILE, open_index
 
@@ -33,6 +33,7 @@ app = typer.Typer(
 
 DEFAULT_REPOSITORY = Path("model_repository")
 DESCRIPTIONS_NAMED = 5  # ids to name in a warning
+TRITON_TIMEOUT_S = 120.0  # nobody waits for one image: Triton may be slow, or restart
 
 ProfileName = Annotated[
     str,
@@ -40,6 +41,9 @@ ProfileName = Annotated[
 ]
 Repository = Annotated[Path, typer.Option("--model-repository", help="Folder with the models.")]
 EngineName = Annotated[str, typer.Option("--engine", help=f"One of: {', '.join(ENGINES)}.")]
+TritonUrl = Annotated[
+    str, typer.Option("--triton-url", help="host:port of Triton's gRPC, for the engine triton.")
+]
 
 
 def _between_0_and_1(value: float) -> float:
@@ -104,10 +108,12 @@ def index(
     profile: ProfileName = LITE.name,
     model_repository: Repository = DEFAULT_REPOSITORY,
     engine: EngineName = ENGINES[0],
+    triton_url: TritonUrl = TritonConnection.url,
     threshold: Tau = THRESHOLD,
 ) -> None:
     """Build an index from a catalogue; take up a build that was interrupted."""
-    _build(catalogue, output, profile, model_repository, engine, threshold)
+    triton = TritonConnection(url=triton_url, timeout_s=TRITON_TIMEOUT_S)
+    _build(catalogue, output, profile, model_repository, engine, triton, threshold)
 
 
 @app.command(epilog="Example: beauty-export evaluate build/demo/sample --json")
@@ -120,14 +126,16 @@ def evaluate(
     profile: ProfileName = LITE.name,
     model_repository: Repository = DEFAULT_REPOSITORY,
     engine: EngineName = ENGINES[0],
+    triton_url: TritonUrl = TritonConnection.url,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Measure mAP@7 of the initial ranking and of refinement with k = 6 to 1."""
+    triton = TritonConnection(url=triton_url, timeout_s=TRITON_TIMEOUT_S)
     if index is None:
         name = f"{dataset.resolve().name}-{find_profile(profile).name}"
         index = Path("build/evaluate") / name
-        _build(dataset, index, profile, model_repository, engine, THRESHOLD)
-    evaluation = evaluate_index(dataset, open_index(index), model_repository, engine)
+        _build(dataset, index, profile, model_repository, engine, triton, THRESHOLD)
+    evaluation = evaluate_index(dataset, open_index(index), model_repository, engine, triton)
     for warning in evaluation.warnings:
         _warn(warning)
     for image in evaluation.unreadable:
@@ -197,7 +205,13 @@ def main() -> None:
 
 
 def _build(
-    catalogue: Path, output: Path, profile: str, repository: Path, engine: str, threshold: float
+    catalogue: Path,
+    output: Path,
+    profile: str,
+    repository: Path,
+    engine: str,
+    triton: TritonConnection,
+    threshold: float,
 ) -> None:
     """Build an index and say what became of the catalogue's rows."""
     read = read_catalogue(catalogue)
@@ -210,7 +224,7 @@ def _build(
             f"{len(blank):,} products have an empty description ({named}): they are found by "
             "image only. Fill in the description column to have them refined."
         )
-    build = IndexBuild(read, find_profile(profile), repository, output, engine, threshold)
+    build = IndexBuild(read, find_profile(profile), repository, output, engine, threshold, triton)
     built = build.run()
     manifest = built.manifest
     if manifest is None:

@@ -25,7 +25,7 @@ from export.metrics import (
     mean_average_precision,
 )
 from export.progress import progress
-from retrieval_server.engines import create_engine
+from retrieval_server.engines import TritonConnection, create_engine
 from retrieval_server.errors import CatalogueError, ImageError
 from retrieval_server.index_bundle import IndexBundle
 from retrieval_server.model_repository import ModelRepository
@@ -153,7 +153,11 @@ def read_ground_truth(path: Path, bundle: IndexBundle) -> list[Query]:
 
 
 def evaluate(
-    dataset: Path, bundle: IndexBundle, model_repository: Path, engine: str = "embedded"
+    dataset: Path,
+    bundle: IndexBundle,
+    model_repository: Path,
+    engine: str = "embedded",
+    triton: TritonConnection | None = None,
 ) -> Evaluation:
     """Measure the baseline and every k of the paper.
 
@@ -162,6 +166,7 @@ def evaluate(
         bundle: the index of the dataset's catalogue.
         model_repository: the models the index was built with.
         engine: what computes the descriptors of the queries.
+        triton: where Triton is, for the engine ``triton``.
 
     Raises:
         RetrievalError: if the ground truth cannot be used, the models differ from the index's,
@@ -174,10 +179,15 @@ def evaluate(
     retriever = Retriever(
         bundle,
         create_engine(
-            engine, model_repository, bundle.profile.name, workers=cores, threads_per_run=1
+            engine,
+            model_repository,
+            bundle.profile.name,
+            workers=cores,
+            threads_per_run=1,
+            triton=triton,
         ),
     )
-    described = asyncio.run(_describe(queries, retriever, 2 * cores))
+    described = asyncio.run(_describe(queries, retriever))
     answered = [(q, d) for q, d in zip(queries, described, strict=True) if d is not None]
     if not answered:
         raise CatalogueError(f"None of the {len(queries)} query images of {dataset} can be read.")
@@ -194,11 +204,9 @@ def evaluate(
     )
 
 
-async def _describe(
-    queries: Sequence[Query], retriever: Retriever, in_flight: int
-) -> list[Descriptors | None]:
+async def _describe(queries: Sequence[Query], retriever: Retriever) -> list[Descriptors | None]:
     """Descriptors of each query; None for an unreadable image."""
-    limit = asyncio.Semaphore(in_flight)
+    limit = asyncio.Semaphore(retriever.engine.in_flight)
     side = retriever.bundle.profile.side
 
     async def describe(query: Query) -> Descriptors | None:

@@ -9,7 +9,8 @@
     ├── IndexBundleError        an index is missing, damaged, or of another format
     │   └── ModelMismatchError  index and served models do not belong together
     ├── EngineError             descriptors cannot be computed
-    │   └── EngineUnavailableError  ... now; a retry is safe
+    │   ├── EngineUnavailableError  ... now; a retry is safe
+    │   └── EngineDeadlineError     ... within the time allowed
     └── QueryError              the caller's query is unusable; names the field
         ├── ImageError          ... because the image is
         └── UnknownProductError ... because the product id is not in the index
@@ -50,6 +51,10 @@ class EngineError(RetrievalError):
 
 class EngineUnavailableError(EngineError):
     """Descriptors cannot be computed now; a retry is safe."""
+
+
+class EngineDeadlineError(EngineError):
+    """Descriptors were not computed within the time allowed."""
 
 
 class QueryError(RetrievalError):

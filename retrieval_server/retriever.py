@@ -111,14 +111,18 @@ class Retriever:
         self.engine = engine
         self._search = ExactSearch(bundle.descriptors)
 
-    async def encode(self, image: NDArray[np.uint8]) -> Descriptors:
+    async def encode(self, image: NDArray[np.uint8], timeout_s: float | None = None) -> Descriptors:
         """Describe one image (S, S, 3) uint8 with every backbone.
+
+        Args:
+            image: the query, decoded.
+            timeout_s: how long the caller waits; None for as long as the engine's settings allow.
 
         Raises:
             EngineError: if the models refuse or cannot be reached.
         """
         profile = self.bundle.profile
-        described = await self.engine.infer(profile.name, image[None])
+        described = await self.engine.infer(profile.name, image[None], timeout_s)
         for model, descriptors in described.items():
             if not np.isfinite(descriptors).all():
                 raise EngineError(f"Model {model} computed a descriptor that is not finite.")

@@ -82,6 +82,7 @@ async def start_server(settings: Settings) -> RunningServer:
         bundle.profile.name,
         workers=settings.workers,
         threads_per_run=settings.workers,
+        triton=settings.triton,
     )
     threadpool_limits(1, user_api="blas")  # one core for each search; see Settings.workers
     executor = ThreadPoolExecutor(settings.workers, thread_name_prefix="search")
@@ -193,6 +194,32 @@ def _serve_command(
     drain_s: Annotated[
         float, typer.Option(envvar="RETRIEVAL_DRAIN_S", help="Seconds to finish in.", min=0)
     ] = Settings.drain_s,
+    triton_url: Annotated[
+        str, typer.Option(envvar="RETRIEVAL_TRITON_URL", help="host:port of Triton's gRPC.")
+    ] = Settings.triton_url,
+    triton_timeout_s: Annotated[
+        float,
+        typer.Option(
+            envvar="RETRIEVAL_TRITON_TIMEOUT_S", help="Longest wait for Triton.", min=0.001
+        ),
+    ] = Settings.triton_timeout_s,
+    triton_tls_ca: Annotated[
+        Path | None,
+        typer.Option(envvar="RETRIEVAL_TRITON_TLS_CA", help="PEM; a TLS file turns TLS on."),
+    ] = Settings.triton_tls_ca,
+    triton_tls_cert: Annotated[
+        Path | None, typer.Option(envvar="RETRIEVAL_TRITON_TLS_CERT", help="PEM, for mutual TLS.")
+    ] = Settings.triton_tls_cert,
+    triton_tls_key: Annotated[
+        Path | None, typer.Option(envvar="RETRIEVAL_TRITON_TLS_KEY", help="PEM, for mutual TLS.")
+    ] = Settings.triton_tls_key,
+    triton_access_key: Annotated[
+        str | None,
+        typer.Option(
+            envvar="RETRIEVAL_TRITON_ACCESS_KEY",
+            help="NAME=VALUE of a restricted protocol; safer in the environment.",
+        ),
+    ] = Settings.triton_access_key,
 ) -> None:
     """Serve an index over gRPC."""
     logging.basicConfig(
@@ -211,6 +238,12 @@ def _serve_command(
         default_top_k=default_top_k,
         default_keep=default_keep,
         drain_s=drain_s,
+        triton_url=triton_url,
+        triton_timeout_s=triton_timeout_s,
+        triton_tls_ca=triton_tls_ca,
+        triton_tls_cert=triton_tls_cert,
+        triton_tls_key=triton_tls_key,
+        triton_access_key=triton_access_key,
     )
     try:
         asyncio.run(serve(settings))

@@ -36,6 +36,7 @@ STATUS_OF_ERROR: dict[type[errors.RetrievalError], grpc.StatusCode] = {
     errors.UnknownProductError: grpc.StatusCode.NOT_FOUND,
     errors.QueryError: grpc.StatusCode.INVALID_ARGUMENT,
     errors.EngineUnavailableError: grpc.StatusCode.UNAVAILABLE,
+    errors.EngineDeadlineError: grpc.StatusCode.DEADLINE_EXCEEDED,
     errors.RetrievalError: grpc.StatusCode.INTERNAL,
 }
 
@@ -83,7 +84,9 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
             await _abort(context, status, f"The server is full: {limit} requests in progress.")
         self._in_progress += 1
         try:
-            return await _answer(request_id, context, lambda: self._search(request, request_id))
+            return await _answer(
+                request_id, context, lambda: self._search(request, request_id, context)
+            )
         finally:
             self._in_progress -= 1
 
@@ -112,7 +115,9 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
             warnings=manifest.warnings,
         )
 
-    async def _search(self, request: pb.SearchRequest, request_id: str) -> pb.SearchResponse:
+    async def _search(
+        self, request: pb.SearchRequest, request_id: str, context: Context
+    ) -> pb.SearchResponse:
         started = time.perf_counter_ns()
         timings = pb.Timings()
         parameters = self._parameters(request)
@@ -121,7 +126,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
             product_id = request.product_id
             search = lambda: self._retriever.similar_to(product_id, parameters)  # noqa: E731
         else:
-            query = await self._query(request, timings)
+            query = await self._query(request, timings, context)
             search = lambda: self._retriever.search(query, parameters)  # noqa: E731
         result = await asyncio.get_running_loop().run_in_executor(self._executor, search)
         timings.rank_us, timings.refine_us = result.rank_us, result.refine_us
@@ -137,7 +142,9 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
             request_id=request_id,
         )
 
-    async def _query(self, request: pb.SearchRequest, timings: pb.Timings) -> Descriptors:
+    async def _query(
+        self, request: pb.SearchRequest, timings: pb.Timings, context: Context
+    ) -> Descriptors:
         """The descriptors to search with; notes how long it took to get them."""
         kind = request.WhichOneof("query")
         if kind == "descriptors":
@@ -159,7 +166,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
             self._executor, decode_image, request.image, self._retriever.bundle.profile.side
         )
         decoded = time.perf_counter_ns()
-        query = await self._retriever.encode(pixels)
+        query = await self._retriever.encode(pixels, context.time_remaining())
         timings.decode_us = (decoded - started) // 1000
         timings.encode_us = (time.perf_counter_ns() - decoded) // 1000
         return query

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from retrieval_server.engines import TritonConnection
 from retrieval_server.retriever import DEFAULT_KEEP, DEFAULT_TOP_K
 
 
@@ -31,6 +32,13 @@ class Settings:
         default_top_k: results for a request that does not say.
         default_keep: the paper's k for a request that does not say.
         drain_s: seconds that requests in progress get at shutdown.
+        triton_url: ``host:port`` of Triton's gRPC endpoint, for the engine ``triton``.
+        triton_timeout_s: seconds a query's call to Triton may take, retries included.
+        triton_tls_ca: PEM file of the authority behind Triton's certificate; a TLS file turns TLS
+            on.
+        triton_tls_cert: PEM file of our certificate, where Triton asks for one.
+        triton_tls_key: PEM file of its private key.
+        triton_access_key: ``NAME=VALUE``, where inference is a restricted protocol; a secret.
     """
 
     index: Path
@@ -45,3 +53,21 @@ class Settings:
     default_top_k: int = DEFAULT_TOP_K
     default_keep: int = DEFAULT_KEEP
     drain_s: float = 10.0
+    triton_url: str = TritonConnection.url
+    triton_timeout_s: float = TritonConnection.timeout_s
+    triton_tls_ca: Path | None = TritonConnection.tls_ca
+    triton_tls_cert: Path | None = TritonConnection.tls_cert
+    triton_tls_key: Path | None = TritonConnection.tls_key
+    triton_access_key: str | None = field(default=TritonConnection.access_key, repr=False)
+
+    @property
+    def triton(self) -> TritonConnection:
+        """The settings of the engine ``triton``."""
+        return TritonConnection(
+            url=self.triton_url,
+            timeout_s=self.triton_timeout_s,
+            tls_ca=self.triton_tls_ca,
+            tls_cert=self.triton_tls_cert,
+            tls_key=self.triton_tls_key,
+            access_key=self.triton_access_key,
+        )

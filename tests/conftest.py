@@ -8,12 +8,18 @@ Nothing here imports torch or needs an exported model. Session-scoped values are
 - ``catalogue_folder(families, members)``: writes a new catalogue; ``tiny_catalogue``: the one of
   ``tiny_index``. Products of a family share shape, colour and most words, but for the last one: it
   has the words alone and another colour, so that only refinement can find it.
+- ``triton_url``: a real Triton that serves ``tiny_repository``; its tests are skipped on a machine
+  that cannot have one.
 - ``tiny_index``: the index folder, with one version; ``tiny_index_copy``: a copy to damage.
 """
 
 import csv
+import json
 import shutil
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +37,9 @@ from retrieval_server.profile import Backbone, Profile
 
 settings.register_profile("tests", deadline=None, derandomize=True)  # same examples every time
 settings.load_profile("tests")
+
+SERVE_TRITON = Path(__file__).parents[1] / "deploy" / "local_triton" / "serve.py"
+CANNOT_BE_SET_UP = 3  # serve.py's exit status
 
 SIDE = 32
 DIMENSIONS = {"tiny_a": 24, "tiny_b": 16}
@@ -81,6 +90,37 @@ def tiny_repository(tiny_profile: Profile, tmp_path_factory: pytest.TempPathFact
     config = ensemble_config(tiny_profile, DIMENSIONS)
     (root / tiny_profile.name / "config.pbtxt").write_text(config_text(config))
     return root
+
+
+@pytest.fixture(scope="session")
+def triton_url(tiny_repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("triton")
+    addresses, log = folder / "addresses.json", folder / "serve.log"
+    command = [sys.executable, SERVE_TRITON, "--model-repository", tiny_repository]
+    for name in ("grpc", "http", "metrics"):
+        command += [f"--{name}-port", "0"]
+    with log.open("w") as file:
+        process = subprocess.Popen(
+            [*command, "--address-file", addresses, "--log-file", folder / "triton.log"],
+            stdout=file,
+            stderr=file,
+        )
+    try:
+        while not addresses.exists():
+            with suppress(subprocess.TimeoutExpired):
+                status = process.wait(0.1)
+                problem = f"No local Triton, serve.py ended ({status}): {log.read_text()[-500:]}"
+                if status == CANNOT_BE_SET_UP:
+                    pytest.skip(problem)
+                pytest.fail(problem)
+        yield json.loads(addresses.read_text())["grpc"]
+    finally:
+        process.terminate()
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 @pytest.fixture(scope="session")

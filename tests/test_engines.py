@@ -1,4 +1,4 @@
-"""What every engine promises; a further one joins by one line in ``OPENERS``."""
+"""What every engine promises; the same tests run over each of ``ENGINES``."""
 
 import asyncio
 import shutil
@@ -11,7 +11,7 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 
-from retrieval_server.engines import ENGINES, Engine, create_engine
+from retrieval_server.engines import ENGINES, Engine, TritonConnection, create_engine
 from retrieval_server.errors import (
     EngineError,
     EngineUnavailableError,
@@ -20,6 +20,7 @@ from retrieval_server.errors import (
 )
 from retrieval_server.profile import Profile
 
+PATIENCE_S = 30  # no test waits so long unless it fails
 SIDE = 32
 ENSEMBLE = "tiny"
 DIMENSIONS = {"tiny_a": 24, "tiny_b": 16}
@@ -27,20 +28,23 @@ DIMENSIONS = {"tiny_a": 24, "tiny_b": 16}
 OpenEngine = Callable[..., AbstractAsyncContextManager[Engine]]
 
 
-def open_embedded(repository: Path, *, workers: int = 2, threads_per_run: int = 1) -> Engine:
-    return create_engine(
-        "embedded", repository, ENSEMBLE, workers=workers, threads_per_run=threads_per_run
-    )
-
-
-OPENERS = {"embedded": open_embedded}
-
-
-@pytest.fixture(params=OPENERS)
+@pytest.fixture(params=ENGINES)
 def open_engine(request: pytest.FixtureRequest, tiny_repository: Path) -> OpenEngine:
+    triton = None
+    if request.param == "triton":
+        url = request.getfixturevalue("triton_url")
+        triton = TritonConnection(url=url, timeout_s=PATIENCE_S)
+
     @asynccontextmanager
-    async def opened(repository: Path = tiny_repository, **options: int) -> AsyncIterator[Engine]:
-        engine = OPENERS[request.param](repository, **options)
+    async def opened(workers: int = 2, threads_per_run: int = 1) -> AsyncIterator[Engine]:
+        engine = create_engine(
+            request.param,
+            tiny_repository,
+            ENSEMBLE,
+            workers=workers,
+            threads_per_run=threads_per_run,
+            triton=triton,
+        )
         try:
             yield engine
         finally:
@@ -120,6 +124,7 @@ def test_concurrent_calls_do_not_disturb_each_other(open_engine: OpenEngine) -> 
         assert_same_bits(by_model, described(open_engine, batch))
 
 
+@pytest.mark.parametrize("open_engine", ["embedded"], indirect=True)
 @pytest.mark.parametrize("threads_per_run", [1, 2, 4])
 @pytest.mark.parametrize("workers", [1, 3])
 def test_descriptors_do_not_depend_on_threads_or_workers(
@@ -193,6 +198,14 @@ def test_closing_waits_for_the_calls_in_progress(open_engine: OpenEngine) -> Non
     assert_same_bits(asyncio.run(infer()), described(open_engine, noise(40)))
 
 
+def test_engine_says_how_many_calls_keep_it_busy(open_engine: OpenEngine) -> None:
+    async def in_flight() -> int:
+        async with open_engine() as engine:
+            return engine.in_flight
+
+    assert asyncio.run(in_flight()) >= 2
+
+
 def test_engine_says_its_name(open_engine: OpenEngine) -> None:
     async def name() -> str:
         async with open_engine() as engine:
@@ -202,11 +215,15 @@ def test_engine_says_its_name(open_engine: OpenEngine) -> None:
 
 
 def test_unknown_engine_is_refused_naming_the_known_ones(tiny_repository: Path) -> None:
-    with pytest.raises(EngineError, match=r"'tritn'.*embedded"):
+    with pytest.raises(EngineError, match=r"'tritn'.*embedded, triton"):
         create_engine("tritn", tiny_repository, ENSEMBLE, workers=1, threads_per_run=1)
 
 
 # The rest is about the models that the embedded engine loads.
+
+
+def open_embedded(repository: Path) -> Engine:
+    return create_engine("embedded", repository, ENSEMBLE, workers=2, threads_per_run=1)
 
 
 def test_missing_onnx_file_is_named_with_the_command_that_makes_it(repository_copy: Path) -> None:

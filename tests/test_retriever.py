@@ -302,7 +302,7 @@ class BrokenEngine:
     name = "broken"
 
     async def infer(
-        self, ensemble: str, images: NDArray[np.uint8]
+        self, ensemble: str, images: NDArray[np.uint8], timeout_s: float | None = None
     ) -> dict[str, NDArray[np.float32]]:
         return {"tiny_a": np.full((1, 24), np.nan, np.float32), "tiny_b": np.zeros((1, 16))}
 

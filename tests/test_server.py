@@ -39,7 +39,7 @@ RUN_HELD = textwrap.dedent("""
 
     infer, calls = EmbeddedEngine.infer, []
 
-    async def held(self, ensemble, images):
+    async def held(self, ensemble, images, timeout_s=None):
         calls.append(ensemble)
         if len(calls) > 1:  # the first one warms up
             os.write(int(os.environ["ARRIVED"]), b"x")

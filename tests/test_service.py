@@ -61,7 +61,7 @@ class PuppetEngine:
         self.cancelled = threading.Event()
 
     async def infer(
-        self, ensemble: str, images: NDArray[np.uint8]
+        self, ensemble: str, images: NDArray[np.uint8], timeout_s: float | None = None
     ) -> dict[str, NDArray[np.float32]]:
         if self.failure is not None:
             raise self.failure
@@ -554,6 +554,7 @@ def test_every_error_class_has_a_status() -> None:
         errors.ImageError: grpc.StatusCode.INVALID_ARGUMENT,
         errors.QueryError: grpc.StatusCode.INVALID_ARGUMENT,
         errors.EngineUnavailableError: grpc.StatusCode.UNAVAILABLE,
+        errors.EngineDeadlineError: grpc.StatusCode.DEADLINE_EXCEEDED,
     }
     for kind in kinds:
         error = kind.__new__(kind)

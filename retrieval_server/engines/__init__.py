@@ -1,12 +1,13 @@
 """Engines compute descriptors; this is the one seam between the search and the models.
 
-An engine has one method that matters, ``infer``. ``embedded`` runs onnxruntime in this process.
-Both the server and the index build go through here, so query and database descriptors come from
-the same code.
+An engine has one method that matters, ``infer``. ``embedded`` runs onnxruntime in this process,
+``triton`` asks a Triton server. Both read the same model repository. Both the server and the index
+build go through here, so query and database descriptors come from the same code.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -15,7 +16,28 @@ from numpy.typing import NDArray
 
 from retrieval_server.errors import EngineError
 
-ENGINES = ("embedded",)
+ENGINES = ("embedded", "triton")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TritonConnection:
+    """Where a Triton server is, and how to reach it.
+
+    Attributes:
+        url: ``host:port`` of its gRPC endpoint.
+        timeout_s: seconds a call may take, retries included.
+        tls_ca: PEM file of the authority behind its certificate; a TLS file turns TLS on.
+        tls_cert: PEM file of our certificate, where Triton asks for one.
+        tls_key: PEM file of its private key.
+        access_key: ``NAME=VALUE``, where inference is a restricted protocol; a secret.
+    """
+
+    url: str = "localhost:8001"
+    timeout_s: float = 5.0
+    tls_ca: Path | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    access_key: str | None = field(default=None, repr=False)
 
 
 class Engine(Protocol):
@@ -23,12 +45,14 @@ class Engine(Protocol):
 
     Attributes:
         name: one of ``ENGINES``.
+        in_flight: how many calls with one image, side by side, keep it busy.
     """
 
     name: str
+    in_flight: int
 
     async def infer(
-        self, ensemble: str, images: NDArray[np.uint8]
+        self, ensemble: str, images: NDArray[np.uint8], timeout_s: float | None = None
     ) -> dict[str, NDArray[np.float32]]:
         """Describe images with every backbone of a profile.
 
@@ -37,6 +61,7 @@ class Engine(Protocol):
         Args:
             ensemble: the profile's ensemble in the model repository.
             images: (B, S, S, 3) uint8 RGB.
+            timeout_s: how long the caller waits; None for as long as the engine's settings allow.
 
         Returns:
             (B, C) float32 by model name, of unit L2 norm or all zero.
@@ -44,6 +69,8 @@ class Engine(Protocol):
         Raises:
             EngineError: if the models refuse.
             EngineUnavailableError: if they cannot be reached now.
+            EngineDeadlineError: if they do not answer in time.
+            ModelRepositoryError: if other models are served than those of the repository.
         """
         ...
 
@@ -53,7 +80,13 @@ class Engine(Protocol):
 
 
 def create_engine(
-    name: str, repository: Path, ensemble: str, *, workers: int, threads_per_run: int
+    name: str,
+    repository: Path,
+    ensemble: str,
+    *,
+    workers: int,
+    threads_per_run: int,
+    triton: TritonConnection | None = None,
 ) -> Engine:
     """Open an engine that serves one profile.
 
@@ -61,15 +94,22 @@ def create_engine(
         name: one of ``ENGINES``.
         repository: the model repository.
         ensemble: the profile's ensemble in it.
-        workers: how many runs go on side by side.
-        threads_per_run: how many cores one run may use.
+        workers: how many runs go on side by side in this process.
+        threads_per_run: how many cores one of them may use.
+        triton: for the engine ``triton``; its defaults if not given.
 
     Raises:
         EngineError: if there is no such engine, or it cannot load the models.
         ModelRepositoryError: if a model is missing.
     """
-    if name != "embedded":
-        raise EngineError(f"Unknown engine {name!r}. Choose one of: {', '.join(ENGINES)}.")
-    from retrieval_server.engines.embedded import EmbeddedEngine
+    if name == "embedded":
+        from retrieval_server.engines.embedded import EmbeddedEngine
 
-    return EmbeddedEngine(repository, ensemble, workers=workers, threads_per_run=threads_per_run)
+        return EmbeddedEngine(
+            repository, ensemble, workers=workers, threads_per_run=threads_per_run
+        )
+    if name == "triton":
+        from retrieval_server.engines.triton import TritonEngine
+
+        return TritonEngine(repository, ensemble, triton or TritonConnection())
+    raise EngineError(f"Unknown engine {name!r}. Choose one of: {', '.join(ENGINES)}.")

@@ -15,10 +15,12 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from retrieval_server.engines.request import check_request
 from retrieval_server.errors import EngineError, EngineUnavailableError, ModelRepositoryError
 from retrieval_server.model_repository import ModelFolder, ModelRepository
 
 PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
+CALLS_PER_WORKER = 2  # one image is decoded while another is described
 
 
 class EmbeddedEngine:
@@ -43,20 +45,17 @@ class EmbeddedEngine:
         self._ensemble = ensemble
         self._models = ModelRepository(repository).ensemble(ensemble)
         self._sessions = [_load(model, threads_per_run) for model in self._models]
+        self.in_flight = CALLS_PER_WORKER * workers
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="onnxruntime")
 
     async def infer(
-        self, ensemble: str, images: NDArray[np.uint8]
+        self, ensemble: str, images: NDArray[np.uint8], timeout_s: float | None = None
     ) -> dict[str, NDArray[np.float32]]:
-        """Describe images with every backbone; see ``Engine.infer``."""
-        if ensemble != self._ensemble:
-            raise EngineError(f"This engine serves {self._ensemble!r}, not {ensemble!r}.")
-        side = self._models[0].side
-        if images.dtype != np.uint8 or images.shape[1:] != (side, side, 3):
-            raise EngineError(
-                f"{ensemble} takes uint8 images (B, {side}, {side}, 3), got {images.dtype} "
-                f"{images.shape}."
-            )
+        """Describe images with every backbone; see ``Engine.infer``.
+
+        A run that has begun cannot be stopped, so ``timeout_s`` has no effect.
+        """
+        check_request(self._ensemble, self._models[0].side, ensemble, images)
         loop = asyncio.get_running_loop()
         try:
             runs = [
