@@ -20,18 +20,17 @@ from numpy.typing import NDArray
 
 from export.build_text_index import THRESHOLD, find_text_neighbours, text_parameters
 from export.catalogue import Catalogue, CatalogueRow
-from export.extract_features import Block, FeatureExtraction, Reject
+from export.extract_features import FeatureExtraction, Reject
+from export.merge_blocks import kept_rows, write_descriptors
 from export.onnx_metadata import read_metadata
 from export.progress import progress
 from retrieval_server.canary import canary_image, write_canary
 from retrieval_server.engines import TritonConnection, create_engine
 from retrieval_server.errors import (
     CatalogueError,
-    EngineError,
     ModelRepositoryError,
     RetrievalError,
 )
-from retrieval_server.feature_store import create_descriptors
 from retrieval_server.index_bundle import (
     ID_ORDER_FILE,
     REJECTS_FILE,
@@ -45,7 +44,6 @@ from retrieval_server.model_repository import ModelFolder, ModelRepository
 from retrieval_server.preprocessing import PREPROCESSING
 from retrieval_server.profile import Profile
 from retrieval_server.settings import available_cores
-from retrieval_server.similarity import NORM_TOLERANCE
 from retrieval_server.string_table import write_string_table
 from retrieval_server.text_index import write_text_index
 
@@ -163,13 +161,13 @@ class IndexBuild:
         folder = self._scratch / "bundle"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
-        rows, rejects = _kept_rows(extraction)
+        rows, rejects = kept_rows(extraction)
         if not len(rows):
             raise CatalogueError(
                 f"None of the {len(self.catalogue.rows):,} images of {self.catalogue.path} could "
                 f"be read; the first: {rejects[0].image} {rejects[0].reason}"
             )
-        zeros = _write_descriptors(folder, extraction, models, len(rows))
+        zeros = write_descriptors(folder, extraction, models, len(rows))
         write_canary(folder, canary)
         products = [self.catalogue.rows[row] for row in rows]
         _write_products(folder, products, rejects)
@@ -234,60 +232,6 @@ def _lock(root: Path) -> Iterator[None]:
                 f"Another build is at work in {root}. Wait for it, or choose another --output."
             ) from error
         yield
-
-
-def _blocks(extraction: FeatureExtraction) -> Iterator[Block]:
-    for number in range(extraction.block_count):
-        block = extraction.read(number)
-        if block is None:
-            raise RetrievalError(
-                "An image or a model changed during the build. Run the same command again."
-            )
-        yield block
-
-
-def _kept_rows(extraction: FeatureExtraction) -> tuple[NDArray[np.int64], list[Reject]]:
-    rows: list[NDArray[np.int64]] = []
-    rejects: list[Reject] = []
-    for block in _blocks(extraction):
-        rows.append(block.rows)
-        rejects += block.rejects
-    return np.concatenate(rows), rejects
-
-
-def _write_descriptors(
-    folder: Path,
-    extraction: FeatureExtraction,
-    models: tuple[ModelFolder, ...],
-    rows: int,
-) -> Mapping[str, int]:
-    """Put the blocks together; count the all-zero descriptors of each model.
-
-    Raises:
-        EngineError: if a descriptor is neither of unit L2 norm nor all zero.
-    """
-    arrays = {
-        model.name: create_descriptors(folder, model.name, rows, model.dimension)
-        for model in models
-    }
-    zeros = dict.fromkeys(arrays, 0)
-    first = 0
-    for block in _blocks(extraction):
-        for name, descriptors in block.descriptors.items():
-            if len(descriptors):
-                norms = np.linalg.norm(descriptors, axis=1)
-                unusable = ~((norms == 0) | (np.abs(norms - 1) <= NORM_TOLERANCE))
-                if unusable.any():
-                    row = extraction.catalogue.rows[block.rows[unusable][0]]
-                    raise EngineError(
-                        f"Model {name} gave {row.image} a descriptor of L2 norm "
-                        f"{norms[unusable][0]:.3g} instead of 1. Check its weights, then export it "
-                        "again with: beauty-export onnx --profile PROFILE"
-                    )
-                arrays[name][first : first + len(descriptors)] = descriptors
-                zeros[name] += int((norms == 0).sum())
-        first += len(block.rows)
-    return zeros
 
 
 def _write_products(folder: Path, products: list[CatalogueRow], rejects: list[Reject]) -> None:

@@ -19,7 +19,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from export import build_index
+from export import build_index, merge_blocks
 from export.build_index import BuiltIndex, IndexBuild
 from export.catalogue import read_catalogue
 from export.extract_features import BLOCK_ROWS
@@ -306,7 +306,7 @@ def test_full_disk_is_one_error_that_names_the_index(
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    for module, function in ((np, "savez"), (build_index, "create_descriptors")):
+    for module, function in ((np, "savez"), (merge_blocks, "create_descriptors")):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(module, function, full)
             with pytest.raises(RetrievalError, match=f"{tmp_path}: No space left.*same command"):
@@ -400,13 +400,13 @@ def test_changed_image_is_described_again(changed: Path, tmp_path: Path, build: 
 def test_image_that_changes_during_the_build_is_noticed(
     changed: Path, tmp_path: Path, build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept_rows = build_index._kept_rows
+    kept_rows = build_index.kept_rows
 
     def touch_and_go_on(extraction: object) -> object:
         os.utime(picture(changed), ns=(1, 1))
         return kept_rows(extraction)
 
-    monkeypatch.setattr(build_index, "_kept_rows", touch_and_go_on)
+    monkeypatch.setattr(build_index, "kept_rows", touch_and_go_on)
     with pytest.raises(RetrievalError, match="changed during the build"):
         build(changed, tmp_path)
     assert versions(tmp_path) == []
