@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from retrieval_server.errors import ModelMismatchError
 from retrieval_server.feature_store import open_array
 
-MIN_COSINE = 0.9999  # float32 on another CPU stays above 0.999999, half precision is mostly below
+MIN_COSINE = 0.99999  # float32 was within 1e-7 of float64 on `lite`, float16 1e-4 and 2e-4 off
 
 
 def canary_image(side: int) -> NDArray[np.uint8]:
