@@ -78,12 +78,10 @@ class Parity:
     Attributes:
         min_cosine: smallest cosine between the two descriptors.
         max_difference: largest absolute difference of a component.
-        hazards: images with a cell too close to the attention threshold to compare strictly.
     """
 
     min_cosine: float
     max_difference: float
-    hazards: int
 
 
 def build_encoder(backbone: Backbone, side: int, loaded: LoadedBackbone) -> Encoder:
@@ -198,4 +196,4 @@ def _compare(
             f"{worst} has cosine {cosines[worst]:.7f} and difference {differences[worst]:.1e}, "
             f"allowed are {PARITY_MIN_COSINE} and {PARITY_MAX_DIFFERENCE:.0e}. Nothing was written."
         )
-    return Parity(float(cosines.min()), float(differences.max()), int(hazardous.sum()))
+    return Parity(float(cosines.min()), float(differences.max()))

@@ -12,7 +12,7 @@ from PIL import Image
 
 from export.sample import write_sample
 from export.sample.item_sprite import generator
-from export.sample.items import imperial, lookalikes, sample_items
+from export.sample.items import Item, imperial, sample_items
 from export.sample.product_kinds import KINDS
 from export.sample.wording import descriptions
 from export.sample.write_sample import (
@@ -36,6 +36,11 @@ def interrupt(done: int, total: int) -> None:
     """Progress callback of a user who loses patience after three pictures."""
     if done == 3:
         raise InterruptionError(f"{done} of {total}")
+
+
+def lookalikes(item: Item, items: tuple[Item, ...]) -> tuple[Item, ...]:
+    """Items of other brands in the same packaging design."""
+    return tuple(other for other in items if other.pack == item.pack and other.brand != item.brand)
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:

@@ -80,8 +80,3 @@ def imperial(size: str) -> str:
     if unit == "ml":
         return f"{float(amount) / 29.574:.1f} fl oz"
     return f"{float(amount) / 28.35:.2f} oz"
-
-
-def lookalikes(item: Item, items: tuple[Item, ...]) -> tuple[Item, ...]:
-    """Items of other brands in the same packaging design."""
-    return tuple(other for other in items if other.pack == item.pack and other.brand != item.brand)
