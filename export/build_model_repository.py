@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from export.backbones import WeightsChoice, describe_weights, load_backbone
-from export.model_configs import backbone_config, config_text, ensemble_config
+from export.model_configs import (
+    backbone_config,
+    ensemble_config,
+    write_backbone_configs,
+    write_config,
+)
 from export.onnx_metadata import read_metadata
 from export.to_onnx import Parity, build_encoder, check_parity, write_onnx
 from retrieval_server.errors import ModelRepositoryError, ProfileError
 from retrieval_server.model_repository import CONFIG_FILE, MODEL_FILE, ModelRepository
 from retrieval_server.profile import Backbone, Profile
 
-EXPORTER = 1  # raise it when the same settings give another graph
+EXPORTER = 2  # raise it when the same settings give another graph
 
 
 @dataclass(frozen=True)
@@ -73,9 +77,7 @@ def export_profile(
         exported.append(_export_backbone(backbone, profile.side, repository, choice))
     dimensions = {model.model: model.dimension for model in exported}
     (repository / profile.name / "1").mkdir(parents=True, exist_ok=True)
-    _write_text(
-        repository / profile.name / CONFIG_FILE, config_text(ensemble_config(profile, dimensions))
-    )
+    write_config(repository / profile.name / CONFIG_FILE, ensemble_config(profile, dimensions))
     return exported
 
 
@@ -95,10 +97,8 @@ def _export_backbone(
         path = Path(scratch) / MODEL_FILE
         dimension = write_onnx(encoder, side, path, metadata)
         parity = check_parity(encoder, side, path)
-        _write_text(
-            repository / backbone.model / CONFIG_FILE,
-            config_text(backbone_config(backbone, side, dimension)),
-        )
+        config = backbone_config(backbone, side, dimension)
+        write_backbone_configs(repository / backbone.model, config)
         path.replace(version / MODEL_FILE)
     return ExportedModel(backbone.model, weights, dimension, parity)
 
@@ -112,15 +112,10 @@ def _exported_dimension(path: Path, metadata: Mapping[str, str]) -> int | None:
 
 def _refuse_other_side(repository: Path, model: str, side: int) -> None:
     if (repository / model / CONFIG_FILE).exists():
-        existing = ModelRepository(repository).model(model).side
-        if existing != side:
+        (image,) = ModelRepository(repository).config(model).input
+        if image.dims[0] != side:
             raise ModelRepositoryError(
-                f"{repository / model} holds a model for images of side {existing}, the profile "
-                f"wants {side}. Give the profile's backbone another `model` name, or delete it."
+                f"{repository / model} holds a model for images of side {image.dims[0]}, the "
+                f"profile wants {side}. Give the profile's backbone another `model` name, or "
+                "delete it."
             )
-
-
-def _write_text(path: Path, text: str) -> None:
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    scratch.write_text(text, encoding="utf-8")
-    scratch.replace(path)

@@ -1,15 +1,96 @@
-"""``config.pbtxt`` of every model, made as Triton's own protobuf rather than as text."""
+"""``config.pbtxt`` of every model, made as Triton's own protobuf rather than as text.
+
+Each backbone has one configuration for every machine, and one for each way to use a GPU, which
+Triton takes instead when it is started with ``--model-config-name``:
+
+============================= =====================================================================
+``config.pbtxt``              runs on a CPU, or on a GPU where there is one; batched for a CPU
+``configs/cuda.pbtxt``        a GPU or nothing: ONNX Runtime's CUDA provider, float32
+``configs/tensorrt.pbtxt``    a GPU or nothing: TensorRT, float16, engines kept in a cache
+============================= =====================================================================
+
+The GPU's are made from the first one. They limit the length of a queue as well, which the first
+does not: in a Triton before 26.03, a member of an ensemble whose queue is full takes the server
+down with it or never answers (Triton core, pull request 470). There, the time in the queue is the
+limit, and the retrieval server's own limit of requests.
+"""
 
 from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as triton
 
-from retrieval_server.model_repository import DESCRIPTOR_OUTPUT, IMAGE_INPUT
+from retrieval_server.model_repository import (
+    CONFIG_FILE,
+    DESCRIPTOR_OUTPUT,
+    FINGERPRINT_OUTPUT,
+    FINGERPRINT_WORDS,
+    IMAGE_INPUT,
+)
 from retrieval_server.profile import Backbone, Profile
 
-MAX_BATCH_SIZE = 8  # images; larger batches are slower per image on a CPU
-MAX_QUEUE_DELAY_US = 2_000  # how long a request waits for others to share its batch
+GPU_CONFIGS = "configs"  # where Triton looks for --model-config-name
+HEADER = "# Written by `beauty-export onnx`; change export/model_configs.py instead.\n"
+
+MAX_BATCH_SIZE = 4  # images; on a CPU a batch of 8 takes 8 % longer for each of them
+INSTANCES = 2  # of each model; with one thread each, they share the cores without fighting
+THREADS_PER_INSTANCE = 1
+MAX_QUEUE_DELAY_US = 100  # on a CPU a batch is no faster than its images, so hardly ever wait
+LONGEST_IN_QUEUE_US = 120_000_000  # a request may ask for less by its `timeout`, not for more
+
+GPU_MAX_BATCH_SIZE = 32
+GPU_MAX_QUEUE_DELAY_US = 2_000  # on a GPU a batch costs little more than an image
+GPU_MAX_QUEUE_SIZE = 256  # requests; at 2 ms an image, half a second
+TENSORRT_WORKSPACE_BYTES = 2**30
+TENSORRT_CACHE = "/var/cache/tensorrt"  # mount a volume there: engines take minutes to build
+
+
+@dataclass(frozen=True, kw_only=True)
+class GpuVariant:
+    """One way to run a model on a GPU.
+
+    Attributes:
+        name: of the configuration, for ``--model-config-name``.
+        accelerator: ONNX Runtime's provider, as Triton names it.
+        options: of the provider.
+        instances: of each model on each GPU.
+        warmup_batches: sizes of the batches to run before the model is ready.
+    """
+
+    name: str
+    accelerator: str
+    options: Mapping[str, str]
+    instances: int
+    warmup_batches: tuple[int, ...]
+
+
+GPU_VARIANTS = (
+    GpuVariant(
+        name="cuda",
+        accelerator="cuda",
+        options={"use_tf32": "0"},  # the default would round every product to 10 bits
+        instances=2,
+        warmup_batches=(1, GPU_MAX_BATCH_SIZE),
+    ),
+    GpuVariant(
+        name="tensorrt",
+        accelerator="tensorrt",
+        options={
+            "precision_mode": "FP16",
+            "max_workspace_size_bytes": str(TENSORRT_WORKSPACE_BYTES),
+            "trt_engine_cache_enable": "1",
+            "trt_engine_cache_path": TENSORRT_CACHE,
+            "trt_timing_cache_enable": "1",
+        },
+        instances=1,  # an engine fills a GPU by itself
+        warmup_batches=(1, GPU_MAX_BATCH_SIZE),  # both ends of its range of shapes
+    ),
+)
 
 
 def backbone_config(backbone: Backbone, side: int, dimension: int) -> triton.ModelConfig:
@@ -27,44 +108,97 @@ def backbone_config(backbone: Backbone, side: int, dimension: int) -> triton.Mod
         backend="onnxruntime",
         max_batch_size=MAX_BATCH_SIZE,
         input=[_image(side)],
-        output=[_descriptor(DESCRIPTOR_OUTPUT, dimension)],
-        instance_group=[triton.ModelInstanceGroup(count=1)],
-        dynamic_batching=triton.ModelDynamicBatching(
-            max_queue_delay_microseconds=MAX_QUEUE_DELAY_US
+        output=[_descriptor(DESCRIPTOR_OUTPUT, dimension), _fingerprint(FINGERPRINT_OUTPUT)],
+        version_policy=triton.ModelVersionPolicy(
+            latest=triton.ModelVersionPolicy.Latest(num_versions=1)
         ),
+        instance_group=[triton.ModelInstanceGroup(count=INSTANCES)],
+        dynamic_batching=triton.ModelDynamicBatching(
+            max_queue_delay_microseconds=MAX_QUEUE_DELAY_US,
+            default_queue_policy=triton.ModelQueuePolicy(
+                timeout_action=triton.ModelQueuePolicy.REJECT,
+                default_timeout_microseconds=LONGEST_IN_QUEUE_US,
+                allow_timeout_override=True,
+            ),
+        ),
+        model_warmup=[_warmup(1, side)],
+        parameters={
+            "intra_op_thread_count": triton.ModelParameter(string_value=str(THREADS_PER_INSTANCE))
+        },
     )
 
 
-def ensemble_config(profile: Profile, dimensions: dict[str, int]) -> triton.ModelConfig:
-    """Configure a profile's ensemble: one image in, one descriptor out for each backbone.
+def gpu_config(config: triton.ModelConfig, variant: GpuVariant) -> triton.ModelConfig:
+    """Change a backbone's configuration for a GPU.
+
+    Args:
+        config: what ``backbone_config`` made; stays as it is.
+        variant: how to run it.
+    """
+    changed = triton.ModelConfig()
+    changed.CopyFrom(config)
+    changed.max_batch_size = GPU_MAX_BATCH_SIZE
+    changed.instance_group[0].kind = triton.ModelInstanceGroup.KIND_GPU
+    changed.instance_group[0].count = variant.instances
+    changed.dynamic_batching.max_queue_delay_microseconds = GPU_MAX_QUEUE_DELAY_US
+    changed.dynamic_batching.default_queue_policy.max_queue_size = GPU_MAX_QUEUE_SIZE
+    changed.optimization.execution_accelerators.gpu_execution_accelerator.add(
+        name=variant.accelerator, parameters=variant.options
+    )
+    changed.parameters.clear()  # threads of the CPU
+    side = config.input[0].dims[0]
+    del changed.model_warmup[:]
+    changed.model_warmup.extend(_warmup(size, side) for size in variant.warmup_batches)
+    return changed
+
+
+def ensemble_config(profile: Profile, dimensions: Mapping[str, int]) -> triton.ModelConfig:
+    """Configure a profile's ensemble: one image in; a descriptor and a fingerprint by backbone.
 
     Args:
         profile: which backbones, in which order.
         dimensions: length of a descriptor by model name.
     """
-    steps = [
-        triton.ModelEnsembling.Step(
-            model_name=model,
-            model_version=-1,
-            input_map={IMAGE_INPUT: IMAGE_INPUT},
-            output_map={DESCRIPTOR_OUTPUT: model},
+    outputs, steps = [], []
+    for model in profile.models:
+        fingerprint = f"{model}_{FINGERPRINT_OUTPUT}"
+        outputs += [_descriptor(model, dimensions[model]), _fingerprint(fingerprint)]
+        steps.append(
+            triton.ModelEnsembling.Step(
+                model_name=model,
+                model_version=-1,
+                input_map={IMAGE_INPUT: IMAGE_INPUT},
+                output_map={DESCRIPTOR_OUTPUT: model, FINGERPRINT_OUTPUT: fingerprint},
+            )
         )
-        for model in profile.models
-    ]
     return triton.ModelConfig(
         name=profile.name,
         platform="ensemble",
         max_batch_size=MAX_BATCH_SIZE,
         input=[_image(profile.side)],
-        output=[_descriptor(model, dimensions[model]) for model in profile.models],
+        output=outputs,
         ensemble_scheduling=triton.ModelEnsembling(step=steps),
     )
 
 
-def config_text(config: triton.ModelConfig) -> str:
-    """Write a configuration in the text form that Triton reads."""
-    header = "# Written by `beauty-export onnx`; change export/model_configs.py instead.\n"
-    return header + text_format.MessageToString(config)
+def write_backbone_configs(folder: Path, config: triton.ModelConfig) -> None:
+    """Write a backbone's ``config.pbtxt`` and those for a GPU; each in one step.
+
+    Args:
+        folder: the model's folder; made if needed.
+        config: what ``backbone_config`` made.
+    """
+    (folder / GPU_CONFIGS).mkdir(parents=True, exist_ok=True)
+    for variant in GPU_VARIANTS:
+        write_config(folder / GPU_CONFIGS / f"{variant.name}.pbtxt", gpu_config(config, variant))
+    write_config(folder / CONFIG_FILE, config)
+
+
+def write_config(path: Path, config: triton.ModelConfig) -> None:
+    """Write a configuration in the text form that Triton reads, in one step; overwrites."""
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    scratch.write_text(HEADER + text_format.MessageToString(config), encoding="utf-8")
+    scratch.replace(path)
 
 
 def _image(side: int) -> triton.ModelInput:
@@ -73,3 +207,17 @@ def _image(side: int) -> triton.ModelInput:
 
 def _descriptor(name: str, dimension: int) -> triton.ModelOutput:
     return triton.ModelOutput(name=name, data_type=triton.TYPE_FP32, dims=[dimension])
+
+
+def _fingerprint(name: str) -> triton.ModelOutput:
+    return triton.ModelOutput(name=name, data_type=triton.TYPE_INT32, dims=[FINGERPRINT_WORDS])
+
+
+def _warmup(batch_size: int, side: int) -> triton.ModelWarmup:
+    """Black images to run before the model is ready, so that no caller waits for first times."""
+    image = triton.ModelWarmup.Input(
+        data_type=triton.TYPE_UINT8, dims=[side, side, 3], zero_data=True
+    )
+    return triton.ModelWarmup(
+        name=f"batch_of_{batch_size}", batch_size=batch_size, inputs={IMAGE_INPUT: image}
+    )

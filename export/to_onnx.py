@@ -1,8 +1,8 @@
 """Export: normalisation, backbone, pooling and L2 norm in one ONNX graph, checked against PyTorch.
 
 The graph takes uint8 NHWC images, so that the wire carries a quarter of float32's bytes, and
-returns unit descriptors. Opset 18 and IR version 10 with the weights inside the file: onnxruntime
-1.18 and Triton 24.08 still load it.
+returns unit descriptors and the fingerprint of its weights. Opset 18 and IR version 10 with the
+weights inside the file: onnxruntime 1.18 and Triton 24.08 still load it.
 
 Every export compares itself with PyTorch before it takes its place in the repository. One hazard
 is known: a cell of the feature map so close to the threshold of eq. (1) that rounding decides
@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from export.backbones import LoadedBackbone
+from export.fingerprint import add_fingerprint
 from export.pooling import (
     GeneralizedAttentionRmac,
     build_pooling,
@@ -139,6 +140,7 @@ def write_onnx(encoder: Encoder, side: int, path: Path, metadata: Mapping[str, s
     onnx.helper.set_model_props(model, dict(sorted(metadata.items())))
     for node in [*model.graph.node, *(node for f in model.functions for node in f.node)]:
         del node.metadata_props[:]  # stack traces with this machine's paths
+    add_fingerprint(model)
     onnx.checker.check_model(model)
     path.write_bytes(model.SerializeToString(deterministic=True))
     dimension: int = model.graph.output[0].type.tensor_type.shape.dim[1].dim_value

@@ -5,8 +5,10 @@
     model_repository/
       densenet201_grmac/     one backbone with its pooling
         config.pbtxt         the contract: tensor names, dims, batching
-        1/model.onnx         image (B, S, S, 3) uint8 → descriptor (B, C) float32
-      paper/                 the profile's ensemble: one image in, every descriptor out
+        configs/             the same for a GPU, for `tritonserver --model-config-name`
+        1/model.onnx         image (B, S, S, 3) uint8 → descriptor (B, C) float32 and the
+                             fingerprint (B, 8) int32 of the weights
+      paper/                 the profile's ensemble: one image in, everything out
         config.pbtxt
         1/                   empty, but Triton asks for it
 
@@ -27,6 +29,8 @@ from retrieval_server.errors import ModelRepositoryError
 
 IMAGE_INPUT = "image"
 DESCRIPTOR_OUTPUT = "descriptor"
+FINGERPRINT_OUTPUT = "fingerprint"
+FINGERPRINT_WORDS = 8  # int32 each: SHA-256
 CONFIG_FILE = "config.pbtxt"
 MODEL_FILE = "model.onnx"
 
@@ -42,6 +46,7 @@ class ModelFolder:
         dimension: length C of its descriptors.
         input_name: name of the image tensor.
         output_name: name of the descriptor tensor.
+        fingerprint_name: name of the tensor that identifies the weights, (B, 8) int32.
     """
 
     name: str
@@ -50,6 +55,7 @@ class ModelFolder:
     dimension: int
     input_name: str
     output_name: str
+    fingerprint_name: str
 
     @cached_property
     def digest(self) -> str:
@@ -119,7 +125,9 @@ class ModelRepository:
             [list(tensor.dims) for tensor in tensors] for tensors in (config.input, config.output)
         )
         match inputs, outputs:
-            case [[height, width, 3]], [[dimension]] if height == width > 0 and dimension > 0:
+            case [[height, width, 3]], [[dimension], [words]] if (
+                height == width > 0 and dimension > 0 and words == FINGERPRINT_WORDS
+            ):
                 return ModelFolder(
                     name=name,
                     onnx_path=self._newest_version(name) / MODEL_FILE,
@@ -127,10 +135,12 @@ class ModelRepository:
                     dimension=dimension,
                     input_name=config.input[0].name,
                     output_name=config.output[0].name,
+                    fingerprint_name=config.output[1].name,
                 )
         raise ModelRepositoryError(
-            f"{self.root / name / CONFIG_FILE} must map one image [S, S, 3] to one descriptor [C], "
-            f"not {inputs} to {outputs}."
+            f"{self.root / name / CONFIG_FILE} must map one image [S, S, 3] to one descriptor [C] "
+            f"and one fingerprint [{FINGERPRINT_WORDS}], not {inputs} to {outputs}. Export it "
+            "again with: beauty-export onnx"
         )
 
     def ensemble(self, name: str) -> tuple[ModelFolder, ...]:

@@ -6,6 +6,7 @@ has the same answer, whatever else is being served.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +16,12 @@ from numpy.typing import NDArray
 
 from retrieval_server.canary import canary_image, check_canary
 from retrieval_server.engines import Engine
-from retrieval_server.errors import EngineError, QueryError, UnknownProductError
+from retrieval_server.errors import (
+    EngineDeadlineError,
+    EngineError,
+    QueryError,
+    UnknownProductError,
+)
 from retrieval_server.index_bundle import IndexBundle, Product
 from retrieval_server.profile import MAX_ALPHA
 from retrieval_server.refinement import Stage, TextSubset, merge, text_subset
@@ -110,9 +116,13 @@ class Retriever:
         self.bundle = bundle
         self.engine = engine
         self._search = ExactSearch(bundle.descriptors)
+        self._proved_at: int | None = None  # the engine's doubts when it passed the canary
+        self._proving = asyncio.Lock()
 
     async def encode(self, image: NDArray[np.uint8], timeout_s: float | None = None) -> Descriptors:
         """Describe one image (S, S, 3) uint8 with every backbone.
+
+        If the engine was in doubt since it last proved what it computes, it has to do so first.
 
         Args:
             image: the query, decoded.
@@ -120,24 +130,45 @@ class Retriever:
 
         Raises:
             EngineError: if the models refuse or cannot be reached.
+            ModelMismatchError: if they are not the index's any more.
         """
         profile = self.bundle.profile
+        started = time.monotonic()
+        await self.check_engine(timeout_s)
+        if timeout_s is not None:
+            timeout_s -= time.monotonic() - started
         described = await self.engine.infer(profile.name, image[None], timeout_s)
         for model, descriptors in described.items():
             if not np.isfinite(descriptors).all():
                 raise EngineError(f"Model {model} computed a descriptor that is not finite.")
         return tuple(described[model][0] for model in profile.models)
 
-    async def check_engine(self) -> None:
+    async def check_engine(self, timeout_s: float | None = None) -> None:
         """Refuse an engine that does not compute the index's descriptors; warms it up as well.
+
+        One that has proved it, and was never in doubt since, is not asked again.
+
+        Args:
+            timeout_s: how long the caller waits; None for as long as the engine's settings allow.
 
         Raises:
             ModelMismatchError: naming the model.
             EngineError: if the models refuse or cannot be reached.
         """
+        if self._proved_at == self.engine.doubts:
+            return
         profile = self.bundle.profile
-        described = await self.engine.infer(profile.name, canary_image(profile.side)[None])
-        check_canary(self.bundle.folder, self.bundle.canary, described)
+        canary = canary_image(profile.side)[None]
+        try:
+            async with asyncio.timeout(timeout_s), self._proving:
+                while self._proved_at != (doubts := self.engine.doubts):
+                    described = await self.engine.infer(profile.name, canary, timeout_s)
+                    check_canary(self.bundle.folder, self.bundle.canary, described)
+                    self._proved_at = doubts
+        except TimeoutError as error:
+            raise EngineDeadlineError(
+                "The models did not prove within the deadline that they are the index's."
+            ) from error
 
     def check_descriptors(self, by_model: Mapping[str, NDArray[np.float32]]) -> Descriptors:
         """Put a caller's descriptors into the profile's order.

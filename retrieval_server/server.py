@@ -13,7 +13,7 @@ from typing import Annotated
 
 import grpc
 import typer
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from threadpoolctl import threadpool_limits
 
@@ -21,6 +21,7 @@ from retrieval_server.engines import ENGINES, Engine, create_engine
 from retrieval_server.errors import RetrievalError
 from retrieval_server.index_bundle import open_index
 from retrieval_server.model_repository import ModelRepository
+from retrieval_server.readiness import Readiness
 from retrieval_server.retriever import Retriever
 from retrieval_server.service import RetrievalService
 from retrieval_server.settings import Settings
@@ -45,11 +46,13 @@ class RunningServer:
     address: str
     _server: grpc.aio.Server
     _health: health.aio.HealthServicer
+    _readiness: Readiness
     _engine: Engine
     _executor: ThreadPoolExecutor
 
     async def stop(self, drain_s: float) -> None:
         """Report NOT_SERVING, let the requests in progress finish, close the engine."""
+        await self._readiness.stop()
         await self._health.enter_graceful_shutdown()
         await self._server.stop(drain_s)
         await self._engine.close()
@@ -97,12 +100,12 @@ async def start_server(settings: Settings) -> RunningServer:
         (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), server
     )
     await server.start()
-    for service in ("", SERVICE):
-        await health_servicer.set(service, health_pb2.HealthCheckResponse.SERVING)
+    readiness = Readiness(retriever, health_servicer, SERVICE)
+    await readiness.start()
     for warning in bundle.manifest.warnings:
         log.warning(warning)
     log.info("serving %s (%s products) on %s", bundle.version, f"{len(bundle):,}", address)
-    return RunningServer(address, server, health_servicer, engine, executor)
+    return RunningServer(address, server, health_servicer, readiness, engine, executor)
 
 
 async def serve(settings: Settings) -> None:

@@ -37,6 +37,9 @@ STATUS_OF_ERROR: dict[type[errors.RetrievalError], grpc.StatusCode] = {
     errors.QueryError: grpc.StatusCode.INVALID_ARGUMENT,
     errors.EngineUnavailableError: grpc.StatusCode.UNAVAILABLE,
     errors.EngineDeadlineError: grpc.StatusCode.DEADLINE_EXCEEDED,
+    # Triton serves other models than the index's, or none: another replica may be right
+    errors.ModelMismatchError: grpc.StatusCode.UNAVAILABLE,
+    errors.ModelRepositoryError: grpc.StatusCode.UNAVAILABLE,
     errors.RetrievalError: grpc.StatusCode.INTERNAL,
 }
 

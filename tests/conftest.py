@@ -8,38 +8,40 @@ Nothing here imports torch or needs an exported model. Session-scoped values are
 - ``catalogue_folder(families, members)``: writes a new catalogue; ``tiny_catalogue``: the one of
   ``tiny_index``. Products of a family share shape, colour and most words, but for the last one: it
   has the words alone and another colour, so that only refinement can find it.
-- ``triton_url``: a real Triton that serves ``tiny_repository``; its tests are skipped on a machine
-  that cannot have one.
+- ``triton``, ``triton_url``: a real Triton that serves ``tiny_repository``; its tests are skipped
+  on a machine that cannot have one, as are those that take ``local_triton_environment``.
 - ``tiny_index``: the index folder, with one version; ``tiny_index_copy``: a copy to damage.
 """
 
 import csv
-import json
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 from hypothesis import settings
+from local_triton import NOT_ON_THIS_MACHINE, SERVE, LocalTriton, serving
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image, ImageDraw
 
 from export.build_index import IndexBuild
 from export.catalogue import read_catalogue
-from export.model_configs import backbone_config, config_text, ensemble_config
+from export.fingerprint import add_fingerprint
+from export.model_configs import (
+    backbone_config,
+    ensemble_config,
+    write_backbone_configs,
+    write_config,
+)
 from export.sample import write_sample
 from retrieval_server.profile import Backbone, Profile
 
 settings.register_profile("tests", deadline=None, derandomize=True)  # same examples every time
 settings.load_profile("tests")
-
-SERVE_TRITON = Path(__file__).parents[1] / "deploy" / "local_triton" / "serve.py"
-CANNOT_BE_SET_UP = 3  # serve.py's exit status
 
 SIDE = 32
 DIMENSIONS = {"tiny_a": 24, "tiny_b": 16}
@@ -84,43 +86,39 @@ def tiny_repository(tiny_profile: Profile, tmp_path_factory: pytest.TempPathFact
         dimension = DIMENSIONS[backbone.model]
         (root / backbone.model / "1").mkdir(parents=True)
         onnx.save(tiny_model(dimension, seed), root / backbone.model / "1" / "model.onnx")
-        config = backbone_config(backbone, SIDE, dimension)
-        (root / backbone.model / "config.pbtxt").write_text(config_text(config))
+        write_backbone_configs(root / backbone.model, backbone_config(backbone, SIDE, dimension))
     (root / tiny_profile.name / "1").mkdir(parents=True)
-    config = ensemble_config(tiny_profile, DIMENSIONS)
-    (root / tiny_profile.name / "config.pbtxt").write_text(config_text(config))
+    write_config(
+        root / tiny_profile.name / "config.pbtxt", ensemble_config(tiny_profile, DIMENSIONS)
+    )
     return root
 
 
 @pytest.fixture(scope="session")
-def triton_url(tiny_repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("triton")
-    addresses, log = folder / "addresses.json", folder / "serve.log"
-    command = [sys.executable, SERVE_TRITON, "--model-repository", tiny_repository]
-    for name in ("grpc", "http", "metrics"):
-        command += [f"--{name}-port", "0"]
-    with log.open("w") as file:
-        process = subprocess.Popen(
-            [*command, "--address-file", addresses, "--log-file", folder / "triton.log"],
-            stdout=file,
-            stderr=file,
-        )
-    try:
-        while not addresses.exists():
-            with suppress(subprocess.TimeoutExpired):
-                status = process.wait(0.1)
-                problem = f"No local Triton, serve.py ended ({status}): {log.read_text()[-500:]}"
-                if status == CANNOT_BE_SET_UP:
-                    pytest.skip(problem)
-                pytest.fail(problem)
-        yield json.loads(addresses.read_text())["grpc"]
-    finally:
-        process.terminate()
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+def local_triton_environment() -> None:
+    result = subprocess.run(
+        [sys.executable, str(SERVE), "--setup-only"], capture_output=True, text=True, check=False
+    )
+    if result.returncode == NOT_ON_THIS_MACHINE:
+        pytest.skip(result.stderr.strip().splitlines()[-1])
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.fixture(scope="session")
+def triton(
+    local_triton_environment: None,
+    tiny_repository: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[LocalTriton]:
+    """A Triton that serves ``tiny_repository``; ``triton.addresses["grpc"]`` is where."""
+    with serving(tiny_repository, tmp_path_factory.mktemp("triton")) as local_triton:
+        assert local_triton.addresses, local_triton.said
+        yield local_triton
+
+
+@pytest.fixture(scope="session")
+def triton_url(triton: LocalTriton) -> str:
+    return triton.addresses["grpc"]
 
 
 @pytest.fixture(scope="session")
@@ -163,8 +161,11 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_sample(tmp_path_factory.mktemp("data") / "sample")
 
 
-def tiny_model(dimension: int, seed: int) -> onnx.ModelProto:
-    """Image (B, 32, 32, 3) uint8 → darkness → one fixed convolution → maxima, L2-normalised."""
+def tiny_model(dimension: int, seed: int, is_bare: bool = False) -> onnx.ModelProto:
+    """Image (B, 32, 32, 3) uint8 → darkness → one fixed convolution → maxima, L2-normalised.
+
+    A bare one has no fingerprint yet.
+    """
     weights = np.random.default_rng(seed).normal(size=(dimension, 3, 5, 5)).astype(np.float32)
     constants = {
         "white": np.float32(255),
@@ -194,6 +195,8 @@ def tiny_model(dimension: int, seed: int) -> onnx.ModelProto:
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
     helper.set_model_props(model, {"weights": "made for tests"})
+    if not is_bare:
+        add_fingerprint(model)
     onnx.checker.check_model(model, full_check=True)
     return model
 

@@ -16,7 +16,7 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 from retrieval_server.model_repository import ModelRepository
 
 Fault = tuple[grpc.StatusCode, str]
-DATA_TYPES = {2: "UINT8", 11: "FP32"}  # model_config.proto, message DataType
+DATA_TYPES = {2: "UINT8", 8: "INT32", 11: "FP32"}  # model_config.proto, message DataType
 
 
 @dataclass
@@ -85,9 +85,10 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
             if output.name == self.lost:
                 continue
             shape = [rows, *output.dims]
-            response.outputs.add(name=output.name, datatype="FP32", shape=shape)
-            descriptors = np.zeros(shape, np.float32).tobytes()
-            response.raw_output_contents.append(descriptors[: len(descriptors) - self.cut])
+            datatype = DATA_TYPES[output.data_type]
+            response.outputs.add(name=output.name, datatype=datatype, shape=shape)
+            zeros = np.zeros(shape, np.int32 if datatype == "INT32" else np.float32).tobytes()
+            response.raw_output_contents.append(zeros[: len(zeros) - self.cut])
         return response
 
 

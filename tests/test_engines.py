@@ -279,7 +279,8 @@ def test_graph_of_other_number_types_is_refused(repository_copy: Path, tensor: s
         last = onnx.helper.make_node(
             "Cast", ["descriptor32"], ["descriptor"], to=onnx.TensorProto.DOUBLE
         )
-        model.graph.node[-1].output[0] = "descriptor32"
+        (node,) = (node for node in model.graph.node if "descriptor" in node.output)
+        node.output[0] = "descriptor32"
         model.graph.node.append(last)
         model.graph.output[0].type.tensor_type.elem_type = onnx.TensorProto.DOUBLE
     onnx.save(model, path)
@@ -293,10 +294,9 @@ def test_failing_run_is_an_engine_error_that_names_the_model(
     """A graph may load and match its configuration, and yet refuse every image."""
     path = repository_copy / "tiny_b" / "1" / "model.onnx"
     model = onnx.load(path)
-    model.graph.input[0].type.tensor_type.shape.dim[0].Clear()
-    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 8
-    model.graph.output[0].type.tensor_type.shape.dim[0].Clear()
-    model.graph.output[0].type.tensor_type.shape.dim[0].dim_value = 8
+    for tensor in (*model.graph.input, *model.graph.output):
+        tensor.type.tensor_type.shape.dim[0].Clear()
+        tensor.type.tensor_type.shape.dim[0].dim_value = 8
     onnx.save(model, path)
 
     async def infer() -> None:

@@ -19,7 +19,12 @@ from export.build_index import IndexBuild
 from export.build_model_repository import export_profile
 from export.catalogue import read_catalogue
 from export.evaluate import evaluate
-from export.model_configs import backbone_config, config_text, ensemble_config
+from export.model_configs import (
+    backbone_config,
+    ensemble_config,
+    write_backbone_configs,
+    write_config,
+)
 from export.profiles import LITE, PAPER
 from retrieval_server.engines import create_engine
 from retrieval_server.errors import ModelRepositoryError, ProfileError
@@ -67,17 +72,26 @@ def test_densenet_s_feature_map_is_not_rectified():
 
 
 @pytest.mark.parametrize("profile", [LITE, PAPER], ids=lambda profile: profile.name)
-def test_the_checked_in_configurations_are_what_an_export_writes(profile):
+def test_the_checked_in_configurations_are_what_an_export_writes(profile, tmp_path):
     dimensions = {}
     for backbone in profile.backbones:
         features = FeatureMap(timm.create_model(backbone.timm_name, pretrained=False).eval())
         with torch.no_grad():
             dimensions[backbone.model] = features(torch.zeros(1, 3, 64, 64)).shape[1]
         config = backbone_config(backbone, profile.side, dimensions[backbone.model])
-        checked_in = ROOT / "model_repository" / backbone.model / "config.pbtxt"
-        assert checked_in.read_text() == config_text(config)
-    checked_in = ROOT / "model_repository" / profile.name / "config.pbtxt"
-    assert checked_in.read_text() == config_text(ensemble_config(profile, dimensions))
+        write_backbone_configs(tmp_path / backbone.model, config)
+    (tmp_path / profile.name).mkdir()
+    write_config(tmp_path / profile.name / "config.pbtxt", ensemble_config(profile, dimensions))
+
+    written = {path.relative_to(tmp_path) for path in tmp_path.rglob("*.pbtxt")}
+    checked_in = {
+        path.relative_to(ROOT / "model_repository")
+        for name in (*profile.models, profile.name)
+        for path in (ROOT / "model_repository" / name).rglob("*.pbtxt")
+    }
+    assert written == checked_in
+    for path in written:
+        assert (tmp_path / path).read_text() == (ROOT / "model_repository" / path).read_text()
 
 
 def test_an_export_writes_what_is_checked_in_and_the_models(lite_repository):

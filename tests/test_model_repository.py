@@ -106,8 +106,12 @@ def test_configuration_that_names_another_model_is_refused(root: Path) -> None:
         (r"dims: 3\b", ""),
         (r"dims: 32\s+dims: 32", "dims: 32 dims: 48"),
         (r"\noutput ", "\ninput "),
+        (r"dims: 8", "dims: 4"),
     ],
-    ids=["no length", "2-D", "any length", "any side", "RGBA", "grey", "not square", "no output"],
+    ids=[
+        *("no length", "2-D", "any length", "any side", "RGBA", "grey", "not square", "no output"),
+        "short fingerprint",
+    ],
 )
 def test_model_that_maps_no_square_image_to_a_descriptor_is_refused(
     root: Path, pattern: str, replacement: str

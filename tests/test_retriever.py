@@ -14,8 +14,15 @@ from numpy.typing import NDArray
 
 from export.build_index import IndexBuild
 from export.catalogue import read_catalogue
+from retrieval_server.canary import canary_image
 from retrieval_server.engines import create_engine
-from retrieval_server.errors import EngineError, QueryError, UnknownProductError
+from retrieval_server.errors import (
+    EngineDeadlineError,
+    EngineError,
+    ModelMismatchError,
+    QueryError,
+    UnknownProductError,
+)
 from retrieval_server.index_bundle import IndexBundle, open_index
 from retrieval_server.profile import MAX_ALPHA, Profile
 from retrieval_server.refinement import Stage
@@ -296,23 +303,88 @@ def test_the_largest_alpha_still_ranks_like_brute_force(retriever: Retriever) ->
     assert [m.row for m in found.matches] == best(expected, list(range(len(expected))), 7)
 
 
-class BrokenEngine:
-    """An engine whose model computes nonsense."""
+class MoodyEngine:
+    """An engine that answers with what it is told to; it starts with an index's own canary."""
 
-    name = "broken"
+    name = "moody"
+    in_flight = 1
+
+    def __init__(self, canary: dict[str, NDArray[np.float32]]) -> None:
+        self.doubts = 0
+        self.answers = [canary]  # the last one again and again
+        self.asked: list[NDArray[np.uint8]] = []
 
     async def infer(
         self, ensemble: str, images: NDArray[np.uint8], timeout_s: float | None = None
     ) -> dict[str, NDArray[np.float32]]:
-        return {"tiny_a": np.full((1, 24), np.nan, np.float32), "tiny_b": np.zeros((1, 16))}
+        self.asked.append(images)
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        return {model: descriptor[None] for model, descriptor in answer.items()}
+
+    async def check_served(self) -> None: ...
 
     async def close(self) -> None: ...
 
 
+IMAGE = np.zeros((32, 32, 3), np.uint8)
+
+
 def test_a_descriptor_that_is_not_finite_is_no_query(retriever: Retriever) -> None:
-    broken = Retriever(retriever.bundle, BrokenEngine())
+    engine = MoodyEngine(retriever.bundle.canary)
+    engine.answers.append({"tiny_a": np.full(24, np.nan, np.float32), "tiny_b": np.zeros(16)})
     with pytest.raises(EngineError, match="tiny_a computed a descriptor that is not finite"):
-        asyncio.run(broken.encode(np.zeros((32, 32, 3), np.uint8)))
+        asyncio.run(Retriever(retriever.bundle, engine).encode(IMAGE))
+
+
+def test_an_engine_proves_what_it_computes_once_and_again_after_every_doubt(
+    retriever: Retriever,
+) -> None:
+    engine = MoodyEngine(retriever.bundle.canary)
+    canary = canary_image(32)[None]
+
+    async def encode(searched: Retriever, doubts: int) -> list[bool]:
+        engine.doubts, engine.asked = doubts, []
+        await asyncio.gather(*(searched.encode(IMAGE) for _ in range(3)))
+        return [np.array_equal(images, canary) for images in engine.asked]
+
+    async def run() -> None:
+        searched = Retriever(retriever.bundle, engine)
+        assert await encode(searched, doubts=0) == [True, False, False, False]
+        assert await encode(searched, doubts=0) == [False, False, False]
+        assert await encode(searched, doubts=2) == [True, False, False, False]
+
+    asyncio.run(run())
+
+
+def test_no_query_is_described_by_an_engine_that_came_back_with_other_models(
+    retriever: Retriever,
+) -> None:
+    engine = MoodyEngine(retriever.bundle.canary)
+    others = {model: np.roll(vector, 1) for model, vector in retriever.bundle.canary.items()}
+
+    async def run() -> None:
+        searched = Retriever(retriever.bundle, engine)
+        await searched.encode(IMAGE)
+        engine.answers, engine.doubts = [others], 1
+        for _ in range(2):
+            with pytest.raises(ModelMismatchError, match="tiny_a"):
+                await searched.encode(IMAGE)
+        engine.answers = [retriever.bundle.canary]
+        await searched.encode(IMAGE)
+
+    asyncio.run(run())
+
+
+def test_proof_that_does_not_come_within_the_callers_deadline_is_late(
+    retriever: Retriever,
+) -> None:
+    class Silent(MoodyEngine):
+        async def infer(self, *_: object) -> dict[str, NDArray[np.float32]]:
+            return await asyncio.Future()
+
+    searched = Retriever(retriever.bundle, Silent(retriever.bundle.canary))
+    with pytest.raises(EngineDeadlineError, match="did not prove"):
+        asyncio.run(searched.encode(IMAGE, timeout_s=0.05))
 
 
 def unit_descriptors() -> dict[str, NDArray[np.float32]]:

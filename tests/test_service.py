@@ -52,6 +52,7 @@ class PuppetEngine:
     """The real engine, but a test can hold its calls or make them fail."""
 
     name = "embedded"
+    doubts = 0
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
@@ -73,6 +74,10 @@ class PuppetEngine:
                 self.cancelled.set()
                 raise
         return await self.engine.infer(ensemble, images)
+
+    async def check_served(self) -> None:
+        if self.failure is not None:
+            raise self.failure
 
     async def close(self) -> None:
         await self.engine.close()
@@ -555,6 +560,8 @@ def test_every_error_class_has_a_status() -> None:
         errors.QueryError: grpc.StatusCode.INVALID_ARGUMENT,
         errors.EngineUnavailableError: grpc.StatusCode.UNAVAILABLE,
         errors.EngineDeadlineError: grpc.StatusCode.DEADLINE_EXCEEDED,
+        errors.ModelMismatchError: grpc.StatusCode.UNAVAILABLE,
+        errors.ModelRepositoryError: grpc.StatusCode.UNAVAILABLE,
     }
     for kind in kinds:
         error = kind.__new__(kind)

@@ -77,7 +77,14 @@ def _serve(options: argparse.Namespace) -> None:
         say(f"skipped {name}: {lack}")
     with ExitStack() as cleaning:
         endpoints = _reserve(options, cleaning)
-        server = TritonServer(environment, repository, models.names, endpoints, options.log_file)
+        server = TritonServer(
+            environment,
+            repository,
+            models.names,
+            endpoints,
+            config_name=options.model_config_name,
+            log_file=options.log_file,
+        )
         cleaning.callback(Guard(server.mark).close)
         cleaning.callback(server.stop)
         server.start(options.startup_timeout_s)
@@ -139,6 +146,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--model-repository", type=Path, default=Path("model_repository"), metavar="DIR")
     add("--models", nargs="+", default=(), metavar="MODEL", help="default: all that are complete")
+    add("--model-config-name", metavar="NAME", help="take configs/NAME.pbtxt where there is one")
     add("--host", default="127.0.0.1", help="default: loopback only")
     for name, port in zip(PORTS, (8001, 8000, 8002), strict=True):
         add(f"--{name}-port", type=_port, default=port, help=f"default: {port}; 0: a free one")

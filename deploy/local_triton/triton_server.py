@@ -52,6 +52,8 @@ class TritonServer:
         repository: Path,
         models: tuple[str, ...],
         endpoints: Endpoints,
+        *,
+        config_name: str | None = None,
         log_file: Path | None = None,
     ) -> None:
         self.models = models
@@ -75,6 +77,7 @@ class TritonServer:
             "--allow-gpu-metrics=false",
             f"--exit-timeout-secs={EXIT_TIMEOUT_S}",
             f"--backend-config=python,shm-region-prefix-name={self.mark}",
+            *([f"--model-config-name={config_name}"] if config_name else ()),
         ]
         self._process: subprocess.Popen[bytes] | None = None
         # open as long as this object; without a name unless someone wants to read it

@@ -46,10 +46,13 @@ class Engine(Protocol):
     Attributes:
         name: one of ``ENGINES``.
         in_flight: how many calls with one image, side by side, keep it busy.
+        doubts: how often something happened after which other models may answer; whoever proved
+            once what they compute has to do it again when this has changed.
     """
 
     name: str
     in_flight: int
+    doubts: int
 
     async def infer(
         self, ensemble: str, images: NDArray[np.uint8], timeout_s: float | None = None
@@ -70,6 +73,17 @@ class Engine(Protocol):
             EngineError: if the models refuse.
             EngineUnavailableError: if they cannot be reached now.
             EngineDeadlineError: if they do not answer in time.
+            ModelRepositoryError: if other models are served than those of the repository.
+            ModelMismatchError: if other weights answer than did the first call.
+        """
+        ...
+
+    async def check_served(self) -> None:
+        """Ask whether the models of the repository are ready; no image is described.
+
+        Raises:
+            EngineUnavailableError: if they are not, or cannot be reached.
+            EngineDeadlineError: if there is no answer in time.
             ModelRepositoryError: if other models are served than those of the repository.
         """
         ...

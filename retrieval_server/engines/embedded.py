@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from retrieval_server.engines.request import check_request
 from retrieval_server.errors import EngineError, EngineUnavailableError, ModelRepositoryError
-from retrieval_server.model_repository import ModelFolder, ModelRepository
+from retrieval_server.model_repository import FINGERPRINT_WORDS, ModelFolder, ModelRepository
 
 PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
 CALLS_PER_WORKER = 2  # one image is decoded while another is described
@@ -38,6 +38,7 @@ class EmbeddedEngine:
     """
 
     name = "embedded"
+    doubts = 0  # these models were loaded once and for all
 
     def __init__(
         self, repository: Path, ensemble: str, *, workers: int, threads_per_run: int
@@ -75,6 +76,9 @@ class EmbeddedEngine:
             )
             for index, model in enumerate(self._models)
         }
+
+    async def check_served(self) -> None:
+        """Nothing can have changed; see ``Engine.check_served``."""
 
     async def close(self) -> None:
         """Wait for the runs in progress and stop the workers."""
@@ -118,9 +122,12 @@ def _check_contract(model: ModelFolder, session: onnxruntime.InferenceSession) -
     inputs = {t.name: (t.type, *t.shape[1:]) for t in session.get_inputs()}
     outputs = {t.name: (t.type, *t.shape[1:]) for t in session.get_outputs()}
     image = {model.input_name: ("tensor(uint8)", model.side, model.side, 3)}
-    descriptor = {model.output_name: ("tensor(float)", model.dimension)}
-    if inputs != image or not descriptor.items() <= outputs.items():
+    wanted = {
+        model.output_name: ("tensor(float)", model.dimension),
+        model.fingerprint_name: ("tensor(int32)", FINGERPRINT_WORDS),
+    }
+    if inputs != image or outputs != wanted:
         raise ModelRepositoryError(
             f"Model {model.name} maps {inputs} to {outputs}, its config.pbtxt says {image} to "
-            f"{descriptor}. Export it again with: beauty-export onnx"
+            f"{wanted}. Export it again with: beauty-export onnx"
         )

@@ -1,8 +1,9 @@
 """The engine in a Triton server: one gRPC request for each batch, to the profile's ensemble.
 
 The ensemble answers with the descriptors of every backbone at once. Tensor names, dims and batch
-size come from the local model repository; before the first batch, what Triton serves is compared
-with it. Triton's errors become ours here, by the table of ``triton_errors``.
+size come from the local model repository; before the first batch, and again whenever Triton was
+away, what it serves is compared with it. Which weights computed an answer, the answer itself tells:
+see ``triton_answer``. Triton's errors become ours here, by the table of ``triton_errors``.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ import numpy as np
 from numpy.typing import NDArray
 from tritonclient.grpc import (
     InferInput,
-    InferRequestedOutput,
     InferResult,
     model_config_pb2,
     service_pb2,
@@ -30,15 +30,17 @@ from tritonclient.utils import InferenceServerException
 
 from retrieval_server.engines import TritonConnection
 from retrieval_server.engines.request import check_request
+from retrieval_server.engines.triton_answer import AnswerReader
 from retrieval_server.engines.triton_contract import ensemble_tensors, require_same_model
 from retrieval_server.engines.triton_errors import UNAVAILABLE, is_late, may_pass, translated
-from retrieval_server.errors import EngineError, EngineUnavailableError
-from retrieval_server.model_repository import ModelFolder, ModelRepository
+from retrieval_server.errors import EngineError, EngineUnavailableError, ModelMismatchError
+from retrieval_server.model_repository import ModelRepository
 
 FIRST_WAIT_S = 0.05  # a retry waits a random part of this, the next one of twice as much, ...
 LONGEST_WAIT_S = 1.0
+LOOK_S = 1.0  # a server that is well answers within milliseconds
 READY_S = 10.0  # a server that is absent at the start is no reason to wait for longer
-BATCHES_IN_FLIGHT = 4  # one being run, one being put together, two on their way
+BATCHES_IN_FLIGHT = 8  # for each of two instances one being run, one waiting, two on their way
 
 CHANNEL_OPTIONS = (
     ("grpc.max_send_message_length", -1),
@@ -76,14 +78,16 @@ class TritonEngine:
         self._models = models.ensemble(ensemble)
         self._config = models.config(ensemble)
         self._member_configs = [models.config(model.name) for model in self._models]
-        self._image, self._outputs = ensemble_tensors(self._config, self._models)
+        self._tensors = ensemble_tensors(self._config, self._models)
         self._url = connection.url
+        self._answers = AnswerReader(self._models, self._tensors, self._url)
         self._timeout_s = connection.timeout_s
         self._headers = _headers(connection)
         self._credentials = _credentials(connection)
         self.in_flight = BATCHES_IN_FLIGHT * self._config.max_batch_size
         self._client: InferenceServerClient | None = None
-        self._is_checked = False
+        self.doubts = 0
+        self._checked_at: int | None = None  # the doubts there were when all was compared
         self._is_closed = False
         self._calls = 0
         self._idle = asyncio.Event()
@@ -103,8 +107,8 @@ class TritonEngine:
         limit_s = self._timeout_s if timeout_s is None else min(timeout_s, self._timeout_s)
         deadline = asyncio.get_running_loop().time() + limit_s
         with self._call_in_progress():
-            if not self._is_checked:
-                await self._check_served(deadline)
+            if self._checked_at != self.doubts:
+                await self._compare_served(deadline)
             most = self._config.max_batch_size
             parts = [
                 await self._describe(images[first : first + most], deadline)
@@ -116,6 +120,11 @@ class TritonEngine:
             )
             for model in self._models
         }
+
+    async def check_served(self) -> None:
+        """Compare what Triton serves with the repository; see ``Engine.check_served``."""
+        with self._call_in_progress():
+            await self._compare_served(asyncio.get_running_loop().time() + LOOK_S)
 
     async def close(self) -> None:
         """Wait for the calls in progress and close the connection."""
@@ -140,41 +149,27 @@ class TritonEngine:
         self, images: NDArray[np.uint8], deadline: float
     ) -> dict[str, NDArray[np.float32]]:
         """Send one batch that Triton takes as it is."""
-        image = InferInput(self._image, images.shape, "UINT8")
+        image = InferInput(self._tensors.image, images.shape, "UINT8")
         image.set_data_from_numpy(images)
-        wanted = [InferRequestedOutput(output) for output in self._outputs.values()]
 
         async def attempt(client: InferenceServerClient, left_s: float) -> InferResult:
             return await client.infer(
                 self._config.name,
                 [image],
-                outputs=wanted,
+                outputs=self._answers.outputs,
                 timeout=max(1, int(left_s * 1e6)),  # microseconds; 0 would be no limit
                 client_timeout=left_s,
                 headers=self._headers,
             )
 
         answer = await self._call(attempt, deadline)
-        return {model.name: self._descriptors(answer, model, len(images)) for model in self._models}
-
-    def _descriptors(
-        self, answer: InferResult, model: ModelFolder, rows: int
-    ) -> NDArray[np.float32]:
         try:
-            descriptors: NDArray[np.float32] | None = answer.as_numpy(self._outputs[model.name])
-        except ValueError as error:  # fewer bytes than its shape says
-            raise EngineError(
-                f"Triton at {self._url} sent no whole descriptor of {model.name}: {error}."
-            ) from error
-        wanted = (np.dtype(np.float32), (rows, model.dimension))
-        if descriptors is None or (descriptors.dtype, descriptors.shape) != wanted:
-            got = "nothing" if descriptors is None else f"{descriptors.dtype} {descriptors.shape}"
-            raise EngineError(
-                f"Triton at {self._url} sent {got} for {model.name} instead of float32 {wanted[1]}."
-            )
-        return descriptors
+            return self._answers.descriptors(answer, len(images))
+        except ModelMismatchError:
+            self.doubts += 1
+            raise
 
-    async def _check_served(self, deadline: float) -> None:
+    async def _compare_served(self, deadline: float) -> None:
         """Refuse a Triton whose models are not ready, or not those of the repository."""
 
         async def live(client: InferenceServerClient, left_s: float) -> None:
@@ -182,11 +177,14 @@ class TritonEngine:
                 raise InferenceServerException("the server is not live", UNAVAILABLE)
 
         deadline = min(deadline, asyncio.get_running_loop().time() + READY_S)
-        await self._call(live, deadline)
-        await self._check_model(self._config, None, deadline)
-        for config, model in zip(self._member_configs, self._models, strict=True):
-            await self._check_model(config, model.onnx_path.parent.name, deadline)
-        self._is_checked = True
+        doubts = None
+        while doubts != self.doubts:  # it may go away while it is asked
+            doubts = self.doubts
+            await self._call(live, deadline)
+            await self._check_model(self._config, None, deadline)
+            for config, model in zip(self._member_configs, self._models, strict=True):
+                await self._check_model(config, model.onnx_path.parent.name, deadline)
+        self._checked_at = doubts
 
     async def _check_model(
         self, config: model_config_pb2.ModelConfig, version: str | None, deadline: float
@@ -231,6 +229,7 @@ class TritonEngine:
                 obstacle = error
                 if not may_pass(error):
                     break
+                self.doubts += 1
             wait_s = random.uniform(0, longest_wait_s)
             longest_wait_s = min(2 * longest_wait_s, LONGEST_WAIT_S)
             if loop.time() + wait_s >= deadline:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from tritonclient.grpc import model_config_pb2, service_pb2
@@ -13,27 +14,44 @@ from retrieval_server.model_repository import CONFIG_FILE, ModelFolder
 Tensors = dict[str, tuple[str, tuple[int, ...]]]  # data type and dims by name
 
 
+@dataclass(frozen=True)
+class EnsembleTensors:
+    """What an ensemble's tensors are called.
+
+    Attributes:
+        image: its input.
+        descriptors: its outputs with descriptors, by model name.
+        fingerprints: its outputs with fingerprints, by model name.
+    """
+
+    image: str
+    descriptors: Mapping[str, str]
+    fingerprints: Mapping[str, str]
+
+
 def ensemble_tensors(
-    config: model_config_pb2.ModelConfig, models: Iterable[ModelFolder]
-) -> tuple[str, dict[str, str]]:
-    """The names of an ensemble's image input, and of its descriptor output by model name.
+    config: model_config_pb2.ModelConfig, models: Sequence[ModelFolder]
+) -> EnsembleTensors:
+    """The names of an ensemble's tensors.
 
     Raises:
-        ModelRepositoryError: if it has no batches, another number of inputs than one, or no
-            output for one of its models.
+        ModelRepositoryError: if it has no batches, another number of inputs than one, or does not
+            give back the descriptor and the fingerprint of each of its models.
     """
-    outputs = {
-        step.model_name: step.output_map.get(model.output_name, "")
-        for step, model in zip(config.ensemble_scheduling.step, models, strict=True)
+    outputs = {step.model_name: step.output_map for step in config.ensemble_scheduling.step}
+    descriptors = {model.name: outputs[model.name].get(model.output_name, "") for model in models}
+    fingerprints = {
+        model.name: outputs[model.name].get(model.fingerprint_name, "") for model in models
     }
     known = {output.name for output in config.output}
-    if config.max_batch_size < 1 or len(config.input) != 1 or not known >= set(outputs.values()):
+    wanted = {*descriptors.values(), *fingerprints.values()}
+    if config.max_batch_size < 1 or len(config.input) != 1 or not known >= wanted:
         raise ModelRepositoryError(
             f"The {CONFIG_FILE} of {config.name} must take batches (max_batch_size) of one input "
-            f"and have an output for each of {list(outputs)}. Export it again with: beauty-export "
-            "onnx"
+            f"and have outputs for the descriptor and the fingerprint of each of "
+            f"{list(descriptors)}. Export it again with: beauty-export onnx"
         )
-    return config.input[0].name, outputs
+    return EnsembleTensors(config.input[0].name, descriptors, fingerprints)
 
 
 def require_same_model(

@@ -6,6 +6,11 @@ with this one. Of what the configuration may say for that one, this reads
 ``default_model_filename``, ``intra_op_thread_count``, ``inter_op_thread_count`` and ``session.*``;
 batching, instances and warm-up are Triton's own. It computes on the CPU only, and knows neither
 ``reshape`` nor strings.
+
+Triton hands over a batch in one call, and this runs its rows one after the other, which an engine
+in the server's own process does as well. On a CPU that is faster than a batch (EfficientNet-Lite at
+320 pixels: 4 to 8 % for each image, as the activations of one image stay in the cache), and a row's
+result depends on that row alone, bit for bit.
 """
 
 from __future__ import annotations
@@ -87,9 +92,7 @@ class TritonPythonModel:
         self.outputs = [tensor["name"] for tensor in config["output"]]
 
     def execute(self, requests: list[Any]) -> list[Any]:
-        """Answer requests, all of them by one run of the graph where there are batches.
-
-        If that run fails, each request is run alone, so that one does not spoil the others.
+        """Answer requests; one that fails does not spoil the others.
 
         Args:
             requests: what Triton's batcher put together.
@@ -97,40 +100,29 @@ class TritonPythonModel:
         Returns:
             One response per request, in order.
         """
-        if self.has_batches and len(requests) > 1:
-            try:
-                return self._run_together(requests)
-            except Exception as error:  # ONNX Runtime raises a family of its own
-                pb_utils.Logger.log_warn(f"batch of {len(requests)} requests, now singly: {error}")
-        return [self._run_alone(request) for request in requests]
+        return [self._answer(request) for request in requests]
 
-    def _run_together(self, requests: list[Any]) -> list[Any]:
-        arrays = [self._arrays(request) for request in requests]
-        feed = {name: np.concatenate([each[name] for each in arrays]) for name in self.inputs}
-        asked = [set(request.requested_output_names()) for request in requests]
-        names = [name for name in self.outputs if any(name in each for each in asked)]
-        results = dict(zip(names, self.session.run(names, feed), strict=True))
-        responses, start = [], 0
-        for each, wanted in zip(arrays, asked, strict=True):
-            stop = start + len(each[self.inputs[0]])
-            rows = {name: results[name][start:stop] for name in names if name in wanted}
-            responses.append(response_of(rows))
-            start = stop
-        return responses
-
-    def _run_alone(self, request: Any) -> Any:
+    def _answer(self, request: Any) -> Any:
+        find = pb_utils.get_input_tensor_by_name
         asked = set(request.requested_output_names())
         names = [name for name in self.outputs if name in asked]
         try:
-            results = self.session.run(names, self._arrays(request))
+            feed = {name: find(request, name).as_numpy() for name in self.inputs}
+            run = self._run_rows if self.has_batches else self.session.run
+            results = run(names, feed)
         except Exception as error:  # ONNX Runtime raises a family of its own
             text = f"ONNX Runtime: {error}"
             return pb_utils.InferenceResponse(error=pb_utils.TritonError(text))
         return response_of(dict(zip(names, results, strict=True)))
 
-    def _arrays(self, request: Any) -> dict[str, np.ndarray]:
-        find = pb_utils.get_input_tensor_by_name
-        return {name: find(request, name).as_numpy() for name in self.inputs}
+    def _run_rows(self, names: list[str], feed: dict[str, np.ndarray]) -> list[np.ndarray]:
+        """Run the rows of a batch one by one."""
+        count = len(feed[self.inputs[0]])
+        rows = [
+            self.session.run(names, {name: array[row : row + 1] for name, array in feed.items()})
+            for row in range(count)
+        ]
+        return [np.concatenate(each) for each in zip(*rows, strict=True)]
 
 
 def load_session(config: Config) -> onnxruntime.InferenceSession:

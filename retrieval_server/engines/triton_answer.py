@@ -1,0 +1,106 @@
+"""What comes back from an ensemble: descriptors, and the fingerprints of the weights behind them.
+
+Names, versions and shapes do not tell one set of weights from another, and a Triton may load other
+weights at any time, or stand behind an address together with a different one. So each answer has
+to carry the fingerprints that the first one had.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from tritonclient.grpc import InferRequestedOutput, InferResult
+
+from retrieval_server.engines.triton_contract import EnsembleTensors
+from retrieval_server.errors import EngineError, ModelMismatchError
+from retrieval_server.model_repository import FINGERPRINT_WORDS, ModelFolder
+
+Number = TypeVar("Number", np.float32, np.int32)
+
+
+class AnswerReader:
+    """Takes the answers of one Triton apart.
+
+    Args:
+        models: the backbones behind the ensemble.
+        tensors: what the ensemble calls its tensors.
+        url: of Triton, for messages.
+    """
+
+    def __init__(self, models: Sequence[ModelFolder], tensors: EnsembleTensors, url: str) -> None:
+        self._models = models
+        self._tensors = tensors
+        self._url = url
+        self._first: dict[str, bytes] = {}  # fingerprints of the first answer, by model name
+
+    @property
+    def outputs(self) -> list[InferRequestedOutput]:
+        """The outputs to ask for."""
+        names = (*self._tensors.descriptors.values(), *self._tensors.fingerprints.values())
+        return [InferRequestedOutput(name) for name in names]
+
+    def descriptors(self, answer: InferResult, rows: int) -> dict[str, NDArray[np.float32]]:
+        """Read an answer.
+
+        Args:
+            answer: Triton's, to a request for ``outputs``.
+            rows: B, how many images were sent.
+
+        Returns:
+            (B, C) float32 by model name.
+
+        Raises:
+            EngineError: if the answer is not whole.
+            ModelMismatchError: if other weights computed it than the first one.
+        """
+        for model in self._models:
+            shape = (rows, FINGERPRINT_WORDS)
+            name = self._tensors.fingerprints[model.name]
+            self._check_fingerprint(model, self._array(answer, model, name, np.int32, shape))
+        return {
+            model.name: self._array(
+                answer,
+                model,
+                self._tensors.descriptors[model.name],
+                np.float32,
+                (rows, model.dimension),
+            )
+            for model in self._models
+        }
+
+    def _check_fingerprint(self, model: ModelFolder, fingerprints: NDArray[np.int32]) -> None:
+        for fingerprint in fingerprints:
+            found = fingerprint.tobytes()
+            expected = self._first.setdefault(model.name, found)
+            if found != expected:
+                raise ModelMismatchError(
+                    f"Triton at {self._url} now computes {model.name} with other weights than "
+                    f"before (fingerprint {found.hex()[:12]} instead of {expected.hex()[:12]}). "
+                    "Let it serve the model repository of the index, or serve an index of the new "
+                    "models."
+                )
+
+    def _array(
+        self,
+        answer: InferResult,
+        model: ModelFolder,
+        output: str,
+        dtype: type[Number],
+        shape: tuple[int, int],
+    ) -> NDArray[Number]:
+        try:
+            array: NDArray[Number] | None = answer.as_numpy(output)
+        except ValueError as error:  # fewer bytes than its shape says
+            raise EngineError(
+                f"Triton at {self._url} sent no whole {output} of {model.name}: {error}."
+            ) from error
+        if array is None or (array.dtype, array.shape) != (np.dtype(dtype), shape):
+            got = "nothing" if array is None else f"{array.dtype} {array.shape}"
+            raise EngineError(
+                f"Triton at {self._url} sent {got} as {output} of {model.name} instead of "
+                f"{np.dtype(dtype)} {shape}."
+            )
+        return array
