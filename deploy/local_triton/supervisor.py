@@ -8,18 +8,21 @@ a death, which could fall between two looks.
 from __future__ import annotations
 
 import itertools
+import os
+import signal
 import time
 from collections import Counter
-from pathlib import Path
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 
 from errors import LocalTritonError, TritonCallError, say
 from triton_control import Json
-from triton_server import TritonServer
+from triton_server import STALLED_S, TritonServer
 
 LOOK_EVERY_S = 0.25
 LOOKS_BEFORE_RELOAD = 2  # a model that is being loaded has fewer stubs for a moment
 RELOAD_TIMEOUT_S = 30.0
-LONGEST_PAUSE_S = 30.0
+LONGEST_PAUSE_S = 8.0  # whoever mends the files waits no longer than that
 
 
 class Supervisor:
@@ -29,6 +32,7 @@ class Supervisor:
         self._server = server
         self._startup_timeout_s = startup_timeout_s
         self._nonces = itertools.count(1)
+        self._loader = ThreadPoolExecutor(1)
         self._short: Counter[str] = Counter()
         self._expected = self._expected_stubs()
 
@@ -42,7 +46,7 @@ class Supervisor:
                 self._mend_models()
 
     def _mend_models(self) -> None:
-        living = Counter(_model_of(arguments) for arguments in self._server.stubs())
+        living = Counter(self._server.stubs().values())
         for model, expected in self._expected.items():
             self._short[model] = self._short[model] + 1 if living[model] < expected else 0
             if self._short[model] >= LOOKS_BEFORE_RELOAD:
@@ -52,15 +56,44 @@ class Supervisor:
     def _reload(self, model: str, reason: str) -> None:
         """Load a model again, or start everything again if that fails."""
         control, started = self._server.control, time.monotonic()
+        before = self._stubs_of(model)
         try:
             if not any(each.model == model and each.state == "READY" for each in control.index()):
                 return  # someone unloaded it
-            control.reload(model, nonce=next(self._nonces), timeout_s=RELOAD_TIMEOUT_S)
+            load = self._loader.submit(
+                control.reload, model, nonce=next(self._nonces), timeout_s=RELOAD_TIMEOUT_S
+            )
+            self._await_load(load, model, before)
+            load.result()
         except TritonCallError as error:
             if self._server.exit_code is None:  # else the next look sees it
                 self._restart(f"{reason} and cannot be loaded again ({error})")
-        else:
-            say(f"{reason}; loaded again in {time.monotonic() - started:.1f} s")
+            return
+        for pid in before & self._stubs_of(model):  # Triton cannot unload what lost a stub
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        say(f"{reason}; loaded again in {time.monotonic() - started:.1f} s")
+
+    def _await_load(self, load: Future[None], model: str, before: set[int]) -> None:
+        """Wait for a load; end the server where Triton waits for a stub that died meanwhile.
+
+        Raises:
+            TritonCallError: if the server ended. The load itself may not tell: the stubs inherited
+                its connection, and keep it open.
+        """
+        last_seen = time.monotonic()
+        while not load.done():
+            time.sleep(LOOK_EVERY_S)
+            if self._server.exit_code is not None:
+                raise TritonCallError("tritonserver ended")
+            if self._stubs_of(model) - before:
+                last_seen = time.monotonic()
+            elif time.monotonic() - last_seen > STALLED_S:
+                say(f"{model} waits for a stub that died while it was loaded")
+                self._server.kill()  # which ends the load, too, and the next look starts it again
+
+    def _stubs_of(self, model: str) -> set[int]:
+        return {pid for pid, each in self._server.stubs().items() if each == model}
 
     def _restart(self, reason: str) -> None:
         """Start the server again on the same ports, with longer and longer pauses in between."""
@@ -93,8 +126,3 @@ class Supervisor:
 
 def _instances(config: dict[str, Json]) -> int:
     return sum(int(group.get("count", 1)) for group in config.get("instance_group", []))
-
-
-def _model_of(arguments: list[str]) -> str:
-    """The model of a stub, whose first argument is the path of its version's backend file."""
-    return Path(arguments[1]).parents[1].name

@@ -18,6 +18,7 @@ from traces import marked_processes, remove_traces
 from triton_control import TritonControl
 
 POLL_S = 0.1
+STALLED_S = 4.0  # being loaded without a stub: from one stub to the next it takes far less
 EXIT_TIMEOUT_S = 5
 DRAIN_S = 2.0  # for requests in flight; what Triton does after them, a kill does sooner
 STUB = "triton_python_backend_stub"
@@ -113,10 +114,14 @@ class TritonServer:
             self.kill()
             raise
 
-    def stubs(self) -> list[list[str]]:
-        """The arguments of each living stub."""
-        arguments = marked_processes(self.mark).values()
-        return [each for each in arguments if each[0].endswith(STUB)]
+    def stubs(self) -> dict[int, str]:
+        """The model of each living stub, by process id."""
+        return {
+            # a stub's first argument is the path of its version's backend file
+            pid: Path(arguments[1]).parents[1].name
+            for pid, arguments in marked_processes(self.mark).items()
+            if arguments[0].endswith(STUB)
+        }
 
     def stop(self) -> None:
         """End it: gently first, then with everything that has its mark."""
@@ -136,6 +141,7 @@ class TritonServer:
 
     def _wait_until_ready(self, timeout_s: float) -> None:
         deadline = time.monotonic() + timeout_s
+        with_stub: dict[str, float] = {}  # when a model that is being loaded last had one
         while not self.control.is_ready():
             if self.exit_code is not None:
                 raise LocalTritonError(
@@ -151,7 +157,19 @@ class TritonServer:
                     f"tritonserver was not ready after {timeout_s:g} s (--startup-timeout-s); not "
                     f"loaded yet: {', '.join(pending) or 'none'}. In its log: {self._last_words()}"
                 )
+            self._refuse_stalled(with_stub)
             time.sleep(POLL_S)
+
+    def _refuse_stalled(self, with_stub: dict[str, float]) -> None:
+        """Give up where Triton waits for a stub that died: it would do so for ever."""
+        log, now = self._log_text(), time.monotonic()
+        stubs = set(self.stubs().values())
+        for model in self.models:
+            is_loading = f"loading: {model}:" in log and f"loaded '{model}'" not in log
+            if not is_loading or model in stubs:
+                with_stub[model] = now
+            elif now - with_stub.setdefault(model, now) > STALLED_S:
+                raise LocalTritonError(f"{model} waits for a stub that died while it was loaded")
 
     def _failed_models(self) -> list[str]:
         try:
