@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from export.build_search_levels import build_search_levels
 from export.build_text_index import THRESHOLD, find_text_neighbours, text_parameters
 from export.catalogue import Catalogue, CatalogueRow
 from export.extract_features import FeatureExtraction, Reject
@@ -168,6 +169,7 @@ class IndexBuild:
                 f"be read; the first: {rejects[0].image} {rejects[0].reason}"
             )
         zeros = write_descriptors(folder, extraction, models, len(rows))
+        search = build_search_levels(folder, self.profile.alphas)
         write_canary(folder, canary)
         products = [self.catalogue.rows[row] for row in rows]
         _write_products(folder, products, rejects)
@@ -193,6 +195,7 @@ class IndexBuild:
             documents=neighbours.documents,
             text_pairs=len(neighbours.rows),
             text=text_parameters(self.threshold),
+            search=search,
         )
         version = seal(folder, manifest)
         published = publish(folder, self.root, version)
