@@ -28,9 +28,11 @@ from retrieval_server.exact_search.rotation import (
     rotate_rows,
     tail_norms,
 )
+from retrieval_server.feature_store import release_pages
 
 SAMPLE_ROWS = 40_000
 RANGE_ROWS = 8_000  # of the sample, that the ranges and steps are taken from
+GATHERED_AT_ONCE = 4_096
 SMALLEST_SCALING = 0.2  # of the largest; a backbone without α today may have one tomorrow
 MARGIN = 1.25  # of the coarse level's ranges
 BYTE_STEPS = 254
@@ -51,7 +53,7 @@ def fit_search(
     """
     rows = len(descriptors[0])
     chosen = np.sort(np.random.default_rng(0).permutation(rows)[:sample_rows])
-    parts = [np.asarray(part[chosen], dtype=np.float32) for part in descriptors]
+    parts = [_gathered(part, chosen) for part in descriptors]
     scalings = _scalings(alphas)
     means = np.concatenate([part.mean(axis=0, dtype=np.float64) for part in parts])
     means = means.astype(np.float32)
@@ -73,6 +75,16 @@ def fit_search(
     )
     fit = SearchFit(parameters, means, rotation, np.zeros(AXES, np.float32))
     return _with_ranges(fit, [part[:: -(-len(chosen) // RANGE_ROWS)] for part in parts])
+
+
+def _gathered(part: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Some rows in memory; the mapped pages around them are let go of as it proceeds."""
+    gathered = np.empty((len(rows), part.shape[1]), np.float32)
+    for first in range(0, len(rows), GATHERED_AT_ONCE):
+        chunk = slice(first, first + GATHERED_AT_ONCE)
+        gathered[chunk] = part[rows[chunk]]
+        release_pages(part)
+    return gathered
 
 
 def _scalings(alphas: Sequence[float]) -> tuple[float, ...]:

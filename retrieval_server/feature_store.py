@@ -9,6 +9,7 @@ file                           dtype      content
 
 from __future__ import annotations
 
+import mmap
 import os
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,35 @@ def create_array(path: Path, dtype: DTypeLike, shape: tuple[int, ...]) -> NDArra
         with path.open("r+b") as file:
             os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
     return array
+
+
+def mapping_of(array: NDArray[Any]) -> mmap.mmap | None:
+    """The memory map behind an array, if it has one."""
+    mapped: mmap.mmap | None = getattr(_mapped(array), "_mmap", None)
+    return mapped
+
+
+def file_of(array: NDArray[Any]) -> Path | None:
+    """The file behind an array, if it has one."""
+    mapped = _mapped(array)
+    return None if mapped is None else Path(str(mapped.filename))
+
+
+def _mapped(array: NDArray[Any]) -> np.memmap[Any, Any] | None:
+    base: Any = array
+    while base is not None and not isinstance(base, np.memmap):
+        base = getattr(base, "base", None)
+    return base
+
+
+def release_pages(array: NDArray[Any]) -> None:
+    """Let go of a mapped array's pages, so that they do not count as this process's memory.
+
+    What was written stays; what is read again comes from the page cache.
+    """
+    mapped = mapping_of(array)
+    if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+        mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def open_array(

@@ -17,6 +17,8 @@ from retrieval_server.canary import canary_image, check_canary
 from retrieval_server.engines import Engine
 from retrieval_server.errors import EngineError, QueryError, UnknownProductError
 from retrieval_server.exact_search.open_search import open_search
+from retrieval_server.exact_search.scan import SearchLevel
+from retrieval_server.exact_search.warm_up import compile_kernels
 from retrieval_server.index_bundle import IndexBundle, Product
 from retrieval_server.profile import MAX_ALPHA
 from retrieval_server.refinement import Stage, TextSubset, merge, text_subset
@@ -111,6 +113,18 @@ class Retriever:
         self.bundle = bundle
         self.engine = engine
         self._search = open_search(bundle.descriptors, bundle.levels)
+
+    @property
+    def search_levels(self) -> tuple[SearchLevel, ...]:
+        """What a search reads."""
+        return self._search.level_sizes()
+
+    def warm_up(self) -> None:
+        """Make the first search as fast as the others: compile, and touch every level."""
+        if self.bundle.levels is not None:
+            compile_kernels()
+        alphas = tuple(self.bundle.profile.alphas.values())
+        self._search.rank_all(self._stored(0), alphas, DEFAULT_TOP_K)
 
     async def encode(self, image: NDArray[np.uint8], timeout_s: float | None = None) -> Descriptors:
         """Describe one image (S, S, 3) uint8 with every backbone.

@@ -4,6 +4,7 @@ import math
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from export.fit_search import fit_search
 from retrieval_server.exact_search.cascade import CascadeSearch, Tuning
@@ -90,12 +91,12 @@ def random_query(rng, database):
     return query
 
 
-def encoded(database, alphas, fitted_rows=None):
+def encoded(database, alphas, fitted_rows=None, fit=None, threads=1):
     """Levels of the first rows of a database, fitted to them."""
     database = [part[:fitted_rows] for part in database]
-    fit = fit_search(database, alphas)
-    empty = empty_levels(fit, [part.shape[1] for part in database], len(database[0]))
-    with ThreadPoolExecutor(1) as executor:
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads) as executor:
+        fit = fit or fit_search(database, alphas)
+        empty = empty_levels(fit, [part.shape[1] for part in database], len(database[0]))
         return encode_all(fit, database, empty, executor)
 
 

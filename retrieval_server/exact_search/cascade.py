@@ -34,7 +34,12 @@ from retrieval_server.exact_search.kernels import (
 from retrieval_server.exact_search.levels import Levels
 from retrieval_server.exact_search.originals import BestRows
 from retrieval_server.exact_search.rotation import FloatArray, RotatedQuery
-from retrieval_server.exact_search.scan import Query, eligible_rows
+from retrieval_server.exact_search.scan import (
+    Query,
+    SearchLevel,
+    eligible_rows,
+    originals_level,
+)
 from retrieval_server.exact_search.selection import keep, largest, survivors
 from retrieval_server.similarity import Ranking, fused_similarity
 
@@ -66,7 +71,7 @@ class Tuning:
 
     seeds: int = 64
     more_seeds: int = 3
-    few_rows: int = 4000
+    few_rows: int = 2000
 
 
 DEFAULT_TUNING = Tuning()
@@ -108,6 +113,16 @@ class CascadeSearch:
 
     def __len__(self) -> int:
         return self.levels.rows
+
+    def level_sizes(self) -> tuple[SearchLevel, ...]:
+        """What is read, from what is read whole to what is read a few rows of."""
+        return (
+            *(
+                SearchLevel(name, size, name != "bytes")
+                for name, size in self.levels.sizes().items()
+            ),
+            originals_level(self.descriptors),
+        )
 
     def rank_all(
         self,

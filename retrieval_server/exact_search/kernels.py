@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from retrieval_server.exact_search.compilation import compiled
 
 LINE = 64  # bytes of a vector register, and of a cache line
-PREFETCH_DISTANCE = 16  # rows; measured: 13 ns a row instead of 40 without
+PREFETCH_DISTANCE = 16
 
 Codes = NDArray[np.uint8]
 Digits = NDArray[np.int8]
@@ -259,7 +259,52 @@ def _byte_dot(typing_context: Any, codes: Any, high: Any, low: Any, size: Any) -
     return types.int64(types.intp, types.intp, types.intp, types.intp), generate
 
 
+@intrinsic
+def _double_dot(typing_context: Any, left: Any, right: Any, size: Any) -> Any:
+    """Σ float32 · float64 over size numbers, a multiple of 32, in float64; one order everywhere."""
+    lanes, width = 4, 8
+
+    def generate(context: Any, b: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
+        left, right = (_pointer(b, argument) for argument in arguments[:2])
+        floats, doubles = ir.VectorType(_F32, width), ir.VectorType(ir.DoubleType(), width)
+        sums = [cgutils.alloca_once(b, doubles) for _ in range(lanes)]
+        for pointer in sums:
+            b.store(_constant(doubles, 0.0), pointer)
+        step = ir.Constant(_I64, lanes * width)
+        with cgutils.for_range(b, b.udiv(arguments[2], step)) as loop:
+            first = b.mul(loop.index, step)
+            left_at = _at(b, left, b.mul(first, ir.Constant(_I64, 4)))
+            right_at = _at(b, right, b.mul(first, ir.Constant(_I64, 8)))
+            for lane, pointer in enumerate(sums):
+                x = b.fpext(_load(b, _at(b, left_at, 4 * width * lane), floats), doubles)
+                y = _load(b, _at(b, right_at, 8 * width * lane), doubles)
+                b.store(b.fadd(b.load(pointer), b.fmul(x, y)), pointer)
+        first, second, third, fourth = map(b.load, sums)
+        total = b.fadd(b.fadd(first, second), b.fadd(third, fourth))
+        undefined = ir.Constant(doubles, ir.Undefined)
+        for half in (4, 2, 1):
+            turned = [(lane + half) % width for lane in range(width)]
+            places = ir.Constant(ir.VectorType(_I32, width), turned)
+            total = b.fadd(total, b.shuffle_vector(total, undefined, places))
+        return b.extract_element(total, ir.Constant(_I32, 0))
+
+    return types.float64(types.intp, types.intp, types.intp), generate
+
+
 # The loops
+
+
+@compiled
+def dots(matrix: Floats, vector: Doubles, out: Doubles) -> None:
+    """Inner products of a matrix's rows with a vector, in float64, each row by itself."""
+    columns = matrix.shape[1]
+    whole = columns - columns % 32
+    for row in range(matrix.shape[0]):
+        start = _address(matrix) + row * columns * 4
+        total = _double_dot(start, _address(vector), whole)
+        for place in range(whole, columns):
+            total += np.float64(matrix[row, place]) * vector[place]
+        out[row] = total
 
 
 @compiled

@@ -43,7 +43,7 @@ from retrieval_server.exact_search.rotation import (
     SearchFit,
     rotate_rows,
 )
-from retrieval_server.feature_store import REBUILD, create_array, open_array
+from retrieval_server.feature_store import REBUILD, create_array, open_array, release_pages
 
 ENCODED_AT_ONCE = 4096  # rows; a multiple of a block, so that two encoders never share one
 OUTLIERS_FILE = "coarse.outliers.npy"
@@ -82,8 +82,8 @@ class Levels:
             level: sum(a.nbytes for name, a in self.arrays.items() if name.startswith(level))
             for level in ("coarse", "middle", "fine")
         }
-        sizes["bytes"] = sum(codes.nbytes + bounds.nbytes for codes, bounds in self.bytes_)
         sizes["rotation"] = self.fit.rotation.nbytes
+        sizes["bytes"] = sum(codes.nbytes + bounds.nbytes for codes, bounds in self.bytes_)
         return sizes
 
 
@@ -168,9 +168,15 @@ def encode_all(
     """
     rows = len(descriptors[0])
 
+    used: list[NDArray[Any]] = [*descriptors, *target.arrays.values()]
+    for codes, bounds in target.bytes_:
+        used += [codes, bounds]
+
     def encode_from(first: int) -> Encoded:
         part = slice(first, min(first + ENCODED_AT_ONCE, rows))
         encoded = encode(fit, [array[part] for array in descriptors], target, first)
+        for array in used:
+            release_pages(array)
         advance(part.stop - part.start)
         return encoded
 

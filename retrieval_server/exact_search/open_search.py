@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import mmap
-import os
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from retrieval_server.exact_search.cascade import DEFAULT_TUNING, CascadeSearch, Tuning
 from retrieval_server.exact_search.levels import Levels
 from retrieval_server.exact_search.scan import ExactSearch, ScanSearch
+from retrieval_server.feature_store import file_of, mapping_of
 
 _READ_AT_ONCE = 2**24  # bytes
 
@@ -39,32 +39,33 @@ def open_search(
             _read_ahead(array)
     for array in (*descriptors, *(codes for codes, _ in levels.bytes_)):
         _advise_random(array)
-    resident = {name: np.array(array) for name, array in levels.arrays.items()}
+    resident = {name: _in_memory(array) for name, array in levels.arrays.items()}
     return CascadeSearch(descriptors, replace(levels, arrays=resident), tuning)
 
 
-def _mapping(array: NDArray[Any]) -> np.memmap[Any, Any] | None:
-    base: Any = array
-    while base is not None and not isinstance(base, np.memmap):
-        base = getattr(base, "base", None)
-    return base
+def _in_memory(array: NDArray[Any]) -> NDArray[Any]:
+    """A copy in huge pages, where there are any, that starts with a cache line."""
+    if array.nbytes == 0:
+        return np.array(array)
+    memory = mmap.mmap(-1, array.nbytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        with contextlib.suppress(OSError):  # a kernel without them
+            memory.madvise(mmap.MADV_HUGEPAGE)
+    copy = np.frombuffer(memory, array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy
 
 
 def _read_ahead(array: NDArray[Any]) -> None:
-    """Read a mapped array into the page cache without mapping its pages."""
-    mapped = _mapping(array)
-    if mapped is None:
-        return
+    """Read a mapped array's file into the page cache without mapping its pages."""
     buffer = bytearray(_READ_AT_ONCE)
-    with Path(str(mapped.filename)).open("rb", buffering=0) as file:
-        if hasattr(os, "posix_fadvise"):
-            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_SEQUENTIAL)
-        while file.readinto(buffer):
-            pass
+    if (path := file_of(array)) is not None:
+        with path.open("rb", buffering=0) as file:
+            while file.readinto(buffer):
+                pass
 
 
 def _advise_random(array: NDArray[Any]) -> None:
-    mapped = _mapping(array)
-    memory = getattr(mapped, "_mmap", None)
-    if memory is not None and hasattr(mmap, "MADV_RANDOM"):
-        memory.madvise(mmap.MADV_RANDOM)
+    mapped = mapping_of(array)
+    if mapped is not None and hasattr(mmap, "MADV_RANDOM"):
+        mapped.madvise(mmap.MADV_RANDOM)

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval_server.exact_search.kernels import dots
 from retrieval_server.exact_search.rotation import FloatArray
-from retrieval_server.exact_search.selection import dots
 from retrieval_server.similarity import Ranking, fused_similarity
 
 
@@ -35,7 +35,7 @@ def exact_cosines(
     for number, (database, vector) in enumerate(zip(descriptors, query, strict=True)):
         part = database[rows].astype(np.float32, copy=False)
         found = np.empty(len(rows))
-        dots(part, vector, found)
+        dots(part, vector.astype(np.float64), found)
         cosines[:, number] = found
     return cosines
 
@@ -59,7 +59,7 @@ class BestRows:
     ) -> None:
         self._descriptors, self._query = descriptors, query
         self._alphas, self._top_k = alphas, top_k
-        self._seen = np.empty(0, np.int64)
+        self._seen: set[int] = set()
         nothing = np.empty(0)
         self.ranking = Ranking(
             nothing.astype(np.int64), nothing, nothing.reshape(0, len(descriptors))
@@ -78,11 +78,13 @@ class BestRows:
 
     def unseen(self, rows: NDArray[np.integer]) -> NDArray[np.int64]:
         """The rows that were not read yet, in their order."""
-        return rows[~np.isin(rows, self._seen)].astype(np.int64)
+        if not self._seen:
+            return rows.astype(np.int64)
+        return np.array([row for row in rows.tolist() if row not in self._seen], np.int64)
 
     def read(self, rows: NDArray[np.int64]) -> None:
         """Read distinct rows that were not read yet."""
-        self._seen = np.concatenate([self._seen, rows])
+        self._seen.update(rows.tolist())
         cosines = exact_cosines(self._descriptors, self._query, rows)
         cosines = np.concatenate([self.ranking.cosines, cosines])
         rows = np.concatenate([self.ranking.rows, rows])

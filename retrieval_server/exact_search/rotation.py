@@ -37,7 +37,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval_server.exact_search.fit_parameters import FitParameters
-from retrieval_server.exact_search.selection import dots
+from retrieval_server.exact_search.kernels import dots
 from retrieval_server.similarity import NORM_TOLERANCE
 
 REGIONS = (256, 512, 768)  # axes that the coarse, middle and fine level add
@@ -111,7 +111,7 @@ def rotate_rows(fit: SearchFit, descriptors: Sequence[NDArray[np.float32]]) -> R
         np.subtract(part, mean, out=scaled[:, where])
         scaled[:, where] *= np.float32(fit.parameters.scalings[number])
         products = np.empty(rows)
-        dots(part, mean, products)
+        dots(part, mean.astype(np.float64), products)
         means[:, number] = products - np.dot(mean.astype(np.float64), mean.astype(np.float64))
     norms = np.sqrt(np.einsum("ij,ij->i", scaled, scaled, dtype=np.float64)) * (1 + 4 * _UNIT)
     axes, dimension = fit.rotation.shape

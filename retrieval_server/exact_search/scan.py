@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,12 +17,30 @@ SCANNED_ROWS = 4096  # up to so many: a few milliseconds, and nothing to fit or 
 Query = Sequence[NDArray[np.float32]]
 
 
+@dataclass(frozen=True)
+class SearchLevel:
+    """What a search reads.
+
+    Attributes:
+        name: such as "coarse", or "originals".
+        bytes: its size.
+        is_resident: whether it is kept in memory instead of mapped from disk.
+    """
+
+    name: str
+    bytes: int
+    is_resident: bool
+
+
 class ExactSearch(Protocol):
     """Ranks database images by eq. (8), exactly: as brute force in float64 does."""
 
     descriptors: tuple[NDArray[Any], ...]
 
     def __len__(self) -> int: ...
+
+    def level_sizes(self) -> tuple[SearchLevel, ...]:
+        """What is read, from what is read whole to what is read a few rows of."""
 
     def rank_all(
         self,
@@ -70,6 +89,9 @@ class ScanSearch:
     def __len__(self) -> int:
         return len(self.descriptors[0])
 
+    def level_sizes(self) -> tuple[SearchLevel, ...]:  # noqa: D102 - see ExactSearch
+        return (originals_level(self.descriptors),)
+
     def rank_all(  # noqa: D102 - see ExactSearch
         self,
         query: Query,
@@ -87,6 +109,11 @@ class ScanSearch:
         best = BestRows(self.descriptors, query, alphas, top_k)
         best.read(rows.astype(np.int64))
         return best.ranking
+
+
+def originals_level(descriptors: Sequence[NDArray[Any]]) -> SearchLevel:
+    """The stored descriptors as the last level."""
+    return SearchLevel("originals", sum(part.nbytes for part in descriptors), False)
 
 
 def eligible_rows(

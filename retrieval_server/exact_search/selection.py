@@ -7,8 +7,6 @@ from numpy.typing import NDArray
 
 from retrieval_server.exact_search.compilation import compiled
 
-LANES = 8  # independent sums of a dot product, in a fixed order: the same result on every processor
-
 
 @compiled
 def survivors(
@@ -81,27 +79,3 @@ def largest(values: NDArray[np.float32], count: int, wanted: int) -> NDArray[np.
                 node = child
             heap[node], places[node] = value, place
     return places
-
-
-@compiled
-def dots(
-    matrix: NDArray[np.float32],
-    vector: NDArray[np.floating],
-    out: NDArray[np.float64],
-) -> None:
-    """Inner products of a matrix's rows with a vector, in float64, each row by itself."""
-    columns = matrix.shape[1]
-    whole = columns - columns % LANES
-    sums = np.empty(LANES)
-    for row in range(matrix.shape[0]):
-        sums[:] = 0.0
-        for first in range(0, whole, LANES):
-            for lane in range(LANES):
-                value = np.float64(matrix[row, first + lane])
-                sums[lane] += value * np.float64(vector[first + lane])
-        total = 0.0
-        for lane in range(LANES):
-            total += sums[lane]
-        for place in range(whole, columns):
-            total += np.float64(matrix[row, place]) * np.float64(vector[place])
-        out[row] = total
