@@ -102,6 +102,7 @@ def run_peer(
             break
     few = {kind: kind_queries[:8] for kind, kind_queries in queries.items() if kind == "photo"}
     beside = measure(numpy_peer, None, few, truth | {"photo": truth["photo"][:8]})
+    numpy_peer.release()
     return {
         "runs": runs,
         "build_s": round(peer.build_s, 1),

@@ -108,6 +108,11 @@ class NumpyFloat32:
     def __init__(self, database: SearchDatabase) -> None:
         self._parts = database.descriptors()
 
+    def release(self) -> None:
+        """Let go of the pages, all of which a query touches."""
+        for part in self._parts:
+            release_pages(part)
+
     def rank(self, query: Query, setting: int | None) -> NDArray[np.int64]:
         """The best seven rows."""
         fused = np.float32(1)
@@ -164,7 +169,7 @@ class FaissIndex:
         for chunk in chunks(database):
             self._index.add(chunk)
         self.build_s = time.perf_counter() - started
-        self.bytes = len(faiss.serialize_index(self._index)) if database.rows <= 100_000 else 0
+        self.bytes = _index_bytes(self._index)
         faiss.omp_set_num_threads(1)
 
     def rank(self, query: Query, setting: int | None) -> NDArray[np.int64]:
@@ -174,6 +179,12 @@ class FaissIndex:
             self._index.nprobe, count = count, 256
         _, rows = self._index.search(concatenated(query)[None], count)
         return rescored(self._database, query, rows[0])
+
+
+def _index_bytes(index: Any) -> int:
+    if isinstance(index, faiss.IndexFlatCodes | faiss.IndexIVF):
+        return int(index.ntotal * (index.code_size + 8 * isinstance(index, faiss.IndexIVF)))
+    return len(faiss.serialize_index(index))
 
 
 class Hnsw:
