@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import faiss
@@ -20,7 +19,7 @@ from usearch.index import search as usearch_search
 
 from benchmarks.search_database import ALPHAS, SearchDatabase
 from retrieval_server.exact_search import byte_level
-from retrieval_server.exact_search.cascade import CascadeSearch, SearchCounts
+from retrieval_server.exact_search.cascade import CascadeSearch
 from retrieval_server.exact_search.fused_bound import FusedBound
 from retrieval_server.exact_search.originals import exact_cosines
 from retrieval_server.exact_search.scan import ScanSearch
@@ -78,26 +77,18 @@ def rescored(database: tuple[NDArray[Any], ...], query: Query, rows: Any) -> NDA
     return found[np.lexsort((found, -similarities))[:TOP_K]]
 
 
-@dataclass
 class Ours:
     """The cascade."""
 
-    search: CascadeSearch
-    build_s: float
-    name: str = "ours"
-    settings: tuple[int | None, ...] = (None,)
+    name, settings = "ours", (None,)
 
-    def __post_init__(self) -> None:
-        """Note its size and start to count."""
-        self.bytes = sum(size for size in self.search.levels.sizes().values())
-        self.counts: list[SearchCounts] = []
+    def __init__(self, search: CascadeSearch, build_s: float) -> None:
+        self._search, self.build_s = search, build_s
+        self.bytes = sum(search.levels.sizes().values())
 
     def rank(self, query: Query, setting: int | None) -> NDArray[np.int64]:
         """The best seven rows."""
-        counts = SearchCounts()
-        rows = self.search.rank_all(query, ALPHA, TOP_K, counts=counts).rows
-        self.counts.append(counts)
-        return rows
+        return self._search.rank_all(query, ALPHA, TOP_K).rows
 
 
 class NumpyFloat32:
