@@ -1,10 +1,12 @@
 """Database descriptors on disk: one memory-mapped array for each backbone.
 
-=============================  =========  ========================================================
-file                           dtype      content
-=============================  =========  ========================================================
-``descriptors.<model>.npy``    float32    (N, C), row-major, little-endian; L2 norm 1, or all zero
-=============================  =========  ========================================================
+===========================  =======  ============================================================
+file                         dtype    content
+===========================  =======  ============================================================
+``descriptors.<model>.npy``  float32  (N, C), row-major, little-endian; L2 norm 1, or all zero;
+                                      float16 if the build was told so: the database then is what
+                                      float16 can hold, and the ranking exact for that
+===========================  =======  ============================================================
 """
 
 from __future__ import annotations
@@ -34,13 +36,22 @@ def open_descriptors(folder: Path, model: str) -> NDArray[Any]:
     return open_array(folder / descriptor_file(model), (np.float32, np.float16), 2)
 
 
-def create_descriptors(folder: Path, model: str, rows: int, dimension: int) -> NDArray[np.float32]:
-    """Make a model's file and map it for writing, (rows, dimension) float32; overwrites.
+def create_descriptors(
+    folder: Path, model: str, rows: int, dimension: int, dtype: str = "<f4"
+) -> NDArray[Any]:
+    """Make a model's file and map it for writing, (rows, dimension); overwrites.
+
+    Args:
+        folder: the bundle.
+        model: the model's name.
+        rows: N.
+        dimension: C.
+        dtype: float32 or float16, little-endian.
 
     Raises:
         OSError: if the disk has no room for it.
     """
-    return create_array(folder / descriptor_file(model), "<f4", (rows, dimension))
+    return create_array(folder / descriptor_file(model), dtype, (rows, dimension))
 
 
 def create_array(path: Path, dtype: DTypeLike, shape: tuple[int, ...]) -> NDArray[Any]:

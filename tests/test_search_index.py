@@ -51,9 +51,15 @@ def build(
     """Build an index of the tiny catalogue with levels."""
     monkeypatch.setattr(build_search_levels, "SCANNED_ROWS", 10)
 
-    def run(root: Path) -> Path:
+    def run(root: Path, half_precision: bool = False) -> Path:
         catalogue = read_catalogue(tiny_catalogue)
-        return IndexBuild(catalogue, tiny_profile, tiny_repository, root).run().folder
+        return (
+            IndexBuild(
+                catalogue, tiny_profile, tiny_repository, root, half_precision=half_precision
+            )
+            .run()
+            .folder
+        )
 
     return run
 
@@ -91,6 +97,20 @@ def test_manifest_records_what_was_fitted_on_what(build, tmp_path: Path):
     assert search.fit.alphas == (3.0, 1.0)
     assert search.rectified == (True, True)
     assert 0 < search.fit.rotation_error < 1e-5
+
+
+def test_half_precision_index_is_exact_about_what_it_stores(build, tmp_path: Path):
+    single, half = build(tmp_path / "one"), build(tmp_path / "two", half_precision=True)
+    assert single.name != half.name
+    bundle = open_index(half)
+    assert {part.dtype for part in bundle.descriptors} == {np.dtype(np.float16)}
+    retriever = Retriever(bundle, NoEngine())
+    for row in range(40):
+        query = tuple(part[row].astype(np.float32) for part in bundle.descriptors)
+        result = retriever.search(query, SearchParameters(refine=False))
+        ranking = ScanSearch(bundle.descriptors).rank_all(query, (3.0, 1.0), 7)
+        assert [match.row for match in result.matches] == ranking.rows.tolist()
+        assert [match.similarity for match in result.matches] == ranking.similarities.tolist()
 
 
 @pytest.mark.parametrize("name", LEVEL_FILES)

@@ -424,4 +424,4 @@ def byte_cosines(
         scale, residual = np.float64(bounds[row, 0]), np.float64(bounds[row, 1])
         dot = _byte_dot(start + row * width, _address(high), _address(low), width)
         cosines[place] = (np.float64(dot) - shift) * unit * scale
-        radii[place] = norm * residual + lost * (1.001 + residual) + 1e-9
+        radii[place] = norm * residual + lost * (1.002 + residual) + 1e-9

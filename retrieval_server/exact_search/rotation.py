@@ -42,7 +42,7 @@ from retrieval_server.similarity import NORM_TOLERANCE
 
 REGIONS = (256, 512, 768)  # axes that the coarse, middle and fine level add
 AXES = sum(REGIONS)
-LONGEST = 1 + NORM_TOLERANCE  # norm of a descriptor
+LONGEST = 1 + 2 * NORM_TOLERANCE  # norm of a descriptor, with room for its rounding
 _BLOCK = 256  # terms that are summed in float32 at once
 _UNIT = 2.0**-24  # float32's rounding unit
 _TINY = 1e-11  # float64 rounding, generously
