@@ -228,7 +228,7 @@ def _rabitq(database: SearchDatabase) -> peers.Peer:
 
 
 def _ivf(database: SearchDatabase) -> peers.Peer:
-    return peers.FaissIndex(database, "IVF1024,SQ8", (4, 16, 64, 256))
+    return peers.FaissIndex(database, "IVF1024,SQ8", (4, 8, 16, 24, 32, 48, 64, 96, 128, 256))
 
 
 def _flat(database: SearchDatabase) -> peers.Peer:

@@ -18,7 +18,8 @@ from export.build_search_levels import build_search_levels
 from export.progress import progress
 from retrieval_server.digest import file_digest
 from retrieval_server.exact_search.fit_parameters import SearchRecord
-from retrieval_server.exact_search.levels import Levels, open_levels
+from retrieval_server.exact_search.level_files import open_levels
+from retrieval_server.exact_search.levels import Levels
 from retrieval_server.feature_store import create_descriptors, open_descriptors, release_pages
 
 MODELS = {"densenet201_grmac": 1920, "seresnet152_grmac": 2048}  # profile paper

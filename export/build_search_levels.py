@@ -11,7 +11,8 @@ from threadpoolctl import threadpool_limits
 from export.fit_search import fit_search
 from export.progress import progress
 from retrieval_server.exact_search.fit_parameters import SearchRecord
-from retrieval_server.exact_search.levels import create_levels, encode_all, write_outliers
+from retrieval_server.exact_search.level_files import create_levels, write_outliers
+from retrieval_server.exact_search.levels import encode_all
 from retrieval_server.exact_search.scan import SCANNED_ROWS
 from retrieval_server.feature_store import open_descriptors
 from retrieval_server.settings import available_cores

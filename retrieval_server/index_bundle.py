@@ -7,7 +7,7 @@
       lite-3f2a9c01d7e4/          one version, never changed once it is there
         manifest.json             what was built from what, see manifest
         descriptors.<model>.npy   see feature_store
-        search.*, coarse.*, middle.*, fine.*, bytes.*: .npy, see exact_search.levels; more than
+        search.*, coarse.*, middle.*, fine.*, bytes.*: .npy, see exact_search.level_files; more than
                                   4,096 products only
         text_neighbours.*.npy     see text_index
         canary.<model>.npy        see canary
@@ -35,7 +35,8 @@ import numpy as np
 from retrieval_server.canary import open_canary
 from retrieval_server.digest import file_digest
 from retrieval_server.errors import IndexBundleError, ModelMismatchError
-from retrieval_server.exact_search.levels import Levels, open_levels
+from retrieval_server.exact_search.level_files import open_levels
+from retrieval_server.exact_search.levels import Levels
 from retrieval_server.feature_store import REBUILD, open_array, open_descriptors
 from retrieval_server.manifest import MANIFEST_FILE, Manifest, read_manifest, write_manifest
 from retrieval_server.preprocessing import PREPROCESSING

@@ -23,7 +23,8 @@ from retrieval_server.errors import IndexBundleError
 from retrieval_server.exact_search import byte_level, coarse_level, digit_levels, kernels
 from retrieval_server.exact_search.cascade import Tuning
 from retrieval_server.exact_search.fused_bound import FusedBound
-from retrieval_server.exact_search.levels import append_rows, open_levels
+from retrieval_server.exact_search.level_files import open_levels
+from retrieval_server.exact_search.levels import append_rows
 from retrieval_server.exact_search.open_search import open_search
 from retrieval_server.exact_search.rotation import RotatedQuery
 from retrieval_server.exact_search.scan import ScanSearch
