@@ -332,7 +332,7 @@ def table_of(results: dict[str, Any]) -> Table:
                 *(f"{run[k]['median_ms']:.1f} ({run[k]['recall']:.3f})" for k in KINDS),
                 f"{run['photo']['p95_ms']:.1f}",
                 f"{result['numpy_ms']:.0f}",
-                *(f"{result['ours_ms'][kind]:.1f}" for kind in HARD_KINDS),
+                *(f"{result.get('ours_ms', {}).get(kind, '-')}" for kind in HARD_KINDS),
                 f"{result['build_s']:.0f}",
                 f"{result['index_bytes'] / 1e9:.2f}",
             )
