@@ -9,22 +9,24 @@ ENGINE  ?= embedded
 DATA    ?= build/demo/sample
 INDEX   ?= build/demo/index
 PORT    ?= 50051
+N       ?= 500000
 
 VENV := .venv
 BIN  := $(VENV)/bin
 DEMO := build/demo
 TRITON := $(BIN)/python deploy/local_triton/serve.py --model-repository model_repository
 
-.PHONY: help setup demo test lint format proto export sample index evaluate serve triton clean
+.PHONY: help setup demo bench-search test lint format proto export sample index evaluate serve triton clean
 
 help: ## Print this list
-	awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.installed ## Install everything into .venv, at the versions of constraints.txt
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m retrieval_server.exact_search.warm_up # fills numba's cache
 	touch $@
 
 demo: sample export ## From nothing to a photo's seven products; ENGINE=triton through a real Triton
@@ -78,6 +80,10 @@ evaluate: export ## Measure mAP@7 on the dataset in DATA
 
 serve: setup ## Serve INDEX on PORT
 	$(BIN)/beauty-server --index $(INDEX) --port $(PORT)
+
+bench-search: setup ## Measure the exact search beside its peers; N=500000 rows
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	$(BIN)/python -m benchmarks.search --rows $(N)
 
 triton: setup ## Serve model_repository/ by a real Triton on loopback, without Docker
 	$(TRITON)

@@ -22,6 +22,7 @@ from client.errors import (
 from client.results import (
     Match,
     Model,
+    SearchLevel,
     SearchResult,
     ServerStatus,
     Stage,
@@ -40,6 +41,7 @@ __all__ = [
     "ProductNotFoundError",
     "RetrievalClient",
     "RetrievalError",
+    "SearchLevel",
     "SearchResult",
     "ServerStatus",
     "Stage",

@@ -79,6 +79,7 @@ def status_table(status: ServerStatus) -> RenderableType:
             f"{text_index.document_count:,} descriptions, {text_index.pair_count:,} pairs "
             f"with a cosine above {text_index.threshold:g}",
         ),
+        ("search levels", _search_levels(status)),
         ("defaults", f"top-k {status.default_top_k}, keep {status.default_keep}"),
     ):
         facts.add_row(name, plain_line(value))
@@ -159,6 +160,18 @@ def _compared(
         cells = (str(match.rank), *_product_cells(match), _provenance(match))
         table.add_row("" if shared else sign, *cells, style=None if shared else colour)
     return table
+
+
+def _search_levels(status: ServerStatus) -> str:
+    """Say what each level takes, in memory and on disk."""
+    places = [
+        (", ".join(f"{level.name} {decimal(level.bytes)}" for level in levels), place)
+        for place, levels in (
+            ("in memory", [level for level in status.search_levels if level.resident]),
+            ("mapped from disk", [level for level in status.search_levels if not level.resident]),
+        )
+    ]
+    return "; ".join(f"{place}: {levels}" for levels, place in places if levels)
 
 
 def _models_table(status: ServerStatus) -> Table:

@@ -173,6 +173,20 @@ class TextIndex:
 
 
 @dataclass(frozen=True)
+class SearchLevel:
+    """A level of the exact search: its size, and whether it is kept in memory."""
+
+    name: str
+    bytes: int
+    resident: bool
+
+    @classmethod
+    def from_message(cls, message: pb.SearchLevel) -> "SearchLevel":
+        """Decode the proto message."""
+        return cls(message.name, message.bytes, message.resident)
+
+
+@dataclass(frozen=True)
 class ServerStatus:
     """What the server serves."""
 
@@ -186,6 +200,7 @@ class ServerStatus:
     default_top_k: int
     default_keep: int
     warnings: tuple[str, ...]
+    search_levels: tuple[SearchLevel, ...]
 
     @classmethod
     def from_message(cls, message: pb.GetStatusResponse) -> "ServerStatus":
@@ -201,4 +216,5 @@ class ServerStatus:
             default_top_k=message.default_top_k,
             default_keep=message.default_keep,
             warnings=tuple(message.warnings),
+            search_levels=tuple(map(SearchLevel.from_message, message.search_levels)),
         )

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from export.build_search_levels import build_search_levels
 from export.build_text_index import THRESHOLD, find_text_neighbours, text_parameters
 from export.catalogue import Catalogue, CatalogueRow
 from export.extract_features import FeatureExtraction, Reject
@@ -73,6 +74,7 @@ class IndexBuild:
         engine: what computes the descriptors.
         threshold: τ of eq. (7).
         triton: where Triton is, for the engine ``triton``.
+        half_precision: store the descriptors as float16; the ranking is exact for those.
     """
 
     catalogue: Catalogue
@@ -82,6 +84,7 @@ class IndexBuild:
     engine: str = "embedded"
     threshold: float = THRESHOLD
     triton: TritonConnection | None = None
+    half_precision: bool = False
 
     def run(self) -> BuiltIndex:
         """Build the index, or take up a build that was interrupted.
@@ -116,6 +119,11 @@ class IndexBuild:
             return BuiltIndex(built, None)
         canary = asyncio.run(self._extract(extraction))
         return self._assemble(extraction, models, canary, source)
+
+    @property
+    def dtype(self) -> str:
+        """Of the stored descriptors."""
+        return "<f2" if self.half_precision else "<f4"
 
     @property
     def _scratch(self) -> Path:
@@ -167,7 +175,8 @@ class IndexBuild:
                 f"None of the {len(self.catalogue.rows):,} images of {self.catalogue.path} could "
                 f"be read; the first: {rejects[0].image} {rejects[0].reason}"
             )
-        zeros = write_descriptors(folder, extraction, models, len(rows))
+        zeros = write_descriptors(folder, extraction, models, len(rows), self.dtype)
+        search = build_search_levels(folder, self.profile.alphas)
         write_canary(folder, canary)
         products = [self.catalogue.rows[row] for row in rows]
         _write_products(folder, products, rejects)
@@ -193,6 +202,7 @@ class IndexBuild:
             documents=neighbours.documents,
             text_pairs=len(neighbours.rows),
             text=text_parameters(self.threshold),
+            search=search,
         )
         version = seal(folder, manifest)
         published = publish(folder, self.root, version)
@@ -206,7 +216,11 @@ class IndexBuild:
 
     def _source_key(self, extraction: FeatureExtraction) -> str:
         """All that the bundle depends on, for the question whether there is anything to do."""
-        parameters = {"profile": self.profile.to_json(), "text": text_parameters(self.threshold)}
+        parameters = {
+            "profile": self.profile.to_json(),
+            "text": text_parameters(self.threshold),
+            "dtype": self.dtype,
+        }
         texts = [(row.description, row.attributes) for row in self.catalogue.rows]
         return extraction.key(json.dumps([parameters, texts]))
 

@@ -110,10 +110,13 @@ def index(
     engine: EngineName = ENGINES[0],
     triton_url: TritonUrl = TritonConnection.url,
     threshold: Tau = THRESHOLD,
+    half_precision: Annotated[
+        bool, typer.Option(help="Store float16 descriptors, half the size; they then are exact.")
+    ] = False,
 ) -> None:
     """Build an index from a catalogue; take up a build that was interrupted."""
     triton = TritonConnection(url=triton_url, timeout_s=TRITON_TIMEOUT_S)
-    _build(catalogue, output, profile, model_repository, engine, triton, threshold)
+    _build(catalogue, output, profile, model_repository, engine, triton, threshold, half_precision)
 
 
 @app.command(epilog="Example: beauty-export evaluate build/demo/sample --json")
@@ -212,6 +215,7 @@ def _build(
     engine: str,
     triton: TritonConnection,
     threshold: float,
+    half_precision: bool = False,
 ) -> None:
     """Build an index and say what became of the catalogue's rows."""
     read = read_catalogue(catalogue)
@@ -224,8 +228,16 @@ def _build(
             f"{len(blank):,} products have an empty description ({named}): they are found by "
             "image only. Fill in the description column to have them refined."
         )
-    build = IndexBuild(read, find_profile(profile), repository, output, engine, threshold, triton)
-    built = build.run()
+    built = IndexBuild(
+        read,
+        find_profile(profile),
+        repository,
+        output,
+        engine,
+        threshold,
+        triton,
+        half_precision,
+    ).run()
     manifest = built.manifest
     if manifest is None:
         _say(f"nothing to do: {built.folder} is up to date")

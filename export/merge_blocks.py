@@ -34,6 +34,7 @@ def write_descriptors(
     extraction: FeatureExtraction,
     models: tuple[ModelFolder, ...],
     rows: int,
+    dtype: str = "<f4",
 ) -> Mapping[str, int]:
     """Put the blocks together, in the order of the catalogue.
 
@@ -42,6 +43,7 @@ def write_descriptors(
         extraction: all blocks made.
         models: the models, by name and dimension.
         rows: how many rows ``kept_rows`` found.
+        dtype: float32 or float16.
 
     Returns:
         The number of all-zero descriptors by model name.
@@ -51,7 +53,7 @@ def write_descriptors(
         EngineError: if a descriptor is neither of unit L2 norm nor all zero.
     """
     arrays = {
-        model.name: create_descriptors(folder, model.name, rows, model.dimension)
+        model.name: create_descriptors(folder, model.name, rows, model.dimension, dtype)
         for model in models
     }
     zeros = dict.fromkeys(arrays, 0)

@@ -1,14 +1,17 @@
 """Database descriptors on disk: one memory-mapped array for each backbone.
 
-=============================  =========  ========================================================
-file                           dtype      content
-=============================  =========  ========================================================
-``descriptors.<model>.npy``    float32    (N, C), row-major, little-endian; L2 norm 1, or all zero
-=============================  =========  ========================================================
+===========================  =======  ============================================================
+file                         dtype    content
+===========================  =======  ============================================================
+``descriptors.<model>.npy``  float32  (N, C), row-major, little-endian; L2 norm 1, or all zero;
+                                      float16 if the build was told so: the database then is what
+                                      float16 can hold, and the ranking exact for that
+===========================  =======  ============================================================
 """
 
 from __future__ import annotations
 
+import mmap
 import os
 from pathlib import Path
 from typing import Any
@@ -24,36 +27,84 @@ def descriptor_file(model: str) -> str:
     return f"descriptors.{model}.npy"
 
 
-def open_descriptors(folder: Path, model: str) -> NDArray[np.float32]:
-    """Open a model's descriptors by memory map, (N, C) float32.
+def open_descriptors(folder: Path, model: str) -> NDArray[Any]:
+    """Open a model's descriptors by memory map, (N, C) float32 or float16.
 
     Raises:
         IndexBundleError: if the file is missing or damaged.
     """
-    return open_array(folder / descriptor_file(model), np.float32, 2)
+    return open_array(folder / descriptor_file(model), (np.float32, np.float16), 2)
 
 
-def create_descriptors(folder: Path, model: str, rows: int, dimension: int) -> NDArray[np.float32]:
-    """Make a model's file and map it for writing, (rows, dimension) float32; overwrites.
+def create_descriptors(
+    folder: Path, model: str, rows: int, dimension: int, dtype: str = "<f4"
+) -> NDArray[Any]:
+    """Make a model's file and map it for writing, (rows, dimension); overwrites.
+
+    Args:
+        folder: the bundle.
+        model: the model's name.
+        rows: N.
+        dimension: C.
+        dtype: float32 or float16, little-endian.
+
+    Raises:
+        OSError: if the disk has no room for it.
+    """
+    return create_array(folder / descriptor_file(model), dtype, (rows, dimension))
+
+
+def create_array(path: Path, dtype: DTypeLike, shape: tuple[int, ...]) -> NDArray[Any]:
+    """Make a ``.npy`` file of zeros and map it for writing; overwrites.
 
     Raises:
         OSError: if the disk has no room for it; found out here, since a write to mapped memory
             without a block behind it kills the process.
     """
-    path = folder / descriptor_file(model)
-    array = np.lib.format.open_memmap(path, "w+", np.dtype("<f4"), (rows, dimension))
+    array = np.lib.format.open_memmap(path, "w+", np.dtype(dtype), shape)
     if hasattr(os, "posix_fallocate"):  # macOS has none
         with path.open("r+b") as file:
             os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
     return array
 
 
-def open_array(path: Path, dtype: DTypeLike, dimensions: int) -> NDArray[Any]:
+def mapping_of(array: NDArray[Any]) -> mmap.mmap | None:
+    """The memory map behind an array, if it has one."""
+    mapped: mmap.mmap | None = getattr(_mapped(array), "_mmap", None)
+    return mapped
+
+
+def file_of(array: NDArray[Any]) -> Path | None:
+    """The file behind an array, if it has one."""
+    mapped = _mapped(array)
+    return None if mapped is None else Path(str(mapped.filename))
+
+
+def _mapped(array: NDArray[Any]) -> np.memmap[Any, Any] | None:
+    base: Any = array
+    while base is not None and not isinstance(base, np.memmap):
+        base = getattr(base, "base", None)
+    return base
+
+
+def release_pages(array: NDArray[Any]) -> None:
+    """Let go of a mapped array's pages, so that they do not count as this process's memory.
+
+    What was written stays; what is read again comes from the page cache.
+    """
+    mapped = mapping_of(array)
+    if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+        mapped.madvise(mmap.MADV_DONTNEED)
+
+
+def open_array(
+    path: Path, dtype: DTypeLike | tuple[DTypeLike, ...], dimensions: int
+) -> NDArray[Any]:
     """Open a ``.npy`` file by memory map, read-only, without pickle.
 
     Args:
         path: the file.
-        dtype: what it must hold.
+        dtype: what it must hold, or one of what.
         dimensions: how many axes it must have.
 
     Raises:
@@ -65,10 +116,11 @@ def open_array(path: Path, dtype: DTypeLike, dimensions: int) -> NDArray[Any]:
         raise IndexBundleError(f"The index file {path} is missing. {REBUILD}") from error
     except (OSError, ValueError) as error:  # NumPy says "mmap length is greater than file size"
         raise IndexBundleError(f"The index file {path} is damaged: {error}. {REBUILD}") from error
-    if array.dtype != np.dtype(dtype) or array.ndim != dimensions:
+    dtypes = [np.dtype(one) for one in (dtype if isinstance(dtype, tuple) else (dtype,))]
+    if array.dtype not in dtypes or array.ndim != dimensions:
         raise IndexBundleError(
             f"The index file {path} holds {array.dtype} with {array.ndim} axes instead of "
-            f"{np.dtype(dtype)} with {dimensions}. {REBUILD}"
+            f"{' or '.join(map(str, dtypes))} with {dimensions}. {REBUILD}"
         )
     return np.asarray(array)  # a plain view is several times faster to slice
 

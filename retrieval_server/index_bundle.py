@@ -7,6 +7,8 @@
       lite-3f2a9c01d7e4/          one version, never changed once it is there
         manifest.json             what was built from what, see manifest
         descriptors.<model>.npy   see feature_store
+        search.*, coarse.*, middle.*, fine.*, bytes.*: .npy, see exact_search.level_files; more than
+                                  4,096 products only
         text_neighbours.*.npy     see text_index
         canary.<model>.npy        see canary
         ids, descriptions, images, attributes: .offsets.npy and .bytes.npy, see string_table
@@ -33,6 +35,8 @@ import numpy as np
 from retrieval_server.canary import open_canary
 from retrieval_server.digest import file_digest
 from retrieval_server.errors import IndexBundleError, ModelMismatchError
+from retrieval_server.exact_search.level_files import open_levels
+from retrieval_server.exact_search.levels import Levels
 from retrieval_server.feature_store import REBUILD, open_array, open_descriptors
 from retrieval_server.manifest import MANIFEST_FILE, Manifest, read_manifest, write_manifest
 from retrieval_server.preprocessing import PREPROCESSING
@@ -81,6 +85,7 @@ class IndexBundle:
         self._check_sizes()
         self.profile = self.manifest.profile
         self.descriptors = tuple(open_descriptors(folder, m) for m in self.profile.models)
+        self.levels = self._open_levels()
         self.canary = open_canary(folder, self.profile.models)
         self.text_index = TextIndex(folder)
         self._tables = {name: StringTable(folder, name) for name in STRING_TABLES}
@@ -143,6 +148,16 @@ class IndexBundle:
                 raise IndexBundleError(
                     f"The index file {self.folder / name} differs from its checksum. {REBUILD}"
                 )
+
+    def _open_levels(self) -> Levels | None:
+        record = self.manifest.search
+        if record is None:
+            return None
+        dimensions = {
+            model: descriptors.shape[1]
+            for model, descriptors in zip(self.profile.models, self.descriptors, strict=True)
+        }
+        return open_levels(self.folder, record, dimensions, self.manifest.products)
 
     def _check_preprocessing(self) -> None:
         if self.manifest.preprocessing != PREPROCESSING:

@@ -15,10 +15,11 @@ from typing import Any
 
 from retrieval_server.digest import file_digest
 from retrieval_server.errors import IndexBundleError, ProfileError
+from retrieval_server.exact_search.fit_parameters import SearchRecord
 from retrieval_server.feature_store import REBUILD
 from retrieval_server.profile import Profile
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MANIFEST_FILE = "manifest.json"
 
 
@@ -52,6 +53,8 @@ class Manifest:
         documents: descriptions that the textual index covers.
         text_pairs: ordered pairs (product, neighbour) of the textual index.
         text: parameters of the textual index; ``threshold`` is τ of eq. (7).
+        search: the levels of the exact search; None for a database that is small enough to do
+            without.
     """
 
     profile: Profile
@@ -62,6 +65,7 @@ class Manifest:
     documents: int
     text_pairs: int
     text: Mapping[str, Any]
+    search: SearchRecord | None
 
     @property
     def warnings(self) -> list[str]:
@@ -84,6 +88,7 @@ class Manifest:
             "documents": self.documents,
             "text_pairs": self.text_pairs,
             "text": dict(self.text),
+            "search": self.search.to_json() if self.search else None,
         }
 
     @classmethod
@@ -98,6 +103,7 @@ class Manifest:
             documents=data["documents"],
             text_pairs=data["text_pairs"],
             text=data["text"],
+            search=SearchRecord.from_json(data["search"]) if data["search"] else None,
         )
 
 

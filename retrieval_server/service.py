@@ -116,6 +116,10 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
             default_top_k=self._settings.default_top_k,
             default_keep=self._settings.default_keep,
             warnings=manifest.warnings,
+            search_levels=[
+                pb.SearchLevel(name=level.name, bytes=level.bytes, resident=level.is_resident)
+                for level in self._retriever.search_levels
+            ],
         )
 
     async def _search(

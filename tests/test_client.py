@@ -84,6 +84,10 @@ def status_response() -> pb.GetStatusResponse:
         text_index=pb.TextIndex(document_count=400_000, pair_count=9_000_000, threshold=0.5),
         default_top_k=7,
         default_keep=3,
+        search_levels=[
+            pb.SearchLevel(name="coarse", bytes=66_000_000, resident=True),
+            pb.SearchLevel(name="originals", bytes=7_900_000_000),
+        ],
     )
 
 
@@ -250,6 +254,10 @@ def test_status_holds_index_models_and_text_index(address):
     assert [model.name for model in status.models] == list(MODELS)
     assert status.text_index == client_room.TextIndex(400_000, 9_000_000, 0.5)
     assert (status.default_top_k, status.default_keep) == (7, 3)
+    assert status.search_levels == (
+        client_room.SearchLevel("coarse", 66_000_000, True),
+        client_room.SearchLevel("originals", 7_900_000_000, False),
+    )
 
 
 def test_a_stage_of_a_newer_server_is_unknown_rather_than_an_error():

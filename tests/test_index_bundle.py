@@ -178,11 +178,12 @@ def test_verify_finds_an_edited_manifest(version: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        (lambda data: data.update(format_version=2), "has format 2, this program reads 1"),
+        (lambda data: data.update(format_version=1), "has format 1, this program reads 2"),
         (lambda data: data.pop("format_version"), "has format None"),
         (lambda data: data.pop("files"), "KeyError.*'files'"),
         (lambda data: data.update(files=[]), "is damaged"),
         (lambda data: data["files"].update({"ids.order.npy": {"bytes": 1}}), "is damaged"),
+        (lambda data: data.pop("search"), "KeyError.*'search'"),
         (lambda data: data.pop("products"), "KeyError.*'products'"),
         (lambda data: data.update(models=[]), "is damaged"),
         (lambda data: data["models"].pop("tiny_b"), "describes the models"),

@@ -395,6 +395,12 @@ def test_status_states_what_is_served(shared: Served, bundle: IndexBundle) -> No
     assert status.text_index.threshold == bundle.manifest.text["threshold"]
     assert (status.default_top_k, status.default_keep) == (7, 3)
     assert list(status.warnings) == []
+    (originals,) = status.search_levels  # a database this small has no other level
+    assert (originals.name, originals.bytes, originals.resident) == (
+        "originals",
+        40 * (24 + 16) * 4,
+        False,
+    )
 
 
 def test_random_weights_are_reported_with_every_answer(

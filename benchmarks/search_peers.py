@@ -1,0 +1,230 @@
+"""What else ranks by eq. (8): exact ones read everything, approximate ones propose candidates.
+
+A peer that knows inner products only gets one concatenated vector a product and the query
+[w_n q_n], whose inner product is L (see ``retrieval_server.exact_search.fused_bound``): the best k
+by L are rescored exactly. That is the strongest way to use it we know of; its time includes it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+import faiss
+import hnswlib
+import numpy as np
+from numpy.typing import NDArray
+from usearch.index import search as usearch_search
+
+from benchmarks.search_database import ALPHAS, SearchDatabase
+from retrieval_server.exact_search import byte_level
+from retrieval_server.exact_search.cascade import CascadeSearch
+from retrieval_server.exact_search.fused_bound import FusedBound
+from retrieval_server.exact_search.originals import exact_cosines
+from retrieval_server.exact_search.scan import ScanSearch
+from retrieval_server.feature_store import release_pages
+from retrieval_server.similarity import fused_similarity
+
+TOP_K = 7
+ALPHA = tuple(ALPHAS.values())
+_WEIGHTS = FusedBound(ALPHA, (True,) * len(ALPHA)).weights
+_AT_ONCE = 8192
+_TRAINING_ROWS = 65_536
+
+Query = Sequence[NDArray[np.float32]]
+
+
+class Peer(Protocol):
+    """Something that ranks.
+
+    Attributes:
+        name: for the table.
+        settings: from fast to thorough; one None if there is nothing to set.
+        build_s: seconds to build it from descriptors at hand.
+        bytes: what it reads from, originals aside.
+    """
+
+    name: str
+    settings: tuple[int | None, ...]
+    build_s: float
+    bytes: int
+
+    def rank(self, query: Query, setting: int | None) -> NDArray[np.int64]:
+        """The best seven rows."""
+
+
+def concatenated(query: Query) -> NDArray[np.float32]:
+    """[w_n q_n]."""
+    parts = [weight * part for weight, part in zip(_WEIGHTS, query, strict=True)]
+    return np.concatenate(parts).astype(np.float32)
+
+
+def chunks(database: SearchDatabase) -> Iterator[NDArray[np.float32]]:
+    """The concatenated descriptors, some rows at a time."""
+    parts = database.descriptors()
+    for first in range(0, database.rows, _AT_ONCE):
+        yield np.concatenate([part[first : first + _AT_ONCE] for part in parts], axis=1)
+        for part in parts:
+            release_pages(part)
+
+
+def rescored(database: tuple[NDArray[Any], ...], query: Query, rows: Any) -> NDArray[np.int64]:
+    """The best seven of some candidates, by their originals."""
+    found = np.unique(np.asarray(rows, np.int64))
+    found = found[found >= 0]
+    similarities = fused_similarity(exact_cosines(database, query, found), ALPHA)
+    return found[np.lexsort((found, -similarities))[:TOP_K]]
+
+
+class Ours:
+    """The cascade."""
+
+    name, settings = "ours", (None,)
+
+    def __init__(self, search: CascadeSearch, build_s: float) -> None:
+        self._search, self.build_s = search, build_s
+        self.bytes = sum(search.levels.sizes().values())
+
+    def rank(self, query: Query, setting: int | None) -> NDArray[np.int64]:
+        """The best seven rows."""
+        return self._search.rank_all(query, ALPHA, TOP_K).rows
+
+
+class NumpyFloat32:
+    """Two float32 matrix-vector products by BLAS, the product, argpartition."""
+
+    name, settings, build_s, bytes = "numpy float32", (None,), 0.0, 0
+
+    def __init__(self, database: SearchDatabase) -> None:
+        self._parts = database.descriptors()
+
+    def release(self) -> None:
+        """Let go of the pages, all of which a query touches."""
+        for part in self._parts:
+            release_pages(part)
+
+    def rank(self, query: Query, setting: int | None) -> NDArray[np.int64]:
+        """The best seven rows."""
+        fused = np.float32(1)
+        for part, vector, alpha in zip(self._parts, query, ALPHA, strict=True):
+            fused = fused * (1 + np.float32(alpha) * (part @ vector))
+        best = np.argpartition(-fused, TOP_K)[:TOP_K]
+        return best[np.lexsort((best, -fused[best]))]
+
+
+class ByteScan:
+    """Our byte level over every row, then the originals that its bound leaves: the simple way."""
+
+    name, settings, build_s = "8-bit scan", (None,), 0.0
+
+    def __init__(self, search: CascadeSearch) -> None:
+        self._levels, self._search = search.levels, search
+        self._rows = np.arange(len(search), dtype=np.int32)
+        self.bytes = search.levels.sizes()["bytes"]
+
+    def rank(self, query: Query, setting: int | None) -> NDArray[np.int64]:
+        """The best seven rows."""
+        offsets = self._levels.fit.parameters.code_offsets
+        queries = [byte_level.byte_query(q, o) for q, o in zip(query, offsets, strict=True)]
+        cosines, radii = np.empty((2, len(query), len(self._rows)))
+        byte_level.bound_rows(
+            self._levels.bytes_, queries, self._rows, range(len(self._rows)), cosines, radii
+        )
+        uppers = byte_level.largest_similarities(cosines, radii, ALPHA)
+        best = np.argpartition(-uppers, 2 * TOP_K)[: 2 * TOP_K]
+        scan = ScanSearch(self._search.descriptors)
+        last = scan.rank_rows(query, ALPHA, best, TOP_K).similarities[-1]
+        return scan.rank_rows(query, ALPHA, np.flatnonzero(uppers >= last), TOP_K).rows
+
+
+class FaissIndex:
+    """An index of faiss, built by adding chunks, and rescoring.
+
+    Args:
+        database: the rows.
+        factory: what faiss' index_factory calls it.
+        settings: candidates, or lists to look at.
+    """
+
+    def __init__(self, database: SearchDatabase, factory: str, settings: tuple[int, ...]) -> None:
+        faiss.omp_set_num_threads(2)
+        started = time.perf_counter()
+        self.name, self.settings = f"faiss {factory}", settings
+        self._database = database.descriptors()
+        width = sum(part.shape[1] for part in self._database)
+        self._index = faiss.index_factory(width, factory, faiss.METRIC_INNER_PRODUCT)
+        if not self._index.is_trained:
+            rows = np.random.default_rng(0).permutation(database.rows)[:_TRAINING_ROWS]
+            self._index.train(np.concatenate([part[np.sort(rows)] for part in self._database], 1))
+        for chunk in chunks(database):
+            self._index.add(chunk)
+        self.build_s = time.perf_counter() - started
+        self.bytes = _index_bytes(self._index)
+        faiss.omp_set_num_threads(1)
+
+    def rank(self, query: Query, setting: int | None) -> NDArray[np.int64]:
+        """The best seven rows."""
+        count = setting or 64
+        if isinstance(self._index, faiss.IndexIVF):
+            self._index.nprobe, count = count, 256
+        _, rows = self._index.search(concatenated(query)[None], count)
+        return rescored(self._database, query, rows[0])
+
+
+def _index_bytes(index: Any) -> int:
+    if isinstance(index, faiss.IndexFlatCodes | faiss.IndexIVF):
+        return int(index.ntotal * (index.code_size + 8 * isinstance(index, faiss.IndexIVF)))
+    return len(faiss.serialize_index(index))
+
+
+class Hnsw:
+    """hnswlib over the concatenated vectors, M = 16, ef_construction = 100."""
+
+    name, settings = "hnswlib", (64, 256, 1024)
+
+    def __init__(self, database: SearchDatabase) -> None:
+        started = time.perf_counter()
+        self._database = database.descriptors()
+        width = sum(part.shape[1] for part in self._database)
+        self._index = hnswlib.Index("ip", width)
+        self._index.init_index(database.rows, M=16, ef_construction=100)
+        for chunk in chunks(database):
+            self._index.add_items(chunk, num_threads=2)
+        self.build_s = time.perf_counter() - started
+        self.bytes = database.rows * (width * 4 + 16 * 2 * 4 + 16)
+        self._index.set_num_threads(1)
+
+    def rank(self, query: Query, setting: int | None) -> NDArray[np.int64]:
+        """The best seven rows."""
+        count = setting or 64
+        self._index.set_ef(count)
+        rows, _ = self._index.knn_query(concatenated(query)[None], k=min(count, 256))
+        return rescored(self._database, query, rows[0])
+
+
+class UsearchBytes:
+    """usearch's exact search over int8 vectors, one thread, and rescoring."""
+
+    name, settings = "usearch exact int8", (64, 256)
+
+    def __init__(self, database: SearchDatabase) -> None:
+        started = time.perf_counter()
+        self._database = database.descriptors()
+        pieces = [
+            np.rint(chunk / self._scale(chunk) * 127).astype(np.int8) for chunk in chunks(database)
+        ]
+        self._codes = np.concatenate(pieces)
+        self.build_s, self.bytes = time.perf_counter() - started, self._codes.nbytes
+
+    @staticmethod
+    def _scale(chunk: NDArray[np.float32]) -> NDArray[np.float32]:
+        largest: NDArray[np.float32] = np.abs(chunk).max(axis=1, keepdims=True)
+        return np.maximum(largest, np.float32(1e-30))
+
+    def rank(self, query: Query, setting: int | None) -> NDArray[np.int64]:
+        """The best seven rows."""
+        vector = concatenated(query)
+        code = np.rint(vector / np.abs(vector).max() * 127).astype(np.int8)
+        found = usearch_search(self._codes, code, setting or 64, "cos", exact=True, threads=1)
+        return rescored(self._database, query, found.keys)

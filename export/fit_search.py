@@ -1,0 +1,152 @@
+"""Fit what the exact search encodes a database with, from a sample of its rows.
+
+Nothing here decides about correctness, see ``retrieval_server.exact_search.rotation``. The scalings
+are √w at the profile's α, the axes the principal ones of the sample, the steps those of the best
+uniform quantiser of a Gaussian (J. Max, Quantizing for minimum distortion, 1960, table II: 0.3352 σ
+for 16 levels, 0.9957 σ for 4), and the ranges of the coarse level's bounds those of the sample with
+a margin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import scipy.linalg
+from numpy.typing import NDArray
+
+from retrieval_server.exact_search.encoders import encode_axes
+from retrieval_server.exact_search.fit_parameters import FitParameters
+from retrieval_server.exact_search.fused_bound import FusedBound
+from retrieval_server.exact_search.levels import empty_levels
+from retrieval_server.exact_search.rotation import (
+    AXES,
+    REGIONS,
+    SearchFit,
+    rotate_rows,
+    tail_norms,
+)
+from retrieval_server.feature_store import release_pages
+
+SAMPLE_ROWS = 40_000
+RANGE_ROWS = 8_000  # of the sample, that the ranges and steps are taken from
+GATHERED_AT_ONCE = 4_096
+SMALLEST_SCALING = 0.2  # of the largest; a backbone without α today may have one tomorrow
+MARGIN = 1.25  # of the coarse level's ranges
+BYTE_STEPS = 254
+_STEP_OF_4_BITS, _STEP_OF_2_BITS = 0.3352, 0.9957
+
+
+def fit_search(
+    descriptors: Sequence[NDArray[Any]], alphas: Sequence[float], sample_rows: int = SAMPLE_ROWS
+) -> SearchFit:
+    """Fit to a database.
+
+    The same rows give the same fit, bit for bit, on the same machine if BLAS has one thread.
+
+    Args:
+        descriptors: (N, C_n) float32 or float16 by backbone; may lie on disk.
+        alphas: the profile's α by backbone.
+        sample_rows: how many rows to look at.
+    """
+    rows = len(descriptors[0])
+    chosen = np.sort(np.random.default_rng(0).permutation(rows)[:sample_rows])
+    parts = [_gathered(part, chosen) for part in descriptors]
+    scalings = _scalings(alphas)
+    means = np.concatenate([part.mean(axis=0, dtype=np.float64) for part in parts])
+    means = means.astype(np.float32)
+    rotation = _principal_axes(_scaled(parts, means, scalings))
+    exact = rotation.astype(np.float64)
+    error = float(np.linalg.norm(exact @ exact.T - np.eye(len(exact))))
+    offsets = tuple(0 if bool((part >= 0).all()) else 128 for part in parts)
+    parameters = FitParameters(
+        rows=rows,
+        sample_rows=len(chosen),
+        alphas=tuple(map(float, alphas)),
+        scalings=scalings,
+        rotation_error=error * (1 + 1e-9),
+        mean_lows=(0.0,) * len(parts),
+        mean_steps=(1.0,) * len(parts),
+        residual_step=1.0,
+        tail_step=1.0,
+        code_offsets=offsets,
+    )
+    fit = SearchFit(parameters, means, rotation, np.zeros(AXES, np.float32))
+    return _with_ranges(fit, [part[:: -(-len(chosen) // RANGE_ROWS)] for part in parts])
+
+
+def _gathered(part: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Some rows in memory; the mapped pages around them are let go of as it proceeds."""
+    gathered = np.empty((len(rows), part.shape[1]), np.float32)
+    for first in range(0, len(rows), GATHERED_AT_ONCE):
+        chunk = slice(first, first + GATHERED_AT_ONCE)
+        gathered[chunk] = part[rows[chunk]]
+        release_pages(part)
+    return gathered
+
+
+def _scalings(alphas: Sequence[float]) -> tuple[float, ...]:
+    scalings = np.sqrt(FusedBound(alphas, (True,) * len(alphas)).weights)
+    if not scalings.any():
+        scalings[:] = 1
+    smallest = SMALLEST_SCALING * scalings.max()
+    return tuple(np.maximum(scalings, smallest).astype(np.float32).tolist())
+
+
+def _scaled(
+    parts: Sequence[NDArray[np.float32]], means: NDArray[np.float32], scalings: Sequence[float]
+) -> NDArray[np.float32]:
+    """The sample's y, (m, D)."""
+    scaled = np.concatenate(parts, axis=1)
+    scaled -= means
+    first = 0
+    for part, scaling in zip(parts, scalings, strict=True):
+        scaled[:, first : first + part.shape[1]] *= np.float32(scaling)
+        first += part.shape[1]
+    return scaled
+
+
+def _principal_axes(scaled: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(K, D) float32, orthonormal up to rounding, by descending variance."""
+    dimension = scaled.shape[1]
+    axes = min(dimension, AXES)
+    covariance = scaled.T @ scaled
+    _, vectors = scipy.linalg.eigh(
+        covariance,
+        subset_by_index=[dimension - axes, dimension - 1],
+        overwrite_a=True,
+        check_finite=False,
+    )
+    orthonormal, _ = np.linalg.qr(vectors[:, ::-1].astype(np.float64))
+    return np.ascontiguousarray(orthonormal.T, dtype=np.float32)
+
+
+def _with_ranges(fit: SearchFit, parts: Sequence[NDArray[np.float32]]) -> SearchFit:
+    """Complete a fit by its steps and ranges."""
+    rows = rotate_rows(fit, parts)
+    deviations = np.sqrt(np.mean(rows.coordinates**2, axis=0, dtype=np.float64))
+    wanted = deviations * _STEP_OF_4_BITS
+    fine = slice(REGIONS[0] + REGIONS[1], None)
+    wanted[fine] = deviations[fine] * _STEP_OF_2_BITS
+    steps = wanted.astype(np.float32)
+    squares = np.empty((len(parts[0]), 7))
+    unused = empty_levels(fit, [part.shape[1] for part in parts], len(parts[0])).arrays
+    encode_axes(
+        rows.coordinates, steps, 0,
+        unused["coarse.codes"], unused["middle.codes"], unused["fine.codes"], squares,
+    )  # fmt: skip
+    error = rows.error(REGIONS[0])
+    residuals = np.sqrt(squares[:, 0]) + error
+    tails = tail_norms(rows.norms, squares[:, 4], error, fit.parameters.rotation_error)
+    lows, highs = rows.means.min(axis=0), rows.means.max(axis=0)
+    room = (MARGIN - 1) * (highs - lows) + 1e-6
+    parameters = replace(
+        fit.parameters,
+        mean_lows=tuple((lows - room).tolist()),
+        mean_steps=tuple(((highs - lows + 2 * room) / BYTE_STEPS).tolist()),
+        residual_step=float(residuals.max()) * MARGIN / BYTE_STEPS + 1e-9,
+        tail_step=float(tails.max()) * MARGIN / BYTE_STEPS + 1e-9,
+    )
+    return SearchFit(parameters, fit.means, fit.rotation, steps)

@@ -1,0 +1,82 @@
+"""Eq. (8) as one inner product: what a search may drop.
+
+For factors f_n = 1 + α_n s_n > 0 and any u_n > 0 the inequality of the means says, over the M
+backbones with α_n > 0 (the factor of another is 1),
+
+    ∏ f_n = ∏ u_n f_n / ∏ u_n ≤ ((Σ u_n f_n) / M)^M / ∏ u_n.
+
+With w_n = u_n α_n and L = Σ w_n s_n that is: a similarity of τ > 0 needs
+
+    L ≥ M (τ ∏ u_n)^(1/M) - Σ u_n.
+
+It is tight where the u_n f_n are equal; we take u_n = 1 / (1 + α_n r) at a cosine r that a good
+match has. Any u is correct, so r is no setting.
+
+Where a factor may be ≤ 0 the inequality fails. Such a row reaches τ > 0 only if an even number of
+its factors is negative, and then its similarity is at most ∏ (α_n c - 1) ∏ (1 + α_n c) over the
+negative and the other ones, c ≥ |cosine|. ``covers`` compares the largest of these with τ; where it
+says no, the search goes without the levels that rest on L. Non-negative descriptors have no
+negative cosines, whatever α.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from retrieval_server.exact_search.rotation import LONGEST, FloatArray
+
+REFERENCE_COSINE = 0.72
+_LARGEST_COSINE = LONGEST**2 * (1 + 1e-9)
+
+
+class FusedBound:
+    """The inequality for one query.
+
+    Args:
+        alphas: (N,) α ≥ 0.
+        rectified: (N,) whether a backbone's cosines cannot be negative.
+    """
+
+    def __init__(self, alphas: Sequence[float], rectified: Sequence[bool]) -> None:
+        factors = np.array([1 + alpha * REFERENCE_COSINE for alpha in alphas])
+        self._active = np.array(alphas) > 0
+        self._u = 1 / factors[self._active]
+        self.weights: FloatArray = np.array(alphas, dtype=np.float64) / factors
+        """(N,) w; zero where α is."""
+        self._largest_with_negatives = _largest_with_negatives(alphas, rectified)
+
+    def covers(self, similarity: float) -> bool:
+        """Whether no row with a factor ≤ 0 can reach this similarity."""
+        return similarity > max(0.0, self._largest_with_negatives)
+
+    def threshold(self, similarity: float) -> np.float32:
+        """What L must reach for this similarity, if it is covered; rounded down."""
+        count = len(self._u)
+        exact = count * math.pow(similarity * (1 - 1e-12) * float(self._u.prod()), 1 / count)
+        total = float(self._u.sum())
+        slack = 1e-13 * (total + exact) + 1e-11 * float(self.weights.sum())  # float64 rounding
+        return np.float32(np.nextafter(np.float32(exact - total - slack), np.float32(-np.inf)))
+
+
+def _largest_with_negatives(alphas: Sequence[float], rectified: Sequence[bool]) -> float:
+    """The largest similarity of a row with a negative factor; -inf if there can be none."""
+    negative = [
+        alpha * _LARGEST_COSINE - 1 if not is_rectified else -1.0
+        for alpha, is_rectified in zip(alphas, rectified, strict=True)
+    ]
+    possible = [number for number, largest in enumerate(negative) if largest >= 0]
+    best = -math.inf
+    for count in range(2, len(possible) + 1, 2):
+        for chosen in itertools.combinations(possible, count):
+            best = max(
+                best,
+                math.prod(
+                    negative[number] if number in chosen else 1 + alpha * _LARGEST_COSINE
+                    for number, alpha in enumerate(alphas)
+                ),
+            )
+    return best * (1 + 1e-9)

@@ -1,0 +1,93 @@
+"""The stored descriptors themselves: the similarity that counts, and the best rows so far."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval_server.exact_search.kernels import dots
+from retrieval_server.exact_search.rotation import FloatArray
+from retrieval_server.similarity import Ranking, fused_similarity
+
+
+def exact_cosines(
+    descriptors: Sequence[NDArray[Any]],
+    query: Sequence[NDArray[np.float32]],
+    rows: NDArray[np.integer],
+) -> FloatArray:
+    """Cosines of some rows, summed in float64.
+
+    Products of two float32 are exact in float64, and each row is summed by itself in one order: the
+    same row has the same cosine whatever is computed beside it.
+
+    Args:
+        descriptors: (N, C_n) float32 or float16 by backbone.
+        query: (C_n,) by backbone.
+        rows: (m,).
+
+    Returns:
+        (m, N) float64.
+    """
+    cosines = np.empty((len(rows), len(descriptors)))
+    for number, (database, vector) in enumerate(zip(descriptors, query, strict=True)):
+        part = database[rows].astype(np.float32, copy=False)
+        found = np.empty(len(rows))
+        dots(part, vector.astype(np.float64), found)
+        cosines[:, number] = found
+    return cosines
+
+
+class BestRows:
+    """The best rows of a search so far, in the order of the result.
+
+    Args:
+        descriptors: (N, C_n) float32 or float16 by backbone.
+        query: (C_n,) by backbone.
+        alphas: (N,) α ≥ 0.
+        top_k: how many to keep.
+    """
+
+    def __init__(
+        self,
+        descriptors: Sequence[NDArray[Any]],
+        query: Sequence[NDArray[np.float32]],
+        alphas: Sequence[float],
+        top_k: int,
+    ) -> None:
+        self._descriptors, self._query = descriptors, query
+        self._alphas, self._top_k = alphas, top_k
+        self._seen: set[int] = set()
+        nothing = np.empty(0)
+        self.ranking = Ranking(
+            nothing.astype(np.int64), nothing, nothing.reshape(0, len(descriptors))
+        )
+        """The best rows, at most top_k of them."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there are top_k."""
+        return len(self.ranking.rows) == self._top_k
+
+    @property
+    def last(self) -> float:
+        """The similarity that a further row must reach; -inf as long as there is room."""
+        return float(self.ranking.similarities[-1]) if self.is_full else -np.inf
+
+    def unseen(self, rows: NDArray[np.integer]) -> NDArray[np.int64]:
+        """The rows that were not read yet, in their order."""
+        if not self._seen:
+            return rows.astype(np.int64)
+        return np.array([row for row in rows.tolist() if row not in self._seen], np.int64)
+
+    def read(self, rows: NDArray[np.int64]) -> None:
+        """Read distinct rows that were not read yet."""
+        self._seen.update(rows.tolist())
+        cosines = exact_cosines(self._descriptors, self._query, rows)
+        cosines = np.concatenate([self.ranking.cosines, cosines])
+        rows = np.concatenate([self.ranking.rows, rows])
+        similarities = fused_similarity(cosines, self._alphas)
+        order = np.lexsort((rows, -similarities))[: self._top_k]
+        self.ranking = Ranking(rows[order], similarities[order], cosines[order])

@@ -1,0 +1,198 @@
+"""One rotation for all backbones, and what its rounding costs.
+
+The search bounds L(x) = Σ_n w_n ⟨q_n, x_n⟩ (see fused_bound), with weights w that depend on the α
+of the query. With the fitted means μ_n and scalings β_n, neither of which knows α,
+
+    y = [β_n (x_n - μ_n)]_n,     g = [w_n / β_n (q_n - μ_n)]_n,
+    L(x) = ⟨g, y⟩ + Σ_n w_n b_n(x) + Σ_n w_n ⟨q_n, μ_n⟩,     b_n(x) = ⟨μ_n, x_n - μ_n⟩.
+
+So the database is rotated and encoded once and serves every α; β only shapes which directions of y
+are the leading ones (it is √w at the profile's α). Means are taken out because they dominate
+rectified features: what is left of g is shorter, and with it every error bound below.
+
+The rotation P, (K, D) float32, holds the leading principal axes of y. Nothing below needs them to
+be principal, and only nearly orthonormal: ε = ‖P Pᵀ - I‖_F is measured. For any vector ĉ,
+⟨g, y⟩ = ⟨Pg, ĉ⟩ + ⟨Pg, Py - ĉ⟩ + ⟨g, (I - PᵀP) y⟩ is an identity. The levels store ĉ, bits of Py,
+and bound the second term by Cauchy-Schwarz over regions of the axes, |Pg|_r |Py - ĉ|_r. For the
+third, write P = (P Pᵀ)^½ Q with orthonormal rows Q, and T for the projection beside them:
+
+    ⟨g, (I - PᵀP) y⟩ ≤ |Tg| |Ty| + ε |g| |y|,     |Tv|² ≤ |v|² - |Pv|² (1 - ε).
+
+It holds for the first axes of P alone as well, ε being no smaller than the ε of a part.
+
+Rounding. Py is a float32 product; summed in any order over D terms its error would be bounded by
+γ_D only. ``rotate_rows`` sums blocks of 256 terms and adds those up: at most γ_k |P_j| |y| a
+coordinate, with k = 256 + ⌈D / 256⌉, γ_k = k u / (1 - k u), u = 2⁻²⁴ (Higham 2002, section 3.1),
+and 3u |y| for the rounding of y itself. The encoder adds that to every residual it stores. Pg is
+computed in float64; its error, like all float64 rounding here, is below 1e-11 |g| |y|.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval_server.exact_search.fit_parameters import FitParameters
+from retrieval_server.exact_search.kernels import dots
+from retrieval_server.similarity import NORM_TOLERANCE
+
+REGIONS = (256, 512, 768)  # axes that the coarse, middle and fine level add
+AXES = sum(REGIONS)
+LONGEST = 1 + 2 * NORM_TOLERANCE  # norm of a descriptor, with room for its rounding
+_BLOCK = 256  # terms that are summed in float32 at once
+_UNIT = 2.0**-24  # float32's rounding unit
+_TINY = 1e-11  # float64 rounding, generously
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class SearchFit:
+    """What a database is encoded with; frozen when rows are added.
+
+    Attributes:
+        parameters: its numbers.
+        means: (D,) float32, μ of all backbones side by side.
+        rotation: (K, D) float32 with K = min(D, 1536), P.
+        steps: (1536,) float32, step of the codes on each axis; zero where there is no axis.
+    """
+
+    parameters: FitParameters
+    means: NDArray[np.float32]
+    rotation: NDArray[np.float32]
+    steps: NDArray[np.float32]
+
+    def columns(self, dimensions: Sequence[int]) -> list[slice]:
+        """Where each backbone's columns stand."""
+        ends = np.cumsum(dimensions).tolist()
+        return [slice(end - size, end) for end, size in zip(ends, dimensions, strict=True)]
+
+
+@dataclass(frozen=True)
+class RotatedRows:
+    """Some rows of the database on the fitted axes.
+
+    Attributes:
+        coordinates: (m, 1536) float32, Py up to rounding; zero where there is no axis.
+        norms: (m,) float64, at least |y|.
+        means: (m, N) float64, b.
+        axis_error: error of one coordinate is at most this times the norm.
+        whole_error: likewise, of all of them together, from the rounding of y.
+    """
+
+    coordinates: NDArray[np.float32]
+    norms: FloatArray
+    means: FloatArray
+    axis_error: float
+    whole_error: float
+
+    def error(self, axes: int) -> FloatArray:
+        """(m,) upper bounds of the coordinates' error over so many axes, in the 2-norm."""
+        return (self.axis_error * math.sqrt(axes) + self.whole_error) * self.norms
+
+
+def rotate_rows(fit: SearchFit, descriptors: Sequence[NDArray[np.float32]]) -> RotatedRows:
+    """Rotate rows of the database.
+
+    Args:
+        fit: the axes.
+        descriptors: (m, C_n) float32 by backbone.
+    """
+    rows = len(descriptors[0])
+    columns = fit.columns([part.shape[1] for part in descriptors])
+    scaled = np.empty((rows, len(fit.means)), np.float32)
+    means = np.empty((rows, len(descriptors)))
+    for number, (part, where) in enumerate(zip(descriptors, columns, strict=True)):
+        mean = fit.means[where]
+        np.subtract(part, mean, out=scaled[:, where])
+        scaled[:, where] *= np.float32(fit.parameters.scalings[number])
+        products = np.empty(rows)
+        dots(part, mean.astype(np.float64), products)
+        means[:, number] = products - np.dot(mean.astype(np.float64), mean.astype(np.float64))
+    norms = np.sqrt(np.einsum("ij,ij->i", scaled, scaled, dtype=np.float64)) * (1 + 4 * _UNIT)
+    axes, dimension = fit.rotation.shape
+    coordinates = np.zeros((rows, AXES), np.float32)
+    leading = coordinates[:, :axes]
+    for first in range(0, dimension, _BLOCK):
+        block = slice(first, first + _BLOCK)
+        leading += scaled[:, block] @ fit.rotation[:, block].T
+    terms = (_BLOCK + math.ceil(dimension / _BLOCK) + 1) * _UNIT
+    length = 1 + fit.parameters.rotation_error  # of a row of P, or more
+    return RotatedRows(coordinates, norms, means, terms / (1 - terms) * length, 4 * _UNIT * length)
+
+
+def tail_norms(
+    norms: FloatArray, squares: FloatArray, errors: FloatArray, rotation_error: float
+) -> FloatArray:
+    """Upper bounds of |Ty|.
+
+    Args:
+        norms: (m,) at least |y|.
+        squares: (m,) squared norm of the computed coordinates.
+        errors: (m,) bounds of their error.
+        rotation_error: ε.
+    """
+    on_axes = np.maximum(0, np.sqrt(squares) - errors) ** 2 * (1 - rotation_error)
+    return np.sqrt(np.maximum(0, norms**2 * (1 + _TINY) - on_axes * (1 - _TINY)))
+
+
+class RotatedQuery:
+    """A query on the fitted axes, rotated as far as it is needed.
+
+    Args:
+        fit: the axes.
+        query: (C_n,) float32 by backbone, norms at most ``LONGEST``.
+        weights: (N,) w.
+    """
+
+    def __init__(
+        self, fit: SearchFit, query: Sequence[NDArray[np.float32]], weights: FloatArray
+    ) -> None:
+        self._fit = fit
+        columns = fit.columns([len(part) for part in query])
+        g = np.empty(len(fit.means))
+        constant = longest = 0.0
+        for number, (part, where) in enumerate(zip(query, columns, strict=True)):
+            mean = fit.means[where].astype(np.float64)
+            scaling = float(np.float32(fit.parameters.scalings[number]))
+            vector = part.astype(np.float64)
+            g[where] = (vector - mean) * (weights[number] / scaling)
+            constant += weights[number] * float(vector @ mean)
+            longest += (scaling * (LONGEST + math.sqrt(float(mean @ mean)))) ** 2
+        self._g = g
+        self._square = float(g @ g)
+        self.constant = constant
+        """Σ w_n ⟨q_n, μ_n⟩, with all that belongs to neither term: ε |g| |y|, float64 rounding."""
+        self.constant += (fit.parameters.rotation_error + _TINY) * math.sqrt(
+            self._square * longest
+        ) + _TINY * float(weights.sum())
+        self._parts: list[FloatArray] = []
+
+    def region(self, number: int) -> FloatArray:
+        """Pg on a region's axes, zero where there is no axis; the regions come in order."""
+        while len(self._parts) <= number:
+            first = sum(REGIONS[: len(self._parts)])
+            size = REGIONS[len(self._parts)]
+            last = max(first, min(first + size, len(self._fit.rotation)))
+            part = np.zeros(size)
+            dots(self._fit.rotation[first:last], self._g, part[: last - first])
+            self._parts.append(part)
+        return self._parts[number]
+
+    def region_norm(self, number: int) -> float:
+        """|Pg| on a region's axes."""
+        return float(np.linalg.norm(self.region(number))) * (1 + _TINY)
+
+    def tail_norm(self, regions: int) -> float:
+        """At least |Tg|, beside the axes of the first regions."""
+        on_axes = sum(float(part @ part) for part in map(self.region, range(regions)))
+        kept = on_axes * (1 - self._fit.parameters.rotation_error - _TINY)
+        return math.sqrt(max(0.0, self._square * (1 + _TINY) - kept))
+
+    def rounding(self, *magnitudes: float) -> float:
+        """Bound of float32 rounding in a level's kernel, for the sum of its terms' magnitudes."""
+        return 32 * _UNIT * sum(magnitudes)

@@ -1,0 +1,126 @@
+"""The search of a small database: every row is read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval_server.exact_search.originals import BestRows
+from retrieval_server.similarity import Ranking
+
+SCANNED_ROWS = 4096  # up to so many: a few milliseconds, and nothing to fit or to store
+
+Query = Sequence[NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class SearchLevel:
+    """What a search reads.
+
+    Attributes:
+        name: such as "coarse", or "originals".
+        bytes: its size.
+        is_resident: whether it is kept in memory instead of mapped from disk.
+    """
+
+    name: str
+    bytes: int
+    is_resident: bool
+
+
+class ExactSearch(Protocol):
+    """Ranks database images by eq. (8), exactly: as brute force in float64 does."""
+
+    descriptors: tuple[NDArray[Any], ...]
+
+    def __len__(self) -> int: ...
+
+    def level_sizes(self) -> tuple[SearchLevel, ...]:
+        """What is read, from what is read whole to what is read a few rows of."""
+
+    def rank_all(
+        self,
+        query: Query,
+        alphas: Sequence[float],
+        top_k: int,
+        exclude: int | None = None,
+        allowed: NDArray[np.bool_] | None = None,
+    ) -> Ranking:
+        """Rank the whole database.
+
+        Args:
+            query: one (C_n,) float32 descriptor for each backbone, of unit norm or zero.
+            alphas: α_n ≥ 0 of eq. (8).
+            top_k: length of the ranking, ≥ 1; shorter where the database is.
+            exclude: a row to leave out.
+            allowed: (N,) which rows may be found; None for all.
+
+        Returns:
+            The ranking that brute force in float64 gives, ties by ascending row.
+        """
+
+    def rank_rows(
+        self, query: Query, alphas: Sequence[float], rows: NDArray[np.integer], top_k: int
+    ) -> Ranking:
+        """Rank some rows only; see ``rank_all``.
+
+        Args:
+            query: one (C_n,) float32 descriptor for each backbone.
+            alphas: α_n ≥ 0 of eq. (8).
+            rows: (M,) distinct rows.
+            top_k: length of the ranking; shorter where there are fewer rows.
+        """
+
+
+class ScanSearch:
+    """Reads every row.
+
+    Args:
+        descriptors: (N, C_n) float32 or float16 by backbone, rows of unit norm or zero.
+    """
+
+    def __init__(self, descriptors: Sequence[NDArray[Any]]) -> None:
+        self.descriptors = tuple(descriptors)
+
+    def __len__(self) -> int:
+        return len(self.descriptors[0])
+
+    def level_sizes(self) -> tuple[SearchLevel, ...]:  # noqa: D102 - see ExactSearch
+        return (originals_level(self.descriptors),)
+
+    def rank_all(  # noqa: D102 - see ExactSearch
+        self,
+        query: Query,
+        alphas: Sequence[float],
+        top_k: int,
+        exclude: int | None = None,
+        allowed: NDArray[np.bool_] | None = None,
+    ) -> Ranking:
+        rows = eligible_rows(len(self), exclude, allowed)
+        return self.rank_rows(query, alphas, rows, top_k)
+
+    def rank_rows(  # noqa: D102 - see ExactSearch
+        self, query: Query, alphas: Sequence[float], rows: NDArray[np.integer], top_k: int
+    ) -> Ranking:
+        best = BestRows(self.descriptors, query, alphas, top_k)
+        best.read(rows.astype(np.int64))
+        return best.ranking
+
+
+def originals_level(descriptors: Sequence[NDArray[Any]]) -> SearchLevel:
+    """The stored descriptors as the last level."""
+    return SearchLevel("originals", sum(part.nbytes for part in descriptors), False)
+
+
+def eligible_rows(
+    rows: int, exclude: int | None, allowed: NDArray[np.bool_] | None
+) -> NDArray[np.int32]:
+    """The rows that may be found, ascending."""
+    eligible = np.arange(rows, dtype=np.int32)
+    if allowed is not None:
+        eligible = eligible[allowed]
+    return eligible if exclude is None else eligible[eligible != exclude]

@@ -1,0 +1,52 @@
+"""Compile the search before the first query needs it: ``python -m`` this, or call it.
+
+With numba's cache on disk that takes half a second, without it some ten. ``make setup`` runs it;
+the server does before it reports to be ready. Where the package's folder cannot be written, numba
+uses the user's cache folder, or the one that NUMBA_CACHE_DIR names.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from retrieval_server.exact_search.cascade import CascadeSearch, Tuning
+from retrieval_server.exact_search.fit_parameters import FitParameters
+from retrieval_server.exact_search.levels import empty_levels, encode_all
+from retrieval_server.exact_search.rotation import AXES, SearchFit
+
+_ROWS, _DIMENSION = 256, 64
+
+
+def compile_kernels() -> None:
+    """Encode a small made-up database and search it through every level."""
+    vectors = np.abs(np.random.default_rng(0).normal(size=(_ROWS, _DIMENSION)))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    descriptors = [vectors.astype(np.float32)]
+    parameters = FitParameters(
+        rows=_ROWS,
+        sample_rows=_ROWS,
+        alphas=(1.0,),
+        scalings=(1.0,),
+        rotation_error=0.0,
+        mean_lows=(-1.0,),
+        mean_steps=(0.01,),
+        residual_step=0.01,
+        tail_step=0.01,
+        code_offsets=(0,),
+    )
+    fit = SearchFit(
+        parameters,
+        descriptors[0].mean(axis=0),
+        np.eye(_DIMENSION, dtype=np.float32),
+        np.full(AXES, 0.02, np.float32),
+    )
+    with ThreadPoolExecutor(1) as executor:
+        levels = encode_all(fit, descriptors, empty_levels(fit, [_DIMENSION], _ROWS), executor)
+    search = CascadeSearch(descriptors, levels, Tuning(seeds=2, few_rows=0))
+    search.rank_all([descriptors[0][0]], [1.0], 1)
+
+
+if __name__ == "__main__":
+    compile_kernels()

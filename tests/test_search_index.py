@@ -1,0 +1,137 @@
+"""An index with levels: built, opened, damaged and served like one without."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from export import build_search_levels
+from export.build_index import IndexBuild
+from export.catalogue import read_catalogue
+from retrieval_server.errors import IndexBundleError
+from retrieval_server.exact_search.cascade import CascadeSearch
+from retrieval_server.exact_search.scan import ScanSearch
+from retrieval_server.index_bundle import is_intact, open_index
+from retrieval_server.profile import Profile
+from retrieval_server.retriever import Retriever, SearchParameters
+from retrieval_server.server import create_workers
+
+LEVEL_FILES = [
+    "bytes.tiny_a.bounds.npy",
+    "bytes.tiny_a.npy",
+    "bytes.tiny_b.bounds.npy",
+    "bytes.tiny_b.npy",
+    "coarse.bounds.npy",
+    "coarse.codes.npy",
+    "coarse.outliers.npy",
+    "fine.bounds.npy",
+    "fine.codes.npy",
+    "middle.bounds.npy",
+    "middle.codes.npy",
+    "search.means.npy",
+    "search.rotation.npy",
+    "search.steps.npy",
+]
+
+
+class NoEngine:
+    """For searches that bring their descriptors along."""
+
+    name = "none"
+
+
+@pytest.fixture
+def build(
+    tiny_catalogue: Path,
+    tiny_profile: Profile,
+    tiny_repository: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """Build an index of the tiny catalogue with levels."""
+    monkeypatch.setattr(build_search_levels, "SCANNED_ROWS", 10)
+
+    def run(root: Path, half_precision: bool = False) -> Path:
+        catalogue = read_catalogue(tiny_catalogue)
+        return (
+            IndexBuild(
+                catalogue, tiny_profile, tiny_repository, root, half_precision=half_precision
+            )
+            .run()
+            .folder
+        )
+
+    return run
+
+
+def test_index_with_levels_answers_as_the_one_without(build, tiny_index: Path, tmp_path: Path):
+    plain = Retriever(open_index(tiny_index), NoEngine())
+    levelled = Retriever(open_index(build(tmp_path)), NoEngine())
+    levelled.warm_up()
+    assert isinstance(levelled._search, CascadeSearch)
+    assert isinstance(plain._search, ScanSearch)
+    for row in range(40):
+        product = plain.bundle.product_id(row)
+        for parameters in (
+            SearchParameters(),
+            SearchParameters(top_k=2, keep=1, alphas={"tiny_a": 0.0}),
+            SearchParameters(top_k=30, alphas={"tiny_a": 1e6, "tiny_b": 1e6}),
+        ):
+            found = levelled.similar_to(product, parameters)
+            assert found == plain.similar_to(product, parameters)
+
+
+def test_two_builds_give_the_same_version_and_verify(build, tmp_path: Path):
+    first, second = build(tmp_path / "one"), build(tmp_path / "two")
+    assert first.name == second.name
+    assert is_intact(first)
+    assert {path.name for path in first.iterdir()} >= set(LEVEL_FILES)
+    for name in LEVEL_FILES:
+        assert (first / name).read_bytes() == (second / name).read_bytes()
+
+
+def test_manifest_records_what_was_fitted_on_what(build, tmp_path: Path):
+    search = open_index(build(tmp_path)).manifest.search
+    assert search is not None
+    assert (search.fit.rows, search.fit.sample_rows) == (40, 40)
+    assert search.fit.alphas == (3.0, 1.0)
+    assert search.rectified == (True, True)
+    assert 0 < search.fit.rotation_error < 1e-5
+
+
+def test_half_precision_index_is_exact_about_what_it_stores(build, tmp_path: Path):
+    single, half = build(tmp_path / "one"), build(tmp_path / "two", half_precision=True)
+    assert single.name != half.name
+    bundle = open_index(half)
+    assert {part.dtype for part in bundle.descriptors} == {np.dtype(np.float16)}
+    retriever = Retriever(bundle, NoEngine())
+    for row in range(40):
+        query = tuple(part[row].astype(np.float32) for part in bundle.descriptors)
+        result = retriever.search(query, SearchParameters(refine=False))
+        ranking = ScanSearch(bundle.descriptors).rank_all(query, (3.0, 1.0), 7)
+        assert [match.row for match in result.matches] == ranking.rows.tolist()
+        assert [match.similarity for match in result.matches] == ranking.similarities.tolist()
+
+
+@pytest.mark.parametrize("name", LEVEL_FILES)
+def test_truncated_or_missing_level_is_refused_by_name(build, tmp_path: Path, name: str):
+    path = build(tmp_path) / name
+    content = path.read_bytes()
+    path.write_bytes(content[:-1])
+    with pytest.raises(IndexBundleError, match=rf"{name} is truncated"):
+        open_index(tmp_path)
+    path.unlink()
+    with pytest.raises(IndexBundleError, match=rf"{name} is missing"):
+        open_index(tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="no pinning on this system")
+def test_each_worker_has_a_core_of_its_own_where_there_are_enough():
+    cores = sorted(os.sched_getaffinity(0))
+    with create_workers(len(cores)) as executor:
+        barrier = np.ones(len(cores))
+        places = set(executor.map(lambda _: tuple(os.sched_getaffinity(0)), barrier))
+    assert all(len(place) == 1 for place in places)
+    with create_workers(len(cores) + 1) as executor:
+        assert executor.submit(os.sched_getaffinity, 0).result() == set(cores)
+    assert sorted(os.sched_getaffinity(0)) == cores
