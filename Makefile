@@ -25,6 +25,7 @@ setup: $(VENV)/.installed ## Install everything into .venv, at the versions of c
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/python -c "from export.build_text_index import warm_up; warm_up()"
 	touch $@
 
 demo: sample export ## From nothing to a photo's seven products; ENGINE=triton through a real Triton

@@ -11,19 +11,20 @@ import contextlib
 import fcntl
 import json
 import shutil
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from export.build_text_index import THRESHOLD, find_text_neighbours, text_parameters
+from export.build_text_index import build_text_index
 from export.catalogue import Catalogue, CatalogueRow
 from export.extract_features import FeatureExtraction, Reject
 from export.merge_blocks import kept_rows, write_descriptors
 from export.onnx_metadata import read_metadata
 from export.progress import progress
+from export.text_settings import TextSettings
 from retrieval_server.canary import canary_image, write_canary
 from retrieval_server.engines import TritonConnection, create_engine
 from retrieval_server.errors import (
@@ -45,7 +46,6 @@ from retrieval_server.preprocessing import PREPROCESSING
 from retrieval_server.profile import Profile
 from retrieval_server.settings import available_cores
 from retrieval_server.string_table import write_string_table
-from retrieval_server.text_index import write_text_index
 
 
 @dataclass(frozen=True)
@@ -55,10 +55,12 @@ class BuiltIndex:
     Attributes:
         folder: the version's folder.
         manifest: what it was built from; None if there was nothing to do.
+        warnings: about its descriptions; mostly empty.
     """
 
     folder: Path
     manifest: Manifest | None
+    warnings: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class IndexBuild:
         model_repository: the folder with the profile's models.
         root: the index folder to publish in.
         engine: what computes the descriptors.
-        threshold: τ of eq. (7).
+        text: how the textual index is made.
         triton: where Triton is, for the engine ``triton``.
     """
 
@@ -80,7 +82,7 @@ class IndexBuild:
     model_repository: Path
     root: Path
     engine: str = "embedded"
-    threshold: float = THRESHOLD
+    text: TextSettings = field(default_factory=TextSettings)
     triton: TritonConnection | None = None
 
     def run(self) -> BuiltIndex:
@@ -172,10 +174,9 @@ class IndexBuild:
         products = [self.catalogue.rows[row] for row in rows]
         _write_products(folder, products, rejects)
         with progress("descriptions", len(products)) as advance:
-            neighbours = find_text_neighbours(
-                [product.description for product in products], self.threshold, advance
+            report = build_text_index(
+                [product.description for product in products], self.text, folder, advance
             )
-        write_text_index(folder, neighbours.indptr, neighbours.rows, neighbours.cosines)
         manifest = Manifest(
             profile=self.profile,
             models={
@@ -190,15 +191,15 @@ class IndexBuild:
             preprocessing=PREPROCESSING,
             products=len(products),
             rejected=len(rejects),
-            documents=neighbours.documents,
-            text_pairs=len(neighbours.rows),
-            text=text_parameters(self.threshold),
+            documents=report.documents,
+            text_pairs=report.sizes.neighbours,
+            text=self.text.to_json() | report.to_json(),
         )
         version = seal(folder, manifest)
         published = publish(folder, self.root, version)
         self._built_file.write_text(json.dumps({"source": source, "version": version}))
         shutil.rmtree(self._scratch)
-        return BuiltIndex(published, manifest)
+        return BuiltIndex(published, manifest, report.warnings)
 
     @property
     def _built_file(self) -> Path:
@@ -206,7 +207,7 @@ class IndexBuild:
 
     def _source_key(self, extraction: FeatureExtraction) -> str:
         """All that the bundle depends on, for the question whether there is anything to do."""
-        parameters = {"profile": self.profile.to_json(), "text": text_parameters(self.threshold)}
+        parameters = {"profile": self.profile.to_json(), "text": self.text.to_json()}
         texts = [(row.description, row.attributes) for row in self.catalogue.rows]
         return extraction.key(json.dumps([parameters, texts]))
 

@@ -40,8 +40,20 @@ def create_descriptors(folder: Path, model: str, rows: int, dimension: int) -> N
         OSError: if the disk has no room for it; found out here, since a write to mapped memory
             without a block behind it kills the process.
     """
-    path = folder / descriptor_file(model)
-    array = np.lib.format.open_memmap(path, "w+", np.dtype("<f4"), (rows, dimension))
+    return create_array(folder / descriptor_file(model), np.float32, (rows, dimension))
+
+
+def create_array(path: Path, dtype: DTypeLike, shape: tuple[int, ...]) -> NDArray[Any]:
+    """Make a ``.npy`` file, little-endian, and map it for writing; overwrites.
+
+    Raises:
+        OSError: if the disk has no room for it; found out here, since a write to mapped memory
+            without a block behind it kills the process.
+    """
+    if 0 in shape:  # nothing to map
+        np.save(path, np.empty(shape, dtype))
+        return np.empty(shape, dtype)
+    array = np.lib.format.open_memmap(path, "w+", np.dtype(dtype).newbyteorder("<"), shape)
     if hasattr(os, "posix_fallocate"):  # macOS has none
         with path.open("r+b") as file:
             os.posix_fallocate(file.fileno(), 0, path.stat().st_size)

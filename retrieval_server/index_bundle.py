@@ -8,6 +8,7 @@
         manifest.json             what was built from what, see manifest
         descriptors.<model>.npy   see feature_store
         text_neighbours.*.npy     see text_index
+        terms.*, text_terms.*     what new descriptions are compared with, see export/tfidf
         canary.<model>.npy        see canary
         ids, descriptions, images, attributes: .offsets.npy and .bytes.npy, see string_table
         ids.order.npy             int32 (N,): rows by ascending id bytes, to find an id

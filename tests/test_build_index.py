@@ -23,6 +23,7 @@ from export import build_index, merge_blocks
 from export.build_index import BuiltIndex, IndexBuild
 from export.catalogue import read_catalogue
 from export.extract_features import BLOCK_ROWS
+from export.text_settings import TextSettings
 from retrieval_server.engines.embedded import EmbeddedEngine
 from retrieval_server.errors import (
     CatalogueError,
@@ -430,7 +431,7 @@ def test_threshold_and_alpha_give_versions_of_their_own(
     profile = replace(tiny_profile, backbones=(replace(first, alpha=2.0), *others))
     names = {
         build(changed, tmp_path).folder.name,
-        build(changed, tmp_path, threshold=0.7).folder.name,
+        build(changed, tmp_path, text=TextSettings(threshold=0.7)).folder.name,
         build(changed, tmp_path, profile=profile).folder.name,
     }
     assert len(names) == 3
