@@ -15,7 +15,7 @@ BIN  := $(VENV)/bin
 DEMO := build/demo
 TRITON := $(BIN)/python deploy/local_triton/serve.py --model-repository model_repository
 
-.PHONY: help setup demo test lint format proto export sample index evaluate serve triton clean
+.PHONY: help setup demo test lint format proto export sample index evaluate serve triton bench-text-index clean
 
 help: ## Print this list
 	awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -82,6 +82,9 @@ serve: setup ## Serve INDEX on PORT
 
 triton: setup ## Serve model_repository/ by a real Triton on loopback, without Docker
 	$(TRITON)
+
+bench-text-index: setup ## Measure the text join beside its peers, and the whole build of the TI
+	$(BIN)/python -m benchmarks.text_index
 
 clean: ## Remove what was built, models and environment included
 	rm -rf build $(VENV) *.egg-info model_repository/*/1/model.onnx

@@ -14,8 +14,9 @@ import numpy as np
 
 from export.build_text_index import TextIndexReport, covered_texts
 from export.neighbour_lists import Groups, group_rows, write_neighbour_lists
+from export.pair_file import PAIR, PairFile
 from export.progress import Advance
-from export.text_join import PAIR, PairFile, join
+from export.text_join import join
 from export.text_settings import TextSettings
 from export.tfidf import append_counts, read_term_counts, write_term_counts
 from export.tokens import TOKENISERS

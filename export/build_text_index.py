@@ -15,8 +15,9 @@ from typing import Any
 
 from export.language_filter import ENGLISH, KEEP_ALL, languages, left_out
 from export.neighbour_lists import ListSizes, group_rows, write_neighbour_lists
+from export.pair_file import PairFile
 from export.progress import Advance
-from export.text_join import PairFile, join
+from export.text_join import join
 from export.text_settings import TextSettings
 from export.tfidf import count_terms, write_term_counts
 from export.tokens import TOKENISERS

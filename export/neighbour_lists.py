@@ -21,7 +21,7 @@ import scipy.sparse
 from numba import njit
 from numpy.typing import DTypeLike, NDArray
 
-from export.text_join import PairFile
+from export.pair_file import PairFile
 from retrieval_server.settings import available_cores
 from retrieval_server.text_index import COSINE_SCALE, create_text_index
 

@@ -9,6 +9,7 @@ file                           dtype      content
 
 from __future__ import annotations
 
+import mmap
 import os
 from pathlib import Path
 from typing import Any
@@ -60,13 +61,17 @@ def create_array(path: Path, dtype: DTypeLike, shape: tuple[int, ...]) -> NDArra
     return array
 
 
-def open_array(path: Path, dtype: DTypeLike, dimensions: int) -> NDArray[Any]:
+def open_array(
+    path: Path, dtype: DTypeLike, dimensions: int, *, is_scattered: bool = False
+) -> NDArray[Any]:
     """Open a ``.npy`` file by memory map, read-only, without pickle.
 
     Args:
         path: the file.
         dtype: what it must hold.
         dimensions: how many axes it must have.
+        is_scattered: whether it is read here and there: then only the pages touched are read from
+            disk, where the system would read on in advance (tens of milliseconds, and memory).
 
     Raises:
         IndexBundleError: if it is missing, truncated, or holds something else.
@@ -82,6 +87,9 @@ def open_array(path: Path, dtype: DTypeLike, dimensions: int) -> NDArray[Any]:
             f"The index file {path} holds {array.dtype} with {array.ndim} axes instead of "
             f"{np.dtype(dtype)} with {dimensions}. {REBUILD}"
         )
+    if is_scattered:
+        assert isinstance(array.base, mmap.mmap)
+        array.base.madvise(mmap.MADV_RANDOM)
     return np.asarray(array)  # a plain view is several times faster to slice
 
 

@@ -38,9 +38,9 @@ class TextIndex:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._indptr = open_array(folder / f"{_STEM}.indptr.npy", np.int64, 1)
-        self._rows = open_array(folder / f"{_STEM}.rows.npy", np.int32, 1)
-        self._cosines = open_array(folder / f"{_STEM}.cosines.npy", np.uint16, 1)
+        self._indptr = open_array(folder / f"{_STEM}.indptr.npy", np.int64, 1, is_scattered=True)
+        self._rows = open_array(folder / f"{_STEM}.rows.npy", np.int32, 1, is_scattered=True)
+        self._cosines = open_array(folder / f"{_STEM}.cosines.npy", np.uint16, 1, is_scattered=True)
         pairs = self._indptr[-1] if len(self._indptr) else None
         if not len(self._rows) == len(self._cosines) == pairs:
             raise IndexBundleError(f"The textual index in {folder} contradicts itself. {REBUILD}")

@@ -11,7 +11,8 @@ from export import append_text_index as module
 from export.append_text_index import append_text_index
 from export.build_text_index import build_text_index
 from export.neighbour_lists import group_rows, write_neighbour_lists
-from export.text_join import PairFile, join
+from export.pair_file import PairFile
+from export.text_join import join
 from export.text_settings import TextSettings
 from export.tfidf import append_counts, count_terms, read_term_counts
 from export.tokens import TOKENISERS

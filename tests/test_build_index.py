@@ -59,6 +59,23 @@ build_index.available_cores = lambda: {cores}
 main()
 """
 
+STOPPED_TEXT_INDEX = """
+import sys
+import threading
+from export import build_text_index
+from export.cli import main
+
+work = build_text_index.{function}
+
+def work_and_wait(*arguments, **options):
+    work(*arguments, **options)
+    print("waiting", flush=True)
+    threading.Event().wait()
+
+build_text_index.{function} = work_and_wait
+main()
+"""
+
 
 class KilledError(BaseException):
     """Stands for a kill: no ``except`` of the code under test catches it."""
@@ -210,6 +227,31 @@ def test_build_killed_amid_extraction_resumes_to_the_same_bytes(
     assert (kept[0].st_ino, kept[0].st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
     assert sum(described) == 5 * FAMILIES - finished * BLOCK_ROWS + 1  # and the canary
     assert files(root) == files(undisturbed)
+
+
+@pytest.mark.parametrize("function", ["join", "write_neighbour_lists"])
+def test_build_killed_amid_the_text_index_restarts_to_the_same_bytes(
+    changed: Path,
+    tiny_profile_file: Path,
+    tiny_repository: Path,
+    tmp_path: Path,
+    build: Build,
+    function: str,
+) -> None:
+    root = tmp_path / "index"
+    command = [sys.executable, "-c", STOPPED_TEXT_INDEX.format(function=function), "index"]
+    command += [str(changed), "--output", str(root), "--profile", str(tiny_profile_file)]
+    command += ["--model-repository", str(tiny_repository)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"waiting\n"
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    assert versions(root) == []
+    assert build(changed, root).folder in versions(root)
+    build(changed, tmp_path / "undisturbed")
+    assert files(root) == files(tmp_path / "undisturbed")
 
 
 def test_build_killed_at_any_file_operation_leaves_nothing_half_made(

@@ -15,7 +15,8 @@ from sklearn.preprocessing import normalize
 from sparse_dot_topn import sp_matmul_topn
 
 from export import text_join
-from export.text_join import PairFile, join
+from export.pair_file import PairFile
+from export.text_join import join
 from retrieval_server.text_index import COSINE_SCALE
 
 NEAR_TIE = 1e-12  # cosines this close to τ are decided by the order of additions

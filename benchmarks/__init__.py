@@ -1,0 +1,1 @@
+"""What we publish about speed and memory, each figure by a module of its own: ``make bench-…``."""
