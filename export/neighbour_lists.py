@@ -7,11 +7,7 @@ to the memory-mapped files of the index.
 
 from __future__ import annotations
 
-import os
-import tempfile
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,13 +15,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse
 from numba import njit
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from export.pair_file import PairFile
+from export.scratch import release_pages, scratch_array
 from retrieval_server.settings import available_cores
 from retrieval_server.text_index import COSINE_SCALE, create_text_index
 
-CHUNK_PAIRS = 1 << 22  # of the pair file, read at once
 PARTS = 64
 _MIX = np.uint64(0x9E3779B97F4A7C15)  # 2**64 over the golden ratio
 _FOLD = np.uint64(29)
@@ -97,7 +93,7 @@ def write_neighbour_lists(
     sizes = np.diff(groups.offsets)
     degrees = np.zeros(len(sizes), np.int64)
     whole = sizes - 1  # length of each list of a group, before the cap
-    for pairs in _chunks(found):
+    for pairs in found.chunks():
         _measure(pairs, sizes, degrees, whole)
     kept = whole if max_neighbours is None else np.minimum(whole, max_neighbours)
     lengths = np.zeros(row_count, np.int64)
@@ -106,17 +102,21 @@ def write_neighbour_lists(
     rows, cosines = create_text_index(folder, indptr)
     starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(degrees)])
     with (
-        _scratch(folder, starts[-1], np.int32) as partners,
-        _scratch(folder, starts[-1], np.uint16) as partner_cosines,
+        scratch_array(folder, int(starts[-1]), np.int32) as partners,
+        scratch_array(folder, int(starts[-1]), np.uint16) as partner_cosines,
     ):
         free = starts[:-1].copy()
-        for pairs in _chunks(found):
+        for pairs in found.chunks():
             _place(pairs, free, partners, partner_cosines)
+            release_pages(partners)
+            release_pages(partner_cosines)
 
         def write_part(span: tuple[int, int]) -> None:
             _write_lists(
                 *span, groups, starts, partners, partner_cosines, whole, indptr, rows, cosines
             )
+            for array in (partners, partner_cosines, rows, cosines):
+                release_pages(array)
 
         with ThreadPoolExecutor(threads or available_cores()) as pool:
             list(pool.map(write_part, _spans(whole + degrees)))
@@ -128,24 +128,6 @@ def write_neighbour_lists(
         longest=int(whole[longest]) if len(whole) else 0,
         longest_row=int(groups.first[longest]) if len(whole) else 0,
     )
-
-
-@contextmanager
-def _scratch(folder: Path, size: int, dtype: DTypeLike) -> Iterator[NDArray[Any]]:
-    """An array in a nameless file."""
-    with tempfile.TemporaryFile(dir=folder) as file:
-        if not size:
-            yield np.empty(0, dtype)
-            return
-        if hasattr(os, "posix_fallocate"):  # a full disk is an error here, not a killed process
-            os.posix_fallocate(file.fileno(), 0, int(size) * np.dtype(dtype).itemsize)
-        yield np.asarray(np.memmap(file, dtype, "r+", shape=(int(size),)))
-
-
-def _chunks(found: PairFile) -> Iterator[NDArray[Any]]:
-    pairs = found.pairs()
-    for start in range(0, len(pairs), CHUNK_PAIRS):
-        yield pairs[start : start + CHUNK_PAIRS]
 
 
 def _spans(work: NDArray[np.int64]) -> list[tuple[int, int]]:

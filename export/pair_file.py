@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 PAIR = np.dtype([("first", "<i4"), ("second", "<i4"), ("cosine", "<u2")])  # as text_index has it
+CHUNK_PAIRS = 1 << 21  # read at once
 
 
 class PairFile:
@@ -40,9 +42,9 @@ class PairFile:
             self._file.write(pairs.tobytes())
             self._count += len(pairs)
 
-    def pairs(self) -> NDArray[Any]:
-        """All pairs added so far, (M,) of dtype ``PAIR``, by memory map."""
+    def chunks(self) -> Iterator[NDArray[Any]]:
+        """Read all pairs added so far, (M,) of dtype ``PAIR`` at a time."""
         self._file.flush()
-        if not self._count:
-            return np.empty(0, PAIR)
-        return np.asarray(np.memmap(self._file, PAIR, "r", shape=(self._count,)))
+        self._file.seek(0)
+        while data := self._file.read(CHUNK_PAIRS * PAIR.itemsize):
+            yield np.frombuffer(data, PAIR)

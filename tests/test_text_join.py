@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from sklearn.preprocessing import normalize
 from sparse_dot_topn import sp_matmul_topn
 
-from export import text_join
-from export.pair_file import PairFile
+from export import pair_file, text_join
+from export.pair_file import PAIR, PairFile
 from export.text_join import join
 from retrieval_server.text_index import COSINE_SCALE
 
@@ -56,7 +56,7 @@ def joined(vectors: Vectors, threshold: float, **options: int) -> dict[tuple[int
     """Pairs (smaller row, larger row) with their cosines."""
     with tempfile.TemporaryDirectory() as folder, PairFile(Path(folder)) as found:
         join(vectors, threshold, found, ignore, **options)
-        pairs = found.pairs()
+        pairs = np.concatenate([np.empty(0, PAIR), *found.chunks()])
         first, second = pairs["first"].astype(int), pairs["second"].astype(int)
         rows = zip(np.minimum(first, second), np.maximum(first, second), strict=True)
         result = dict(zip(rows, (pairs["cosine"] / COSINE_SCALE).tolist(), strict=True))
@@ -116,7 +116,7 @@ def large() -> tuple[Vectors, NDArray[np.int64]]:
     vectors = zipf_vectors(20_000, 20_000, 9, seed=2)
     with tempfile.TemporaryDirectory() as folder, PairFile(Path(folder)) as found:
         join(vectors, 0.6, found, ignore)
-        pairs = found.pairs()
+        pairs = np.concatenate([np.empty(0, PAIR), *found.chunks()])
         rows = np.sort(np.stack([pairs["first"], pairs["second"]]).astype(np.int64), axis=0)
     return vectors, np.sort(rows[0] * vectors.shape[0] + rows[1])
 
@@ -234,6 +234,21 @@ def test_failure_in_a_thread_comes_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(PairFile, "append", full)
     with pytest.raises(OSError, match="No space left"):
         joined(zipf_vectors(500, 100, 5, seed=10), 0.5)
+
+
+def test_pairs_come_back_whole_from_several_chunks(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(pair_file, "CHUNK_PAIRS", 7)
+    pairs = np.zeros(20, PAIR)
+    pairs["first"] = np.arange(20)
+    with PairFile(tmp_path) as found:
+        found.append(pairs[:9])
+        found.append(pairs[9:])
+        for _ in range(2):
+            chunks = list(found.chunks())
+            assert [len(chunk) for chunk in chunks] == [7, 7, 6]
+            np.testing.assert_array_equal(np.concatenate(chunks), pairs)
 
 
 def test_scratch_file_leaves_nothing_in_its_folder(tmp_path: Path) -> None:
