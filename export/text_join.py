@@ -72,8 +72,9 @@ def join(
             done, told = 0.0, 0
             for future in as_completed(futures):
                 done += shares[future.result()]
-                advance(int(done * vectors.shape[0]) - told)
-                told = int(done * vectors.shape[0])
+                finished = min(int(done * vectors.shape[0]), vectors.shape[0] - 1)
+                advance(finished - told)
+                told = finished
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
             raise

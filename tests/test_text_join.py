@@ -1,5 +1,7 @@
 """The join: exactly the pairs of brute force in float64, however it is shared out."""
 
+import csv
+import gzip
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -14,13 +16,17 @@ from numpy.typing import NDArray
 from sklearn.preprocessing import normalize
 from sparse_dot_topn import sp_matmul_topn
 
+from benchmarks.listings import listings
 from export import pair_file, text_join
 from export.pair_file import PAIR, PairFile
 from export.text_join import join
+from export.tfidf import count_terms
+from export.tokens import strip_accents_tokens
 from retrieval_server.text_index import COSINE_SCALE
 
 NEAR_TIE = 1e-12  # cosines this close to τ are decided by the order of additions
 ROUNDING = 0.5 / COSINE_SCALE + 1e-9
+REAL_TITLES = Path(__file__).parents[2] / "shared/data/text/beauty.csv.gz"  # beside the checkout
 THRESHOLDS = (0.001, 0.3, 0.6, 0.9, 0.999)
 
 Vectors = scipy.sparse.csr_matrix
@@ -114,26 +120,61 @@ def test_pairs_of_a_catalogue_are_those_of_brute_force(threshold: float) -> None
 def large() -> tuple[Vectors, NDArray[np.int64]]:
     """20,000 rows, and the keys of their pairs above 0.6."""
     vectors = zipf_vectors(20_000, 20_000, 9, seed=2)
+    return vectors, joined_keys(vectors, 0.6)
+
+
+def brute_force_keys(
+    vectors: Vectors, thresholds: tuple[float, ...]
+) -> dict[float, NDArray[np.int64]]:
+    """Keys of all pairs above each threshold, by scipy's float64 product in blocks of rows."""
+    transposed = vectors.T.tocsr()
+    keys: dict[float, list[NDArray[np.int64]]] = {threshold: [] for threshold in thresholds}
+    for start in range(0, vectors.shape[0], 2_000):
+        block = (vectors[start : start + 2_000] @ transposed).tocsr()
+        block.data[block.data <= min(thresholds) - NEAR_TIE] = 0
+        block.eliminate_zeros()
+        entries = block.tocoo()
+        rows, columns = entries.row.astype(np.int64) + start, entries.col.astype(np.int64)
+        for threshold in thresholds:
+            assert np.abs(entries.data - threshold).min() > NEAR_TIE
+            above = (entries.data > threshold) & (rows < columns)
+            keys[threshold].append((rows * vectors.shape[0] + columns)[above])
+    return {threshold: np.sort(np.concatenate(found)) for threshold, found in keys.items()}
+
+
+def joined_keys(vectors: Vectors, threshold: float) -> NDArray[np.int64]:
     with tempfile.TemporaryDirectory() as folder, PairFile(Path(folder)) as found:
-        join(vectors, 0.6, found, ignore)
+        join(vectors, threshold, found, ignore)
         pairs = np.concatenate([np.empty(0, PAIR), *found.chunks()])
-        rows = np.sort(np.stack([pairs["first"], pairs["second"]]).astype(np.int64), axis=0)
-    return vectors, np.sort(rows[0] * vectors.shape[0] + rows[1])
+    rows = np.sort(np.stack([pairs["first"], pairs["second"]]).astype(np.int64), axis=0)
+    return np.sort(rows[0] * vectors.shape[0] + rows[1])
 
 
 def test_pairs_of_twenty_thousand_rows_are_those_of_brute_force(
     large: tuple[Vectors, NDArray[np.int64]],
 ) -> None:
     vectors, found = large
-    transposed, expected = vectors.T.tocsr(), []
-    for start in range(0, vectors.shape[0], 2_000):
-        block = (vectors[start : start + 2_000] @ transposed).tocoo()
-        assert np.abs(block.data - 0.6).min() > NEAR_TIE
-        rows, columns = block.row.astype(np.int64) + start, block.col.astype(np.int64)
-        above = (block.data > 0.6) & (rows < columns)
-        expected.append((rows * vectors.shape[0] + columns)[above])
     assert len(found) > 20_000
-    np.testing.assert_array_equal(found, np.sort(np.concatenate(expected)))
+    np.testing.assert_array_equal(found, brute_force_keys(vectors, (0.6,))[0.6])
+
+
+def check_texts_against_brute_force(texts: list[str]) -> None:
+    vectors = count_terms(texts, strip_accents_tokens).vectors()
+    for threshold, expected in brute_force_keys(vectors, (0.4, 0.6, 0.8)).items():
+        assert len(expected) > 1_000
+        np.testing.assert_array_equal(joined_keys(vectors, threshold), expected)
+
+
+def test_pairs_of_twenty_thousand_made_up_listings_are_those_of_brute_force() -> None:
+    check_texts_against_brute_force(list(listings(20_000, seed=1)))
+
+
+def test_pairs_of_twenty_thousand_real_titles_are_those_of_brute_force() -> None:
+    if not REAL_TITLES.exists():
+        pytest.skip(f"no real titles at {REAL_TITLES}")
+    with gzip.open(REAL_TITLES, "rt", encoding="utf-8", newline="") as file:
+        texts = [row["description"] for row in csv.DictReader(file)]
+    check_texts_against_brute_force(texts[:20_000])
 
 
 def test_pairs_are_those_of_sparse_dot_topn(large: tuple[Vectors, NDArray[np.int64]]) -> None:
