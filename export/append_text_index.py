@@ -21,6 +21,7 @@ from export.text_settings import TextSettings
 from export.tfidf import append_counts, read_term_counts, write_term_counts
 from export.tokens import TOKENISERS
 from retrieval_server.errors import IndexBundleError
+from retrieval_server.feature_store import REBUILD
 from retrieval_server.index_bundle import IndexBundle
 from retrieval_server.text_index import TextIndex
 
@@ -42,12 +43,19 @@ def append_text_index(
         What was written; as exact as ``build_text_index``.
 
     Raises:
-        IndexBundleError: if ``max_neighbours`` cut the old lists: what is missing cannot be known.
+        IndexBundleError: if ``max_neighbours`` cut the old lists, since what is missing cannot be
+            known, or the bundle is older than the counts.
         OSError: if the disk is full.
     """
     recorded = old.manifest.text
-    settings = TextSettings(**{name: recorded[name] for name in TextSettings().to_json()})
-    if recorded["cut_lists"]:
+    try:
+        settings = TextSettings(**{name: recorded[name] for name in TextSettings().to_json()})
+        is_cut = recorded["cut_lists"] > 0
+    except KeyError as error:
+        raise IndexBundleError(
+            f"Index {old.folder} does not record its {error}, so nothing can be appended. {REBUILD}"
+        ) from error
+    if is_cut:
         raise IndexBundleError(
             f"The lists of text neighbours in {old.folder} were cut at {settings.max_neighbours}; "
             "nothing can be appended to them. Build the index again with all descriptions."

@@ -138,3 +138,10 @@ def test_nothing_is_appended_to_lists_that_were_cut(tmp_path: Path) -> None:
     bundle = OldBundle(tmp_path, ["lip balm"] * 3, settings)
     with pytest.raises(IndexBundleError, match="were cut at 1"):
         append_text_index(bundle, ["lip balm"], tmp_path, ignore)
+
+
+def test_bundle_from_before_the_counts_is_refused(tmp_path: Path) -> None:
+    bundle = OldBundle(tmp_path, ["lip balm"] * 3, TextSettings())
+    bundle.manifest.text = {"threshold": 0.6}
+    with pytest.raises(IndexBundleError, match=r"'tokeniser'.*beauty-export index"):
+        append_text_index(bundle, ["lip balm"], tmp_path, ignore)
