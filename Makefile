@@ -16,10 +16,10 @@ BIN  := $(VENV)/bin
 DEMO := build/demo
 TRITON := $(BIN)/python deploy/local_triton/serve.py --model-repository model_repository
 
-.PHONY: help setup demo bench-search test lint format proto export sample index evaluate serve triton clean
+.PHONY: help setup demo test lint format proto export sample index evaluate serve triton bench-search bench-text-index clean
 
 help: ## Print this list
-	awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.installed ## Install everything into .venv, at the versions of constraints.txt
 
@@ -27,6 +27,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	$(BIN)/python -m retrieval_server.exact_search.warm_up # fills numba's cache
+	$(BIN)/python -c "from export.build_text_index import warm_up; warm_up()"
 	touch $@
 
 demo: sample export ## From nothing to a photo's seven products; ENGINE=triton through a real Triton
@@ -87,6 +88,9 @@ bench-search: setup ## Measure the exact search beside its peers; N=500000 rows
 
 triton: setup ## Serve model_repository/ by a real Triton on loopback, without Docker
 	$(TRITON)
+
+bench-text-index: setup ## Measure the text join beside its peers, and the whole build of the TI
+	$(BIN)/python -m benchmarks.text_index
 
 clean: ## Remove what was built, models and environment included
 	rm -rf build $(VENV) *.egg-info model_repository/*/1/model.onnx

@@ -11,20 +11,21 @@ import contextlib
 import fcntl
 import json
 import shutil
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from export.build_search_levels import build_search_levels
-from export.build_text_index import THRESHOLD, find_text_neighbours, text_parameters
+from export.build_text_index import build_text_index
 from export.catalogue import Catalogue, CatalogueRow
 from export.extract_features import FeatureExtraction, Reject
 from export.merge_blocks import kept_rows, write_descriptors
 from export.onnx_metadata import read_metadata
 from export.progress import progress
+from export.text_settings import TextSettings
 from retrieval_server.canary import canary_image, write_canary
 from retrieval_server.engines import TritonConnection, create_engine
 from retrieval_server.errors import (
@@ -46,7 +47,6 @@ from retrieval_server.preprocessing import PREPROCESSING
 from retrieval_server.profile import Profile
 from retrieval_server.settings import available_cores
 from retrieval_server.string_table import write_string_table
-from retrieval_server.text_index import write_text_index
 
 
 @dataclass(frozen=True)
@@ -56,10 +56,12 @@ class BuiltIndex:
     Attributes:
         folder: the version's folder.
         manifest: what it was built from; None if there was nothing to do.
+        warnings: about its descriptions; mostly empty.
     """
 
     folder: Path
     manifest: Manifest | None
+    warnings: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ class IndexBuild:
         model_repository: the folder with the profile's models.
         root: the index folder to publish in.
         engine: what computes the descriptors.
-        threshold: τ of eq. (7).
+        text: how the textual index is made.
         triton: where Triton is, for the engine ``triton``.
         half_precision: store the descriptors as float16; the ranking is exact for those.
     """
@@ -82,7 +84,7 @@ class IndexBuild:
     model_repository: Path
     root: Path
     engine: str = "embedded"
-    threshold: float = THRESHOLD
+    text: TextSettings = field(default_factory=TextSettings)
     triton: TritonConnection | None = None
     half_precision: bool = False
 
@@ -181,10 +183,9 @@ class IndexBuild:
         products = [self.catalogue.rows[row] for row in rows]
         _write_products(folder, products, rejects)
         with progress("descriptions", len(products)) as advance:
-            neighbours = find_text_neighbours(
-                [product.description for product in products], self.threshold, advance
+            report = build_text_index(
+                [product.description for product in products], self.text, folder, advance
             )
-        write_text_index(folder, neighbours.indptr, neighbours.rows, neighbours.cosines)
         manifest = Manifest(
             profile=self.profile,
             models={
@@ -199,16 +200,16 @@ class IndexBuild:
             preprocessing=PREPROCESSING,
             products=len(products),
             rejected=len(rejects),
-            documents=neighbours.documents,
-            text_pairs=len(neighbours.rows),
-            text=text_parameters(self.threshold),
+            documents=report.documents,
+            text_pairs=report.sizes.neighbours,
+            text=self.text.to_json() | report.to_json(),
             search=search,
         )
         version = seal(folder, manifest)
         published = publish(folder, self.root, version)
         self._built_file.write_text(json.dumps({"source": source, "version": version}))
         shutil.rmtree(self._scratch)
-        return BuiltIndex(published, manifest)
+        return BuiltIndex(published, manifest, report.warnings)
 
     @property
     def _built_file(self) -> Path:
@@ -218,7 +219,7 @@ class IndexBuild:
         """All that the bundle depends on, for the question whether there is anything to do."""
         parameters = {
             "profile": self.profile.to_json(),
-            "text": text_parameters(self.threshold),
+            "text": self.text.to_json(),
             "dtype": self.dtype,
         }
         texts = [(row.description, row.attributes) for row in self.catalogue.rows]

@@ -1,141 +1,138 @@
-"""The textual index: TF-IDF over the descriptions and all pairs above τ, eq. (3)-(7).
+"""The textual index D(i) of eq. (7), from descriptions to its files in the bundle.
 
-Tokens: accents are stripped and apostrophes deleted (L'Oréal, L’Oreal and LOREAL are one word), a
-point between digits stays (1.7 oz), any other punctuation separates, single characters count.
-scikit-learn's own pattern would drop those and split brands: 23 % other pairs on real titles.
-
-Left out are descriptions without a token and those in another script than Latin; their products
-stay searchable by image. Rows stay catalogue rows: such a product has an empty list.
+Left out are descriptions without a term and those in another language than English (see
+language_filter); their products stay searchable by image. Rows stay catalogue rows: such a product
+has an empty list.
 """
 
 from __future__ import annotations
 
-import re
-import unicodedata
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-import scipy.sparse
-from numpy.typing import NDArray
-from sklearn.feature_extraction.text import TfidfVectorizer
-
+from export.language_filter import ENGLISH, KEEP_ALL, languages, left_out
+from export.neighbour_lists import ListSizes, group_rows, write_neighbour_lists
+from export.pair_file import PairFile
 from export.progress import Advance
+from export.text_join import join
+from export.text_settings import TextSettings
+from export.tfidf import count_terms, write_term_counts
+from export.tokens import TOKENISERS
 
-THRESHOLD = 0.6  # τ, section 2.2
-BLOCK_ROWS = 1024
-TOKENISER = "strip-accents-1"  # recorded in the manifest; a new rule gets a new name
-LANGUAGE_FILTER = "latin-script-1"
-MAX_FOREIGN_LETTERS = 1  # one stray letter is no foreign description
-
-_APOSTROPHES = re.compile("['’‘`´ʼ＇]")
-_SYMBOLS = re.compile("[®™©℠]")  # NFKD would turn ™ into the letters TM
-_TOKEN = re.compile(r"(?:[^\W_]|(?<=\d)\.(?=\d))+")
-_VIETNAMESE = range(0x1EA0, 0x1EFA)
+LONG_LIST = 5_000  # neighbours of one product: no two of so many sell the same item
+NAMED_CHARACTERS = 60  # of a description in a warning
 
 
-@dataclass(frozen=True)
-class TextNeighbours:
-    """D(i) of eq. (7) as compressed sparse rows.
+@dataclass(frozen=True, kw_only=True)
+class TextIndexReport:
+    """What the textual index holds, and what a person should know of it.
 
     Attributes:
-        indptr: (N + 1,) int64.
-        rows: (nnz,) int32, each list by cosine descending, then row ascending.
-        cosines: (nnz,) float64.
         documents: descriptions covered.
+        idf_documents: N of eq. (4); other than ``documents`` after an append.
+        terms: V, the vocabulary's size.
+        left_out: descriptions in other languages, by language.
+        sizes: of the lists.
+        longest: the description with the longest list.
     """
 
-    indptr: NDArray[np.int64]
-    rows: NDArray[np.int32]
-    cosines: NDArray[np.float64]
     documents: int
+    idf_documents: int
+    terms: int
+    left_out: Mapping[str, int]
+    sizes: ListSizes
+    longest: str
+
+    def to_json(self) -> dict[str, Any]:
+        """What the manifest records beside the settings."""
+        return {
+            "idf_documents": self.idf_documents,
+            "terms": self.terms,
+            "left_out": dict(self.left_out),
+            "cut_lists": self.sizes.cut_lists,
+            "cut_neighbours": self.sizes.cut_neighbours,
+        }
+
+    @property
+    def warnings(self) -> list[str]:
+        """Clusters of descriptions too large to tell products apart, and lists that were cut."""
+        warnings = []
+        if self.sizes.longest > LONG_LIST:
+            named = self.longest[:NAMED_CHARACTERS]
+            warnings.append(
+                f"{self.sizes.longest:,} descriptions are neighbours of {named!r}: they say too "
+                "little to refine a result by. Describe these products in more words, raise "
+                "--threshold, or set --max-neighbours."
+            )
+        if self.sizes.cut_lists:
+            warnings.append(
+                f"--max-neighbours cut {self.sizes.cut_lists:,} lists of text neighbours by "
+                f"{self.sizes.cut_neighbours:,} in all; the longest had {self.sizes.longest:,}."
+            )
+        return warnings
 
 
-def text_parameters(threshold: float) -> dict[str, Any]:
-    """What the manifest records about the textual index."""
-    return {
-        "threshold": threshold,
-        "tokeniser": TOKENISER,
-        "language_filter": LANGUAGE_FILTER,
-    }
-
-
-def tokens(text: str) -> list[str]:
-    """Split a description into terms.
-
-    >>> tokens("L’Oréal Crème-50ml, 1.7 oz")
-    ['loreal', 'creme', '50ml', '1.7', 'oz']
-    """
-    plain = unicodedata.normalize("NFKD", _SYMBOLS.sub(" ", _APOSTROPHES.sub("", text)))
-    if not plain.isascii():
-        plain = "".join(letter for letter in plain if not unicodedata.combining(letter))
-    return _TOKEN.findall(plain.lower())
-
-
-def is_latin(text: str) -> bool:
-    """Tell whether a description is written in Latin letters, Vietnamese ones not counted."""
-    if text.isascii():
-        return True
-    latin = _APOSTROPHES.sub("", text).replace("µ", "u")  # NFKC makes a Greek letter of it
-    foreign = sum(
-        letter.isalpha()
-        and (ord(letter) in _VIETNAMESE or not unicodedata.name(letter, "").startswith("LATIN"))
-        for letter in unicodedata.normalize("NFKC", latin)
-        if not letter.isascii()
-    )
-    return foreign <= MAX_FOREIGN_LETTERS
-
-
-def find_text_neighbours(
-    descriptions: Sequence[str], threshold: float, advance: Advance
-) -> TextNeighbours:
-    """Find all pairs of descriptions with a TF-IDF cosine above the threshold.
+def build_text_index(
+    descriptions: Sequence[str], settings: TextSettings, folder: Path, advance: Advance
+) -> TextIndexReport:
+    """Write the textual index of descriptions, and what later ones are compared with.
 
     Args:
         descriptions: one text for each row.
-        threshold: τ in (0, 1).
+        settings: how.
+        folder: where the files of text_index and tfidf go.
         advance: told the number of descriptions finished.
 
     Returns:
-        The exact set of pairs, computed in float64.
+        What was written. Which pairs are listed is as exact as brute force in float64, up to
+        ``max_neighbours``; it does not depend on threads or memory.
+
+    Raises:
+        OSError: if the disk is full.
     """
-    terms = [tokens(text) if is_latin(text) else [] for text in descriptions]
-    documents = np.flatnonzero([bool(words) for words in terms])
-    advance(len(descriptions) - len(documents))
-    lengths = np.zeros(len(descriptions), dtype=np.int64)
-    rows: list[NDArray[np.int64]] = []
-    cosines: list[NDArray[np.float64]] = []
-    if len(documents):
-        vectorizer = TfidfVectorizer(analyzer=lambda words: words, smooth_idf=True, norm="l2")
-        vectors = vectorizer.fit_transform([terms[row] for row in documents]).tocsr()
-        transposed = vectors.T.tocsr()
-        for first in range(0, len(documents), BLOCK_ROWS):
-            block = vectors[first : first + BLOCK_ROWS] @ transposed
-            for index, (found, values) in enumerate(_lists(block, first, threshold)):
-                lengths[documents[first + index]] = len(found)
-                rows.append(documents[found])
-                cosines.append(values)
-            advance(block.shape[0])
-    indptr = np.concatenate([[0], np.cumsum(lengths)])
-    return TextNeighbours(
-        indptr=indptr,
-        rows=np.concatenate([np.empty(0, np.int64), *rows]).astype(np.int32),
-        cosines=np.concatenate([np.empty(0), *cosines]),
-        documents=len(documents),
+    covered, left = covered_texts(descriptions, settings.language_filter)
+    counted = count_terms(covered, TOKENISERS[settings.tokeniser])
+    write_term_counts(folder, counted)
+    vectors = counted.vectors()
+    groups = group_rows(vectors)
+    with PairFile(folder) as found:
+        advance(len(descriptions) - len(groups.first))  # empty rows, and those equal to another
+        join(vectors[groups.first], settings.threshold, found, advance)
+        sizes = write_neighbour_lists(
+            folder, groups, found, len(descriptions), settings.max_neighbours
+        )
+    return TextIndexReport(
+        documents=len(groups.rows),
+        idf_documents=counted.documents,
+        terms=len(counted.terms),
+        left_out=left,
+        sizes=sizes,
+        longest=descriptions[sizes.longest_row] if descriptions else "",
     )
 
 
-def _lists(
-    block: scipy.sparse.csr_array, first: int, threshold: float
-) -> list[tuple[NDArray[np.int64], NDArray[np.float64]]]:
-    """Neighbours and cosines of each row of a block of the product matrix, in order."""
-    lists = []
-    for index in range(block.shape[0]):
-        span = slice(block.indptr[index], block.indptr[index + 1])
-        columns, values = block.indices[span].astype(np.int64), block.data[span]
-        found = (values > threshold) & (columns != first + index)
-        columns, values = columns[found], values[found]
-        order = np.lexsort((columns, -values))
-        lists.append((columns[order], values[order]))
-    return lists
+def covered_texts(
+    descriptions: Sequence[str], language_filter: str
+) -> tuple[list[str], dict[str, int]]:
+    """Empty the descriptions that the filter leaves out.
+
+    Returns:
+        The texts, and how many were left out by language.
+    """
+    found = languages(descriptions, language_filter)
+    texts = [
+        text if language == ENGLISH else ""
+        for text, language in zip(descriptions, found, strict=True)
+    ]
+    return texts, left_out(found)
+
+
+def warm_up() -> None:
+    """Compile what a build needs, or find it compiled in numba's cache."""
+    texts = ["a b", "a b", "a b c", "b c"]
+    with tempfile.TemporaryDirectory() as folder:
+        settings = TextSettings(threshold=0.1, language_filter=KEEP_ALL)
+        build_text_index(texts, settings, Path(folder), lambda _: None)

@@ -12,13 +12,15 @@ import typer
 from rich.console import Console
 
 from export.build_index import IndexBuild
-from export.build_text_index import THRESHOLD
 from export.catalogue import read_catalogue
 from export.contact_sheet import write_contact_sheet
 from export.evaluate import evaluate as evaluate_index
+from export.language_filter import LANGUAGE_FILTERS
 from export.profiles import LITE, PROFILES, find_profile
 from export.progress import Advance, progress
 from export.sample import write_sample
+from export.text_settings import TextSettings
+from export.tokens import TOKENISERS
 from retrieval_server.engines import ENGINES, TritonConnection
 from retrieval_server.errors import ProfileError, RetrievalError
 from retrieval_server.index_bundle import REJECTS_FILE, open_index
@@ -109,14 +111,37 @@ def index(
     model_repository: Repository = DEFAULT_REPOSITORY,
     engine: EngineName = ENGINES[0],
     triton_url: TritonUrl = TritonConnection.url,
-    threshold: Tau = THRESHOLD,
+    threshold: Tau = TextSettings.threshold,
+    tokeniser: Annotated[
+        str,
+        typer.Option(help=f"How descriptions become terms: {' or '.join(TOKENISERS)}."),
+    ] = TextSettings.tokeniser,
+    language_filter: Annotated[
+        str,
+        typer.Option(
+            help="Which descriptions the textual index leaves out: "
+            f"{' or '.join(LANGUAGE_FILTERS)}. Their products are found by image."
+        ),
+    ] = TextSettings.language_filter,
+    max_neighbours: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Longest list of text neighbours, the nearest kept.", show_default="any"
+        ),
+    ] = TextSettings.max_neighbours,
     half_precision: Annotated[
         bool, typer.Option(help="Store float16 descriptors, half the size; they then are exact.")
     ] = False,
 ) -> None:
     """Build an index from a catalogue; take up a build that was interrupted."""
     triton = TritonConnection(url=triton_url, timeout_s=TRITON_TIMEOUT_S)
-    _build(catalogue, output, profile, model_repository, engine, triton, threshold, half_precision)
+    text = TextSettings(
+        threshold=threshold,
+        tokeniser=tokeniser,
+        language_filter=language_filter,
+        max_neighbours=max_neighbours,
+    )
+    _build(catalogue, output, profile, model_repository, engine, triton, text, half_precision)
 
 
 @app.command(epilog="Example: beauty-export evaluate build/demo/sample --json")
@@ -137,7 +162,7 @@ def evaluate(
     if index is None:
         name = f"{dataset.resolve().name}-{find_profile(profile).name}"
         index = Path("build/evaluate") / name
-        _build(dataset, index, profile, model_repository, engine, triton, THRESHOLD)
+        _build(dataset, index, profile, model_repository, engine, triton, TextSettings())
     evaluation = evaluate_index(dataset, open_index(index), model_repository, engine, triton)
     for warning in evaluation.warnings:
         _warn(warning)
@@ -214,7 +239,7 @@ def _build(
     repository: Path,
     engine: str,
     triton: TritonConnection,
-    threshold: float,
+    text: TextSettings,
     half_precision: bool = False,
 ) -> None:
     """Build an index and say what became of the catalogue's rows."""
@@ -229,14 +254,7 @@ def _build(
             "image only. Fill in the description column to have them refined."
         )
     built = IndexBuild(
-        read,
-        find_profile(profile),
-        repository,
-        output,
-        engine,
-        threshold,
-        triton,
-        half_precision,
+        read, find_profile(profile), repository, output, engine, text, triton, half_precision
     ).run()
     manifest = built.manifest
     if manifest is None:
@@ -246,6 +264,12 @@ def _build(
         f"{built.folder}: {manifest.products:,} products, {manifest.documents:,} descriptions, "
         f"{manifest.text_pairs:,} text neighbours"
     )
+    if left_out := manifest.text["left_out"]:
+        languages = ", ".join(f"{language} {count:,}" for language, count in left_out.items())
+        _say(
+            f"{sum(left_out.values()):,} descriptions are not English ({languages}): their "
+            "products are found by image"
+        )
     if manifest.rejected:
         _warn(
             f"{manifest.rejected:,} images could not be read and are not in the index; see "
@@ -254,7 +278,7 @@ def _build(
     for name, model in manifest.models.items():
         if model.zero_descriptors:
             _warn(f"{model.zero_descriptors:,} images have an all-zero descriptor by {name}.")
-    for warning in manifest.warnings:
+    for warning in (*built.warnings, *manifest.warnings):
         _warn(warning)
 
 

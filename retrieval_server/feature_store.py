@@ -55,13 +55,16 @@ def create_descriptors(
 
 
 def create_array(path: Path, dtype: DTypeLike, shape: tuple[int, ...]) -> NDArray[Any]:
-    """Make a ``.npy`` file of zeros and map it for writing; overwrites.
+    """Make a ``.npy`` file, little-endian, and map it for writing; overwrites.
 
     Raises:
         OSError: if the disk has no room for it; found out here, since a write to mapped memory
             without a block behind it kills the process.
     """
-    array = np.lib.format.open_memmap(path, "w+", np.dtype(dtype), shape)
+    if 0 in shape:  # nothing to map
+        np.save(path, np.empty(shape, dtype))
+        return np.empty(shape, dtype)
+    array = np.lib.format.open_memmap(path, "w+", np.dtype(dtype).newbyteorder("<"), shape)
     if hasattr(os, "posix_fallocate"):  # macOS has none
         with path.open("r+b") as file:
             os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
@@ -98,7 +101,11 @@ def release_pages(array: NDArray[Any]) -> None:
 
 
 def open_array(
-    path: Path, dtype: DTypeLike | tuple[DTypeLike, ...], dimensions: int
+    path: Path,
+    dtype: DTypeLike | tuple[DTypeLike, ...],
+    dimensions: int,
+    *,
+    is_scattered: bool = False,
 ) -> NDArray[Any]:
     """Open a ``.npy`` file by memory map, read-only, without pickle.
 
@@ -106,6 +113,8 @@ def open_array(
         path: the file.
         dtype: what it must hold, or one of what.
         dimensions: how many axes it must have.
+        is_scattered: whether it is read here and there: then only the pages touched are read from
+            disk, where the system would read on in advance (tens of milliseconds, and memory).
 
     Raises:
         IndexBundleError: if it is missing, truncated, or holds something else.
@@ -122,6 +131,9 @@ def open_array(
             f"The index file {path} holds {array.dtype} with {array.ndim} axes instead of "
             f"{' or '.join(map(str, dtypes))} with {dimensions}. {REBUILD}"
         )
+    if is_scattered:
+        assert isinstance(array.base, mmap.mmap)
+        array.base.madvise(mmap.MADV_RANDOM)
     return np.asarray(array)  # a plain view is several times faster to slice
 
 

@@ -10,6 +10,7 @@
         search.*, coarse.*, middle.*, fine.*, bytes.*: .npy, see exact_search.level_files; more than
                                   4,096 products only
         text_neighbours.*.npy     see text_index
+        terms.*, text_terms.*     what new descriptions are compared with, see export/tfidf
         canary.<model>.npy        see canary
         ids, descriptions, images, attributes: .offsets.npy and .bytes.npy, see string_table
         ids.order.npy             int32 (N,): rows by ascending id bytes, to find an id

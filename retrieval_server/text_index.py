@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval_server.errors import IndexBundleError
-from retrieval_server.feature_store import REBUILD, open_array
+from retrieval_server.feature_store import REBUILD, create_array, open_array
 
 COSINE_SCALE = 65_535
 _STEM = "text_neighbours"
@@ -38,9 +38,9 @@ class TextIndex:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._indptr = open_array(folder / f"{_STEM}.indptr.npy", np.int64, 1)
-        self._rows = open_array(folder / f"{_STEM}.rows.npy", np.int32, 1)
-        self._cosines = open_array(folder / f"{_STEM}.cosines.npy", np.uint16, 1)
+        self._indptr = open_array(folder / f"{_STEM}.indptr.npy", np.int64, 1, is_scattered=True)
+        self._rows = open_array(folder / f"{_STEM}.rows.npy", np.int32, 1, is_scattered=True)
+        self._cosines = open_array(folder / f"{_STEM}.cosines.npy", np.uint16, 1, is_scattered=True)
         pairs = self._indptr[-1] if len(self._indptr) else None
         if not len(self._rows) == len(self._cosines) == pairs:
             raise IndexBundleError(f"The textual index in {folder} contradicts itself. {REBUILD}")
@@ -62,24 +62,36 @@ class TextIndex:
         span = slice(self._indptr[row], self._indptr[row + 1])
         return self._rows[span], self._cosines[span] / COSINE_SCALE
 
+    def lists(
+        self, first: int, last: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.uint16]]:
+        """Read the lists of a range of rows as they are stored.
 
-def write_text_index(
-    folder: Path,
-    indptr: NDArray[np.int64],
-    rows: NDArray[np.int32],
-    cosines: NDArray[np.float64],
-) -> None:
-    """Write the three files; overwrites.
+        Returns:
+            length of each list (last - first, fewer at the end) int64, and one after the other
+            their rows int32 and cosines uint16.
+        """
+        offsets = self._indptr[first : last + 1]
+        span = slice(offsets[0], offsets[-1])
+        return np.diff(offsets), self._rows[span], self._cosines[span]
+
+
+def create_text_index(
+    folder: Path, indptr: NDArray[np.int64]
+) -> tuple[NDArray[np.int32], NDArray[np.uint16]]:
+    """Make the three files, and map rows and cosines for writing; overwrites.
 
     Args:
         folder: where to.
         indptr: (N + 1,) int64.
-        rows: (nnz,) int32, each list by cosine descending, then row ascending.
-        cosines: (nnz,) float64 in [0, 1].
+
+    Returns:
+        rows (nnz,) int32 and cosines (nnz,) uint16, all zero: as the table above has them.
+
+    Raises:
+        OSError: if the disk has no room for them.
     """
     np.save(folder / f"{_STEM}.indptr.npy", indptr.astype(np.int64))
-    np.save(folder / f"{_STEM}.rows.npy", rows.astype(np.int32))
-    np.save(
-        folder / f"{_STEM}.cosines.npy",
-        np.rint(np.clip(cosines, 0, 1) * COSINE_SCALE).astype(np.uint16),
-    )
+    shape = (int(indptr[-1]),)
+    rows = create_array(folder / f"{_STEM}.rows.npy", np.int32, shape)
+    return rows, create_array(folder / f"{_STEM}.cosines.npy", np.uint16, shape)

@@ -23,6 +23,7 @@ from export import build_index, merge_blocks
 from export.build_index import BuiltIndex, IndexBuild
 from export.catalogue import read_catalogue
 from export.extract_features import BLOCK_ROWS
+from export.text_settings import TextSettings
 from retrieval_server.engines.embedded import EmbeddedEngine
 from retrieval_server.errors import (
     CatalogueError,
@@ -55,6 +56,23 @@ async def infer_or_wait(self, ensemble, batch):
 
 EmbeddedEngine.infer = infer_or_wait
 build_index.available_cores = lambda: {cores}
+main()
+"""
+
+STOPPED_TEXT_INDEX = """
+import sys
+import threading
+from export import build_text_index
+from export.cli import main
+
+work = build_text_index.{function}
+
+def work_and_wait(*arguments, **options):
+    work(*arguments, **options)
+    print("waiting", flush=True)
+    threading.Event().wait()
+
+build_text_index.{function} = work_and_wait
 main()
 """
 
@@ -209,6 +227,31 @@ def test_build_killed_amid_extraction_resumes_to_the_same_bytes(
     assert (kept[0].st_ino, kept[0].st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
     assert sum(described) == 5 * FAMILIES - finished * BLOCK_ROWS + 1  # and the canary
     assert files(root) == files(undisturbed)
+
+
+@pytest.mark.parametrize("function", ["join", "write_neighbour_lists"])
+def test_build_killed_amid_the_text_index_restarts_to_the_same_bytes(
+    changed: Path,
+    tiny_profile_file: Path,
+    tiny_repository: Path,
+    tmp_path: Path,
+    build: Build,
+    function: str,
+) -> None:
+    root = tmp_path / "index"
+    command = [sys.executable, "-c", STOPPED_TEXT_INDEX.format(function=function), "index"]
+    command += [str(changed), "--output", str(root), "--profile", str(tiny_profile_file)]
+    command += ["--model-repository", str(tiny_repository)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"waiting\n"
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    assert versions(root) == []
+    assert build(changed, root).folder in versions(root)
+    build(changed, tmp_path / "undisturbed")
+    assert files(root) == files(tmp_path / "undisturbed")
 
 
 def test_build_killed_at_any_file_operation_leaves_nothing_half_made(
@@ -430,7 +473,7 @@ def test_threshold_and_alpha_give_versions_of_their_own(
     profile = replace(tiny_profile, backbones=(replace(first, alpha=2.0), *others))
     names = {
         build(changed, tmp_path).folder.name,
-        build(changed, tmp_path, threshold=0.7).folder.name,
+        build(changed, tmp_path, text=TextSettings(threshold=0.7)).folder.name,
         build(changed, tmp_path, profile=profile).folder.name,
     }
     assert len(names) == 3

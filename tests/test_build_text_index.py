@@ -1,8 +1,11 @@
-"""The textual index, eq. (3)-(7): its words, its weights, and exactly the pairs above τ."""
+"""The textual index, eq. (3)-(7): exactly the pairs above τ, whatever the descriptions are."""
 
 import math
+import tempfile
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,29 +13,48 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from export import build_text_index
-from export.build_text_index import TextNeighbours, find_text_neighbours, is_latin, tokens
+from export import build_text_index as module
+from export.build_text_index import TextIndexReport, build_text_index
+from export.language_filter import KEEP_ALL
+from export.text_settings import TextSettings
+from export.tokens import strip_accents_tokens as tokens
+from retrieval_server.errors import RetrievalError
+from retrieval_server.text_index import COSINE_SCALE, TextIndex
 
-NEAR_TIE = 1e-12  # cosines this close to τ, or to each other, are decided by rounding
+NEAR_TIE = 1e-12  # cosines this close to τ are decided by rounding
+ROUNDING = 0.5 / COSINE_SCALE + 1e-9
 WORDS = ("red", "blue", "serum", "30ml", "1.7", "oz", "loreal", "a")
+
+
+@dataclass(frozen=True)
+class Built:
+    """A textual index in memory."""
+
+    report: TextIndexReport
+    lists: list[dict[int, float]]
+    files: dict[str, bytes]
 
 
 def ignore(_: int) -> None:
     """No progress to report."""
 
 
-def find(descriptions: Sequence[str], threshold: float = 0.6) -> TextNeighbours:
-    return find_text_neighbours(descriptions, threshold, ignore)
-
-
-def neighbours(found: TextNeighbours, row: int) -> dict[int, float]:
-    span = slice(found.indptr[row], found.indptr[row + 1])
-    return dict(zip(found.rows[span].tolist(), found.cosines[span].tolist(), strict=True))
+def find(descriptions: Sequence[str], threshold: float = 0.6, **settings: object) -> Built:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        chosen = TextSettings(threshold=threshold, **settings)
+        report = build_text_index(descriptions, chosen, folder, ignore)
+        index = TextIndex(folder)
+        lists = [
+            dict(zip(*(part.tolist() for part in index.neighbours(row)), strict=True))
+            for row in range(len(index))
+        ]
+        return Built(report, lists, {p.name: p.read_bytes() for p in folder.iterdir()})
 
 
 def dense_cosines(descriptions: Sequence[str]) -> NDArray[np.float64]:
-    """Eq. (3)-(5), word by word, for the descriptions that are covered."""
-    counts = [Counter(tokens(text) if is_latin(text) else []) for text in descriptions]
+    """Eq. (3)-(6), word by word."""
+    counts = [Counter(tokens(text)) for text in descriptions]
     documents = sum(1 for count in counts if count)
     frequency = Counter(word for count in counts for word in count)
     vocabulary = sorted(frequency)
@@ -51,10 +73,10 @@ def dense_cosines(descriptions: Sequence[str]) -> NDArray[np.float64]:
 
 
 def check_against_dense(descriptions: Sequence[str], threshold: float) -> None:
-    found, expected = find(descriptions, threshold), dense_cosines(descriptions)
-    assert len(found.indptr) == len(descriptions) + 1
-    for row in range(len(descriptions)):
-        listed = neighbours(found, row)
+    found = find(descriptions, threshold, language_filter=KEEP_ALL).lists
+    expected = dense_cosines(descriptions)
+    assert len(found) == len(descriptions)
+    for row, listed in enumerate(found):
         for other in range(len(descriptions)):
             cosine = expected[row, other]
             if other == row:
@@ -62,8 +84,8 @@ def check_against_dense(descriptions: Sequence[str], threshold: float) -> None:
             elif abs(cosine - threshold) > NEAR_TIE:
                 assert (other in listed) == (cosine > threshold)
             if other in listed:
-                assert listed[other] == pytest.approx(cosine, abs=NEAR_TIE)
-                assert row in neighbours(found, other)
+                assert listed[other] == pytest.approx(cosine, abs=ROUNDING)
+                assert found[other][row] == listed[other]
         order = [(-cosine, other) for other, cosine in listed.items()]
         assert order == sorted(order)
 
@@ -79,10 +101,7 @@ def test_pairs_are_those_of_the_dense_product_for_any_words(
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_pairs_are_those_of_the_dense_product_on_a_random_catalogue(
-    seed: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(build_text_index, "BLOCK_ROWS", 7)  # rows do not depend on the blocks
+def test_pairs_are_those_of_the_dense_product_on_a_random_catalogue(seed: int) -> None:
     rng = np.random.default_rng(seed)
     vocabulary = [f"w{number}" for number in range(40)]
     rarity = 1 / np.arange(1, 41)
@@ -94,13 +113,10 @@ def test_pairs_are_those_of_the_dense_product_on_a_random_catalogue(
     check_against_dense([f"{text} common" if text else "" for text in descriptions], 0.6)
 
 
-def test_blocks_do_not_change_the_index(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_equal_descriptions_give_equal_files_and_others_do_not() -> None:
     descriptions = [f"{WORDS[n % 8]} {WORDS[n % 3]} {WORDS[n % 5]}" for n in range(50)]
-    whole = find(descriptions)
-    monkeypatch.setattr(build_text_index, "BLOCK_ROWS", 3)
-    pieces = find(descriptions)
-    for name in ("indptr", "rows", "cosines"):
-        np.testing.assert_array_equal(getattr(whole, name), getattr(pieces, name))
+    assert find(descriptions).files == find(descriptions).files
+    assert find(descriptions).files != find(descriptions[::-1]).files
 
 
 def test_weights_follow_equations_3_and_4_worked_out_by_hand() -> None:
@@ -110,109 +126,130 @@ def test_weights_follow_equations_3_and_4_worked_out_by_hand() -> None:
     red_oil = np.array([common, 0, rare])
     cosine = red_red_serum @ red_oil
     cosine /= np.linalg.norm(red_red_serum) * np.linalg.norm(red_oil)
-    found = find(["red red serum", "red oil", "serum"], threshold=0.01)
-    assert neighbours(found, 0)[1] == pytest.approx(cosine, abs=1e-12)
-    assert neighbours(found, 0)[2] == pytest.approx(1 / math.sqrt(5), abs=1e-12)
-    assert 2 not in neighbours(found, 1)
+    found = find(["red red serum", "red oil", "serum"], threshold=0.01).lists
+    assert found[0][1] == pytest.approx(cosine, abs=ROUNDING)
+    assert found[0][2] == pytest.approx(1 / math.sqrt(5), abs=ROUNDING)
+    assert 2 not in found[1]
 
 
 def test_threshold_itself_is_not_above_the_threshold() -> None:
     # Both words have DF = 2 of 3 documents, so "a b" and "a" have the cosine 1 / √2.
-    cosine = neighbours(find(["a b", "a", "b"], threshold=0.5), 0)[1]
-    assert cosine == pytest.approx(math.sqrt(0.5), abs=1e-12)
-    assert neighbours(find(["a b", "a", "b"], threshold=cosine), 0) == {}
+    texts = ["a b", "a", "b"]
+    above, below = math.sqrt(0.5) + NEAR_TIE, math.sqrt(0.5) - NEAR_TIE
+    assert find(texts, above, language_filter=KEEP_ALL).lists == [{}, {}, {}]
+    assert list(find(texts, below, language_filter=KEEP_ALL).lists[0]) == [1, 2]
 
 
 def test_equal_descriptions_are_neighbours_in_row_order() -> None:
-    found = find(["rouge velvet", "serum", "rouge velvet", "Rouge, VELVET!", "velvet rouge"])
-    assert list(neighbours(found, 2)) == [0, 3, 4]
-    assert all(cosine == pytest.approx(1) for cosine in neighbours(found, 2).values())
-    assert neighbours(found, 1) == {}
+    found = find(["rouge velvet", "serum", "rouge velvet", "Rouge, VELVET!", "velvet rouge"]).lists
+    assert [list(listed) for listed in found] == [[2, 3, 4], [], [0, 3, 4], [0, 2, 4], [0, 2, 3]]
+    assert set(found[2].values()) == {1.0}
 
 
 def test_products_without_a_usable_description_have_an_empty_list() -> None:
-    descriptions = ["", "lip balm", " ®™ !? ", "修护精华液 30ml", "lip balm"]
-    found = find(descriptions)
-    assert found.documents == 2
-    assert np.diff(found.indptr).tolist() == [0, 1, 0, 0, 1]
-    assert found.rows.tolist() == [4, 1]
+    found = find(["", "lip balm", " ®™ !? ", "修护精华液 30ml", "crème pour les mains", "lip balm"])
+    assert found.report.documents == 2
+    assert found.report.left_out == {"another script": 1, "fr": 1}
+    assert found.lists == [{}, {5: 1.0}, {}, {}, {}, {1: 1.0}]
+
+
+def test_all_languages_are_kept_on_demand() -> None:
+    found = find(
+        ["修护精华液 30ml", "lip balm", "修护精华液, 30 ml"], 0.2, language_filter=KEEP_ALL
+    )
+    assert (found.report.documents, found.report.left_out) == (3, {})
+    assert list(found.lists[0]) == [2]
+
+
+def test_literal_rule_gives_other_pairs() -> None:
+    texts = ["serum 1.7oz", "serum 17oz", "cream"]
+    assert find(texts, tokeniser="literal-1").lists[0] == {1: 1.0}
+    assert find(texts).lists[0] == {}
 
 
 @pytest.mark.parametrize("descriptions", [[], [""], ["", "修护精华液"], ["alone"]])
 def test_catalogue_without_pairs_has_an_empty_index(descriptions: list[str]) -> None:
     found = find(descriptions)
-    assert found.indptr.tolist() == [0] * (len(descriptions) + 1)
-    assert (found.rows.dtype, found.cosines.dtype) == (np.int32, np.float64)
+    assert found.lists == [{}] * len(descriptions)
+    assert found.report.warnings == []
 
 
-def test_progress_ends_at_the_number_of_products() -> None:
+def test_progress_ends_at_the_number_of_products(tmp_path: Path) -> None:
     finished: list[int] = []
-    find_text_neighbours(["lip", "", "balm"], 0.6, finished.append)
-    assert sum(finished) == 3
+    texts = ["lip", "", "balm", "lip", "lip balm"]
+    build_text_index(texts, TextSettings(), tmp_path, finished.append)
+    assert sum(finished) == 5
+
+
+# Clusters
+
+
+def test_ten_thousand_identical_descriptions_are_joined_as_one_and_warned_about() -> None:
+    copies = 10_000
+    with tempfile.TemporaryDirectory() as name:
+        folder, finished = Path(name), list[int]()
+        descriptions = ["New lipstick"] * copies + ["Lip balm rose", "lip balm"]
+        report = build_text_index(descriptions, TextSettings(), folder, finished.append)
+        index = TextIndex(folder)
+        assert index.pair_count == copies * (copies - 1) + 2 * (len(index.neighbours(copies)[0]))
+        for row in (0, 1, 4_321, copies - 1):
+            rows, cosines = index.neighbours(row)
+            assert rows.tolist() == [other for other in range(copies) if other != row]
+            assert set(cosines.tolist()) == {1.0}
+    (warning,) = report.warnings
+    assert "9,999 descriptions are neighbours of 'New lipstick'" in warning
+    assert "--max-neighbours" in warning
+
+
+def test_long_list_is_cut_on_demand_and_the_report_says_so() -> None:
+    texts = ["rouge velvet", "rouge velvet lip", "rouge velvet lip balm", "oil", "rouge velvet"]
+    whole = find(texts, 0.3)
+    cut = find(texts, 0.3, max_neighbours=2)
+    assert [list(listed) for listed in whole.lists] == [
+        [4, 1, 2],
+        [2, 0, 4],
+        [1, 0, 4],
+        [],
+        [0, 1, 2],
+    ]
+    assert cut.lists == [dict(list(listed.items())[:2]) for listed in whole.lists]
+    assert (cut.report.sizes.cut_lists, cut.report.sizes.cut_neighbours) == (4, 4)
+    assert "cut 4 lists" in cut.report.warnings[0]
+    assert whole.report.warnings == []
+    assert find(texts, 0.3, max_neighbours=3).files == whole.files
+
+
+@pytest.mark.parametrize("threshold", [1e-9, 1 - 1e-9])
+def test_extreme_thresholds_are_exact_too(threshold: float) -> None:
+    descriptions = [f"common {WORDS[n % 7]} {WORDS[n % 3]} x{n % 11}" for n in range(60)]
+    check_against_dense(descriptions, threshold)
+
+
+def test_word_in_every_description_does_not_make_them_neighbours() -> None:
+    descriptions = [f"shop x{n} y{n}" for n in range(3_000)]
+    assert find(descriptions).report.sizes.neighbours == 0
+
+
+def test_list_length_worth_a_warning_is_measured_before_the_cap(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "LONG_LIST", 3)
+    warnings = find(["lip balm"] * 5, max_neighbours=1).report.warnings
+    assert len(warnings) == 2
+    assert "4 descriptions are neighbours of 'lip balm'" in warnings[0]
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"),
+    ("settings", "message"),
     [
-        ("L'Oréal", ["loreal"]),
-        ("L’Oréal", ["loreal"]),
-        ("L‘Oreal", ["loreal"]),
-        ("L`Oreal", ["loreal"]),
-        ("L´Oréal", ["loreal"]),
-        ("Lʼoréal", ["loreal"]),
-        ("L＇Oréal", ["loreal"]),
-        ("LORE\u0301AL", ["loreal"]),
-        ("Kiehl's", ["kiehls"]),
-        ("1.7 oz / 50ml", ["1.7", "oz", "50ml"]),
-        ("1.7oz.", ["1.7oz"]),
-        ("No.5", ["no", "5"]),
-        ("v1.2.3", ["v1.2.3"]),
-        (".5", ["5"]),
-        ("2-Pack", ["2", "pack"]),
-        ("1,7", ["1", "7"]),
-        ("Olay® Regenerist™ ©", ["olay", "regenerist"]),
-        ("Olay®Regenerist", ["olay", "regenerist"]),
-        ("snake_case", ["snake", "case"]),
-        ("Ｆｕｌｌ Ｗｉｄｔｈ １２", ["full", "width", "12"]),
-        ("½ x²", ["1", "2", "x2"]),
-        ("ﬁne", ["fine"]),
-        ("A", ["a"]),
-        ("修护精华 30ml", ["修护精华", "30ml"]),
-        ("line\nbreak\ttab", ["line", "break", "tab"]),
-        ("", []),
-        ("!?… —", []),
+        ({"threshold": 0.0}, "between 0 and 1"),
+        ({"threshold": 1.0}, "between 0 and 1"),
+        ({"threshold": math.nan}, "between 0 and 1"),
+        ({"tokeniser": "litteral"}, "'litteral'.*strip-accents-1, literal-1"),
+        ({"language_filter": "french"}, "'french'.*english-1, none"),
+        ({"max_neighbours": 0}, "1 or more"),
     ],
 )
-def test_descriptions_are_split_into_these_terms(text: str, expected: list[str]) -> None:
-    assert tokens(text) == expected
-
-
-@given(st.text())
-def test_no_term_is_empty_or_holds_what_separates_terms(text: str) -> None:
-    assert all(word and not set(word) & set(" '_®™") for word in tokens(text))
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("", True),
-        ("Plain ASCII, 30 ml", True),
-        ("L'Oréal Crème Brûlée Œuvre Straße", True),
-        ("Krem nawilżający, żel pod prysznic", True),
-        ("Olay® Regenerist™ ½ 30℃", True),
-        ("Ｆｕｌｌ width", True),
-        ("α-Arbutin serum", True),
-        ("Kiehlʼs and Palmerʼs", True),
-        ("★★ 50% off ♥", True),
-        ("修护精华液", False),
-        ("L'Oréal 修护 serum", False),
-        ("крем для рук", False),
-        ("κρέμα", False),
-        ("クリーム", False),
-        ("수분 크림", False),
-        ("كريم", False),
-        ("kem dưỡng ẩm trắng", False),
-    ],
-)
-def test_latin_descriptions_are_told_from_others(text: str, expected: bool) -> None:
-    assert is_latin(text) is expected
+def test_setting_that_means_nothing_is_refused(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(RetrievalError, match=message):
+        TextSettings(**settings)

@@ -99,6 +99,7 @@ def test_every_help_ends_with_an_example_of_its_command(run: Run, command: str) 
         ("index", "catalogue", "--output", "x", "--threshold", "-0.1"),
         ("index", "catalogue", "--output", "x", "--threshold", "1.5"),
         ("index", "catalogue", "--output", "x", "--threshold", "nan"),
+        ("index", "catalogue", "--output", "x", "--max-neighbours", "0"),
         ("verify",),
         ("contact-sheet", "results.jsonl"),
         ("sample", "x", "--seed", "zero"),
@@ -135,6 +136,35 @@ def test_threshold_reaches_the_index(
     run("index", catalogue, "--output", tmp_path, "--threshold", "0.99", *index_options)
     manifest = open_index(tmp_path).manifest
     assert (manifest.text["threshold"], manifest.text_pairs) == (0.99, 0)
+
+
+def test_settings_of_the_text_reach_the_index_and_what_is_left_out_is_counted(
+    run: Run, catalogue: Path, tmp_path: Path, index_options: tuple[object, ...]
+) -> None:
+    with (catalogue / "catalog.csv").open("a", encoding="utf-8") as file:
+        file.write("es,images/p0002.png,Garnier champú para cabello dañado,,\n")
+        file.write("zh,images/p0002.png,修护精华液,,\n")
+    outcome = run("index", catalogue, "--output", tmp_path, *index_options)
+    assert (
+        "2 descriptions are not English (another script 1, es 1): their products are found by image"
+        in outcome.stderr
+    )
+    assert open_index(tmp_path).manifest.documents == 6
+    options = ("--language-filter", "none", "--tokeniser", "literal-1", "--max-neighbours", "1")
+    outcome = run("index", catalogue, "--output", tmp_path, *options, *index_options)
+    manifest = open_index(tmp_path).manifest
+    assert (manifest.documents, manifest.text_pairs, manifest.text["cut_lists"]) == (8, 6, 6)
+    assert manifest.text["tokeniser"] == "literal-1"
+    assert "warning: --max-neighbours cut 6 lists of text neighbours by 6 in all" in outcome.stderr
+    assert "not English" not in outcome.stderr
+
+
+def test_unknown_rule_for_the_text_names_the_known_ones(
+    run: Run, catalogue: Path, tmp_path: Path, index_options: tuple[object, ...]
+) -> None:
+    arguments = ("index", catalogue, "--output", tmp_path / "index", *index_options)
+    check_failed(run(*arguments, "--tokeniser", "literal"), "'literal'", "literal-1")
+    check_failed(run(*arguments, "--language-filter", "all"), "'all'", "english-1, none")
 
 
 def test_what_an_operator_should_look_at_is_warned_about(

@@ -4,9 +4,10 @@ from itertools import chain
 
 import numpy as np
 import pytest
+from text_index_files import write_text_index
 
 from retrieval_server.refinement import Stage, merge, text_subset
-from retrieval_server.text_index import TextIndex, write_text_index
+from retrieval_server.text_index import TextIndex
 
 PRODUCTS = 24
 

@@ -1,0 +1,270 @@
+"""The textual index of half a million listings: our join beside its peers, and the whole build.
+
+``make bench-text-index`` prints, in one run:
+
+1. How the join grows with the catalogue, and a plot of it: with new products, as a shop grows, and
+   with more sellers of the same products, where each list grows as well: the worst case.
+2. Our join, sparse_dot_topn and scikit-learn's vectors multiplied in blocks (scipy), on the same
+   vectors, each in a process of its own. At the full size the peers are measured on a random sample
+   of rows against all rows, and their time is scaled to all; every sampled row's neighbours must
+   equal ours. At FULL_RUN_ROWS they run in full, and all pairs must be equal.
+3. The same on real titles, where they are, with sparse_dot_topn in full.
+4. From a catalogue on disk to the index in a bundle's folder, by stage.
+5. Looking up the neighbours of three products from a cold memory map.
+
+The last line is one JSON object. CPU seconds are user and system time over all threads.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import gzip
+import json
+import random
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+from numpy.typing import NDArray
+
+from benchmarks.child_process import Measured, in_child_process, measured
+from benchmarks.listings import listings
+from benchmarks.text_index_build import cold_lookup, whole_build
+from export.build_text_index import warm_up
+from export.neighbour_lists import group_rows, write_neighbour_lists
+from export.pair_file import PairFile
+from export.text_join import join
+from export.text_settings import TextSettings
+from export.tfidf import count_terms
+from export.tokens import strip_accents_tokens
+from retrieval_server.settings import available_cores
+from retrieval_server.text_index import TextIndex
+
+THRESHOLD = TextSettings.threshold
+REAL_TEXTS = Path("../shared/data/text/products_146k.csv.gz")
+FULL_RUN_ROWS = 50_000
+REAL_SAMPLE_ROWS = {"scipy in blocks": 1_500}
+SAMPLE_ROWS = {"sparse_dot_topn": 8_000, "scipy in blocks": 1_500}
+GROWTH_ROWS = (50_000, 100_000, 200_000, 500_000)
+TOP_N = 4_096  # more than any list here is long
+BLOCK_ROWS = 1_000
+
+Vectors = scipy.sparse.csr_matrix
+Pairs = tuple[NDArray[np.int64], NDArray[np.int64]]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One builder on one catalogue; times are scaled to all rows."""
+
+    builder: str
+    rows: int
+    rows_measured: int
+    wall_s: float
+    cpu_s: float
+    peak_mb: float
+    pairs: int
+
+
+def main() -> None:
+    """Run the benchmark and print it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=int, default=500_000, help="listings to make")
+    parser.add_argument("--output", type=Path, default=Path("build/benchmarks"))
+    options = parser.parse_args()
+    options.output.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=options.output) as name:
+        folder = Path(name)
+        texts = _shuffled(options.rows)
+        summary: dict[str, Any] = {"rows": options.rows, "threads": available_cores()}
+        growth = {
+            "new products": _growth(_shuffled, "new products", folder),
+            "more sellers of the same": _growth(
+                lambda rows: texts[:rows], "more sellers of the same products", folder
+            ),
+        }
+        _plot(growth, options.output / "text_index_growth.png")
+        summary["growth"] = {title: [asdict(run) for run in runs] for title, runs in growth.items()}
+        summary["compared"] = [
+            _compare("listings, in full", _shuffled(FULL_RUN_ROWS), folder, None),
+            _compare("listings", texts, folder, SAMPLE_ROWS),
+        ]
+        if REAL_TEXTS.exists():
+            with gzip.open(REAL_TEXTS, "rt", encoding="utf-8", newline="") as file:
+                real = [row["description"] for row in csv.DictReader(file)]
+            summary["compared"].append(_compare("real titles", real, folder, REAL_SAMPLE_ROWS))
+        else:
+            print(f"\nNo real titles: {REAL_TEXTS} is not there.")
+        summary["build"] = whole_build(texts, folder)
+        summary["lookup"] = cold_lookup(folder)
+    print(json.dumps(summary))
+
+
+def _shuffled(rows: int) -> list[str]:
+    """So many listings, in random order."""
+    texts = list(listings(rows))
+    random.Random(0).shuffle(texts)
+    return texts
+
+
+def _compare(
+    title: str, texts: list[str], folder: Path, sample: dict[str, int] | None
+) -> dict[str, Any]:
+    """Our join and its peers on the vectors of some texts; the pairs must be equal."""
+    vectors = folder / "vectors.npz"
+    scipy.sparse.save_npz(vectors, count_terms(texts, strip_accents_tokens).vectors(), False)
+    runs = [in_child_process(_run_ours, vectors, folder)]
+    for builder in SAMPLE_ROWS:
+        runs.append(
+            in_child_process(_run_peer, builder, vectors, folder, (sample or {}).get(builder))
+        )
+    ours, *peers = runs
+    print(f"\n{title}: {len(texts):,} rows, {ours.pairs:,} ordered pairs, τ = {THRESHOLD}")
+    print(f"{'builder':<18} {'measured':>9} {'CPU s':>9} {'wall s':>9} {'peak MB':>8} {'ratio':>7}")
+    for run in runs:
+        print(
+            f"{run.builder:<18} {run.rows_measured:>9,} {run.cpu_s:>9.2f} {run.wall_s:>9.2f} "
+            f"{run.peak_mb:>8.0f} {run.cpu_s / ours.cpu_s:>7.1f}"
+        )
+    return {
+        "texts": title,
+        "runs": [asdict(run) for run in runs],
+        "cpu_ratio": {run.builder: run.cpu_s / ours.cpu_s for run in peers},
+    }
+
+
+def _run_ours(path: Path, folder: Path) -> Run:
+    warm_up()
+    vectors = Vectors(scipy.sparse.load_npz(path))
+
+    def work() -> None:
+        groups = group_rows(vectors)
+        with PairFile(folder) as found:
+            join(vectors[groups.first], THRESHOLD, found, _ignore)
+            write_neighbour_lists(folder, groups, found, vectors.shape[0])
+
+    return _run("ours", vectors, vectors.shape[0], measured(work), TextIndex(folder).pair_count)
+
+
+def _run_peer(builder: str, path: Path, folder: Path, sample: int | None) -> Run:
+    """A peer on some rows against all; checks each row's neighbours against ours."""
+    vectors = Vectors(scipy.sparse.load_npz(path))
+    count = vectors.shape[0]
+    rows = np.arange(count)
+    if sample is not None and sample < count:
+        rows = np.sort(np.random.default_rng(0).choice(count, sample, replace=False))
+    product = {"sparse_dot_topn": _topn_pairs, "scipy in blocks": _product_pairs}[builder]
+    setup = measured(vectors.T.tocsr)
+    done = measured(lambda: list(product(vectors, setup.result, rows)))
+    found = np.sort(np.concatenate([first * count + second for first, second in done.result]))
+    expected = _our_pairs(TextIndex(folder), rows)
+    if not np.array_equal(found, expected):
+        raise SystemExit(f"{builder} found {len(found):,} pairs where ours has {len(expected):,}.")
+    scale = count / len(rows)
+    scaled = Measured(
+        None,
+        setup.wall_s + scale * done.wall_s,
+        setup.cpu_s + scale * done.cpu_s,
+        setup.peak_bytes + done.peak_bytes,
+    )
+    return _run(builder, vectors, len(rows), scaled, len(found))
+
+
+def _topn_pairs(vectors: Vectors, transposed: Vectors, rows: NDArray[np.int64]) -> Iterator[Pairs]:
+    from sparse_dot_topn import sp_matmul_topn
+
+    for start in range(0, len(rows), BLOCK_ROWS):
+        block = rows[start : start + BLOCK_ROWS]
+        near = sp_matmul_topn(
+            vectors[block],
+            transposed,
+            top_n=TOP_N,
+            threshold=THRESHOLD,
+            sort=True,
+            n_threads=available_cores(),
+        ).tocoo()
+        yield _without_self(block[near.row], near.col.astype(np.int64))
+
+
+def _product_pairs(
+    vectors: Vectors, transposed: Vectors, rows: NDArray[np.int64]
+) -> Iterator[Pairs]:
+    for start in range(0, len(rows), BLOCK_ROWS):
+        block = rows[start : start + BLOCK_ROWS]
+        cosines = vectors[block] @ transposed
+        above = np.flatnonzero(cosines.data > THRESHOLD)
+        first = np.searchsorted(cosines.indptr, above, side="right") - 1
+        yield _without_self(block[first], cosines.indices[above].astype(np.int64))
+
+
+def _without_self(first: NDArray[np.int64], second: NDArray[np.int64]) -> Pairs:
+    other = first != second
+    return first[other], second[other]
+
+
+def _our_pairs(index: TextIndex, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    lists = [index.neighbours(int(row))[0].astype(np.int64) for row in rows]
+    first = np.repeat(rows, [len(neighbours) for neighbours in lists])
+    return np.sort(first * len(index) + np.concatenate(lists))
+
+
+def _growth(catalogue: Callable[[int], list[str]], title: str, folder: Path) -> list[Run]:
+    """Our join on catalogues of several sizes."""
+    print(f"\nGrowth of the join with {title}, τ = {THRESHOLD}")
+    print(f"{'rows':>9} {'ordered pairs':>14} {'CPU s':>7} {'wall s':>7} {'peak MB':>8}")
+    runs = []
+    for rows in GROWTH_ROWS:
+        vectors = count_terms(catalogue(rows), strip_accents_tokens).vectors()
+        scipy.sparse.save_npz(folder / "vectors.npz", vectors, False)
+        run: Run = in_child_process(_run_ours, folder / "vectors.npz", folder)
+        runs.append(run)
+        print(
+            f"{run.rows:>9,} {run.pairs:>14,} {run.cpu_s:>7.2f} {run.wall_s:>7.2f} "
+            f"{run.peak_mb:>8.0f}"
+        )
+    factor = runs[-1].cpu_s / runs[0].cpu_s
+    print(f"CPU time grows {factor:.1f}-fold from {runs[0].rows:,} to {runs[-1].rows:,} rows")
+    return runs
+
+
+def _plot(growth: dict[str, list[Run]], path: Path) -> None:
+    import matplotlib as mpl
+
+    mpl.use("agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(5, 3.5), layout="constrained")
+    for title, runs in growth.items():
+        axes.loglog([run.rows for run in runs], [run.cpu_s for run in runs], "o-", label=title)
+    for power, style in ((1, ":"), (2, "--")):
+        line = [runs[0].cpu_s * (run.rows / runs[0].rows) ** power for run in runs]
+        axes.loglog([run.rows for run in runs], line, style, color="grey", label=f"rows^{power}")
+    axes.set(xlabel="descriptions", ylabel="CPU seconds", title="Exact text join, τ = 0.6")
+    axes.legend()
+    figure.savefig(path, dpi=150)
+    print(f"\nplot: {path}")
+
+
+def _run(builder: str, vectors: Vectors, rows: int, cost: Measured, pairs: int) -> Run:
+    return Run(
+        builder,
+        vectors.shape[0],
+        rows,
+        round(cost.wall_s, 3),
+        round(cost.cpu_s, 3),
+        round(cost.peak_bytes / 1e6, 1),
+        pairs,
+    )
+
+
+def _ignore(_: int) -> None:
+    """No progress to report."""
+
+
+if __name__ == "__main__":
+    main()

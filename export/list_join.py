@@ -1,0 +1,294 @@
+"""The inner join of one posting list: compiled, and bound by the processor's cache.
+
+The list's rows are copied to a block with postings of its own. For each row an accumulator holds a
+float32 bound on its cosines with the rows behind it: the cosine itself up to rounding, or a number
+far below zero for a pair that shares a rarer term, since it belongs to that term's list. What the
+bound lets through gets its cosine in float64.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from export.posting_lists import BUCKET_WIDTH, PostingLists
+from retrieval_server.text_index import COSINE_SCALE
+
+_RARER = np.float32(10)  # its square outweighs any cosine
+_LANES = 32
+
+
+class _Block(NamedTuple):
+    """One posting list's rows without the list's own term, and what is computed for a row.
+
+    Attributes:
+        own: by row of the block, weight of the list's own term.
+        start: spans of the rows in ``terms`` and ``weights``.
+        middle: where in its row the terms begin that are commoner than the list's.
+        terms: of the rows, rarest first.
+        weights: of the rows.
+        begin: by term, where its postings begin.
+        end: by term, one behind their end; 0 means that it has none.
+        posted_row: postings of each term, by ascending row.
+        posted_weight: ``_RARER`` for a term that is rarer than the list's.
+        bound: on the cosines with one row; exact but for rounding, or far below zero.
+        hits: rows whose bound is high enough.
+        query: by term, weights of one row.
+    """
+
+    own: NDArray[np.float64]
+    start: NDArray[np.uint32]
+    middle: NDArray[np.uint32]
+    terms: NDArray[np.int32]
+    weights: NDArray[np.float64]
+    begin: NDArray[np.uint32]
+    end: NDArray[np.uint32]
+    posted_row: NDArray[np.uint32]
+    posted_weight: NDArray[np.float32]
+    bound: NDArray[np.float32]
+    hits: NDArray[np.int32]
+    query: NDArray[np.float64]
+
+
+@njit(cache=True, nogil=True)
+def join_lists(
+    lists: PostingLists,
+    chosen: NDArray[np.int64],
+    index: int,
+    first_row: int,
+    threshold: float,
+    slack: np.float32,
+    first_new: int,
+    pairs: NDArray[Any],
+) -> tuple[int, int, int, int]:
+    """Join some of the lists, from a row of one of them on, until the buffer is full.
+
+    Returns how many pairs were found, the list and the row to go on from, and how many pairs were
+    compared.
+    """
+    lower = np.float32(threshold) - slack
+    block = _new_block(lists, chosen[index:])
+    count = compared = 0
+    while index < len(chosen):
+        offset = lists.offsets[chosen[index]]
+        size = lists.offsets[chosen[index] + 1] - offset
+        if _may_match(lists, offset, size, lower, first_new):
+            _copy_rows(lists, offset, size, block)
+            _post_rows(size, block)
+            count, first_row, looked_at = _join_list(
+                lists, offset, size, first_row, threshold, lower, first_new, block, pairs, count
+            )
+            _clear(size, block)
+            compared += looked_at
+            if first_row < size:
+                return count, index, first_row, compared
+        index, first_row = index + 1, 0
+    return count, index, first_row, compared
+
+
+@njit(cache=True, nogil=True)
+def _join_list(
+    lists: PostingLists,
+    offset: int,
+    size: int,
+    first_row: int,
+    threshold: float,
+    lower: np.float32,
+    first_new: int,
+    block: _Block,
+    pairs: NDArray[Any],
+    count: int,
+) -> tuple[int, int, int]:
+    """Join one list's rows; returns the pairs so far, the row to go on from, those compared."""
+    is_full = first_new == 0  # then every partner of a row stands behind it in the list
+    if is_full:
+        for entry in range(block.start[first_row]):
+            block.begin[block.terms[entry]] += np.uint32(1)
+    last = size  # partners of a row end here; this only ever falls, as the norms do
+    compared = 0
+    for row in range(first_row, size):
+        if is_full:
+            for entry in range(block.start[row], block.start[row + 1]):
+                block.begin[block.terms[entry]] += np.uint32(1)
+        elif lists.rows[offset + row] < first_new:
+            continue
+        limit = lower / lists.norms[offset + row] - np.float32(2) * BUCKET_WIDTH
+        while last > 0 and lists.norms[offset + last - 1] <= limit:
+            last -= 1
+        first = row + 1 if is_full else 0
+        if last <= first:
+            break
+        if count + last - first > len(pairs):
+            return count, row, compared
+        compared += last - first
+        _bound_cosines(block, row, first, last)
+        hits = _scan(block.bound, first, last, lower, block.hits)
+        if hits:
+            count = _add_pairs(lists, offset, row, hits, threshold, first_new, block, pairs, count)
+    return count, size, compared
+
+
+@njit(cache=True, nogil=True)
+def _bound_cosines(block: _Block, row: int, first: int, last: int) -> None:
+    """Bound a row's cosines with the rows of a range."""
+    own = np.float32(block.own[row])
+    bound = block.bound
+    for partner in range(first, last):
+        bound[partner] = own * np.float32(block.own[partner])
+    for entry in range(block.start[row], block.start[row + 1]):
+        term = block.terms[entry]
+        run, run_end = block.begin[term], block.end[term] - np.uint32(1)
+        while run_end > run and block.posted_row[run_end - 1] >= last:
+            run_end -= np.uint32(1)
+        block.end[term] = run_end + np.uint32(1)  # rows behind `last` never come back
+        weight = -_RARER if entry < block.middle[row] else np.float32(block.weights[entry])
+        for posting in range(run, run_end):
+            bound[block.posted_row[posting]] += weight * block.posted_weight[posting]
+
+
+@njit(cache=True, nogil=True)
+def _add_pairs(
+    lists: PostingLists,
+    offset: int,
+    row: int,
+    hits: int,
+    threshold: float,
+    first_new: int,
+    block: _Block,
+    pairs: NDArray[Any],
+    count: int,
+) -> int:
+    """Compute a row's cosines with its hits in float64, and keep those above the threshold."""
+    for entry in range(block.middle[row], block.start[row + 1]):
+        block.query[block.terms[entry]] = block.weights[entry]
+    for hit in range(hits):
+        partner = block.hits[hit]
+        if first_new and (
+            partner == row or (partner < row and lists.rows[offset + partner] >= first_new)
+        ):
+            continue  # found from the other side
+        cosine = block.own[row] * block.own[partner]
+        for entry in range(block.middle[partner], block.start[partner + 1]):
+            cosine += block.query[block.terms[entry]] * block.weights[entry]
+        if cosine > threshold:
+            pairs[count].first = lists.rows[offset + row]
+            pairs[count].second = lists.rows[offset + partner]
+            pairs[count].cosine = np.rint(min(cosine, 1.0) * COSINE_SCALE)
+            count += 1
+    for entry in range(block.middle[row], block.start[row + 1]):
+        block.query[block.terms[entry]] = 0
+    return count
+
+
+@njit(cache=True, nogil=True)
+def _new_block(lists: PostingLists, chosen: NDArray[np.int64]) -> _Block:
+    """Make room for the largest of the lists."""
+    rows, entries, terms = 0, 0, len(lists.offsets) - 1
+    for index in range(len(chosen)):
+        offset, after = lists.offsets[chosen[index]], lists.offsets[chosen[index] + 1]
+        here = 0
+        for member in range(offset, after):
+            here += lists.indptr[lists.rows[member] + 1] - lists.indptr[lists.rows[member]]
+        rows, entries = max(rows, after - offset), max(entries, here)
+    return _Block(
+        own=np.empty(rows, np.float64),
+        start=np.empty(rows + 1, np.uint32),
+        middle=np.empty(rows, np.uint32),
+        terms=np.empty(entries, np.int32),
+        weights=np.empty(entries, np.float64),
+        begin=np.zeros(terms, np.uint32),
+        end=np.zeros(terms, np.uint32),
+        posted_row=np.empty(entries, np.uint32),
+        posted_weight=np.empty(entries, np.float32),
+        bound=np.empty(rows + _LANES, np.float32),
+        hits=np.empty(rows + _LANES, np.int32),
+        query=np.zeros(terms, np.float64),
+    )
+
+
+@njit(cache=True, nogil=True)
+def _may_match(
+    lists: PostingLists, offset: int, size: int, lower: np.float32, first_new: int
+) -> bool:
+    """Tell whether a list's largest norms allow a pair, and a row is new."""
+    largest = lists.norms[offset] * lists.norms[offset + 1]
+    if largest <= lower - np.float32(4) * BUCKET_WIDTH:
+        return False
+    newest = 0
+    for member in range(offset, offset + size):
+        newest = max(newest, lists.rows[member])
+    return newest >= first_new
+
+
+@njit(cache=True, nogil=True)
+def _copy_rows(lists: PostingLists, offset: int, size: int, block: _Block) -> None:
+    """Copy a list's rows to the block, and count its terms in ``begin``."""
+    entries = np.uint32(0)
+    for row in range(size):
+        source = lists.indptr[lists.rows[offset + row]]
+        own_place = source + lists.places[offset + row]
+        block.start[row] = entries
+        for place in range(source, lists.indptr[lists.rows[offset + row] + 1]):
+            if place == own_place:
+                block.own[row] = lists.weights[place]
+                block.middle[row] = entries
+                continue
+            block.terms[entries] = lists.terms[place]
+            block.weights[entries] = lists.weights[place]
+            block.begin[lists.terms[place]] += np.uint32(1)
+            entries += np.uint32(1)
+    block.start[size] = entries
+
+
+@njit(cache=True, nogil=True)
+def _post_rows(size: int, block: _Block) -> None:
+    """Make the block's own postings."""
+    used = np.uint32(0)
+    for row in range(size):
+        for entry in range(block.start[row], block.start[row + 1]):
+            term = block.terms[entry]
+            target = block.end[term]
+            if target == 0:
+                length = block.begin[term]
+                block.begin[term] = used
+                target = used + np.uint32(1)
+                used += length
+            is_rarer = entry < block.middle[row]
+            block.posted_row[target - 1] = row
+            block.posted_weight[target - 1] = (
+                _RARER if is_rarer else np.float32(block.weights[entry])
+            )
+            block.end[term] = target + np.uint32(1)
+
+
+@njit(cache=True, nogil=True)
+def _clear(size: int, block: _Block) -> None:
+    """Forget the terms of the block."""
+    for entry in range(block.start[size]):
+        block.begin[block.terms[entry]] = 0
+        block.end[block.terms[entry]] = 0
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _scan(
+    bound: NDArray[np.float32], first: int, last: int, lower: np.float32, hits: NDArray[np.int32]
+) -> int:
+    """List the places whose bound exceeds the lower one; most blocks of lanes have none."""
+    count = 0
+    while first + _LANES <= last:
+        largest = bound[first]
+        for lane in range(1, _LANES):
+            largest = max(largest, bound[first + lane])
+        if largest > lower:
+            for place in range(first, first + _LANES):
+                hits[count] = place
+                count += bound[place] > lower
+        first += _LANES
+    while first < last:
+        hits[count] = first
+        count += bound[first] > lower
+        first += 1
+    return count

@@ -1,0 +1,265 @@
+"""From pairs of distinct vectors to each product's list of neighbours, in bounded memory.
+
+Rows with equal vectors are one *group*, joined once through its first row. Ten thousand identical
+descriptions are then one row of the join, and their hundred million neighbours are written straight
+to the memory-mapped files of the index.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.sparse
+from numba import njit
+from numpy.typing import NDArray
+
+from export.pair_file import PairFile
+from export.scratch import release_pages, scratch_array
+from retrieval_server.settings import available_cores
+from retrieval_server.text_index import COSINE_SCALE, create_text_index
+
+PARTS = 64
+_MIX = np.uint64(0x9E3779B97F4A7C15)  # 2**64 over the golden ratio
+_FOLD = np.uint64(29)
+
+
+class Groups(NamedTuple):
+    """Rows by equal vectors; rows without a vector are in no group.
+
+    Attributes:
+        first: (G,) int32, the first row of each group, ascending.
+        offsets: (G + 1,) int64, spans of the groups in ``rows``.
+        rows: (M,) int32, the rows of each group, ascending.
+    """
+
+    first: NDArray[np.int32]
+    offsets: NDArray[np.int64]
+    rows: NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class ListSizes:
+    """What became of the lists.
+
+    Attributes:
+        neighbours: ordered pairs (product, neighbour) written.
+        cut_lists: lists that the cap shortened.
+        cut_neighbours: neighbours that it left out.
+        longest: the longest list, before the cap.
+        longest_row: the row it belongs to.
+    """
+
+    neighbours: int
+    cut_lists: int
+    cut_neighbours: int
+    longest: int
+    longest_row: int
+
+
+def group_rows(vectors: scipy.sparse.csr_matrix) -> Groups:
+    """Group the rows of equal, not empty vectors; the entries of a row are in order of terms."""
+    indptr = vectors.indptr.astype(np.int64)
+    hashes = _row_hashes(indptr, vectors.indices, vectors.data)
+    order = np.argsort(hashes, kind="stable")
+    leader = _leaders(order, hashes, indptr, vectors.indices, vectors.data)
+    filled = np.flatnonzero(np.diff(indptr))
+    first, group, sizes = np.unique(leader[filled], return_inverse=True, return_counts=True)
+    rows = filled[np.argsort(group, kind="stable")].astype(np.int32)
+    return Groups(first.astype(np.int32), np.concatenate([[0], np.cumsum(sizes)]), rows)
+
+
+def write_neighbour_lists(
+    folder: Path,
+    groups: Groups,
+    found: PairFile,
+    row_count: int,
+    max_neighbours: int | None = None,
+    threads: int | None = None,
+) -> ListSizes:
+    """Write the textual index: each row's neighbours, cosine descending, then row ascending.
+
+    Args:
+        folder: where the files of text_index go.
+        groups: of equal rows.
+        found: pairs of groups, each once.
+        row_count: N, rows of the index.
+        max_neighbours: the longest list allowed; None allows any.
+        threads: how many to use; None means the cores available.
+    """
+    sizes = np.diff(groups.offsets)
+    degrees = np.zeros(len(sizes), np.int64)
+    whole = sizes - 1  # length of each list of a group, before the cap
+    for pairs in found.chunks():
+        _measure(pairs, sizes, degrees, whole)
+    kept = whole if max_neighbours is None else np.minimum(whole, max_neighbours)
+    lengths = np.zeros(row_count, np.int64)
+    lengths[groups.rows] = np.repeat(kept, sizes)
+    indptr = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+    rows, cosines = create_text_index(folder, indptr)
+    starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(degrees)])
+    with (
+        scratch_array(folder, int(starts[-1]), np.int32) as partners,
+        scratch_array(folder, int(starts[-1]), np.uint16) as partner_cosines,
+    ):
+        free = starts[:-1].copy()
+        for pairs in found.chunks():
+            _place(pairs, free, partners, partner_cosines)
+            release_pages(partners)
+            release_pages(partner_cosines)
+
+        def write_part(span: tuple[int, int]) -> None:
+            _write_lists(
+                *span, groups, starts, partners, partner_cosines, whole, indptr, rows, cosines
+            )
+            for array in (partners, partner_cosines, rows, cosines):
+                release_pages(array)
+
+        with ThreadPoolExecutor(threads or available_cores()) as pool:
+            list(pool.map(write_part, _spans(whole + degrees)))
+    longest = int(whole.argmax()) if len(whole) else 0
+    return ListSizes(
+        neighbours=int(indptr[-1]),
+        cut_lists=int(sizes[kept < whole].sum()),
+        cut_neighbours=int(((whole - kept) * sizes).sum()),
+        longest=int(whole[longest]) if len(whole) else 0,
+        longest_row=int(groups.first[longest]) if len(whole) else 0,
+    )
+
+
+def _spans(work: NDArray[np.int64]) -> list[tuple[int, int]]:
+    """Cut the groups into spans of about the same work."""
+    if not len(work):
+        return []
+    total = np.cumsum(work + 1)
+    cuts = np.searchsorted(total, np.linspace(0, total[-1], PARTS + 1)[1:-1])
+    ends = np.unique([0, *cuts, len(work)])
+    return list(zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True))
+
+
+@njit(cache=True, nogil=True)
+def _row_hashes(
+    indptr: NDArray[np.int64], indices: NDArray[np.int32], data: NDArray[np.float64]
+) -> NDArray[np.uint64]:
+    """One number for each row; equal rows have equal ones."""
+    hashes = np.zeros(len(indptr) - 1, np.uint64)
+    bits = data.view(np.uint64)
+    for row in range(len(hashes)):
+        mixed = _MIX
+        for entry in range(indptr[row], indptr[row + 1]):
+            mixed = (mixed ^ np.uint64(indices[entry]) ^ (bits[entry] << np.uint64(7))) * _MIX
+            mixed ^= mixed >> _FOLD
+        hashes[row] = mixed
+    return hashes
+
+
+@njit(cache=True, nogil=True)
+def _leaders(
+    order: NDArray[np.int64],
+    hashes: NDArray[np.uint64],
+    indptr: NDArray[np.int64],
+    indices: NDArray[np.int32],
+    data: NDArray[np.float64],
+) -> NDArray[np.int32]:
+    """The first row with the same entries, for each row; rows are in order of their hashes."""
+    leader = np.empty(len(order), np.int32)
+    head = order[0] if len(order) else 0
+    for row in order:
+        if hashes[row] != hashes[head]:
+            head = row
+        leader[row] = head if _is_same(row, head, indptr, indices, data) else row
+    return leader
+
+
+@njit(cache=True, nogil=True)
+def _is_same(
+    row: int,
+    other: int,
+    indptr: NDArray[np.int64],
+    indices: NDArray[np.int32],
+    data: NDArray[np.float64],
+) -> bool:
+    length = indptr[row + 1] - indptr[row]
+    if length != indptr[other + 1] - indptr[other]:
+        return False
+    for entry in range(length):
+        mine, theirs = indptr[row] + entry, indptr[other] + entry
+        if indices[mine] != indices[theirs] or data[mine] != data[theirs]:
+            return False
+    return True
+
+
+@njit(cache=True, nogil=True)
+def _measure(
+    pairs: NDArray[Any],
+    sizes: NDArray[np.int64],
+    degrees: NDArray[np.int64],
+    whole: NDArray[np.int64],
+) -> None:
+    """Count the partners of each group, and their rows."""
+    for index in range(len(pairs)):
+        first, second = pairs[index].first, pairs[index].second
+        degrees[first] += 1
+        degrees[second] += 1
+        whole[first] += sizes[second]
+        whole[second] += sizes[first]
+
+
+@njit(cache=True, nogil=True)
+def _place(
+    pairs: NDArray[Any],
+    free: NDArray[np.int64],
+    partners: NDArray[np.int32],
+    partner_cosines: NDArray[np.uint16],
+) -> None:
+    """Put each pair in the lists of both its groups."""
+    for index in range(len(pairs)):
+        first, second, cosine = pairs[index].first, pairs[index].second, pairs[index].cosine
+        partners[free[first]] = second
+        partner_cosines[free[first]] = cosine
+        free[first] += 1
+        partners[free[second]] = first
+        partner_cosines[free[second]] = cosine
+        free[second] += 1
+
+
+@njit(cache=True, nogil=True)
+def _write_lists(
+    begin: int,
+    end: int,
+    groups: Groups,
+    starts: NDArray[np.int64],
+    partners: NDArray[np.int32],
+    partner_cosines: NDArray[np.uint16],
+    whole: NDArray[np.int64],
+    indptr: NDArray[np.int64],
+    rows: NDArray[np.int32],
+    cosines: NDArray[np.uint16],
+) -> None:
+    """Sort the neighbours of each group, and write them for each of its rows."""
+    keys = np.empty(whole[begin:end].max() + 1, np.int64)
+    for group in range(begin, end):
+        count = 0
+        for member in range(groups.offsets[group], groups.offsets[group + 1]):
+            keys[count] = groups.rows[member]
+            count += 1
+        for entry in range(starts[group], starts[group + 1]):
+            distance = np.int64(COSINE_SCALE - partner_cosines[entry]) << 32
+            partner = partners[entry]
+            for member in range(groups.offsets[partner], groups.offsets[partner + 1]):
+                keys[count] = distance | np.int64(groups.rows[member])
+                count += 1
+        keys[:count].sort()
+        for member in range(groups.offsets[group], groups.offsets[group + 1]):
+            row = groups.rows[member]
+            target, key = indptr[row], 0
+            while target < indptr[row + 1]:
+                neighbour = keys[key] & 0xFFFFFFFF
+                if neighbour != row:
+                    rows[target] = neighbour
+                    cosines[target] = COSINE_SCALE - (keys[key] >> 32)
+                    target += 1
+                key += 1

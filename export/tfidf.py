@@ -1,0 +1,144 @@
+"""TF-IDF vectors of descriptions, eq. (3)-(5): w = TF · (ln((1 + N) / (1 + DF)) + 1), L2 norm 1.
+
+These are scikit-learn's ``CountVectorizer`` over our own terms and its ``smooth_idf``.
+
+==========================  =========  ============================================================
+file                        dtype      content
+==========================  =========  ============================================================
+``terms.*.npy``             string     the vocabulary (V), see string_table
+``terms.documents.npy``     int32      (V,): DF, the documents that a term stands in
+``text_terms.indptr.npy``   int64      (N + 1,): row i's terms are indptr[i] to indptr[i + 1]
+``text_terms.terms.npy``    int32      terms of each row, ascending
+``text_terms.counts.npy``   int32      TF, how often
+==========================  =========  ============================================================
+
+The server reads none of them: they are what new descriptions are compared with later, under the
+same IDF.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import scipy.sparse
+from numpy.typing import NDArray
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.preprocessing import normalize
+
+from export.tokens import Tokeniser
+from retrieval_server.feature_store import open_array
+from retrieval_server.string_table import StringTable, write_string_table
+
+_TERMS = "terms"
+_FREQUENCIES_FILE = "terms.documents.npy"
+_COUNTS = "text_terms"
+
+
+@dataclass(frozen=True)
+class TermCounts:
+    """How often each term stands in each description.
+
+    Attributes:
+        terms: the vocabulary (V).
+        counts: (N, V) int32; the row of a description that is not covered is empty.
+        frequencies: (V,) int32, DF: under which IDF the vectors are made.
+        documents: N of eq. (4), the rows that were not empty when DF was counted.
+    """
+
+    terms: tuple[str, ...]
+    counts: scipy.sparse.csr_matrix
+    frequencies: NDArray[np.int32]
+    documents: int
+
+    @property
+    def idf(self) -> NDArray[np.float64]:
+        """Eq. (4), (V,) float64; a term that came later has DF = 0."""
+        return np.log((1 + self.documents) / (1 + self.frequencies.astype(np.float64))) + 1
+
+    def vectors(self) -> scipy.sparse.csr_matrix:
+        """Eq. (3) and (5), each row of L2 norm 1 or empty, (N, V) float64."""
+        weights = self.counts.data * self.idf[self.counts.indices]
+        vectors = scipy.sparse.csr_matrix(
+            (weights, self.counts.indices, self.counts.indptr), self.counts.shape
+        )
+        unit: scipy.sparse.csr_matrix = normalize(vectors, copy=False) if vectors.nnz else vectors
+        return unit
+
+
+def count_terms(texts: Sequence[str], tokeniser: Tokeniser) -> TermCounts:
+    """Count the terms of descriptions, and the documents that each stands in."""
+    terms, counts = _counted(texts, tokeniser)
+    frequencies = np.bincount(counts.indices, minlength=len(terms)).astype(np.int32)
+    return TermCounts(terms, counts, frequencies, int(np.count_nonzero(np.diff(counts.indptr))))
+
+
+def append_counts(known: TermCounts, texts: Sequence[str], tokeniser: Tokeniser) -> TermCounts:
+    """Add descriptions below those known, under their IDF; new terms come behind the known ones."""
+    terms, counts = _counted(texts, tokeniser)
+    place = {term: index for index, term in enumerate(known.terms)}
+    new = tuple(term for term in terms if term not in place)
+    place.update({term: len(known.terms) + index for index, term in enumerate(new)})
+    width = len(known.terms) + len(new)
+    column = np.array([place[term] for term in terms], dtype=counts.indices.dtype)
+    added = scipy.sparse.csr_matrix(
+        (counts.data, column[counts.indices], counts.indptr), (counts.shape[0], width)
+    )
+    old = scipy.sparse.csr_matrix(
+        (known.counts.data, known.counts.indices, known.counts.indptr),
+        (known.counts.shape[0], width),
+    )
+    union = scipy.sparse.vstack([old, added], format="csr")
+    union.sort_indices()
+    frequencies = np.concatenate([known.frequencies, np.zeros(len(new), np.int32)])
+    return TermCounts(known.terms + new, union, frequencies, known.documents)
+
+
+def write_term_counts(folder: Path, counted: TermCounts) -> None:
+    """Write the files of the table above; overwrites."""
+    write_string_table(folder, _TERMS, counted.terms)
+    np.save(folder / _FREQUENCIES_FILE, counted.frequencies.astype(np.int32))
+    for name, array, dtype in (
+        ("indptr", counted.counts.indptr, np.int64),
+        ("terms", counted.counts.indices, np.int32),
+        ("counts", counted.counts.data, np.int32),
+    ):
+        np.save(folder / f"{_COUNTS}.{name}.npy", array.astype(dtype))
+
+
+def read_term_counts(folder: Path, documents: int) -> TermCounts:
+    """Read what ``write_term_counts`` wrote.
+
+    Args:
+        folder: a version of the index.
+        documents: N of eq. (4), from its manifest.
+
+    Raises:
+        IndexBundleError: if a file is missing or damaged.
+    """
+    table = StringTable(folder, _TERMS)
+    indptr = open_array(folder / f"{_COUNTS}.indptr.npy", np.int64, 1)
+    terms = open_array(folder / f"{_COUNTS}.terms.npy", np.int32, 1)
+    counts = open_array(folder / f"{_COUNTS}.counts.npy", np.int32, 1)
+    return TermCounts(
+        tuple(table[index] for index in range(len(table))),
+        scipy.sparse.csr_matrix((counts, terms, indptr), (len(indptr) - 1, len(table))),
+        open_array(folder / _FREQUENCIES_FILE, np.int32, 1),
+        documents,
+    )
+
+
+def _counted(
+    texts: Sequence[str], tokeniser: Tokeniser
+) -> tuple[tuple[str, ...], scipy.sparse.csr_matrix]:
+    """The vocabulary in alphabetical order, and counts (N, V) int32 in order of terms."""
+    if not any(map(tokeniser, texts)):  # CountVectorizer refuses an empty vocabulary
+        nothing = np.empty(0, np.int32)
+        indptr = np.zeros(len(texts) + 1, np.int32)
+        return (), scipy.sparse.csr_matrix((nothing, nothing, indptr), (len(texts), 0))
+    vectorizer = CountVectorizer(analyzer=tokeniser, dtype=np.int32)
+    counts = vectorizer.fit_transform(texts).tocsr()
+    counts.sort_indices()
+    return tuple(vectorizer.get_feature_names_out().tolist()), counts
