@@ -16,10 +16,10 @@ BIN  := $(VENV)/bin
 DEMO := build/demo
 TRITON := $(BIN)/python deploy/local_triton/serve.py --model-repository model_repository
 
-.PHONY: help setup demo test lint format proto export sample index evaluate serve triton bench-search bench-text-index clean
+.PHONY: help setup demo test lint format proto export sample index evaluate serve triton bench-search bench-text-index bench-serving bench-perf-analyzer clean
 
 help: ## Print this list
-	awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.installed ## Install everything into .venv, at the versions of constraints.txt
 
@@ -91,6 +91,13 @@ triton: setup ## Serve model_repository/ by a real Triton on loopback, without D
 
 bench-text-index: setup ## Measure the text join beside its peers, and the whole build of the TI
 	$(BIN)/python -m benchmarks.text_index
+
+bench-serving: export ## Measure Triton beside onnxruntime in process
+	$(BIN)/python -m benchmarks.serving
+
+bench-perf-analyzer: export ## Measure Triton by NVIDIA's perf_analyzer
+	$(TRITON) --setup-only
+	$(BIN)/python -m benchmarks.perf_analyzer
 
 clean: ## Remove what was built, models and environment included
 	rm -rf build $(VENV) *.egg-info model_repository/*/1/model.onnx

@@ -295,9 +295,7 @@ def _serving(rows: int, chosen: list[str], again: bool) -> dict[str, Any] | None
     is_wanted = not chosen or "serving" in chosen
     if is_wanted and (again or not kept.is_file()):
         command = [sys.executable, "-m", "benchmarks.search_serving", "--rows", str(rows)]
-        printed = subprocess.run(  # noqa: S603 - our own module
-            command, check=True, capture_output=True, text=True
-        ).stdout
+        printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         kept.write_text(printed.splitlines()[-1])
     return json.loads(kept.read_text()) if kept.is_file() else None  # type: ignore[no-any-return]
 

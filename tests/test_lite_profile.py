@@ -10,6 +10,7 @@ import onnx
 import pytest
 import timm
 import torch
+from local_triton import serving
 from PIL import Image
 from sklearn.datasets import load_sample_image
 
@@ -25,8 +26,16 @@ from export.model_configs import (
     write_backbone_configs,
     write_config,
 )
+from export.probe_images import probe_images
 from export.profiles import LITE, PAPER
-from retrieval_server.engines import create_engine
+from export.to_onnx import (
+    HAZARD_MIN_COSINE,
+    PARITY_MAX_DIFFERENCE,
+    PARITY_MIN_COSINE,
+    build_encoder,
+    near_threshold,
+)
+from retrieval_server.engines import ENGINES, TritonConnection, create_engine
 from retrieval_server.errors import ModelRepositoryError, ProfileError
 from retrieval_server.index_bundle import open_index
 from retrieval_server.preprocessing import read_image
@@ -208,3 +217,36 @@ def test_the_readme_shows_what_the_demo_finds(lite_repository, sample, sample_in
         (sample_index.product_id(match.row), f"{match.similarity:.4f}")
         for match in result.initial + result.matches
     ]
+
+
+@pytest.mark.usefixtures("local_triton_environment")
+def test_pytorch_onnxruntime_and_triton_compute_the_same_descriptors(lite_repository, tmp_path):
+    images = probe_images(LITE.side, 6, seed=4)
+    with serving(lite_repository, tmp_path, "--models", LITE.name) as local_triton:
+        assert local_triton.addresses, local_triton.said
+        connection = TritonConnection(url=local_triton.addresses["grpc"], timeout_s=60)
+        here, there = (
+            asyncio.run(described(engine, lite_repository, images, connection))
+            for engine in ENGINES
+        )
+
+    for backbone in LITE.backbones:
+        encoder = build_encoder(backbone, LITE.side, load_backbone(backbone, WeightsChoice()))
+        with torch.no_grad():
+            expected = encoder(torch.from_numpy(images)).numpy().astype(np.float64)
+            hazard = near_threshold(encoder, torch.from_numpy(images))
+        assert here[backbone.model].tobytes() == there[backbone.model].tobytes()
+        cosines = (here[backbone.model] * expected).sum(axis=1)
+        assert (cosines >= np.where(hazard, HAZARD_MIN_COSINE, PARITY_MIN_COSINE)).all()
+        differences = np.abs(here[backbone.model] - expected).max(axis=1)
+        assert (differences[~hazard] <= PARITY_MAX_DIFFERENCE).all()
+
+
+async def described(engine, repository, images, triton):
+    opened = create_engine(
+        engine, repository, LITE.name, workers=2, threads_per_run=1, triton=triton
+    )
+    try:
+        return await opened.infer(LITE.name, images)
+    finally:
+        await opened.close()

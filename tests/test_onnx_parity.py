@@ -161,11 +161,13 @@ def test_older_tritons_can_load_the_file(exported):
     assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", OPSET)]
     assert list(path.parent.iterdir()) == [path]  # the weights are inside
     assert len(path.read_bytes()) > 10_000_000
-    (image,), (descriptor,) = session(path).get_inputs(), session(path).get_outputs()
+    (image,), (descriptor, fingerprint) = session(path).get_inputs(), session(path).get_outputs()
     assert (image.name, image.type) == ("image", "tensor(uint8)")
     assert image.shape[1:] == [profile.side, profile.side, 3]
     assert isinstance(image.shape[0], str)  # the batch is free
     assert descriptor.shape[1:] == [channels * len(POOLINGS)]
+    assert (fingerprint.name, fingerprint.type) == ("fingerprint", "tensor(int32)")
+    assert fingerprint.shape == [descriptor.shape[0], 8]
 
 
 def test_the_file_does_not_tell_where_it_was_made(exported):

@@ -1,0 +1,259 @@
+"""What a Triton costs beside onnxruntime in the server's own process.
+
+``make bench-serving`` prints, side by side in one run, on the same images and models, with one
+thread for each run of a model:
+
+1. One image at a time, one after the other in turns: onnxruntime, Triton by gRPC, and Triton with
+   the image and the descriptors in system shared memory. For a profile of one backbone of some
+   20 ms, and for the profile ``lite`` of two.
+2. As many images at a time as an index build has: images a second, and CPU time for each image.
+3. What Triton itself says of it: requests, and images in a batch.
+
+The last line is one JSON object.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import shutil
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+from tritonclient.grpc import InferInput, InferRequestedOutput
+from tritonclient.grpc.aio import InferenceServerClient
+from tritonclient.utils import shared_memory
+
+from benchmarks.local_triton import cpu_seconds, local_triton
+from export.model_configs import ensemble_config, write_config
+from export.profiles import LITE
+from retrieval_server.engines import Engine, TritonConnection, create_engine
+from retrieval_server.model_repository import CONFIG_FILE, ModelRepository
+from retrieval_server.profile import Profile
+from retrieval_server.settings import available_cores
+
+ONE = Profile(name="one", side=LITE.side, backbones=LITE.backbones[:1])
+ROUNDS = 150  # single images by each method
+BULK_ROUNDS = 5
+BULK_IMAGES = 240
+TIMEOUT_S = 120.0
+REGION = "beauty_bench_serving"
+
+Infer = Callable[[NDArray[np.uint8]], Awaitable[Any]]
+
+
+def main() -> None:
+    """Run the command."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--model-repository", type=Path, default=Path("model_repository"))
+    parser.add_argument("--work", type=Path, default=Path("build/bench/serving"))
+    options = parser.parse_args()
+    repository = _with_profile_of_one(options.model_repository, options.work)
+    with local_triton(repository, (ONE.name, LITE.name)) as addresses:
+        measured = asyncio.run(_measure(repository, addresses["grpc"]))
+    _print(measured)
+    print(json.dumps(measured))
+
+
+def _with_profile_of_one(repository: Path, work: Path) -> Path:
+    """A copy of the profile's models, with a second ensemble of the first of them alone."""
+    root = work / "model_repository"
+    shutil.rmtree(root, ignore_errors=True)
+    for name in (*LITE.models, LITE.name):
+        shutil.copytree(repository / name, root / name)
+    dimensions = {model.name: model.dimension for model in ModelRepository(root).ensemble("lite")}
+    (root / ONE.name / "1").mkdir(parents=True)
+    write_config(root / ONE.name / CONFIG_FILE, ensemble_config(ONE, dimensions))
+    return root
+
+
+async def _measure(repository: Path, url: str) -> dict[str, Any]:
+    results: dict[str, Any] = {}
+    images = np.random.default_rng(0).integers(0, 256, (64, LITE.side, LITE.side, 3), np.uint8)
+    for profile in (ONE, LITE):
+        engines = {
+            name: create_engine(
+                name,
+                repository,
+                profile.name,
+                workers=available_cores(),
+                threads_per_run=1,
+                triton=TritonConnection(url=url, timeout_s=TIMEOUT_S),
+            )
+            for name in ("embedded", "triton")
+        }
+        result = {"single_ms": await _single(profile, engines, url, images)}
+        if profile is LITE:
+            before = await _counts(url)
+            result["bulk"] = await _bulk(profile, engines, images)
+            result["triton_says"] = _difference(before, await _counts(url))
+        for engine in engines.values():
+            await engine.close()
+        results[profile.name] = result
+    return results
+
+
+async def _single(
+    profile: Profile, engines: dict[str, Engine], url: str, images: NDArray[np.uint8]
+) -> dict[str, dict[str, float]]:
+    """Milliseconds for an image by method: the median, and the 10th percentile for a calm one."""
+
+    def by(engine: Engine) -> Infer:
+        return lambda image: engine.infer(profile.name, image)
+
+    methods = {name: by(engine) for name, engine in engines.items()}
+    times: dict[str, list[float]] = {name: [] for name in (*methods, "shared memory")}
+    async with InferenceServerClient(url) as client:
+        with _regions(profile, client) as (register, infer_shared):
+            await register()
+            methods["shared memory"] = infer_shared
+            for turn in range(ROUNDS + 5):
+                image = images[turn % len(images)][None]
+                for name, infer in methods.items():
+                    started = time.perf_counter()
+                    await infer(image)
+                    if turn >= 5:  # the first ones warm up
+                        times[name].append((time.perf_counter() - started) * 1e3)
+            await client.unregister_system_shared_memory()
+    return {
+        name: {"median": round(median(each), 2), "p10": round(float(np.percentile(each, 10)), 2)}
+        for name, each in times.items()
+    }
+
+
+@contextmanager
+def _regions(
+    profile: Profile, client: InferenceServerClient
+) -> Iterator[tuple[Callable[[], Awaitable[None]], Infer]]:
+    """One region for the image and one for each descriptor, as a co-located server would have."""
+    models = profile.models
+    sizes = {"image": profile.side**2 * 3} | dict.fromkeys(models, 4 * 1280)
+    handles = {
+        name: shared_memory.create_shared_memory_region(f"{REGION}_{name}", f"/{REGION}_{name}", s)
+        for name, s in sizes.items()
+    }
+
+    async def register() -> None:
+        for name, size in sizes.items():
+            await client.register_system_shared_memory(
+                f"{REGION}_{name}", f"/{REGION}_{name}", size
+            )
+
+    async def infer(image: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+        shared_memory.set_shared_memory_region(handles["image"], [image])
+        tensor = InferInput("image", image.shape, "UINT8")
+        tensor.set_shared_memory(f"{REGION}_image", sizes["image"])
+        outputs = [InferRequestedOutput(model) for model in models]
+        for output in outputs:
+            output.set_shared_memory(f"{REGION}_{output.name()}", sizes[output.name()])
+        await client.infer(profile.name, [tensor], outputs=outputs, client_timeout=TIMEOUT_S)
+        return [
+            shared_memory.get_contents_as_numpy(handles[model], np.float32, [1, 1280]).copy()
+            for model in models
+        ]
+
+    try:
+        yield register, infer
+    finally:
+        for handle in handles.values():
+            shared_memory.destroy_shared_memory_region(handle)
+
+
+async def _bulk(
+    profile: Profile, engines: dict[str, Engine], images: NDArray[np.uint8]
+) -> dict[str, dict[str, float]]:
+    """Images a second and CPU milliseconds for each, in turns; medians over the turns."""
+    rates: dict[str, list[float]] = {name: [] for name in engines}
+    spent: dict[str, list[float]] = {name: [] for name in engines}
+    for _ in range(BULK_ROUNDS):
+        for name, engine in engines.items():
+            started, cpu = time.perf_counter(), sum(cpu_seconds().values())
+            await _all_at_once(profile, engine, images)
+            rates[name].append(BULK_IMAGES / (time.perf_counter() - started))
+            spent[name].append((sum(cpu_seconds().values()) - cpu) / BULK_IMAGES * 1e3)
+    return {
+        name: {
+            "images_a_second": round(median(rates[name]), 1),
+            "cpu_ms_an_image": round(median(spent[name]), 1),
+        }
+        for name in engines
+    }
+
+
+async def _all_at_once(profile: Profile, engine: Engine, images: NDArray[np.uint8]) -> None:
+    in_flight = asyncio.Semaphore(engine.in_flight)
+
+    async def one(number: int) -> None:
+        async with in_flight:
+            await engine.infer(profile.name, images[number % len(images)][None])
+
+    await asyncio.gather(*(one(number) for number in range(BULK_IMAGES)))
+
+
+async def _counts(url: str) -> dict[str, dict[str, int]]:
+    async with InferenceServerClient(url) as client:
+        statistics = await client.get_inference_statistics()
+    return {
+        of.name: {
+            "requests": of.inference_stats.success.count,
+            "images": of.inference_count,
+            "executions": of.execution_count,
+        }
+        for of in statistics.model_stats
+    }
+
+
+def _difference(
+    before: dict[str, dict[str, int]], after: dict[str, dict[str, int]]
+) -> dict[str, dict[str, float]]:
+    counts = {
+        model: {key: after[model][key] - before[model][key] for key in after[model]}
+        for model in (LITE.name, *LITE.models)
+    }
+    return {
+        model: each | {"images_in_a_batch": round(each["images"] / max(each["executions"], 1), 2)}
+        for model, each in counts.items()
+    }
+
+
+def _print(measured: dict[str, Any]) -> None:
+    console = Console(width=100)
+    single = Table(title="One image, ms (over onnxruntime in process)")
+    for column in ("profile", "method", "median", "calm (10 %)"):
+        single.add_column(column, justify="left" if column in {"profile", "method"} else "right")
+    for profile, result in measured.items():
+        base = result["single_ms"]["embedded"]
+        for method, times in result["single_ms"].items():
+            cells = [f"{times[k]:.1f} ({times[k] / base[k]:.2f})" for k in ("median", "p10")]
+            single.add_row(profile, method, *cells)
+    console.print(single)
+    bulk = Table(title=f"{BULK_IMAGES} images of profile {LITE.name} (over in process)")
+    for column in ("method", "images/s", "CPU ms an image"):
+        bulk.add_column(column, justify="left" if column == "method" else "right")
+    rates = measured[LITE.name]["bulk"]
+    for method, each in rates.items():
+        cells = [
+            f"{each[k]:.1f} ({each[k] / rates['embedded'][k]:.2f})"
+            for k in ("images_a_second", "cpu_ms_an_image")
+        ]
+        bulk.add_row(method, *cells)
+    console.print(bulk)
+    says = Table(title="What Triton's statistics say of those")
+    for column in ("model", "requests", "images", "executions", "images in a batch"):
+        says.add_column(column, justify="left" if column == "model" else "right")
+    for model, each in measured[LITE.name]["triton_says"].items():
+        says.add_row(model, *(str(value) for value in each.values()))
+    console.print(says)
+
+
+if __name__ == "__main__":
+    main()
