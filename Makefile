@@ -92,7 +92,7 @@ triton: setup ## Serve model_repository/ by a real Triton on loopback, without D
 bench-text-index: setup ## Measure the text join beside its peers, and the whole build of the TI
 	$(BIN)/python -m benchmarks.text_index
 
-bench-serving: export ## Measure Triton beside onnxruntime in process
+bench-serving: sample export ## Measure Triton beside onnxruntime in process
 	$(BIN)/python -m benchmarks.serving
 
 bench-perf-analyzer: export ## Measure Triton by NVIDIA's perf_analyzer

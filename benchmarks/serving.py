@@ -6,7 +6,8 @@ thread for each run of a model:
 1. One image at a time, one after the other in turns: onnxruntime, Triton by gRPC, and Triton with
    the image and the descriptors in system shared memory. For a profile of one backbone of some
    20 ms, and for the profile ``lite`` of two.
-2. As many images at a time as an index build has: images a second, and CPU time for each image.
+2. A catalogue's descriptors, as ``beauty-export index`` computes them, decoding included: images a
+   second, and CPU time for each image.
 3. What Triton itself says of it: requests, and images in a batch.
 
 The last line is one JSON object.
@@ -18,6 +19,7 @@ import argparse
 import asyncio
 import json
 import shutil
+import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -34,6 +36,8 @@ from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import shared_memory
 
 from benchmarks.local_triton import cpu_seconds, local_triton
+from export.catalogue import Catalogue, read_catalogue
+from export.extract_features import FeatureExtraction
 from export.model_configs import ensemble_config, write_config
 from export.profiles import LITE
 from retrieval_server.engines import Engine, TritonConnection, create_engine
@@ -44,7 +48,6 @@ from retrieval_server.settings import available_cores
 ONE = Profile(name="one", side=LITE.side, backbones=LITE.backbones[:1])
 ROUNDS = 150  # single images by each method
 BULK_ROUNDS = 5
-BULK_IMAGES = 240
 TIMEOUT_S = 120.0
 REGION = "beauty_bench_serving"
 
@@ -55,11 +58,14 @@ def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--model-repository", type=Path, default=Path("model_repository"))
+    parser.add_argument("--catalogue", type=Path, default=Path("build/demo/sample"))
     parser.add_argument("--work", type=Path, default=Path("build/bench/serving"))
     options = parser.parse_args()
     repository = _with_profile_of_one(options.model_repository, options.work)
     with local_triton(repository, (ONE.name, LITE.name)) as addresses:
-        measured = asyncio.run(_measure(repository, addresses["grpc"]))
+        measured = asyncio.run(
+            _measure(repository, read_catalogue(options.catalogue), addresses["grpc"])
+        )
     _print(measured)
     print(json.dumps(measured))
 
@@ -76,7 +82,7 @@ def _with_profile_of_one(repository: Path, work: Path) -> Path:
     return root
 
 
-async def _measure(repository: Path, url: str) -> dict[str, Any]:
+async def _measure(repository: Path, catalogue: Catalogue, url: str) -> dict[str, Any]:
     results: dict[str, Any] = {}
     images = np.random.default_rng(0).integers(0, 256, (64, LITE.side, LITE.side, 3), np.uint8)
     for profile in (ONE, LITE):
@@ -94,7 +100,7 @@ async def _measure(repository: Path, url: str) -> dict[str, Any]:
         result = {"single_ms": await _single(profile, engines, url, images)}
         if profile is LITE:
             before = await _counts(url)
-            result["bulk"] = await _bulk(profile, engines, images)
+            result["bulk"] = await _bulk(catalogue, engines)
             result["triton_says"] = _difference(before, await _counts(url))
         for engine in engines.values():
             await engine.close()
@@ -168,18 +174,19 @@ def _regions(
             shared_memory.destroy_shared_memory_region(handle)
 
 
-async def _bulk(
-    profile: Profile, engines: dict[str, Engine], images: NDArray[np.uint8]
-) -> dict[str, dict[str, float]]:
+async def _bulk(catalogue: Catalogue, engines: dict[str, Engine]) -> dict[str, dict[str, float]]:
     """Images a second and CPU milliseconds for each, in turns; medians over the turns."""
     rates: dict[str, list[float]] = {name: [] for name in engines}
     spent: dict[str, list[float]] = {name: [] for name in engines}
     for _ in range(BULK_ROUNDS):
         for name, engine in engines.items():
             started, cpu = time.perf_counter(), sum(cpu_seconds().values())
-            await _all_at_once(profile, engine, images)
-            rates[name].append(BULK_IMAGES / (time.perf_counter() - started))
-            spent[name].append((sum(cpu_seconds().values()) - cpu) / BULK_IMAGES * 1e3)
+            with tempfile.TemporaryDirectory() as folder:
+                extraction = FeatureExtraction(catalogue, LITE, {}, Path(folder) / "blocks")
+                await extraction.run(engine, engine.in_flight, lambda rows: None)
+            images = len(catalogue.rows)
+            rates[name].append(images / (time.perf_counter() - started))
+            spent[name].append((sum(cpu_seconds().values()) - cpu) / images * 1e3)
     return {
         name: {
             "images_a_second": round(median(rates[name]), 1),
@@ -187,16 +194,6 @@ async def _bulk(
         }
         for name in engines
     }
-
-
-async def _all_at_once(profile: Profile, engine: Engine, images: NDArray[np.uint8]) -> None:
-    in_flight = asyncio.Semaphore(engine.in_flight)
-
-    async def one(number: int) -> None:
-        async with in_flight:
-            await engine.infer(profile.name, images[number % len(images)][None])
-
-    await asyncio.gather(*(one(number) for number in range(BULK_IMAGES)))
 
 
 async def _counts(url: str) -> dict[str, dict[str, int]]:
@@ -236,7 +233,7 @@ def _print(measured: dict[str, Any]) -> None:
             cells = [f"{times[k]:.1f} ({times[k] / base[k]:.2f})" for k in ("median", "p10")]
             single.add_row(profile, method, *cells)
     console.print(single)
-    bulk = Table(title=f"{BULK_IMAGES} images of profile {LITE.name} (over in process)")
+    bulk = Table(title=f"A catalogue's descriptors, profile {LITE.name} (over in process)")
     for column in ("method", "images/s", "CPU ms an image"):
         bulk.add_column(column, justify="left" if column == "method" else "right")
     rates = measured[LITE.name]["bulk"]

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import itertools
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -87,7 +88,7 @@ class FeatureExtraction:
 
         Args:
             engine: computes the descriptors.
-            in_flight: images in work at the same time.
+            in_flight: images in work at the same time; in groups of as many as a call best has.
             advance: told the number of rows finished.
 
         Raises:
@@ -95,13 +96,13 @@ class FeatureExtraction:
             OSError: if a block cannot be written.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        images = asyncio.Semaphore(in_flight)
+        calls = asyncio.Semaphore(max(1, in_flight // engine.images_per_call))
         blocks = asyncio.Semaphore(BLOCKS_AT_ONCE)
 
         async def make(number: int) -> None:
             async with blocks:
                 if self.read(number) is None:
-                    await self._make(number, engine, images)
+                    await self._make(number, engine, calls)
                 advance(len(self._rows(number)))
 
         try:
@@ -130,10 +131,14 @@ class FeatureExtraction:
         except Exception:  # zipfile raises anything on damaged data; the block is made again
             return None
 
-    async def _make(self, number: int, engine: Engine, images: asyncio.Semaphore) -> None:
+    async def _make(self, number: int, engine: Engine, calls: asyncio.Semaphore) -> None:
         key = self._key(number)
-        described = await asyncio.gather(
-            *(self._describe(row, engine, images) for row in self._rows(number))
+        rows, size = self._rows(number), engine.images_per_call
+        groups = [rows[first : first + size] for first in range(0, len(rows), size)]
+        described = list(
+            itertools.chain(
+                *await asyncio.gather(*(self._describe(group, engine, calls) for group in groups))
+            )
         )
         rejects = [asdict(entry) for entry in described if isinstance(entry, Reject)]
         kept = {
@@ -158,18 +163,21 @@ class FeatureExtraction:
         scratch.replace(self._path(number))
 
     async def _describe(
-        self, row: CatalogueRow, engine: Engine, images: asyncio.Semaphore
-    ) -> dict[str, NDArray[np.float32]] | Reject:
-        """One image's descriptors (C,) by model name, or why there are none."""
-        async with images:
-            path = self.catalogue.image_path(row)
-            try:
-                pixels = await asyncio.to_thread(read_image, path, self.profile.side)
-            except ImageError as error:
-                reason = str(error).removeprefix(f"{error.field}: ")
-                return Reject(row.product_id, row.image, reason)
-            described = await engine.infer(self.profile.name, pixels[None])
-        return {model: rows[0] for model, rows in described.items()}
+        self, group: Sequence[CatalogueRow], engine: Engine, calls: asyncio.Semaphore
+    ) -> list[dict[str, NDArray[np.float32]] | Reject]:
+        """Each image's descriptors (C,) by model name, or why there are none."""
+        async with calls:
+            read = await asyncio.gather(*(asyncio.to_thread(self._read, row) for row in group))
+            images = [entry for entry in read if not isinstance(entry, Reject)]
+            described = await engine.infer(self.profile.name, np.stack(images)) if images else {}
+        rows = ({m: rows[i] for m, rows in described.items()} for i in range(len(images)))
+        return [entry if isinstance(entry, Reject) else next(rows) for entry in read]
+
+    def _read(self, row: CatalogueRow) -> NDArray[np.uint8] | Reject:
+        try:
+            return read_image(self.catalogue.image_path(row), self.profile.side)
+        except ImageError as error:
+            return Reject(row.product_id, row.image, str(error).removeprefix(f"{error.field}: "))
 
     def _rows(self, number: int) -> tuple[CatalogueRow, ...]:
         return self.catalogue.rows[number * BLOCK_ROWS : (number + 1) * BLOCK_ROWS]

@@ -31,7 +31,10 @@ class CountingEngine:
 
     name = "counting"
 
-    def __init__(self, repository: Path, fails_after: int | None = None) -> None:
+    def __init__(
+        self, repository: Path, fails_after: int | None = None, images_per_call: int = 1
+    ) -> None:
+        self.images_per_call = images_per_call
         self._engine = EmbeddedEngine(repository, "tiny", workers=2, threads_per_run=1)
         self._fails_after = fails_after
         self.images = 0
@@ -66,11 +69,12 @@ def run(
     *,
     fails_after: int | None = None,
     in_flight: int = 4,
+    images_per_call: int = 1,
 ) -> int:
     """Run an extraction; the number of images that the engine saw."""
 
     async def work() -> int:
-        engine = CountingEngine(repository, fails_after)
+        engine = CountingEngine(repository, fails_after, images_per_call)
         try:
             await extraction.run(engine, in_flight, ignore)
         finally:
@@ -126,13 +130,17 @@ def test_block_holds_what_the_engine_says_of_each_image(
         assert np.linalg.norm(rows[0]) == pytest.approx(1, abs=1e-5)
 
 
-@pytest.mark.parametrize("in_flight", [1, 7])
+@pytest.mark.parametrize(("in_flight", "images_per_call"), [(1, 1), (7, 1), (32, 4), (2, 3)])
 def test_blocks_do_not_depend_on_how_much_is_in_flight(
-    extraction: FeatureExtraction, tiny_repository: Path, tmp_path: Path, in_flight: int
+    extraction: FeatureExtraction,
+    tiny_repository: Path,
+    tmp_path: Path,
+    in_flight: int,
+    images_per_call: int,
 ) -> None:
     run(extraction, tiny_repository)
     other = replace(extraction, folder=tmp_path / "other")
-    run(other, tiny_repository, in_flight=in_flight)
+    run(other, tiny_repository, in_flight=in_flight, images_per_call=images_per_call)
     for number in range(extraction.block_count):
         for model in extraction.profile.models:
             np.testing.assert_array_equal(
@@ -225,8 +233,9 @@ def test_descriptions_do_not_outdate_a_block(
     assert run(other, tiny_repository) == 0
 
 
+@pytest.mark.parametrize("images_per_call", [1, 4])
 def test_unreadable_images_become_rejects_and_the_rest_goes_on(
-    extraction: FeatureExtraction, tiny_repository: Path
+    extraction: FeatureExtraction, tiny_repository: Path, images_per_call: int
 ) -> None:
     paths = [extraction.catalogue.image_path(row) for row in extraction.catalogue.rows[:6]]
     paths[0].unlink()
@@ -235,7 +244,7 @@ def test_unreadable_images_become_rejects_and_the_rest_goes_on(
     paths[3].write_bytes(b"")
     paths[4].unlink()
     paths[4].mkdir()
-    run(extraction, tiny_repository)
+    run(extraction, tiny_repository, images_per_call=images_per_call)
     block = blocks(extraction)[0]
     assert block.rows.tolist() == list(range(5, BLOCK_ROWS))
     assert [reject.image for reject in block.rejects] == [
@@ -246,12 +255,14 @@ def test_unreadable_images_become_rejects_and_the_rest_goes_on(
     assert all(text in reason for text, reason in zip(expected, reasons, strict=True)), reasons
 
 
+@pytest.mark.parametrize("images_per_call", [1, 4])
 def test_block_of_unreadable_images_alone_is_kept_too(
-    extraction: FeatureExtraction, tiny_repository: Path
+    extraction: FeatureExtraction, tiny_repository: Path, images_per_call: int
 ) -> None:
     for row in extraction.catalogue.rows[:BLOCK_ROWS]:
         extraction.catalogue.image_path(row).unlink()
-    assert run(extraction, tiny_repository) == ROWS - BLOCK_ROWS
+    seen = run(extraction, tiny_repository, images_per_call=images_per_call)
+    assert seen == ROWS - BLOCK_ROWS
     assert len(extraction.read(0).rejects) == BLOCK_ROWS
     assert run(extraction, tiny_repository) == 0
 
@@ -276,6 +287,7 @@ def test_model_may_be_called_like_an_array_of_the_block(
 
     class Constant:
         name = "constant"
+        images_per_call = 1
 
         async def infer(
             self, _ensemble: str, images: NDArray[np.uint8]

@@ -45,13 +45,15 @@ class Engine(Protocol):
 
     Attributes:
         name: one of ``ENGINES``.
-        in_flight: how many calls with one image, side by side, keep it busy.
+        in_flight: how many images at the same time keep it busy.
+        images_per_call: how many of them are best sent together, where many are to be described.
         doubts: how often something happened after which other models may answer; whoever proved
             once what they compute has to do it again when this has changed.
     """
 
     name: str
     in_flight: int
+    images_per_call: int
     doubts: int
 
     async def infer(

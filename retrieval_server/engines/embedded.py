@@ -38,6 +38,7 @@ class EmbeddedEngine:
     """
 
     name = "embedded"
+    images_per_call = 1
     doubts = 0  # these models were loaded once and for all
 
     def __init__(

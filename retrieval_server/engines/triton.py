@@ -84,7 +84,8 @@ class TritonEngine:
         self._timeout_s = connection.timeout_s
         self._headers = _headers(connection)
         self._credentials = _credentials(connection)
-        self.in_flight = BATCHES_IN_FLIGHT * self._config.max_batch_size
+        self.images_per_call = self._config.max_batch_size
+        self.in_flight = BATCHES_IN_FLIGHT * self.images_per_call
         self._client: InferenceServerClient | None = None
         self.doubts = 0
         self._checked_at: int | None = None  # the doubts there were when all was compared
