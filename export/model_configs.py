@@ -44,8 +44,8 @@ MAX_QUEUE_DELAY_US = 100  # on a CPU a batch is no faster than its images, so ha
 LONGEST_IN_QUEUE_US = 120_000_000  # a request may ask for less by its `timeout`, not for more
 
 GPU_MAX_BATCH_SIZE = 32
-GPU_MAX_QUEUE_DELAY_US = 2_000  # on a GPU a batch costs little more than an image
-GPU_MAX_QUEUE_SIZE = 256  # requests; at 2 ms an image, half a second
+GPU_MAX_QUEUE_DELAY_US = 2_000  # a GPU gains from batches
+GPU_MAX_QUEUE_SIZE = 256  # requests
 TENSORRT_WORKSPACE_BYTES = 2**30
 TENSORRT_CACHE = "/var/cache/tensorrt"  # mount a volume there: engines take minutes to build
 
