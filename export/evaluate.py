@@ -1,8 +1,4 @@
-"""The paper's ablation (Table 1) on any folder with ``catalog.csv`` and ``ground_truth.csv``.
-
-``ground_truth.csv`` has the columns ``query_image``, a path relative to the file, and ``ids``, the
-ids of the database images that show the same item, separated by spaces.
-"""
+"""The paper's ablation (Table 1) on any folder with ``catalog.csv`` and ``ground_truth.csv``."""
 
 from __future__ import annotations
 
@@ -16,7 +12,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from export.catalogue import csv_records
+from export.ground_truth import Query, read_ground_truth
 from export.metrics import (
     RESULTS,
     AveragePrecision,
@@ -33,21 +29,7 @@ from retrieval_server.preprocessing import read_image
 from retrieval_server.retriever import Descriptors, Retriever, SearchParameters
 from retrieval_server.settings import available_cores
 
-GROUND_TRUTH_FILE = "ground_truth.csv"
 KEEPS = (6, 5, 4, 3, 2, 1)  # Table 1's order
-
-
-@dataclass(frozen=True)
-class Query:
-    """A query image and what it should find.
-
-    Attributes:
-        image: its file.
-        relevant: ids of the database images of the same item.
-    """
-
-    image: Path
-    relevant: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -119,37 +101,6 @@ class Evaluation:
             "Improved and impaired are by gt."
         )
         return Group(table, Text(legend))
-
-
-def read_ground_truth(path: Path, bundle: IndexBundle) -> list[Query]:
-    """Read what each query should find.
-
-    Args:
-        path: the dataset's folder, or the file.
-        bundle: the index that will be searched.
-
-    Raises:
-        CatalogueError: if the file is missing or malformed, or names an id the index lacks.
-    """
-    file = path / GROUND_TRUTH_FILE if path.is_dir() else path
-    queries = []
-    try:
-        for place, record in csv_records(file, ("query_image", "ids")):
-            relevant = frozenset(record["ids"].split())
-            if not relevant:
-                raise CatalogueError(f"{file}, {place}: ids is empty.")
-            if missing := sorted(i for i in relevant if bundle.row_of(i) is None):
-                raise CatalogueError(
-                    f"{file}, {place}: the index {bundle.folder} has no product {missing[0]!r}. "
-                    "Build it from the catalogue that the ground truth belongs to; rejected "
-                    "images stand in its rejects.jsonl."
-                )
-            queries.append(Query(file.parent / record["query_image"], relevant))
-    except OSError as error:
-        raise CatalogueError(f"Cannot read the ground truth {file}: {error}.") from error
-    if not queries:
-        raise CatalogueError(f"{file} has no rows.")
-    return queries
 
 
 def evaluate(

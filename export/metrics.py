@@ -9,10 +9,12 @@ precisions at the hits is divided by:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 RESULTS = 7
+_UNIT = math.lcm(*range(1, RESULTS + 1))
 
 
 @dataclass(frozen=True)
@@ -41,13 +43,14 @@ def average_precision(results: Sequence[str], relevant: Collection[str]) -> Aver
     if not relevant:
         raise ValueError("average precision needs at least one relevant id")
     hits = 0
-    precisions = 0.0
+    precisions = 0  # whole multiples of 1 / _UNIT: what is equal compares equal
     for rank, product_id in enumerate(results[:RESULTS], start=1):
         if product_id in relevant:
             hits += 1
-            precisions += hits / rank
+            precisions += hits * (_UNIT // rank)
     return AveragePrecision(
-        gt=precisions / min(len(relevant), RESULTS), hits=precisions / hits if hits else 0.0
+        gt=precisions / (_UNIT * min(len(relevant), RESULTS)),
+        hits=precisions / (_UNIT * hits) if hits else 0.0,
     )
 
 

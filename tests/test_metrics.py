@@ -1,5 +1,8 @@
 """mAP@7 by both conventions, worked by hand."""
 
+from fractions import Fraction
+from itertools import chain, combinations
+
 import pytest
 
 from export.metrics import (
@@ -54,3 +57,14 @@ def test_improved_and_impaired_are_percentages_of_all_queries():
     after = [AveragePrecision(gt, 0.0) for gt in (0.6, 0.4, 0.5, 0.9)]
 
     assert changed_percent(before, after) == (50.0, 25.0)
+
+
+def test_precisions_that_are_equal_as_fractions_compare_equal():
+    for found in chain.from_iterable(combinations(range(1, 8), size) for size in range(8)):
+        results = ["r" + str(rank) if rank in found else "x" for rank in range(1, 8)]
+        exact = sum(Fraction(i, rank) for i, rank in enumerate(found, start=1))
+
+        rating = average_precision(results, {f"r{rank}" for rank in range(1, 8)})
+
+        assert rating.gt == float(exact / 7)
+        assert rating.hits == (float(exact / len(found)) if found else 0)

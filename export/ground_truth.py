@@ -1,0 +1,91 @@
+"""Reads what each query image should find.
+
+``ground_truth.csv`` has the columns ``query_image``, a path relative to the file, and ``ids``, the
+ids of the database images that show the same item, separated by spaces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from export.catalogue import csv_records
+from retrieval_server.errors import CatalogueError
+from retrieval_server.index_bundle import IndexBundle
+
+GROUND_TRUTH_FILE = "ground_truth.csv"
+
+
+@dataclass(frozen=True)
+class Query:
+    """A query image and what it should find.
+
+    Attributes:
+        image: its file.
+        relevant: ids of the database images of the same item.
+    """
+
+    image: Path
+    relevant: frozenset[str]
+
+
+def read_ground_truth(path: Path, bundle: IndexBundle) -> list[Query]:
+    """Read what each query should find.
+
+    Args:
+        path: the dataset's folder, or the file.
+        bundle: the index that will be searched.
+
+    Raises:
+        CatalogueError: if the file is missing or malformed, or names an id the index lacks.
+    """
+    file = path / GROUND_TRUTH_FILE if path.is_dir() else path
+    queries = []
+    try:
+        for place, record in csv_records(file, ("query_image", "ids")):
+            relevant = frozenset(record["ids"].split())
+            if not relevant:
+                raise CatalogueError(f"{file}, {place}: ids is empty.")
+            if missing := sorted(i for i in relevant if bundle.row_of(i) is None):
+                raise CatalogueError(
+                    f"{file}, {place}: the index {bundle.folder} has no product {missing[0]!r}. "
+                    "Build it from the catalogue that the ground truth belongs to; rejected "
+                    "images stand in its rejects.jsonl."
+                )
+            queries.append(Query(file.parent / record["query_image"], relevant))
+    except OSError as error:
+        raise CatalogueError(f"Cannot read the ground truth {file}: {error}.") from error
+    if not queries:
+        raise CatalogueError(f"{file} has no rows.")
+    return queries
+
+
+def items_of(queries: Sequence[Query]) -> list[int]:
+    """Number the items that the queries show.
+
+    Two photos of one item rise and fall together: a statistic that takes them for independent
+    claims too much, and a fold that holds one of them knows the other.
+
+    Args:
+        queries: photos and their true matches.
+
+    Returns:
+        For each query its item, from 0 in order of appearance; queries with a true match in common,
+        directly or through others, show the same item.
+    """
+    parent = list(range(len(queries)))
+
+    def root(number: int) -> int:
+        while parent[number] != number:
+            parent[number] = parent[parent[number]]
+            number = parent[number]
+        return number
+
+    first_with: dict[str, int] = {}
+    for number, query in enumerate(queries):
+        for product_id in sorted(query.relevant):
+            other = root(first_with.setdefault(product_id, number))
+            parent[max(root(number), other)] = min(root(number), other)
+    numbers: dict[int, int] = {}
+    return [numbers.setdefault(root(number), len(numbers)) for number in range(len(queries))]
