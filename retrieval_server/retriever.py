@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,8 @@ from retrieval_server.exact_search.scan import SearchLevel
 from retrieval_server.exact_search.warm_up import compile_kernels
 from retrieval_server.index_bundle import IndexBundle, Product
 from retrieval_server.profile import MAX_ALPHA
-from retrieval_server.refinement import Stage, TextSubset, merge, text_subset
+from retrieval_server.refinement import text_subset
+from retrieval_server.search_result import Match, SearchResult, initial_matches, merged_matches
 from retrieval_server.similarity import NORM_TOLERANCE, Ranking
 
 DEFAULT_TOP_K = 7  # the challenge asks for seven
@@ -52,59 +53,6 @@ class SearchParameters:
     keep: int = DEFAULT_KEEP
     refine: bool = True
     alphas: Mapping[str, float] | None = None
-
-
-@dataclass(frozen=True)
-class TextEvidence:
-    """Why the textual index proposed a product.
-
-    Attributes:
-        seed_row: row of the kept product with the most similar description.
-        seed_rank: its rank, from 1.
-        cosine: of the two descriptions.
-    """
-
-    seed_row: int
-    seed_rank: int
-    cosine: float
-
-
-@dataclass(frozen=True)
-class Match:
-    """One result.
-
-    Attributes:
-        row: row of the index.
-        similarity: fused similarity, eq. (8).
-        cosines: by backbone, in the order of the profile.
-        stage: where in Algorithm 1 it comes from.
-        text: for a refined one, the evidence.
-    """
-
-    row: int
-    similarity: float
-    cosines: tuple[float, ...]
-    stage: Stage
-    text: TextEvidence | None = None
-
-
-@dataclass(frozen=True)
-class SearchResult:
-    """What a search found.
-
-    Attributes:
-        matches: the final result, best first.
-        initial: the initial ranking of the same length.
-        subset_size: how many text neighbours were searched again.
-        rank_us: time of the initial ranking in microseconds; no part of the result's identity.
-        refine_us: time of the refinement, likewise.
-    """
-
-    matches: tuple[Match, ...]
-    initial: tuple[Match, ...]
-    subset_size: int
-    rank_us: int = field(compare=False)
-    refine_us: int = field(compare=False)
 
 
 class Retriever:
@@ -233,23 +181,61 @@ class Retriever:
         Raises:
             QueryError: if a parameter is unusable, naming it.
         """
-        alphas = self._alphas(parameters)
+        (result,) = self.search_each(query, (parameters,), exclude)
+        return result
+
+    def search_each(
+        self, query: Descriptors, parameters: Sequence[SearchParameters], exclude: int | None = None
+    ) -> list[SearchResult]:
+        """Search in several ways; what they have in common, the initial ranking, is found once.
+
+        Args:
+            query: one (C_n,) float32 for each backbone, in the profile's order.
+            parameters: the ways to search.
+            exclude: a row to leave out.
+
+        Returns:
+            For each of them the same result as that of ``search``.
+
+        Raises:
+            QueryError: if a parameter is unusable, naming it.
+        """
+        rankings: dict[tuple[tuple[float, ...], int], tuple[Ranking, int]] = {}
+        results = []
+        for each in parameters:
+            alphas = self._alphas(each)
+            if (alphas, each.top_k) not in rankings:
+                started = time.perf_counter_ns()
+                initial = self._search.rank_all(query, alphas, each.top_k, exclude)
+                rank_us = (time.perf_counter_ns() - started) // 1000
+                rankings[alphas, each.top_k] = initial, rank_us
+            results.append(
+                self._refined(query, alphas, *rankings[alphas, each.top_k], each, exclude)
+            )
+        return results
+
+    def _refined(
+        self,
+        query: Descriptors,
+        alphas: tuple[float, ...],
+        initial: Ranking,
+        rank_us: int,
+        parameters: SearchParameters,
+        exclude: int | None,
+    ) -> SearchResult:
+        """The second stage of Algorithm 1, if it is asked for."""
         started = time.perf_counter_ns()
-        initial = self._search.rank_all(query, alphas, parameters.top_k, exclude)
-        matches = kept = _initial_matches(initial)
+        matches = kept = initial_matches(initial)
         subset_size = 0
-        ranked = time.perf_counter_ns()
         if parameters.refine and parameters.keep < parameters.top_k:
             subset = text_subset(initial.rows[: parameters.keep], self.bundle.text_index, exclude)
             second = self._search.rank_rows(
                 query, alphas, subset.rows, parameters.top_k - parameters.keep
             )
-            matches = _merged_matches(initial, second, subset, parameters)
+            matches = merged_matches(initial, second, subset, parameters.keep, parameters.top_k)
             subset_size = len(subset.rows)
-        refined = time.perf_counter_ns()
-        return SearchResult(
-            matches, kept, subset_size, (ranked - started) // 1000, (refined - ranked) // 1000
-        )
+        refine_us = (time.perf_counter_ns() - started) // 1000
+        return SearchResult(matches, kept, subset_size, rank_us, refine_us)
 
     def _stored(self, row: int) -> Descriptors:
         return tuple(part[row].astype(np.float32) for part in self.bundle.descriptors)
@@ -270,35 +256,3 @@ class Retriever:
                 raise QueryError("alpha", f"{name} must be 0..{MAX_ALPHA:g}, got {alpha}.")
             wanted[name] = alpha
         return tuple(wanted[model] for model in self.bundle.profile.models)
-
-
-def _initial_matches(ranking: Ranking) -> tuple[Match, ...]:
-    return tuple(
-        Match(int(row), float(similarity), tuple(map(float, cosines)), Stage.INITIAL)
-        for row, similarity, cosines in zip(
-            ranking.rows, ranking.similarities, ranking.cosines, strict=True
-        )
-    )
-
-
-def _merged_matches(
-    initial: Ranking, second: Ranking, subset: TextSubset, parameters: SearchParameters
-) -> tuple[Match, ...]:
-    by_row = {m.row: m for m in _initial_matches(initial) + _initial_matches(second)}
-    matches = []
-    for row, stage in merge(
-        [int(row) for row in initial.rows],
-        [int(row) for row in second.rows],
-        parameters.keep,
-        parameters.top_k,
-    ):
-        match = by_row[row]
-        evidence = _evidence(row, initial, subset) if stage is Stage.REFINED else None
-        matches.append(Match(row, match.similarity, match.cosines, stage, evidence))
-    return tuple(matches)
-
-
-def _evidence(row: int, initial: Ranking, subset: TextSubset) -> TextEvidence:
-    place = int(np.searchsorted(subset.rows, row))
-    seed = int(subset.seeds[place])
-    return TextEvidence(int(initial.rows[seed]), seed + 1, float(subset.cosines[place]))

@@ -17,14 +17,8 @@ import numpy as np
 from retrieval_server import errors
 from retrieval_server.preprocessing import decode_image
 from retrieval_server.refinement import Stage
-from retrieval_server.retriever import (
-    Descriptors,
-    Match,
-    Retriever,
-    SearchParameters,
-    SearchResult,
-    TextEvidence,
-)
+from retrieval_server.retriever import Descriptors, Retriever, SearchParameters
+from retrieval_server.search_result import Match, SearchResult, TextEvidence
 from retrieval_server.settings import Settings
 from retrieval_server.v1 import retrieval_pb2 as pb
 from retrieval_server.v1 import retrieval_pb2_grpc as pb_grpc

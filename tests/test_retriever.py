@@ -32,6 +32,7 @@ from retrieval_server.retriever import (
     Retriever,
     SearchParameters,
 )
+from retrieval_server.similarity import Ranking
 
 MODELS = ("tiny_a", "tiny_b")
 PROFILE_ALPHAS = (3.0, 1.0)
@@ -204,6 +205,28 @@ def test_k_of_top_k_or_more_replaces_nothing(retriever: Retriever) -> None:
     for keep in (7, 8, 100):
         found = retriever.search(query, SearchParameters(top_k=7, keep=keep))
         assert found.matches == found.initial
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_several_ways_at_once_find_what_each_finds_alone(
+    bundle: IndexBundle, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    retriever = Retriever(bundle, NoEngine())
+    query = random_query(bundle, seed)
+    ways = [SearchParameters(refine=False), SearchParameters(alphas={"tiny_a": 0.5})]
+    ways += [SearchParameters(keep=keep) for keep in range(1, 8)]
+    alone = [retriever.search(query, way, exclude=seed) for way in ways]
+    ranked = []
+    rank_all = retriever._search.rank_all
+
+    def counted(*arguments: object) -> Ranking:
+        ranked.append(arguments)
+        return rank_all(*arguments)
+
+    monkeypatch.setattr(retriever._search, "rank_all", counted)
+
+    assert retriever.search_each(query, ways, exclude=seed) == alone
+    assert len(ranked) == 2  # once for each choice of α
 
 
 def test_short_result_is_the_head_of_a_longer_one(retriever: Retriever) -> None:
