@@ -18,12 +18,11 @@ METHODS: tuple[tuple[str, int | None], ...] = (
     (BASELINE, None),
     *((f"k = {keep}", keep) for keep in KEEPS),
 )
-CATEGORY_COLUMN = "category"
-
-_WAYS = (
+WAYS = (
     SearchParameters(top_k=RESULTS, refine=False),
     *(SearchParameters(top_k=RESULTS, keep=keep) for keep in KEEPS),
 )
+CATEGORY_COLUMN = "category"
 
 
 def rate_queries(
@@ -55,7 +54,7 @@ def rate_queries(
 
 def _ratings(retriever: Retriever, query: Query, descriptors: Descriptors) -> tuple[Rating, ...]:
     ratings = []
-    for found in retriever.search_each(descriptors, _WAYS):
+    for found in retriever.search_each(descriptors, WAYS):
         results = [retriever.bundle.product_id(match.row) for match in found.matches]
         ratings.append(
             Rating(
