@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from export.csv_file import csv_records
 from export.perfect_500k import (
@@ -19,7 +20,7 @@ from export.perfect_500k import (
     validation_queries,
 )
 from retrieval_server.errors import CatalogueError
-from retrieval_server.index_bundle import REJECTS_FILE, IndexBundle
+from retrieval_server.index_bundle import REJECTS_FILE
 
 GROUND_TRUTH_FILE = "ground_truth.csv"
 
@@ -37,12 +38,23 @@ class Query:
     relevant: frozenset[str]
 
 
-def read_ground_truth(path: Path, bundle: IndexBundle) -> list[Query]:
+class Products(Protocol):
+    """What a ground truth speaks of: an index, or a catalogue that will become one."""
+
+    @property
+    def folder(self) -> Path:
+        """Where it is."""
+
+    def row_of(self, product_id: str) -> int | None:
+        """The row of a product; None if there is none."""
+
+
+def read_ground_truth(path: Path, bundle: Products) -> list[Query]:
     """Read what each query should find.
 
     Args:
         path: the dataset's folder, or the file.
-        bundle: the index that will be searched.
+        bundle: the index that will be searched, or the catalogue.
 
     Raises:
         CatalogueError: if the file is missing or malformed, or names an id the index lacks.
@@ -55,9 +67,9 @@ def read_ground_truth(path: Path, bundle: IndexBundle) -> list[Query]:
             raise CatalogueError(f"{file}, {place}: there are no ids of what it should find.")
         if missing := sorted(i for i in relevant if bundle.row_of(i) is None):
             raise CatalogueError(
-                f"{file}, {place}: the index {bundle.folder} has no product {missing[0]!r}. "
-                "Build it from the catalogue that the ground truth belongs to; rejected "
-                f"images, missing ones too, stand in its {REJECTS_FILE}."
+                f"{file}, {place}: {bundle.folder} has no product {missing[0]!r}. Take the "
+                "catalogue that the ground truth belongs to; what an index rejected, missing "
+                f"images too, stands in its {REJECTS_FILE}."
             )
         queries.append(Query(image, relevant))
     if not queries:

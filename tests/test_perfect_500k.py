@@ -126,7 +126,7 @@ def test_a_true_match_without_an_image_is_named_with_its_line(perfect_500k, run,
     assert run("evaluate", perfect_500k) != 0
 
     error = capsys.readouterr().err.splitlines()[-1]
-    assert "val.csv, line 2: the index" in error
+    assert "val.csv, line 2: " in error
     assert "has no product 'n0000000'" in error
     assert "rejects.jsonl" in error
 
