@@ -24,18 +24,18 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 import client as client_room
 from client import RetrievalClient
-from retrieval_server import server
+from retrieval_server import cli
 from retrieval_server.errors import IndexBundleError
 from retrieval_server.server import start_server
 from retrieval_server.settings import Settings
 
 PATIENCE_S = 30  # no test waits so long unless it fails
-RUN = "from retrieval_server.server import main; main()"
+RUN = "from retrieval_server.cli import main; main()"
 # The same server, but from its first request on the engine says so on a pipe and waits for another.
 RUN_HELD = textwrap.dedent("""
     import asyncio, os
     from retrieval_server.engines.embedded import EmbeddedEngine
-    from retrieval_server.server import main
+    from retrieval_server.cli import main
 
     infer, calls = EmbeddedEngine.infer, []
 
@@ -150,7 +150,7 @@ def failing(
     def run(*further: str, base: list[str] = arguments) -> tuple[int, str]:
         monkeypatch.setattr(sys, "argv", ["beauty-server", *base, *further])
         with pytest.raises(SystemExit) as caught:
-            server.main()
+            cli.main()
         status = caught.value.code
         assert isinstance(status, int)
         return status, capsys.readouterr().err
@@ -179,7 +179,7 @@ def command_of(monkeypatch: pytest.MonkeyPatch) -> typer.core.TyperCommand:
         built.append(app)
 
     monkeypatch.setattr(typer.Typer, "__call__", keep)
-    server.main()
+    cli.main()
     command = typer.main.get_command(built[0])
     assert isinstance(command, typer.core.TyperCommand)
     return command
@@ -408,7 +408,7 @@ def test_help_shows_every_environment_variable_and_ends_with_an_example(
     monkeypatch.setattr(sys, "argv", ["beauty-server", "--help"])
     monkeypatch.setenv("COLUMNS", "200")
     with pytest.raises(SystemExit) as caught:
-        server.main()
+        cli.main()
     assert caught.value.code == 0
     text = capsys.readouterr().out
     for field in dataclasses.fields(Settings):
