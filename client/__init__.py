@@ -10,6 +10,7 @@ Needs grpcio, protobuf, rich and typer only. Use::
             print(match.rank, match.product_id, match.similarity)
 """
 
+from client.access import Access
 from client.errors import (
     DeadlineExceededError,
     InvalidQueryError,
@@ -33,6 +34,7 @@ from client.results import (
 from client.retrieval_client import RetrievalClient
 
 __all__ = [
+    "Access",
     "DeadlineExceededError",
     "InvalidQueryError",
     "Match",

@@ -11,13 +11,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 
 import typer
 from rich.console import Console
 from rich.progress import Progress
 
 from client import options, rendering
+from client.access import Access
 from client.batch import Answer, answers_in_order, image_files
 from client.errors import RetrievalError
 from client.results import SearchResult
@@ -46,10 +46,14 @@ def search(
     as_json: options.AsJson = False,
     timeout: options.Timeout = DEFAULT_TIMEOUT_S,
     tls_ca: options.TlsCa = None,
+    tls_cert: options.TlsCert = None,
+    tls_key: options.TlsKey = None,
+    token_file: options.TokenFile = None,
 ) -> None:
     """Find the products that match a photo."""
     strengths = options.alpha_by_model(alpha)
-    with _connected(server, timeout, tls_ca) as client:
+    access = Access(tls_ca=tls_ca, tls_cert=tls_cert, tls_key=tls_key, token_file=token_file)
+    with _connected(server, timeout, access) as client:
         image = sys.stdin.buffer.read() if str(photo) == "-" else photo
         result = client.search(image, top_k=top_k, keep=keep, refine=refine, alpha=strengths)
     _print_result(str(photo), result, compare=compare, as_json=as_json)
@@ -68,10 +72,14 @@ def similar(
     as_json: options.AsJson = False,
     timeout: options.Timeout = DEFAULT_TIMEOUT_S,
     tls_ca: options.TlsCa = None,
+    tls_cert: options.TlsCert = None,
+    tls_key: options.TlsKey = None,
+    token_file: options.TokenFile = None,
 ) -> None:
     """Find products like one of the catalogue."""
     strengths = options.alpha_by_model(alpha)
-    with _connected(server, timeout, tls_ca) as client:
+    access = Access(tls_ca=tls_ca, tls_cert=tls_cert, tls_key=tls_key, token_file=token_file)
+    with _connected(server, timeout, access) as client:
         result = client.similar(product_id, top_k=top_k, keep=keep, refine=refine, alpha=strengths)
     _print_result(product_id, result, compare=compare, as_json=as_json)
 
@@ -90,10 +98,14 @@ def batch(
     as_json: options.AsJson = False,
     timeout: options.Timeout = DEFAULT_TIMEOUT_S,
     tls_ca: options.TlsCa = None,
+    tls_cert: options.TlsCert = None,
+    tls_key: options.TlsKey = None,
+    token_file: options.TokenFile = None,
 ) -> None:
     """Search every image of a folder; a bad one is reported and the rest goes on."""
     strengths = options.alpha_by_model(alpha)
-    with _connected(server, timeout, tls_ca) as client:
+    access = Access(tls_ca=tls_ca, tls_cert=tls_cert, tls_key=tls_key, token_file=token_file)
+    with _connected(server, timeout, access) as client:
         paths = image_files(folder, recursive=recursive)
         _print_warnings(client.status().warnings)
         ask = partial(client.search, top_k=top_k, keep=keep, refine=refine, alpha=strengths)
@@ -111,9 +123,13 @@ def status(
     as_json: options.AsJson = False,
     timeout: options.Timeout = DEFAULT_TIMEOUT_S,
     tls_ca: options.TlsCa = None,
+    tls_cert: options.TlsCert = None,
+    tls_key: options.TlsKey = None,
+    token_file: options.TokenFile = None,
 ) -> None:
     """Say what the server serves."""
-    with _connected(server, timeout, tls_ca) as client:
+    access = Access(tls_ca=tls_ca, tls_cert=tls_cert, tls_key=tls_key, token_file=token_file)
+    with _connected(server, timeout, access) as client:
         answer = client.status() if wait is None else client.wait_until_ready(wait)
     _print_warnings(answer.warnings)
     if as_json:
@@ -131,10 +147,10 @@ def main() -> None:
 
 
 @contextmanager
-def _connected(server: str, timeout_s: float, tls_ca: Path | None) -> Iterator[RetrievalClient]:
+def _connected(server: str, timeout_s: float, access: Access) -> Iterator[RetrievalClient]:
     """Open a client; a RetrievalError inside ends the command with one line and status 1."""
     try:
-        with RetrievalClient(server, timeout_s=timeout_s, tls_ca=tls_ca) as client:
+        with RetrievalClient(server, timeout_s=timeout_s, access=access) as client:
             yield client
     except RetrievalError as error:
         _print_aside(f"error: {error}", "bold red")

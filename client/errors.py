@@ -84,6 +84,11 @@ _TRANSLATIONS: dict[grpc.StatusCode, tuple[type[RetrievalError], str]] = {
         "Too much for server {server}: {details}. "
         "Send a smaller image, or fewer requests at a time (--jobs).",
     ),
+    grpc.StatusCode.UNAUTHENTICATED: (
+        RetrievalError,
+        "Server {server} does not know us: {details}. Name a file with a token that it knows: "
+        "--token-file.",
+    ),
     grpc.StatusCode.UNIMPLEMENTED: (
         RetrievalError,
         "Server {server} does not speak retrieval_server.v1: {details}. "

@@ -63,7 +63,33 @@ Timeout = Annotated[
 ]
 TlsCa = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="PEM certificate of the authority; turns on TLS."),
+    typer.Option(
+        envvar="BEAUTY_SEARCH_TLS_CA",
+        metavar="FILE",
+        help="PEM certificate of the authority; turns on TLS.",
+    ),
+]
+TlsCert = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="BEAUTY_SEARCH_TLS_CERT",
+        metavar="FILE",
+        help="PEM certificate to show, where the server wants one.",
+    ),
+]
+TlsKey = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="BEAUTY_SEARCH_TLS_KEY", metavar="FILE", help="PEM private key of --tls-cert."
+    ),
+]
+TokenFile = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="BEAUTY_SEARCH_TOKEN_FILE",
+        metavar="FILE",
+        help="File with the token to show, where the server wants one.",
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")]
 Compare = Annotated[

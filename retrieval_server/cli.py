@@ -33,6 +33,52 @@ def serve_command(
         int,
         typer.Option(envvar="RETRIEVAL_PORT", help="Port; 0 takes a free one.", min=0, max=65_535),
     ] = Settings.port,
+    health_port: Annotated[
+        int | None,
+        typer.Option(
+            envvar="RETRIEVAL_HEALTH_PORT",
+            help="Port for health alone, without TLS; 0 takes a free one.",
+            min=0,
+            max=65_535,
+            show_default="none",
+        ),
+    ] = Settings.health_port,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(
+            envvar="RETRIEVAL_METRICS_PORT",
+            help="Port for Prometheus; 0 takes a free one.",
+            min=0,
+            max=65_535,
+            show_default="none",
+        ),
+    ] = Settings.metrics_port,
+    tls_cert: Annotated[
+        Path | None, typer.Option(envvar="RETRIEVAL_TLS_CERT", help="PEM; turns TLS on.")
+    ] = Settings.tls_cert,
+    tls_key: Annotated[
+        Path | None, typer.Option(envvar="RETRIEVAL_TLS_KEY", help="PEM, of --tls-cert.")
+    ] = Settings.tls_key,
+    tls_client_ca: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="RETRIEVAL_TLS_CLIENT_CA", help="PEM; demands certificates of the clients."
+        ),
+    ] = Settings.tls_client_ca,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="RETRIEVAL_TOKEN_FILE", help="Demands one of its tokens with each request."
+        ),
+    ] = Settings.token_file,
+    max_connection_age_s: Annotated[
+        float,
+        typer.Option(
+            envvar="RETRIEVAL_MAX_CONNECTION_AGE_S",
+            help="Let clients connect anew after so long; 0 for never.",
+            min=0,
+        ),
+    ] = Settings.max_connection_age_s,
     address_file: Annotated[
         Path | None,
         typer.Option(
@@ -57,8 +103,17 @@ def serve_command(
     default_keep: Annotated[
         int, typer.Option(envvar="RETRIEVAL_DEFAULT_KEEP", help="The paper's k.", min=1, max=100)
     ] = Settings.default_keep,
+    drain_delay_s: Annotated[
+        float,
+        typer.Option(
+            envvar="RETRIEVAL_DRAIN_DELAY_S",
+            help="Seconds to serve on after NOT_SERVING is reported.",
+            min=0,
+        ),
+    ] = Settings.drain_delay_s,
     drain_s: Annotated[
-        float, typer.Option(envvar="RETRIEVAL_DRAIN_S", help="Seconds to finish in.", min=0)
+        float,
+        typer.Option(envvar="RETRIEVAL_DRAIN_S", help="Seconds to finish in after that.", min=0),
     ] = Settings.drain_s,
     triton_url: Annotated[
         str, typer.Option(envvar="RETRIEVAL_TRITON_URL", help="host:port of Triton's gRPC.")
@@ -97,12 +152,20 @@ def serve_command(
         engine=engine,
         host=host,
         port=port,
+        health_port=health_port,
+        metrics_port=metrics_port,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+        tls_client_ca=tls_client_ca,
+        token_file=token_file,
+        max_connection_age_s=max_connection_age_s,
         address_file=address_file,
         workers=workers,
         max_image_bytes=max_image_bytes,
         max_concurrent_requests=max_concurrent_requests,
         default_top_k=default_top_k,
         default_keep=default_keep,
+        drain_delay_s=drain_delay_s,
         drain_s=drain_s,
         triton_url=triton_url,
         triton_timeout_s=triton_timeout_s,

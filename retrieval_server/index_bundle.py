@@ -96,6 +96,11 @@ class IndexBundle:
     def __len__(self) -> int:
         return self.manifest.products
 
+    @property
+    def built_at(self) -> float:
+        """When its manifest was written, in seconds since 1970; as the file system knows it."""
+        return (self.folder / MANIFEST_FILE).stat().st_mtime
+
     def product(self, row: int) -> Product:
         """What the catalogue says about a row."""
         ids, descriptions, images, attributes = (self._tables[name] for name in STRING_TABLES)

@@ -38,6 +38,11 @@ class Readiness:
         self._problem: str | None = None
         self._watch: asyncio.Task[None] | None = None
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether searches can be answered now; not so before the start and after the stop."""
+        return self._watch is not None and not self._watch.done() and self._problem is None
+
     async def start(self) -> None:
         """Report that all is well, and go on looking."""
         for name in (PROCESS, self._service):

@@ -16,6 +16,7 @@ import numpy as np
 
 from retrieval_server import errors
 from retrieval_server.preprocessing import decode_image
+from retrieval_server.prometheus_metrics import ServerMetrics
 from retrieval_server.refinement import Stage
 from retrieval_server.retriever import (
     Descriptors,
@@ -66,9 +67,17 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         retriever: does the work.
         executor: runs decoding and ranking, so that the event loop stays free.
         settings: the server's.
+        metrics: where to count.
     """
 
-    def __init__(self, retriever: Retriever, executor: Executor, settings: Settings) -> None:
+    def __init__(
+        self,
+        retriever: Retriever,
+        executor: Executor,
+        settings: Settings,
+        metrics: ServerMetrics,
+    ) -> None:
+        self._metrics = metrics
         self._retriever = retriever
         self._executor = executor
         self._settings = settings
@@ -82,12 +91,13 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         context.set_trailing_metadata((("request-id", request_id),))
         limit = self._settings.max_concurrent_requests
         if self._in_progress >= limit:
+            self._metrics.shed.inc()
             status = grpc.StatusCode.RESOURCE_EXHAUSTED
             _log(request_id, status)
             await _abort(context, status, f"The server is full: {limit} requests in progress.")
         self._in_progress += 1
         try:
-            return await _answer(
+            return await self._answer(
                 request_id, context, lambda: self._search(request, request_id, context)
             )
         finally:
@@ -121,6 +131,32 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
                 for level in self._retriever.search_levels
             ],
         )
+
+    async def _answer(
+        self,
+        request_id: str,
+        context: Context,
+        search: Callable[[], Awaitable[pb.SearchResponse]],
+    ) -> pb.SearchResponse:
+        """Run a search, count and log it; make our errors a status, and others INTERNAL."""
+        try:
+            response = await search()
+        except errors.RetrievalError as error:
+            self._metrics.count_failure(error)
+            status, message = status_of(error), str(error)
+            if len(message) > LONGEST_MESSAGE:  # it may quote the request, of any length
+                message = message[:LONGEST_MESSAGE] + " …"
+            _log(request_id, status, message=message)
+            await _abort(context, status, message)
+        except Exception:
+            log.exception("request %s failed", request_id)
+            status = grpc.StatusCode.INTERNAL
+            _log(request_id, status)
+            await _abort(context, status, f"Internal error; the log has request {request_id}.")
+        timings = {field.name: value for field, value in response.timings.ListFields()}
+        self._metrics.observe_stages(timings)
+        _log(request_id, grpc.StatusCode.OK, results=len(response.results), **timings)
+        return response
 
     async def _search(
         self, request: pb.SearchRequest, request_id: str, context: Context
@@ -231,29 +267,6 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
             seed_rank=evidence.seed_rank,
             cosine=evidence.cosine,
         )
-
-
-async def _answer(
-    request_id: str, context: Context, search: Callable[[], Awaitable[pb.SearchResponse]]
-) -> pb.SearchResponse:
-    """Run a search and log it; turn our errors into a status, and others into INTERNAL."""
-    try:
-        response = await search()
-    except errors.RetrievalError as error:
-        status, message = status_of(error), str(error)
-        if len(message) > LONGEST_MESSAGE:  # it may quote the request, of any length
-            message = message[:LONGEST_MESSAGE] + " …"
-        _log(request_id, status, message=message)
-        await _abort(context, status, message)
-    except Exception:
-        log.exception("request %s failed", request_id)
-        _log(request_id, grpc.StatusCode.INTERNAL)
-        await _abort(
-            context, grpc.StatusCode.INTERNAL, f"Internal error; the log has request {request_id}."
-        )
-    timings = {field.name: value for field, value in response.timings.ListFields()}
-    _log(request_id, grpc.StatusCode.OK, results=len(response.results), **timings)
-    return response
 
 
 async def _abort(context: Context, status: grpc.StatusCode, message: str) -> NoReturn:
