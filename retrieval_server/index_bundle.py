@@ -243,8 +243,8 @@ def seal(folder: Path, manifest: Manifest) -> str:
     """
     write_manifest(folder, manifest)
     for path in folder.iterdir():
-        _sync(path)
-    _sync(folder)
+        sync(path)
+    sync(folder)
     return f"{manifest.profile.name}-{file_digest(folder / MANIFEST_FILE)[:DIGEST_LENGTH]}"
 
 
@@ -275,12 +275,13 @@ def make_current(root: Path, version: str) -> None:
     """Make a version the one to serve, at once or not at all."""
     scratch = root / f".{CURRENT_FILE}"
     scratch.write_text(version + "\n", encoding="utf-8")
-    _sync(scratch)
+    sync(scratch)
     scratch.replace(root / CURRENT_FILE)
-    _sync(root)
+    sync(root)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
