@@ -22,6 +22,7 @@ from client.batch import Answer, answers_in_order, image_files
 from client.errors import RetrievalError
 from client.results import SearchResult
 from client.retrieval_client import DEFAULT_SERVER, DEFAULT_TIMEOUT_S, RetrievalClient
+from client.smoke import smoke_test
 
 app = typer.Typer(
     help="Find the products of a cosmetics catalogue that match a photo.",
@@ -136,6 +137,25 @@ def status(
         typer.echo(rendering.json_line(asdict(answer)))
     else:
         Console().print(rendering.status_table(answer))
+
+
+@app.command(epilog="Example: beauty-search smoke photo.jpg --expect 1001 --wait 60")
+def smoke(
+    photo: options.CataloguePhoto,
+    *,
+    expect: options.Expect,
+    server: options.Server = DEFAULT_SERVER,
+    wait: options.Wait = None,
+    timeout: options.Timeout = DEFAULT_TIMEOUT_S,
+    tls_ca: options.TlsCa = None,
+    tls_cert: options.TlsCert = None,
+    tls_key: options.TlsKey = None,
+    token_file: options.TokenFile = None,
+) -> None:
+    """Search for a catalogue image; fail unless its product comes first."""
+    access = Access(tls_ca=tls_ca, tls_cert=tls_cert, tls_key=tls_key, token_file=token_file)
+    with _connected(server, timeout, access) as client:
+        typer.echo(smoke_test(client, photo, expect, wait or 0.0))
 
 
 def main() -> None:

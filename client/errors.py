@@ -8,6 +8,7 @@
     ├── InvalidQueryError       INVALID_ARGUMENT: undecodable image, parameter out of range
     ├── DeadlineExceededError   DEADLINE_EXCEEDED
     ├── OverloadedError         RESOURCE_EXHAUSTED: server full, or image too large
+    ├── SmokeTestError          no status: another product came first than should have
     └── UnreadableFileError     no status: a local file, before anything was sent
 """
 
@@ -46,6 +47,10 @@ class DeadlineExceededError(RetrievalError):
 
 class OverloadedError(RetrievalError):
     """The server is full, or the image is larger than it takes."""
+
+
+class SmokeTestError(RetrievalError):
+    """The server answered, but not with the product that should have come first."""
 
 
 class UnreadableFileError(RetrievalError):

@@ -8,6 +8,7 @@ import typer
 Photo = Annotated[
     Path, typer.Argument(metavar="PHOTO", help="Image to search for; - reads standard input.")
 ]
+CataloguePhoto = Annotated[Path, typer.Argument(metavar="PHOTO", help="An image of the catalogue.")]
 ProductId = Annotated[
     str, typer.Argument(metavar="PRODUCT_ID", help="Id of a product of the index.")
 ]
@@ -97,6 +98,10 @@ Compare = Annotated[
 ]
 Recursive = Annotated[bool, typer.Option("--recursive", help="Look into folders inside too.")]
 Jobs = Annotated[int, typer.Option(min=1, max=64, metavar="N", help="Requests at a time.")]
+Expect = Annotated[
+    str,
+    typer.Option(metavar="PRODUCT_ID", help="The product that PHOTO is the catalogue's image of."),
+]
 Wait = Annotated[
     float | None,
     typer.Option(min=0.1, metavar="SECONDS", help="Wait so long for a server that is starting."),
