@@ -21,6 +21,7 @@ from client.errors import (
     UnreadableFileError,
 )
 from client.results import (
+    Example,
     Match,
     Model,
     SearchLevel,
@@ -36,6 +37,7 @@ from client.retrieval_client import RetrievalClient
 __all__ = [
     "Access",
     "DeadlineExceededError",
+    "Example",
     "InvalidQueryError",
     "Match",
     "Model",

@@ -20,9 +20,9 @@ from client import options, rendering
 from client.access import Access
 from client.batch import Answer, answers_in_order, image_files
 from client.errors import RetrievalError
+from client.known_answer import smoke_test_by_catalogue, smoke_test_by_photo
 from client.results import SearchResult
 from client.retrieval_client import DEFAULT_SERVER, DEFAULT_TIMEOUT_S, RetrievalClient
-from client.smoke import smoke_test
 
 app = typer.Typer(
     help="Find the products of a cosmetics catalogue that match a photo.",
@@ -139,11 +139,12 @@ def status(
         Console().print(rendering.status_table(answer))
 
 
-@app.command(epilog="Example: beauty-search smoke photo.jpg --expect 1001 --wait 60")
-def smoke(
-    photo: options.CataloguePhoto,
+@app.command(epilog="Example: beauty-search smoke-test photo.jpg --expect 1001 --wait 60")
+def smoke_test(
+    photo: options.CataloguePhoto = None,
     *,
-    expect: options.Expect,
+    expect: options.Expect = None,
+    catalogue: options.CatalogueFolder = None,
     server: options.Server = DEFAULT_SERVER,
     wait: options.Wait = None,
     timeout: options.Timeout = DEFAULT_TIMEOUT_S,
@@ -152,10 +153,19 @@ def smoke(
     tls_key: options.TlsKey = None,
     token_file: options.TokenFile = None,
 ) -> None:
-    """Search for a catalogue image; fail unless its product comes first."""
+    """Search for a catalogue image; fail unless its product comes first.
+
+    Name the image and its product, or the catalogue's folder: the server knows a product of it.
+    """
     access = Access(tls_ca=tls_ca, tls_cert=tls_cert, tls_key=tls_key, token_file=token_file)
+    wait_s = wait or 0.0
     with _connected(server, timeout, access) as client:
-        typer.echo(smoke_test(client, photo, expect, wait or 0.0))
+        if catalogue is not None and photo is None and expect is None:
+            typer.echo(smoke_test_by_catalogue(client, catalogue, wait_s))
+        elif catalogue is None and photo is not None and expect is not None:
+            typer.echo(smoke_test_by_photo(client, photo, expect, wait_s))
+        else:
+            raise typer.BadParameter("Give PHOTO and --expect, or --catalogue alone.")
 
 
 def main() -> None:

@@ -8,7 +8,18 @@ import typer
 Photo = Annotated[
     Path, typer.Argument(metavar="PHOTO", help="Image to search for; - reads standard input.")
 ]
-CataloguePhoto = Annotated[Path, typer.Argument(metavar="PHOTO", help="An image of the catalogue.")]
+CataloguePhoto = Annotated[
+    Path | None, typer.Argument(metavar="PHOTO", help="An image of the catalogue.")
+]
+CatalogueFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--catalogue",
+        envvar="BEAUTY_SEARCH_CATALOGUE",
+        metavar="FOLDER",
+        help="Folder that the catalogue's image paths are relative to.",
+    ),
+]
 ProductId = Annotated[
     str, typer.Argument(metavar="PRODUCT_ID", help="Id of a product of the index.")
 ]
@@ -99,7 +110,7 @@ Compare = Annotated[
 Recursive = Annotated[bool, typer.Option("--recursive", help="Look into folders inside too.")]
 Jobs = Annotated[int, typer.Option(min=1, max=64, metavar="N", help="Requests at a time.")]
 Expect = Annotated[
-    str,
+    str | None,
     typer.Option(metavar="PRODUCT_ID", help="The product that PHOTO is the catalogue's image of."),
 ]
 Wait = Annotated[

@@ -111,6 +111,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         """Say what is being served."""
         bundle = self._retriever.bundle
         manifest = bundle.manifest
+        first = bundle.product(0)  # even where another has the very same image, it comes first
         return pb.GetStatusResponse(
             server_version=VERSION,
             engine=self._retriever.engine.name,
@@ -130,6 +131,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
                 pb.SearchLevel(name=level.name, bytes=level.bytes, resident=level.is_resident)
                 for level in self._retriever.search_levels
             ],
+            example=pb.Example(product_id=first.product_id, image=first.image),
         )
 
     async def _answer(

@@ -1,4 +1,4 @@
-"""``beauty-search smoke``: one known image through the whole of a deployment."""
+"""``beauty-search smoke-test``: one known image through the whole of a deployment."""
 
 import asyncio
 import os
@@ -29,7 +29,7 @@ def images(tiny_catalogue: Path) -> dict[str, Path]:
 
 def smoke(served: Served, *arguments: object) -> Result:
     clean = {name: None for name in os.environ if name.startswith("BEAUTY_SEARCH")}
-    words = ["smoke", *map(str, arguments), "--server", served.address]
+    words = ["smoke-test", *map(str, arguments), "--server", served.address]
     return CliRunner().invoke(app, words, env=clean)
 
 
@@ -42,6 +42,18 @@ def test_every_catalogue_image_finds_its_product_first(
         assert result.exit_code == 0, result.output
         assert result.stdout.startswith(f"{product_id} comes first of 7 with similarity 8.0000")
         assert f"from index {version}" in result.stdout
+
+
+def test_the_server_knows_a_product_of_the_catalogue(
+    served: Served, tiny_catalogue: Path, tmp_path: Path
+) -> None:
+    result = smoke(served, "--catalogue", tiny_catalogue)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith("p0000 comes first of 7 with similarity 8.0000")
+    assert smoke(served, "--catalogue", tiny_catalogue, "--wait", "20").exit_code == 0
+    elsewhere = smoke(served, "--catalogue", tmp_path)
+    assert elsewhere.exit_code == 1
+    assert str(tmp_path / "images" / "p0000.png") in elsewhere.stderr
 
 
 def test_another_product_first_fails_and_names_both(
@@ -60,7 +72,8 @@ def test_a_missing_image_and_a_missing_id_are_failures(served: Served, tmp_path:
     absent = smoke(served, tmp_path / "absent.jpg", "--expect", "p0000")
     assert absent.exit_code == 1
     assert "absent.jpg" in absent.stderr
-    assert smoke(served, tmp_path / "absent.jpg").exit_code == 2
+    for words in ((), ("absent.jpg",), ("--expect", "p0000"), ("absent.jpg", "--catalogue", ".")):
+        assert smoke(served, *words).exit_code == 2
 
 
 def test_waiting_outlasts_models_that_are_away(served: Served, images: dict[str, Path]) -> None:

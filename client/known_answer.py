@@ -8,7 +8,24 @@ from client.results import SearchResult
 from client.retrieval_client import RetrievalClient
 
 
-def smoke_test(client: RetrievalClient, photo: Path, expected_id: str, wait_s: float) -> str:
+def smoke_test_by_catalogue(client: RetrievalClient, catalogue: Path, wait_s: float) -> str:
+    """Search for the image of a product that the server proposes; see ``smoke_test_by_photo``.
+
+    Args:
+        client: of the server to test.
+        catalogue: folder that the catalogue's image paths are relative to.
+        wait_s: how long to wait for a server that is starting, or that waits for its models.
+    """
+    deadline = time.monotonic() + wait_s
+    status = client.wait_until_ready(wait_s) if wait_s > 0 else client.status()
+    example = status.example
+    left_s = max(0.0, deadline - time.monotonic())
+    return smoke_test_by_photo(client, catalogue / example.image, example.product_id, left_s)
+
+
+def smoke_test_by_photo(
+    client: RetrievalClient, photo: Path, expected_id: str, wait_s: float
+) -> str:
     """Search for a catalogue image and look whether its product comes first.
 
     Args:
@@ -38,8 +55,6 @@ def smoke_test(client: RetrievalClient, photo: Path, expected_id: str, wait_s: f
 def _first_answer(client: RetrievalClient, photo: Path, wait_s: float) -> SearchResult:
     """Search until there is an answer, or the server has not been able to give one for long."""
     deadline = time.monotonic() + wait_s
-    if wait_s > 0:
-        client.wait_until_ready(wait_s)
     while True:
         try:
             return client.search(photo)
