@@ -26,7 +26,6 @@ from export.options import (
 )
 from export.profiles import LITE, find_profile
 from export.progress import Advance, progress
-from export.sample import write_sample
 from export.text_settings import TextSettings
 from retrieval_server.engines import ENGINES, TritonConnection
 from retrieval_server.errors import CatalogueError, ProfileError, RetrievalError, ShardError
@@ -126,6 +125,12 @@ def sample(
     seed: Annotated[int, typer.Option(help="Same seed, same pictures.")] = 0,
 ) -> None:
     """Render a catalogue of made-up cosmetics with query photos and ground truth."""
+    try:
+        from export.sample import write_sample
+    except ModuleNotFoundError as error:
+        raise RetrievalError(
+            f"The sample needs {error.name}. Install it with: pip install '.[export]'"
+        ) from error
     with contextlib.ExitStack() as stack:
         advance: Advance | None = None
 
