@@ -79,6 +79,14 @@ def serve_command(
             min=0,
         ),
     ] = Settings.max_connection_age_s,
+    reload_every_s: Annotated[
+        float,
+        typer.Option(
+            envvar="RETRIEVAL_RELOAD_EVERY_S",
+            help="Look so often for a rebuilt index; 0 for never.",
+            min=0,
+        ),
+    ] = Settings.reload_every_s,
     address_file: Annotated[
         Path | None,
         typer.Option(
@@ -159,6 +167,7 @@ def serve_command(
         tls_client_ca=tls_client_ca,
         token_file=token_file,
         max_connection_age_s=max_connection_age_s,
+        reload_every_s=reload_every_s,
         address_file=address_file,
         workers=workers,
         max_image_bytes=max_image_bytes,

@@ -210,16 +210,27 @@ def open_index(path: Path) -> IndexBundle:
     Raises:
         IndexBundleError: if there is none, or it is damaged.
     """
-    current = path / CURRENT_FILE
-    if current.is_file():
-        try:
-            version = current.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise IndexBundleError(f"Cannot read {current}: {error}. {REBUILD}") from error
+    version = current_version(path)
+    if version is not None:
         return IndexBundle(path / version)
     if (path / MANIFEST_FILE).is_file():
         return IndexBundle(path)
     raise IndexBundleError(f"There is no index at {path}. Build one with: beauty-export index")
+
+
+def current_version(path: Path) -> str | None:
+    """The version that a folder's ``current`` names; None where there is no such file.
+
+    Raises:
+        IndexBundleError: if it cannot be read.
+    """
+    current = path / CURRENT_FILE
+    try:
+        return current.read_text(encoding="utf-8").strip()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise IndexBundleError(f"Cannot read {current}: {error}. {REBUILD}") from error
 
 
 def is_intact(folder: Path) -> bool:

@@ -23,13 +23,14 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from retrieval_server import errors
-from retrieval_server.retriever import Retriever
+from retrieval_server.served_index import ServedIndex
 from retrieval_server.version import VERSION
 
 # An embedded search takes some 30 ms, one through a busy Triton up to seconds.
 REQUEST_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 STAGE_BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 STAGES = ("decode", "encode", "rank", "refine")
+RELOADS = ("served", "refused")
 FAILURES: dict[type[errors.RetrievalError], str] = {
     errors.EngineUnavailableError: "unavailable",
     errors.EngineDeadlineError: "deadline",
@@ -98,14 +99,22 @@ class ServerMetrics:
             ["reason"],
             registry=self.registry,
         )
+        self.reloads = Counter(
+            "beauty_index_reloads",
+            "Rebuilt indexes that took the place of the one served, or were refused.",
+            ["outcome"],
+            registry=self.registry,
+        )
+        for outcome in RELOADS:
+            self.reloads.labels(outcome)
         for stage in STAGES:
             self.stages.labels(stage)
         for reason in FAILURES.values():
             self.engine_failures.labels(reason)
 
-    def describe(self, retriever: Retriever, readiness: Ready) -> None:
+    def describe(self, served: ServedIndex, readiness: Ready) -> None:
         """Tell what is being served, too."""
-        self.registry.register(ServedState(retriever, readiness))
+        self.registry.register(ServedState(served, readiness))
 
     def observe_stages(self, timings: Mapping[str, int]) -> None:
         """Take the times of a search: microseconds by stage, such as ``rank_us``."""
@@ -124,17 +133,18 @@ class ServedState(Collector):
     """What is being served and whether it can be, read whenever Prometheus asks.
 
     Args:
-        retriever: whose index and engine.
+        served: whose index and engine.
         readiness: knows whether the engine answers.
     """
 
-    def __init__(self, retriever: Retriever, readiness: Ready) -> None:
-        self._retriever = retriever
+    def __init__(self, served: ServedIndex, readiness: Ready) -> None:
+        self._served = served
         self._readiness = readiness
 
     def collect(self) -> Iterable[Metric]:
         """The state now."""
-        bundle, engine = self._retriever.bundle, self._retriever.engine
+        retriever = self._served.retriever
+        bundle, engine = retriever.bundle, retriever.engine
         yield GaugeMetricFamily(
             "beauty_ready",
             "1 while searches can be answered, 0 while the models cannot or are others.",
@@ -164,6 +174,6 @@ class ServedState(Collector):
             "Size of what a search reads; resident is true for what is kept in memory.",
             labels=("level", "resident"),
         )
-        for level in self._retriever.search_levels:
+        for level in retriever.search_levels:
             levels.add_metric((level.name, str(level.is_resident).lower()), level.bytes)
         yield levels

@@ -21,12 +21,14 @@ from retrieval_server.engines import Engine, create_engine
 from retrieval_server.errors import RetrievalError
 from retrieval_server.grpc_endpoint import create_grpc_server, listen, listen_in_the_clear
 from retrieval_server.index_bundle import open_index
+from retrieval_server.index_watch import IndexWatch
 from retrieval_server.metrics_endpoint import MetricsEndpoint, open_metrics_endpoint
 from retrieval_server.model_repository import ModelRepository
 from retrieval_server.prometheus_metrics import ServerMetrics
 from retrieval_server.readiness import Readiness
 from retrieval_server.request_metrics import RequestMetrics
 from retrieval_server.retriever import Retriever
+from retrieval_server.served_index import ServedIndex
 from retrieval_server.service import RetrievalService
 from retrieval_server.settings import Settings
 from retrieval_server.v1 import retrieval_pb2 as pb
@@ -52,6 +54,7 @@ class RunningServer:
     _health_server: grpc.aio.Server
     _health: health.aio.HealthServicer
     _readiness: Readiness
+    _index_watch: IndexWatch
     _metrics: MetricsEndpoint | None
     _engine: Engine
     _executor: ThreadPoolExecutor
@@ -68,6 +71,7 @@ class RunningServer:
             drain_s: how long they may take.
             delay_s: how long new ones are still taken, until everybody knows.
         """
+        await self._index_watch.stop()
         await self._readiness.stop()
         await self._health.enter_graceful_shutdown()
         await asyncio.sleep(delay_s)
@@ -110,21 +114,25 @@ async def start_server(settings: Settings) -> RunningServer:
     retriever = Retriever(bundle, engine)
     retriever.warm_up()
     await retriever.check_engine()
+    served = ServedIndex(retriever)
     health_servicer = health.aio.HealthServicer()
     for each in (server, health_server):
         health_pb2_grpc.add_HealthServicer_to_server(health_servicer, each)
     pb_grpc.add_RetrievalServiceServicer_to_server(  # type: ignore[no-untyped-call]
-        RetrievalService(retriever, executor, settings, metrics), server
+        RetrievalService(served, executor, settings, metrics), server
     )
     reflection.enable_server_reflection(
         (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), server
     )
-    readiness = Readiness(retriever, health_servicer, SERVICE)
-    metrics.describe(retriever, readiness)
+    readiness = Readiness(served, health_servicer, SERVICE)
+    index_watch = IndexWatch(settings.index, repository, served, metrics)
+    metrics.describe(served, readiness)
     metrics_endpoint = _metrics_endpoint(settings, metrics)
     await server.start()
     await health_server.start()
     await readiness.start()
+    if settings.reload_every_s > 0:
+        index_watch.start(settings.reload_every_s)
     for warning in bundle.manifest.warnings:
         log.warning(warning)
     log.info("serving %s (%s products) on %s", bundle.version, f"{len(bundle):,}", address)
@@ -135,6 +143,7 @@ async def start_server(settings: Settings) -> RunningServer:
         health_server,
         health_servicer,
         readiness,
+        index_watch,
         metrics_endpoint,
         engine,
         executor,

@@ -39,6 +39,8 @@ class Settings:
             does not.
         max_connection_age_s: seconds after which a connection is closed, gently, so that clients
             find new servers and show their certificates again; 0 for never.
+        reload_every_s: seconds between two looks whether ``index`` has another current version,
+            which then takes the place of the one served; 0 for none.
         address_file: where to write ``host:port`` once the server answers; None for nowhere.
         workers: searches and decodings that go on side by side.
         max_image_bytes: largest image accepted.
@@ -69,6 +71,7 @@ class Settings:
     tls_client_ca: Path | None = None
     token_file: Path | None = None
     max_connection_age_s: float = 300.0
+    reload_every_s: float = 10.0
     address_file: Path | None = None
     workers: int = available_cores()
     max_image_bytes: int = 20 * 2**20

@@ -22,7 +22,7 @@ from retrieval_server.errors import (
     ModelMismatchError,
     RetrievalError,
 )
-from retrieval_server.prometheus_metrics import FAILURES, STAGES, ServerMetrics
+from retrieval_server.prometheus_metrics import FAILURES, RELOADS, STAGES, ServerMetrics
 from retrieval_server.v1 import retrieval_pb2 as pb
 
 TABLE = Path(__file__).parents[1] / "deploy" / "METRICS.md"
@@ -105,9 +105,11 @@ def test_the_named_values_of_the_labels_are_all_there_are(served: Served) -> Non
 
     assert named("stage") == set(STAGES)
     assert named("reason") == set(FAILURES.values())
+    assert named("outcome") == set(RELOADS)
     for name, label in (
         ("beauty_search_stage_duration_seconds", "stage"),
         ("beauty_engine_failures", "reason"),
+        ("beauty_index_reloads", "outcome"),
     ):
         samples = scraped(served)[name].samples
         assert {sample.labels[label] for sample in samples} == named(label)  # before any search
