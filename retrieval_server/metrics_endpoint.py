@@ -49,4 +49,5 @@ def open_metrics_endpoint(registry: CollectorRegistry, host: str, port: int) -> 
             f"Cannot listen on {host}:{port} for metrics: {error.strerror or error}. Choose "
             "another --metrics-port (0 takes a free one)."
         ) from error
-    return MetricsEndpoint(f"{host}:{server.server_port}", server, thread)
+    shown = f"[{bare}]" if ":" in bare else bare
+    return MetricsEndpoint(f"{shown}:{server.server_port}", server, thread)

@@ -235,6 +235,13 @@ def test_the_index_is_described(served: Served, tiny_index: Path) -> None:
     assert levels == originals
 
 
+@pytest.mark.parametrize("host", ["::1", "[::1]"])
+def test_metrics_are_served_over_ipv6_too(served_by: ServedBy, host: str) -> None:
+    with served_by(host=host, metrics_port=0) as served:
+        assert served.running.metrics_address.startswith("[::1]:")
+        assert value(served, "beauty_ready") == 1
+
+
 def test_nothing_listens_without_a_metrics_port(served_by: ServedBy) -> None:
     with served_by() as served:
         assert served.running.metrics_address is None
