@@ -12,6 +12,7 @@ Nothing here imports torch or needs an exported model. Session-scoped values are
   on a machine that cannot have one, as are those that take ``local_triton_environment``.
 - ``served_by(**settings)``: a real server of ``tiny_index`` in this process, see ``served.py``.
 - ``certificates``: a folder with PEM certificates of an authority, a server and a client.
+- ``image_checks``: a folder with the programs that check Dockerfiles and Compose files.
 - ``tiny_index``: the index folder, with one version; ``tiny_index_copy``: a copy to damage.
 """
 
@@ -208,6 +209,20 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
         signed = ("-CA", "ca.pem", "-CAkey", "ca.key", "-addext", "basicConstraints=CA:FALSE")
         make(name, *signed, "-addext", "subjectAltName=IP:127.0.0.1")
     return folder
+
+
+@pytest.fixture(scope="session")
+def image_checks() -> Path:
+    """The programs that check images: an environment of its own, kept in build/."""
+    requirements = Path(__file__).parents[1] / "deploy" / "checks" / "images.txt"
+    folder = requirements.parents[2] / "build" / "deploy_checks" / "images"
+    wanted, installed = requirements.read_text(encoding="utf-8"), folder / "installed.txt"
+    if not installed.exists() or installed.read_text(encoding="utf-8") != wanted:
+        subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
+        pip = [folder / "bin" / "pip", "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*pip, "--requirement", requirements], check=True)
+        installed.write_text(wanted, encoding="utf-8")
+    return folder / "bin"
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 import re
 import subprocess
-import sys
 from dataclasses import fields
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from retrieval_server.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "deploy").glob("compose*.yaml"))
-CHECKS = ROOT / "build" / "deploy_checks" / "compose"
 SECURITY = {"read_only": True, "cap_drop": ["ALL"], "security_opt": ["no-new-privileges:true"]}
 
 
@@ -26,15 +24,8 @@ def services() -> dict[str, dict]:
 
 
 @pytest.fixture(scope="module")
-def validator() -> Path:
-    """check-jsonschema, in an environment of its own."""
-    program = CHECKS / "bin" / "check-jsonschema"
-    if not program.exists():
-        requirements = ROOT / "deploy" / "checks" / "compose.txt"
-        subprocess.run([sys.executable, "-m", "venv", CHECKS], check=True)
-        install = [CHECKS / "bin" / "pip", "install", "--quiet", "-r", requirements]
-        subprocess.run(install, check=True)
-    return program
+def validator(image_checks: Path) -> Path:
+    return image_checks / "check-jsonschema"
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)

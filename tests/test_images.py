@@ -116,6 +116,20 @@ def last(stages: dict[str, Stage], name: str, instruction: str) -> str:
 # What it says
 
 
+def test_hadolint_finds_nothing_and_would_find_something(image_checks: Path) -> None:
+    def findings(text: str) -> list[str]:
+        command = [image_checks / "hadolint", "--no-color", "-"]
+        done = subprocess.run(
+            command, input=text, capture_output=True, text=True, check=False, timeout=PATIENCE_S
+        )
+        return done.stdout.splitlines()
+
+    text = DOCKERFILE.read_text(encoding="utf-8")
+    assert findings(text) == []
+    assert findings(text.replace("--no-cache-dir ", ""))
+    assert findings(text.replace("USER 10001:10001", "USER root"))
+
+
 def test_every_base_is_named_once_by_tag_and_none_is_latest(
     bases: dict[str, str], stages: dict[str, Stage]
 ) -> None:
