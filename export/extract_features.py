@@ -14,7 +14,7 @@ import hashlib
 import itertools
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from export.catalogue import Catalogue, CatalogueRow
 from export.progress import Advance
 from retrieval_server.engines import Engine
-from retrieval_server.errors import ImageError
+from retrieval_server.errors import ImageError, RetrievalError
 from retrieval_server.preprocessing import PREPROCESSING, read_image
 from retrieval_server.profile import Profile
 
@@ -121,6 +121,20 @@ class FeatureExtraction:
         except Exception:  # zipfile raises anything on damaged data; the block is made again
             return None
         return block if block.key == self._key(number) else None
+
+    def blocks(self) -> Iterator[Block]:
+        """All blocks in order, one at a time.
+
+        Raises:
+            RetrievalError: if one is missing or outdated.
+        """
+        for number in range(self.block_count):
+            block = self.read(number)
+            if block is None:
+                raise RetrievalError(
+                    "An image or a model changed during the build. Run the same command again."
+                )
+            yield block
 
     async def _make(self, number: int, engine: Engine, calls: asyncio.Semaphore) -> None:
         key = self._key(number)

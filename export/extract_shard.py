@@ -28,7 +28,7 @@ from export.shard_manifest import (
 from export.shards import Shard
 from retrieval_server.canary import canary_file, canary_image, write_canary
 from retrieval_server.engines import TritonConnection, create_engine
-from retrieval_server.errors import ModelRepositoryError, RetrievalError, ShardError
+from retrieval_server.errors import ModelRepositoryError, ShardError
 from retrieval_server.model_repository import ModelFolder, ModelRepository
 from retrieval_server.preprocessing import PREPROCESSING
 from retrieval_server.profile import Profile
@@ -156,12 +156,7 @@ class ShardExtraction:
     def _finish(self, extraction: FeatureExtraction) -> ShardManifest:
         """Look at every block once more, remove what is of former work, write the manifest."""
         products = rejected = 0
-        for number in range(extraction.block_count):
-            block = extraction.read(number)
-            if block is None:
-                raise RetrievalError(
-                    "An image or a model changed during the build. Run the same command again."
-                )
+        for block in extraction.blocks():
             products += len(block.rows)
             rejected += len(block.rejects)
         blocks = [extraction.path(number).name for number in range(extraction.block_count)]
