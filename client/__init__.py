@@ -10,6 +10,7 @@ Needs grpcio, protobuf, rich and typer only. Use::
             print(match.rank, match.product_id, match.similarity)
 """
 
+from client.access import Access
 from client.errors import (
     DeadlineExceededError,
     InvalidQueryError,
@@ -20,6 +21,7 @@ from client.errors import (
     UnreadableFileError,
 )
 from client.results import (
+    Example,
     Match,
     Model,
     SearchLevel,
@@ -33,7 +35,9 @@ from client.results import (
 from client.retrieval_client import RetrievalClient
 
 __all__ = [
+    "Access",
     "DeadlineExceededError",
+    "Example",
     "InvalidQueryError",
     "Match",
     "Model",

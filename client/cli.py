@@ -11,15 +11,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 
 import typer
 from rich.console import Console
 from rich.progress import Progress
 
 from client import options, rendering
+from client.access import Access
 from client.batch import Answer, answers_in_order, image_files
 from client.errors import RetrievalError
+from client.known_answer import smoke_test_by_catalogue, smoke_test_by_photo
 from client.results import SearchResult
 from client.retrieval_client import DEFAULT_SERVER, DEFAULT_TIMEOUT_S, RetrievalClient
 
@@ -46,10 +47,14 @@ def search(
     as_json: options.AsJson = False,
     timeout: options.Timeout = DEFAULT_TIMEOUT_S,
     tls_ca: options.TlsCa = None,
+    tls_cert: options.TlsCert = None,
+    tls_key: options.TlsKey = None,
+    token_file: options.TokenFile = None,
 ) -> None:
     """Find the products that match a photo."""
     strengths = options.alpha_by_model(alpha)
-    with _connected(server, timeout, tls_ca) as client:
+    access = Access(tls_ca=tls_ca, tls_cert=tls_cert, tls_key=tls_key, token_file=token_file)
+    with _connected(server, timeout, access) as client:
         image = sys.stdin.buffer.read() if str(photo) == "-" else photo
         result = client.search(image, top_k=top_k, keep=keep, refine=refine, alpha=strengths)
     _print_result(str(photo), result, compare=compare, as_json=as_json)
@@ -68,10 +73,14 @@ def similar(
     as_json: options.AsJson = False,
     timeout: options.Timeout = DEFAULT_TIMEOUT_S,
     tls_ca: options.TlsCa = None,
+    tls_cert: options.TlsCert = None,
+    tls_key: options.TlsKey = None,
+    token_file: options.TokenFile = None,
 ) -> None:
     """Find products like one of the catalogue."""
     strengths = options.alpha_by_model(alpha)
-    with _connected(server, timeout, tls_ca) as client:
+    access = Access(tls_ca=tls_ca, tls_cert=tls_cert, tls_key=tls_key, token_file=token_file)
+    with _connected(server, timeout, access) as client:
         result = client.similar(product_id, top_k=top_k, keep=keep, refine=refine, alpha=strengths)
     _print_result(product_id, result, compare=compare, as_json=as_json)
 
@@ -90,10 +99,14 @@ def batch(
     as_json: options.AsJson = False,
     timeout: options.Timeout = DEFAULT_TIMEOUT_S,
     tls_ca: options.TlsCa = None,
+    tls_cert: options.TlsCert = None,
+    tls_key: options.TlsKey = None,
+    token_file: options.TokenFile = None,
 ) -> None:
     """Search every image of a folder; a bad one is reported and the rest goes on."""
     strengths = options.alpha_by_model(alpha)
-    with _connected(server, timeout, tls_ca) as client:
+    access = Access(tls_ca=tls_ca, tls_cert=tls_cert, tls_key=tls_key, token_file=token_file)
+    with _connected(server, timeout, access) as client:
         paths = image_files(folder, recursive=recursive)
         _print_warnings(client.status().warnings)
         ask = partial(client.search, top_k=top_k, keep=keep, refine=refine, alpha=strengths)
@@ -111,15 +124,48 @@ def status(
     as_json: options.AsJson = False,
     timeout: options.Timeout = DEFAULT_TIMEOUT_S,
     tls_ca: options.TlsCa = None,
+    tls_cert: options.TlsCert = None,
+    tls_key: options.TlsKey = None,
+    token_file: options.TokenFile = None,
 ) -> None:
     """Say what the server serves."""
-    with _connected(server, timeout, tls_ca) as client:
+    access = Access(tls_ca=tls_ca, tls_cert=tls_cert, tls_key=tls_key, token_file=token_file)
+    with _connected(server, timeout, access) as client:
         answer = client.status() if wait is None else client.wait_until_ready(wait)
     _print_warnings(answer.warnings)
     if as_json:
         typer.echo(rendering.json_line(asdict(answer)))
     else:
         Console().print(rendering.status_table(answer))
+
+
+@app.command(epilog="Example: beauty-search smoke-test photo.jpg --expect 1001 --wait 60")
+def smoke_test(
+    photo: options.CataloguePhoto = None,
+    *,
+    expect: options.Expect = None,
+    catalogue: options.CatalogueFolder = None,
+    server: options.Server = DEFAULT_SERVER,
+    wait: options.Wait = None,
+    timeout: options.Timeout = DEFAULT_TIMEOUT_S,
+    tls_ca: options.TlsCa = None,
+    tls_cert: options.TlsCert = None,
+    tls_key: options.TlsKey = None,
+    token_file: options.TokenFile = None,
+) -> None:
+    """Search for a catalogue image; fail unless its product comes first.
+
+    Name the image and its product, or the catalogue's folder: the server knows a product of it.
+    """
+    access = Access(tls_ca=tls_ca, tls_cert=tls_cert, tls_key=tls_key, token_file=token_file)
+    wait_s = wait or 0.0
+    with _connected(server, timeout, access) as client:
+        if catalogue is not None and photo is None and expect is None:
+            typer.echo(smoke_test_by_catalogue(client, catalogue, wait_s))
+        elif catalogue is None and photo is not None and expect is not None:
+            typer.echo(smoke_test_by_photo(client, photo, expect, wait_s))
+        else:
+            raise typer.BadParameter("Give PHOTO and --expect, or --catalogue alone.")
 
 
 def main() -> None:
@@ -131,10 +177,10 @@ def main() -> None:
 
 
 @contextmanager
-def _connected(server: str, timeout_s: float, tls_ca: Path | None) -> Iterator[RetrievalClient]:
+def _connected(server: str, timeout_s: float, access: Access) -> Iterator[RetrievalClient]:
     """Open a client; a RetrievalError inside ends the command with one line and status 1."""
     try:
-        with RetrievalClient(server, timeout_s=timeout_s, tls_ca=tls_ca) as client:
+        with RetrievalClient(server, timeout_s=timeout_s, access=access) as client:
             yield client
     except RetrievalError as error:
         _print_aside(f"error: {error}", "bold red")

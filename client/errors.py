@@ -8,6 +8,7 @@
     ├── InvalidQueryError       INVALID_ARGUMENT: undecodable image, parameter out of range
     ├── DeadlineExceededError   DEADLINE_EXCEEDED
     ├── OverloadedError         RESOURCE_EXHAUSTED: server full, or image too large
+    ├── SmokeTestError          no status: another product came first than should have
     └── UnreadableFileError     no status: a local file, before anything was sent
 """
 
@@ -48,6 +49,10 @@ class OverloadedError(RetrievalError):
     """The server is full, or the image is larger than it takes."""
 
 
+class SmokeTestError(RetrievalError):
+    """The server answered, but not with the product that should have come first."""
+
+
 class UnreadableFileError(RetrievalError):
     """A local file or folder is missing, empty or not readable."""
 
@@ -83,6 +88,11 @@ _TRANSLATIONS: dict[grpc.StatusCode, tuple[type[RetrievalError], str]] = {
         OverloadedError,
         "Too much for server {server}: {details}. "
         "Send a smaller image, or fewer requests at a time (--jobs).",
+    ),
+    grpc.StatusCode.UNAUTHENTICATED: (
+        RetrievalError,
+        "Server {server} does not know us: {details}. Name a file with a token that it knows: "
+        "--token-file.",
     ),
     grpc.StatusCode.UNIMPLEMENTED: (
         RetrievalError,

@@ -8,6 +8,18 @@ import typer
 Photo = Annotated[
     Path, typer.Argument(metavar="PHOTO", help="Image to search for; - reads standard input.")
 ]
+CataloguePhoto = Annotated[
+    Path | None, typer.Argument(metavar="PHOTO", help="An image of the catalogue.")
+]
+CatalogueFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--catalogue",
+        envvar="BEAUTY_SEARCH_CATALOGUE",
+        metavar="FOLDER",
+        help="Folder that the catalogue's image paths are relative to.",
+    ),
+]
 ProductId = Annotated[
     str, typer.Argument(metavar="PRODUCT_ID", help="Id of a product of the index.")
 ]
@@ -63,7 +75,33 @@ Timeout = Annotated[
 ]
 TlsCa = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="PEM certificate of the authority; turns on TLS."),
+    typer.Option(
+        envvar="BEAUTY_SEARCH_TLS_CA",
+        metavar="FILE",
+        help="PEM certificate of the authority; turns on TLS.",
+    ),
+]
+TlsCert = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="BEAUTY_SEARCH_TLS_CERT",
+        metavar="FILE",
+        help="PEM certificate to show, where the server wants one.",
+    ),
+]
+TlsKey = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="BEAUTY_SEARCH_TLS_KEY", metavar="FILE", help="PEM private key of --tls-cert."
+    ),
+]
+TokenFile = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="BEAUTY_SEARCH_TOKEN_FILE",
+        metavar="FILE",
+        help="File with the token to show, where the server wants one.",
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")]
 Compare = Annotated[
@@ -71,6 +109,10 @@ Compare = Annotated[
 ]
 Recursive = Annotated[bool, typer.Option("--recursive", help="Look into folders inside too.")]
 Jobs = Annotated[int, typer.Option(min=1, max=64, metavar="N", help="Requests at a time.")]
+Expect = Annotated[
+    str | None,
+    typer.Option(metavar="PRODUCT_ID", help="The product that PHOTO is the catalogue's image of."),
+]
 Wait = Annotated[
     float | None,
     typer.Option(min=0.1, metavar="SECONDS", help="Wait so long for a server that is starting."),

@@ -187,6 +187,19 @@ class SearchLevel:
 
 
 @dataclass(frozen=True)
+class Example:
+    """A product of the index; its image is a path relative to the catalogue file."""
+
+    product_id: str
+    image: str
+
+    @classmethod
+    def from_message(cls, message: pb.Example) -> "Example":
+        """Decode the proto message."""
+        return cls(message.product_id, message.image)
+
+
+@dataclass(frozen=True)
 class ServerStatus:
     """What the server serves."""
 
@@ -201,6 +214,7 @@ class ServerStatus:
     default_keep: int
     warnings: tuple[str, ...]
     search_levels: tuple[SearchLevel, ...]
+    example: Example
 
     @classmethod
     def from_message(cls, message: pb.GetStatusResponse) -> "ServerStatus":
@@ -217,4 +231,5 @@ class ServerStatus:
             default_keep=message.default_keep,
             warnings=tuple(message.warnings),
             search_levels=tuple(map(SearchLevel.from_message, message.search_levels)),
+            example=Example.from_message(message.example),
         )

@@ -9,6 +9,7 @@ from typing import Self, TypeVar
 
 import grpc
 
+from client.access import Access, file_bytes
 from client.errors import (
     UNREACHABLE,
     DeadlineExceededError,
@@ -22,6 +23,7 @@ from retrieval_server.v1 import retrieval_pb2_grpc as pb_grpc
 
 DEFAULT_SERVER = "localhost:50051"
 DEFAULT_TIMEOUT_S = 10.0
+OPEN = Access()  # a server that lets everybody in
 
 _LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 _MESSAGE_BYTES = 32 * 1024 * 1024  # an image of 20 MiB and room for the rest
@@ -73,19 +75,20 @@ class RetrievalClient:
         server: str = DEFAULT_SERVER,
         *,
         timeout_s: float = DEFAULT_TIMEOUT_S,
-        tls_ca: Path | None = None,
+        access: Access = OPEN,
     ) -> None:
         """Prepare a connection; nothing is sent yet.
 
         Args:
             server: host:port.
             timeout_s: time limit of each call, retries included.
-            tls_ca: PEM file of the authority that signed the server's certificate; None talks
-                without encryption.
+            access: certificates and token, where the server wants them; by default none, and no
+                encryption.
         """
         self.server = server
         self.timeout_s = timeout_s
-        self._channel = _channel(server, tls_ca)
+        self._access = access
+        self._channel = _channel(server, access)
         stub = pb_grpc.RetrievalServiceStub(self._channel)  # type: ignore[no-untyped-call]
         self._search: grpc.UnaryUnaryMultiCallable[pb.SearchRequest, pb.SearchResponse]
         self._search = stub.Search
@@ -217,18 +220,23 @@ class RetrievalClient:
     ) -> _Response:
         """Call the server; the one place where gRPC's errors become ours."""
         try:
-            return method(request, timeout=timeout_s, wait_for_ready=wait_for_ready)
+            return method(
+                request,
+                timeout=timeout_s,
+                metadata=self._access.metadata(),
+                wait_for_ready=wait_for_ready,
+            )
         except grpc.RpcError as error:
             raise translated(error, self.server, timeout_s) from error
 
 
-def _channel(server: str, tls_ca: Path | None) -> grpc.Channel:
+def _channel(server: str, access: Access) -> grpc.Channel:
     # gRPC follows http_proxy even to this machine, where no proxy can find the server.
     is_local = server.rpartition(":")[0] in _LOOPBACK_HOSTS
     options = (*_CHANNEL_OPTIONS, ("grpc.enable_http_proxy", int(not is_local)))
-    if tls_ca is None:
+    credentials = access.credentials()
+    if credentials is None:
         return grpc.insecure_channel(server, options=options)
-    credentials = grpc.ssl_channel_credentials(_file_bytes(tls_ca))
     return grpc.secure_channel(server, credentials, options=options)
 
 
@@ -244,18 +252,4 @@ def _image_bytes(image: bytes | Path) -> bytes:
         if not image:
             raise UnreadableFileError("The image is empty (0 bytes). Send an encoded image.")
         return image
-    return _file_bytes(image)
-
-
-def _file_bytes(path: Path) -> bytes:
-    """Read a file that must hold something."""
-    if path.is_dir():
-        raise UnreadableFileError(f"{path} is a folder, not a file. Name a file inside it.")
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise UnreadableFileError(f"Cannot read {path}: {reason}. Check the path.") from error
-    if not content:
-        raise UnreadableFileError(f"{path} is empty (0 bytes). Name a file with content.")
-    return content
+    return file_bytes(image)

@@ -6,33 +6,30 @@ command. The finished version appears under its name at once, whole.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import fcntl
+import hashlib
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from export.build_search_levels import build_search_levels
 from export.build_text_index import build_text_index
 from export.catalogue import Catalogue, CatalogueRow
-from export.extract_features import FeatureExtraction, Reject
+from export.extract_features import Reject
+from export.extract_shard import ShardExtraction, profile_models
+from export.finished_shards import FinishedShard, open_shards
 from export.merge_blocks import kept_rows, write_descriptors
 from export.onnx_metadata import read_metadata
+from export.output_folder import output_folder
 from export.progress import progress
+from export.shards import WHOLE
 from export.text_settings import TextSettings
-from retrieval_server.canary import canary_image, write_canary
-from retrieval_server.engines import TritonConnection, create_engine
-from retrieval_server.errors import (
-    CatalogueError,
-    ModelRepositoryError,
-    RetrievalError,
-)
+from retrieval_server.canary import write_canary
+from retrieval_server.engines import TritonConnection
+from retrieval_server.errors import CatalogueError
 from retrieval_server.index_bundle import (
     ID_ORDER_FILE,
     REJECTS_FILE,
@@ -42,10 +39,9 @@ from retrieval_server.index_bundle import (
     seal,
 )
 from retrieval_server.manifest import IndexedModel, Manifest
-from retrieval_server.model_repository import ModelFolder, ModelRepository
+from retrieval_server.model_repository import ModelFolder
 from retrieval_server.preprocessing import PREPROCESSING
 from retrieval_server.profile import Profile
-from retrieval_server.settings import available_cores
 from retrieval_server.string_table import write_string_table
 
 
@@ -77,6 +73,9 @@ class IndexBuild:
         text: how the textual index is made.
         triton: where Triton is, for the engine ``triton``.
         half_precision: store the descriptors as float16; the ranking is exact for those.
+        from_shards: folder with the shards in which the images were described; None to describe
+            them here.
+        shard_count: how many shards; None if the folder has those of one number only.
     """
 
     catalogue: Catalogue
@@ -87,40 +86,46 @@ class IndexBuild:
     text: TextSettings = field(default_factory=TextSettings)
     triton: TritonConnection | None = None
     half_precision: bool = False
+    from_shards: Path | None = None
+    shard_count: int | None = None
 
     def run(self) -> BuiltIndex:
         """Build the index, or take up a build that was interrupted.
 
         Raises:
             RetrievalError: if the models are missing or do not fit the profile, the engine
-                fails, no image can be read, the disk is full, or another build is at work in the
-                same folder.
+                fails, a shard is refused, no image can be read, the disk is full, or another build
+                is at work in the same folder.
         """
-        models = self._models()
-        try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            with _lock(self.root):
-                return self._build(models)
-        except OSError as error:
-            raise RetrievalError(
-                f"Cannot write the index {self.root}: {error.strerror or error}. Mend that and run "
-                "the same command again; what is finished is kept."
-            ) from error
+        models = profile_models(self.model_repository, self.profile)
+        with output_folder(self.root):
+            return self._build(models)
 
     def _build(self, models: tuple[ModelFolder, ...]) -> BuiltIndex:
-        extraction = FeatureExtraction(
+        extraction = ShardExtraction(
             catalogue=self.catalogue,
+            shard=WHOLE,
             profile=self.profile,
-            digests={model.name: model.digest for model in models},
+            model_repository=self.model_repository,
             folder=self._scratch / "blocks",
+            engine=self.engine,
+            triton=self.triton,
         )
-        source = self._source_key(extraction)
+        shards: Sequence[FinishedShard] = ()
+        if self.from_shards is None:
+            described = extraction.features().key("")
+        else:
+            digests = {model.name: model.digest for model in models}
+            shards = open_shards(
+                self.from_shards, self.shard_count, self.catalogue, digests, self.profile.side
+            )
+            described = json.dumps([shard.manifest.to_json() for shard in shards], sort_keys=True)
+        source = self._source_key(described)
         if (built := self._already_built(source)) is not None:
             make_current(self.root, built.name)
             shutil.rmtree(self._scratch, ignore_errors=True)  # of a run killed at its very end
             return BuiltIndex(built, None)
-        canary = asyncio.run(self._extract(extraction))
-        return self._assemble(extraction, models, canary, source)
+        return self._assemble(shards or [extraction.run()[0]], models, source)
 
     @property
     def dtype(self) -> str:
@@ -131,55 +136,24 @@ class IndexBuild:
     def _scratch(self) -> Path:
         return self.root / ".building"
 
-    def _models(self) -> tuple[ModelFolder, ...]:
-        members = ModelRepository(self.model_repository).ensemble(self.profile.name)
-        served = tuple(member.name for member in members)
-        if served != self.profile.models or members[0].side != self.profile.side:
-            raise ModelRepositoryError(
-                f"The ensemble {self.profile.name} in {self.model_repository} has the models "
-                f"{list(served)} of side {members[0].side}, the profile wants "
-                f"{list(self.profile.models)} of side {self.profile.side}. "
-                "Export it again with: beauty-export onnx --profile PROFILE"
-            )
-        return members
-
-    async def _extract(self, extraction: FeatureExtraction) -> Mapping[str, NDArray[np.float32]]:
-        """Make the blocks; return the canary's descriptors (1, C) by model name."""
-        cores = available_cores()
-        engine = create_engine(
-            self.engine,
-            self.model_repository,
-            self.profile.name,
-            workers=cores,
-            threads_per_run=1,
-            triton=self.triton,
-        )
-        try:
-            with progress("images", len(self.catalogue.rows)) as advance:
-                await extraction.run(engine, engine.in_flight, advance)
-            return await engine.infer(self.profile.name, canary_image(self.profile.side)[None])
-        finally:
-            await engine.close()
-
     def _assemble(
         self,
-        extraction: FeatureExtraction,
+        shards: Sequence[FinishedShard],
         models: tuple[ModelFolder, ...],
-        canary: Mapping[str, NDArray[np.float32]],
         source: str,
     ) -> BuiltIndex:
         folder = self._scratch / "bundle"
         shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
-        rows, rejects = kept_rows(extraction)
+        folder.mkdir(parents=True)
+        rows, rejects = kept_rows(shards)
         if not len(rows):
             raise CatalogueError(
                 f"None of the {len(self.catalogue.rows):,} images of {self.catalogue.path} could "
                 f"be read; the first: {rejects[0].image} {rejects[0].reason}"
             )
-        zeros = write_descriptors(folder, extraction, models, len(rows), self.dtype)
+        zeros = write_descriptors(folder, shards, self.catalogue, models, rows, self.dtype)
         search = build_search_levels(folder, self.profile.alphas)
-        write_canary(folder, canary)
+        write_canary(folder, {model: row[None] for model, row in shards[0].canary().items()})
         products = [self.catalogue.rows[row] for row in rows]
         _write_products(folder, products, rejects)
         with progress("descriptions", len(products)) as advance:
@@ -215,15 +189,18 @@ class IndexBuild:
     def _built_file(self) -> Path:
         return self.root / ".built.json"
 
-    def _source_key(self, extraction: FeatureExtraction) -> str:
+    def _source_key(self, described: str) -> str:
         """All that the bundle depends on, for the question whether there is anything to do."""
         parameters = {
             "profile": self.profile.to_json(),
             "text": self.text.to_json(),
             "dtype": self.dtype,
         }
-        texts = [(row.description, row.attributes) for row in self.catalogue.rows]
-        return extraction.key(json.dumps([parameters, texts]))
+        products = [
+            (row.product_id, row.image, row.description, row.attributes)
+            for row in self.catalogue.rows
+        ]
+        return hashlib.sha256(json.dumps([described, parameters, products]).encode()).hexdigest()
 
     def _already_built(self, source: str) -> Path | None:
         """The version that this build would make, if it is there and intact."""
@@ -234,19 +211,6 @@ class IndexBuild:
         except (OSError, ValueError, KeyError, TypeError):
             return None
         return folder if is_same and is_intact(folder) else None
-
-
-@contextlib.contextmanager
-def _lock(root: Path) -> Iterator[None]:
-    """Hold the index folder; a kill lets go of it."""
-    with (root / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise RetrievalError(
-                f"Another build is at work in {root}. Wait for it, or choose another --output."
-            ) from error
-        yield
 
 
 def _write_products(folder: Path, products: list[CatalogueRow], rejects: list[Reject]) -> None:

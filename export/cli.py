@@ -11,13 +11,12 @@ import typer
 
 from export.contact_sheet import write_contact_sheet
 from export.evaluation_cli import EVALUATE_EXAMPLE, PREDICT_EXAMPLE, evaluate, predict
-from export.index_cli import INDEX_EXAMPLE, index
+from export.index_cli import EXTRACT_EXAMPLE, INDEX_EXAMPLE, extract, index
 from export.messages import say, warn
 from export.options import DEFAULT_REPOSITORY, ProfileName, Repository
 from export.profiles import LITE, find_profile
 from export.progress import Advance, progress
-from export.sample import write_sample
-from retrieval_server.errors import ProfileError, RetrievalError
+from retrieval_server.errors import CatalogueError, ProfileError, RetrievalError, ShardError
 from retrieval_server.index_bundle import open_index
 
 app = typer.Typer(
@@ -28,6 +27,10 @@ app = typer.Typer(
     help="Export models, build an index, measure how good it is.",
 )
 
+BAD_INPUT = 65  # EX_DATAERR of sysexits.h: the same command would fail again
+BAD_INPUT_ERRORS = (CatalogueError, ProfileError, ShardError)
+
+app.command(epilog=EXTRACT_EXAMPLE)(extract)
 app.command(epilog=INDEX_EXAMPLE)(index)
 app.command(epilog=EVALUATE_EXAMPLE)(evaluate)
 app.command(epilog=PREDICT_EXAMPLE)(predict)
@@ -82,6 +85,12 @@ def sample(
     seed: Annotated[int, typer.Option(help="Same seed, same pictures.")] = 0,
 ) -> None:
     """Render a catalogue of made-up cosmetics with query photos and ground truth."""
+    try:
+        from export.sample import write_sample
+    except ModuleNotFoundError as error:
+        raise RetrievalError(
+            f"The sample needs {error.name}. Install it with: pip install '.[export]'"
+        ) from error
     with contextlib.ExitStack() as stack:
         advance: Advance | None = None
 
@@ -126,9 +135,9 @@ def verify(
 
 
 def main() -> None:
-    """Run the command ``beauty-export``; an error is one line and exit code 1."""
+    """Run the command ``beauty-export``; an error is one line and exit code 1, or ``BAD_INPUT``."""
     try:
         app()
     except (RetrievalError, OSError) as error:
         typer.echo(f"error: {' '.join(str(error).split())}", err=True)
-        sys.exit(1)
+        sys.exit(BAD_INPUT if isinstance(error, BAD_INPUT_ERRORS) else 1)

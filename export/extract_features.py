@@ -14,7 +14,7 @@ import hashlib
 import itertools
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from export.catalogue import Catalogue, CatalogueRow
 from export.progress import Advance
 from retrieval_server.engines import Engine
-from retrieval_server.errors import ImageError
+from retrieval_server.errors import ImageError, RetrievalError
 from retrieval_server.preprocessing import PREPROCESSING, read_image
 from retrieval_server.profile import Profile
 
@@ -55,11 +55,13 @@ class Block:
         rows: (M,) int64, catalogue rows whose image could be read, ascending.
         descriptors: (M, C) float32 by model name.
         rejects: the other rows.
+        key: digest of all that they depend on.
     """
 
     rows: NDArray[np.int64]
     descriptors: Mapping[str, NDArray[np.float32]]
     rejects: tuple[Reject, ...]
+    key: str
 
 
 @dataclass(frozen=True)
@@ -115,21 +117,24 @@ class FeatureExtraction:
     def read(self, number: int) -> Block | None:
         """Read a block; None if it is not there or was made from something else."""
         try:
-            # np.load closes a file it opened itself only if all goes well.
-            with (
-                self._path(number).open("rb") as opened,
-                np.load(opened, allow_pickle=False) as file,
-            ):
-                if file["key"].tobytes().decode() != self._key(number):
-                    return None
-                rejects = json.loads(file["rejects"].tobytes())
-                return Block(
-                    rows=file["rows"],
-                    descriptors={model: file[_array(model)] for model in self.profile.models},
-                    rejects=tuple(Reject(**reject) for reject in rejects),
-                )
+            block = read_block(self.path(number), self.profile.models)
         except Exception:  # zipfile raises anything on damaged data; the block is made again
             return None
+        return block if block.key == self._key(number) else None
+
+    def blocks(self) -> Iterator[Block]:
+        """All blocks in order, one at a time.
+
+        Raises:
+            RetrievalError: if one is missing or outdated.
+        """
+        for number in range(self.block_count):
+            block = self.read(number)
+            if block is None:
+                raise RetrievalError(
+                    "An image or a model changed during the build. Run the same command again."
+                )
+            yield block
 
     async def _make(self, number: int, engine: Engine, calls: asyncio.Semaphore) -> None:
         key = self._key(number)
@@ -150,7 +155,7 @@ class FeatureExtraction:
             _array(model): np.array([entry[model] for entry in kept.values()], dtype=np.float32)
             for model in self.profile.models
         }
-        scratch = self._path(number).with_suffix(".partial")
+        scratch = self.path(number).with_suffix(".partial")
         with scratch.open("wb") as file:
             np.savez(
                 file,
@@ -160,7 +165,7 @@ class FeatureExtraction:
                 allow_pickle=False,
                 **arrays,
             )
-        scratch.replace(self._path(number))
+        scratch.replace(self.path(number))
 
     async def _describe(
         self, group: Sequence[CatalogueRow], engine: Engine, calls: asyncio.Semaphore
@@ -182,7 +187,8 @@ class FeatureExtraction:
     def _rows(self, number: int) -> tuple[CatalogueRow, ...]:
         return self.catalogue.rows[number * BLOCK_ROWS : (number + 1) * BLOCK_ROWS]
 
-    def _path(self, number: int) -> Path:
+    def path(self, number: int) -> Path:
+        """Where a block is kept."""
         return self.folder / f"block-{number:07d}.npz"
 
     def _key(self, number: int) -> str:
@@ -202,6 +208,27 @@ class FeatureExtraction:
         """Digest of all that the descriptors depend on, and of another text."""
         keys = "".join(self._key(number) for number in range(self.block_count))
         return hashlib.sha256((keys + more).encode()).hexdigest()
+
+
+def read_block(path: Path, models: Sequence[str]) -> Block:
+    """Read the file of a block.
+
+    Args:
+        path: the file.
+        models: names of the models.
+
+    Raises:
+        Exception: of any class, if it is missing or damaged.
+    """
+    # np.load closes a file it opened itself only if all goes well.
+    with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+        rejects = json.loads(file["rejects"].tobytes())
+        return Block(
+            rows=file["rows"],
+            descriptors={model: file[_array(model)] for model in models},
+            rejects=tuple(Reject(**reject) for reject in rejects),
+            key=file["key"].tobytes().decode(),
+        )
 
 
 def _array(model: str) -> str:

@@ -1,4 +1,4 @@
-"""The command that builds the index of a catalogue."""
+"""The commands that describe a catalogue and build its index, whole or in shards."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import typer
 
 from export.build_index import IndexBuild
 from export.catalogue import read_catalogue
+from export.extract_shard import ShardExtraction
 from export.language_filter import LANGUAGE_FILTERS
 from export.messages import say, warn
 from export.options import (
@@ -16,16 +17,27 @@ from export.options import (
     EngineName,
     ProfileName,
     Repository,
+    ShardNumber,
+    TritonAccessKey,
+    TritonTlsCa,
+    TritonTlsCert,
+    TritonTlsKey,
     TritonUrl,
     patient_triton,
 )
 from export.profiles import LITE, find_profile
+from export.shards import Shard
 from export.text_settings import TextSettings
 from export.tokens import TOKENISERS
 from retrieval_server.engines import ENGINES, TritonConnection
 from retrieval_server.index_bundle import REJECTS_FILE
 
 DESCRIPTIONS_NAMED = 5  # ids to name in a warning
+
+EXTRACT_EXAMPLE = (
+    "Example: beauty-export extract build/demo/sample --output build/demo/shards --shard 0 "
+    "--shards 4"
+)
 INDEX_EXAMPLE = "Example: beauty-export index build/demo/sample --output build/demo/index"
 
 
@@ -41,6 +53,46 @@ Tau = Annotated[
 ]
 
 
+def extract(
+    catalogue: Annotated[Path, typer.Argument(help="Catalogue file, or the folder it lies in.")],
+    output: Annotated[Path, typer.Option(help="Folder for the shards, side by side.")],
+    shard: ShardNumber = 0,
+    shards: Annotated[int, typer.Option(min=1, help="How many shards there are.")] = 1,
+    profile: ProfileName = LITE.name,
+    model_repository: Repository = DEFAULT_REPOSITORY,
+    engine: EngineName = ENGINES[0],
+    triton_url: TritonUrl = TritonConnection.url,
+    triton_tls_ca: TritonTlsCa = None,
+    triton_tls_cert: TritonTlsCert = None,
+    triton_tls_key: TritonTlsKey = None,
+    triton_access_key: TritonAccessKey = None,
+) -> None:
+    """Describe one shard of a catalogue's images; index --from-shards puts them together.
+
+    Exit status 65 says that the input is at fault and that trying again is no use.
+    """
+    if shard >= shards:
+        raise typer.BadParameter(f"{shard} must be below --shards {shards}.", param_hint="--shard")
+    part = Shard(shard, shards)
+    finished, is_new = ShardExtraction(
+        catalogue=read_catalogue(catalogue),
+        shard=part,
+        profile=find_profile(profile),
+        model_repository=model_repository,
+        folder=output / part.folder_name,
+        engine=engine,
+        triton=patient_triton(
+            triton_url, triton_tls_ca, triton_tls_cert, triton_tls_key, triton_access_key
+        ),
+    ).run()
+    if not is_new:
+        say(f"nothing to do: {finished.folder} is complete")
+        return
+    say(f"{finished.folder}: {finished.manifest.products:,} images described")
+    if finished.manifest.rejected:
+        warn(f"{finished.manifest.rejected:,} images could not be read; the index will name them.")
+
+
 def index(
     catalogue: Annotated[Path, typer.Argument(help="Catalogue file, or the folder it lies in.")],
     output: Annotated[Path, typer.Option(help="Index folder to publish in.")],
@@ -48,6 +100,10 @@ def index(
     model_repository: Repository = DEFAULT_REPOSITORY,
     engine: EngineName = ENGINES[0],
     triton_url: TritonUrl = TritonConnection.url,
+    triton_tls_ca: TritonTlsCa = None,
+    triton_tls_cert: TritonTlsCert = None,
+    triton_tls_key: TritonTlsKey = None,
+    triton_access_key: TritonAccessKey = None,
     threshold: Tau = TextSettings.threshold,
     tokeniser: Annotated[
         str,
@@ -69,16 +125,41 @@ def index(
     half_precision: Annotated[
         bool, typer.Option(help="Store float16 descriptors, half the size; they then are exact.")
     ] = False,
+    from_shards: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder in which extract described the images.", show_default="describe them now"
+        ),
+    ] = None,
+    shards: Annotated[
+        int | None,
+        typer.Option(min=1, help="How many shards to take.", show_default="all there are"),
+    ] = None,
 ) -> None:
     """Build an index from a catalogue; take up a build that was interrupted."""
-    triton = patient_triton(triton_url)
+    if shards is not None and from_shards is None:
+        raise typer.BadParameter("It goes with --from-shards.", param_hint="--shards")
+    triton = patient_triton(
+        triton_url, triton_tls_ca, triton_tls_cert, triton_tls_key, triton_access_key
+    )
     text = TextSettings(
         threshold=threshold,
         tokeniser=tokeniser,
         language_filter=language_filter,
         max_neighbours=max_neighbours,
     )
-    build(catalogue, output, profile, model_repository, engine, triton, text, half_precision)
+    build(
+        catalogue,
+        output,
+        profile,
+        model_repository,
+        engine,
+        triton,
+        text,
+        half_precision,
+        from_shards,
+        shards,
+    )
 
 
 def build(
@@ -90,6 +171,8 @@ def build(
     triton: TritonConnection,
     text: TextSettings,
     half_precision: bool = False,
+    from_shards: Path | None = None,
+    shard_count: int | None = None,
 ) -> None:
     """Build an index; say on stderr what was left out, and why.
 
@@ -102,6 +185,8 @@ def build(
         triton: where Triton is, for the engine ``triton``.
         text: settings of the textual index.
         half_precision: whether to store float16 descriptors.
+        from_shards: folder of finished shards; None describes the images now.
+        shard_count: how many shards to take; None takes all there are.
 
     Raises:
         RetrievalError: if it cannot be built.
@@ -117,7 +202,16 @@ def build(
             "image only. Fill in the description column to have them refined."
         )
     built = IndexBuild(
-        read, find_profile(profile), repository, output, engine, text, triton, half_precision
+        catalogue=read,
+        profile=find_profile(profile),
+        model_repository=repository,
+        root=output,
+        engine=engine,
+        text=text,
+        triton=triton,
+        half_precision=half_precision,
+        from_shards=from_shards,
+        shard_count=shard_count,
     ).run()
     manifest = built.manifest
     if manifest is None:

@@ -1,86 +1,92 @@
-"""From the blocks of a feature extraction to one array for each model."""
+"""From the blocks of all shards to one array for each model, in the order of the catalogue."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from export.extract_features import Block, FeatureExtraction, Reject
-from retrieval_server.errors import EngineError, RetrievalError
+from export.catalogue import Catalogue
+from export.extract_features import Reject
+from export.finished_shards import FinishedShard
+from retrieval_server.errors import EngineError
 from retrieval_server.feature_store import create_descriptors
 from retrieval_server.model_repository import ModelFolder
 from retrieval_server.similarity import NORM_TOLERANCE
 
 
-def kept_rows(extraction: FeatureExtraction) -> tuple[NDArray[np.int64], list[Reject]]:
+def kept_rows(shards: Sequence[FinishedShard]) -> tuple[NDArray[np.int64], list[Reject]]:
     """Catalogue rows whose image could be read, (M,) int64 ascending, and the other ones.
 
-    Raises:
-        RetrievalError: if a block is missing or outdated.
+    Args:
+        shards: all of a catalogue.
     """
-    rows: list[NDArray[np.int64]] = []
-    rejects: list[Reject] = []
-    for block in _blocks(extraction):
-        rows.append(block.rows)
-        rejects += block.rejects
-    return np.concatenate(rows), rejects
+    kept: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
+    rejects: list[tuple[int, Reject]] = []
+    for shard in shards:
+        is_kept = np.zeros(len(shard.rows), bool)
+        refused: list[Reject] = []
+        for block in shard.blocks():
+            is_kept[block.rows] = True
+            refused += block.rejects
+        kept.append(shard.rows[is_kept])
+        rejects += zip(shard.rows[~is_kept].tolist(), refused, strict=True)
+    rejects.sort(key=lambda entry: entry[0])
+    return np.sort(np.concatenate(kept)), [reject for _, reject in rejects]
 
 
 def write_descriptors(
     folder: Path,
-    extraction: FeatureExtraction,
+    shards: Sequence[FinishedShard],
+    catalogue: Catalogue,
     models: tuple[ModelFolder, ...],
-    rows: int,
+    rows: NDArray[np.int64],
     dtype: str = "<f4",
 ) -> Mapping[str, int]:
     """Put the blocks together, in the order of the catalogue.
 
     Args:
         folder: where each model's file is written; overwrites.
-        extraction: all blocks made.
+        shards: all of a catalogue.
+        catalogue: the products.
         models: the models, by name and dimension.
-        rows: how many rows ``kept_rows`` found.
+        rows: (M,) what ``kept_rows`` found.
         dtype: float32 or float16.
 
     Returns:
         The number of all-zero descriptors by model name.
 
     Raises:
-        RetrievalError: if a block is missing or outdated.
         EngineError: if a descriptor is neither of unit L2 norm nor all zero.
     """
     arrays = {
-        model.name: create_descriptors(folder, model.name, rows, model.dimension, dtype)
+        model.name: create_descriptors(folder, model.name, len(rows), model.dimension, dtype)
         for model in models
     }
     zeros = dict.fromkeys(arrays, 0)
-    first = 0
-    for block in _blocks(extraction):
-        for name, descriptors in block.descriptors.items():
-            if len(descriptors):
+    for shard in shards:
+        for block in shard.blocks():
+            described = shard.rows[block.rows]
+            if not len(described):
+                continue
+            places = np.searchsorted(rows, described)
+            for name, descriptors in block.descriptors.items():
                 norms = np.linalg.norm(descriptors, axis=1)
-                unusable = ~((norms == 0) | (np.abs(norms - 1) <= NORM_TOLERANCE))
-                if unusable.any():
-                    row = extraction.catalogue.rows[block.rows[unusable][0]]
-                    raise EngineError(
-                        f"Model {name} gave {row.image} a descriptor of L2 norm "
-                        f"{norms[unusable][0]:.3g} instead of 1. Check its weights, then export it "
-                        "again with: beauty-export onnx --profile PROFILE"
-                    )
-                arrays[name][first : first + len(descriptors)] = descriptors
+                _check_norms(name, norms, catalogue, described)
+                arrays[name][places] = descriptors
                 zeros[name] += int((norms == 0).sum())
-        first += len(block.rows)
     return zeros
 
 
-def _blocks(extraction: FeatureExtraction) -> Iterator[Block]:
-    for number in range(extraction.block_count):
-        block = extraction.read(number)
-        if block is None:
-            raise RetrievalError(
-                "An image or a model changed during the build. Run the same command again."
-            )
-        yield block
+def _check_norms(
+    model: str, norms: NDArray[np.floating], catalogue: Catalogue, rows: NDArray[np.int64]
+) -> None:
+    unusable = ~((norms == 0) | (np.abs(norms - 1) <= NORM_TOLERANCE))
+    if unusable.any():
+        raise EngineError(
+            f"Model {model} gave {catalogue.rows[rows[unusable][0]].image} a descriptor of L2 norm "
+            f"{norms[unusable][0]:.3g} instead of 1. Check its weights, then export it again with: "
+            "beauty-export onnx --profile PROFILE"
+        )

@@ -1,4 +1,7 @@
-"""Options of the command line that several commands have, each described once."""
+"""Options of the command line that several commands have, each described once.
+
+Those that the server has as well come from the same environment variables.
+"""
 
 from __future__ import annotations
 
@@ -15,19 +18,79 @@ TRITON_TIMEOUT_S = 120.0  # nobody waits for one image: Triton may be slow, or r
 
 ProfileName = Annotated[
     str,
-    typer.Option("--profile", help=f"One of {', '.join(PROFILES)}, or a .toml file."),
+    typer.Option(
+        "--profile",
+        envvar="BEAUTY_EXPORT_PROFILE",
+        help=f"One of {', '.join(PROFILES)}, or a .toml file.",
+    ),
 ]
-Repository = Annotated[Path, typer.Option("--model-repository", help="Folder with the models.")]
-EngineName = Annotated[str, typer.Option("--engine", help=f"One of: {', '.join(ENGINES)}.")]
+Repository = Annotated[
+    Path,
+    typer.Option(
+        "--model-repository", envvar="RETRIEVAL_MODEL_REPOSITORY", help="Folder with the models."
+    ),
+]
+EngineName = Annotated[
+    str,
+    typer.Option("--engine", envvar="RETRIEVAL_ENGINE", help=f"One of: {', '.join(ENGINES)}."),
+]
 TritonUrl = Annotated[
-    str, typer.Option("--triton-url", help="host:port of Triton's gRPC, for the engine triton.")
+    str,
+    typer.Option(
+        "--triton-url",
+        envvar="RETRIEVAL_TRITON_URL",
+        help="host:port of Triton's gRPC, for the engine triton.",
+    ),
+]
+TritonTlsCa = Annotated[
+    Path | None,
+    typer.Option(envvar="RETRIEVAL_TRITON_TLS_CA", help="PEM; a TLS file turns TLS on."),
+]
+TritonTlsCert = Annotated[
+    Path | None, typer.Option(envvar="RETRIEVAL_TRITON_TLS_CERT", help="PEM, for mutual TLS.")
+]
+TritonTlsKey = Annotated[
+    Path | None, typer.Option(envvar="RETRIEVAL_TRITON_TLS_KEY", help="PEM, for mutual TLS.")
+]
+TritonAccessKey = Annotated[
+    str | None,
+    typer.Option(
+        envvar="RETRIEVAL_TRITON_ACCESS_KEY",
+        help="NAME=VALUE of a restricted protocol; safer in the environment.",
+    ),
+]
+ShardNumber = Annotated[
+    int,
+    typer.Option(
+        "--shard",
+        envvar="JOB_COMPLETION_INDEX",  # what an Indexed Job of Kubernetes gives its pods
+        min=0,
+        help="Which shard, from 0.",
+    ),
 ]
 
 
-def patient_triton(url: str) -> TritonConnection:
+def patient_triton(
+    url: str,
+    tls_ca: Path | None = None,
+    tls_cert: Path | None = None,
+    tls_key: Path | None = None,
+    access_key: str | None = None,
+) -> TritonConnection:
     """A Triton that is given time.
 
     Args:
-        url: host:port of its gRPC.
+        url: see TritonConnection, and so the rest.
+        tls_ca: see TritonConnection.
+        tls_cert: see TritonConnection.
+        tls_key: see TritonConnection.
+        access_key: see TritonConnection.
     """
-    return TritonConnection(url=url, timeout_s=TRITON_TIMEOUT_S)
+    return TritonConnection(
+        url=url,
+        timeout_s=TRITON_TIMEOUT_S,
+        tls_ca=tls_ca,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+        access_key=access_key,
+    )

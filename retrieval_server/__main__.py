@@ -8,7 +8,7 @@ import sys
 def main() -> None:
     """Run the command, or name the package that is missing."""
     try:
-        from retrieval_server.server import main as run
+        from retrieval_server.cli import main as run
     except ModuleNotFoundError as error:
         sys.exit(
             f"error: beauty-server needs {error.name}. Install it with: pip install '.[server]'"

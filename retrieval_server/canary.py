@@ -46,7 +46,7 @@ def canary_image(side: int) -> NDArray[np.uint8]:
 def write_canary(folder: Path, described: Mapping[str, NDArray[np.float32]]) -> None:
     """Keep the descriptors (1, C) of the canary image, by model name; overwrites."""
     for model, descriptors in described.items():
-        np.save(folder / _file(model), descriptors[0].astype("<f4"))
+        np.save(folder / canary_file(model), descriptors[0].astype("<f4"))
 
 
 def open_canary(folder: Path, models: Iterable[str]) -> dict[str, NDArray[np.float32]]:
@@ -55,7 +55,7 @@ def open_canary(folder: Path, models: Iterable[str]) -> dict[str, NDArray[np.flo
     Raises:
         IndexBundleError: if a file is missing or damaged.
     """
-    return {model: open_array(folder / _file(model), np.float32, 1) for model in models}
+    return {model: open_array(folder / canary_file(model), np.float32, 1) for model in models}
 
 
 def check_canary(
@@ -84,7 +84,8 @@ def check_canary(
             )
 
 
-def _file(model: str) -> str:
+def canary_file(model: str) -> str:
+    """Name of the file with a model's descriptor of the canary image."""
     return f"canary.{model}.npy"
 
 

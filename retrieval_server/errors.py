@@ -5,6 +5,7 @@
     RetrievalError
     ├── ProfileError            a profile that no stage could use
     ├── CatalogueError          the catalogue or the ground truth cannot be read
+    ├── ShardError              a shard of described images is missing, damaged, or of others
     ├── ModelRepositoryError    a model is missing, or its configuration contradicts its graph
     ├── IndexBundleError        an index is missing, damaged, or of another format
     │   └── ModelMismatchError  index and served models do not belong together
@@ -31,6 +32,10 @@ class ProfileError(RetrievalError):
 
 class CatalogueError(RetrievalError):
     """The catalogue or the ground truth cannot be read."""
+
+
+class ShardError(RetrievalError):
+    """A shard of described images is missing, damaged, or of another catalogue or model."""
 
 
 class ModelRepositoryError(RetrievalError):

@@ -96,6 +96,11 @@ class IndexBundle:
     def __len__(self) -> int:
         return self.manifest.products
 
+    @property
+    def built_at(self) -> float:
+        """When its manifest was written, in seconds since 1970; as the file system knows it."""
+        return (self.folder / MANIFEST_FILE).stat().st_mtime
+
     def product(self, row: int) -> Product:
         """What the catalogue says about a row."""
         ids, descriptions, images, attributes = (self._tables[name] for name in STRING_TABLES)
@@ -205,16 +210,27 @@ def open_index(path: Path) -> IndexBundle:
     Raises:
         IndexBundleError: if there is none, or it is damaged.
     """
-    current = path / CURRENT_FILE
-    if current.is_file():
-        try:
-            version = current.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise IndexBundleError(f"Cannot read {current}: {error}. {REBUILD}") from error
+    version = current_version(path)
+    if version is not None:
         return IndexBundle(path / version)
     if (path / MANIFEST_FILE).is_file():
         return IndexBundle(path)
     raise IndexBundleError(f"There is no index at {path}. Build one with: beauty-export index")
+
+
+def current_version(path: Path) -> str | None:
+    """The version that a folder's ``current`` names; None where there is no such file.
+
+    Raises:
+        IndexBundleError: if it cannot be read.
+    """
+    current = path / CURRENT_FILE
+    try:
+        return current.read_text(encoding="utf-8").strip()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise IndexBundleError(f"Cannot read {current}: {error}. {REBUILD}") from error
 
 
 def is_intact(folder: Path) -> bool:
@@ -238,8 +254,8 @@ def seal(folder: Path, manifest: Manifest) -> str:
     """
     write_manifest(folder, manifest)
     for path in folder.iterdir():
-        _sync(path)
-    _sync(folder)
+        sync(path)
+    sync(folder)
     return f"{manifest.profile.name}-{file_digest(folder / MANIFEST_FILE)[:DIGEST_LENGTH]}"
 
 
@@ -270,12 +286,13 @@ def make_current(root: Path, version: str) -> None:
     """Make a version the one to serve, at once or not at all."""
     scratch = root / f".{CURRENT_FILE}"
     scratch.write_text(version + "\n", encoding="utf-8")
-    _sync(scratch)
+    sync(scratch)
     scratch.replace(root / CURRENT_FILE)
-    _sync(root)
+    sync(root)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -12,7 +12,7 @@ import logging
 from grpc_health.v1 import health, health_pb2
 
 from retrieval_server.errors import RetrievalError
-from retrieval_server.retriever import Retriever
+from retrieval_server.served_index import ServedIndex
 
 log = logging.getLogger(__name__)
 
@@ -24,19 +24,24 @@ class Readiness:
     """Keeps the health service true, from its ``start`` to the health service's shutdown.
 
     Args:
-        retriever: whose engine to look at.
+        served: whose engine to look at.
         servicer: where to report.
         service: full name of the service that searches.
     """
 
     def __init__(
-        self, retriever: Retriever, servicer: health.aio.HealthServicer, service: str
+        self, served: ServedIndex, servicer: health.aio.HealthServicer, service: str
     ) -> None:
-        self._retriever = retriever
+        self._served = served
         self._servicer = servicer
         self._service = service
         self._problem: str | None = None
         self._watch: asyncio.Task[None] | None = None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether searches can be answered now; not so before the start and after the stop."""
+        return self._watch is not None and not self._watch.done() and self._problem is None
 
     async def start(self) -> None:
         """Report that all is well, and go on looking."""
@@ -54,8 +59,9 @@ class Readiness:
         """Ask the engine, let it prove what it computes where that is in doubt, and report."""
         problem = None
         try:
-            await self._retriever.engine.check_served()
-            await self._retriever.check_engine()
+            retriever = self._served.retriever
+            await retriever.engine.check_served()
+            await retriever.check_engine()
         except RetrievalError as error:
             problem = str(error)
         if (problem is None) != (self._problem is None):

@@ -7,7 +7,7 @@ import json
 import logging
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from typing import NoReturn
 
@@ -15,10 +15,12 @@ import grpc
 import numpy as np
 
 from retrieval_server import errors
+from retrieval_server.messages import match_messages, model_messages
 from retrieval_server.preprocessing import decode_image
-from retrieval_server.refinement import Stage
+from retrieval_server.prometheus_metrics import ServerMetrics
 from retrieval_server.retriever import Descriptors, Retriever, SearchParameters
-from retrieval_server.search_result import Match, SearchResult, TextEvidence
+from retrieval_server.search_result import SearchResult
+from retrieval_server.served_index import ServedIndex
 from retrieval_server.settings import Settings
 from retrieval_server.v1 import retrieval_pb2 as pb
 from retrieval_server.v1 import retrieval_pb2_grpc as pb_grpc
@@ -37,12 +39,6 @@ STATUS_OF_ERROR: dict[type[errors.RetrievalError], grpc.StatusCode] = {
     errors.RetrievalError: grpc.StatusCode.INTERNAL,
 }
 
-_STAGES = {
-    Stage.INITIAL: pb.STAGE_INITIAL,
-    Stage.REFINED: pb.STAGE_REFINED,
-    Stage.FILLED: pb.STAGE_FILLED,
-}
-
 LONGEST_MESSAGE = 500  # characters; a status travels in HTTP/2 headers, which hold 8 KiB
 
 Context = grpc.aio.ServicerContext[pb.SearchRequest, pb.SearchResponse]
@@ -57,13 +53,21 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
     """Answers ``Search`` and ``GetStatus``.
 
     Args:
-        retriever: does the work.
+        served: does the work.
         executor: runs decoding and ranking, so that the event loop stays free.
         settings: the server's.
+        metrics: where to count.
     """
 
-    def __init__(self, retriever: Retriever, executor: Executor, settings: Settings) -> None:
-        self._retriever = retriever
+    def __init__(
+        self,
+        served: ServedIndex,
+        executor: Executor,
+        settings: Settings,
+        metrics: ServerMetrics,
+    ) -> None:
+        self._metrics = metrics
+        self._served = served
         self._executor = executor
         self._settings = settings
         self._in_progress = 0
@@ -76,12 +80,13 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         context.set_trailing_metadata((("request-id", request_id),))
         limit = self._settings.max_concurrent_requests
         if self._in_progress >= limit:
+            self._metrics.shed.inc()
             status = grpc.StatusCode.RESOURCE_EXHAUSTED
             _log(request_id, status)
             await _abort(context, status, f"The server is full: {limit} requests in progress.")
         self._in_progress += 1
         try:
-            return await _answer(
+            return await self._answer(
                 request_id, context, lambda: self._search(request, request_id, context)
             )
         finally:
@@ -93,15 +98,17 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         context: grpc.aio.ServicerContext[pb.GetStatusRequest, pb.GetStatusResponse],
     ) -> pb.GetStatusResponse:
         """Say what is being served."""
-        bundle = self._retriever.bundle
+        retriever = self._served.retriever
+        bundle = retriever.bundle
         manifest = bundle.manifest
+        first = bundle.product(0)  # even where another has the very same image, it comes first
         return pb.GetStatusResponse(
             server_version=VERSION,
-            engine=self._retriever.engine.name,
+            engine=retriever.engine.name,
             index_version=bundle.version,
             profile=bundle.profile.name,
             product_count=len(bundle),
-            models=self._models(),
+            models=model_messages(bundle),
             text_index=pb.TextIndex(
                 document_count=manifest.documents,
                 pair_count=manifest.text_pairs,
@@ -112,44 +119,77 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
             warnings=manifest.warnings,
             search_levels=[
                 pb.SearchLevel(name=level.name, bytes=level.bytes, resident=level.is_resident)
-                for level in self._retriever.search_levels
+                for level in retriever.search_levels
             ],
+            example=pb.Example(product_id=first.product_id, image=first.image),
         )
+
+    async def _answer(
+        self,
+        request_id: str,
+        context: Context,
+        search: Callable[[], Awaitable[pb.SearchResponse]],
+    ) -> pb.SearchResponse:
+        """Run a search, count and log it; make our errors a status, and others INTERNAL."""
+        try:
+            response = await search()
+        except errors.RetrievalError as error:
+            self._metrics.count_failure(error)
+            status, message = status_of(error), str(error)
+            if len(message) > LONGEST_MESSAGE:  # it may quote the request, of any length
+                message = message[:LONGEST_MESSAGE] + " …"
+            _log(request_id, status, message=message)
+            await _abort(context, status, message)
+        except Exception:
+            log.exception("request %s failed", request_id)
+            status = grpc.StatusCode.INTERNAL
+            _log(request_id, status)
+            await _abort(context, status, f"Internal error; the log has request {request_id}.")
+        timings = {field.name: value for field, value in response.timings.ListFields()}
+        self._metrics.observe_stages(timings)
+        _log(request_id, grpc.StatusCode.OK, results=len(response.results), **timings)
+        return response
 
     async def _search(
         self, request: pb.SearchRequest, request_id: str, context: Context
     ) -> pb.SearchResponse:
         started = time.perf_counter_ns()
         timings = pb.Timings()
+        retriever = self._served.retriever  # this one to the end, whatever is served by then
+        bundle = retriever.bundle
         parameters = self._parameters(request)
         search: Callable[[], SearchResult]
         if request.WhichOneof("query") == "product_id":
             product_id = request.product_id
-            search = lambda: self._retriever.similar_to(product_id, parameters)  # noqa: E731
+            search = lambda: retriever.similar_to(product_id, parameters)  # noqa: E731
         else:
-            query = await self._query(request, timings, context)
-            search = lambda: self._retriever.search(query, parameters)  # noqa: E731
+            query = await self._query(retriever, request, timings, context)
+            search = lambda: retriever.search(query, parameters)  # noqa: E731
         result = await asyncio.get_running_loop().run_in_executor(self._executor, search)
         timings.rank_us, timings.refine_us = result.rank_us, result.refine_us
         timings.total_us = (time.perf_counter_ns() - started) // 1000
         return pb.SearchResponse(
-            results=self._matches(result.matches),
-            initial_results=self._matches(result.initial),
+            results=match_messages(bundle, result.matches),
+            initial_results=match_messages(bundle, result.initial),
             subset_size=result.subset_size,
             timings=timings,
-            index_version=self._retriever.bundle.version,
-            models=self._models(),
-            warnings=self._retriever.bundle.manifest.warnings,
+            index_version=bundle.version,
+            models=model_messages(bundle),
+            warnings=bundle.manifest.warnings,
             request_id=request_id,
         )
 
     async def _query(
-        self, request: pb.SearchRequest, timings: pb.Timings, context: Context
+        self,
+        retriever: Retriever,
+        request: pb.SearchRequest,
+        timings: pb.Timings,
+        context: Context,
     ) -> Descriptors:
         """The descriptors to search with; notes how long it took to get them."""
         kind = request.WhichOneof("query")
         if kind == "descriptors":
-            return self._retriever.check_descriptors(
+            return retriever.check_descriptors(
                 {
                     model: np.array(descriptor.values, dtype=np.float32)
                     for model, descriptor in request.descriptors.by_model.items()
@@ -164,10 +204,10 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
             )
         started = time.perf_counter_ns()
         pixels = await asyncio.get_running_loop().run_in_executor(
-            self._executor, decode_image, request.image, self._retriever.bundle.profile.side
+            self._executor, decode_image, request.image, retriever.bundle.profile.side
         )
         decoded = time.perf_counter_ns()
-        query = await self._retriever.encode(pixels, context.time_remaining())
+        query = await retriever.encode(pixels, context.time_remaining())
         timings.decode_us = (decoded - started) // 1000
         timings.encode_us = (time.perf_counter_ns() - decoded) // 1000
         return query
@@ -179,75 +219,6 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
             refine=request.refine if request.HasField("refine") else True,
             alphas=dict(request.alpha),
         )
-
-    def _models(self) -> list[pb.Model]:
-        bundle = self._retriever.bundle
-        return [
-            pb.Model(
-                name=backbone.model,
-                digest=bundle.manifest.models[backbone.model].digest,
-                dimension=bundle.manifest.models[backbone.model].dimension,
-                alpha=backbone.alpha,
-                weights=bundle.manifest.models[backbone.model].weights,
-                descriptor_bytes=descriptors.nbytes,
-            )
-            for backbone, descriptors in zip(
-                bundle.profile.backbones, bundle.descriptors, strict=True
-            )
-        ]
-
-    def _matches(self, matches: Iterable[Match]) -> list[pb.Match]:
-        return [self._match(rank, match) for rank, match in enumerate(matches, start=1)]
-
-    def _match(self, rank: int, match: Match) -> pb.Match:
-        bundle = self._retriever.bundle
-        product = bundle.product(match.row)
-        return pb.Match(
-            rank=rank,
-            product_id=product.product_id,
-            description=product.description,
-            image=product.image,
-            attributes=product.attributes,
-            similarity=match.similarity,
-            cosines=[
-                pb.BackboneCosine(model=model, cosine=cosine)
-                for model, cosine in zip(bundle.profile.models, match.cosines, strict=True)
-            ],
-            stage=_STAGES[match.stage],
-            text=self._evidence(match.text),
-        )
-
-    def _evidence(self, evidence: TextEvidence | None) -> pb.TextEvidence | None:
-        if evidence is None:
-            return None
-        return pb.TextEvidence(
-            seed_product_id=self._retriever.bundle.product_id(evidence.seed_row),
-            seed_rank=evidence.seed_rank,
-            cosine=evidence.cosine,
-        )
-
-
-async def _answer(
-    request_id: str, context: Context, search: Callable[[], Awaitable[pb.SearchResponse]]
-) -> pb.SearchResponse:
-    """Run a search and log it; turn our errors into a status, and others into INTERNAL."""
-    try:
-        response = await search()
-    except errors.RetrievalError as error:
-        status, message = status_of(error), str(error)
-        if len(message) > LONGEST_MESSAGE:  # it may quote the request, of any length
-            message = message[:LONGEST_MESSAGE] + " …"
-        _log(request_id, status, message=message)
-        await _abort(context, status, message)
-    except Exception:
-        log.exception("request %s failed", request_id)
-        _log(request_id, grpc.StatusCode.INTERNAL)
-        await _abort(
-            context, grpc.StatusCode.INTERNAL, f"Internal error; the log has request {request_id}."
-        )
-    timings = {field.name: value for field, value in response.timings.ListFields()}
-    _log(request_id, grpc.StatusCode.OK, results=len(response.results), **timings)
-    return response
 
 
 async def _abort(context: Context, status: grpc.StatusCode, message: str) -> NoReturn:

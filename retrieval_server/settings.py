@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from retrieval_server.engines import TritonConnection
+from retrieval_server.errors import RetrievalError
 from retrieval_server.retriever import DEFAULT_KEEP, DEFAULT_TOP_K
+from retrieval_server.tls import TlsFiles
 
 
 def available_cores() -> int:
@@ -25,13 +27,29 @@ class Settings:
         engine: what computes the descriptors of a query.
         host: address to listen on; 0.0.0.0 for every interface.
         port: port to listen on; 0 takes a free one.
+        health_port: port for health alone, always in the clear, for probes that speak no TLS; None
+            for none beside ``port``.
+        metrics_port: port where Prometheus asks over HTTP; 0 takes a free one, None for none.
+        tls_cert: PEM file of our certificate; turns TLS on. Read again when it changes, as the
+            other three files.
+        tls_key: PEM file of its private key.
+        tls_client_ca: PEM file of the authority of the clients' certificates, which then are
+            demanded.
+        token_file: file with one token a line, one of which every request then has to show; health
+            does not.
+        max_connection_age_s: seconds after which a connection is closed, gently, so that clients
+            find new servers and show their certificates again; 0 for never.
+        reload_every_s: seconds between two looks whether ``index`` has another current version,
+            which then takes the place of the one served; 0 for none.
         address_file: where to write ``host:port`` once the server answers; None for nowhere.
         workers: searches and decodings that go on side by side.
         max_image_bytes: largest image accepted.
         max_concurrent_requests: searches in progress at most; further ones are refused.
         default_top_k: results for a request that does not say.
         default_keep: the paper's k for a request that does not say.
-        drain_s: seconds that requests in progress get at shutdown.
+        drain_delay_s: seconds at shutdown to report NOT_SERVING and go on serving, until everybody
+            has heard of it.
+        drain_s: seconds that requests in progress get after that.
         triton_url: ``host:port`` of Triton's gRPC endpoint, for the engine ``triton``.
         triton_timeout_s: seconds a query's call to Triton may take, retries included.
         triton_tls_ca: PEM file of the authority behind Triton's certificate; a TLS file turns TLS
@@ -46,12 +64,21 @@ class Settings:
     engine: str = "embedded"
     host: str = "127.0.0.1"
     port: int = 50051
+    health_port: int | None = None
+    metrics_port: int | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    tls_client_ca: Path | None = None
+    token_file: Path | None = None
+    max_connection_age_s: float = 300.0
+    reload_every_s: float = 10.0
     address_file: Path | None = None
     workers: int = available_cores()
     max_image_bytes: int = 20 * 2**20
     max_concurrent_requests: int = 64
     default_top_k: int = DEFAULT_TOP_K
     default_keep: int = DEFAULT_KEEP
+    drain_delay_s: float = 0.0
     drain_s: float = 10.0
     triton_url: str = TritonConnection.url
     triton_timeout_s: float = TritonConnection.timeout_s
@@ -59,6 +86,21 @@ class Settings:
     triton_tls_cert: Path | None = TritonConnection.tls_cert
     triton_tls_key: Path | None = TritonConnection.tls_key
     triton_access_key: str | None = field(default=TritonConnection.access_key, repr=False)
+
+    @property
+    def tls(self) -> TlsFiles | None:
+        """The server's certificates; None to talk in the clear.
+
+        Raises:
+            RetrievalError: if one of them makes no sense without another.
+        """
+        if self.tls_cert is not None and self.tls_key is not None:
+            return TlsFiles(cert=self.tls_cert, key=self.tls_key, client_ca=self.tls_client_ca)
+        if (self.tls_cert, self.tls_key, self.tls_client_ca) != (None, None, None):
+            raise RetrievalError(
+                "TLS needs --tls-cert and --tls-key together; --tls-client-ca comes on top."
+            )
+        return None
 
     @property
     def triton(self) -> TritonConnection:

@@ -10,14 +10,20 @@ Nothing here imports torch or needs an exported model. Session-scoped values are
   has the words alone and another colour, so that only refinement can find it.
 - ``triton``, ``triton_url``: a real Triton that serves ``tiny_repository``; its tests are skipped
   on a machine that cannot have one, as are those that take ``local_triton_environment``.
+- ``served_by(**settings)``: a real server of ``tiny_index`` in this process, see ``served.py``.
+- ``certificates``: a folder with PEM certificates of an authority, a server and a client.
+- ``image_checks``: a folder with the programs that check Dockerfiles and Compose files.
 - ``tiny_index``: the index folder, with one version; ``tiny_index_copy``: a copy to damage.
 """
 
+import asyncio
 import csv
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +33,7 @@ from hypothesis import settings
 from local_triton import NOT_ON_THIS_MACHINE, SERVE, LocalTriton, serving
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image, ImageDraw
+from served import Served, ServedBy, served
 
 from export.build_index import IndexBuild
 from export.catalogue import read_catalogue
@@ -39,6 +46,7 @@ from export.model_configs import (
 )
 from export.sample import write_sample
 from retrieval_server.profile import Backbone, Profile
+from retrieval_server.settings import Settings
 
 settings.register_profile("tests", deadline=None, derandomize=True)  # same examples every time
 settings.load_profile("tests")
@@ -153,6 +161,68 @@ def tiny_index(
 @pytest.fixture
 def tiny_index_copy(tiny_index: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return shutil.copytree(tiny_index, tmp_path_factory.mktemp("damaged") / "index")
+
+
+@pytest.fixture(scope="module")
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    """An event loop in a thread of its own, for every server of this file."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    yield loop
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
+
+
+@pytest.fixture(scope="module")
+def served_by(loop: asyncio.AbstractEventLoop, tiny_index: Path, tiny_repository: Path) -> ServedBy:
+    """Start a server with some settings; it is stopped at the end of the block."""
+
+    @contextmanager
+    def start(**changed: object) -> Iterator[Served]:
+        defaults = {"index": tiny_index, "model_repository": tiny_repository, "port": 0}
+        with served(Settings(**defaults | {"workers": 2} | changed), loop) as server:
+            yield server
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``ca``, ``server``, ``client`` and ``stranger``: a .pem and a .key each."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("needs the command openssl, version 3")
+    folder = tmp_path_factory.mktemp("certificates")
+
+    def make(name: str, *options: str) -> None:
+        command = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={name}"]
+        command += ["-keyout", f"{name}.key", "-out", f"{name}.pem", "-days", "2", *options]
+        made = subprocess.run(command, cwd=folder, check=False, capture_output=True, text=True)
+        if made.returncode:
+            pytest.skip(f"needs the command openssl, version 3: {made.stderr[-200:]}")
+
+    for name in ("ca", "stranger"):
+        make(name)
+    for name in ("server", "client"):
+        signed = ("-CA", "ca.pem", "-CAkey", "ca.key", "-addext", "basicConstraints=CA:FALSE")
+        make(name, *signed, "-addext", "subjectAltName=IP:127.0.0.1")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def image_checks() -> Path:
+    """The programs that check images: an environment of its own, kept in build/."""
+    requirements = Path(__file__).parents[1] / "deploy" / "checks" / "images.txt"
+    folder = requirements.parents[2] / "build" / "deploy_checks" / "images"
+    wanted, installed = requirements.read_text(encoding="utf-8"), folder / "installed.txt"
+    if not installed.exists() or installed.read_text(encoding="utf-8") != wanted:
+        subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
+        pip = [folder / "bin" / "pip", "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*pip, "--requirement", requirements], check=True)
+        installed.write_text(wanted, encoding="utf-8")
+    return folder / "bin"
 
 
 @pytest.fixture(scope="session")

@@ -19,10 +19,11 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from export import build_index, merge_blocks
+from export import extract_shard, merge_blocks
 from export.build_index import BuiltIndex, IndexBuild
 from export.catalogue import read_catalogue
 from export.extract_features import BLOCK_ROWS
+from export.extract_shard import ShardExtraction
 from export.text_settings import TextSettings
 from retrieval_server.engines.embedded import EmbeddedEngine
 from retrieval_server.errors import (
@@ -41,7 +42,7 @@ STOPS_AFTER = BLOCK_ROWS + 20  # images, in a build that then waits to be killed
 CORES = 2  # few enough images in flight for the first block to be finished by then
 STOPPED_BUILD = """
 import asyncio
-from export import build_index
+from export import extract_shard
 from export.cli import main
 from retrieval_server.engines.embedded import EmbeddedEngine
 
@@ -55,7 +56,7 @@ async def infer_or_wait(self, ensemble, batch):
     return await infer(self, ensemble, batch)
 
 EmbeddedEngine.infer = infer_or_wait
-build_index.available_cores = lambda: {cores}
+extract_shard.available_cores = lambda: {cores}
 main()
 """
 
@@ -333,7 +334,7 @@ def test_engine_failure_is_one_error_and_the_next_run_goes_on_from_there(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(EmbeddedEngine, "infer", failing)
-        patch.setattr(build_index, "available_cores", lambda: CORES)
+        patch.setattr(extract_shard, "available_cores", lambda: CORES)
         with pytest.raises(EngineError, match="out of memory"):
             build(catalogue, tmp_path)
     assert versions(tmp_path) == []
@@ -352,7 +353,7 @@ def test_full_disk_is_one_error_that_names_the_index(
     for module, function in ((np, "savez"), (merge_blocks, "create_descriptors")):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(module, function, full)
-            with pytest.raises(RetrievalError, match=f"{tmp_path}: No space left.*same command"):
+            with pytest.raises(RetrievalError, match=f"{tmp_path}.*: No space left.*same command"):
                 build(catalogue, tmp_path)
     assert versions(tmp_path) == []
 
@@ -443,13 +444,13 @@ def test_changed_image_is_described_again(changed: Path, tmp_path: Path, build: 
 def test_image_that_changes_during_the_build_is_noticed(
     changed: Path, tmp_path: Path, build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept_rows = build_index.kept_rows
+    finish = ShardExtraction._finish
 
-    def touch_and_go_on(extraction: object) -> object:
+    def touch_and_go_on(*arguments: object) -> object:
         os.utime(picture(changed), ns=(1, 1))
-        return kept_rows(extraction)
+        return finish(*arguments)
 
-    monkeypatch.setattr(build_index, "kept_rows", touch_and_go_on)
+    monkeypatch.setattr(ShardExtraction, "_finish", touch_and_go_on)
     with pytest.raises(RetrievalError, match="changed during the build"):
         build(changed, tmp_path)
     assert versions(tmp_path) == []

@@ -26,7 +26,7 @@ from retrieval_server.v1 import retrieval_pb2_grpc as pb_grpc
 
 MODELS = ("densenet201_grmac", "seresnet152_grmac")
 INITIAL_IDS = ("1001", "1002", "1003", "1004")
-COMMANDS = ("search", "similar", "batch", "status")
+COMMANDS = ("search", "similar", "batch", "status", "smoke-test")
 ESCAPE = "\x1b"
 PATIENCE_S = 10  # no test waits so long unless it fails
 

@@ -13,8 +13,8 @@ import typer
 import client
 import client.cli
 import export.cli
+from retrieval_server.cli import serve_command
 from retrieval_server.model_repository import ModelRepository
-from retrieval_server.server import _serve_command
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted(
@@ -26,7 +26,7 @@ DOCUMENTS = sorted(
 
 def server_app():
     app = typer.Typer()
-    app.command()(_serve_command)
+    app.command()(serve_command)
     return app
 
 

@@ -16,7 +16,7 @@ from client.cli import app as search_app
 from export.cli import app as export_app
 
 PATIENCE_S = 30  # no test waits so long unless it fails
-SERVE = "from retrieval_server.server import main; main()"
+SERVE = "from retrieval_server.cli import main; main()"
 SEARCH = "from client.cli import main; main()"
 
 

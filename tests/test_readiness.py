@@ -14,6 +14,7 @@ from retrieval_server.errors import EngineUnavailableError, RetrievalError
 from retrieval_server.index_bundle import IndexBundle, open_index
 from retrieval_server.readiness import Readiness
 from retrieval_server.retriever import Retriever
+from retrieval_server.served_index import ServedIndex
 
 PATIENCE_S = 20  # no test waits so long unless it fails
 SERVICE = "retrieval_server.v1.RetrievalService"
@@ -53,7 +54,9 @@ class Watched:
         bundle = open_index(index)
         self.engine = DistantEngine(bundle)
         self.servicer = health.aio.HealthServicer()
-        self.readiness = Readiness(Retriever(bundle, self.engine), self.servicer, SERVICE)
+        self.readiness = Readiness(
+            ServedIndex(Retriever(bundle, self.engine)), self.servicer, SERVICE
+        )
 
     async def reported(self, service: str) -> int:
         request = health_pb2.HealthCheckRequest(service=service)

@@ -27,6 +27,7 @@ DISTRIBUTIONS = {  # by import name, where the two differ
     "grpc": "grpcio",
     "grpc_health": "grpcio-health-checking",
     "grpc_reflection": "grpcio-reflection",
+    "prometheus_client": "prometheus-client",
 }
 
 BLOCKER = """

@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import os
+import queue
 import re
 import select
 import shutil
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -21,21 +23,24 @@ import grpc
 import pytest
 import typer
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from served import ServedBy
 
 import client as client_room
 from client import RetrievalClient
-from retrieval_server import server
+from retrieval_server import cli
 from retrieval_server.errors import IndexBundleError
 from retrieval_server.server import start_server
 from retrieval_server.settings import Settings
+from retrieval_server.v1 import retrieval_pb2 as pb
+from retrieval_server.v1 import retrieval_pb2_grpc as pb_grpc
 
 PATIENCE_S = 30  # no test waits so long unless it fails
-RUN = "from retrieval_server.server import main; main()"
+RUN = "from retrieval_server.cli import main; main()"
 # The same server, but from its first request on the engine says so on a pipe and waits for another.
 RUN_HELD = textwrap.dedent("""
     import asyncio, os
     from retrieval_server.engines.embedded import EmbeddedEngine
-    from retrieval_server.server import main
+    from retrieval_server.cli import main
 
     infer, calls = EmbeddedEngine.infer, []
 
@@ -150,7 +155,7 @@ def failing(
     def run(*further: str, base: list[str] = arguments) -> tuple[int, str]:
         monkeypatch.setattr(sys, "argv", ["beauty-server", *base, *further])
         with pytest.raises(SystemExit) as caught:
-            server.main()
+            cli.main()
         status = caught.value.code
         assert isinstance(status, int)
         return status, capsys.readouterr().err
@@ -179,7 +184,7 @@ def command_of(monkeypatch: pytest.MonkeyPatch) -> typer.core.TyperCommand:
         built.append(app)
 
     monkeypatch.setattr(typer.Typer, "__call__", keep)
-    server.main()
+    cli.main()
     command = typer.main.get_command(built[0])
     assert isinstance(command, typer.core.TyperCommand)
     return command
@@ -239,6 +244,27 @@ def test_call_in_progress_is_finished_before_the_server_goes(
         assert "Traceback" not in log
 
 
+def test_server_goes_on_serving_until_everybody_has_heard_that_it_stops(serve: Serve) -> None:
+    with (
+        serve("--drain-delay-s", "2") as process,
+        RetrievalClient(process.address.strip(), timeout_s=PATIENCE_S) as client,
+        grpc.insecure_channel(process.address.strip()) as channel,
+    ):
+        watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
+        assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
+        process.popen.send_signal(signal.SIGTERM)
+        started = time.monotonic()
+        assert next(watch).status == health_pb2.HealthCheckResponse.NOT_SERVING
+        with RetrievalClient(process.address.strip(), timeout_s=PATIENCE_S) as newcomer:
+            assert len(newcomer.similar("p0000").results) == 7
+        assert len(client.similar("p0001").results) == 7
+        watch.cancel()
+        _, log = process.popen.communicate(timeout=PATIENCE_S)
+    assert time.monotonic() - started >= 2
+    assert process.popen.returncode == 0
+    assert "Traceback" not in log
+
+
 def test_call_that_outlasts_the_drain_is_cut_off(
     serve: Serve, held: HeldCalls, photo: bytes
 ) -> None:
@@ -257,6 +283,25 @@ def test_call_that_outlasts_the_drain_is_cut_off(
         assert process.popen.returncode == 0
 
 
+def test_connection_that_has_reached_its_age_is_closed_and_the_next_call_opens_another(
+    served_by: ServedBy,
+) -> None:
+    with (
+        served_by(max_connection_age_s=0.5) as served,
+        grpc.insecure_channel(served.address) as channel,
+    ):
+        states: queue.SimpleQueue[grpc.ChannelConnectivity] = queue.SimpleQueue()
+        channel.subscribe(states.put)
+        stub = pb_grpc.RetrievalServiceStub(channel)
+        request = pb.SearchRequest(product_id="p0000")
+        stub.Search(request, timeout=PATIENCE_S)
+        seen = []
+        while grpc.ChannelConnectivity.IDLE not in seen[1:]:  # the first state is idle too
+            seen.append(states.get(timeout=PATIENCE_S))
+        assert grpc.ChannelConnectivity.READY in seen
+        assert len(stub.Search(request, timeout=PATIENCE_S).results) == 7
+
+
 # What keeps it from starting
 
 
@@ -268,6 +313,17 @@ def test_port_in_use_is_one_line_that_names_it(
     assert status == 1
     assert f"127.0.0.1:{port}" in one_error_line(stderr)
     assert "--port" in one_error_line(stderr)
+
+
+@pytest.mark.parametrize("option", ["--metrics-port", "--health-port"])
+def test_further_port_in_use_is_one_line_that_names_its_option(
+    failing: Callable[..., tuple[int, str]], listening: socket.socket, option: str
+) -> None:
+    port = listening.getsockname()[1]
+    status, stderr = failing(option, str(port))
+    assert status == 1
+    assert f"127.0.0.1:{port}" in one_error_line(stderr)
+    assert option in one_error_line(stderr)
 
 
 def test_host_of_another_machine_is_one_line_that_names_it(
@@ -350,6 +406,10 @@ def test_address_file_that_cannot_be_written_is_one_line_that_names_it(
         ("--max-image-bytes", "0"),
         ("--max-concurrent-requests", "0"),
         ("--drain-s", "-1"),
+        ("--drain-delay-s", "-1"),
+        ("--max-connection-age-s", "-1"),
+        ("--metrics-port", "-1"),
+        ("--health-port", "65536"),
         ("surplus",),
     ],
 )
@@ -408,7 +468,7 @@ def test_help_shows_every_environment_variable_and_ends_with_an_example(
     monkeypatch.setattr(sys, "argv", ["beauty-server", "--help"])
     monkeypatch.setenv("COLUMNS", "200")
     with pytest.raises(SystemExit) as caught:
-        server.main()
+        cli.main()
     assert caught.value.code == 0
     text = capsys.readouterr().out
     for field in dataclasses.fields(Settings):

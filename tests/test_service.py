@@ -1,6 +1,5 @@
 """The service over a real gRPC server on port 0, with the raw stubs and with the client's room."""
 
-import asyncio
 import inspect
 import io
 import json
@@ -8,8 +7,7 @@ import logging
 import re
 import shutil
 import threading
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
@@ -17,155 +15,29 @@ import grpc
 import numpy as np
 import onnx
 import pytest
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
     ProtoReflectionDescriptorDatabase,
 )
-from numpy.typing import NDArray
 from PIL import Image
+from served import PATIENCE_S, Served, ServedBy
 
 from client import InvalidQueryError, OverloadedError, ProductNotFoundError, RetrievalClient, Stage
 from export.build_index import IndexBuild
 from export.catalogue import read_catalogue
 from retrieval_server import errors
-from retrieval_server import server as server_module
-from retrieval_server.engines import Engine
 from retrieval_server.errors import EngineUnavailableError
 from retrieval_server.index_bundle import IndexBundle, open_index
 from retrieval_server.model_repository import ModelRepository
 from retrieval_server.preprocessing import decode_image
 from retrieval_server.profile import Profile
 from retrieval_server.retriever import Retriever, SearchParameters
-from retrieval_server.server import RunningServer, start_server
 from retrieval_server.service import STATUS_OF_ERROR, status_of
-from retrieval_server.settings import Settings
 from retrieval_server.v1 import retrieval_pb2 as pb
-from retrieval_server.v1 import retrieval_pb2_grpc as pb_grpc
 
-PATIENCE_S = 20  # no test waits so long unless it fails
 SERVICE = "retrieval_server.v1.RetrievalService"
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
-
-
-class PuppetEngine:
-    """The real engine, but a test can hold its calls or make them fail."""
-
-    name = "embedded"
-    doubts = 0
-
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
-        self.failure: Exception | None = None
-        self.gate: asyncio.Event | None = None
-        self.arrived = threading.Semaphore(0)
-        self.cancelled = threading.Event()
-
-    async def infer(
-        self, ensemble: str, images: NDArray[np.uint8], timeout_s: float | None = None
-    ) -> dict[str, NDArray[np.float32]]:
-        if self.failure is not None:
-            raise self.failure
-        if self.gate is not None:
-            self.arrived.release()
-            try:
-                await self.gate.wait()
-            except asyncio.CancelledError:
-                self.cancelled.set()
-                raise
-        return await self.engine.infer(ensemble, images)
-
-    async def check_served(self) -> None:
-        if self.failure is not None:
-            raise self.failure
-
-    async def close(self) -> None:
-        await self.engine.close()
-
-
-class Served:
-    """A running server, and the ways a test may talk to it."""
-
-    def __init__(
-        self, running: RunningServer, engine: PuppetEngine, loop: asyncio.AbstractEventLoop
-    ) -> None:
-        self.engine = engine
-        self._running = running
-        self._loop = loop
-        self.address = running.address
-        self.channel = grpc.insecure_channel(running.address)
-        self.stub = pb_grpc.RetrievalServiceStub(self.channel)
-        self.health = health_pb2_grpc.HealthStub(self.channel)
-
-    def search(self, timeout_s: float = PATIENCE_S, **fields: object) -> pb.SearchResponse:
-        return self.stub.Search(pb.SearchRequest(**fields), timeout=timeout_s)
-
-    def refused(self, **fields: object) -> grpc.RpcError:
-        with pytest.raises(grpc.RpcError) as caught:
-            self.search(**fields)
-        return caught.value
-
-    def hold(self) -> None:
-        """Let the engine's calls wait from now on."""
-        self.engine.gate = asyncio.Event()
-
-    def release(self) -> None:
-        gate, self.engine.gate = self.engine.gate, None
-        if gate is not None:
-            self._loop.call_soon_threadsafe(gate.set)
-
-    def stop(self, drain_s: float) -> None:
-        self.result(self._running.stop(drain_s))
-
-    def result(self, work: Awaitable[object]) -> object:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE_S)
-
-
-@pytest.fixture(scope="module")
-def loop() -> Iterator[asyncio.AbstractEventLoop]:
-    """An event loop in a thread of its own, for every server of this file."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    yield loop
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join()
-    loop.close()
-
-
-ServedBy = Callable[..., AbstractContextManager[Served]]
-
-
-@pytest.fixture(scope="module")
-def served_by(loop: asyncio.AbstractEventLoop, tiny_index: Path, tiny_repository: Path) -> ServedBy:
-    """Start a server with some settings; it is stopped at the end of the block."""
-
-    @contextmanager
-    def served(**changed: object) -> Iterator[Served]:
-        settings = Settings(
-            **{"index": tiny_index, "model_repository": tiny_repository, "port": 0, "workers": 2}
-            | changed
-        )
-        engines = []
-
-        def puppet(*args: object, **kwargs: object) -> PuppetEngine:
-            engines.append(PuppetEngine(create_engine(*args, **kwargs)))
-            return engines[0]
-
-        create_engine = server_module.create_engine
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(server_module, "create_engine", puppet)
-            starting = asyncio.run_coroutine_threadsafe(start_server(settings), loop)
-            running = starting.result(PATIENCE_S)
-        server = Served(running, engines[0], loop)
-        try:
-            yield server
-        finally:
-            server.release()
-            server.channel.close()
-            server.stop(0)
-
-    return served
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ import asyncio
 import re
 import shutil
 import socket
-import subprocess
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -491,29 +490,6 @@ def test_access_key_is_not_in_the_text_of_the_settings(tmp_path: Path) -> None:
     settings = Settings(index=tmp_path, triton_access_key="x-key=s3cret")
     assert settings.triton.access_key == "x-key=s3cret"
     assert "s3cret" not in f"{settings} {settings.triton}"
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """``ca``, ``server``, ``client`` and ``stranger``: a .pem and a .key each."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("needs the command openssl, version 3")
-    folder = tmp_path_factory.mktemp("certificates")
-
-    def make(name: str, *options: str) -> None:
-        command = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={name}"]
-        command += ["-keyout", f"{name}.key", "-out", f"{name}.pem", "-days", "2", *options]
-        made = subprocess.run(command, cwd=folder, check=False, capture_output=True, text=True)
-        if made.returncode:
-            pytest.skip(f"needs the command openssl, version 3: {made.stderr[-200:]}")
-
-    for name in ("ca", "stranger"):
-        make(name)
-    for name in ("server", "client"):
-        signed = ("-CA", "ca.pem", "-CAkey", "ca.key", "-addext", "basicConstraints=CA:FALSE")
-        make(name, *signed, "-addext", "subjectAltName=IP:127.0.0.1")
-    return folder
 
 
 def with_tls(certificates: Path, repository: Path, **files: Path) -> Descriptors:

@@ -1,0 +1,76 @@
+"""One search whose first result is known: does the whole of a deployment work?"""
+
+import time
+from pathlib import Path
+
+from client.errors import SmokeTestError, UnavailableError
+from client.results import SearchResult
+from client.retrieval_client import RetrievalClient
+
+
+def smoke_test_by_catalogue(client: RetrievalClient, catalogue: Path, wait_s: float) -> str:
+    """Search for the image of a product that the server proposes; see ``smoke_test_by_photo``.
+
+    Args:
+        client: of the server to test.
+        catalogue: folder that the catalogue's image paths are relative to.
+        wait_s: how long to wait for a server that is starting, or that waits for its models.
+    """
+    deadline = time.monotonic() + wait_s
+    status = client.wait_until_ready(wait_s) if wait_s > 0 else client.status()
+    example = status.example
+    left_s = max(0.0, deadline - time.monotonic())
+    return smoke_test_by_photo(client, catalogue / example.image, example.product_id, left_s)
+
+
+def smoke_test_by_photo(
+    client: RetrievalClient, photo: Path, expected_id: str, wait_s: float
+) -> str:
+    """Search for a catalogue image and look whether its product comes first.
+
+    Args:
+        client: of the server to test.
+        photo: the image.
+        expected_id: its product; others with the very same image may share the first place.
+        wait_s: how long to wait for a server that is starting, or that waits for its models.
+
+    Returns:
+        What was found, as one line.
+
+    Raises:
+        SmokeTestError: if another product comes first, saying which.
+        RetrievalError: if there is no answer.
+    """
+    result = _first_answer(client, photo, wait_s)
+    best = result.results[0].similarity if result.results else 0.0
+    firsts = [match.product_id for match in result.results if match.similarity == best]
+    if expected_id not in firsts:
+        raise SmokeTestError(_complaint(result, photo, expected_id))
+    return (
+        f"{expected_id} comes first of {len(result.results)} with similarity {best:.4f}, from "
+        f"index {result.index_version} in {result.timings.total_us / 1000:.1f} ms"
+    )
+
+
+def _first_answer(client: RetrievalClient, photo: Path, wait_s: float) -> SearchResult:
+    """Search until there is an answer, or the server has not been able to give one for long."""
+    deadline = time.monotonic() + wait_s
+    while True:
+        try:
+            return client.search(photo)
+        except UnavailableError:  # gRPC's retries spaced the attempts
+            if time.monotonic() >= deadline:
+                raise
+
+
+def _complaint(result: SearchResult, photo: Path, expected_id: str) -> str:
+    if not result.results:
+        return f"The search for {photo} found nothing in index {result.index_version}."
+    first = result.results[0]
+    place = next((m.rank for m in result.results if m.product_id == expected_id), None)
+    where = "is not among the results" if place is None else f"comes in place {place}"
+    return (
+        f"The search for {photo} found {first.product_id} first; {expected_id} {where} "
+        f"(index {result.index_version}). Is this the image that the catalogue has for "
+        f"{expected_id}, and is that product in the index?"
+    )

@@ -1,0 +1,174 @@
+"""Describes one shard of a catalogue; the whole of it is the shard 0 of 1.
+
+Safe to run twice, and after a kill: blocks that are there and fit are kept, and where nothing is
+left to do no model is loaded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from export.catalogue import Catalogue
+from export.extract_features import FeatureExtraction
+from export.finished_shards import FinishedShard
+from export.output_folder import output_folder
+from export.progress import progress
+from export.shard_manifest import (
+    PRODUCTS_FILE,
+    SHARD_FILE,
+    ShardManifest,
+    damaged_files,
+    read_shard_manifest,
+    write_shard_manifest,
+    written_files,
+)
+from export.shards import Shard
+from retrieval_server.canary import canary_file, canary_image, write_canary
+from retrieval_server.engines import TritonConnection, create_engine
+from retrieval_server.errors import ModelRepositoryError, ShardError
+from retrieval_server.model_repository import ModelFolder, ModelRepository
+from retrieval_server.preprocessing import PREPROCESSING
+from retrieval_server.profile import Profile
+from retrieval_server.settings import available_cores
+
+
+def profile_models(repository: Path, profile: Profile) -> tuple[ModelFolder, ...]:
+    """The models of a profile, in its order.
+
+    Args:
+        repository: the folder with the models.
+        profile: the backbones.
+
+    Raises:
+        ModelRepositoryError: if one is missing, or they do not fit the profile.
+    """
+    members = ModelRepository(repository).ensemble(profile.name)
+    served = tuple(member.name for member in members)
+    if served != profile.models or members[0].side != profile.side:
+        raise ModelRepositoryError(
+            f"The ensemble {profile.name} in {repository} has the models {list(served)} of side "
+            f"{members[0].side}, the profile wants {list(profile.models)} of side {profile.side}. "
+            "Export it again with: beauty-export onnx --profile PROFILE"
+        )
+    return members
+
+
+@dataclass(frozen=True)
+class ShardExtraction:
+    """The work on one shard.
+
+    Attributes:
+        catalogue: all products, those of the other shards too.
+        shard: which of them.
+        profile: the backbones.
+        model_repository: the folder with the profile's models.
+        folder: of this shard alone.
+        engine: what computes the descriptors.
+        triton: where Triton is, for the engine ``triton``.
+    """
+
+    catalogue: Catalogue
+    shard: Shard
+    profile: Profile
+    model_repository: Path
+    folder: Path
+    engine: str = "embedded"
+    triton: TritonConnection | None = None
+
+    def run(self) -> tuple[FinishedShard, bool]:
+        """Describe what is not described yet.
+
+        Returns:
+            The shard, and whether there was anything to do.
+
+        Raises:
+            RetrievalError: if the models are missing or do not fit the profile, the engine fails,
+                the disk is full, or another process is at work on the same shard.
+        """
+        extraction = self.features()
+        with output_folder(self.folder):
+            manifest, is_done = self._finished(extraction)
+            if manifest is None or not is_done:
+                (self.folder / SHARD_FILE).unlink(missing_ok=True)
+                asyncio.run(self._describe(extraction))
+                manifest = self._finish(extraction)
+            rows = self.shard.rows(self.catalogue)
+            return FinishedShard(self.folder, manifest, rows), not is_done
+
+    def features(self) -> FeatureExtraction:
+        """The extraction of this shard's part of the catalogue."""
+        models = profile_models(self.model_repository, self.profile)
+        return FeatureExtraction(
+            catalogue=self.shard.part(self.catalogue),
+            profile=self.profile,
+            digests={model.name: model.digest for model in models},
+            folder=self.folder,
+        )
+
+    def _finished(self, extraction: FeatureExtraction) -> tuple[ShardManifest | None, bool]:
+        """The manifest, and whether it is of this work; what is damaged is removed."""
+        try:
+            manifest = read_shard_manifest(self.folder)
+        except ShardError:
+            return None, False
+        if manifest is None:
+            return None, False
+        damaged = list(damaged_files(self.folder, manifest))
+        for path in damaged:
+            path.unlink(missing_ok=True)
+        is_same = replace(manifest, products=0, rejected=0, files={}) == self._claim(extraction)
+        return manifest, is_same and not damaged
+
+    def _claim(self, extraction: FeatureExtraction) -> ShardManifest:
+        """The manifest before anything is described."""
+        return ShardManifest(
+            shard=self.shard,
+            models=extraction.digests,
+            side=self.profile.side,
+            preprocessing=PREPROCESSING,
+            source=extraction.key(""),
+            products=0,
+            rejected=0,
+            files={},
+        )
+
+    async def _describe(self, extraction: FeatureExtraction) -> None:
+        """Make the blocks, and the descriptors of the canary image."""
+        engine = create_engine(
+            self.engine,
+            self.model_repository,
+            self.profile.name,
+            workers=available_cores(),
+            threads_per_run=1,
+            triton=self.triton,
+        )
+        try:
+            with progress("images", len(extraction.catalogue.rows)) as advance:
+                await extraction.run(engine, engine.in_flight, advance)
+            canary = canary_image(self.profile.side)[None]
+            write_canary(self.folder, await engine.infer(self.profile.name, canary))
+        finally:
+            await engine.close()
+
+    def _finish(self, extraction: FeatureExtraction) -> ShardManifest:
+        """Look at every block once more, remove what is of former work, write the manifest."""
+        products = rejected = 0
+        for block in extraction.blocks():
+            products += len(block.rows)
+            rejected += len(block.rejects)
+        blocks = [extraction.path(number).name for number in range(extraction.block_count)]
+        for path in self.folder.glob("block-*"):
+            if path.name not in blocks:
+                path.unlink()
+        rows = [(row.product_id, row.image) for row in extraction.catalogue.rows]
+        (self.folder / PRODUCTS_FILE).write_text(json.dumps(rows, ensure_ascii=False), "utf-8")
+        canaries = [canary_file(model) for model in self.profile.models]
+        files = written_files(self.folder, [*blocks, PRODUCTS_FILE, *canaries])
+        manifest = replace(
+            self._claim(extraction), products=products, rejected=rejected, files=files
+        )
+        write_shard_manifest(self.folder, manifest)
+        return manifest

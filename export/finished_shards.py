@@ -1,0 +1,195 @@
+"""The shards that an index is put together from, and why one of them is refused."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from export.catalogue import Catalogue, CatalogueRow
+from export.extract_features import Block, read_block
+from export.progress import progress
+from export.shard_manifest import (
+    PRODUCTS_FILE,
+    SHARD_FILE,
+    ShardManifest,
+    damaged_files,
+    read_shard_manifest,
+)
+from export.shards import Shard, shard_numbers
+from retrieval_server.canary import check_canary, open_canary
+from retrieval_server.errors import ModelMismatchError, ShardError
+from retrieval_server.preprocessing import PREPROCESSING
+
+EXTRACT = "Make its shards with: beauty-export extract CATALOGUE --output FOLDER"
+NAMED = 5  # missing shards to name in an error
+_FOLDER = re.compile(r"shard-(\d{5,})-of-(\d{5,})")
+
+
+@dataclass(frozen=True)
+class FinishedShard:
+    """Descriptors of some rows of a catalogue.
+
+    Attributes:
+        folder: where they lie.
+        manifest: what they were computed from.
+        rows: (M,) int64, the catalogue's row of each product, in the shard's order.
+    """
+
+    folder: Path
+    manifest: ShardManifest
+    rows: NDArray[np.int64]
+
+    def blocks(self) -> Iterator[Block]:
+        """Read the blocks, one after the other; their rows are those of the shard."""
+        for name in self.manifest.blocks:
+            yield read_block(self.folder / name, tuple(self.manifest.models))
+
+    def canary(self) -> Mapping[str, NDArray[np.float32]]:
+        """The descriptors (C,) of the canary image by model name."""
+        return open_canary(self.folder, self.manifest.models)
+
+
+def open_shards(
+    folder: Path,
+    count: int | None,
+    catalogue: Catalogue,
+    models: Mapping[str, str],
+    side: int,
+) -> list[FinishedShard]:
+    """Open all shards of a catalogue and compare every file with its checksum.
+
+    Args:
+        folder: where they lie side by side.
+        count: how many there are; None if the folder holds those of one number only.
+        catalogue: the products.
+        models: SHA-256 of each model's ONNX file, by name.
+        side: of the models' input, in pixels.
+
+    Raises:
+        ShardError: naming what is missing, damaged, or of another catalogue or model.
+    """
+    count = _count(folder) if count is None else count
+    manifests = [_manifest(folder, Shard(number, count)) for number in range(count)]
+    if missing := [number for number, manifest in enumerate(manifests) if manifest is None]:
+        named = ", ".join(map(str, missing[:NAMED])) + (" …" if len(missing) > NAMED else "")
+        raise ShardError(
+            f"Of the {count} shards in {folder}, {len(missing)} are missing or not finished: "
+            f"{named}. Make each with: beauty-export extract CATALOGUE --output {folder} "
+            f"--shards {count} --shard NUMBER"
+        )
+    numbers = shard_numbers(catalogue, count)
+    shards = []
+    with progress("shards", count) as advance:
+        for manifest in filter(None, manifests):
+            place = folder / manifest.shard.folder_name
+            _check_source(place, manifest, models, side)
+            _check_files(place, manifest)
+            rows = np.flatnonzero(numbers == manifest.shard.number)
+            shards.append(FinishedShard(place, manifest, _in_shards_order(place, catalogue, rows)))
+            advance(1)
+    _check_canaries(shards)
+    return shards
+
+
+def again(manifest: ShardManifest) -> str:
+    """What to do about a shard that is refused."""
+    return (
+        f"Run again: beauty-export extract … --shards {manifest.shard.count} --shard "
+        f"{manifest.shard.number}; what fits is kept."
+    )
+
+
+def _count(folder: Path) -> int:
+    if not folder.is_dir():
+        raise ShardError(f"There is no folder {folder}. {EXTRACT}")
+    names = (_FOLDER.fullmatch(path.name) for path in folder.iterdir())
+    counts = sorted({int(name[2]) for name in names if name})
+    if not counts:
+        raise ShardError(f"{folder} holds no shard. {EXTRACT}")
+    if len(counts) > 1:
+        raise ShardError(
+            f"{folder} holds shards of several numbers: {', '.join(map(str, counts))}. Say which "
+            "to take with --shards, or remove the others."
+        )
+    return counts[0]
+
+
+def _manifest(folder: Path, shard: Shard) -> ShardManifest | None:
+    manifest = read_shard_manifest(folder / shard.folder_name)
+    if manifest is not None and manifest.shard != shard:
+        raise ShardError(
+            f"{folder / shard.folder_name / SHARD_FILE} says that it is shard "
+            f"{manifest.shard.number} of {manifest.shard.count}: the folder was renamed. Name it "
+            f"{manifest.shard.folder_name} again."
+        )
+    return manifest
+
+
+def _check_source(
+    folder: Path, manifest: ShardManifest, models: Mapping[str, str], side: int
+) -> None:
+    """Refuse descriptors of other models than those that will be served."""
+    if set(manifest.models) != set(models):
+        raise ShardError(
+            f"{folder} was made by the models {sorted(manifest.models)}, the profile has "
+            f"{sorted(models)}. {again(manifest)}"
+        )
+    for name, digest in models.items():
+        if manifest.models[name] != digest:
+            raise ShardError(
+                f"{folder} was made by {name} of digest {manifest.models[name][:12]}, the model "
+                f"repository has {digest[:12]}. {again(manifest)}"
+            )
+    if (manifest.side, manifest.preprocessing) != (side, PREPROCESSING):
+        raise ShardError(
+            f"{folder} was made from images of side {manifest.side} pre-processed by "
+            f"{manifest.preprocessing!r}, here it is {side} and {PREPROCESSING!r}. "
+            f"{again(manifest)}"
+        )
+
+
+def _check_files(folder: Path, manifest: ShardManifest) -> None:
+    for path in damaged_files(folder, manifest):
+        raise ShardError(f"{path} is missing or differs from its checksum. {again(manifest)}")
+
+
+def _in_shards_order(
+    folder: Path, catalogue: Catalogue, rows: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """The catalogue's rows of a shard, (M,), in the order in which it describes them."""
+    described = [tuple(entry) for entry in json.loads((folder / PRODUCTS_FILE).read_text("utf-8"))]
+    row_of = {_identity(catalogue.rows[row]): row for row in rows}
+    if strange := sorted(row_of.keys() ^ set(described)):
+        product_id, image = strange[0]
+        raise ShardError(
+            f"{folder} was made from another catalogue: {len(strange):,} products differ, such as "
+            f"{product_id!r} with the image {image!r}. Run beauty-export extract again, for every "
+            "shard; what fits is kept."
+        )
+    return np.array([row_of[entry] for entry in described], dtype=np.int64)
+
+
+def _identity(row: CatalogueRow) -> tuple[str, str]:
+    return (row.product_id, row.image)
+
+
+def _check_canaries(shards: Sequence[FinishedShard]) -> None:
+    """Refuse shards of machines that compute differently."""
+    first = shards[0]
+    kept = first.canary()
+    for other in shards[1:]:
+        computed = {model: descriptor[None] for model, descriptor in other.canary().items()}
+        try:
+            check_canary(first.folder, kept, computed)
+        except ModelMismatchError as error:
+            raise ShardError(
+                f"{first.folder} and {other.folder} were not computed alike: their descriptors of "
+                "the canary image differ. Use one engine and one precision for all shards, remove "
+                f"the folder that is wrong, and extract it again."
+            ) from error

@@ -1,0 +1,122 @@
+"""The manifest of a finished shard: what was described by what, and what each file must look like.
+
+::
+
+    shard-00003-of-00016/
+      shard.json              the manifest; written last, so that its presence says "finished"
+      block-0000000.npz, …    see extract_features
+      products.json           [[id, image], …] in the order of the blocks' rows
+      canary.<model>.npy      see retrieval_server.canary
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from export.shards import Shard
+from retrieval_server.digest import file_digest
+from retrieval_server.errors import ShardError
+from retrieval_server.index_bundle import sync
+from retrieval_server.manifest import WrittenFile
+
+FORMAT_VERSION = 1
+SHARD_FILE = "shard.json"
+PRODUCTS_FILE = "products.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardManifest:
+    """What a shard's descriptors were computed from.
+
+    Attributes:
+        shard: which part of the catalogue.
+        models: SHA-256 of each model's ONNX file, by name.
+        side: of the models' input, in pixels.
+        preprocessing: name of the rules that turned files into pixels.
+        source: digest of all that they depend on, sizes and times of the images included.
+        products: images that could be read.
+        rejected: images that could not.
+        files: every other file as it was written.
+    """
+
+    shard: Shard
+    models: Mapping[str, str]
+    side: int
+    preprocessing: str
+    source: str
+    products: int
+    rejected: int
+    files: Mapping[str, WrittenFile]
+
+    @property
+    def blocks(self) -> list[str]:
+        """Names of the blocks, in the order of their rows."""
+        return sorted(name for name in self.files if name.startswith("block-"))
+
+    def to_json(self) -> dict[str, Any]:
+        """This manifest as plain JSON values."""
+        return {"format_version": FORMAT_VERSION, **asdict(self)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> ShardManifest:
+        """Read what ``to_json`` wrote."""
+        fields = {name: value for name, value in data.items() if name != "format_version"}
+        fields["shard"] = Shard(**fields["shard"])
+        fields["files"] = {name: WrittenFile(**file) for name, file in fields["files"].items()}
+        return cls(**fields)
+
+
+def read_shard_manifest(folder: Path) -> ShardManifest | None:
+    """Read a shard's manifest; None where the shard is not finished.
+
+    Raises:
+        ShardError: if it is damaged, or of another format.
+    """
+    path = folder / SHARD_FILE
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        if data["format_version"] != FORMAT_VERSION:
+            raise ShardError(
+                f"{path} has format {data['format_version']}, this program reads {FORMAT_VERSION}."
+            )
+        return ShardManifest.from_json(data)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ShardError(f"{path} is damaged: {error!r}.") from error
+
+
+def write_shard_manifest(folder: Path, manifest: ShardManifest) -> None:
+    """Finish a shard: sync its files to disk, then write the manifest, at once or not at all."""
+    for name in manifest.files:
+        sync(folder / name)
+    scratch = folder / f".{SHARD_FILE}"
+    text = json.dumps(manifest.to_json(), indent=2, sort_keys=True) + "\n"
+    scratch.write_text(text, encoding="utf-8")
+    sync(scratch)
+    scratch.replace(folder / SHARD_FILE)
+    sync(folder)
+
+
+def written_files(folder: Path, names: Iterable[str]) -> dict[str, WrittenFile]:
+    """Size and SHA-256 of some files of a folder, by name."""
+    return {
+        name: WrittenFile((folder / name).stat().st_size, file_digest(folder / name))
+        for name in names
+    }
+
+
+def damaged_files(folder: Path, manifest: ShardManifest) -> Iterator[Path]:
+    """Files that are missing or are not as they were written; reads them all, one by one."""
+    for name, written in manifest.files.items():
+        path = folder / name
+        try:
+            is_same = path.stat().st_size == written.bytes and file_digest(path) == written.sha256
+        except OSError:
+            is_same = False
+        if not is_same:
+            yield path

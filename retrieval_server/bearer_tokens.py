@@ -1,0 +1,89 @@
+"""Who may ask: callers that show a token of a file. Health is open to everybody.
+
+The file holds one token a line; two of them while one replaces the other. It is read again when it
+has changed.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, NoReturn, TypeAlias
+
+import grpc
+from grpc_health.v1 import health
+
+from retrieval_server.errors import RetrievalError
+from retrieval_server.watched_files import WatchedFiles, file_content
+
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+_OPEN = f"/{health.SERVICE_NAME}/"
+_TOKEN = re.compile(rb"[!-~]{16,}")  # what a header may hold, and nobody guesses
+
+
+class BearerTokens(grpc.aio.ServerInterceptor):
+    """Refuses requests without ``authorization: Bearer TOKEN``, as UNAUTHENTICATED.
+
+    Args:
+        path: file with the tokens.
+
+    Raises:
+        RetrievalError: if the file cannot be read, is empty, or holds what is no token.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._tokens = WatchedFiles((path,), lambda: _read(path))
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Handler | None:
+        """Let the request pass, or answer it with a refusal."""
+        handler = await continuation(handler_call_details)
+        if handler is None or handler_call_details.method.startswith(_OPEN):
+            return handler
+        if self._is_known(_shown(handler_call_details.invocation_metadata)):
+            return handler
+        return _refusing(handler)
+
+    def _is_known(self, shown: bytes) -> bool:
+        # Every token is compared, each in constant time: how long it takes tells nothing.
+        known = [hmac.compare_digest(shown, token) for token in self._tokens.content()]
+        return any(known)
+
+
+def _read(path: Path) -> tuple[bytes, ...]:
+    tokens = tuple(line.strip() for line in file_content(path, "--token-file").splitlines())
+    tokens = tuple(token for token in tokens if token)
+    if not all(_TOKEN.fullmatch(token) for token in tokens):
+        raise RetrievalError(
+            f"{path} (--token-file) must hold one token a line, each of at least 16 visible ASCII "
+            "characters. Make one with: openssl rand -hex 32"
+        )
+    return tokens
+
+
+def _shown(metadata: Any) -> bytes:
+    for name, value in metadata or ():
+        if name == "authorization":
+            scheme, _, token = value.partition(" ")
+            return token.strip().encode() if scheme.lower() == "bearer" else b""
+    return b""
+
+
+def _refusing(handler: Handler) -> Handler:
+    """A handler of the same kind that only refuses."""
+
+    async def refuse(request: object, context: grpc.aio.ServicerContext[Any, Any]) -> NoReturn:
+        await context.abort(
+            grpc.StatusCode.UNAUTHENTICATED,
+            "it wants a token that it knows, as authorization: Bearer TOKEN.",
+        )
+        raise AssertionError("abort raises")
+
+    if handler.unary_unary is not None:
+        return grpc.unary_unary_rpc_method_handler(refuse, handler.request_deserializer)
+    return grpc.stream_stream_rpc_method_handler(refuse, handler.request_deserializer)

@@ -1,0 +1,92 @@
+"""The gRPC servers of this process: where they listen, and what they allow a client."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import grpc
+
+from retrieval_server.errors import RetrievalError
+from retrieval_server.settings import Settings
+from retrieval_server.tls import server_credentials
+
+REQUEST_OVERHEAD_BYTES = 2**20  # what a SearchRequest holds beside the image
+OTHER_CALLS = 64  # health checks, watches and GetStatus, answered while the server is full
+KEEPALIVE_MS = 60_000
+KEEPALIVE_TIMEOUT_MS = 20_000
+NEVER_MS = 2**31 - 1  # gRPC takes it so
+AGE_GRACE_MS = 60_000  # for the calls of a connection that has reached its age
+
+
+def create_grpc_server(
+    settings: Settings, interceptors: Sequence[grpc.aio.ServerInterceptor]
+) -> grpc.aio.Server:
+    """The server that searches, with limits on messages, calls and connections.
+
+    Args:
+        settings: the server's.
+        interceptors: what each request goes through, the outermost first.
+    """
+    age_ms = settings.max_connection_age_s * 1000
+    return grpc.aio.server(
+        interceptors=interceptors,
+        maximum_concurrent_rpcs=settings.max_concurrent_requests + OTHER_CALLS,
+        options=[
+            ("grpc.max_receive_message_length", settings.max_image_bytes + REQUEST_OVERHEAD_BYTES),
+            # A client that vanished during a call is noticed, and its call given up.
+            ("grpc.keepalive_time_ms", KEEPALIVE_MS),
+            ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MS),
+            ("grpc.http2.min_recv_ping_interval_without_data_ms", 30_000),  # clients ping at 60 s
+            ("grpc.max_connection_age_ms", min(int(age_ms) or NEVER_MS, NEVER_MS)),
+            ("grpc.max_connection_age_grace_ms", AGE_GRACE_MS),
+            ("grpc.so_reuseport", 0),  # so that a port in use is an error
+        ],
+    )
+
+
+def listen(server: grpc.aio.Server, settings: Settings) -> str:
+    """Take the port of the searches; with TLS where the settings have certificates.
+
+    Returns:
+        ``host:port``, with the port it really has.
+
+    Raises:
+        RetrievalError: if the port is taken, or a certificate cannot be used.
+    """
+    credentials = None if settings.tls is None else server_credentials(settings.tls)
+    return _bind(server, settings.host, settings.port, "--port", credentials)
+
+
+def listen_in_the_clear(server: grpc.aio.Server, host: str, port: int) -> str:
+    """Take the port for health alone; see ``listen``.
+
+    Args:
+        server: has the health service.
+        host: address to listen on.
+        port: port to listen on; 0 takes a free one.
+    """
+    return _bind(server, host, port, "--health-port", None)
+
+
+def _bind(
+    server: grpc.aio.Server,
+    host: str,
+    port: int,
+    option: str,
+    credentials: grpc.ServerCredentials | None,
+) -> str:
+    is_bare_ipv6 = ":" in host and not host.startswith("[")
+    host = f"[{host}]" if is_bare_ipv6 else host
+    wanted = f"{host}:{port}"
+    try:
+        taken = (
+            server.add_insecure_port(wanted)
+            if credentials is None
+            else server.add_secure_port(wanted, credentials)
+        )
+    except RuntimeError as error:
+        raise RetrievalError(
+            f"Cannot listen on {wanted}: the port is in use or not allowed, or the host is not of "
+            f"this machine. Choose another {option} (0 takes a free one) or --host."
+        ) from error
+    return f"{host}:{taken}"

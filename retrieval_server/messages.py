@@ -1,0 +1,64 @@
+"""From what a search found to the messages of the protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from retrieval_server.index_bundle import IndexBundle
+from retrieval_server.refinement import Stage
+from retrieval_server.search_result import Match, TextEvidence
+from retrieval_server.v1 import retrieval_pb2 as pb
+
+_STAGES = {
+    Stage.INITIAL: pb.STAGE_INITIAL,
+    Stage.REFINED: pb.STAGE_REFINED,
+    Stage.FILLED: pb.STAGE_FILLED,
+}
+
+
+def model_messages(bundle: IndexBundle) -> list[pb.Model]:
+    """The backbones of an index, in the order of its profile."""
+    return [
+        pb.Model(
+            name=backbone.model,
+            digest=bundle.manifest.models[backbone.model].digest,
+            dimension=bundle.manifest.models[backbone.model].dimension,
+            alpha=backbone.alpha,
+            weights=bundle.manifest.models[backbone.model].weights,
+            descriptor_bytes=descriptors.nbytes,
+        )
+        for backbone, descriptors in zip(bundle.profile.backbones, bundle.descriptors, strict=True)
+    ]
+
+
+def match_messages(bundle: IndexBundle, matches: Iterable[Match]) -> list[pb.Match]:
+    """What was found, in its order, with what the catalogue says of it."""
+    return [_match(bundle, rank, match) for rank, match in enumerate(matches, start=1)]
+
+
+def _match(bundle: IndexBundle, rank: int, match: Match) -> pb.Match:
+    product = bundle.product(match.row)
+    return pb.Match(
+        rank=rank,
+        product_id=product.product_id,
+        description=product.description,
+        image=product.image,
+        attributes=product.attributes,
+        similarity=match.similarity,
+        cosines=[
+            pb.BackboneCosine(model=model, cosine=cosine)
+            for model, cosine in zip(bundle.profile.models, match.cosines, strict=True)
+        ],
+        stage=_STAGES[match.stage],
+        text=_evidence(bundle, match.text),
+    )
+
+
+def _evidence(bundle: IndexBundle, evidence: TextEvidence | None) -> pb.TextEvidence | None:
+    if evidence is None:
+        return None
+    return pb.TextEvidence(
+        seed_product_id=bundle.product_id(evidence.seed_row),
+        seed_rank=evidence.seed_rank,
+        cosine=evidence.cosine,
+    )

@@ -1,0 +1,179 @@
+"""What the server tells Prometheus; ``deploy/METRICS.md`` has the same as a table.
+
+Counters and histograms are moved as things happen, a few for each search and none for each row.
+What describes the state of the server is read when Prometheus asks. Every label has few values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from retrieval_server import errors
+from retrieval_server.served_index import ServedIndex
+from retrieval_server.version import VERSION
+
+# An embedded search takes some 30 ms, one through a busy Triton up to seconds.
+REQUEST_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+STAGE_BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+STAGES = ("decode", "encode", "rank", "refine")
+RELOADS = ("served", "refused")
+FAILURES: dict[type[errors.RetrievalError], str] = {
+    errors.EngineUnavailableError: "unavailable",
+    errors.EngineDeadlineError: "deadline",
+    errors.ModelMismatchError: "models",
+    errors.ModelRepositoryError: "models",
+    errors.EngineError: "other",
+}
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for every counter
+
+
+class Ready(Protocol):
+    """Knows whether searches can be answered now."""
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether they can."""
+
+
+class ServerMetrics:
+    """The metrics of one server, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=self.registry)
+        self.requests = Counter(
+            "beauty_requests",
+            "Unary gRPC requests answered, by the status they got.",
+            ["method", "code"],
+            registry=self.registry,
+        )
+        self.durations = Histogram(
+            "beauty_request_duration_seconds",
+            "Time from a request's arrival to its answer.",
+            ["method"],
+            buckets=REQUEST_BUCKETS_S,
+            registry=self.registry,
+        )
+        self.in_flight = Gauge(
+            "beauty_requests_in_flight",
+            "Unary gRPC requests in progress.",
+            ["method"],
+            registry=self.registry,
+        )
+        self.stages = Histogram(
+            "beauty_search_stage_duration_seconds",
+            "Time that a search spent in a stage, waiting for a free worker or model included.",
+            ["stage"],
+            buckets=STAGE_BUCKETS_S,
+            registry=self.registry,
+        )
+        self.shed = Counter(
+            "beauty_searches_shed",
+            "Searches refused because the server was full.",
+            registry=self.registry,
+        )
+        self.limit = Gauge(
+            "beauty_searches_limit",
+            "Searches in progress at most; further ones are refused.",
+            registry=self.registry,
+        )
+        self.engine_failures = Counter(
+            "beauty_engine_failures",
+            "Searches that failed because the models did.",
+            ["reason"],
+            registry=self.registry,
+        )
+        self.reloads = Counter(
+            "beauty_index_reloads",
+            "Rebuilt indexes that took the place of the one served, or were refused.",
+            ["outcome"],
+            registry=self.registry,
+        )
+        for outcome in RELOADS:
+            self.reloads.labels(outcome)
+        for stage in STAGES:
+            self.stages.labels(stage)
+        for reason in FAILURES.values():
+            self.engine_failures.labels(reason)
+
+    def describe(self, served: ServedIndex, readiness: Ready) -> None:
+        """Tell what is being served, too."""
+        self.registry.register(ServedState(served, readiness))
+
+    def observe_stages(self, timings: Mapping[str, int]) -> None:
+        """Take the times of a search: microseconds by stage, such as ``rank_us``."""
+        for stage in STAGES:
+            if (microseconds := timings.get(f"{stage}_us")) is not None:
+                self.stages.labels(stage).observe(microseconds / 1e6)
+
+    def count_failure(self, error: errors.RetrievalError) -> None:
+        """Count an error if it is the engine's or the models'."""
+        reason = next((FAILURES[kind] for kind in type(error).__mro__ if kind in FAILURES), None)
+        if reason is not None:
+            self.engine_failures.labels(reason).inc()
+
+
+class ServedState(Collector):
+    """What is being served and whether it can be, read whenever Prometheus asks.
+
+    Args:
+        served: whose index and engine.
+        readiness: knows whether the engine answers.
+    """
+
+    def __init__(self, served: ServedIndex, readiness: Ready) -> None:
+        self._served = served
+        self._readiness = readiness
+
+    def collect(self) -> Iterable[Metric]:
+        """The state now."""
+        retriever = self._served.retriever
+        bundle, engine = retriever.bundle, retriever.engine
+        yield GaugeMetricFamily(
+            "beauty_ready",
+            "1 while searches can be answered, 0 while the models cannot or are others.",
+            value=self._readiness.is_ready,
+        )
+        yield CounterMetricFamily(
+            "beauty_engine_doubts",
+            "Events after which the models had to prove again what they compute.",
+            value=engine.doubts,
+        )
+        server = GaugeMetricFamily("beauty_server_info", "Always 1.", labels=("version", "engine"))
+        server.add_metric((VERSION, engine.name), 1)
+        yield server
+        index = GaugeMetricFamily("beauty_index_info", "Always 1.", labels=("version", "profile"))
+        index.add_metric((bundle.version, bundle.profile.name), 1)
+        yield index
+        yield GaugeMetricFamily(
+            "beauty_index_built_timestamp_seconds",
+            "When the index was built: the time of its manifest, in seconds since 1970.",
+            value=bundle.built_at,
+        )
+        yield GaugeMetricFamily(
+            "beauty_index_products", "Products of the index.", value=len(bundle)
+        )
+        levels = GaugeMetricFamily(
+            "beauty_index_level_bytes",
+            "Size of what a search reads; resident is true for what is kept in memory.",
+            labels=("level", "resident"),
+        )
+        for level in retriever.search_levels:
+            levels.add_metric((level.name, str(level.is_resident).lower()), level.bytes)
+        yield levels

@@ -1,0 +1,70 @@
+"""Counts and times every unary gRPC request, whichever service answers it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias
+
+import grpc
+
+from retrieval_server.prometheus_metrics import ServerMetrics
+
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class RequestMetrics(grpc.aio.ServerInterceptor):
+    """Measures unary requests; health watches and reflection are streams, and not measured.
+
+    A method's label is its own name: those of our service, of health and of reflection differ.
+    A method that does not exist has no handler and is not measured: labels stay bounded.
+
+    Args:
+        metrics: where to count.
+    """
+
+    def __init__(self, metrics: ServerMetrics) -> None:
+        self._metrics = metrics
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Handler | None:
+        """Wrap the handler of a unary method."""
+        handler = await continuation(handler_call_details)
+        if handler is None or handler.unary_unary is None:
+            return handler
+        method = handler_call_details.method.rpartition("/")[2]
+        return grpc.unary_unary_rpc_method_handler(
+            self._measured(method, handler.unary_unary),
+            handler.request_deserializer,
+            handler.response_serializer,
+        )
+
+    def _measured(self, method: str, answer: Callable[..., Any]) -> Callable[..., Any]:
+        in_flight = self._metrics.in_flight.labels(method)
+        duration = self._metrics.durations.labels(method)
+
+        async def measured(request: object, context: Context) -> object:
+            started = time.perf_counter()
+            in_flight.inc()
+            status = grpc.StatusCode.OK
+            try:
+                return await answer(request, context)
+            except asyncio.CancelledError:
+                is_late = context.time_remaining() == 0
+                codes = grpc.StatusCode
+                status = codes.DEADLINE_EXCEEDED if is_late else codes.CANCELLED
+                raise
+            except Exception:
+                status = context.code() or grpc.StatusCode.UNKNOWN
+                raise
+            finally:
+                in_flight.dec()
+                duration.observe(time.perf_counter() - started)
+                self._metrics.requests.labels(method, status.name).inc()
+
+        return measured
