@@ -21,8 +21,9 @@ from export.progress import Advance, progress
 from export.sample import write_sample
 from export.text_settings import TextSettings
 from export.tokens import TOKENISERS
+from export.tuning_cli import tune
 from retrieval_server.engines import ENGINES, TritonConnection
-from retrieval_server.errors import ProfileError, RetrievalError
+from retrieval_server.errors import RetrievalError
 from retrieval_server.index_bundle import REJECTS_FILE, open_index
 
 app = typer.Typer(
@@ -32,6 +33,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Export models, build an index, measure how good it is.",
 )
+
+app.command(epilog="Example: beauty-export tune build/demo/sample --html build/tuning.html")(tune)
 
 DEFAULT_REPOSITORY = Path("model_repository")
 DESCRIPTIONS_NAMED = 5  # ids to name in a warning
@@ -74,21 +77,14 @@ def onnx(
 ) -> None:
     """Export a profile's backbones to ONNX and check them against PyTorch."""
     try:
-        from export.backbones import RANDOM_WEIGHTS, WeightsChoice
+        from export.backbones import RANDOM_WEIGHTS, weights_choices
         from export.build_model_repository import export_profile
     except ModuleNotFoundError as error:
         raise RetrievalError(
             f"The export needs {error.name}. Install it with: pip install '.[export]'"
         ) from error
     chosen = find_profile(profile)
-    choices = {}
-    if random_seed is not None:
-        choices = {model: WeightsChoice(random_seed=random_seed) for model in chosen.models}
-    for entry in checkpoint or ():
-        model, separator, file = entry.partition("=")
-        if not separator:
-            raise ProfileError(f"--checkpoint {entry!r} must be MODEL=FILE.")
-        choices[model] = WeightsChoice(checkpoint=Path(file))
+    choices = weights_choices(chosen, checkpoint or (), random_seed)
     exported = export_profile(chosen, model_repository, choices, lambda model: _say(f"{model} …"))
     for result in exported:
         parity = result.parity

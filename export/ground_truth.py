@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from export.catalogue import csv_records
 from retrieval_server.errors import CatalogueError
-from retrieval_server.index_bundle import IndexBundle
 
 GROUND_TRUTH_FILE = "ground_truth.csv"
 
@@ -30,12 +30,23 @@ class Query:
     relevant: frozenset[str]
 
 
-def read_ground_truth(path: Path, bundle: IndexBundle) -> list[Query]:
+class Products(Protocol):
+    """What a ground truth speaks of: an index, or a catalogue that will become one."""
+
+    @property
+    def folder(self) -> Path:
+        """Where it is."""
+
+    def row_of(self, product_id: str) -> int | None:
+        """The row of a product; None if there is none."""
+
+
+def read_ground_truth(path: Path, bundle: Products) -> list[Query]:
     """Read what each query should find.
 
     Args:
         path: the dataset's folder, or the file.
-        bundle: the index that will be searched.
+        bundle: the index that will be searched, or the catalogue.
 
     Raises:
         CatalogueError: if the file is missing or malformed, or names an id the index lacks.
@@ -49,9 +60,9 @@ def read_ground_truth(path: Path, bundle: IndexBundle) -> list[Query]:
                 raise CatalogueError(f"{file}, {place}: ids is empty.")
             if missing := sorted(i for i in relevant if bundle.row_of(i) is None):
                 raise CatalogueError(
-                    f"{file}, {place}: the index {bundle.folder} has no product {missing[0]!r}. "
-                    "Build it from the catalogue that the ground truth belongs to; rejected "
-                    "images stand in its rejects.jsonl."
+                    f"{file}, {place}: {bundle.folder} has no product {missing[0]!r}. Take the "
+                    "catalogue that the ground truth belongs to; what an index rejected stands "
+                    "in its rejects.jsonl."
                 )
             queries.append(Query(file.parent / record["query_image"], relevant))
     except OSError as error:

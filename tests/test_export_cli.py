@@ -74,7 +74,9 @@ def check_failed(outcome: Outcome, *expected: str) -> None:
 
 
 def test_commands_are_those_of_the_offline_room() -> None:
-    assert COMMANDS == ["contact-sheet", "evaluate", "index", "onnx", "sample", "verify"]
+    assert COMMANDS == [
+        "contact-sheet", "evaluate", "index", "onnx", "sample", "tune", "verify",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("command", COMMANDS)
