@@ -21,7 +21,7 @@ from export.progress import Advance, progress
 from export.sample import write_sample
 from export.text_settings import TextSettings
 from export.tokens import TOKENISERS
-from export.tuning_cli import tune
+from export.tuning_cli import augmentation, tune
 from retrieval_server.engines import ENGINES, TritonConnection
 from retrieval_server.errors import RetrievalError
 from retrieval_server.index_bundle import REJECTS_FILE, open_index
@@ -35,6 +35,7 @@ app = typer.Typer(
 )
 
 app.command(epilog="Example: beauty-export tune build/demo/sample --html build/tuning.html")(tune)
+app.command(epilog="Example: beauty-export augmentation build/demo/sample")(augmentation)
 
 DEFAULT_REPOSITORY = Path("model_repository")
 DESCRIPTIONS_NAMED = 5  # ids to name in a warning

@@ -10,7 +10,9 @@ import typer
 from rich.console import Console
 
 from export.profiles import LITE, PROFILES, find_profile
+from export.text_settings import TextSettings
 from retrieval_server.errors import RetrievalError
+from retrieval_server.retriever import DEFAULT_KEEP
 
 DEFAULT_CACHE = Path("build/descriptors")
 DEFAULT_FOLDS = 5
@@ -106,6 +108,39 @@ def tune(
         console = _console()
         console.print(tuning_table(tuning))
         typer.echo(f"\n{tuned_settings(tuning)}", nl=False)
+
+
+def augmentation(
+    dataset: Dataset,
+    profile: ProfileName = LITE.name,
+    keep: Annotated[int, typer.Option(min=1, max=6, help="The paper's k.")] = DEFAULT_KEEP,
+    threshold: Annotated[
+        float, typer.Option(min=0.01, max=0.99, help="τ of the textual index.")
+    ] = TextSettings.threshold,
+    cache: Cache = DEFAULT_CACHE,
+    checkpoint: Checkpoints = None,
+    random_seed: RandomSeed = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure query expansion, database-side augmentation and white-out of the background."""
+    try:
+        from export.backbones import weights_choices
+        from export.described_dataset import describe_dataset
+        from export.evaluate_augmentation import evaluate_augmentation
+        from export.pooling_choice import PoolingChoice
+        from export.pooling_sweep import PoolingSweep
+    except ModuleNotFoundError as error:
+        raise _missing(error) from error
+    chosen = find_profile(profile)
+    poolings = tuple(dict.fromkeys(map(PoolingChoice.of, chosen.backbones)))
+    sweep = PoolingSweep(cache, weights_choices(chosen, checkpoint or (), random_seed))
+    described = describe_dataset(dataset, chosen, (chosen.side,), poolings, sweep)
+    _warn_of(described.unreadable, described.rejected, random_seed)
+    report = evaluate_augmentation(described, sweep, keep, threshold)
+    if as_json:
+        typer.echo(json.dumps(report.to_json()))
+    else:
+        _console().print(report.table())
 
 
 def _missing(error: ModuleNotFoundError) -> RetrievalError:

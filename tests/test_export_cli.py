@@ -75,7 +75,7 @@ def check_failed(outcome: Outcome, *expected: str) -> None:
 
 def test_commands_are_those_of_the_offline_room() -> None:
     assert COMMANDS == [
-        "contact-sheet", "evaluate", "index", "onnx", "sample", "tune", "verify",
+        "augmentation", "contact-sheet", "evaluate", "index", "onnx", "sample", "tune", "verify",
     ]  # fmt: skip
 
 
