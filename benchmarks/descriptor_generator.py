@@ -130,6 +130,10 @@ class DescriptorGenerator:
         random = np.random.default_rng([_SEEDS["queries"], KINDS.index(kind)])
         return random.integers(0, self.rows, count)
 
+    def same_product(self, row: int) -> list[int]:
+        """The rows that show the product of a row, itself included."""
+        return np.flatnonzero(self._product_of_row == self._product_of_row[row]).tolist()
+
     def _duplicates(self, rows: NDArray[np.int64], numbers: NDArray[np.int64]) -> list[FloatArray]:
         latent = self._latent(self._factors(self._product_of_row[rows], "images", rows), rows)
         kept = self._is.duplicate

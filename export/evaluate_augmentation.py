@@ -8,24 +8,19 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Group, RenderableType
-from rich.table import Table
-from rich.text import Text
 
 from export.augmentation import Parts, augmented_database, expanded, fused
 from export.described_dataset import DescribedDataset, text_neighbours, white_out_queries
+from export.evaluation import Comparison
+from export.evaluation_sections import Cell, Section, comparison_cells, range_text
 from export.metrics import RESULTS
 from export.pooling_choice import PoolingChoice
 from export.pooling_sweep import PoolingSweep
 from export.progress import progress
 from export.rate_settings import best_rows, rate_settings
-from export.significance import Difference, Interval, holm, mean_interval, paired_difference
+from export.significance import Interval, holm, mean_interval, paired_difference
 
 PLAIN = "as it is"
-_LEGEND = (
-    "mAP@7 (gt). Gain over the profile as it is with the same refinement; p: of no gain, paired, "
-    "corrected by Holm."
-)
 
 
 @dataclass(frozen=True)
@@ -37,16 +32,14 @@ class AugmentationRow:
         keep: k of the refinement; None for the initial ranking.
         map_at_7: mean average precision (gt).
         interval: of that, 95 %.
-        difference: from the same without augmentation; None for that itself.
-        adjusted_p: its p-value, corrected by Holm for the number of comparisons.
+        gain: over the same without augmentation; None for that itself.
     """
 
     method: str
     keep: int | None
     map_at_7: float
     interval: Interval | None
-    difference: Difference | None = None
-    adjusted_p: float | None = None
+    gain: Comparison | None
 
 
 @dataclass(frozen=True)
@@ -73,27 +66,28 @@ class AugmentationReport:
         """This report as plain JSON values."""
         return asdict(self)
 
-    def table(self) -> RenderableType:
+    def section(self) -> Section:
         """This report for people."""
-        table = Table(
-            title=f"{self.dataset}: {self.queries:,} queries, {self.products:,} images, "
-            f"{self.profile}, τ {self.threshold:g}"
+        return Section(
+            f"{self.dataset}: {self.queries:,} queries, {self.products:,} images, {self.profile}, "
+            f"τ = {self.threshold:g}",
+            ("Method", "Refinement", "mAP@7 (gt)", "Gain", "p", "Verdict"),
+            tuple(
+                (
+                    Cell(row.method),
+                    Cell("none" if row.keep is None else f"k = {row.keep}"),
+                    Cell(f"{row.map_at_7:.6f}", range_text(row.interval)),
+                    *([Cell("-")] * 3 if row.gain is None else comparison_cells(row.gain)),
+                )
+                for row in self.rows
+            ),
+            (
+                f"Gain: over {PLAIN!r} with the same refinement. p: as in the evaluation, "
+                f"corrected by Holm for {sum(row.gain is not None for row in self.rows)} rows. "
+                "Intervals: 95 %.",
+            ),
+            texts=(0, 1, 5),
         )
-        for heading in ("Method", "Refinement"):
-            table.add_column(heading)
-        for heading in ("mAP@7 (95 %)", "gain (95 %)", "p"):
-            table.add_column(heading, justify="right", no_wrap=True)
-        for row in self.rows:
-            gain, p_value = row.difference, row.adjusted_p
-            table.add_row(
-                row.method,
-                "none" if row.keep is None else f"k = {row.keep}",
-                f"{row.map_at_7:.4f}{_range(row.interval)}",
-                "-" if gain is None else f"{gain.mean:+.4f}{_range(gain.interval, '+')}",
-                "-" if p_value is None else f"{p_value:.4f}",
-                end_section=row.keep is not None,
-            )
-        return Group(table, Text(_LEGEND))
 
 
 def evaluate_augmentation(
@@ -165,19 +159,17 @@ def _rows(
         if name != PLAIN
     }
     adjusted = holm([difference.p_value for difference in differences.values()])
-    p_values = dict(zip(differences, adjusted, strict=True))
+    gains = {
+        place: Comparison(d.mean, d.interval, d.p_value, p)
+        for (place, d), p in zip(differences.items(), adjusted, strict=True)
+    }
     return tuple(
         AugmentationRow(
             method=name,
             keep=keep,
             map_at_7=float(found.mean()),
             interval=mean_interval(found, items),
-            difference=differences.get((name, keep)),
-            adjusted_p=p_values.get((name, keep)),
+            gain=gains.get((name, keep)),
         )
         for (name, keep), found in ratings.items()
     )
-
-
-def _range(interval: Interval | None, sign: str = "") -> str:
-    return "" if interval is None else f" ({interval.low:{sign}.3f}, {interval.high:{sign}.3f})"

@@ -1,4 +1,4 @@
-"""Retrieval metrics: average precision over the first seven results.
+"""Retrieval metrics over the first seven results: average precision, recall, hit@1.
 
 Two conventions of mAP@7 are in circulation, and both are printed. They differ in what the sum of
 precisions at the hits is divided by:
@@ -52,6 +52,25 @@ def average_precision(results: Sequence[str], relevant: Collection[str]) -> Aver
         gt=precisions / (_UNIT * min(len(relevant), RESULTS)),
         hits=precisions / (_UNIT * hits) if hits else 0.0,
     )
+
+
+def ranks_of(results: Sequence[str], relevant: Collection[str]) -> dict[str, int]:
+    """Where the relevant images stand among the first seven results, by id; ranks from 1."""
+    return {
+        product_id: rank
+        for rank, product_id in enumerate(results[:RESULTS], start=1)
+        if product_id in relevant
+    }
+
+
+def recall(results: Sequence[str], relevant: Collection[str]) -> float:
+    """Recall at 7: the share of all relevant ids among the first seven, at least one relevant."""
+    return len(ranks_of(results, relevant)) / len(relevant)
+
+
+def hit_at_1(results: Sequence[str], relevant: Collection[str]) -> float:
+    """Hit@1: 1 where the first result is relevant, else 0."""
+    return float(bool(results) and results[0] in relevant)
 
 
 def mean_average_precision(ratings: Sequence[AveragePrecision]) -> AveragePrecision:

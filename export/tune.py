@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 from export.cross_validation import CrossValidated, cross_validate, folds_of
 from export.described_dataset import DescribedDataset, text_neighbours
+from export.evaluation import Comparison
 from export.grid_ratings import GridRatings
 from export.grid_slices import Slice, grid_slices
 from export.progress import progress
-from export.significance import Difference, Interval, holm, mean_interval, paired_difference
+from export.significance import Interval, holm, mean_interval, paired_difference
 from export.tuning_grid import Grid
 from export.tuning_setting import PRODUCT, SUM, InitialStage, Setting
 
@@ -50,8 +51,7 @@ class TunedRow:
         described: that setting in words.
         held_out: cross-validated mAP@7 (gt).
         interval: of that, 95 %.
-        difference: of that from the profile as it is, over the same queries.
-        adjusted_p: its p-value, corrected by Holm for the number of rows.
+        gain: over the profile as it is, on the same queries.
         optimistic: mAP@7 of the setting on the queries it was chosen on.
         by_fold: what was chosen without each fold, in words.
     """
@@ -61,8 +61,7 @@ class TunedRow:
     described: str
     held_out: float
     interval: Interval | None
-    difference: Difference
-    adjusted_p: float
+    gain: Comparison
     optimistic: float
     by_fold: tuple[str, ...]
 
@@ -195,8 +194,8 @@ def _rows(
     items: list[int],
     grid: Grid,
 ) -> tuple[TunedRow, ...]:
-    differences = [paired_difference(before, found.held_out, items) for found in searches.values()]
-    adjusted = holm([difference.p_value for difference in differences])
+    gains = [paired_difference(before, found.held_out, items) for found in searches.values()]
+    adjusted = holm([gain.p_value for gain in gains])
     return tuple(
         TunedRow(
             scope=name,
@@ -204,12 +203,9 @@ def _rows(
             described=found.setting.describe(grid.profile),
             held_out=float(found.held_out.mean()),
             interval=mean_interval(found.held_out, items),
-            difference=difference,
-            adjusted_p=p_value,
+            gain=Comparison(gain.mean, gain.interval, gain.p_value, p_value),
             optimistic=float(found.optimistic.mean()),
             by_fold=tuple(setting.describe(grid.profile) for setting in found.chosen),
         )
-        for (name, found), difference, p_value in zip(
-            searches.items(), differences, adjusted, strict=True
-        )
+        for (name, found), gain, p_value in zip(searches.items(), gains, adjusted, strict=True)
     )

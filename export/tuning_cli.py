@@ -9,14 +9,15 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from export.evaluation_table import sections_table
 from export.profiles import LITE, PROFILES, find_profile
+from export.text_output import write_text_file
 from export.text_settings import TextSettings
 from retrieval_server.errors import RetrievalError
 from retrieval_server.retriever import DEFAULT_KEEP
 
 DEFAULT_CACHE = Path("build/descriptors")
 DEFAULT_FOLDS = 5
-TABLE_WIDTH = 100  # columns of a table that goes to a file
 
 Dataset = Annotated[Path, typer.Argument(help="Folder with catalog.csv and ground_truth.csv.")]
 ProfileName = Annotated[
@@ -80,7 +81,8 @@ def tune(
         from export.pooling_sweep import PoolingSweep
         from export.tune import tune as tune_on
         from export.tuning_grid import Grid
-        from export.tuning_report import tuned_settings, tuning_table, write_tuning_report
+        from export.tuning_page import tuning_page
+        from export.tuning_sections import tuned_settings, tuning_sections
     except ModuleNotFoundError as error:
         raise _missing(error) from error
     chosen = find_profile(profile)
@@ -97,16 +99,15 @@ def tune(
     _warn_of(described.unreadable, described.rejected, random_seed)
     tuning = tune_on(described, grid, folds, seed)
     if page is not None:
-        write_tuning_report(tuning, page)
+        write_text_file(page, tuning_page(tuning))
         typer.echo(f"report: {page}", err=True)
     if save is not None:
-        save.write_text(tuned_settings(tuning), encoding="utf-8")
+        write_text_file(save, tuned_settings(tuning))
         typer.echo(f"settings: {save}", err=True)
     if as_json:
         typer.echo(json.dumps(tuning.to_json()))
     else:
-        console = _console()
-        console.print(tuning_table(tuning))
+        Console().print(sections_table(tuning_sections(tuning)))
         typer.echo(f"\n{tuned_settings(tuning)}", nl=False)
 
 
@@ -140,7 +141,7 @@ def augmentation(
     if as_json:
         typer.echo(json.dumps(report.to_json()))
     else:
-        _console().print(report.table())
+        Console().print(sections_table([report.section()]))
 
 
 def _missing(error: ModuleNotFoundError) -> RetrievalError:
@@ -158,11 +159,3 @@ def _warn_of(unreadable: tuple[str, ...], rejected: int, random_seed: int | None
 
 def _warn(text: str) -> None:
     typer.secho(f"warning: {text}", err=True, fg=typer.colors.YELLOW)
-
-
-def _console() -> Console:
-    """Standard output; wide enough for the table where it is no terminal."""
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=TABLE_WIDTH)
-    return console

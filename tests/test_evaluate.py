@@ -1,17 +1,23 @@
 """The paper's table on any folder: worked through once more by other means, and bad input."""
 
+import csv
 import io
 import json
 import math
 import shutil
+from itertools import product
 
 import numpy as np
 import onnxruntime
 import pytest
+import pytrec_eval
 from rich.console import Console
 
 from export import cli
+from export.build_index import IndexBuild
+from export.catalogue import read_catalogue
 from export.evaluate import evaluate
+from export.evaluation_table import evaluation_table
 from retrieval_server.errors import CatalogueError, ModelMismatchError
 from retrieval_server.index_bundle import open_index
 from retrieval_server.preprocessing import read_image
@@ -27,10 +33,10 @@ def write_truth(dataset, *lines):
     (dataset / "ground_truth.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def own_map_at_7(bundle, repository, dataset, keep):
-    """mAP@7 (gt) by loops: cosines with fsum, Algorithm 1 with lists, neighbours from the index."""
+def own_results(bundle, repository, dataset, keep):
+    """Relevant ids and results by loops: cosines with fsum, Algorithm 1 with lists."""
     lines = (dataset / "ground_truth.csv").read_text(encoding="utf-8").splitlines()[1:]
-    total = 0
+    found = {}
     for line in lines:
         query, ids = line.split(",")
         relevant = set(ids.split())
@@ -58,13 +64,22 @@ def own_map_at_7(bundle, repository, dataset, keep):
             again = [row for row in ranking if row in subset and row not in ranking[:keep]]
             result = (ranking[:keep] + again)[:7]
             result += [row for row in ranking if row not in result][: 7 - len(result)]
-        hits, precisions = 0, 0.0
-        for rank, row in enumerate(result, start=1):
-            if bundle.product_id(row) in relevant:
-                hits += 1
-                precisions += hits / rank
-        total += precisions / min(7, len(relevant))
-    return total / len(lines)
+        found[query.removeprefix("queries/")] = relevant, [bundle.product_id(r) for r in result]
+    return found
+
+
+def own_average_precisions(found):
+    """By query: precision at the hits, divided by the relevant, and by the hits."""
+    gt, hits_found = [], []
+    for relevant, result in found.values():
+        precisions = [
+            len(relevant & set(result[:rank])) / rank
+            for rank in range(1, 8)
+            if result[rank - 1] in relevant
+        ]
+        gt.append(sum(precisions) / min(7, len(relevant)))
+        hits_found.append(sum(precisions) / max(1, len(precisions)))
+    return np.array(gt), np.array(hits_found)
 
 
 def test_every_figure_is_what_loops_over_the_paper_s_formulas_give(
@@ -77,18 +92,80 @@ def test_every_figure_is_what_loops_over_the_paper_s_formulas_give(
     assert [row.method for row in result.rows] == [
         "baseline", "k = 6", "k = 5", "k = 4", "k = 3", "k = 2", "k = 1",
     ]  # fmt: skip
-    for row in result.rows:
-        expected = own_map_at_7(bundle, tiny_repository, tiny_catalogue, row.keep)
-        assert row.map_at_7.gt == pytest.approx(expected, abs=1e-12), row.method
+    found = [own_results(bundle, tiny_repository, tiny_catalogue, r.keep) for r in result.rows]
+    own = [own_average_precisions(results) for results in found]
+    for row, results, (gt, hits) in zip(result.rows, found, own, strict=True):
+        assert row.map_at_7.gt == pytest.approx(gt.mean(), abs=1e-12), row.method
+        assert row.map_at_7.hits == pytest.approx(hits.mean(), abs=1e-12), row.method
+        shares = [len(relevant & set(ids)) / len(relevant) for relevant, ids in results.values()]
+        assert row.recall_at_7 == pytest.approx(np.mean(shares)), row.method
+        firsts = [ids[0] in relevant for relevant, ids in results.values()]
+        assert row.hit_at_1 == np.mean(firsts), row.method
+    for row, (gt, _) in list(zip(result.rows, own, strict=True))[1:]:
+        change = gt - own[0][0]
+        assert row.improved_percent == 100 * np.mean(change > 1e-9)
+        assert row.impaired_percent == 100 * np.mean(change < -1e-9)
+        compared = row.against_baseline["gt"]
+        assert compared.difference == pytest.approx(change.mean(), abs=1e-12)
+        flipped = [abs(np.dot(signs, change)) for signs in product((1, -1), repeat=8)]
+        share = np.mean(np.array(flipped) >= abs(change.sum()) - 1e-9)
+        assert compared.p_value == pytest.approx(share)
     assert result.rows[4].map_at_7.gt > result.rows[0].map_at_7.gt  # only the words find the last
     assert result.rows[4].improved_percent > 0
-    assert (result.queries, result.products, result.profile) == (8, 40, "tiny")
+    assert (result.queries, result.items, result.products) == (8, 8, 40)
+    assert result.profile == "tiny"
+
+
+def test_trec_eval_says_the_same_of_each_query(tiny_index, tiny_catalogue, tiny_repository):
+    bundle = open_index(tiny_index)
+    found = own_results(bundle, tiny_repository, tiny_catalogue, 3)
+    evaluator = pytrec_eval.RelevanceEvaluator(
+        {name: dict.fromkeys(relevant, 1) for name, (relevant, _) in found.items()},
+        {"map_cut.7", "recall.7", "success.1"},
+    )
+    said = evaluator.evaluate(
+        {name: {i: 7.0 - n for n, i in enumerate(ids)} for name, (_, ids) in found.items()}
+    )
+
+    result = evaluate(tiny_catalogue, bundle, tiny_repository)
+
+    place = result.place("k = 3")
+    for query in result.rated_queries:
+        rating = query.ratings[place]
+        assert rating.average_precision.gt == pytest.approx(said[query.name]["map_cut_7"])
+        assert rating.recall_at_7 == pytest.approx(said[query.name]["recall_7"])
+        assert rating.hit_at_1 == said[query.name]["success_1"]
+        relevant, ids = found[query.name]
+        assert rating.ranks == {i: ids.index(i) + 1 for i in relevant & set(ids)}
+
+
+def test_a_query_has_the_category_of_most_of_its_relevant_images(
+    dataset, tiny_profile, tiny_repository, tmp_path
+):
+    rows = [
+        (row.product_id, row.image, row.description, row.product_id[:3])
+        for row in read_catalogue(dataset).rows
+    ]
+    rows[0] = (*rows[0][:3], "p01")  # one of five lies: the others decide
+    with (dataset / "catalog.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("id", "image", "description", "category"), *rows])
+    IndexBuild(read_catalogue(dataset), tiny_profile, tiny_repository, tmp_path / "index").run()
+
+    result = evaluate(dataset, open_index(tmp_path / "index"), tiny_repository, keep=1)
+
+    assert [query.category for query in result.rated_queries] == [f"p{i:02d}" for i in range(8)]
+    assert result.detailed == "k = 1"
+    for category, query in zip(result.categories, result.rated_queries, strict=True):
+        assert (category.name, category.queries) == (query.category, 1)
+        gt = [query.ratings[place].average_precision.gt for place in (0, result.place("k = 1"))]
+        assert category.difference == pytest.approx(gt[1] - gt[0])
 
 
 def test_the_table_names_both_conventions(tiny_index, tiny_catalogue, tiny_repository):
     console = Console(width=100, record=True, file=io.StringIO())
 
-    console.print(evaluate(tiny_catalogue, open_index(tiny_index), tiny_repository).table())
+    evaluation = evaluate(tiny_catalogue, open_index(tiny_index), tiny_repository)
+    console.print(evaluation_table(evaluation))
 
     text = console.export_text()
     for heading in ("mAP@7 (gt)", "mAP@7 (hits)", "Improved %", "Impaired %", "baseline", "k = 3"):
@@ -112,6 +189,31 @@ def test_the_command_builds_the_index_itself_and_prints_json(
     assert [row["keep"] for row in result["rows"]] == [None, 6, 5, 4, 3, 2, 1]
     assert set(result["rows"][0]["map_at_7"]) == {"gt", "hits"}
     assert (tmp_path / "build" / "evaluate" / "dataset-tiny" / "current").is_file()
+
+
+def test_the_command_writes_a_page_and_markdown_of_the_same_figures(
+    dataset, tiny_index, tiny_repository, tmp_path, monkeypatch, capsys
+):
+    page, markdown = tmp_path / "new" / "report.html", tmp_path / "table.md"
+    options = ["--index", str(tiny_index), "--model-repository", str(tiny_repository)]
+    command = ["beauty-export", "evaluate", str(dataset), *options, "-k", "2"]
+
+    for further in (["--html", str(page), "--markdown", str(markdown)], ["--markdown", "-"]):
+        monkeypatch.setattr("sys.argv", [*command, *further])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        assert stop.value.code == 0
+    printed = capsys.readouterr().out
+
+    assert printed.endswith(markdown.read_text(encoding="utf-8"))
+    result = evaluate(dataset, open_index(tiny_index), tiny_repository)
+    for row in result.rows:
+        for text in (page.read_text(encoding="utf-8"), markdown.read_text(encoding="utf-8")):
+            assert f"{row.map_at_7.gt:.6f}" in text
+            assert f"{row.map_at_7.hits:.6f}" in text
+            assert f"{row.recall_at_7:.6f}" in text
+    assert "Queries that changed most, k = 2" in printed
+    assert not list(tmp_path.glob("**/.*.md")) + list(tmp_path.glob("**/.*.html"))
 
 
 def test_an_unreadable_query_is_named_and_counts_nowhere(

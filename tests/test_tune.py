@@ -21,6 +21,7 @@ from export.build_model_repository import export_profile
 from export.catalogue import read_catalogue
 from export.cross_validation import best_setting, cross_validate, folds_of
 from export.described_dataset import cosine_matrix, describe_dataset, text_neighbours
+from export.evaluation_table import sections_table
 from export.grid_ratings import GridRatings
 from export.grid_slices import grid_slices
 from export.ground_truth import Query
@@ -32,7 +33,8 @@ from export.rate_settings import RowLists, best_rows, rate_settings
 from export.text_settings import TextSettings
 from export.tune import CHOSEN, tune
 from export.tuning_grid import MOST_ALPHAS, Grid
-from export.tuning_report import tuned_settings, tuning_page, tuning_table
+from export.tuning_page import tuning_page
+from export.tuning_sections import tuned_settings, tuning_sections
 from export.tuning_setting import SUM, InitialStage, Setting
 from retrieval_server.engines import create_engine
 from retrieval_server.errors import CatalogueError
@@ -274,8 +276,8 @@ def test_a_wider_search_is_never_worse_on_its_own_queries(tuning):
     assert tuning.chosen.setting.initial.fusion != SUM
     for row in tuning.rows:
         assert len(row.by_fold) == tuning.folds == 4
-        assert row.difference.mean == pytest.approx(row.held_out - tuning.default)
-        assert row.adjusted_p >= row.difference.p_value
+        assert row.gain.difference == pytest.approx(row.held_out - tuning.default)
+        assert row.gain.adjusted_p_value >= row.gain.p_value
 
 
 def test_the_report_shows_the_grid_in_pictures_and_needs_nothing_else(tuning):
@@ -456,16 +458,17 @@ def test_an_unreadable_image_counts_nowhere_or_is_named(tiny_catalogue, tmp_path
 
 
 def test_the_table_names_each_search_and_the_settings_follow(tuning):
-    console = Console(width=100, record=True, file=io.StringIO())
+    console = Console(width=80, record=True, file=io.StringIO())
 
-    console.print(tuning_table(tuning))
+    console.print(sections_table(tuning_sections(tuning)))
 
     text = console.export_text()
-    assert "held out (95 %)" in text
+    assert "What may change" in text
     for row in tuning.rows:
-        assert f"{row.held_out:.4f} ({row.interval.low:.3f}, {row.interval.high:.3f})" in text
-        assert f"{row.difference.mean:+.4f}" in text
-        assert f"{row.scope}: {row.described}" in text
+        assert f"{row.held_out:.6f}" in text
+        assert f"{row.gain.difference:+.6f}" in text
+        assert row.gain.verdict in text
+        assert row.described.split(";")[1] in text
     text = tuned_settings(tuning)
 
     assert f"# Tuned on {tuning.described.name} (8 queries)" in text

@@ -1,0 +1,77 @@
+"""Searches every query with every method of the paper's Table 1 and rates what is found."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from export.evaluation import RatedQuery, Rating
+from export.ground_truth import Query, items_of
+from export.metrics import RESULTS, average_precision, hit_at_1, ranks_of, recall
+from export.progress import progress
+from retrieval_server.index_bundle import IndexBundle
+from retrieval_server.retriever import Descriptors, Retriever, SearchParameters
+
+BASELINE = "baseline"
+KEEPS = (6, 5, 4, 3, 2, 1)  # Table 1's order
+METHODS: tuple[tuple[str, int | None], ...] = (
+    (BASELINE, None),
+    *((f"k = {keep}", keep) for keep in KEEPS),
+)
+WAYS = (
+    SearchParameters(top_k=RESULTS, refine=False),
+    *(SearchParameters(top_k=RESULTS, keep=keep) for keep in KEEPS),
+)
+CATEGORY_COLUMN = "category"
+
+
+def rate_queries(
+    retriever: Retriever, queries: Sequence[Query], described: Sequence[Descriptors]
+) -> list[RatedQuery]:
+    """Answer each query by each of ``METHODS``; its initial ranking is computed once.
+
+    Args:
+        retriever: of the index.
+        queries: what should be found.
+        described: the descriptors of each.
+    """
+    rated = []
+    items = items_of(queries)
+    with progress("searches", len(queries)) as advance:
+        for query, item, descriptors in zip(queries, items, described, strict=True):
+            rated.append(
+                RatedQuery(
+                    name=query.image.name,
+                    item=item,
+                    category=_category(query, retriever.bundle),
+                    relevant=len(query.relevant),
+                    ratings=_ratings(retriever, query, descriptors),
+                )
+            )
+            advance(1)
+    return rated
+
+
+def _ratings(retriever: Retriever, query: Query, descriptors: Descriptors) -> tuple[Rating, ...]:
+    ratings = []
+    for found in retriever.search_each(descriptors, WAYS):
+        results = [retriever.bundle.product_id(match.row) for match in found.matches]
+        ratings.append(
+            Rating(
+                average_precision(results, query.relevant),
+                recall(results, query.relevant),
+                hit_at_1(results, query.relevant),
+                ranks_of(results, query.relevant),
+            )
+        )
+    return tuple(ratings)
+
+
+def _category(query: Query, bundle: IndexBundle) -> str | None:
+    """The most frequent category of the relevant images; of equals the first by name."""
+    counts: Counter[str] = Counter()
+    for product_id in sorted(query.relevant):
+        row = bundle.row_of(product_id)
+        if row is not None and (name := bundle.product(row).attributes.get(CATEGORY_COLUMN)):
+            counts[name] += 1
+    return min(counts, key=lambda name: (-counts[name], name), default=None)

@@ -1,0 +1,131 @@
+"""From the ratings of single queries to the rows and categories of an evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from export.evaluation import Category, Comparison, Intervals, RatedQuery, Rating, Row
+from export.metrics import changed_percent, mean_average_precision
+from export.significance import holm, mean_interval, paired_difference
+
+CATEGORIES_SHOWN = 12
+OTHERS = "others"
+
+
+def rows_of(methods: Sequence[tuple[str, int | None]], queries: Sequence[RatedQuery]) -> list[Row]:
+    """The table: means over queries with their intervals, and the differences to the baseline.
+
+    Args:
+        methods: name and k of each, the baseline first.
+        queries: at least one, rated by each method.
+    """
+    items = [query.item for query in queries]
+    by_method = [[query.ratings[place] for query in queries] for place in range(len(methods))]
+    baseline = by_method[0]
+    compared = {
+        convention: _comparisons(convention, by_method, items) for convention in ("gt", "hits")
+    }
+    rows = []
+    for place, ((method, keep), ratings) in enumerate(zip(methods, by_method, strict=True)):
+        improved, impaired = changed_percent(
+            [rating.average_precision for rating in baseline],
+            [rating.average_precision for rating in ratings],
+        )
+        rows.append(
+            Row(
+                method=method,
+                keep=keep,
+                map_at_7=mean_average_precision([r.average_precision for r in ratings]),
+                recall_at_7=float(np.mean([rating.recall_at_7 for rating in ratings])),
+                hit_at_1=float(np.mean([rating.hit_at_1 for rating in ratings])),
+                intervals=_intervals(ratings, items),
+                improved_percent=improved if place else None,
+                impaired_percent=impaired if place else None,
+                against_baseline={name: c[place - 1] for name, c in compared.items()}
+                if place
+                else None,
+            )
+        )
+    return rows
+
+
+def categories_of(
+    methods: Sequence[str], detailed: str, queries: Sequence[RatedQuery]
+) -> list[Category]:
+    """The breakdown by category, most queries first.
+
+    Categories that are paths, such as ``Care/Hair/Shampoo``, are cut to their first part where
+    there are more than ``CATEGORIES_SHOWN``; what then is still beyond these counts as "others".
+
+    Args:
+        methods: names, the baseline first.
+        detailed: the one compared with the baseline.
+        queries: rated by each method.
+
+    Returns:
+        The categories; none where no query has one.
+    """
+    members: dict[str, list[RatedQuery]] = {}
+    names = [query.category for query in queries]
+    if not any(names):
+        return []
+    for name, query in zip(_shown(names), queries, strict=True):
+        members.setdefault(name, []).append(query)
+    ordered = sorted(members, key=lambda name: (name == OTHERS, -len(members[name]), name))
+    return [_category(name, methods, detailed, members[name]) for name in ordered]
+
+
+def _intervals(ratings: Sequence[Rating], items: Sequence[int]) -> Intervals:
+    return Intervals(
+        gt=mean_interval([rating.average_precision.gt for rating in ratings], items),
+        hits=mean_interval([rating.average_precision.hits for rating in ratings], items),
+        recall_at_7=mean_interval([rating.recall_at_7 for rating in ratings], items),
+        hit_at_1=mean_interval([rating.hit_at_1 for rating in ratings], items),
+    )
+
+
+def _comparisons(
+    convention: str, by_method: Sequence[Sequence[Rating]], items: Sequence[int]
+) -> list[Comparison]:
+    """Every method but the baseline against it, by one convention."""
+    values = [
+        [getattr(rating.average_precision, convention) for rating in ratings]
+        for ratings in by_method
+    ]
+    differences = [paired_difference(values[0], other, items) for other in values[1:]]
+    adjusted = holm([difference.p_value for difference in differences])
+    return [
+        Comparison(d.mean, d.interval, d.p_value, p)
+        for d, p in zip(differences, adjusted, strict=True)
+    ]
+
+
+def _shown(names: Sequence[str | None]) -> list[str]:
+    """The names to show: the first parts of paths, and "others", where there are too many."""
+    full = [name or OTHERS for name in names]
+    if len(set(full)) > CATEGORIES_SHOWN:
+        full = [name.split("/")[0].split(">")[0].strip() or OTHERS for name in full]
+    counts = {name: full.count(name) for name in set(full) - {OTHERS}}
+    largest = sorted(counts, key=lambda name: (-counts[name], name))[:CATEGORIES_SHOWN]
+    return [name if name in largest else OTHERS for name in full]
+
+
+def _category(
+    name: str, methods: Sequence[str], detailed: str, queries: Sequence[RatedQuery]
+) -> Category:
+    items = [query.item for query in queries]
+    by_method = {
+        method: [query.ratings[place].average_precision.gt for query in queries]
+        for place, method in enumerate(methods)
+    }
+    changes = np.subtract(by_method[detailed], by_method[methods[0]])
+    return Category(
+        name=name,
+        queries=len(queries),
+        items=len(set(items)),
+        map_at_7={method: float(np.mean(values)) for method, values in by_method.items()},
+        difference=float(changes.mean()),
+        interval=mean_interval(changes, items),
+    )

@@ -1,0 +1,82 @@
+"""Describes query images offline, as the server does online: same models, same preprocessing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+from export.progress import progress
+from retrieval_server.engines import TritonConnection, create_engine
+from retrieval_server.errors import ImageError
+from retrieval_server.index_bundle import IndexBundle
+from retrieval_server.model_repository import ModelRepository
+from retrieval_server.preprocessing import read_image
+from retrieval_server.retriever import Descriptors, Retriever
+from retrieval_server.settings import available_cores
+
+
+def open_retriever(
+    bundle: IndexBundle,
+    model_repository: Path,
+    engine: str = "embedded",
+    triton: TritonConnection | None = None,
+) -> Retriever:
+    """A retriever over an index, with every core for the queries' descriptors.
+
+    Args:
+        bundle: the index.
+        model_repository: the models it was built with.
+        engine: what computes the descriptors of the queries.
+        triton: where Triton is, for the engine ``triton``.
+
+    Raises:
+        RetrievalError: if the models are missing or differ from the index's.
+    """
+    name = bundle.profile.name
+    members = ModelRepository(model_repository).ensemble(name)
+    bundle.require_models({member.name: member.digest for member in members})
+    cores = available_cores()
+    return Retriever(
+        bundle,
+        create_engine(
+            engine, model_repository, name, workers=cores, threads_per_run=1, triton=triton
+        ),
+    )
+
+
+def describe_images(images: Sequence[Path], retriever: Retriever) -> list[Descriptors | None]:
+    """Describe query images, each once; the retriever's engine is closed afterwards.
+
+    Args:
+        images: files.
+        retriever: of the index to be searched.
+
+    Returns:
+        The descriptors of each image; None for one that cannot be read.
+
+    Raises:
+        RetrievalError: if the engine fails, or computes other descriptors than the index's.
+    """
+    return asyncio.run(_describe(images, retriever))
+
+
+async def _describe(images: Sequence[Path], retriever: Retriever) -> list[Descriptors | None]:
+    limit = asyncio.Semaphore(retriever.engine.in_flight)
+    side = retriever.bundle.profile.side
+
+    async def describe(image: Path) -> Descriptors | None:
+        async with limit:
+            try:
+                pixels = await asyncio.to_thread(read_image, image, side)
+            except ImageError:
+                return None
+            finally:
+                advance(1)
+            return await retriever.encode(pixels)
+
+    await retriever.check_engine()
+    with progress("queries", len(images)) as advance:
+        described = await asyncio.gather(*(describe(image) for image in images))
+    await retriever.engine.close()
+    return described
