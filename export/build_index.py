@@ -7,11 +7,9 @@ command. The finished version appears under its name at once, whole.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import fcntl
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -22,6 +20,7 @@ from export.build_search_levels import build_search_levels
 from export.build_text_index import build_text_index
 from export.catalogue import Catalogue, CatalogueRow
 from export.extract_features import FeatureExtraction, Reject
+from export.folder_lock import lock_folder
 from export.merge_blocks import kept_rows, write_descriptors
 from export.onnx_metadata import read_metadata
 from export.progress import progress
@@ -99,7 +98,7 @@ class IndexBuild:
         models = self._models()
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            with _lock(self.root):
+            with lock_folder(self.root, "Wait for it, or choose another --output."):
                 return self._build(models)
         except OSError as error:
             raise RetrievalError(
@@ -234,19 +233,6 @@ class IndexBuild:
         except (OSError, ValueError, KeyError, TypeError):
             return None
         return folder if is_same and is_intact(folder) else None
-
-
-@contextlib.contextmanager
-def _lock(root: Path) -> Iterator[None]:
-    """Hold the index folder; a kill lets go of it."""
-    with (root / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise RetrievalError(
-                f"Another build is at work in {root}. Wait for it, or choose another --output."
-            ) from error
-        yield
 
 
 def _write_products(folder: Path, products: list[CatalogueRow], rejects: list[Reject]) -> None:

@@ -167,18 +167,19 @@ def white_out_queries(
 
 
 def text_neighbours(
-    products: Sequence[CatalogueRow], thresholds: Iterable[float]
+    products: Sequence[CatalogueRow], thresholds: Collection[float]
 ) -> dict[float, RowLists]:
     """Build the textual index for several τ, as ``beauty-export index`` does, and read it back."""
     texts = [product.description for product in products]
     lists = {}
-    for threshold in thresholds:
-        with tempfile.TemporaryDirectory() as scratch:
-            folder = Path(scratch)
-            build_text_index(texts, TextSettings(threshold=threshold), folder, lambda _: None)
-            lengths, rows, _ = TextIndex(folder).lists(0, len(texts))
-            indptr = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
-            lists[threshold] = RowLists(indptr, rows.astype(np.int64))
+    with progress("descriptions", len(texts) * len(thresholds)) as advance:
+        for threshold in thresholds:
+            with tempfile.TemporaryDirectory() as scratch:
+                folder = Path(scratch)
+                build_text_index(texts, TextSettings(threshold=threshold), folder, advance)
+                lengths, rows, _ = TextIndex(folder).lists(0, len(texts))
+                indptr = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+                lists[threshold] = RowLists(indptr, rows.astype(np.int64))
     return lists
 
 

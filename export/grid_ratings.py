@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import groupby
+from itertools import groupby, repeat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,9 +62,8 @@ class GridRatings:
                 group = list(same)
                 new = [stage for stage in group if stage not in self._sums]
                 if new:
-                    self._cosines_of(new[0])  # once, before the threads ask for them
-                    for stage, sums in zip(new, pool.map(self._sums_of, new), strict=True):
-                        self._sums[stage] = sums
+                    found = pool.map(self._sums_of, new, repeat(self._cosines_of(new[0])))
+                    self._sums |= zip(new, found, strict=True)
                 advance(len(group))
 
     def sums(self, stage: InitialStage) -> NDArray[np.float64]:
@@ -76,22 +75,35 @@ class GridRatings:
         """Average precision (gt) of every query, (Q,) float64."""
         keeps = np.array([setting.keep], np.int64)
         return np.concatenate(
-            [rates[0, 0] for rates in self._rates(setting.initial, keeps, (setting.threshold,))]
+            [
+                rates[0, 0]
+                for rates in self._rates(
+                    setting.initial,
+                    self._cosines_of(setting.initial),
+                    keeps,
+                    (setting.threshold,),
+                )
+            ]
         )
 
-    def _sums_of(self, stage: InitialStage) -> NDArray[np.float64]:
+    def _sums_of(
+        self, stage: InitialStage, cosines: Sequence[NDArray[np.float64]]
+    ) -> NDArray[np.float64]:
         keeps = np.array(self.keeps, np.int64)
-        rates = np.concatenate(list(self._rates(stage, keeps, self.thresholds)), axis=-1)
+        rates = np.concatenate(list(self._rates(stage, cosines, keeps, self.thresholds)), axis=-1)
         count = int(self.folds.max()) + 1
         return np.stack(
             [rates[:, :, self.folds == fold].sum(axis=-1) for fold in range(count)], axis=-1
         )
 
     def _rates(
-        self, stage: InitialStage, keeps: NDArray[np.int64], thresholds: Sequence[float]
+        self,
+        stage: InitialStage,
+        cosines: Sequence[NDArray[np.float64]],
+        keeps: NDArray[np.int64],
+        thresholds: Sequence[float],
     ) -> Iterator[NDArray[np.float64]]:
         """Ratings of some queries after the others, each (T, K, q)."""
-        cosines = self._cosines_of(stage)
         queries, products = cosines[0].shape
         step = max(1, CHUNK_VALUES // products)
         for first in range(0, queries, step):

@@ -23,7 +23,7 @@ def kept_rows(extraction: FeatureExtraction) -> tuple[NDArray[np.int64], list[Re
     """
     rows: list[NDArray[np.int64]] = []
     rejects: list[Reject] = []
-    for block in _blocks(extraction):
+    for block in read_blocks(extraction):
         rows.append(block.rows)
         rejects += block.rejects
     return np.concatenate(rows), rejects
@@ -58,7 +58,7 @@ def write_descriptors(
     }
     zeros = dict.fromkeys(arrays, 0)
     first = 0
-    for block in _blocks(extraction):
+    for block in read_blocks(extraction):
         for name, descriptors in block.descriptors.items():
             if len(descriptors):
                 norms = np.linalg.norm(descriptors, axis=1)
@@ -76,7 +76,12 @@ def write_descriptors(
     return zeros
 
 
-def _blocks(extraction: FeatureExtraction) -> Iterator[Block]:
+def read_blocks(extraction: FeatureExtraction) -> Iterator[Block]:
+    """The blocks of an extraction in order, one at a time.
+
+    Raises:
+        RetrievalError: if one is missing or outdated.
+    """
     for number in range(extraction.block_count):
         block = extraction.read(number)
         if block is None:

@@ -27,6 +27,8 @@ from numpy.typing import NDArray
 from export.backbones import LoadedBackbone, WeightsChoice, load_backbone, weights_digest
 from export.catalogue import Catalogue
 from export.extract_features import FeatureExtraction
+from export.folder_lock import lock_folder
+from export.merge_blocks import kept_rows, read_blocks
 from export.model_configs import (
     backbone_config,
     ensemble_config,
@@ -38,7 +40,7 @@ from export.pooling_choice import PoolingChoice
 from export.progress import Advance
 from export.to_onnx import build_sweep_encoder, write_onnx
 from retrieval_server.engines import create_engine
-from retrieval_server.errors import EngineError, RetrievalError
+from retrieval_server.errors import EngineError
 from retrieval_server.feature_store import create_descriptors, descriptor_file, open_descriptors
 from retrieval_server.model_repository import CONFIG_FILE, MODEL_FILE, ModelRepository
 from retrieval_server.profile import Backbone, Profile
@@ -97,10 +99,23 @@ class PoolingSweep:
             white_out_p: as for ``to_onnx.SweepEncoder``.
 
         Raises:
-            RetrievalError: if weights cannot be had, the side is too small for a pooling, or a
-                model computes no descriptor.
+            RetrievalError: if weights cannot be had, the side is too small for a pooling, a model
+                computes no descriptor, or another run is at work in the same cache.
             OSError: if the disk is full.
         """
+        self._cache.mkdir(parents=True, exist_ok=True)
+        with lock_folder(self._cache, "Wait for it, or choose another --cache."):
+            return self._describe(catalogues, backbone, side, poolings, advance, white_out_p)
+
+    def _describe(
+        self,
+        catalogues: Sequence[Catalogue],
+        backbone: Backbone,
+        side: int,
+        poolings: Sequence[PoolingChoice],
+        advance: Advance,
+        white_out_p: float | None,
+    ) -> list[DescribedImages]:
         loaded, digest = self._network(backbone)
         profile = Profile(name=_ENSEMBLE, side=side, backbones=(replace(backbone, alpha=1.0),))
         stem = f"{backbone.model}-{side}"
@@ -208,28 +223,24 @@ class _SweepRun:
 
     def _write(self, extraction: FeatureExtraction, folder: Path) -> None:
         """Put the blocks together, one file for each pooling."""
-        (model,) = self.profile.models
-        blocks = [extraction.read(number) for number in range(extraction.block_count)]
-        kept = [block for block in blocks if block is not None]
-        if len(kept) < len(blocks):
-            raise RetrievalError("An image changed during the run. Run the same command again.")
-        rows = np.concatenate([block.rows for block in kept])
-        dimension = ModelRepository(self._repository).model(model).dimension // len(self.poolings)
-        np.save(self.scratch / ROWS_FILE, rows)
-        (self.scratch / ROWS_FILE).replace(folder / ROWS_FILE)
-        for place, pooling in enumerate(self.poolings):
-            columns = slice(place * dimension, (place + 1) * dimension)
-            array = create_descriptors(self.scratch, pooling.label, len(rows), dimension)
-            first = 0
-            for block in kept:
-                if len(block.rows):
-                    array[first : first + len(block.rows)] = block.descriptors[model][:, columns]
-                first += len(block.rows)
-            norms = np.linalg.norm(array, axis=1)
+        rows, _ = kept_rows(extraction)
+        (model,) = ModelRepository(self._repository).ensemble(self.profile.name)
+        dimension = model.dimension // len(self.poolings)
+        arrays = [
+            create_descriptors(self.scratch, pooling.label, len(rows), dimension)
+            for pooling in self.poolings
+        ]
+        first = 0
+        for block in read_blocks(extraction):
+            described = block.descriptors[model.name].reshape(len(block.rows), -1, dimension)
+            norms = np.linalg.norm(described, axis=-1)
             if not ((norms == 0) | (np.abs(norms - 1) <= NORM_TOLERANCE)).all():
                 raise EngineError(
-                    f"{model} with {pooling.label} gave a descriptor whose L2 norm is not 1. Check "
-                    "its weights."
+                    f"{model.name} gave a descriptor whose L2 norm is not 1. Check its weights."
                 )
-            file = descriptor_file(pooling.label)
+            for place, array in enumerate(arrays):
+                array[first : first + len(block.rows)] = described[:, place]
+            first += len(block.rows)
+        np.save(self.scratch / ROWS_FILE, rows)
+        for file in (ROWS_FILE, *(descriptor_file(pooling.label) for pooling in self.poolings)):
             (self.scratch / file).replace(folder / file)

@@ -38,8 +38,9 @@ DEFAULT_POOLINGS = (
     *(PoolingChoice("gem", p) for p in (2.0, 3.0, 5.0)),
     *(PoolingChoice(name) for name in ("rmac", "mac", "spoc")),
 )
-SIDE_FACTORS = (1.0, 0.7, 1.5)
+SIDE_FACTORS = (0.7, 1.5)
 SIDE_STEP = 32  # what most backbones reduce a side by
+SMALLEST_SIDE = 4 * SIDE_STEP  # tried unless told: poolings with regions need some cells
 DEFAULT_ALPHAS = (0.5, 1.0, 2.0, 4.0, 8.0)
 DEFAULT_THRESHOLDS = (0.4, 0.5, 0.6, 0.7, 0.8)
 DEFAULT_KEEPS = (1, 2, 3, 4, 5, 6, RESULTS)
@@ -78,7 +79,8 @@ class Grid:
         thresholds: Sequence[float] = (),
     ) -> Grid:
         """Put a grid together; what is not given takes the default values."""
-        sides = sides or [_scaled(profile.side, factor) for factor in SIDE_FACTORS]
+        scaled = [_scaled(profile.side, factor) for factor in SIDE_FACTORS]
+        sides = sides or [side for side in scaled if side >= SMALLEST_SIDE]
         return cls(
             profile=profile,
             sides=_distinct(profile.side, *sides),
@@ -174,7 +176,7 @@ class Grid:
 
 
 def _scaled(side: int, factor: float) -> int:
-    return side if factor == 1 else max(SIDE_STEP, round(side * factor / SIDE_STEP) * SIDE_STEP)
+    return round(side * factor / SIDE_STEP) * SIDE_STEP
 
 
 def _distinct(*values: T) -> tuple[T, ...]:

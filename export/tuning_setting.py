@@ -81,7 +81,13 @@ class Setting:
         Backbones that are left out are gone; one whose graph changes gets a model name of its own.
         """
         assert self.initial.fusion == PRODUCT, "a profile fuses by eq. (8)"
-        backbones = tuple(_changed(source, self.initial, number) for number in self.initial.used)
+        used = self.initial.used
+        backbones = tuple(_changed(source, self.initial, number) for number in used)
+        if len({backbone.model for backbone in backbones}) < len(backbones):  # one network twice
+            backbones = tuple(
+                replace(backbone, model=f"{backbone.model}_{number}")
+                for number, backbone in zip(used, backbones, strict=True)
+            )
         if self.initial.side == source.side and backbones == source.backbones:
             return source
         return Profile(name=f"{source.name}-tuned", side=self.initial.side, backbones=backbones)

@@ -12,11 +12,12 @@ import export.pooling_sweep
 from export.backbones import load_backbone, weights_digest
 from export.build_model_repository import export_profile
 from export.catalogue import read_catalogue
+from export.folder_lock import lock_folder
 from export.pooling_choice import PoolingChoice
 from export.pooling_sweep import PoolingSweep
 from export.to_onnx import white_out
 from retrieval_server.engines import create_engine
-from retrieval_server.errors import EngineError, ProfileError
+from retrieval_server.errors import EngineError, ProfileError, RetrievalError
 from retrieval_server.preprocessing import read_image
 
 BACKBONE = SMALL.backbones[1]
@@ -143,8 +144,16 @@ def test_unreadable_images_are_left_out(catalogue, tmp_path):
 def test_a_model_that_computes_no_unit_vectors_is_refused(catalogue, tmp_path, monkeypatch):
     monkeypatch.setattr("export.to_onnx.l2_normalise", lambda vectors: vectors)
 
-    with pytest.raises(EngineError, match="small_b_grmac with mac gave a descriptor whose L2 norm"):
+    with pytest.raises(EngineError, match="small_b_grmac gave a descriptor whose L2 norm"):
         described(tmp_path / "cache", catalogue, MAC)
+
+
+def test_two_runs_do_not_share_a_cache(catalogue, tmp_path):
+    with (
+        lock_folder(tmp_path, "Wait."),
+        pytest.raises(RetrievalError, match=r"at work in .* choose another --cache"),
+    ):
+        described(tmp_path, catalogue, MAC)
 
 
 def test_white_out_paints_what_the_mask_leaves_out():

@@ -338,6 +338,21 @@ def test_a_profile_keeps_what_was_not_changed():
     )  # fmt: skip
 
 
+def test_one_network_twice_keeps_two_names():
+    twice = replace(
+        LITE,
+        backbones=(
+            LITE.backbones[0],
+            replace(LITE.backbones[0], model="efficientnet_lite0_gem", pooling="gem"),
+        ),
+    )
+    initial = InitialStage(side=320, poolings=(SPOC, SPOC), alphas=(1.0, 2.0))
+
+    changed = Setting(initial=initial, keep=1, threshold=0.5).profile(twice)
+
+    assert changed.models == ("efficientnet_lite0_spoc_320_0", "efficientnet_lite0_spoc_320_1")
+
+
 def test_a_profile_written_as_toml_is_read_back(tmp_path):
     odd = Profile(
         name="odd",
@@ -364,6 +379,7 @@ def test_the_default_grid_has_the_profile_s_own_values_first():
 
     assert stages[0] == grid.default.initial
     assert grid.sides == (320, 224, 480)
+    assert Grid.of(SMALL).sides == (64,)  # a map of smaller images would have too few cells
     assert (grid.keeps[0], grid.thresholds[0]) == (3, 0.6)
     assert len(set(stages)) == len(stages)
     assert {stage.alphas for stage in stages if stage.is_single} == {(3.0, 0.0), (0.0, 1.0)}
