@@ -6,16 +6,17 @@ weights, normalisation, side. A run that was killed is taken up at its last fini
 
 ::
 
-    <cache>/<model>-<side>-<key>/
+    <cache>/<network>-<side>-<key>/
       rows.npy                          which images could be read
       descriptors.<pooling>-p<p>.npy    (M, C) float32; complete once it is there
-    <cache>/<model>-<side>.sweep/       model and blocks of a run that has not finished
+    <cache>/<network>-<side>.sweep/     model and blocks of a run that has not finished
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -118,7 +119,8 @@ class PoolingSweep:
     ) -> list[DescribedImages]:
         loaded, digest = self._network(backbone)
         profile = Profile(name=_ENSEMBLE, side=side, backbones=(replace(backbone, alpha=1.0),))
-        stem = f"{backbone.model}-{side}"
+        network = re.sub("[^A-Za-z0-9_.]+", "-", backbone.timm_name)
+        stem = f"{network}-{side}"
         folders, missing = [], []
         for catalogue in catalogues:
             extraction = FeatureExtraction(catalogue, profile, {"network": digest}, self._cache)

@@ -1,6 +1,7 @@
 """The sweep over poolings: what it computes, what it keeps, and what it takes up again."""
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import onnxruntime
@@ -9,7 +10,7 @@ import torch
 from small_networks import SMALL, WEIGHTS
 
 import export.pooling_sweep
-from export.backbones import load_backbone, weights_digest
+from export.backbones import WeightsChoice, load_backbone, weights_digest
 from export.build_model_repository import export_profile
 from export.catalogue import read_catalogue
 from export.folder_lock import lock_folder
@@ -49,10 +50,10 @@ def runs(monkeypatch):
     return counted
 
 
-def described(cache, catalogue, *poolings, weights=None):
+def described(cache, catalogue, *poolings, weights=WEIGHTS[BACKBONE.model], backbone=BACKBONE):
     done = []
-    sweep = PoolingSweep(cache, WEIGHTS if weights is None else weights)
-    (images,) = sweep.describe((catalogue,), BACKBONE, 64, poolings, done.append)
+    sweep = PoolingSweep(cache, {backbone.model: weights})
+    (images,) = sweep.describe((catalogue,), backbone, 64, poolings, done.append)
     assert sum(done) == len(catalogue.rows)
     return images
 
@@ -76,7 +77,8 @@ def test_nothing_is_described_twice(catalogue, runs, tmp_path):
     first = described(tmp_path / "cache", catalogue, GRMAC, GEM)
     assert sum(runs) == len(catalogue.rows)
 
-    again = described(tmp_path / "cache", catalogue, GEM)
+    renamed = replace(BACKBONE, model="other_name", pooling="spoc")
+    again = described(tmp_path / "cache", catalogue, GEM, backbone=renamed)
     assert sum(runs) == len(catalogue.rows)
     wider = described(tmp_path / "cache", catalogue, GRMAC, GEM, MAC)
 
@@ -88,7 +90,7 @@ def test_nothing_is_described_twice(catalogue, runs, tmp_path):
 
 def test_other_images_or_weights_are_described_anew(catalogue, runs, tmp_path):
     first = described(tmp_path / "cache", catalogue, MAC)
-    other = {BACKBONE.model: type(WEIGHTS[BACKBONE.model])(random_seed=8)}
+    other = WeightsChoice(random_seed=8)
 
     shutil.copy(catalogue.image_path(catalogue.rows[7]), catalogue.image_path(catalogue.rows[1]))
     changed = described(tmp_path / "cache", catalogue, MAC)
