@@ -25,7 +25,7 @@ from export.significance import Interval, holm, mean_interval, paired_difference
 from export.tuning_grid import Grid
 from export.tuning_setting import PRODUCT, SUM, InitialStage, Setting
 
-CHOSEN = "all a profile can say"
+CHOSEN = "whole profile"
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,7 @@ def scopes(grid: Grid) -> tuple[Scope, ...]:
         Scope("k, τ", lambda stage: stage == own),
         Scope("k, τ, α", lambda stage: keeps_descriptors(stage) and is_product(stage)),
         Scope("all, eq. (8)", is_product),
-        Scope("all, one backbone", lambda stage: stage.is_single),
+        Scope("one backbone", lambda stage: stage.is_single),
         Scope(CHOSEN, lambda stage: stage.fusion == PRODUCT),
         Scope("all, sum", lambda stage: stage.fusion == SUM),
     )

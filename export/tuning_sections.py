@@ -6,6 +6,8 @@ from export.evaluation_sections import Cell, Section, comparison_cells, range_te
 from export.profiles import profile_toml
 from export.tune import CHOSEN, Tuning
 
+_DOUBT = "By the test that is no gain: the profile as it was may serve as well, or better."
+
 
 def tuning_sections(tuning: Tuning) -> list[Section]:
     """What each search is worth, and what it found."""
@@ -28,9 +30,10 @@ def stability_section(tuning: Tuning) -> Section:
 def tuned_settings(tuning: Tuning) -> str:
     """The chosen settings: TOML for ``--profile``, and as comments what is no part of a profile."""
     setting = tuning.chosen.setting
+    doubt = "" if tuning.chosen.gain.verdict == "gain" else f"# {_DOUBT}\n"
     return (
         f"# Tuned on {tuning.described.name} ({len(tuning.described.queries):,} queries): "
-        f"mAP@7 {tuning.chosen.held_out:.6f} held out, {tuning.default:.6f} before.\n"
+        f"mAP@7 {tuning.chosen.held_out:.6f} held out, {tuning.default:.6f} before.\n{doubt}"
         "# k and τ are settings of server and index:\n"
         f"#   beauty-export index ... --threshold {setting.threshold:g}\n"
         f"#   beauty-server ... --default-keep {setting.keep}\n"
@@ -57,7 +60,7 @@ def _worth(tuning: Tuning) -> Section:
     return Section(
         f"{described.name}: {len(described.queries):,} queries, {len(described.products):,} "
         f"images, {tuning.grid.profile.name}",
-        ("What may change", "mAP@7 held out", "Gain", "p", "Verdict", "Optimistic"),
+        ("May change", "Held out", "Gain", "p", "Verdict", "Optimistic"),
         (own, *rows),
         (
             f"mAP@7 (gt) of {tuning.settings:,} settings. Held out: each query is rated with what "
@@ -76,7 +79,7 @@ def _found(tuning: Tuning) -> Section:
         notes.append(f"At the edge of the grid, so that more may help: {', '.join(edges)}.")
     return Section(
         "Chosen on all queries",
-        ("What may change", "Setting"),
+        ("May change", "Setting"),
         tuple((Cell(row.scope), Cell(row.described)) for row in tuning.rows),
         tuple(notes),
         texts=(0, 1),
