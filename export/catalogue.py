@@ -2,28 +2,25 @@
 
 ``catalog.csv`` (UTF-8, with a header), ``catalog.parquet`` or ``catalog.jsonl`` with the columns
 ``id``, ``image`` (a path relative to the catalogue file) and ``description``. Further columns are
-kept as attributes and come back with every result.
+kept as attributes and come back with every result. A folder laid out as Perfect-500K is read as it
+is: see ``perfect_500k``.
 """
 
 from __future__ import annotations
 
-import csv
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
 
+from export.csv_file import Record, check_columns, csv_records, open_text
+from export.perfect_500k import TRAINING_FILE, training_records
 from retrieval_server.errors import CatalogueError
 
 REQUIRED_COLUMNS = ("id", "image", "description")
 NAMES = ("catalog.csv", "catalog.parquet", "catalog.jsonl")
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
-LONGEST_FIELD = 2**24  # characters; csv's own limit of 2**17 is met by real descriptions
-
-Record = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,69 +68,19 @@ def read_catalogue(path: Path) -> Catalogue:
             id; names the place.
     """
     file = _find(path)
-    readers = {".csv": _csv_records, ".parquet": _parquet_records, ".jsonl": _jsonl_records}
-    if file.suffix not in readers:
+    readers = {
+        TRAINING_FILE: _perfect_500k_records,
+        ".csv": _csv_records,
+        ".parquet": _parquet_records,
+        ".jsonl": _jsonl_records,
+    }
+    reader = readers.get(file.name) or readers.get(file.suffix)
+    if reader is None:
         raise CatalogueError(f"Catalogue {file} must be a .csv, .parquet or .jsonl file.")
-    rows = tuple(_rows(file, readers[file.suffix](file)))
+    rows = tuple(_rows(file, reader(file)))
     if not rows:
         raise CatalogueError(f"Catalogue {file} has no rows.")
     return Catalogue(file, rows)
-
-
-def csv_records(file: Path, required: Iterable[str]) -> Iterator[tuple[str, Record]]:
-    """Read a CSV file with a header, row by row.
-
-    Args:
-        file: UTF-8, with or without a byte-order mark.
-        required: columns it must have.
-
-    Yields:
-        The place, such as ``line 7``, and the row.
-
-    Raises:
-        CatalogueError: if the file cannot be read, a column is missing or stands twice, or a row
-            does not fit the header.
-    """
-    csv.field_size_limit(LONGEST_FIELD)
-    with _open_text(file) as lines:
-        reader = csv.DictReader(lines, strict=True)
-        try:
-            _check_columns(file, reader.fieldnames or [], required)
-            for record in reader:
-                place = f"line {reader.line_num}"
-                if None in record or None in record.values():
-                    raise CatalogueError(
-                        f"{file}, {place}: the row does not have the header's "
-                        f"{len(reader.fieldnames or [])} fields. Quote texts that hold commas."
-                    )
-                yield place, record
-        except csv.Error as error:
-            # The row's first line: where its quote opens, if that is what is wrong with it.
-            raise CatalogueError(f"{file}, line {reader.line_num + 1}: {error}.") from error
-
-
-@contextmanager
-def _open_text(file: Path) -> Iterator[TextIO]:
-    """Open a text file; what goes wrong while it is read becomes one error that names it."""
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as lines:
-            yield lines
-    except OSError as error:
-        raise CatalogueError(f"Cannot read {file}: {error.strerror}.") from error
-    except UnicodeDecodeError as error:  # its position is that in a buffer, not in the file
-        raise CatalogueError(
-            f"{file} is not UTF-8 (line {_first_line_not_utf8(file):,}). Save it as UTF-8."
-        ) from error
-
-
-def _first_line_not_utf8(file: Path) -> int:
-    """Number of the first line that is not UTF-8, from 1."""
-    data = file.read_bytes()
-    try:
-        data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        return data.count(b"\n", 0, error.start) + 1
-    return 1
 
 
 def _find(path: Path) -> Path:
@@ -141,28 +88,19 @@ def _find(path: Path) -> Path:
         if not path.exists():
             raise CatalogueError(f"There is no catalogue at {path}.")
         return path
-    for name in NAMES:
+    names = (*NAMES, TRAINING_FILE)
+    for name in names:
         if (path / name).is_file():
             return path / name
-    raise CatalogueError(f"The folder {path} has none of: {', '.join(NAMES)}.")
-
-
-def _check_columns(file: Path, columns: Iterable[str], required: Iterable[str]) -> None:
-    present = list(columns)
-    if missing := [column for column in required if column not in present]:
-        raise CatalogueError(
-            f"{file} has no column {', '.join(map(repr, missing))}; its columns are "
-            f"{', '.join(map(repr, present)) or 'none'}. Rename or add it."
-        )
-    if repeated := sorted({column for column in present if present.count(column) > 1}):
-        raise CatalogueError(
-            f"{file} has the column {', '.join(map(repr, repeated))} more than once. Rename or "
-            "remove the others."
-        )
+    raise CatalogueError(f"The folder {path} has none of: {', '.join(names)}.")
 
 
 def _csv_records(file: Path) -> Iterator[tuple[str, Record]]:
     return csv_records(file, REQUIRED_COLUMNS)
+
+
+def _perfect_500k_records(file: Path) -> Iterator[tuple[str, Record]]:
+    return training_records(file, REQUIRED_COLUMNS)
 
 
 def _parquet_records(file: Path) -> Iterator[tuple[str, Record]]:
@@ -171,7 +109,7 @@ def _parquet_records(file: Path) -> Iterator[tuple[str, Record]]:
 
     try:
         table = pyarrow.parquet.ParquetFile(file)
-        _check_columns(file, table.schema_arrow.names, REQUIRED_COLUMNS)
+        check_columns(file, table.schema_arrow.names, REQUIRED_COLUMNS)
         number = 0
         for batch in table.iter_batches():
             for record in batch.to_pylist():
@@ -182,7 +120,7 @@ def _parquet_records(file: Path) -> Iterator[tuple[str, Record]]:
 
 
 def _jsonl_records(file: Path) -> Iterator[tuple[str, Record]]:
-    with _open_text(file) as lines:
+    with open_text(file) as lines:
         for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue

@@ -19,6 +19,7 @@ from export.evaluation_markdown import evaluation_markdown
 from export.evaluation_page import evaluation_page
 from export.evaluation_table import evaluation_table
 from export.language_filter import LANGUAGE_FILTERS
+from export.predict import predict as predict_folder
 from export.profiles import LITE, PROFILES, find_profile
 from export.progress import Advance, progress
 from export.sample import write_sample
@@ -149,7 +150,10 @@ def index(
 
 @app.command(epilog="Example: beauty-export evaluate build/demo/sample --html build/report.html")
 def evaluate(
-    dataset: Annotated[Path, typer.Argument(help="Folder with catalog.csv and ground_truth.csv.")],
+    dataset: Annotated[
+        Path,
+        typer.Argument(help="Folder with catalog.csv and ground_truth.csv, or Perfect-500K's."),
+    ],
     index: Annotated[
         Path | None,
         typer.Option(help="Index of its catalogue; built in build/evaluate if not given."),
@@ -162,6 +166,9 @@ def evaluate(
         int,
         typer.Option("-k", "--keep", min=1, max=6, help="The k to show by category and by query."),
     ] = DEFAULT_KEEP,
+    ground_truth: Annotated[
+        Path | None, typer.Option(help="File of the true matches; the folder's if not given.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     html: Annotated[Path | None, typer.Option(help="Write a report to this HTML file.")] = None,
     markdown: Annotated[
@@ -178,7 +185,9 @@ def evaluate(
         name = f"{dataset.resolve().name}-{find_profile(profile).name}"
         index = Path("build/evaluate") / name
         _build(dataset, index, profile, model_repository, engine, triton, TextSettings())
-    evaluation = evaluate_index(dataset, open_index(index), model_repository, engine, triton, keep)
+    evaluation = evaluate_index(
+        dataset, open_index(index), model_repository, engine, triton, keep, ground_truth
+    )
     for warning in evaluation.warnings:
         _warn(warning)
     for image in evaluation.unreadable:
@@ -195,6 +204,28 @@ def evaluate(
         typer.echo(evaluation_markdown(evaluation), nl=False)
     else:
         Console().print(evaluation_table(evaluation))
+
+
+@app.command(epilog="Example: beauty-export predict photos answers.csv --index build/demo/index")
+def predict(
+    images: Annotated[Path, typer.Argument(help="Folder of query images, named after their ids.")],
+    output: Annotated[Path, typer.Argument(help="CSV file to write: a query, seven ids a row.")],
+    index: Annotated[Path, typer.Option(help="Index folder, or one version of it.")],
+    model_repository: Repository = DEFAULT_REPOSITORY,
+    engine: EngineName = ENGINES[0],
+    triton_url: TritonUrl = TritonConnection.url,
+    keep: Annotated[
+        int, typer.Option("-k", "--keep", min=1, max=7, help="The paper's k; 7: no refinement.")
+    ] = DEFAULT_KEEP,
+) -> None:
+    """Answer a folder of photos in the form of the challenge AI Meets Beauty."""
+    triton = TritonConnection(url=triton_url, timeout_s=TRITON_TIMEOUT_S)
+    answered = predict_folder(
+        images, output, open_index(index), model_repository, engine, triton, keep
+    )
+    for query in answered.unreadable:
+        _warn(f"query {query} cannot be read; its seven fields are empty.")
+    _say(f"{answered.queries:,} queries: {output}")
 
 
 @app.command(epilog="Example: beauty-export sample build/demo/sample")

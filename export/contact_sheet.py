@@ -18,7 +18,7 @@ from typing import Any
 
 from PIL import Image
 
-from export.catalogue import csv_records
+from export.csv_file import csv_records
 from export.ground_truth import GROUND_TRUTH_FILE
 from retrieval_server.errors import CatalogueError, ImageError
 from retrieval_server.preprocessing import read_image

@@ -1,4 +1,4 @@
-"""The paper's ablation (Table 1) on any folder with ``catalog.csv`` and ``ground_truth.csv``."""
+"""The paper's ablation (Table 1) on any folder with a catalogue and a ground truth."""
 
 from __future__ import annotations
 
@@ -22,23 +22,25 @@ def evaluate(
     engine: str = "embedded",
     triton: TritonConnection | None = None,
     keep: int = DEFAULT_KEEP,
+    ground_truth: Path | None = None,
 ) -> Evaluation:
     """Measure the baseline and every k of the paper.
 
     Args:
-        dataset: folder with the ground truth.
+        dataset: folder of the catalogue.
         bundle: the index of the dataset's catalogue.
         model_repository: the models the index was built with.
         engine: what computes the descriptors of the queries.
         triton: where Triton is, for the engine ``triton``.
         keep: the k, 1 to 6, whose changes are shown by category and by query.
+        ground_truth: its file; None takes the dataset's own.
 
     Raises:
         RetrievalError: if the ground truth cannot be used, the models differ from the index's,
             or no query image can be read.
     """
     retriever = open_retriever(bundle, model_repository, engine, triton)
-    queries = read_ground_truth(dataset, bundle)
+    queries = read_ground_truth(ground_truth or dataset, bundle)
     described = describe_images([query.image for query in queries], retriever)
     answered = [(q, d) for q, d in zip(queries, described, strict=True) if d is not None]
     if not answered:

@@ -1,18 +1,26 @@
 """Reads what each query image should find.
 
 ``ground_truth.csv`` has the columns ``query_image``, a path relative to the file, and ``ids``, the
-ids of the database images that show the same item, separated by spaces.
+ids of the database images that show the same item, separated by spaces. The challenge's own form is
+known by its header: see ``perfect_500k``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from export.catalogue import csv_records
+from export.csv_file import csv_records
+from export.perfect_500k import (
+    TRAINING_FILE,
+    has_validation_header,
+    validation_file,
+    validation_queries,
+)
 from retrieval_server.errors import CatalogueError
+from retrieval_server.index_bundle import REJECTS_FILE
 
 GROUND_TRUTH_FILE = "ground_truth.csv"
 
@@ -51,22 +59,19 @@ def read_ground_truth(path: Path, bundle: Products) -> list[Query]:
     Raises:
         CatalogueError: if the file is missing or malformed, or names an id the index lacks.
     """
-    file = path / GROUND_TRUTH_FILE if path.is_dir() else path
+    file = _find(path) if path.is_dir() else path
     queries = []
-    try:
-        for place, record in csv_records(file, ("query_image", "ids")):
-            relevant = frozenset(record["ids"].split())
-            if not relevant:
-                raise CatalogueError(f"{file}, {place}: ids is empty.")
-            if missing := sorted(i for i in relevant if bundle.row_of(i) is None):
-                raise CatalogueError(
-                    f"{file}, {place}: {bundle.folder} has no product {missing[0]!r}. Take the "
-                    "catalogue that the ground truth belongs to; what an index rejected stands "
-                    "in its rejects.jsonl."
-                )
-            queries.append(Query(file.parent / record["query_image"], relevant))
-    except OSError as error:
-        raise CatalogueError(f"Cannot read the ground truth {file}: {error}.") from error
+    for place, image, ids in _rows(file):
+        relevant = frozenset(ids)
+        if not relevant:
+            raise CatalogueError(f"{file}, {place}: there are no ids of what it should find.")
+        if missing := sorted(i for i in relevant if bundle.row_of(i) is None):
+            raise CatalogueError(
+                f"{file}, {place}: {bundle.folder} has no product {missing[0]!r}. Take the "
+                "catalogue that the ground truth belongs to; images that an index rejected, "
+                f"missing ones too, stand in its {REJECTS_FILE}."
+            )
+        queries.append(Query(image, relevant))
     if not queries:
         raise CatalogueError(f"{file} has no rows.")
     return queries
@@ -100,3 +105,22 @@ def items_of(queries: Sequence[Query]) -> list[int]:
             parent[max(root(number), other)] = min(root(number), other)
     numbers: dict[int, int] = {}
     return [numbers.setdefault(root(number), len(numbers)) for number in range(len(queries))]
+
+
+def _find(folder: Path) -> Path:
+    file = folder / GROUND_TRUTH_FILE
+    if not file.exists() and (folder / TRAINING_FILE).is_file():
+        return validation_file(folder)
+    return file
+
+
+def _rows(file: Path) -> Iterator[tuple[str, Path, list[str]]]:
+    """Place, image and ids of each query, whatever the form of the file."""
+    try:
+        if has_validation_header(file):
+            yield from validation_queries(file)
+            return
+        for place, record in csv_records(file, ("query_image", "ids")):
+            yield place, file.parent / record["query_image"], record["ids"].split()
+    except OSError as error:
+        raise CatalogueError(f"Cannot read the ground truth {file}: {error}.") from error

@@ -234,7 +234,7 @@ def test_an_unreadable_query_is_named_and_counts_nowhere(
     [
         (["query_image,id", "queries/q00.jpg,p0000"], "has no column 'ids'"),
         (["query_image,ids", "queries/q00.jpg,nobody"], "line 2: .* has no product 'nobody'"),
-        (["query_image,ids", "queries/q00.jpg,"], "line 2: ids is empty"),
+        (["query_image,ids", "queries/q00.jpg,"], "line 2: there are no ids"),
         (["query_image,ids"], "has no rows"),
         (["query_image,ids", "queries/q00.jpg"], "line 2: the row does not have the header's 2"),
         (["query_image,ids", "gone.jpg,p0000"], "None of the 1 query images"),

@@ -75,7 +75,8 @@ def check_failed(outcome: Outcome, *expected: str) -> None:
 
 def test_commands_are_those_of_the_offline_room() -> None:
     assert COMMANDS == [
-        "augmentation", "contact-sheet", "evaluate", "index", "onnx", "sample", "tune", "verify",
+        "augmentation", "contact-sheet", "evaluate", "index", "onnx", "predict", "sample", "tune",
+        "verify",
     ]  # fmt: skip
 
 

@@ -1,0 +1,87 @@
+"""The challenge's answer: seven database ids for each image of a folder, as one CSV file.
+
+A row for each query, by id: the query's id, then seven ids, best first; no header. A query that
+cannot be read, and ranks beyond the end of a catalogue of fewer than seven, have empty fields.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+from export.metrics import RESULTS
+from export.perfect_500k import ImagesById
+from export.progress import progress
+from export.query_descriptors import describe_images, open_retriever
+from export.text_output import write_text_file
+from retrieval_server.engines import TritonConnection
+from retrieval_server.errors import CatalogueError
+from retrieval_server.index_bundle import IndexBundle
+from retrieval_server.retriever import DEFAULT_KEEP, Descriptors, Retriever, SearchParameters
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What was answered.
+
+    Attributes:
+        queries: rows written.
+        unreadable: ids of the images that could not be read.
+    """
+
+    queries: int
+    unreadable: tuple[str, ...]
+
+
+def predict(
+    images: Path,
+    output: Path,
+    bundle: IndexBundle,
+    model_repository: Path,
+    engine: str = "embedded",
+    triton: TritonConnection | None = None,
+    keep: int = DEFAULT_KEEP,
+) -> Prediction:
+    """Search for every image of a folder and write the ids found.
+
+    Args:
+        images: folder of query images, named after their ids; those in folders below count too.
+        output: CSV file to write; overwritten, at once or not at all.
+        bundle: the index to search.
+        model_repository: the models it was built with.
+        engine: what computes the descriptors of the queries.
+        triton: where Triton is, for the engine ``triton``.
+        keep: the paper's k; 7 is the initial ranking.
+
+    Raises:
+        RetrievalError: if there are no images, two of one id, or none that can be read; or the
+            models differ from the index's.
+    """
+    by_id = ImagesById(images).all()
+    if not by_id:
+        raise CatalogueError(f"There are no images in {images}.")
+    retriever = open_retriever(bundle, model_repository, engine, triton)
+    described = describe_images(list(by_id.values()), retriever)
+    unreadable = [i for i, found in zip(by_id, described, strict=True) if found is None]
+    if len(unreadable) == len(by_id):
+        raise CatalogueError(f"None of the {len(by_id):,} images in {images} can be read.")
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    with progress("searches", len(by_id)) as advance:
+        for query, descriptors in zip(by_id, described, strict=True):
+            writer.writerow([query, *_results(retriever, descriptors, keep)])
+            advance(1)
+    write_text_file(output, text.getvalue())
+    return Prediction(len(by_id), tuple(unreadable))
+
+
+def _results(retriever: Retriever, descriptors: Descriptors | None, keep: int) -> list[str]:
+    """Seven ids; empty where there are no more."""
+    found: list[str] = []
+    if descriptors is not None:
+        parameters = SearchParameters(top_k=RESULTS, keep=keep)
+        matches = retriever.search(descriptors, parameters).matches
+        found = [retriever.bundle.product_id(match.row) for match in matches]
+    return found + [""] * (RESULTS - len(found))

@@ -1,0 +1,101 @@
+"""The challenge's answer for a folder of photos, through the real command."""
+
+import csv
+import shutil
+
+import pytest
+
+from export import cli
+from export.build_index import IndexBuild
+from export.catalogue import read_catalogue
+from export.query_descriptors import describe_images, open_retriever
+from retrieval_server.index_bundle import open_index
+from retrieval_server.retriever import SearchParameters
+
+
+@pytest.fixture
+def photos(tiny_catalogue, tmp_path):
+    return shutil.copytree(tiny_catalogue / "queries", tmp_path / "photos")
+
+
+@pytest.fixture
+def predict(photos, tiny_repository, tmp_path, monkeypatch):
+    """Run the command; returns its exit code and the rows it wrote."""
+
+    def run(index, *options):
+        output = tmp_path / "new folder" / "answers.csv"
+        words = ["predict", str(photos), str(output), "--index", str(index), *options]
+        further = ["--model-repository", str(tiny_repository)]
+        monkeypatch.setattr("sys.argv", ["beauty-export", *words, *further])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as stop:
+            code = stop.code or 0
+        rows = []
+        if output.exists():
+            assert [path.name for path in output.parent.iterdir()] == ["answers.csv"]
+            with output.open(encoding="utf-8", newline="") as file:
+                rows = list(csv.reader(file))
+        return code, rows
+
+    return run
+
+
+@pytest.mark.parametrize(("options", "keep"), [((), 3), (("-k", "1"), 1), (("-k", "7"), 7)])
+def test_every_photo_has_a_row_of_its_id_and_the_seven_ids_that_search_finds(
+    predict, photos, tiny_index, tiny_repository, options, keep
+):
+    code, rows = predict(tiny_index, *options)
+
+    assert code == 0
+    files = sorted(photos.iterdir())
+    retriever = open_retriever(open_index(tiny_index), tiny_repository)
+    for row, file, query in zip(rows, files, describe_images(files, retriever), strict=True):
+        found = retriever.search(query, SearchParameters(keep=keep)).matches
+        assert row == [file.stem, *(retriever.bundle.product_id(match.row) for match in found)]
+        assert len(set(row)) == 8
+
+
+def test_a_photo_that_cannot_be_read_has_empty_fields_and_the_rest_goes_on(
+    predict, photos, tiny_index, capsys
+):
+    _, before = predict(tiny_index)
+    (photos / "q03.jpg").write_bytes(b"no picture")
+
+    code, rows = predict(tiny_index)
+
+    assert code == 0
+    assert rows[3] == ["q03"] + [""] * 7
+    assert rows[:3] + rows[4:] == before[:3] + before[4:]
+    assert "query q03 cannot be read; its seven fields are empty" in capsys.readouterr().err
+
+
+def test_a_catalogue_of_five_leaves_two_fields_empty(
+    predict, catalogue_folder, tiny_profile, tiny_repository, tmp_path
+):
+    catalogue = read_catalogue(catalogue_folder(families=1))
+    IndexBuild(catalogue, tiny_profile, tiny_repository, tmp_path / "five").run()
+
+    code, rows = predict(tmp_path / "five")
+
+    assert code == 0
+    for row in rows:
+        assert sorted(row[1:6]) == [f"p000{member}" for member in range(5)]
+        assert row[6:] == ["", ""]
+
+
+def test_what_cannot_be_answered_leaves_the_old_answers_alone(predict, photos, tiny_index, capsys):
+    _, before = predict(tiny_index)
+    shutil.copy(photos / "q00.jpg", photos / "q00.png")
+    assert predict(tiny_index) == (1, before)
+    assert "'q00' has several images" in capsys.readouterr().err
+    for file in photos.iterdir():
+        file.write_bytes(b"no picture")
+    (photos / "q00.png").unlink()
+    assert predict(tiny_index) == (1, before)
+    assert "None of the 8 images" in capsys.readouterr().err
+    for file in photos.iterdir():
+        file.unlink()
+    assert predict(tiny_index) == (1, before)
+    assert "There are no images in" in capsys.readouterr().err
