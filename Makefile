@@ -91,6 +91,7 @@ triton: setup ## Serve model_repository/ by a real Triton on loopback, without D
 
 bench-evaluation: setup ## Measure the evaluation of N=500000 products by 100 described photos
 	$(BIN)/python -m benchmarks.evaluation --rows $(N)
+
 manifests: ## Render the Kubernetes manifests into build/manifests/
 	$(PYTHON) deploy/checks/render.py --output build/manifests
 

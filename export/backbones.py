@@ -12,9 +12,10 @@ Three choices follow the authors' code rather than timm's defaults:
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from torch import Tensor, nn
 from export.probe_images import probe_images
 from retrieval_server.digest import file_digest
 from retrieval_server.errors import ProfileError
-from retrieval_server.profile import Backbone
+from retrieval_server.profile import Backbone, Profile
 
 RANDOM_WEIGHTS = "random"
 PACKAGE_PREFIX = "package:"
@@ -80,6 +81,34 @@ class FeatureMap(nn.Module):
         return feature_map
 
 
+def weights_choices(
+    profile: Profile, checkpoints: Iterable[str], random_seed: int | None
+) -> dict[str, WeightsChoice]:
+    """Read what a command line says about weights.
+
+    Args:
+        profile: whose models.
+        checkpoints: ``MODEL=FILE``; goes before the seed.
+        random_seed: of weights that mean nothing, for all models; None for none.
+
+    Raises:
+        ProfileError: if a checkpoint is not of that form, or names no model of the profile.
+    """
+    choices = {}
+    if random_seed is not None:
+        choices = {model: WeightsChoice(random_seed=random_seed) for model in profile.models}
+    for entry in checkpoints:
+        model, separator, file = entry.partition("=")
+        if not separator:
+            raise ProfileError(f"--checkpoint {entry!r} must be MODEL=FILE.")
+        choices[model] = WeightsChoice(checkpoint=Path(file))
+    if unknown := set(choices) - set(profile.models):
+        raise ProfileError(
+            f"Profile {profile.name} has no model {sorted(unknown)}; it has {list(profile.models)}."
+        )
+    return choices
+
+
 def describe_weights(backbone: Backbone, choice: WeightsChoice) -> str:
     """Say where a backbone's weights will come from, for people; starts with "random" if so.
 
@@ -113,6 +142,15 @@ def load_backbone(backbone: Backbone, choice: WeightsChoice) -> LoadedBackbone:
         mean=backbone.mean or config["mean"],
         std=backbone.std or config["std"],
     )
+
+
+def weights_digest(loaded: LoadedBackbone) -> str:
+    """SHA-256 of a backbone's tensors and normalisation, hexadecimal: what it computes with."""
+    digest = hashlib.sha256(repr((loaded.mean, loaded.std)).encode())
+    for name, tensor in loaded.features.state_dict().items():
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _build(backbone: Backbone, choice: WeightsChoice) -> Any:

@@ -16,6 +16,7 @@ from export.messages import say, warn
 from export.options import DEFAULT_REPOSITORY, ProfileName, Repository
 from export.profiles import LITE, find_profile
 from export.progress import Advance, progress
+from export.tuning_cli import augmentation, tune
 from retrieval_server.errors import CatalogueError, ProfileError, RetrievalError, ShardError
 from retrieval_server.index_bundle import open_index
 
@@ -29,6 +30,9 @@ app = typer.Typer(
 
 BAD_INPUT = 65  # EX_DATAERR of sysexits.h: the same command would fail again
 BAD_INPUT_ERRORS = (CatalogueError, ProfileError, ShardError)
+
+app.command(epilog="Example: beauty-export tune build/demo/sample --html build/tuning.html")(tune)
+app.command(epilog="Example: beauty-export augmentation build/demo/sample")(augmentation)
 
 app.command(epilog=EXTRACT_EXAMPLE)(extract)
 app.command(epilog=INDEX_EXAMPLE)(index)
@@ -50,21 +54,14 @@ def onnx(
 ) -> None:
     """Export a profile's backbones to ONNX and check them against PyTorch."""
     try:
-        from export.backbones import RANDOM_WEIGHTS, WeightsChoice
+        from export.backbones import RANDOM_WEIGHTS, weights_choices
         from export.build_model_repository import export_profile
     except ModuleNotFoundError as error:
         raise RetrievalError(
             f"The export needs {error.name}. Install it with: pip install '.[export]'"
         ) from error
     chosen = find_profile(profile)
-    choices = {}
-    if random_seed is not None:
-        choices = {model: WeightsChoice(random_seed=random_seed) for model in chosen.models}
-    for entry in checkpoint or ():
-        model, separator, file = entry.partition("=")
-        if not separator:
-            raise ProfileError(f"--checkpoint {entry!r} must be MODEL=FILE.")
-        choices[model] = WeightsChoice(checkpoint=Path(file))
+    choices = weights_choices(chosen, checkpoint or (), random_seed)
     exported = export_profile(chosen, model_repository, choices, lambda model: say(f"{model} …"))
     for result in exported:
         parity = result.parity

@@ -7,7 +7,7 @@ import html
 from export.evaluation import Comparison, Evaluation
 from export.evaluation_sections import Cell, Section, sections
 
-_STYLE = """
+PAGE_STYLE = """
 :root { color-scheme: light dark; --line: #8885; --gain: #1a8f4a; --loss: #c0392b; --noise: #888; }
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 1000px;
        padding: 0 1rem; }
@@ -33,19 +33,20 @@ def evaluation_page(evaluation: Evaluation) -> str:
         f"<p class=warning>Query {html.escape(name)} cannot be read and counts nowhere.</p>"
         for name in evaluation.unreadable
     )
-    tables = [_section(section) for section in sections(evaluation)]
+    tables = [section_html(section) for section in sections(evaluation)]
     return (
         "<!doctype html><html lang=en><meta charset=utf-8>"
         '<meta name=viewport content="width=device-width">'
         f"<title>beauty-retrieval: evaluation of {html.escape(evaluation.dataset)}</title>"
-        f"<style>{_STYLE}</style><h1>Does refinement help?</h1>"
+        f"<style>{PAGE_STYLE}</style><h1>Does refinement help?</h1>"
         f"<p>Index {html.escape(evaluation.index_version)}.</p>{warnings}{unreadable}"
         f"{tables[0]}{tables[1]}{_plot(evaluation, 'gt')}{_plot(evaluation, 'hits')}"
         f"{''.join(tables[2:])}</html>\n"
     )
 
 
-def _section(section: Section) -> str:
+def section_html(section: Section) -> str:
+    """A section as a heading, a table and notes."""
     classes = [" class=text" if n in section.texts else "" for n in range(len(section.columns))]
     headings = "".join(
         f"<th scope=col{css}>{html.escape(name)}</th>"

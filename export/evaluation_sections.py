@@ -68,7 +68,7 @@ def _table_1(evaluation: Evaluation) -> Section:
         rows.append(
             (
                 Cell(row.method),
-                *(Cell(f"{m:.6f}", _range(i)) for m, i in zip(means, ranges, strict=True)),
+                *(Cell(f"{m:.6f}", range_text(i)) for m, i in zip(means, ranges, strict=True)),
                 *(Cell("-" if change is None else f"{change:.1f}") for change in changes),
             )
         )
@@ -76,7 +76,7 @@ def _table_1(evaluation: Evaluation) -> Section:
     notes = [
         "gt: divided by min(relevant, 7); hits: divided by the hits found. Improved and impaired "
         "are by gt.",
-        f"Hit@1 of every row: {first.hit_at_1:.6f} ({_range(first.intervals.hit_at_1)}), as "
+        f"Hit@1 of every row: {first.hit_at_1:.6f} ({range_text(first.intervals.hit_at_1)}), as "
         "refinement keeps the first result.",
         f"With each mean its 95 % interval: percentile bootstrap, {RESAMPLES:,} samples of "
         f"{_items(evaluation)}.",
@@ -98,7 +98,7 @@ def _comparison(evaluation: Evaluation) -> Section:
     rows = []
     for row in evaluation.rows:
         if row.against_baseline is not None:
-            cells = [_compared(row.against_baseline[name]) for name in _CONVENTIONS]
+            cells = [comparison_cells(row.against_baseline[name]) for name in _CONVENTIONS]
             rows.append((Cell(row.method), *cells[0], *cells[1]))
     return Section(
         "Difference to the baseline",
@@ -126,7 +126,7 @@ def _categories(evaluation: Evaluation) -> Section:
                 Cell(category.name),
                 Cell(f"{category.queries:,}"),
                 *(Cell(f"{mean:.6f}") for mean in means),
-                Cell(f"{category.difference:+.6f}", _range(category.interval, signed=True)),
+                Cell(f"{category.difference:+.6f}", range_text(category.interval, signed=True)),
             )
         )
     return Section(
@@ -185,9 +185,10 @@ def _conclusion(rows: Sequence[Row], convention: str) -> str:
     return f"By {convention}, {'; '.join(parts)}."
 
 
-def _compared(comparison: Comparison) -> tuple[Cell, Cell, Cell]:
+def comparison_cells(comparison: Comparison) -> tuple[Cell, Cell, Cell]:
+    """A difference with its interval, its p-value, and the verdict."""
     return (
-        Cell(f"{comparison.difference:+.6f}", _range(comparison.interval, signed=True)),
+        Cell(f"{comparison.difference:+.6f}", range_text(comparison.interval, signed=True)),
         Cell(_p_value(comparison.adjusted_p_value)),
         Cell(comparison.verdict),
     )
@@ -213,7 +214,8 @@ def _items(evaluation: Evaluation) -> str:
     )
 
 
-def _range(interval: Interval | None, signed: bool = False) -> str:
+def range_text(interval: Interval | None, signed: bool = False) -> str:
+    """An interval in small print."""
     if interval is None:
         return "no interval"
     sign = "+" if signed else ""

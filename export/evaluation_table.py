@@ -1,6 +1,8 @@
-"""An evaluation for a terminal."""
+"""An evaluation, or whatever else has sections, for a terminal."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -12,8 +14,13 @@ from export.evaluation_sections import Section, sections
 
 def evaluation_table(evaluation: Evaluation) -> RenderableType:
     """The sections of an evaluation, one below the other; 80 characters are wide enough."""
+    return sections_table(sections(evaluation))
+
+
+def sections_table(shown: Iterable[Section]) -> RenderableType:
+    """Sections one below the other."""
     parts: list[RenderableType] = []
-    for section in sections(evaluation):
+    for section in shown:
         parts += [_table(section), *map(Text, section.notes), Text()]
     return Group(*parts[:-1])
 

@@ -29,6 +29,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from export.pooling_choice import POOLINGS, PoolingChoice
 from retrieval_server.errors import ProfileError
 
 LEVELS = 3  # R-MAC's L; both the authors' code and ref. [20] use 3
@@ -220,21 +221,15 @@ def l2_normalise(vectors: Tensor) -> Tensor:
     return scaled / scaled.square().sum(dim=1, keepdim=True).sqrt().clamp_min(1e-2)
 
 
-class _Variant(NamedTuple):
-    build: Callable[[int, float], nn.Module]  # (cells, p)
-    default_p: float = 1.0
-
-
-_VARIANTS: dict[str, _Variant] = {
-    "grmac": _Variant(GeneralizedAttentionRmac),
-    "grmac-released": _Variant(lambda cells, p: GeneralizedAttentionRmac(cells, p, released=True)),
-    "rmac": _Variant(lambda cells, p: Rmac(cells)),
-    "gem": _Variant(lambda cells, p: Gem(p), default_p=3.0),
-    "mac": _Variant(lambda cells, p: Mac()),
-    "spoc": _Variant(lambda cells, p: Spoc()),
+_BUILDERS: dict[str, Callable[[int, float], nn.Module]] = {  # (cells, p)
+    "grmac": GeneralizedAttentionRmac,
+    "grmac-released": lambda cells, p: GeneralizedAttentionRmac(cells, p, released=True),
+    "rmac": lambda cells, p: Rmac(cells),
+    "gem": lambda cells, p: Gem(p),
+    "mac": lambda cells, p: Mac(),
+    "spoc": lambda cells, p: Spoc(),
 }
-
-POOLINGS = tuple(_VARIANTS)
+assert set(_BUILDERS) == set(POOLINGS)
 
 
 def build_pooling(name: str, cells: int, p: float | None = None) -> nn.Module:
@@ -251,10 +246,5 @@ def build_pooling(name: str, cells: int, p: float | None = None) -> nn.Module:
     Raises:
         ProfileError: if the name is unknown or p is not positive.
     """
-    if name not in _VARIANTS:
-        raise ProfileError(f"Unknown pooling {name!r}. Choose one of: {', '.join(POOLINGS)}.")
-    variant = _VARIANTS[name]
-    exponent = variant.default_p if p is None else p
-    if not exponent > 0:
-        raise ProfileError(f"Pooling {name}: p must be positive, got {exponent}.")
-    return variant.build(cells, exponent)
+    choice = PoolingChoice.checked(name, p)
+    return _BUILDERS[name](cells, 1.0 if choice.p is None else choice.p)

@@ -16,7 +16,9 @@ without a download. Any other timm model is a TOML file away::
 
 from __future__ import annotations
 
+import json
 import tomllib
+from dataclasses import asdict
 from pathlib import Path
 
 from retrieval_server.errors import ProfileError
@@ -51,6 +53,16 @@ LITE = Profile(
 )
 
 PROFILES = {profile.name: profile for profile in (PAPER, LITE)}
+
+
+def profile_toml(profile: Profile) -> str:
+    """Write a profile as TOML; ``find_profile`` reads it back."""
+    lines = [f"name = {json.dumps(profile.name)}", f"side = {profile.side}"]
+    for backbone in profile.backbones:
+        values = {key: value for key, value in asdict(backbone).items() if value is not None}
+        # a text, a number or a list of numbers is the same in JSON and in TOML
+        lines += ["", "[[backbones]]", *(f"{k} = {json.dumps(v)}" for k, v in values.items())]
+    return "\n".join(lines) + "\n"
 
 
 def find_profile(name: str) -> Profile:

@@ -12,7 +12,7 @@ about it moves a whole region's weight. Images with such a cell are held to a lo
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,15 +22,18 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional
 
 from export.backbones import LoadedBackbone
 from export.fingerprint import add_fingerprint
 from export.pooling import (
     GeneralizedAttentionRmac,
+    attention_mask,
     build_pooling,
     l2_normalise,
     threshold_margin,
 )
+from export.pooling_choice import PoolingChoice
 from export.probe_images import probe_images
 from retrieval_server.errors import ModelRepositoryError
 from retrieval_server.model_repository import DESCRIPTOR_OUTPUT, IMAGE_INPUT
@@ -72,6 +75,48 @@ class Encoder(nn.Module):
         return l2_normalise(self.pooling(self.feature_map(images)))
 
 
+class SweepEncoder(Encoder):
+    """uint8 images (B, S, S, 3) → descriptors by several poolings side by side, (B, P · C).
+
+    The backbone runs once for all of them; each is what an ``Encoder`` with that pooling gives.
+
+    Args:
+        backbone: the backbone's layers and normalisation.
+        poolings: P of them.
+        white_out_p: paint white first what the attention mask of eq. (1) with this p leaves out
+            (see ``white_out``), which runs the backbone a second time; None for the image as it is.
+    """
+
+    def __init__(
+        self, backbone: LoadedBackbone, poolings: Sequence[nn.Module], white_out_p: float | None
+    ) -> None:
+        super().__init__(backbone, nn.ModuleList(poolings))
+        self.white_out_p = white_out_p
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Describe uint8 images (B, S, S, 3) as (B, P · C) float32."""
+        if self.white_out_p is not None:
+            images = white_out(images, attention_mask(self.feature_map(images), self.white_out_p))
+        feature_map = self.feature_map(images)
+        assert isinstance(self.pooling, nn.ModuleList)
+        return torch.cat([l2_normalise(pool(feature_map)) for pool in self.pooling], dim=1)
+
+
+def white_out(images: Tensor, mask: Tensor) -> Tensor:
+    """Paint white what a mask leaves out; an image whose mask is empty stays as it is.
+
+    Args:
+        images: (B, S, S, 3) uint8.
+        mask: (B, 1, h, w) float, 1 for what stays; a cell stands for its S/h × S/w pixels.
+
+    Returns:
+        (B, S, S, 3) uint8.
+    """
+    stays = mask + (1 - mask.amax(dim=(2, 3), keepdim=True))
+    pixels = functional.interpolate(stays, size=images.shape[1:3], mode="nearest")
+    return torch.where(pixels.permute(0, 2, 3, 1) > 0, images, torch.full_like(images, 255))
+
+
 @dataclass(frozen=True)
 class Parity:
     """How far onnxruntime is from PyTorch on the worst of the probe images.
@@ -97,6 +142,25 @@ def build_encoder(backbone: Backbone, side: int, loaded: LoadedBackbone) -> Enco
         ModelRepositoryError: if the backbone's feature map is not (B, C, n, n).
         ProfileError: if the pooling is unknown or its parameters do not fit.
     """
+    cells = _cells(backbone, side, loaded)
+    return Encoder(loaded, build_pooling(backbone.pooling, cells, backbone.p)).eval()
+
+
+def build_sweep_encoder(
+    backbone: Backbone,
+    side: int,
+    loaded: LoadedBackbone,
+    poolings: Sequence[PoolingChoice],
+    white_out_p: float | None = None,
+) -> SweepEncoder:
+    """Put a backbone and several poolings together; arguments and errors as for the two classes."""
+    cells = _cells(backbone, side, loaded)
+    built = [build_pooling(pooling.name, cells, pooling.p) for pooling in poolings]
+    return SweepEncoder(loaded, built, white_out_p).eval()
+
+
+def _cells(backbone: Backbone, side: int, loaded: LoadedBackbone) -> int:
+    """Side of the square feature map of images of a side."""
     with torch.no_grad():
         feature_map = loaded.features(torch.zeros(1, 3, side, side))
     if feature_map.ndim != 4 or feature_map.shape[2] != feature_map.shape[3]:
@@ -104,8 +168,8 @@ def build_encoder(backbone: Backbone, side: int, loaded: LoadedBackbone) -> Enco
             f"{backbone.timm_name} has no square feature map (B, C, n, n) at side {side}: "
             f"got {tuple(feature_map.shape)}. Choose a convolutional backbone."
         )
-    pooling = build_pooling(backbone.pooling, feature_map.shape[2], backbone.p)
-    return Encoder(loaded, pooling).eval()
+    cells: int = feature_map.shape[2]
+    return cells
 
 
 def write_onnx(encoder: Encoder, side: int, path: Path, metadata: Mapping[str, str]) -> int:

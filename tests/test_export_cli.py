@@ -75,6 +75,7 @@ def check_failed(outcome: Outcome, *expected: str) -> None:
 
 def test_commands_are_those_of_the_offline_room() -> None:
     assert COMMANDS == [
+        "augmentation",
         "contact-sheet",
         "evaluate",
         "extract",
@@ -82,6 +83,7 @@ def test_commands_are_those_of_the_offline_room() -> None:
         "onnx",
         "predict",
         "sample",
+        "tune",
         "verify",
     ]
 

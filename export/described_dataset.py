@@ -1,0 +1,232 @@
+"""A dataset with ground truth, described under every setting that shall be compared.
+
+Images, texts and true matches come together here as plain arrays: what a grid over settings, or a
+trial of query expansion, needs and an index does not hold.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from export.build_text_index import build_text_index
+from export.catalogue import Catalogue, CatalogueRow, read_catalogue
+from export.ground_truth import GROUND_TRUTH_FILE, Query, items_of, read_ground_truth
+from export.pooling_choice import PoolingChoice
+from export.pooling_sweep import DescribedImages, PoolingSweep
+from export.progress import progress
+from export.rate_settings import RowLists
+from export.text_settings import TextSettings
+from retrieval_server.errors import CatalogueError, RetrievalError
+from retrieval_server.exact_search.kernels import dots
+from retrieval_server.profile import Profile
+from retrieval_server.settings import available_cores
+from retrieval_server.text_index import TextIndex
+
+
+@dataclass(frozen=True)
+class DescribedDataset:
+    """Queries and products whose images could be read.
+
+    Attributes:
+        folder: where it is.
+        profile: whose backbones described them.
+        queries: with their true matches.
+        products: in the order of the catalogue.
+        unreadable: names of query images that could not be read.
+        rejected: number of database images that could not be read.
+        images: database and queries by (side, model).
+    """
+
+    folder: Path
+    profile: Profile
+    queries: tuple[Query, ...]
+    products: tuple[CatalogueRow, ...]
+    unreadable: tuple[str, ...]
+    rejected: int
+    images: Mapping[tuple[int, str], tuple[DescribedImages, DescribedImages]]
+
+    @property
+    def name(self) -> str:
+        """Of the folder."""
+        return self.folder.resolve().name
+
+    @property
+    def items(self) -> list[int]:
+        """For each query the number of the item it shows."""
+        return items_of(self.queries)
+
+    @property
+    def relevant(self) -> RowLists:
+        """For each query the rows that it should find.
+
+        Raises:
+            CatalogueError: if the image of one of them could not be read.
+        """
+        row_of = {product.product_id: row for row, product in enumerate(self.products)}
+        for query in self.queries:
+            if missing := sorted(query.relevant - set(row_of)):
+                raise CatalogueError(
+                    f"The image of {missing[0]!r}, which {query.image} should find, cannot be "
+                    "read. Replace the image, or leave the product out of the ground truth."
+                )
+        return RowLists.of([sorted(row_of[i] for i in query.relevant) for query in self.queries])
+
+    def cosines(self, side: int, model: str, pooling: PoolingChoice) -> NDArray[np.float64]:
+        """Cosines of all queries and products by one backbone, (Q, N) float64."""
+        database, queries = self.images[side, model]
+        return cosine_matrix(queries.descriptors[pooling], database.descriptors[pooling])
+
+
+def describe_dataset(
+    dataset: Path,
+    profile: Profile,
+    sides: Collection[int],
+    poolings: Sequence[PoolingChoice],
+    sweep: PoolingSweep,
+) -> DescribedDataset:
+    """Describe a dataset with every backbone of a profile, at every side, by every pooling.
+
+    Args:
+        dataset: folder with a catalogue and ``ground_truth.csv``.
+        profile: its backbones; their own poolings and its side count nowhere.
+        sides: height and width in pixels that the backbones see.
+        poolings: distinct.
+        sweep: what describes.
+
+    Raises:
+        RetrievalError: if the dataset cannot be used, or the backbones cannot describe it.
+    """
+    catalogue = read_catalogue(dataset)
+    truth = read_ground_truth(dataset, _CatalogueIds.of(catalogue))
+    photos = _photos(dataset, truth)
+    images = {}
+    passes = len(sides) * len(profile.backbones)
+    with progress("images", passes * (len(catalogue.rows) + len(photos.rows))) as advance:
+        for side in sides:
+            for backbone in profile.backbones:
+                database, queries = sweep.describe(
+                    (catalogue, photos), backbone, side, poolings, advance
+                )
+                images[side, backbone.model] = (database, queries)
+    kept = _common_rows(database for database, _ in images.values())
+    answered = _common_rows(queries for _, queries in images.values())
+    if not len(kept):
+        raise CatalogueError(f"None of the images of {catalogue.path} can be read.")
+    if not len(answered):
+        raise CatalogueError(f"None of the {len(truth)} query images of {dataset} can be read.")
+    lost = sorted(set(range(len(truth))) - set(answered.tolist()))
+    return DescribedDataset(
+        folder=dataset,
+        profile=profile,
+        queries=tuple(truth[row] for row in answered),
+        products=tuple(catalogue.rows[row] for row in kept),
+        unreadable=tuple(truth[row].image.name for row in lost),
+        rejected=len(catalogue.rows) - len(kept),
+        images=images,
+    )
+
+
+def white_out_queries(
+    described: DescribedDataset,
+    pooling_of: Mapping[str, PoolingChoice],
+    white_out_p: Mapping[str, float],
+    sweep: PoolingSweep,
+) -> list[NDArray[np.float32]]:
+    """Describe the queries once more, with what the attention mask leaves out painted white.
+
+    Each backbone looks with its own mask.
+
+    Args:
+        described: the dataset; its profile says the side.
+        pooling_of: by model name.
+        white_out_p: p of the mask, by model name.
+        sweep: what describes.
+
+    Returns:
+        (Q, C) float32 by backbone.
+    """
+    profile = described.profile
+    photos = _photos(described.folder, described.queries)
+    found = []
+    with progress("queries", len(profile.backbones) * len(photos.rows)) as advance:
+        for backbone in profile.backbones:
+            pooling = pooling_of[backbone.model]
+            (images,) = sweep.describe(
+                (photos,), backbone, profile.side, (pooling,), advance, white_out_p[backbone.model]
+            )
+            found.append(images.descriptors[pooling])
+    return found
+
+
+def text_neighbours(
+    products: Sequence[CatalogueRow], thresholds: Collection[float]
+) -> dict[float, RowLists]:
+    """Build the textual index for several τ, as ``beauty-export index`` does, and read it back."""
+    texts = [product.description for product in products]
+    lists = {}
+    with progress("descriptions", len(texts) * len(thresholds)) as advance:
+        for threshold in thresholds:
+            with tempfile.TemporaryDirectory() as scratch:
+                folder = Path(scratch)
+                build_text_index(texts, TextSettings(threshold=threshold), folder, advance)
+                lengths, rows, _ = TextIndex(folder).lists(0, len(texts))
+                indptr = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+                lists[threshold] = RowLists(indptr, rows.astype(np.int64))
+    return lists
+
+
+def cosine_matrix(
+    queries: NDArray[np.float32], database: NDArray[np.float32]
+) -> NDArray[np.float64]:
+    """Cosines of unit vectors, as the search sums them: the same to the last bit.
+
+    Args:
+        queries: (Q, C).
+        database: (N, C).
+
+    Returns:
+        (Q, N) float64.
+    """
+    rows = np.ascontiguousarray(database)
+    cosines = np.empty((len(queries), len(rows)))
+    with ThreadPoolExecutor(available_cores()) as pool:
+        list(pool.map(lambda q, out: dots(rows, q.astype(np.float64), out), queries, cosines))
+    return cosines
+
+
+@dataclass(frozen=True)
+class _CatalogueIds:
+    """The products of a catalogue, for the question whether a ground truth fits it."""
+
+    folder: Path
+    rows: Mapping[str, int]
+
+    @classmethod
+    def of(cls, catalogue: Catalogue) -> _CatalogueIds:
+        return cls(catalogue.path, {r.product_id: i for i, r in enumerate(catalogue.rows)})
+
+    def row_of(self, product_id: str) -> int | None:
+        return self.rows.get(product_id)
+
+
+def _photos(dataset: Path, truth: Sequence[Query]) -> Catalogue:
+    """The query images as a catalogue without texts."""
+    names = [os.path.relpath(query.image, dataset) for query in truth]
+    return Catalogue(
+        dataset / GROUND_TRUTH_FILE, tuple(CatalogueRow(name, name, "", {}) for name in names)
+    )
+
+
+def _common_rows(described: Iterable[DescribedImages]) -> NDArray[np.int64]:
+    first, *others = (images.rows for images in described)
+    if not all(np.array_equal(first, rows) for rows in others):
+        raise RetrievalError("An image changed during the run. Run the same command again.")
+    return first

@@ -1,0 +1,135 @@
+"""Average precision of every point of a grid, from similarities in memory.
+
+Descriptors are there already, so a point costs milliseconds. Of the ratings only sums by fold are
+kept, which is all that a choice needs; those of a setting that was chosen are computed again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby, repeat
+
+import numpy as np
+from numpy.typing import NDArray
+
+from export.described_dataset import DescribedDataset
+from export.pooling_choice import PoolingChoice
+from export.progress import Advance
+from export.rate_settings import RowLists, best_rows, rate_settings
+from export.tuning_setting import InitialStage, Setting
+from retrieval_server.settings import available_cores
+
+CACHE_BYTES = 1 << 30  # of cosines, which several points share
+CHUNK_VALUES = 1 << 24  # similarities at once, by thread
+
+
+class GridRatings:
+    """Rates settings on a described dataset.
+
+    Args:
+        described: the dataset.
+        neighbours: the textual index by τ.
+        keeps: k of every setting.
+        folds: (Q,) number of the fold of each query, from 0.
+    """
+
+    def __init__(
+        self,
+        described: DescribedDataset,
+        neighbours: Mapping[float, RowLists],
+        keeps: Sequence[int],
+        folds: NDArray[np.int64],
+    ) -> None:
+        self.folds = folds
+        self.thresholds = tuple(neighbours)
+        self.keeps = tuple(keeps)
+        self._described = described
+        self._neighbours = neighbours
+        self._relevant = described.relevant
+        self._sums: dict[InitialStage, NDArray[np.float64]] = {}
+        self._cosines: dict[tuple[int, str, PoolingChoice], NDArray[np.float64]] = {}
+
+    def rate(self, stages: Iterable[InitialStage], advance: Advance) -> None:
+        """Rate initial rankings with every τ and k, on all cores; those rated before cost nothing.
+
+        Args:
+            stages: fastest where those with the same descriptors are neighbours.
+            advance: told the number of stages finished.
+        """
+        with ThreadPoolExecutor(available_cores()) as pool:
+            for _, same in groupby(stages, key=lambda stage: (stage.side, stage.poolings)):
+                group = list(same)
+                new = [stage for stage in group if stage not in self._sums]
+                if new:
+                    found = pool.map(self._sums_of, new, repeat(self._cosines_of(new[0])))
+                    self._sums |= zip(new, found, strict=True)
+                advance(len(group))
+
+    def sums(self, stage: InitialStage) -> NDArray[np.float64]:
+        """Sums of the ratings by τ, k and fold, (T, K, F) float64."""
+        self.rate((stage,), lambda _: None)
+        return self._sums[stage]
+
+    def ratings(self, setting: Setting) -> NDArray[np.float64]:
+        """Average precision (gt) of every query, (Q,) float64."""
+        keeps = np.array([setting.keep], np.int64)
+        return np.concatenate(
+            [
+                rates[0, 0]
+                for rates in self._rates(
+                    setting.initial,
+                    self._cosines_of(setting.initial),
+                    keeps,
+                    (setting.threshold,),
+                )
+            ]
+        )
+
+    def _sums_of(
+        self, stage: InitialStage, cosines: Sequence[NDArray[np.float64]]
+    ) -> NDArray[np.float64]:
+        keeps = np.array(self.keeps, np.int64)
+        rates = np.concatenate(list(self._rates(stage, cosines, keeps, self.thresholds)), axis=-1)
+        count = int(self.folds.max()) + 1
+        return np.stack(
+            [rates[:, :, self.folds == fold].sum(axis=-1) for fold in range(count)], axis=-1
+        )
+
+    def _rates(
+        self,
+        stage: InitialStage,
+        cosines: Sequence[NDArray[np.float64]],
+        keeps: NDArray[np.int64],
+        thresholds: Sequence[float],
+    ) -> Iterator[NDArray[np.float64]]:
+        """Ratings of some queries after the others, each (T, K, q)."""
+        queries, products = cosines[0].shape
+        step = max(1, CHUNK_VALUES // products)
+        for first in range(0, queries, step):
+            chunk = slice(first, first + step)
+            similarities = stage.similarities([part[chunk] for part in cosines])
+            best = best_rows(similarities)
+            indptr = self._relevant.indptr[first : first + step + 1]
+            relevant = RowLists(indptr, self._relevant.rows)
+            yield np.stack(
+                [
+                    rate_settings(similarities, best, self._neighbours[t], relevant, keeps)
+                    for t in thresholds
+                ]
+            )
+
+    def _cosines_of(self, stage: InitialStage) -> list[NDArray[np.float64]]:
+        """Cosines (Q, N) by backbone; the last ones used are kept."""
+        models = self._described.profile.models
+        found = []
+        for model, pooling in zip(models, stage.poolings, strict=True):
+            key = (stage.side, model, pooling)
+            if key not in self._cosines:
+                cosines = self._described.cosines(*key)
+                used = sum(kept.nbytes for kept in self._cosines.values())
+                while self._cosines and used + cosines.nbytes > CACHE_BYTES:
+                    used -= self._cosines.pop(next(iter(self._cosines))).nbytes
+                self._cosines[key] = cosines
+            found.append(self._cosines[key])
+        return found

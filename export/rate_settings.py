@@ -1,0 +1,166 @@
+"""Average precision of many settings of refinement at once: compiled, as a grid asks for it.
+
+The same initial ranking is refined with every k and rated. What it computes is, to the last bit,
+what ``refinement`` and ``metrics`` say, one call of which takes longer than a thousand here; the
+tests hold the two together.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from export.metrics import RESULTS
+
+_UNIT = math.lcm(*range(1, RESULTS + 1))  # precisions are whole multiples of its inverse
+
+
+class RowLists(NamedTuple):
+    """Lists of database rows, one after the other.
+
+    Attributes:
+        indptr: (L + 1,) int64, spans of the lists.
+        rows: their rows, int64.
+    """
+
+    indptr: NDArray[np.int64]
+    rows: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, lists: Sequence[Sequence[int]]) -> RowLists:
+        """Put lists together."""
+        lengths = [len(rows) for rows in lists]
+        flat = [row for rows in lists for row in rows]
+        return cls(np.cumsum([0, *lengths]).astype(np.int64), np.array(flat, np.int64))
+
+
+def best_rows(similarities: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The initial ranking: the seven best rows of each query, ties by ascending row.
+
+    Args:
+        similarities: (Q, N) float64.
+
+    Returns:
+        (Q, min(7, N)) int64, best first.
+    """
+    best = np.empty((len(similarities), min(RESULTS, similarities.shape[1])), np.int64)
+    _select(similarities, best)
+    return best
+
+
+def rate_settings(
+    similarities: NDArray[np.float64],
+    best: NDArray[np.int64],
+    neighbours: RowLists,
+    relevant: RowLists,
+    keeps: NDArray[np.int64],
+) -> NDArray[np.float64]:
+    """Average precision (gt) after Algorithm 1 with each k.
+
+    Args:
+        similarities: (Q, N) float64, fused.
+        best: of ``best_rows``.
+        neighbours: of each database row, D of eq. (7).
+        relevant: rows that each query should find, at least one.
+        keeps: (K,) int64 ≥ 1; 7 and more leave the initial ranking.
+
+    Returns:
+        (K, Q) float64.
+    """
+    ratings = np.empty((len(keeps), len(similarities)))
+    _rate(similarities, best, neighbours, relevant, keeps, ratings)
+    return ratings
+
+
+@njit(cache=True, nogil=True)
+def _select(similarities: NDArray[np.float64], best: NDArray[np.int64]) -> None:
+    for query in range(best.shape[0]):
+        found = 0
+        for row in range(similarities.shape[1]):
+            found = _insert(similarities[query], row, best[query], 0, found, best.shape[1])
+
+
+@njit(cache=True, nogil=True)
+def _rate(
+    similarities: NDArray[np.float64],
+    best: NDArray[np.int64],
+    neighbours: Any,
+    relevant: Any,
+    keeps: NDArray[np.int64],
+    ratings: NDArray[np.float64],
+) -> None:
+    result = np.empty(RESULTS, np.int64)
+    for query in range(best.shape[0]):
+        true = relevant.rows[relevant.indptr[query] : relevant.indptr[query + 1]]
+        for place in range(len(keeps)):
+            count = _refine(similarities[query], best[query], neighbours, keeps[place], result)
+            ratings[place, query] = _average_precision(result[:count], true)
+
+
+@njit(cache=True, nogil=True)
+def _refine(
+    similarities: NDArray[np.float64],
+    best: NDArray[np.int64],
+    neighbours: Any,
+    keep: int,
+    result: NDArray[np.int64],
+) -> int:
+    """Algorithm 1 for one query; the length of the result."""
+    seeds = min(keep, len(best))
+    result[:seeds] = best[:seeds]
+    count = seeds
+    for seed in best[:seeds]:
+        for row in neighbours.rows[neighbours.indptr[seed] : neighbours.indptr[seed + 1]]:
+            if not _holds(result[:count], row):
+                count = _insert(similarities, row, result, seeds, count, RESULTS)
+    for row in best:
+        if count < RESULTS and not _holds(result[:count], row):
+            result[count] = row
+            count += 1
+    return count
+
+
+@njit(cache=True, nogil=True)
+def _insert(
+    similarities: NDArray[np.float64],
+    row: int,
+    ranking: NDArray[np.int64],
+    first: int,
+    count: int,
+    limit: int,
+) -> int:
+    """Put a row where it belongs in ranking[first:count], if there; the new count."""
+    similarity = similarities[row]
+    place = count
+    while place > first:
+        other = ranking[place - 1]
+        if similarities[other] > similarity or (similarities[other] == similarity and other < row):
+            break
+        place -= 1
+    if place == limit:
+        return count
+    count = min(count + 1, limit)
+    for moved in range(count - 1, place, -1):
+        ranking[moved] = ranking[moved - 1]
+    ranking[place] = row
+    return count
+
+
+@njit(cache=True, nogil=True)
+def _average_precision(result: NDArray[np.int64], relevant: NDArray[np.int64]) -> float:
+    hits = precisions = 0
+    for rank in range(len(result)):
+        if _holds(relevant, result[rank]):
+            hits += 1
+            precisions += hits * (_UNIT // (rank + 1))
+    return precisions / (_UNIT * min(len(relevant), RESULTS))
+
+
+@njit(cache=True, nogil=True)
+def _holds(rows: NDArray[np.int64], row: int) -> bool:
+    return bool((rows == row).any())

@@ -1,0 +1,161 @@
+"""The commands of ``beauty-export`` that compare settings on a dataset with ground truth."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from export.evaluation_table import sections_table
+from export.profiles import LITE, PROFILES, find_profile
+from export.text_output import write_text_file
+from export.text_settings import TextSettings
+from retrieval_server.errors import RetrievalError
+from retrieval_server.retriever import DEFAULT_KEEP
+
+DEFAULT_CACHE = Path("build/descriptors")
+DEFAULT_FOLDS = 5
+
+Dataset = Annotated[Path, typer.Argument(help="Folder with catalog.csv and ground_truth.csv.")]
+ProfileName = Annotated[
+    str, typer.Option("--profile", help=f"One of {', '.join(PROFILES)}, or a .toml file.")
+]
+Cache = Annotated[Path, typer.Option(help="Folder to keep descriptors in, for the next run.")]
+Checkpoints = Annotated[
+    list[str] | None,
+    typer.Option("--checkpoint", help="MODEL=FILE: weights of one model, as for onnx."),
+]
+RandomSeed = Annotated[
+    int | None, typer.Option(help="Seeded weights that mean nothing, for a dry run.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+def tune(
+    dataset: Dataset,
+    profile: ProfileName = LITE.name,
+    side: Annotated[
+        list[int] | None,
+        typer.Option(min=32, help="Side to try; again for more.", show_default="0.7, 1, 1.5 ×"),
+    ] = None,
+    pooling: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME or NAME:P to try, such as gem:4.", show_default="eleven"),
+    ] = None,
+    alpha: Annotated[
+        list[float] | None,
+        typer.Option(min=0, help="α to try, for each backbone.", show_default="0.5, 1, 2, 4, 8"),
+    ] = None,
+    keep: Annotated[
+        list[int] | None,
+        typer.Option(min=1, max=7, help="k to try; 7 is no refinement.", show_default="1 to 7"),
+    ] = None,
+    threshold: Annotated[
+        list[float] | None,
+        typer.Option(min=0.01, max=0.99, help="τ to try.", show_default="0.4 to 0.8"),
+    ] = None,
+    folds: Annotated[int, typer.Option(min=2, help="Of the cross-validation.")] = DEFAULT_FOLDS,
+    seed: Annotated[int, typer.Option(help="Of the folds.")] = 0,
+    cache: Cache = DEFAULT_CACHE,
+    checkpoint: Checkpoints = None,
+    random_seed: RandomSeed = None,
+    page: Annotated[
+        Path | None, typer.Option("--html", help="Also write a page with the grid as pictures.")
+    ] = None,
+    save: Annotated[
+        Path | None, typer.Option(help="Also write the settings to this .toml file.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Choose pooling, side, α, k and τ by cross-validated mAP@7, and print the settings.
+
+    What is given for an option replaces its default values; the profile's own are always tried.
+    """
+    try:
+        from export.backbones import weights_choices
+        from export.described_dataset import describe_dataset
+        from export.pooling_choice import PoolingChoice
+        from export.pooling_sweep import PoolingSweep
+        from export.tune import tune as tune_on
+        from export.tuning_grid import Grid
+        from export.tuning_page import tuning_page
+        from export.tuning_sections import tuned_settings, tuning_sections
+    except ModuleNotFoundError as error:
+        raise _missing(error) from error
+    chosen = find_profile(profile)
+    grid = Grid.of(
+        chosen,
+        sides=side or (),
+        poolings=[PoolingChoice.parse(text) for text in pooling or ()],
+        alphas=alpha or (),
+        keeps=keep or (),
+        thresholds=threshold or (),
+    )
+    sweep = PoolingSweep(cache, weights_choices(chosen, checkpoint or (), random_seed))
+    described = describe_dataset(dataset, chosen, grid.sides, grid.poolings, sweep)
+    _warn_of(described.unreadable, described.rejected, random_seed)
+    tuning = tune_on(described, grid, folds, seed)
+    if page is not None:
+        write_text_file(page, tuning_page(tuning))
+        typer.echo(f"report: {page}", err=True)
+    if save is not None:
+        write_text_file(save, tuned_settings(tuning))
+        typer.echo(f"settings: {save}", err=True)
+    if as_json:
+        typer.echo(json.dumps(tuning.to_json()))
+    else:
+        Console().print(sections_table(tuning_sections(tuning)))
+        typer.echo(f"\n{tuned_settings(tuning)}", nl=False)
+
+
+def augmentation(
+    dataset: Dataset,
+    profile: ProfileName = LITE.name,
+    keep: Annotated[int, typer.Option(min=1, max=6, help="The paper's k.")] = DEFAULT_KEEP,
+    threshold: Annotated[
+        float, typer.Option(min=0.01, max=0.99, help="τ of the textual index.")
+    ] = TextSettings.threshold,
+    cache: Cache = DEFAULT_CACHE,
+    checkpoint: Checkpoints = None,
+    random_seed: RandomSeed = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure query expansion, database-side augmentation and white-out of the background."""
+    try:
+        from export.backbones import weights_choices
+        from export.described_dataset import describe_dataset
+        from export.evaluate_augmentation import evaluate_augmentation
+        from export.pooling_choice import PoolingChoice
+        from export.pooling_sweep import PoolingSweep
+    except ModuleNotFoundError as error:
+        raise _missing(error) from error
+    chosen = find_profile(profile)
+    poolings = tuple(dict.fromkeys(map(PoolingChoice.of, chosen.backbones)))
+    sweep = PoolingSweep(cache, weights_choices(chosen, checkpoint or (), random_seed))
+    described = describe_dataset(dataset, chosen, (chosen.side,), poolings, sweep)
+    _warn_of(described.unreadable, described.rejected, random_seed)
+    report = evaluate_augmentation(described, sweep, keep, threshold)
+    if as_json:
+        typer.echo(json.dumps(report.to_json()))
+    else:
+        Console().print(sections_table([report.section()]))
+
+
+def _missing(error: ModuleNotFoundError) -> RetrievalError:
+    return RetrievalError(f"This needs {error.name}. Install it with: pip install '.[export]'")
+
+
+def _warn_of(unreadable: tuple[str, ...], rejected: int, random_seed: int | None) -> None:
+    for image in unreadable:
+        _warn(f"query {image} cannot be read and counts nowhere.")
+    if rejected:
+        _warn(f"{rejected:,} database images cannot be read and are left out.")
+    if random_seed is not None:
+        _warn("the weights are random: results mean nothing.")
+
+
+def _warn(text: str) -> None:
+    typer.secho(f"warning: {text}", err=True, fg=typer.colors.YELLOW)
