@@ -11,9 +11,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from export import picture_commands
 from export.build_index import IndexBuild
 from export.catalogue import read_catalogue
-from export.contact_sheet import write_contact_sheet
 from export.evaluate import evaluate as evaluate_index
 from export.language_filter import LANGUAGE_FILTERS
 from export.profiles import LITE, PROFILES, find_profile
@@ -196,21 +196,8 @@ def sample(
     _say(f"sample catalogue: {folder}")
 
 
-@app.command(
-    epilog="Example: beauty-export contact-sheet build/demo/results.jsonl "
-    "--catalogue build/demo/sample --output build/demo/contact-sheet.html"
-)
-def contact_sheet(
-    results: Annotated[Path, typer.Argument(help="What beauty-search printed with --json.")],
-    catalogue: Annotated[Path, typer.Option(help="Folder of the catalogue.")],
-    output: Annotated[Path, typer.Option(help="HTML file to write.")],
-    ground_truth: Annotated[
-        Path | None, typer.Option(help="True matches; the catalogue's own if not given.")
-    ] = None,
-) -> None:
-    """Show queries and results as pictures in one self-contained HTML file."""
-    count = write_contact_sheet(results, catalogue, output, ground_truth)
-    _say(f"contact sheet of {count} queries: {output}")
+app.command(epilog=picture_commands.CONTACT_SHEET_EXAMPLE)(picture_commands.contact_sheet)
+app.command(epilog=picture_commands.ATTENTION_EXAMPLE)(picture_commands.attention)
 
 
 @app.command(epilog="Example: beauty-export verify build/demo/index")

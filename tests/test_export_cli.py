@@ -74,7 +74,15 @@ def check_failed(outcome: Outcome, *expected: str) -> None:
 
 
 def test_commands_are_those_of_the_offline_room() -> None:
-    assert COMMANDS == ["contact-sheet", "evaluate", "index", "onnx", "sample", "verify"]
+    assert COMMANDS == [
+        "attention",
+        "contact-sheet",
+        "evaluate",
+        "index",
+        "onnx",
+        "sample",
+        "verify",
+    ]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
