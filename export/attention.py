@@ -8,8 +8,6 @@ more from these parts and compared with the one that the graph gave.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,8 +15,8 @@ import numpy as np
 import onnx
 import onnxruntime
 from numpy.typing import NDArray
-from onnx import numpy_helper
 
+from export.attention_graph import find_attention, pooling_of
 from retrieval_server.errors import EngineError, ModelRepositoryError
 from retrieval_server.model_repository import ModelFolder
 
@@ -96,18 +94,16 @@ class AttentionModel:
         self.side = folder.side
         _ = folder.digest  # raises the error that says how to export it
         model = _read(folder)
-        self.pooling = _pooling_of(model)
+        self.pooling = pooling_of(model)
         if self.pooling not in ATTENTIVE:
             raise NoAttentionError(
                 f"Model {folder.name} has no attention mask: its pooling is "
                 f"{self.pooling or 'not known'}. These have one: {', '.join(ATTENTIVE)}."
             )
-        self._tensors, self._regions = _find_attention(folder, model.graph)
-        sides = [side for side, _ in self._regions]
-        if self.pooling == "grmac-released" and len(set(sides)) == len(sides):
-            # The exporter computes the whole map's term once and adds it twice.
-            self._regions.insert(0, self._regions[sides.index(max(sides))])
-        for name in self._tensors:
+        tensors = find_attention(folder.onnx_path, model.graph)
+        self._regions = _regions(self.pooling, tensors.regions)
+        self._outputs = [folder.output_name, *tensors.names]
+        for name in tensors.names:
             model.graph.output.append(onnx.ValueInfoProto(name=name))
         self._session = _session(folder, model)
 
@@ -120,10 +116,9 @@ class AttentionModel:
         Raises:
             ModelRepositoryError: if these parts do not give the descriptor of the graph.
         """
-        outputs = [self._folder.output_name, *self._tensors]
         descriptor, feature_map, minimum, above, mask = (
             tensor[0]
-            for tensor in self._session.run(outputs, {self._folder.input_name: image[None]})
+            for tensor in self._session.run(self._outputs, {self._folder.input_name: image[None]})
         )
         levels = tuple(
             self._weighed(side, offsets, mask[0].astype(np.float32))
@@ -193,87 +188,21 @@ def pool(attention: Attention, feature_map: NDArray[np.float32]) -> NDArray[np.f
     return pooled
 
 
+def _regions(
+    pooling: str, levels: tuple[tuple[int, tuple[int, ...]], ...]
+) -> tuple[tuple[int, tuple[int, ...]], ...]:
+    """The levels as eq. (2) adds them; the exporter merges terms that are the same."""
+    whole_map = max(levels)
+    if pooling == "grmac-released" and levels.count(whole_map) == 1:  # it counts twice
+        return (whole_map, *levels)
+    return levels
+
+
 def _read(folder: ModelFolder) -> onnx.ModelProto:
     try:
         return onnx.load(folder.onnx_path)
     except Exception as error:  # protobuf's DecodeError or OSError
         raise ModelRepositoryError(f"{folder.onnx_path} is no ONNX file: {error}.") from error
-
-
-def _pooling_of(model: onnx.ModelProto) -> str:
-    """The pooling that the export wrote into the file; empty if it is not one of ours."""
-    properties = {entry.key: entry.value for entry in model.metadata_props}
-    settings = json.loads(properties.get("settings", "{}"))
-    return str(settings.get("pooling", "")) if isinstance(settings, dict) else ""
-
-
-def _find_attention(
-    folder: ModelFolder, graph: onnx.GraphProto
-) -> tuple[tuple[str, ...], list[tuple[int, tuple[int, ...]]]]:
-    """Find the pooling's tensors and regions.
-
-    The export writes eq. (1) as Greater(Sub(X̃, min X̃), t - min X̃) with X̃ = ReduceMean(map), and
-    eq. (2)'s weights as AveragePool(Cast(that)), followed by Gather at the offsets.
-
-    Returns:
-        Names of the feature map, of min X̃, of t - min X̃ and of the mask; (side, offsets) of each
-        level.
-    """
-    producers = {name: node for node in graph.node for name in node.output}
-    constants = {tensor.name: tensor for tensor in graph.initializer}
-    averages = [
-        node
-        for node in graph.node
-        if node.op_type == "AveragePool"
-        and _ancestry(producers, node.input[0], "Cast", "Greater") is not None
-    ]
-    try:
-        (mask_name,) = {producers[node.input[0]].input[0] for node in averages}
-        greater = producers[mask_name]
-        difference = _of_type(producers[greater.input[0]], "Sub")
-        mean = _of_type(producers[difference.input[0]], "ReduceMean")
-        regions = [(_kernel_side(node), _offsets(graph, constants, node)) for node in averages]
-    except (KeyError, ValueError, StopIteration) as error:
-        raise ModelRepositoryError(
-            f"{folder.onnx_path}: no attention is found in its graph. Export it again with: "
-            "beauty-export onnx"
-        ) from error
-    return (mean.input[0], difference.input[1], greater.input[1], mask_name), regions
-
-
-def _ancestry(
-    producers: Mapping[str, onnx.NodeProto], name: str, *types: str
-) -> onnx.NodeProto | None:
-    """The node that lies upstream of a tensor through nodes of these types; None if none does."""
-    node = None
-    for kind in types:
-        node = producers.get(name)
-        if node is None or node.op_type != kind:
-            return None
-        name = node.input[0]
-    return node
-
-
-def _of_type(node: onnx.NodeProto, kind: str) -> onnx.NodeProto:
-    if node.op_type != kind:
-        raise ValueError(node.op_type)
-    return node
-
-
-def _kernel_side(node: onnx.NodeProto) -> int:
-    (kernel,) = (a.ints for a in node.attribute if a.name == "kernel_shape")
-    (side,) = set(kernel)
-    return int(side)
-
-
-def _offsets(
-    graph: onnx.GraphProto, constants: Mapping[str, onnx.TensorProto], pool: onnx.NodeProto
-) -> tuple[int, ...]:
-    """Where the regions of a level begin: the indices that are gathered from its windows."""
-    gather = next(
-        node for node in graph.node if node.op_type == "Gather" and node.input[0] == pool.output[0]
-    )
-    return tuple(int(index) for index in numpy_helper.to_array(constants[gather.input[1]]))
 
 
 def _session(folder: ModelFolder, model: onnx.ModelProto) -> onnxruntime.InferenceSession:

@@ -173,8 +173,10 @@ def witness(site: Site) -> Iterator[Witness]:
 
 
 @pytest.fixture
-def page(browser: Browser, site: Site, witness: Witness) -> Iterator[Page]:
-    """The page, loaded, with the server's status shown."""
+def page(
+    browser: Browser, site: Site, witness: Witness, request: pytest.FixtureRequest
+) -> Iterator[Page]:
+    """The page, loaded, with the server's status shown; SCREENSHOTS=FOLDER keeps its last state."""
     context = browser.new_context(viewport=WIDE, reduced_motion="reduce")
     page = context.new_page()
     page.set_default_timeout(PATIENCE_S * 1000)
@@ -182,6 +184,8 @@ def page(browser: Browser, site: Site, witness: Witness) -> Iterator[Page]:
     page.goto(site.url)
     expect(page.locator("#served")).to_contain_text("40 products")
     yield page
+    if folder := os.environ.get("SCREENSHOTS"):
+        page.screenshot(path=Path(folder) / f"{request.node.name}.png", full_page=True)
     context.close()
 
 
