@@ -290,6 +290,8 @@ def test_descriptions_are_text_and_long_ones_unfold(page, site):
     expect(card.locator("details p")).to_be_hidden()
     card.locator("summary").click()
     expect(card.locator("details p")).to_have_text(MARKUP.strip())
+    card.get_by_text("Show less").click()
+    expect(card.locator("details p")).to_be_hidden()
 
 
 def test_without_a_catalogue_folder_the_results_are_shown_all_the_same(browser, site, no_refusal):

@@ -130,7 +130,12 @@ function description(text) {
   return element(
     "details",
     { className: "description" },
-    element("summary", {}, `${cut}…`),
+    element(
+      "summary",
+      {},
+      element("span", { className: "cut" }, `${cut}…`),
+      element("span", { className: "less" }, "Show less"),
+    ),
     element("p", {}, text),
   );
 }
