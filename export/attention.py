@@ -16,7 +16,7 @@ import onnx
 import onnxruntime
 from numpy.typing import NDArray
 
-from export.attention_graph import find_attention, pooling_of
+from export.attention_graph import find_attention, pooling_and_weights
 from retrieval_server.errors import EngineError, ModelRepositoryError
 from retrieval_server.model_repository import ModelFolder
 
@@ -94,7 +94,7 @@ class AttentionModel:
         self.side = folder.side
         _ = folder.digest  # raises the error that says how to export it
         model = _read(folder)
-        self.pooling = pooling_of(model)
+        self.pooling, self.weights = pooling_and_weights(model)
         if self.pooling not in ATTENTIVE:
             raise NoAttentionError(
                 f"Model {folder.name} has no attention mask: its pooling is "

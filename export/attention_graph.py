@@ -41,11 +41,15 @@ class AttentionTensors:
         return self.feature_map, self.minimum, self.threshold, self.mask
 
 
-def pooling_of(model: onnx.ModelProto) -> str:
-    """Name of the pooling that the export wrote into the file; empty if it is not one of ours."""
+def pooling_and_weights(model: onnx.ModelProto) -> tuple[str, str]:
+    """What the export wrote into the file: name of the pooling, and where the weights came from.
+
+    Both are empty if it is not one of ours.
+    """
     properties = {entry.key: entry.value for entry in model.metadata_props}
     settings = json.loads(properties.get("settings", "{}"))
-    return str(settings.get("pooling", "")) if isinstance(settings, dict) else ""
+    pooling = settings.get("pooling", "") if isinstance(settings, dict) else ""
+    return str(pooling), properties.get("weights", "")
 
 
 def find_attention(path: Path, graph: onnx.GraphProto) -> AttentionTensors:

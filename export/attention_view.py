@@ -19,7 +19,7 @@ from PIL import Image
 from export.attention import Attention, AttentionModel, NoAttentionError
 from export.page_pictures import image_element
 from retrieval_server.errors import ImageError, ModelRepositoryError
-from retrieval_server.model_repository import ModelRepository
+from retrieval_server.model_repository import ModelFolder, ModelRepository
 from retrieval_server.preprocessing import read_image
 
 DIMMED = 0.25  # of the brightness outside the mask
@@ -66,7 +66,7 @@ class AttentionViewer:
 
     Args:
         repository: the model repository.
-        on_warning: told of each model whose pooling has no mask, once.
+        on_warning: told once of each model without a mask, or with random weights.
     """
 
     def __init__(
@@ -113,12 +113,18 @@ class AttentionViewer:
                     f"{folder.onnx_path} ({folder.digest[:12]}). Name the repository that was "
                     "served."
                 )
-            try:
-                self._models[name] = AttentionModel(folder)
-            except NoAttentionError as error:
-                self._on_warning(str(error))
-                self._models[name] = None
+            self._models[name] = self._loaded(folder)
         return self._models[name]
+
+    def _loaded(self, folder: ModelFolder) -> AttentionModel | None:
+        try:
+            model = AttentionModel(folder)
+        except NoAttentionError as error:
+            self._on_warning(str(error))
+            return None
+        if model.weights.startswith("random"):
+            self._on_warning(f"{folder.name} has random weights: what it looks at means nothing.")
+        return model
 
 
 def attention_view(model: AttentionModel, image: NDArray[np.uint8]) -> AttentionView:

@@ -51,6 +51,7 @@ POOLINGS = {  # by model name: pooling and p
     "released": ("grmac-released", None),
     "gem": ("gem", None),
 }
+WEIGHTS = {**dict.fromkeys(POOLINGS, "made for tests"), "sharper": "random (seed 3)"}
 ATTENTIVE = [name for name in POOLINGS if name != "gem"]
 PROFILE = Profile(
     name="looking",
@@ -82,7 +83,10 @@ def repository(encoders: dict[str, Encoder], tmp_path_factory: pytest.TempPathFa
     for backbone in PROFILE.backbones:
         folder = root / backbone.model
         (folder / "1").mkdir(parents=True)
-        metadata = {"settings": json.dumps({"pooling": backbone.pooling}), "weights": "for tests"}
+        metadata = {
+            "settings": json.dumps({"pooling": backbone.pooling}),
+            "weights": WEIGHTS[backbone.model],
+        }
         path = folder / "1" / "model.onnx"
         dimension = write_onnx(encoders[backbone.model], SIDE, path, metadata)
         write_backbone_configs(folder, backbone_config(backbone, SIDE, dimension))
@@ -274,9 +278,10 @@ def test_a_page_and_pictures_show_every_photo_and_model(repository, photos, tmp_
     ]
     with Image.open(pictures / "0001-p0.png") as picture:
         assert picture.height > len(ATTENTIVE) * 320
-    assert len(warnings) == 2
-    assert "gem has no attention mask" in warnings[0]
-    assert "notes.txt is no image" in warnings[1]
+    random, gem, notes = warnings
+    assert random == "sharper has random weights: what it looks at means nothing."
+    assert "gem has no attention mask" in gem
+    assert "notes.txt is no image" in notes
 
 
 def test_nothing_to_look_at_is_an_error_that_leaves_no_page(repository, tmp_path):
@@ -312,7 +317,7 @@ def test_a_contact_sheet_shows_what_the_models_looked_at(repository, photos, tmp
         on_warning=warnings.append,
     )
     assert page.read_text(encoding="utf-8").count("<figure class=view>") == len(ATTENTIVE)
-    assert len(warnings) == 1
+    assert len(warnings) == 2
     with Image.open(pictures / "0001-p0.png") as picture:
         assert picture.height > (1 + len(ATTENTIVE)) * 240
     results.write_text(json.dumps(record) + "\n")
