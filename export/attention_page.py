@@ -27,18 +27,22 @@ WEIGHTS_WIDTH = 220
 _STYLE = """
 :root { color-scheme: light dark; --line: #8885; }
 body { font: 14px/1.4 system-ui, sans-serif; margin: 2rem auto; max-width: 1200px;
-       padding: 0 1rem; }
+       padding: 0 1rem; background: light-dark(#fff, #17141a);
+       color: light-dark(#221a22, #f1ecf1); }
 h1 { font-size: 1.4rem; } h2 { font-size: 1rem; margin: 0 0 .5rem; overflow-wrap: anywhere; }
 section { border-top: 1px solid var(--line); padding: 1rem 0; }
-.photos { display: flex; flex-wrap: wrap; gap: 1rem; align-items: start; }
-.photos > img { width: 13rem; border-radius: 4px; }
-.photos .view { flex: 1 1 20rem; max-width: 34rem; margin: 0; }
+.photo { display: grid; grid-template-columns: 13rem minmax(0, 1fr); gap: 1rem;
+         align-items: start; }
+.photo > img { width: 100%; border-radius: 4px; }
+.models { display: flex; flex-wrap: wrap; gap: 1rem; }
+.models .view { flex: 1 1 24rem; min-width: 0; max-width: 34rem; margin: 0; }
+@media (max-width: 700px) { .photo { grid-template-columns: 1fr; } }
 """
 _HEAD = (
     "<!doctype html><html lang=en><meta charset=utf-8>"
     '<meta name=viewport content="width=device-width">'
     f"<title>beauty-retrieval: attention</title><style>{_STYLE}{STYLE}</style>"
-    "<h1>What the pooling looked at</h1>"
+    "<main><h1>What the pooling looked at</h1>"
     "<p>For each model, left: dark is what the mask of eq. (1) leaves out. Right: each cell is as "
     "bright as the regions that contain it weigh together in eq. (2); a region weighs as much as "
     "the mask covers of it.</p>"
@@ -89,7 +93,7 @@ def write_attention_page(
         if not shown:
             named = ", ".join(map(str, photos))
             raise CatalogueError(f"No image that can be read in {named}. Name photos to look at.")
-        page.write("</html>\n")
+        page.write("</main></html>\n")
     return shown
 
 
@@ -125,9 +129,9 @@ def _draw_view(canvas: Image.Image, view: AttentionView, top: float) -> None:
 
 def _section(photo: Path, views: Sequence[AttentionView]) -> str:
     return (
-        f"<section><h2>{html.escape(photo.name)}</h2><div class=photos>"
+        f"<section><h2>{html.escape(photo.name)}</h2><div class=photo>"
         f"{thumbnail_element(photo, 'the photo as the models see it', PICTURE_SIDE)}"
-        f"{''.join(map(view_element, views))}</div></section>"
+        f"<div class=models>{''.join(map(view_element, views))}</div></div></section>"
     )
 
 

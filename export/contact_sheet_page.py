@@ -14,7 +14,8 @@ _STYLE = """
 :root { color-scheme: light dark; --line: #8885; --good: #1a8f4a;
         --new: light-dark(#1d5fb4, #8fc1ff); --gone: light-dark(#a8321f, #ffab9b); }
 body { font: 14px/1.4 system-ui, sans-serif; margin: 2rem auto; max-width: 1500px;
-       padding: 0 1rem; }
+       padding: 0 1rem; background: light-dark(#fff, #17141a);
+       color: light-dark(#221a22, #f1ecf1); }
 section { border-top: 1px solid var(--line); padding: 1rem 0; display: flex; gap: 1.5rem; }
 .query { flex: 0 0 180px; } .query img { width: 100%; border-radius: 6px; }
 .query > img { outline: 3px solid #c0392b; }
@@ -51,7 +52,7 @@ def page_head(*, has_ground_truth: bool) -> str:
         "<!doctype html><html lang=en><meta charset=utf-8>"
         '<meta name=viewport content="width=device-width">'
         f"<title>beauty-retrieval: contact sheet</title><style>{_STYLE}{ATTENTION_STYLE}</style>"
-        "<h1>Query photos and the products found</h1>"
+        "<main><h1>Query photos and the products found</h1>"
         f"<p>{legend}<b>−</b> marks what refinement removed, <b>+</b> what it brought. Below each "
         "product: the fused similarity of eq. (8), the cosine of each backbone, and for a text "
         "neighbour the product that brought it with the cosine of the two descriptions.</p>"
@@ -60,7 +61,7 @@ def page_head(*, has_ground_truth: bool) -> str:
 
 def page_foot() -> str:
     """What stands after the last section."""
-    return "</html>\n"
+    return "</main></html>\n"
 
 
 def section(rankings: QueryRankings, views: Sequence[AttentionView]) -> str:

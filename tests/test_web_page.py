@@ -6,6 +6,7 @@ another host.
 """
 
 import csv
+import json
 import os
 import re
 import shutil
@@ -15,19 +16,20 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
 import grpc
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 from recording_servicer import Servicer, started
 
 from client import RetrievalClient, SearchResult
 from export.build_index import IndexBuild
 from export.catalogue import read_catalogue
+from export.contact_sheet import write_contact_sheet
 from retrieval_server.profile import Profile
 
 PATIENCE_S = 30  # no test waits so long unless it fails
@@ -135,6 +137,7 @@ def browser(site: Site) -> Iterator[Browser]:
     if path is None:
         assert "CI" not in os.environ, "CI must have a browser: make browser"
         pytest.skip("needs Debian's chromium: make browser")
+    expect.set_options(timeout=PATIENCE_S * 1000)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path)
         yield browser
@@ -354,6 +357,26 @@ def test_sliders_and_switch_ask_the_server_again_with_their_values(page, site, n
     expect(page.get_by_label("tiny_a")).to_have_value("3")
 
 
+def test_a_slider_that_moves_meanwhile_does_not_keep_the_focus_from_a_new_query(page, site):
+    choose(page, site.photo(1))
+    results = site.expected(lambda client: client.search(site.photo(1))).results
+    shows(page, "refined", results)
+    asked = []
+
+    def hold_the_first(route: Route) -> None:
+        asked.append(route.request.url)
+        if len(asked) > 1:
+            route.continue_()
+
+    page.route("**/api/similar*", hold_the_first)
+    page.locator("#refined .more").first.click()
+    page.get_by_label("Best visual matches that stay (k)").fill("2")
+    expected = site.expected(lambda client: client.similar(results[0].product_id, keep=2)).results
+    shows(page, "refined", expected)
+    assert len(asked) == 2
+    expect(page.locator("#results-heading")).to_be_focused()
+
+
 def test_a_slider_that_was_not_touched_leaves_the_value_to_the_server(page, site):
     asked = []
     page.on("request", lambda request: asked.append(request.url))
@@ -439,7 +462,7 @@ def test_a_page_whose_server_is_away_waits_for_it(browser, site, witness):
         expect(page.get_by_role("alert")).to_contain_text("The search server does not answer.")
     finally:
         site.start_server()
-    expect(page.locator("#served")).to_contain_text("40 products", timeout=PATIENCE_S * 1000)
+    expect(page.locator("#served")).to_contain_text("40 products")
     expect(page.get_by_role("alert")).to_be_hidden()
     page.close()
 
@@ -496,6 +519,7 @@ def test_everything_can_be_done_with_the_keyboard_alone(page, site):
                 return
         pytest.fail(f"Tab never reaches {condition}")
 
+    page.on("filechooser", lambda chooser: None)  # from now on, or the first may be missed
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")  # the skip link
     expect(page.locator("#results-heading")).to_be_focused()
@@ -587,3 +611,16 @@ def test_a_phone_offers_its_camera_and_folds_the_settings(browser, site, witness
     page.get_by_role("heading", name="Settings").tap()
     expect(page.locator("#keep")).to_be_visible()
     context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_contact_sheet_breaks_no_rule_of_accessibility_either(browser, site, scheme, tmp_path):
+    found = site.expected(lambda client: client.search(site.photo(2)))
+    results, sheet = tmp_path / "results.jsonl", tmp_path / "sheet.html"
+    results.write_text(json.dumps({"query": str(site.photo(2)), **asdict(found)}))
+    write_contact_sheet(results, site.catalogue, sheet)
+    page = browser.new_page(color_scheme=scheme)
+    page.goto(sheet.as_uri())
+    expect(page.locator("li.new dl").first).to_contain_text("tiny_b")
+    assert violations(page) == []
+    page.close()

@@ -11,6 +11,7 @@ const BUSY_MS = 150; // a quick answer shows no bar
 const steps = []; // the queries of this tab: {photo, bytes, url} or {product}
 let step = -1; // the one that is shown
 let asking = null; // AbortController of the search under way
+let isAnnounced = true; // whether the focus has gone to what the shown query found
 let isAway = false; // the server, or the page's program
 let watching; // timer of the next question to a server that is away
 let served = null; // the server's status, once it is known
@@ -70,10 +71,16 @@ function open(query) {
 
 function show() {
   showQuery(steps[step]);
-  return ask({ isNew: true });
+  askAnew();
 }
 
-async function ask({ isNew }) {
+/** Search, and lead the focus to what is found; a slider that moves meanwhile changes nothing. */
+function askAnew() {
+  isAnnounced = false;
+  ask();
+}
+
+async function ask() {
   if (step < 0) return;
   asking?.abort();
   const mine = (asking = new AbortController());
@@ -85,19 +92,24 @@ async function ask({ isNew }) {
     asking = null;
     hideProblem();
     showAnswer(answer, asked);
-    if (isNew) byId("results-heading").focus();
+    announce("results-heading");
   } catch (error) {
     if (mine !== asking) return;
     asking = null;
     say("");
     byId("rankings").replaceChildren();
     showProblem(error, { canRetry: error.kind !== "image" }); // it would say the same again
-    if (isNew) byId("problem").focus();
+    announce("problem");
     if (error.kind === "unavailable") watch();
   } finally {
     clearTimeout(busy);
     if (asking === null) setBusy(false);
   }
+}
+
+function announce(id) {
+  if (!isAnnounced) byId(id).focus();
+  isAnnounced = true;
 }
 
 // What the page shows
@@ -160,7 +172,7 @@ function showProblem(problem, { canRetry }) {
     const button = element("button", { type: "button" }, "Try again");
     button.addEventListener("click", () => {
       hideProblem();
-      if (step >= 0) ask({ isNew: true });
+      if (step >= 0) askAnew();
       else learn();
     });
     box.append(button);
@@ -204,7 +216,7 @@ async function learn() {
   isAway = false;
   hideProblem();
   say("The server is back.");
-  ask({ isNew: false });
+  ask();
 }
 
 function watch() {
@@ -244,5 +256,5 @@ addEventListener("drop", (event) => {
   else say("That was no file. Drop a photo that is stored on this device.");
 });
 foldWhereNarrow();
-onSettings(() => ask({ isNew: false }));
+onSettings(ask);
 learn();
