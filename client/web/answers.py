@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import grpc
+
 from client.errors import (
     DeadlineExceededError,
     InvalidQueryError,
@@ -81,6 +83,13 @@ _WORDS: Mapping[type[RetrievalError], tuple[int, str, str, str]] = {
         "Choose another photo.",
     ),
 }
+_REFUSED = (
+    502,
+    "refused",
+    "The search server does not let this page in.",
+    "Start beauty-search web with what the server asks for: its log says what is missing.",
+)
+_REFUSALS = (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED)
 _OTHERWISE = (
     502,
     "failed",
@@ -102,6 +111,8 @@ def problem_of(error: RetrievalError) -> Problem:
     words = _WORDS.get(type(error), _OTHERWISE)
     if isinstance(error, InvalidQueryError) and _IMAGE_FIELD in str(error):
         words = _BROKEN_IMAGE
+    if error.code in _REFUSALS:
+        words = _REFUSED
     return Problem(*words, details=str(error))
 
 
