@@ -5,6 +5,7 @@ import ipaddress
 import signal
 import socket
 from collections.abc import Callable, Collection
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -59,8 +60,21 @@ def serve(
     # uvicorn stops at either signal, then raises it again as it found it handled.
     signal.signal(signal.SIGTERM, _interrupt)
     with _listener(host, port) as listener, contextlib.suppress(KeyboardInterrupt):
-        on_ready(_url(listener), _is_loopback(listener))
-        uvicorn.Server(config).run(sockets=[listener])
+        server = _Server(config, partial(on_ready, _url(listener), _is_loopback(listener)))
+        server.run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """Says when it answers, and from when on a signal stops it in good order."""
+
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_ready = on_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to answer."""
+        await super().startup(sockets)
+        self._on_ready()
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
