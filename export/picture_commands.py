@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from export.attention_page import write_attention_page
-from export.contact_sheet import write_contact_sheet
 from export.profiles import LITE, PROFILES, find_profile
+from retrieval_server.errors import RetrievalError
 
 DEFAULT_REPOSITORY = Path("model_repository")
 CONTACT_SHEET_EXAMPLE = (
@@ -42,6 +43,8 @@ def contact_sheet(
     model_repository: Repository = DEFAULT_REPOSITORY,
 ) -> None:
     """Show queries and results as pictures in one self-contained HTML file."""
+    with _export_extra():
+        from export.contact_sheet import write_contact_sheet
     count = write_contact_sheet(
         results,
         catalogue,
@@ -65,12 +68,25 @@ def attention(
     model_repository: Repository = DEFAULT_REPOSITORY,
 ) -> None:
     """Show what a profile's models look at in photos, by eq. (1) and (2)."""
+    with _export_extra():
+        from export.attention_page import write_attention_page
     ensemble = find_profile(profile).name
     count = write_attention_page(
         photos, ensemble, model_repository, output, pictures=png, on_warning=_warn
     )
     typer.echo(f"attention of {count} photos: {output}", err=True)
     _say_where(png)
+
+
+@contextmanager
+def _export_extra() -> Iterator[None]:
+    """Turn a missing package (onnx, matplotlib) into an error that says how to get it."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise RetrievalError(
+            f"Pictures need {error.name}. Install it with: pip install '.[export]'"
+        ) from error
 
 
 def _say_where(png: Path | None) -> None:
