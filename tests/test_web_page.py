@@ -37,7 +37,7 @@ MARKUP = "<img src=x onerror=alert(1)><b>Ruby</b> & " + "a very long description
 NO_PICTURE = "p0002"
 WIDE = {"width": 1280, "height": 900}
 NARROW = {"width": 320, "height": 640}  # WCAG 2.2, 1.4.10: no scrolling in two directions
-SERVE = "from retrieval_server.server import main; main()"
+SERVE = "from retrieval_server.__main__ import main; main()"
 WEB = "from client.cli import main; main()"
 
 
