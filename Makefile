@@ -16,7 +16,7 @@ BIN  := $(VENV)/bin
 DEMO := build/demo
 TRITON := $(BIN)/python deploy/local_triton/serve.py --model-repository model_repository
 
-.PHONY: help setup demo test lint format proto export sample index evaluate serve triton bench-search bench-evaluation bench-text-index bench-serving bench-perf-analyzer manifests clean
+.PHONY: help setup demo test lint format proto export sample index evaluate serve triton bench-search bench-evaluation bench-text-index bench-serving bench-perf-analyzer manifests web browser clean
 
 help: ## Print this list
 	awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -81,6 +81,18 @@ evaluate: export ## Measure mAP@7 on the dataset in DATA
 
 serve: setup ## Serve INDEX on PORT
 	$(BIN)/beauty-server --index $(INDEX) --port $(PORT)
+
+web: sample export ## A page to try it in a browser, on the sample catalogue; the server on PORT
+	set -e; trap 'kill $$(jobs -p) 2> /dev/null; wait' EXIT; \
+	$(BIN)/beauty-export index $(DEMO)/sample --output $(DEMO)/index --profile $(PROFILE); \
+	$(BIN)/beauty-server --index $(DEMO)/index --port $(PORT) 2> $(DEMO)/server.log & \
+	export BEAUTY_SEARCH_SERVER=localhost:$(PORT); \
+	$(BIN)/beauty-search status --wait 60 > /dev/null; \
+	$(BIN)/beauty-search web --catalogue $(DEMO)/sample
+
+browser: ## Install the Chromium that the page's tests drive, if there is none (Debian, as root)
+	command -v chromium > /dev/null || { apt-get update -qq && \
+	  apt-get install -qq -y --no-install-recommends chromium > /dev/null; }
 
 bench-search: setup ## Measure the exact search beside its peers; N=500000 rows
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'

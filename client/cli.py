@@ -168,6 +168,38 @@ def smoke_test(
             raise typer.BadParameter("Give PHOTO and --expect, or --catalogue alone.")
 
 
+@app.command(epilog="Example: beauty-search web --catalogue build/demo/sample")
+def web(
+    *,
+    catalogue: options.Catalogue = None,
+    host: options.Host = "127.0.0.1",
+    port: options.Port = 8080,
+    allowed_host: options.AllowedHost = None,
+    server: options.Server = DEFAULT_SERVER,
+    timeout: options.Timeout = DEFAULT_TIMEOUT_S,
+    tls_ca: options.TlsCa = None,
+    tls_cert: options.TlsCert = None,
+    tls_key: options.TlsKey = None,
+    token_file: options.TokenFile = None,
+) -> None:
+    """Serve a page to try the search in a browser."""
+    access = Access(tls_ca=tls_ca, tls_cert=tls_cert, tls_key=tls_key, token_file=token_file)
+    with _connected(server, timeout, access) as client:
+        try:
+            from client.web.serve import serve
+        except ModuleNotFoundError as error:
+            hint = f"The page needs {error.name}. Install it with: pip install '.[ui]'"
+            raise RetrievalError(hint) from error
+        serve(
+            client,
+            host=host,
+            port=port,
+            catalogue=catalogue,
+            allowed_hosts=allowed_host or (),
+            on_ready=partial(_print_url, server),
+        )
+
+
 def main() -> None:
     """Run the console script ``beauty-search``."""
     for stream in (sys.stdout, sys.stderr):
@@ -230,6 +262,13 @@ def _record(answer: Answer) -> dict[str, object]:
     if isinstance(answer.outcome, SearchResult):
         return {"query": query, **asdict(answer.outcome)}
     return {"query": query, "error": str(answer.outcome)}
+
+
+def _print_url(server: str, url: str, is_loopback: bool) -> None:
+    if not is_loopback:
+        warning = f"WARNING: whoever reaches {url} can search, unencrypted, without a password."
+        _print_aside(warning, "bold yellow")
+    typer.echo(f"{url} asks {server}; Ctrl-C ends it.")
 
 
 def _print_warnings(warnings: Sequence[str]) -> None:

@@ -117,6 +117,22 @@ Wait = Annotated[
     float | None,
     typer.Option(min=0.1, metavar="SECONDS", help="Wait so long for a server that is starting."),
 ]
+Host = Annotated[str, typer.Option(metavar="HOST", help="Where to serve the page.")]
+Port = Annotated[
+    int, typer.Option(min=0, max=65_535, metavar="N", help="Port of the page; 0 takes a free one.")
+]
+Catalogue = Annotated[
+    Path | None,
+    typer.Option(metavar="FOLDER", help="Folder of the catalogue, for the products' pictures."),
+]
+AllowedHost = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME",
+        help="Further name under which the page may be called; repeat for several.",
+        show_default="localhost and addresses",
+    ),
+]
 
 
 def alpha_by_model(values: list[str] | None) -> dict[str, float]:

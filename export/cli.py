@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from export.contact_sheet import write_contact_sheet
+from export import picture_commands
 from export.evaluation_cli import EVALUATE_EXAMPLE, PREDICT_EXAMPLE, evaluate, predict
 from export.index_cli import EXTRACT_EXAMPLE, INDEX_EXAMPLE, extract, index
 from export.messages import say, warn
@@ -104,21 +104,8 @@ def sample(
     say(f"sample catalogue: {folder}")
 
 
-@app.command(
-    epilog="Example: beauty-export contact-sheet build/demo/results.jsonl "
-    "--catalogue build/demo/sample --output build/demo/contact-sheet.html"
-)
-def contact_sheet(
-    results: Annotated[Path, typer.Argument(help="What beauty-search printed with --json.")],
-    catalogue: Annotated[Path, typer.Option(help="Folder of the catalogue.")],
-    output: Annotated[Path, typer.Option(help="HTML file to write.")],
-    ground_truth: Annotated[
-        Path | None, typer.Option(help="True matches; the catalogue's own if not given.")
-    ] = None,
-) -> None:
-    """Show queries and results as pictures in one self-contained HTML file."""
-    count = write_contact_sheet(results, catalogue, output, ground_truth)
-    say(f"contact sheet of {count} queries: {output}")
+app.command(epilog=picture_commands.CONTACT_SHEET_EXAMPLE)(picture_commands.contact_sheet)
+app.command(epilog=picture_commands.ATTENTION_EXAMPLE)(picture_commands.attention)
 
 
 @app.command(epilog="Example: beauty-export verify build/demo/index")

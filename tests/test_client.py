@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,127 +16,16 @@ from pathlib import Path
 
 import grpc
 import pytest
+from recording_servicer import INITIAL_IDS, MODELS, PATIENCE_S, Servicer, started
 from typer.testing import CliRunner, Result
 
 import client as client_room
 from client import RetrievalClient, Stage
 from client.cli import app
 from retrieval_server.v1 import retrieval_pb2 as pb
-from retrieval_server.v1 import retrieval_pb2_grpc as pb_grpc
 
-MODELS = ("densenet201_grmac", "seresnet152_grmac")
-INITIAL_IDS = ("1001", "1002", "1003", "1004")
-COMMANDS = ("search", "similar", "batch", "status", "smoke-test")
+COMMANDS = ("search", "similar", "batch", "status", "smoke-test", "web")
 ESCAPE = "\x1b"
-PATIENCE_S = 10  # no test waits so long unless it fails
-
-
-def match(rank: int, product_id: str, stage: pb.Stage, **fields: object) -> pb.Match:
-    return pb.Match(
-        rank=rank,
-        product_id=product_id,
-        description=f"Velvet lipstick [red]no {product_id}[/red]\n\x1b[31m with a long description",
-        image=f"images/{product_id}.jpg",
-        attributes={"brand": "Example"},
-        similarity=6.5 - rank,
-        cosines=[
-            pb.BackboneCosine(model=model, cosine=cosine)
-            for model, cosine in zip(MODELS, (0.91, -0.25), strict=True)
-        ],
-        stage=stage,
-        **fields,
-    )
-
-
-def search_response() -> pb.SearchResponse:
-    """Two kept, one brought by text in place of 1003 and 1004, one that filled up."""
-    text = pb.TextEvidence(seed_product_id="1001", seed_rank=1, cosine=0.834)
-    return pb.SearchResponse(
-        results=[
-            match(1, "1001", pb.STAGE_INITIAL),
-            match(2, "1002", pb.STAGE_INITIAL),
-            match(3, "2001", pb.STAGE_REFINED, text=text),
-            match(4, "1003", pb.STAGE_FILLED),
-        ],
-        initial_results=[
-            match(rank, product_id, pb.STAGE_INITIAL)
-            for rank, product_id in enumerate(INITIAL_IDS, start=1)
-        ],
-        subset_size=1,
-        timings=pb.Timings(decode_us=5_000, encode_us=30_000, rank_us=8_000, total_us=45_000),
-        index_version="2026-11-23",
-        models=[pb.Model(name=name, dimension=1920) for name in MODELS],
-        request_id="r-1",
-    )
-
-
-def status_response() -> pb.GetStatusResponse:
-    return pb.GetStatusResponse(
-        server_version="0.1.0",
-        engine="embedded",
-        index_version="2026-11-23",
-        profile="paper",
-        product_count=500_000,
-        models=[
-            pb.Model(name=name, digest="ab" * 32, dimension=1920, alpha=3, descriptor_bytes=10**9)
-            for name in MODELS
-        ],
-        text_index=pb.TextIndex(document_count=400_000, pair_count=9_000_000, threshold=0.5),
-        default_top_k=7,
-        default_keep=3,
-        search_levels=[
-            pb.SearchLevel(name="coarse", bytes=66_000_000, resident=True),
-            pb.SearchLevel(name="originals", bytes=7_900_000_000),
-        ],
-    )
-
-
-class Servicer(pb_grpc.RetrievalServiceServicer):
-    """Answers every query alike; images that begin with ``bad`` are refused."""
-
-    def __init__(self) -> None:
-        self.requests: list[pb.SearchRequest] = []
-        self.refusals: list[tuple[grpc.StatusCode, str]] = []  # for the next calls, one each
-        self.warnings: list[str] = []
-        self.last_arrived = threading.Event()
-        self.held_arrived = threading.Event()
-        self.release = threading.Event()
-
-    def Search(self, request, context):  # noqa: N802, the proto's name
-        self.requests.append(request)
-        if self.refusals:
-            context.abort(*self.refusals.pop(0))
-        if request.image.startswith(b"bad"):
-            context.abort(grpc.StatusCode.INVALID_ARGUMENT, "image: cannot be decoded")
-        if request.image == b"last":
-            self.last_arrived.set()
-        if request.image == b"after the last":
-            assert self.last_arrived.wait(PATIENCE_S)
-        if request.image == b"held":
-            self.held_arrived.set()
-            self.release.wait(PATIENCE_S)
-        response = search_response()
-        response.warnings.extend(self.warnings)
-        return response
-
-    def GetStatus(self, request, context):  # noqa: N802, the proto's name
-        if self.refusals:
-            context.abort(*self.refusals.pop(0))
-        response = status_response()
-        response.warnings.extend(self.warnings)
-        return response
-
-
-def started(servicer: Servicer, credentials: grpc.ServerCredentials | None = None):
-    options = [("grpc.max_receive_message_length", 32 * 1024 * 1024)]
-    server = grpc.server(ThreadPoolExecutor(8), options=options)
-    pb_grpc.add_RetrievalServiceServicer_to_server(servicer, server)
-    if credentials is None:
-        port = server.add_insecure_port("localhost:0")
-    else:
-        port = server.add_secure_port("localhost:0", credentials)
-    server.start()
-    return server, f"localhost:{port}"
 
 
 @pytest.fixture

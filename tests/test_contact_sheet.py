@@ -9,10 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageColor
 
-from export.contact_sheet import THUMBNAIL_SIDE, write_contact_sheet
-from retrieval_server.errors import CatalogueError
+from export.contact_sheet import write_contact_sheet
+from export.contact_sheet_picture import CHANGES, TRUE_FRAME, picture
+from export.lettering import ELLIPSIS, caption_font, elided, printable, wrapped
+from export.page_pictures import THUMBNAIL_SIDE
+from export.rankings import query_rankings
+from retrieval_server.errors import CatalogueError, ModelRepositoryError
 
 SCRIPT = "<script>alert('x')</script> & \"quoted\""
 
@@ -225,3 +229,116 @@ def test_ground_truth_that_was_asked_for_must_be_there(
 ) -> None:
     with pytest.raises(CatalogueError, match=r"Cannot read .*none\.csv"):
         sheet(tmp_path, tiny_catalogue, result, ground_truth=tmp_path / "none.csv")
+
+
+def test_scores_and_the_neighbour_that_brought_it_stand_under_each_product(
+    tmp_path: Path, tiny_catalogue: Path, result: dict[str, Any]
+) -> None:
+    brought = result["results"][1]
+    brought["cosines"] = {"tiny_a": 0.91234, "tiny_<b>": -0.25}
+    brought["text"]["seed_product_id"] = "p0000"
+    page = sheet(tmp_path, tiny_catalogue, result)
+    (item,) = re.findall(r'<li class="new true">(.*?)</li>', page, re.DOTALL)
+    assert re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", item) == [
+        ("similarity", "3.2500"),
+        ("tiny_a", "0.912"),
+        ("tiny_&lt;b&gt;", "-0.250"),
+        ("text, #1 p0000", "0.834"),
+    ]
+
+
+def test_text_neighbour_that_stood_in_the_initial_ranking_too_keeps_its_evidence(
+    tmp_path: Path, tiny_catalogue: Path, result: dict[str, Any]
+) -> None:
+    result["initial_results"].append(match(3, "p0001", tiny_catalogue))
+    page = sheet(tmp_path, tiny_catalogue, result)
+    assert ("p0001", "true", "") in items(page)
+    assert page.count("<dt>text, #1") == 1
+
+
+def colours(picture: Image.Image, colour: str) -> int:
+    """How many pixels of a picture have a colour."""
+    wanted = ImageColor.getrgb(colour)
+    return sum(count for count, found in picture.getcolors(2**24) if found == wanted)
+
+
+def test_each_query_becomes_a_png_with_marked_and_framed_products(
+    tmp_path: Path, tiny_catalogue: Path, result: dict[str, Any]
+) -> None:
+    results, pictures = tmp_path / "results.jsonl", tmp_path / "made" / "png"
+    plain = {**result, "query": "nowhere/caf\udce9 2.jpg", "results": result["initial_results"]}
+    failed = {"query": "broken.jpg", "error": "image: is empty."}
+    results.write_text("".join(json.dumps(record) + "\n" for record in (result, failed, plain)))
+    write_contact_sheet(results, tiny_catalogue, tmp_path / "s.html", pictures=pictures)
+    assert sorted(path.name for path in pictures.iterdir()) == ["0001-q00.png", "0002-caf? 2.png"]
+    with Image.open(pictures / "0001-q00.png") as first:
+        assert first.width > 7 * 150
+        for colour in (TRUE_FRAME, CHANGES["removed"], CHANGES["brought"]):
+            assert colours(first.convert("RGB"), colour) > 500
+    with Image.open(pictures / "0002-caf? 2.png") as second:  # nothing changed, nothing is true
+        for colour, is_there in (
+            (TRUE_FRAME, False),
+            (CHANGES["brought"], False),
+            (CHANGES["kept"], True),
+        ):
+            assert (colours(second.convert("RGB"), colour) > 500) == is_there
+
+
+def test_png_grows_with_the_results_and_holds_all_of_them(
+    tmp_path: Path, tiny_catalogue: Path, result: dict[str, Any]
+) -> None:
+    ids = [f"p{family:02d}0{member}" for family in range(4) for member in range(5)]
+    heights = []
+    for count in (7, 8, 20):
+        found = [match(rank, p, tiny_catalogue) for rank, p in enumerate(ids[:count], 1)]
+        rankings = query_rankings(
+            {**result, "initial_results": found, "results": found}, Path(), {}
+        )
+        assert rankings is not None
+        heights.append(picture(rankings, []).height)
+    assert heights[0] < heights[1] < heights[2]
+
+
+def test_failure_midway_leaves_the_page_that_was_there(
+    tmp_path: Path, tiny_catalogue: Path, result: dict[str, Any], tiny_repository: Path
+) -> None:
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / "sheet.html").write_text("from yesterday")
+    file = tmp_path / "results.jsonl"
+    file.write_text(json.dumps({**result, "models": [{"name": "tiny_a", "digest": "other"}]}))
+    output = tmp_path / "made" / "sheet.html"
+    with pytest.raises(ModelRepositoryError, match="another tiny_a"):
+        write_contact_sheet(file, tiny_catalogue, output, model_repository=tiny_repository)
+    assert [path.read_text() for path in output.parent.iterdir()] == ["from yesterday"]
+
+
+# Lettering
+
+
+def test_elided_text_is_the_longest_beginning_that_fits() -> None:
+    font = caption_font(12)
+    text = "a photo of a cosmetic product"
+    assert elided(text, font, font.getlength(text)) == text
+    for width in (20, 60, 100):
+        short = elided(text, font, width)
+        assert short.endswith(ELLIPSIS)
+        assert font.getlength(short) <= width
+        longer = text[: len(short)] + ELLIPSIS
+        assert font.getlength(longer) > width
+
+
+def test_wrapped_text_keeps_its_words_and_at_most_so_many_lines() -> None:
+    font = caption_font(12)
+    text = "one two\nthree\tfour five six seven eight"
+    wide = wrapped(text, font, 90, 9)
+    assert " ".join(wide).split() == text.split()
+    assert all(font.getlength(line) <= 90 for line in wide)
+    narrow = wrapped(text, font, 90, 2)
+    assert narrow[0] == wide[0]
+    assert len(narrow) == 2
+    assert narrow[1].endswith(ELLIPSIS)
+    assert wrapped("", font, 90, 3) == []
+
+
+def test_letters_that_no_file_can_hold_are_replaced() -> None:
+    assert printable("a\udce9b\x1bc\u2028d") == "a?b c d"

@@ -75,6 +75,7 @@ def check_failed(outcome: Outcome, *expected: str) -> None:
 
 def test_commands_are_those_of_the_offline_room() -> None:
     assert COMMANDS == [
+        "attention",
         "augmentation",
         "contact-sheet",
         "evaluate",

@@ -15,6 +15,7 @@ from PIL import Image
 from sklearn.datasets import load_sample_image
 
 from export import build_model_repository
+from export.attention import AttentionModel
 from export.backbones import FeatureMap, WeightsChoice, load_backbone
 from export.build_index import IndexBuild
 from export.build_model_repository import export_profile
@@ -38,6 +39,7 @@ from export.to_onnx import (
 from retrieval_server.engines import ENGINES, TritonConnection, create_engine
 from retrieval_server.errors import ModelRepositoryError, ProfileError
 from retrieval_server.index_bundle import open_index
+from retrieval_server.model_repository import ModelRepository
 from retrieval_server.preprocessing import read_image
 from retrieval_server.retriever import Retriever, SearchParameters
 
@@ -217,6 +219,18 @@ def test_the_readme_shows_what_the_demo_finds(lite_repository, sample, sample_in
         (sample_index.product_id(match.row), f"{match.similarity:.4f}")
         for match in result.initial + result.matches
     ]
+
+
+def test_the_attention_shown_is_the_one_behind_the_served_descriptor(lite_repository):
+    """Bit for bit the engine's descriptor, from a graph that also gives its mask."""
+    image = probe_images(LITE.side, 1, seed=6)
+    served = asyncio.run(described("embedded", lite_repository, image, TritonConnection()))
+
+    for folder in ModelRepository(lite_repository).ensemble(LITE.name):
+        attention = AttentionModel(folder).attention(image[0])  # raises if it explains it not
+        assert (attention.descriptor == served[folder.name][0]).all()
+        assert attention.mask.shape == (10, 10)
+        assert 0 < attention.mask.sum() < 100
 
 
 @pytest.mark.usefixtures("local_triton_environment")

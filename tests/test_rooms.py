@@ -20,7 +20,10 @@ TORCH_MODULES = {"export/backbones.py", "export/pooling.py", "export/to_onnx.py"
 EXPORT_ONLY = (
     "export torch torchvision timm onnx onnxscript sklearn scipy pyarrow matplotlib safetensors"
 )
-NOT_THE_CLIENTS = f"{EXPORT_ONLY} numpy PIL onnxruntime tritonclient grpc_health grpc_reflection"
+NOT_THE_CLIENTS = (
+    f"{EXPORT_ONLY} numpy PIL onnxruntime tritonclient grpc_health grpc_reflection "
+    "starlette uvicorn"
+)
 DISTRIBUTIONS = {  # by import name, where the two differ
     "PIL": "pillow",
     "google": "protobuf",
@@ -170,8 +173,15 @@ def test_importing_the_servers_package_imports_nothing_else() -> None:
 
 
 def test_base_dependencies_are_what_the_client_imports(project: dict[str, object]) -> None:
-    imported = third_party(sources("client") + sources("retrieval_server/v1"))
+    page = sources("client/web")
+    clients = [path for path in sources("client") if path not in page]
+    imported = third_party(clients + sources("retrieval_server/v1"))
     assert declared(project["dependencies"]) == imported
+
+
+def test_ui_extra_is_what_the_page_imports_beyond(project: dict[str, object]) -> None:
+    beyond = third_party(sources("client/web")) - declared(project["dependencies"])
+    assert declared(project["optional-dependencies"]["ui"]) == beyond
 
 
 def test_server_extra_is_what_the_server_imports_beyond(project: dict[str, object]) -> None:

@@ -1,0 +1,152 @@
+"""What the page is told: results as JSON, and every error in plain words with what to do."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+
+from client.errors import (
+    DeadlineExceededError,
+    InvalidQueryError,
+    OverloadedError,
+    ProductNotFoundError,
+    RetrievalError,
+    UnavailableError,
+    UnreadableFileError,
+)
+from client.results import SearchResult, ServerStatus
+
+MAX_IMAGE_BYTES = 20 * 2**20  # what the search server takes, unless it is told otherwise
+
+
+@dataclass(frozen=True)
+class Problem:
+    """An error as the page shows it.
+
+    Attributes:
+        status: of HTTP.
+        kind: for the page's program; ``unavailable`` makes it ask again until the server is back.
+        title: what happened.
+        advice: what the person can do.
+        details: what the program said, for whoever looks after it.
+    """
+
+    status: int
+    kind: str
+    title: str
+    advice: str
+    details: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """The problem as plain JSON values."""
+        return asdict(self)
+
+
+_UNAVAILABLE = (
+    503,
+    "unavailable",
+    "The search server does not answer.",
+    "It may be starting, or stopped. Nothing is lost: the search goes on when it is back.",
+)
+_WORDS: Mapping[type[RetrievalError], tuple[int, str, str, str]] = {
+    UnavailableError: _UNAVAILABLE,
+    ProductNotFoundError: (
+        404,
+        "gone",
+        "This product is not in the index any more.",
+        "The server has another index by now. Search with a photo again.",
+    ),
+    InvalidQueryError: (
+        422,
+        "invalid",
+        "The server cannot use this query.",
+        "Look at the settings, or take another photo.",
+    ),
+    DeadlineExceededError: (
+        504,
+        "late",
+        "The answer took too long.",
+        "The server is busy. Try again in a moment.",
+    ),
+    OverloadedError: (
+        429,
+        "busy",
+        "The server has too much to do just now, or the photo is too large for it.",
+        "Try again in a moment, or send a smaller photo.",
+    ),
+    UnreadableFileError: (
+        422,
+        "invalid",
+        "This file is empty.",
+        "Choose another photo.",
+    ),
+}
+_REFUSED = (
+    502,
+    "refused",
+    "The search server does not let this page in.",
+    "Start beauty-search web with what the server asks for: its log says what is missing.",
+)
+_REFUSALS = (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED)
+_OTHERWISE = (
+    502,
+    "failed",
+    "The search failed.",
+    "Try again. If it stays so, the server's log says why.",
+)
+_IMAGE_FIELD = "refused the query: image:"  # as the server's message names the field at fault
+_BROKEN_IMAGE = (
+    422,
+    "image",
+    "This photo cannot be read.",
+    "It may be damaged, or no picture at all. Choose another one: JPEG, PNG, WebP, AVIF, GIF, "
+    "TIFF and BMP can be read.",
+)
+
+
+def problem_of(error: RetrievalError) -> Problem:
+    """Say an error of the client in plain words."""
+    words = _WORDS.get(type(error), _OTHERWISE)
+    if isinstance(error, InvalidQueryError) and _IMAGE_FIELD in str(error):
+        words = _BROKEN_IMAGE
+    if error.code in _REFUSALS:
+        words = _REFUSED
+    return Problem(*words, details=str(error))
+
+
+def too_large(limit: int) -> Problem:
+    """The problem of a photo above the limit, in bytes."""
+    return Problem(
+        413,
+        "image",
+        "This photo is too large.",
+        f"At most {limit / 2**20:.3g} MB can be sent. Save it smaller, or choose another one.",
+    )
+
+
+def bad_parameter(details: str) -> Problem:
+    """The problem of a setting that no slider of the page can produce."""
+    return Problem(400, "invalid", "A setting cannot be used.", "Reload the page.", details)
+
+
+def result_json(result: SearchResult) -> dict[str, Any]:
+    """A search's answer, field by field as ``client.results`` has it."""
+    return asdict(result)
+
+
+def status_json(status: ServerStatus, catalogue: Path | None) -> dict[str, Any]:
+    """What the page needs to know before the first query."""
+    return {
+        "index_version": status.index_version,
+        "profile": status.profile,
+        "product_count": status.product_count,
+        "models": [{"name": model.name, "alpha": model.alpha} for model in status.models],
+        "text_document_count": status.text_index.document_count,
+        "default_top_k": status.default_top_k,
+        "default_keep": status.default_keep,
+        "warnings": list(status.warnings),
+        "max_image_bytes": MAX_IMAGE_BYTES,
+        "has_pictures": catalogue is not None,
+    }

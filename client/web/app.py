@@ -1,0 +1,173 @@
+"""The page's HTTP side: its files, its calls, the pictures."""
+
+import math
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import QueryParams
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
+
+from client.errors import RetrievalError
+from client.retrieval_client import RetrievalClient
+from client.web.answers import (
+    MAX_IMAGE_BYTES,
+    Problem,
+    bad_parameter,
+    problem_of,
+    result_json,
+    status_json,
+    too_large,
+)
+from client.web.guard import Guard
+from client.web.pictures import picture_file
+
+PAGE = Path(__file__).with_name("page")
+MAX_COUNT = 100  # of top_k and keep, by retrieval.proto
+_ALPHA = "alpha."  # what the parameters of eq. (8) begin with; the model's name follows
+
+
+class ProblemError(Exception):
+    """Ends a call with a problem."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.title)
+        self.problem = problem
+
+
+def web_app(
+    client: RetrievalClient, catalogue: Path | None = None, allowed_hosts: Collection[str] = ()
+) -> ASGIApp:
+    """Put the page together.
+
+    ==============================  ==============================================================
+    call                            answer
+    ==============================  ==============================================================
+    GET /                           the page; its files beside it
+    GET /api/status                 what is being served
+    POST /api/search                body: an encoded image. The results, as ``client.results``
+    GET /api/similar?product_id=    the same for "more like this"
+    GET /pictures?image=            a catalogue's picture by the path that a result names
+    ==============================  ==============================================================
+
+    Both searches take ``top_k``, ``keep``, ``refine`` (true or false) and ``alpha.MODEL``; one left
+    out takes the server's default. A failure is JSON as in ``answers.Problem``.
+
+    Args:
+        client: of the search server; stays the caller's to close.
+        catalogue: folder of the pictures; None shows none.
+        allowed_hosts: see ``Guard``.
+    """
+
+    async def status(request: Request) -> Response:
+        answer = await run_in_threadpool(client.status)
+        return JSONResponse(status_json(answer, catalogue))
+
+    async def search(request: Request) -> Response:
+        settings = _settings(request.query_params)
+        image = await _body(request)
+        result = await run_in_threadpool(client.search, image, **settings)
+        return JSONResponse(result_json(result))
+
+    async def similar(request: Request) -> Response:
+        settings = _settings(request.query_params)
+        product_id = request.query_params.get("product_id", "")
+        result = await run_in_threadpool(client.similar, product_id, **settings)
+        return JSONResponse(result_json(result))
+
+    async def picture(request: Request) -> Response:
+        image = request.query_params.get("image", "")
+        found = None
+        if catalogue is not None:
+            found = await run_in_threadpool(picture_file, catalogue, image)
+        if found is None:
+            return PlainTextResponse("No such picture.\n", status_code=404)
+        path, media_type = found
+        return FileResponse(path, media_type=media_type)
+
+    app = Starlette(
+        routes=[
+            Route("/api/status", _answering(status)),
+            Route("/api/search", _answering(search), methods=["POST"]),
+            Route("/api/similar", _answering(similar)),
+            Route("/pictures", picture),
+            Mount("/", StaticFiles(directory=PAGE, html=True)),
+        ]
+    )
+    return Guard(app, allowed_hosts)
+
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def _answering(endpoint: Endpoint) -> Endpoint:
+    """Make an endpoint's errors answers; the one place where the client's errors become HTTP."""
+
+    async def answer(request: Request) -> Response:
+        try:
+            return await endpoint(request)
+        except RetrievalError as error:
+            problem = problem_of(error)
+        except ProblemError as error:
+            problem = error.problem
+        except ClientDisconnect:  # the person chose another photo meanwhile; nobody reads this
+            return Response(status_code=400)
+        return JSONResponse(problem.to_json(), status_code=problem.status)
+
+    return answer
+
+
+async def _body(request: Request) -> bytes:
+    """Read the image, and no more of it than is allowed."""
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > MAX_IMAGE_BYTES:
+        raise ProblemError(too_large(MAX_IMAGE_BYTES))
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > MAX_IMAGE_BYTES:
+            raise ProblemError(too_large(MAX_IMAGE_BYTES))
+    return bytes(body)
+
+
+def _settings(parameters: QueryParams) -> Mapping[str, Any]:
+    """Read the keyword arguments of a search."""
+    refine = parameters.get("refine", "true")
+    if refine not in {"true", "false"}:
+        raise ProblemError(bad_parameter(f"refine must be true or false, not {refine!r}."))
+    return {
+        "top_k": _count(parameters, "top_k"),
+        "keep": _count(parameters, "keep"),
+        "refine": refine == "true",
+        "alpha": {
+            name.removeprefix(_ALPHA): _number(name, value)
+            for name, value in parameters.multi_items()
+            if name.startswith(_ALPHA)
+        },
+    }
+
+
+def _count(parameters: QueryParams, name: str) -> int | None:
+    value = parameters.get(name)
+    if value is None:
+        return None
+    is_count = value.isascii() and value.isdecimal() and len(value) <= 3
+    if not (is_count and 1 <= int(value) <= MAX_COUNT):
+        raise ProblemError(bad_parameter(f"{name} must be 1..{MAX_COUNT}, not {value!r}."))
+    return int(value)
+
+
+def _number(name: str, value: str) -> float:
+    try:
+        number = float(value)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise ProblemError(bad_parameter(f"{name} must be a number, not {value!r}."))
+    return number

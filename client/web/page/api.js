@@ -1,0 +1,68 @@
+// Calls of the page's own program. Whatever goes wrong becomes a Problem in plain words.
+
+export class Problem extends Error {
+  constructor({ kind, title, advice, details = "" }) {
+    super(title);
+    Object.assign(this, { kind, title, advice, details });
+  }
+}
+
+const PROGRAM_GONE = {
+  kind: "unavailable",
+  title: "The program behind this page does not answer.",
+  advice: "Start it again with: beauty-search web. The page goes on when it is back.",
+};
+const UNREADABLE_ANSWER = {
+  kind: "failed",
+  title: "The answer cannot be read.",
+  advice: "Reload the page. If it stays so, look at what beauty-search web prints.",
+};
+
+/** What is being served; see status_json in answers.py. */
+export function fetchStatus() {
+  return answer("api/status", {});
+}
+
+/**
+ * Search once.
+ * @param query {photo: File, bytes: ArrayBuffer} or {product: match}
+ * @param settings {refine, keep, alpha: {model: number}}; what is left out is the server's.
+ */
+export function fetchResults(query, settings, signal) {
+  const parameters = new URLSearchParams({ refine: settings.refine });
+  if (settings.keep !== undefined) parameters.set("keep", settings.keep);
+  for (const [model, alpha] of Object.entries(settings.alpha)) {
+    parameters.set(`alpha.${model}`, alpha);
+  }
+  if (query.product) {
+    parameters.set("product_id", query.product.product_id);
+    return answer(`api/similar?${parameters}`, { signal });
+  }
+  const headers = { "content-type": "application/octet-stream" };
+  const options = { method: "POST", body: query.bytes, headers, signal };
+  return answer(`api/search?${parameters}`, options);
+}
+
+/** Where a product's picture is. */
+export function pictureUrl(match) {
+  return `pictures?${new URLSearchParams({ image: match.image })}`;
+}
+
+async function answer(url, options) {
+  let response;
+  try {
+    response = await fetch(url, options);
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Problem({ ...PROGRAM_GONE, details: error.message });
+  }
+  let body;
+  try {
+    body = await response.json();
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Problem({ ...UNREADABLE_ANSWER, details: `${response.status}: ${error.message}` });
+  }
+  if (!response.ok) throw new Problem(body);
+  return body;
+}

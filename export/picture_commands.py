@@ -1,0 +1,98 @@
+"""The commands of ``beauty-export`` that make pictures; ``cli`` registers them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from export.profiles import LITE, PROFILES, find_profile
+from retrieval_server.errors import RetrievalError
+
+DEFAULT_REPOSITORY = Path("model_repository")
+CONTACT_SHEET_EXAMPLE = (
+    "Example: beauty-export contact-sheet build/demo/results.jsonl "
+    "--catalogue build/demo/sample --output build/demo/contact-sheet.html"
+)
+ATTENTION_EXAMPLE = (
+    "Example: beauty-export attention build/demo/sample/queries/q0001.jpg "
+    "--output build/demo/attention.html"
+)
+
+Output = Annotated[Path, typer.Option(help="HTML file to write.")]
+Pictures = Annotated[
+    Path | None, typer.Option("--png", help="Folder to write one PNG for each photo to, as well.")
+]
+Repository = Annotated[Path, typer.Option("--model-repository", help="Folder with the models.")]
+
+
+def contact_sheet(
+    results: Annotated[Path, typer.Argument(help="What beauty-search printed with --json.")],
+    catalogue: Annotated[Path, typer.Option(help="Folder of the catalogue.")],
+    output: Output,
+    ground_truth: Annotated[
+        Path | None, typer.Option(help="True matches; the catalogue's own if not given.")
+    ] = None,
+    png: Pictures = None,
+    attention: Annotated[
+        bool, typer.Option("--attention", help="Show what the models looked at in each photo.")
+    ] = False,
+    model_repository: Repository = DEFAULT_REPOSITORY,
+) -> None:
+    """Show queries and results as pictures in one self-contained HTML file."""
+    with _export_extra():
+        from export.contact_sheet import write_contact_sheet
+    count = write_contact_sheet(
+        results,
+        catalogue,
+        output,
+        ground_truth,
+        pictures=png,
+        model_repository=model_repository if attention else None,
+        on_warning=_warn,
+    )
+    typer.echo(f"contact sheet of {count} queries: {output}", err=True)
+    _say_where(png)
+
+
+def attention(
+    photos: Annotated[list[Path], typer.Argument(help="Photos, or folders of them.")],
+    output: Output,
+    profile: Annotated[
+        str, typer.Option(help=f"One of {', '.join(PROFILES)}, or a .toml file.")
+    ] = LITE.name,
+    png: Pictures = None,
+    model_repository: Repository = DEFAULT_REPOSITORY,
+) -> None:
+    """Show what a profile's models look at in photos, by eq. (1) and (2)."""
+    with _export_extra():
+        from export.attention_page import write_attention_page
+    ensemble = find_profile(profile).name
+    count = write_attention_page(
+        photos, ensemble, model_repository, output, pictures=png, on_warning=_warn
+    )
+    typer.echo(f"attention of {count} photos: {output}", err=True)
+    _say_where(png)
+
+
+@contextmanager
+def _export_extra() -> Iterator[None]:
+    """Turn a missing package (onnx, matplotlib) into an error that says how to get it."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise RetrievalError(
+            f"Pictures need {error.name}. Install it with: pip install '.[export]'"
+        ) from error
+
+
+def _say_where(png: Path | None) -> None:
+    if png is not None:
+        typer.echo(f"pictures: {png}", err=True)
+
+
+def _warn(text: str) -> None:
+    typer.secho(f"warning: {text}", err=True, fg=typer.colors.YELLOW)

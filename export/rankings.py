@@ -1,0 +1,174 @@
+"""A query's two rankings, read from what ``beauty-search --json`` printed, ready to be shown."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from retrieval_server.errors import CatalogueError
+
+Change = Literal["kept", "removed", "brought"]
+
+
+@dataclass(frozen=True)
+class TextOrigin:
+    """The kept product whose text neighbour a product is, and the cosine of their descriptions."""
+
+    seed_rank: int
+    seed_product_id: str
+    cosine: float
+
+
+@dataclass(frozen=True)
+class RankedProduct:
+    """One product of a ranking.
+
+    Attributes:
+        picture: its image file.
+        similarity: fused similarity, eq. (8).
+        cosines: of each backbone, by model name; empty if the results do not hold them.
+        text: what brought it in the second search; None if the first search did.
+        change: whether refinement removed it, brought it, or left it in the results.
+        is_true: whether it is a true match of the query, by the ground truth.
+    """
+
+    rank: int
+    product_id: str
+    picture: Path
+    description: str
+    similarity: float
+    cosines: Mapping[str, float]
+    text: TextOrigin | None
+    change: Change
+    is_true: bool
+
+    @property
+    def mark(self) -> str:
+        """What refinement did, in a few words; empty if nothing."""
+        if self.change == "removed":
+            return "− removed"
+        if self.change == "brought":
+            if self.text is None:
+                return "+ filled up"
+            return f"+ text of #{self.text.seed_rank} ({self.text.cosine:.2f})"
+        return ""
+
+    @property
+    def scores(self) -> list[tuple[str, str]]:
+        """Name and value of every similarity it was ranked by."""
+        lines = [("similarity", f"{self.similarity:.4f}")]
+        lines += [(model, f"{cosine:.3f}") for model, cosine in self.cosines.items()]
+        if self.text is not None:
+            lines.append(
+                (
+                    f"text, #{self.text.seed_rank} {self.text.seed_product_id}",
+                    f"{self.text.cosine:.3f}",
+                )
+            )
+        return lines
+
+
+@dataclass(frozen=True)
+class QueryRankings:
+    """One query with its rankings before and after refinement.
+
+    Attributes:
+        query: its image file; its name is shown.
+        digests: of the models that computed the results, by name; empty if not known.
+    """
+
+    query: Path
+    initial: tuple[RankedProduct, ...]
+    refined: tuple[RankedProduct, ...]
+    digests: Mapping[str, str]
+
+
+def query_rankings(
+    record: Mapping[str, Any], catalogue: Path, relevant: Mapping[str, Collection[str]]
+) -> QueryRankings | None:
+    """Read one record of results.
+
+    Args:
+        record: a line of ``beauty-search --json``.
+        catalogue: folder to which the catalogue's image paths are relative.
+        relevant: true matches by the name of the query's file; empty if not known.
+
+    Returns:
+        The rankings; None if the query failed.
+
+    Raises:
+        CatalogueError: if it is no search result.
+    """
+    try:
+        if "error" in record:
+            return None
+        query = Path(record["query"])
+        true = relevant.get(query.name, ())
+        before = _ids(record["initial_results"])
+        after = _ids(record["results"])
+        return QueryRankings(
+            query=query,
+            initial=tuple(
+                _product(
+                    match, catalogue, true, "kept" if match["product_id"] in after else "removed"
+                )
+                for match in record["initial_results"]
+            ),
+            refined=tuple(
+                _product(
+                    match, catalogue, true, "kept" if match["product_id"] in before else "brought"
+                )
+                for match in record["results"]
+            ),
+            digests={str(m["name"]): str(m["digest"]) for m in record.get("models", ())},
+        )
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise CatalogueError(
+            f"A record is no search result ({error!r}). Pass what beauty-search --json printed."
+        ) from error
+
+
+def _ids(matches: Iterable[Mapping[str, Any]]) -> set[str]:
+    return {match["product_id"] for match in matches}
+
+
+def _product(
+    match: Mapping[str, Any], catalogue: Path, true: Collection[str], change: Change
+) -> RankedProduct:
+    text = match.get("text")
+    product_id = _text(match["product_id"])
+    return RankedProduct(
+        rank=_whole(match["rank"]),
+        product_id=product_id,
+        picture=catalogue / _text(match["image"]),
+        description=_text(match["description"]),
+        similarity=_real(match["similarity"]),
+        cosines={str(model): _real(cosine) for model, cosine in match.get("cosines", {}).items()},
+        text=None
+        if text is None
+        else TextOrigin(
+            _whole(text["seed_rank"]), str(text.get("seed_product_id", "")), _real(text["cosine"])
+        ),
+        change=change,
+        is_true=product_id in true,
+    )
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value
+
+
+def _whole(value: object) -> int:
+    if not isinstance(value, int):
+        raise TypeError(f"{value!r} is no whole number")
+    return value
+
+
+def _real(value: object) -> float:
+    if not isinstance(value, int | float):
+        raise TypeError(f"{value!r} is no number")
+    return float(value)
