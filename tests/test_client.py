@@ -24,7 +24,7 @@ from client import RetrievalClient, Stage
 from client.cli import app
 from retrieval_server.v1 import retrieval_pb2 as pb
 
-COMMANDS = ("search", "similar", "batch", "status", "smoke-test", "web")
+COMMANDS = ("search", "similar", "batch", "status", "smoke-test")
 ESCAPE = "\x1b"
 
 
