@@ -16,7 +16,7 @@ BIN  := $(VENV)/bin
 DEMO := build/demo
 TRITON := $(BIN)/python deploy/local_triton/serve.py --model-repository model_repository
 
-.PHONY: help setup demo test lint format proto export sample index evaluate serve triton bench-search bench-text-index bench-serving bench-perf-analyzer clean
+.PHONY: help setup demo test lint format proto export sample index evaluate serve triton manifests bench-search bench-text-index bench-serving bench-perf-analyzer clean
 
 help: ## Print this list
 	awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -88,6 +88,14 @@ bench-search: setup ## Measure the exact search beside its peers; N=500000 rows
 
 triton: setup ## Serve model_repository/ by a real Triton on loopback, without Docker
 	$(TRITON)
+
+manifests: ## Render the Kubernetes manifests into build/manifests/
+	$(PYTHON) deploy/checks/render.py --output build/manifests
+
+build/deploy_checks/%/.installed: deploy/checks/%.txt # what the tests check the manifests with
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install --quiet --disable-pip-version-check -r $<
+	touch $@
 
 bench-text-index: setup ## Measure the text join beside its peers, and the whole build of the TI
 	$(BIN)/python -m benchmarks.text_index

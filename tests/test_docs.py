@@ -19,7 +19,7 @@ from retrieval_server.model_repository import ModelRepository
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted(
     path.relative_to(ROOT).as_posix()
-    for folder in (ROOT, ROOT / "model_repository")
+    for folder in (ROOT, ROOT / "model_repository", ROOT / "deploy")
     for path in folder.glob("*.md")
 )
 

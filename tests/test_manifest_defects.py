@@ -1,0 +1,41 @@
+"""The policies find what they are meant to find: seeded faults, one at a time."""
+
+from collections import Counter
+
+import pytest
+from deploy_defects import DEFECTS, Defect
+from deploy_service_policies import POLICIES, findings
+from manifests import validate
+
+IN_PYTHON = [each for each in DEFECTS if each.found_by != "schema"]
+IN_SCHEMAS = [each for each in DEFECTS if each.found_by == "schema"]
+
+
+@pytest.mark.parametrize("defect", IN_PYTHON, ids=lambda defect: defect.name)
+def test_a_seeded_fault_is_found_where_it_is(defect: Defect) -> None:
+    found = findings(defect.damaged())
+
+    mark, name = f"{defect.found_by}: ", defect.named or defect.target
+    assert [words for words in found if words.startswith(mark) and name in words], found
+
+
+def test_every_seeded_fault_of_form_is_found_by_the_schemas() -> None:
+    damaged = [next(each for each in defect.damaged().objects if is_target(each, defect))
+               for defect in IN_SCHEMAS]  # fmt: skip
+    found = validate(damaged, "1.36")
+
+    unnoticed = [d.name for d, words in zip(IN_SCHEMAS, found, strict=True) if not words]
+    assert unnoticed == []
+
+
+def is_target(each: dict[str, object], defect: Defect) -> bool:
+    name = f"{each['kind']}/{each['metadata']['name']}"
+    return name == (defect.named or defect.target)
+
+
+def test_every_policy_has_a_fault_to_find_and_every_fault_a_name_of_its_own() -> None:
+    meant = Counter(each.found_by for each in DEFECTS)
+
+    assert set(meant) == {*POLICIES, "references", "schema"}
+    assert len(DEFECTS) >= 40
+    assert len({each.name for each in DEFECTS}) == len(DEFECTS)
