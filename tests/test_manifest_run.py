@@ -42,6 +42,7 @@ def place(
     rendered: Manifests,
     tiny_repository: Path,
     tiny_index: Path,
+    tiny_catalogue: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Place:
     triton = set_up(ROOT / "build" / "local_triton")
@@ -60,6 +61,7 @@ def place(
         paths={
             "/models": tiny_repository,
             "/index": tiny_index,
+            "/catalogue/sample": tiny_catalogue,
             "/var/cache/numba": tmp_path_factory.mktemp("numba"),
             "/tmp": tmp_path_factory.mktemp("tmp"),
         },
