@@ -64,7 +64,11 @@ UNREACHABLE = (
 
 # How gRPC's own UNAVAILABLE begins where no connection came about (grpcio 1.81 to 1.85); nothing
 # else tells it from the UNAVAILABLE of a server whose engine is down.
-_NO_CONNECTION = ("failed to connect to all addresses", "errors resolving", "DNS resolution failed")
+_NO_CONNECTION = (
+    "connections to all backends failing",
+    "errors resolving",
+    "DNS resolution failed",
+)
 
 _TRANSLATIONS: dict[grpc.StatusCode, tuple[type[RetrievalError], str]] = {
     grpc.StatusCode.UNAVAILABLE: (

@@ -30,6 +30,7 @@ _MESSAGE_BYTES = 32 * 1024 * 1024  # an image of 20 MiB and room for the rest
 
 # About 0.1 + 0.2 + 0.4 s of waiting in all, within the deadline.
 _SERVICE_CONFIG = {
+    "loadBalancingConfig": [{"round_robin": {}}],  # where a name has several addresses
     "methodConfig": [
         {
             "name": [{"service": pb.DESCRIPTOR.services_by_name["RetrievalService"].full_name}],
@@ -41,7 +42,7 @@ _SERVICE_CONFIG = {
                 "retryableStatusCodes": ["UNAVAILABLE"],
             },
         }
-    ]
+    ],
 }
 
 _CHANNEL_OPTIONS: tuple[tuple[str, str | int], ...] = (

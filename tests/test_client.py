@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -270,6 +271,23 @@ def test_one_client_serves_many_threads(servicer, address):
         results = list(threads.map(client.search, [b"photo"] * 32))
     assert all(len(result.results) == 4 for result in results)
     assert len(servicer.requests) == 32
+
+
+def test_servers_behind_one_name_take_turns():
+    servicers = [Servicer(), Servicer()]
+    servers, addresses = zip(*map(started, servicers), strict=True)
+    ports = [address.rpartition(":")[2] for address in addresses]
+    deadline = time.monotonic() + PATIENCE_S
+    with RetrievalClient(f"ipv4:{','.join(f'127.0.0.1:{port}' for port in ports)}") as client:
+        while not all(each.requests for each in servicers):  # the second connects in its time
+            client.search(b"photo")
+            assert time.monotonic() < deadline
+        before = [len(each.requests) for each in servicers]
+        for _ in range(8):
+            client.search(b"photo")
+    assert [len(each.requests) - old for each, old in zip(servicers, before, strict=True)] == [4, 4]
+    for server in servers:
+        server.stop(grace=None).wait()
 
 
 def test_unavailable_is_retried_even_for_a_large_image(servicer, address):

@@ -277,6 +277,23 @@ def test_server_that_comes_in_time_is_used(taken: socket.socket, tiny_repository
     assert asyncio.run(infer())["tiny_a"].shape == (1, 24)
 
 
+def test_servers_behind_one_name_take_turns(tiny_repository: Path) -> None:
+    async def infer() -> list[int]:
+        async with fake_triton(tiny_repository) as one, fake_triton(tiny_repository) as other:
+            engine = open_triton(tiny_repository, f"ipv4:{one.url},{other.url}")
+            async with asyncio.timeout(PATIENCE_S):
+                while not (one.requests and other.requests):  # the second connects in its time
+                    await engine.infer(ENSEMBLE, noise(1))
+                before = len(one.requests), len(other.requests)
+                for _ in range(8):
+                    await engine.infer(ENSEMBLE, noise(1))
+            await engine.close()
+            after = len(one.requests), len(other.requests)
+            return [new - old for new, old in zip(after, before, strict=True)]
+
+    assert asyncio.run(infer()) == [4, 4]
+
+
 # With a server that fails
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import random
 import re
 from collections.abc import Awaitable, Callable, Iterator
@@ -43,6 +44,8 @@ READY_S = 10.0  # a server that is absent at the start is no reason to wait for 
 BATCHES_IN_FLIGHT = 8  # for each of two instances one being run, one waiting, two on their way
 
 CHANNEL_OPTIONS = (
+    # Where a name has several addresses, as a headless service of Kubernetes, all take turns.
+    ("grpc.service_config", json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})),
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", -1),
     ("grpc.initial_reconnect_backoff_ms", 100),  # the default is 1 s, rising to 2 minutes
