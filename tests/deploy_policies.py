@@ -84,7 +84,7 @@ def ends_within_its_grace(rendered: Manifests) -> Iterator[str]:
         pause = pods.main.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
         if pause < PROPAGATION_S:
             yield f"{pods.owner} stops {pause} s after it is told to: others still send to it"
-        settings = settings_of(rendered, pods)
+        settings = settings_of(rendered, pods.main)
         if pods.owner.endswith("triton"):
             drain = seconds_of_triton(pods.main["args"], "--exit-timeout-secs")
         else:
@@ -254,12 +254,12 @@ def claim_of(volume: Object) -> str | None:
     return volume.get("persistentVolumeClaim", {}).get("claimName")
 
 
-def settings_of(rendered: Manifests, pods: Pods) -> dict[str, str]:
-    """The environment of a workload's main container, where it is written down."""
+def settings_of(rendered: Manifests, container: Object) -> dict[str, str]:
+    """The environment of a container, where it is written down."""
     found: dict[str, str] = {}
-    for source in pods.main.get("envFrom", ()):
+    for source in container.get("envFrom", ()):
         reference = rendered.find("ConfigMap", source.get("configMapRef", {}).get("name", ""))
         found |= reference["data"] if reference else {}
     return found | {
-        each["name"]: each["value"] for each in pods.main.get("env", ()) if "value" in each
+        each["name"]: each["value"] for each in container.get("env", ()) if "value" in each
     }

@@ -83,12 +83,14 @@ def mount_findings(pods: Pods) -> Iterator[str]:
 
 def path_findings(rendered: Manifests, pods: Pods) -> Iterator[str]:
     """Paths in the environment and in the arguments lie in the image or on a mounted volume."""
-    mounts = {mount["mountPath"] for mount in pods.main.get("volumeMounts", ())}
-    settings = settings_of(rendered, pods)
-    values = [*settings.values(), *(word.split("=")[-1] for word in pods.main.get("args", ()))]
-    for path in sorted({value for value in values if value.startswith("/")}):
-        if not any(f"{path}/".startswith(f"{mount}/") for mount in mounts | IN_THE_IMAGE):
-            yield f"{pods.owner} names {path}, where nothing is mounted"
+    for container in pods.containers:
+        mounts = {mount["mountPath"] for mount in container.get("volumeMounts", ())}
+        values = [*settings_of(rendered, container).values()]
+        values += [word.split("=")[-1] for word in container.get("args", ())]
+        for path in sorted({value for value in values if value.startswith("/")}):
+            if not any(f"{path}/".startswith(f"{mount}/") for mount in mounts | IN_THE_IMAGE):
+                name = f"{pods.owner}, container {container['name']},"
+                yield f"{name} names {path}, where nothing is mounted"
 
 
 def probe_findings(pods: Pods) -> Iterator[str]:

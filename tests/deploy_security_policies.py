@@ -120,7 +120,11 @@ def locked_triton(rendered: Manifests) -> Iterator[str]:
     for pods in rendered.pods():
         if pods.labels.get("beauty-retrieval/asks-triton") != "true":
             continue
-        has_files = "RETRIEVAL_TRITON_TLS_CERT" in settings_of(rendered, pods)
+        asking = [settings_of(rendered, each) for each in pods.containers]
+        asking = [each for each in asking if "RETRIEVAL_TRITON_URL" in each]
+        if not asking:
+            yield f"{pods.owner} does not know where Triton is"
+        has_files = all("RETRIEVAL_TRITON_TLS_CERT" in each for each in asking)
         if has_tls is not has_files:
             yield f"{pods.owner} and Triton disagree about TLS"
     yield from gateway_findings(rendered)

@@ -125,7 +125,7 @@ def jobs_that_end(rendered: Manifests) -> Iterator[str]:
     for name, spec in jobs.items():
         yield from job_findings(name, spec)
         if spec.get("completionMode") == "Indexed":
-            shards = settings_of(rendered, rendered.pods(name.split("/")[1])[0]).get("SHARDS")
+            shards = settings_of(rendered, spec["template"]["spec"]["containers"][0]).get("SHARDS")
             if shards != str(spec["completions"]):
                 yield f"{name} has {spec['completions']} indexes for {shards} shards"
     if not any(spec.get("completionMode") == "Indexed" for spec in jobs.values()):
@@ -175,7 +175,7 @@ def failure_actions(spec: Object) -> dict[str, str]:
 def settings_of_the_server(rendered: Manifests) -> Iterator[str]:
     """16: what stands twice is the same: ports, addresses, and the names of the settings."""
     (pods,) = rendered.pods("retrieval")
-    settings = settings_of(rendered, pods)
+    settings = settings_of(rendered, pods.main)
     ports = {port["name"]: port["containerPort"] for port in pods.main.get("ports", ())}
     for port, variable in (
         ("grpc", "RETRIEVAL_PORT"),

@@ -36,12 +36,14 @@ class Place:
         programs: command lines by the name of a program.
         paths: folders by their path in the container.
         ports: this machine's ports by those of the containers, by pod.
+        words: what else has another name here.
         more_arguments: by program; what it needs on this machine only.
     """
 
     programs: dict[str, list[str]]
     paths: dict[str, Path]
     ports: dict[str, dict[int, int]]
+    words: dict[str, str] = field(default_factory=dict)
     more_arguments: dict[str, list[str]] = field(default_factory=dict)
 
     def translated(self, text: str, pod: str) -> str:
@@ -56,7 +58,7 @@ class Place:
         own = self.ports.get(pod, {})
         if match := re.fullmatch(r"((?:--[a-z-]+-port=)?)(\d+)", text):
             text = match[1] + str(own.get(int(match[2]), match[2]))
-        return "127.0.0.1" if text == "0.0.0.0" else text
+        return self.words.get(text, text)
 
 
 @dataclass
@@ -143,6 +145,10 @@ def environment(rendered: Manifests, pods: Pods, container: dict[str, Any]) -> d
         if "fieldRef" in source:
             assert source["fieldRef"]["fieldPath"] == "metadata.uid"
             found[each["name"]] = str(uuid.uuid4())
+        elif "configMapKeyRef" in source:
+            config = rendered.find("ConfigMap", source["configMapKeyRef"]["name"])
+            assert config is not None
+            found[each["name"]] = config["data"][source["configMapKeyRef"]["key"]]
         elif "resourceFieldRef" in source:
             kind, resource = source["resourceFieldRef"]["resource"].split(".")
             asked = container["resources"][kind][resource]
@@ -192,10 +198,26 @@ def running(rendered: Manifests, name: str, place: Place, folder: Path) -> Itera
             process.wait()
 
 
-def run_job(rendered: Manifests, name: str, place: Place) -> subprocess.CompletedProcess[str]:
-    """Run the pod of a job to its end."""
+def run_job(
+    rendered: Manifests, name: str, place: Place, **more_env: str
+) -> subprocess.CompletedProcess[str]:
+    """Run the pod of a job: its init containers, then the main one, to its end.
+
+    Args:
+        rendered: with the job.
+        name: of it.
+        place: where it runs.
+        more_env: what the job's controller adds.
+    """
     (pods,) = rendered.pods(name)
+    for each in pods.spec.get("initContainers", ()):
+        command, env = command_line(rendered, pods, each, place)
+        first = subprocess.run(
+            command, env=env, capture_output=True, text=True, check=False, timeout=120
+        )
+        if first.returncode:
+            return first
     command, env = command_line(rendered, pods, pods.main, place)
     return subprocess.run(
-        command, env=env, capture_output=True, text=True, check=False, timeout=120
+        command, env=env | more_env, capture_output=True, text=True, check=False, timeout=120
     )
