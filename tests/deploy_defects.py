@@ -164,7 +164,7 @@ DEFECTS = [
     D("writable root file system", SERVER, f"{IN_SERVER}/securityContext/readOnlyRootFilesystem",
       False, 9),
     D("privileges in an init container", SERVER,
-      f"{POD}/initContainers/await-index/securityContext", REMOVED, 9),
+      f"{POD}/initContainers/await-input/securityContext", REMOVED, 9),
     D("keeps NET_RAW", SMOKE, f"{POD}/containers/smoke-test/securityContext/capabilities",
       {"drop": ["NET_ADMIN"]}, 9),
     D("no seccomp profile", EXTRACT, f"{POD}/securityContext/seccompProfile", REMOVED, 9),

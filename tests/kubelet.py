@@ -183,7 +183,7 @@ def running(rendered: Manifests, name: str, place: Place, folder: Path) -> Itera
     (pods,) = rendered.pods(name)
     for each in pods.spec.get("initContainers", ()):
         command, env = command_line(rendered, pods, each, place)
-        subprocess.run(command, env=env, check=True, timeout=60)
+        subprocess.run(command, env=env, check=True, timeout=60, capture_output=True)
     command, env = command_line(rendered, pods, pods.main, place)
     log = folder / f"{name}.log"
     with log.open("wb") as said:
