@@ -180,7 +180,7 @@ def test_nothing_is_added_and_nothing_runs_as_root(stages: dict[str, Stage]) -> 
 
 
 def test_no_image_carries_pip_or_torch(stages: dict[str, Stage]) -> None:
-    for image, extra in (("server", "server"), ("export", "index")):
+    for image, extra in (("server", "server"), ("export", "index,sample")):
         (run,) = stages[f"{image}-build"].arguments("RUN")
         assert "venv --without-pip" in run
         assert f"'.[{extra}]'" in run
@@ -361,6 +361,16 @@ def test_the_index_is_built_without_torch_and_the_packages_of_the_models(
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         assert done.returncode == 1
         assert "Install it with: pip install '.[export]'" in done.stderr
+
+
+def test_the_sample_is_rendered_by_what_the_export_image_has() -> None:
+    blocked = NOT_IN_THE_INDEX_EXTRA.replace("matplotlib ", "")
+    program = BLOCKED.format(blocked=blocked).replace("main()", "import export.sample")
+
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_packages_that_are_blocked_above_are_those_beyond_the_index_extra() -> None:
