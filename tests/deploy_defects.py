@@ -150,6 +150,9 @@ DEFECTS = [
       {"name": "RETRIEVAL_WORKERS", "value": "64"}, 7),
     D("search compiled at each start", SERVER, f"{IN_SERVER}/env/NUMBA_CACHE_DIR/value",
       "/home/server/.cache", 7),
+    D("threads inside of threads", SERVER, f"{IN_SERVER}/env/OPENBLAS_NUM_THREADS", REMOVED, 7),
+    D("GPU configurations without a GPU", TRITON, f"{IN_TRITON}/args/-",
+      "--model-config-name=cuda", 7),
     # 8: models
     D("models loaded at run time", TRITON, f"{IN_TRITON}/args/--model-control-mode=none",
       "--model-control-mode=poll", 8),
@@ -173,6 +176,9 @@ DEFECTS = [
     D("network of the node", TRITON, f"{POD}/hostNetwork", True, 9),
     D("chown of the whole index", SERVER, f"{POD}/securityContext/fsGroupChangePolicy", "Always",
       9),
+    D("account that hands out its token", "ServiceAccount/triton",
+      "automountServiceAccountToken", True, 9),
+    D("volumes of another group", "Job/merge-index", f"{POD}/securityContext/fsGroup", REMOVED, 9),
     # 10: network
     D("no default", "NetworkPolicy/default-deny", "spec/policyTypes", ["Ingress"], 10,
       named="NetworkPolicy"),
@@ -213,6 +219,7 @@ DEFECTS = [
     D("HTTP/1 behind a mesh", "Service/retrieval", "spec/ports/0/appProtocol", REMOVED, 13),
     D("reflection for the world", "GRPCRoute/retrieval", "spec/rules/0/matches", REMOVED, 13,
       parts=ALL),
+    D("open outside of the cluster", "Service/retrieval", "spec/type", "NodePort", 13),
     # 14: watching
     D("server not scraped", "PodMonitor/retrieval",
       "spec/selector/matchLabels/app.kubernetes.io~name", "server", 14, named=SERVER, parts=ALL),
@@ -229,7 +236,12 @@ DEFECTS = [
     D("shards that nobody does", EXTRACT, "spec/completions", 3, 15),
     D("two rebuilds at a time", REBUILD, "spec/concurrencyPolicy", "Allow", 15),
     D("a job without end", SMOKE, "spec/activeDeadlineSeconds", REMOVED, 15),
+    D("schedule that never comes", REBUILD, "spec/schedule", "15 25 * * *", 15),
     # 16: settings
+    D("Triton's probe at another port", TRITON, f"{IN_TRITON}/readinessProbe/httpGet/port",
+      "metrics", 16),
+    D("setting that is no number", "ConfigMap/retrieval", "data/RETRIEVAL_RELOAD_EVERY_S", "often",
+      16, named=SERVER),
     D("port of nobody", SERVER, f"{IN_SERVER}/ports/grpc/containerPort", 50061, 16),
     D("misspelt setting", "ConfigMap/retrieval", "data/RETRIEVAL_DRAIN_SECONDS", "20", 16,
       named=SERVER),
@@ -253,6 +265,10 @@ DEFECTS = [
     D("certificate that is not mounted", SERVER, f"{IN_SERVER}/volumeMounts/triton-client-tls",
       REMOVED, "references", parts=ALL),
     D("route to a port of nobody", "GRPCRoute/retrieval", "spec/rules/0/backendRefs/0/port", 8001,
+      "references", parts=ALL),
+    D("server at a port of nobody", SMOKE, f"{POD}/containers/smoke-test/args/0",
+      "--server=retrieval:8001", "references"),
+    D("certificate renewed all the time", "Certificate/triton", "spec/renewBefore", "2160h",
       "references", parts=ALL),
     # schemas
     # k8s-onprem: the chart can no longer be installed

@@ -6,7 +6,7 @@ points stand in ``deploy_security_policies`` and ``deploy_service_policies``.
 
 from collections.abc import Iterator
 
-from deploy_quantities import quantity, seconds_of_triton
+from deploy_quantities import flag, number, quantity, seconds_of_triton
 from manifests import Manifests, Object, Pods
 
 READY_PATH, LIVE_PATH = "/v2/health/ready", "/v2/health/live"
@@ -16,6 +16,7 @@ SPARE_S = 5  # between the end of everything planned and the kill
 PROPAGATION_S = 5  # until every endpoint is told
 LONG_START_S = 120
 SLOWEST_S = 60  # a pod that cannot serve leaves the endpoints sooner
+ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")  # of the libraries, in each search
 THREADS = {"triton": ("OMP_NUM_THREADS",), "retrieval": ("RETRIEVAL_WORKERS",)}
 
 
@@ -89,7 +90,7 @@ def ends_within_its_grace(rendered: Manifests) -> Iterator[str]:
             drain = seconds_of_triton(pods.main["args"], "--exit-timeout-secs")
         else:
             drain = sum(
-                float(settings.get(f"RETRIEVAL_DRAIN_{each}S", 0)) for each in ("", "DELAY_")
+                number(settings.get(f"RETRIEVAL_DRAIN_{each}S", 0)) for each in ("", "DELAY_")
             )
         if not drain:
             yield f"{pods.owner} does not say how long requests may take to finish"
@@ -219,6 +220,12 @@ def thread_findings(pods: Pods) -> Iterator[str]:
         source = env.get(variable, {}).get("valueFrom", {}).get("resourceFieldRef", {})
         if source.get("resource") != "requests.cpu":
             yield f"{pods.owner} starts as many threads as the node has cores ({variable})"
+    for variable in ONE_THREAD if name == "retrieval" else ():
+        if env.get(variable, {}).get("value") != "1":
+            yield f"{pods.owner} starts threads inside of each search ({variable})"
+    wants_gpu = flag(pods.main.get("args", ()), "--model-config-name") in {"cuda", "tensorrt"}
+    if wants_gpu is not uses_gpu(pods):
+        yield f"{pods.owner}: its configurations and its limits disagree about a GPU"
     for container in pods.containers:
         if not any(word.startswith("beauty-server") for word in container.get("command", ())):
             continue

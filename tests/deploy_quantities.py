@@ -24,3 +24,16 @@ def flag(arguments: Sequence[str], name: str) -> str | None:
 def seconds_of_triton(arguments: Sequence[str], name: str) -> float:
     """A flag's number; 0 if it is not given."""
     return float(flag(arguments, name) or 0)
+
+
+def number(text: object) -> float:
+    """A setting's number; 0 if it is none."""
+    try:
+        return float(str(text))
+    except ValueError:
+        return 0.0
+
+
+def hours(text: str) -> float:
+    """``2160h``, as certificates have it."""
+    return float(text.removesuffix("h"))

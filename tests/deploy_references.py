@@ -1,11 +1,14 @@
 """What objects say of one another: every name leads to something that is rendered."""
 
+import re
 from collections.abc import Iterator
 
 from deploy_policies import settings_of
+from deploy_quantities import hours
 from deploy_traffic import selects
 from manifests import Manifests, Object, Pods
 
+ADDRESS = re.compile(r"(?:dns:///)?([a-z][a-z-]*):(\d+)")
 IN_THE_IMAGE = {"/models"}
 # Secrets that people make; deploy/README.md says how.
 MADE_BY_HAND = {"gateway-tls", "retrieval-tokens"}
@@ -24,6 +27,7 @@ def references_that_resolve(rendered: Manifests) -> Iterator[str]:
         yield from mount_findings(pods)
         yield from probe_findings(pods)
         yield from path_findings(rendered, pods)
+        yield from address_findings(rendered, pods)
     yield from selector_findings(rendered)
     yield from target_findings(rendered)
     yield from certificate_findings(rendered)
@@ -93,6 +97,17 @@ def path_findings(rendered: Manifests, pods: Pods) -> Iterator[str]:
                 yield f"{name} names {path}, where nothing is mounted"
 
 
+def address_findings(rendered: Manifests, pods: Pods) -> Iterator[str]:
+    """Addresses in the environment and in the arguments are those of services."""
+    for container in pods.containers:
+        values = [*settings_of(rendered, container).values()]
+        values += [word.split("=")[-1] for word in container.get("args", ())]
+        for host, port in (match.groups() for each in values if (match := ADDRESS.fullmatch(each))):
+            service = rendered.find("Service", host) or {"spec": {"ports": []}}
+            if int(port) not in {each["port"] for each in service["spec"]["ports"]}:
+                yield f"{pods.owner} asks {host}:{port}, which is no service"
+
+
 def probe_findings(pods: Pods) -> Iterator[str]:
     for container in pods.containers:
         names = {port["name"] for port in container.get("ports", ())}
@@ -148,6 +163,8 @@ def certificate_findings(rendered: Manifests) -> Iterator[str]:
         issuer = each["spec"]["issuerRef"]
         if rendered.find(issuer.get("kind", "Issuer"), issuer["name"]) is None:
             yield f"Certificate/{each['metadata']['name']} has no issuer {issuer['name']}"
+        if hours(each["spec"]["renewBefore"]) >= hours(each["spec"]["duration"]):
+            yield f"Certificate/{each['metadata']['name']} is renewed all the time"
         for host in each["spec"].get("dnsNames", ()):
             if rendered.find("Service", host.split(".")[0]) is None:
                 yield f"Certificate/{each['metadata']['name']} names {host}, no service"

@@ -29,6 +29,11 @@ def restricted_pods(rendered: Manifests) -> Iterator[str]:
                 yield f"Namespace/{namespace['metadata']['name']} does not {level} restricted"
     if not rendered.of_kind("Namespace"):
         yield "Namespace/beauty-retrieval is missing"
+    for account in rendered.of_kind("ServiceAccount"):
+        if account.get("automountServiceAccountToken") is not False:
+            yield f"ServiceAccount/{account['metadata']['name']} hands out its token"
+    for each in rendered.of_kind("Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"):
+        yield f"{each['kind']}/{each['metadata']['name']} gives rights that nobody needs"
     accounts = [pods.spec.get("serviceAccountName", "default") for pods in rendered.pods()]
     for pods, account in zip(rendered.pods(), accounts, strict=True):
         yield from pod_findings(pods)
@@ -48,8 +53,13 @@ def pod_findings(pods: Pods) -> Iterator[str]:
         yield f"{pods.owner} has no seccomp profile"
     if "fsGroup" in security and security.get("fsGroupChangePolicy") != "OnRootMismatch":
         yield f"{pods.owner} changes the owner of whole volumes at each start"
-    if security.get("sysctls"):
-        yield f"{pods.owner} sets sysctls"
+    for field in ("sysctls", "seLinuxOptions", "windowsOptions", "appArmorProfile"):
+        if security.get(field):
+            yield f"{pods.owner} sets {field}"
+    claims = {v["name"] for v in spec.get("volumes", ()) if "persistentVolumeClaim" in v}
+    mounts = [mount for each in pods.containers for mount in each.get("volumeMounts", ())]
+    if not security.get("fsGroup") and any(mount["name"] in claims for mount in mounts):
+        yield f"{pods.owner} has no fsGroup to reach its volumes with"
     if spec.get("automountServiceAccountToken") is not False:
         yield f"{pods.owner} carries a token of the API server"
     if spec.get("enableServiceLinks") is not False:
@@ -74,9 +84,15 @@ def container_findings(pods: Pods, container: Object) -> Iterator[str]:
         yield f"{name} runs as root"
     if security.get("seccompProfile", {"type": "RuntimeDefault"})["type"] != "RuntimeDefault":
         yield f"{name} drops the seccomp profile"
+    for field in ("procMount", "seLinuxOptions", "windowsOptions", "appArmorProfile"):
+        if security.get(field):
+            yield f"{name} sets {field}"
     for port in container.get("ports", ()):
         if port.get("hostPort"):
             yield f"{name} takes a port of the node"
+    for kind in ("startupProbe", "readinessProbe", "livenessProbe"):
+        if container.get(kind, {}).get("httpGet", {}).get("host"):
+            yield f"{name} has a {kind} that asks another host"
 
 
 def traffic_as_expected(rendered: Manifests) -> Iterator[str]:
@@ -141,6 +157,8 @@ def gateway_findings(rendered: Manifests) -> Iterator[str]:
                 "certificateRefs"
             ):
                 yield f"Gateway/{gateway['metadata']['name']} listens in the clear"
+            if listener.get("allowedRoutes", {}).get("namespaces", {}).get("from") != "Same":
+                yield f"Gateway/{gateway['metadata']['name']} takes routes of other namespaces"
     if (
         "RETRIEVAL_TOKEN_FILE" in rendered.settings()
         and "RETRIEVAL_TLS_CERT" not in rendered.settings()

@@ -1,22 +1,31 @@
-"""The sixteen points that every rendering has to meet: thirteen to sixteen, and all of them.
+"""The sixteen points that every rendering has to meet: thirteen to fifteen, and all of them.
 
 See ``deploy_policies``.
 """
 
 import re
 from collections.abc import Callable, Iterator
-from functools import cache
 
 import deploy_policies as workloads
 import deploy_security_policies as security
 from deploy_policies import READY_SERVICE, SERVERS, settings_of
-from deploy_quantities import flag
+from deploy_quantities import flag, number
 from deploy_references import references_that_resolve
+from deploy_settings_policy import what_stands_twice_is_the_same
 from deploy_traffic import selects
 from manifests import Manifests, Object
 
 LONGEST_AGE_S = 900  # until every client knows of a new pod
 BAD_INPUT = 65  # EX_DATAERR, what our commands end with where a retry would not help
+JOBS = {
+    "Job/extract-descriptors",
+    "Job/merge-index",
+    "Job/smoke-test",
+    "CronJob/rebuild-index",
+}
+SCHEDULE = re.compile(  # minute, hour, day, month, weekday; steps and lists we do not use
+    r"([0-5]?\d) ([01]?\d|2[0-3]) (\*|[12]?\d|3[01]) (\*|[1-9]|1[0-2]) (\*|[0-6])"
+)
 RUNBOOKS = "deploy/README.md"
 
 
@@ -32,10 +41,13 @@ def balanced_connections(rendered: Manifests) -> Iterator[str]:
             spoken = "https" if speaks_tls(rendered, name) else "kubernetes.io/h2c"
             if port.get("appProtocol") != spoken:
                 yield f"Service/{name}, port {port.get('name')}, has not the appProtocol {spoken}"
+    for service in rendered.of_kind("Service"):
+        if service["spec"].get("type", "ClusterIP") != "ClusterIP":
+            yield f"Service/{service['metadata']['name']} is open outside of the cluster"
     (triton,) = rendered.pods("triton")
     ages = {
-        "triton": int(flag(triton.main["args"], "--grpc-max-connection-age") or 0) / 1000,
-        "retrieval": float(rendered.settings().get("RETRIEVAL_MAX_CONNECTION_AGE_S", 0)),
+        "triton": number(flag(triton.main["args"], "--grpc-max-connection-age")) / 1000,
+        "retrieval": number(rendered.settings().get("RETRIEVAL_MAX_CONNECTION_AGE_S")),
     }
     for name, age in ages.items():
         if not 0 < age <= LONGEST_AGE_S:
@@ -60,7 +72,7 @@ def speaks_tls(rendered: Manifests, name: str) -> bool:
 def watched(rendered: Manifests) -> Iterator[str]:
     """14: every exporter is scraped; every alert says how bad, what, and what to do."""
     monitors = rendered.of_kind("PodMonitor")
-    if not monitors:
+    if not monitors and not rules(rendered):
         return
     for pods in rendered.pods():
         ports = {port["name"] for each in pods.containers for port in each.get("ports", ())}
@@ -122,18 +134,17 @@ def jobs_that_end(rendered: Manifests) -> Iterator[str]:
             yield f"{name} may run beside itself"
         if not spec.get("startingDeadlineSeconds") or not spec.get("timeZone"):
             yield f"{name} does not say until when, and where, its schedule holds"
+        if not SCHEDULE.fullmatch(spec["schedule"]):
+            yield f"{name} has no schedule but {spec['schedule']!r}"
     for name, spec in jobs.items():
         yield from job_findings(name, spec)
         if spec.get("completionMode") == "Indexed":
             shards = settings_of(rendered, spec["template"]["spec"]["containers"][0]).get("SHARDS")
             if shards != str(spec["completions"]):
                 yield f"{name} has {spec['completions']} indexes for {shards} shards"
-    if not any(spec.get("completionMode") == "Indexed" for spec in jobs.values()):
+    yield from (f"{name} is missing" for name in sorted(JOBS - set(jobs)))
+    if jobs.get("Job/extract-descriptors", {}).get("completionMode") != "Indexed":
         yield "Job/extract-descriptors is not indexed"
-    if not crons:
-        yield "CronJob/rebuild-index is missing"
-    if "Job/smoke-test" not in jobs:
-        yield "Job/smoke-test is missing"
 
 
 def job_findings(name: str, spec: Object) -> Iterator[str]:
@@ -172,52 +183,6 @@ def failure_actions(spec: Object) -> dict[str, str]:
     return actions
 
 
-def settings_of_the_server(rendered: Manifests) -> Iterator[str]:
-    """16: what stands twice is the same: ports, addresses, and the names of the settings."""
-    (pods,) = rendered.pods("retrieval")
-    settings = settings_of(rendered, pods.main)
-    ports = {port["name"]: port["containerPort"] for port in pods.main.get("ports", ())}
-    for port, variable in (
-        ("grpc", "RETRIEVAL_PORT"),
-        ("health", "RETRIEVAL_HEALTH_PORT"),
-        ("metrics", "RETRIEVAL_METRICS_PORT"),
-    ):
-        if str(ports.get(port)) != settings.get(variable):
-            yield f"Deployment/retrieval: port {port} is {ports.get(port)}, {variable} says other"
-    for kind in ("startup", "readiness", "liveness"):
-        asked = pods.main.get(f"{kind}Probe", {}).get("grpc", {}).get("port")
-        if asked != ports.get("health"):
-            yield f"Deployment/retrieval: the {kind}Probe asks port {asked}, not health's"
-    (triton,) = rendered.pods("triton")
-    named = {port["name"]: port["containerPort"] for port in triton.main["ports"]}
-    for name in ("grpc", "http", "metrics"):
-        if str(named.get(name)) != flag(triton.main["args"], f"--{name}-port"):
-            yield f"Deployment/triton: port {name} is not that of --{name}-port"
-    if settings.get("RETRIEVAL_HOST") != "0.0.0.0":
-        yield "ConfigMap/retrieval: the server listens inside its pod only"
-    host, _, port = settings.get("RETRIEVAL_TRITON_URL", "").rpartition(":")
-    service = rendered.find("Service", host)
-    if service is None or port not in {str(each["port"]) for each in service["spec"]["ports"]}:
-        yield f"ConfigMap/retrieval: no service answers at {host}:{port}"
-    if settings.get("RETRIEVAL_ENGINE") != "triton":
-        yield "ConfigMap/retrieval: the models run in the server"
-    for variable in settings:
-        if variable.startswith("RETRIEVAL_") and variable not in known_settings():
-            yield f"Deployment/retrieval sets {variable}, which the server does not know"
-
-
-@cache
-def known_settings() -> set[str]:
-    """Every environment variable that ``beauty-server`` reads."""
-    import typer
-
-    from retrieval_server.cli import serve_command
-
-    app = typer.Typer()
-    app.command()(serve_command)
-    return {str(each.envvar) for each in typer.main.get_command(app).params if each.envvar}
-
-
 Policy = Callable[[Manifests], Iterator[str]]
 POLICIES: dict[int, Policy] = {
     1: workloads.separate_stateless_workloads,
@@ -235,13 +200,22 @@ POLICIES: dict[int, Policy] = {
     13: balanced_connections,
     14: watched,
     15: jobs_that_end,
-    16: settings_of_the_server,
+    16: what_stands_twice_is_the_same,
 }
 
 
 def findings(rendered: Manifests) -> list[str]:
     """Everything that is wrong with a rendering, each with the number of its point."""
-    found = [
-        f"{number}: {words}" for number, point in POLICIES.items() for words in point(rendered)
+    points = {str(number): point for number, point in POLICIES.items()}
+    points["references"] = references_that_resolve
+    return [
+        f"{name}: {words}" for name, point in points.items() for words in judged(point, rendered)
     ]
-    return found + [f"references: {words}" for words in references_that_resolve(rendered)]
+
+
+def judged(point: Policy, rendered: Manifests) -> list[str]:
+    """What a point finds; that it cannot tell, where a part is missing that it needs."""
+    try:
+        return list(point(rendered))
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        return [f"cannot be told, as something is missing or of another kind: {error!r}"]

@@ -1,0 +1,98 @@
+"""The sixteenth point that every rendering has to meet: what stands twice is the same.
+
+See ``deploy_policies``.
+"""
+
+import typing
+from collections.abc import Iterator
+from functools import cache
+
+from deploy_policies import settings_of
+from deploy_quantities import flag
+from manifests import Manifests
+
+from retrieval_server.cli import serve_command
+
+PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
+PORTS = {
+    "grpc": "RETRIEVAL_PORT",
+    "health": "RETRIEVAL_HEALTH_PORT",
+    "metrics": "RETRIEVAL_METRICS_PORT",
+}
+
+
+def what_stands_twice_is_the_same(rendered: Manifests) -> Iterator[str]:
+    """16: ports, probes, addresses, and the names and values of the settings."""
+    yield from server_findings(rendered)
+    yield from triton_findings(rendered)
+    yield from setting_findings(rendered)
+
+
+def server_findings(rendered: Manifests) -> Iterator[str]:
+    (pods,) = rendered.pods("retrieval")
+    settings = settings_of(rendered, pods.main)
+    ports = {port["name"]: port["containerPort"] for port in pods.main.get("ports", ())}
+    for port, variable in PORTS.items():
+        if str(ports.get(port)) != settings.get(variable):
+            yield f"Deployment/retrieval: port {port} is {ports.get(port)}, {variable} says other"
+    for probe in PROBES:
+        asked = pods.main.get(probe, {}).get("grpc", {}).get("port")
+        if asked != ports.get("health"):
+            yield f"Deployment/retrieval: the {probe} asks port {asked}, not health's"
+
+
+def triton_findings(rendered: Manifests) -> Iterator[str]:
+    (triton,) = rendered.pods("triton")
+    ports = {port["name"]: port["containerPort"] for port in triton.main["ports"]}
+    for name in ("grpc", "http", "metrics"):
+        if str(ports.get(name)) != flag(triton.main["args"], f"--{name}-port"):
+            yield f"Deployment/triton: port {name} is not that of --{name}-port"
+    for probe in PROBES:
+        if triton.main.get(probe, {}).get("httpGet", {}).get("port") != "http":
+            yield f"Deployment/triton: the {probe} does not ask port http"
+
+
+def setting_findings(rendered: Manifests) -> Iterator[str]:
+    (pods,) = rendered.pods("retrieval")
+    settings = settings_of(rendered, pods.main)
+    if settings.get("RETRIEVAL_HOST") != "0.0.0.0":
+        yield "ConfigMap/retrieval: the server listens inside its pod only"
+    host, _, port = settings.get("RETRIEVAL_TRITON_URL", "").rpartition(":")
+    service = rendered.find("Service", host)
+    if service is None or port not in {str(each["port"]) for each in service["spec"]["ports"]}:
+        yield f"ConfigMap/retrieval: no service answers at {host}:{port}"
+    if settings.get("RETRIEVAL_ENGINE") != "triton":
+        yield "ConfigMap/retrieval: the models run in the server"
+    for variable, value in settings.items():
+        if not variable.startswith("RETRIEVAL_"):
+            continue
+        if variable not in known_settings():
+            yield f"Deployment/retrieval sets {variable}, which the server does not know"
+        elif not is_understood(variable, value):
+            yield f"Deployment/retrieval sets {variable} to {value!r}"
+
+
+@cache
+def known_settings() -> dict[str, tuple[type, typing.Any]]:
+    """Every environment variable that ``beauty-server`` reads: its type, and its option."""
+    found = {}
+    for hint in typing.get_type_hints(serve_command, include_extras=True).values():
+        if typing.get_origin(hint) is typing.Annotated:
+            kind, option = typing.get_args(hint)
+            alternatives = typing.get_args(kind) or (kind,)
+            found[option.envvar] = (alternatives[0], option)
+    return found
+
+
+def is_understood(variable: str, value: str) -> bool:
+    """Whether the server can read a setting's value."""
+    kind, option = known_settings()[variable]
+    if kind not in {int, float}:
+        return True
+    try:
+        number = kind(value)
+    except ValueError:
+        return False
+    low = -float("inf") if option.min is None else option.min
+    high = float("inf") if option.max is None else option.max
+    return bool(low <= number <= high)
