@@ -159,6 +159,10 @@ def target_findings(rendered: Manifests) -> Iterator[str]:
 
 
 def certificate_findings(rendered: Manifests) -> Iterator[str]:
+    made = {each["spec"]["secretName"] for each in rendered.of_kind("Certificate")}
+    for each in rendered.of_kind("Issuer"):
+        if (secret := each["spec"].get("ca", {}).get("secretName")) and secret not in made:
+            yield f"Issuer/{each['metadata']['name']} signs by Secret/{secret}, which nobody makes"
     for each in rendered.of_kind("Certificate"):
         issuer = each["spec"]["issuerRef"]
         if rendered.find(issuer.get("kind", "Issuer"), issuer["name"]) is None:
@@ -176,6 +180,9 @@ def route_findings(rendered: Manifests, secrets: set[str]) -> Iterator[str]:
             for reference in listener.get("tls", {}).get("certificateRefs", ()):
                 if reference["name"] not in secrets:
                     yield f"Gateway/{gateway['metadata']['name']}: no Secret/{reference['name']}"
+        parents = [p for r in rendered.of_kind("GRPCRoute") for p in r["spec"]["parentRefs"]]
+        if gateway["metadata"]["name"] not in {each["name"] for each in parents}:
+            yield f"Gateway/{gateway['metadata']['name']} leads nowhere"
     for route in rendered.of_kind("GRPCRoute"):
         name = f"GRPCRoute/{route['metadata']['name']}"
         for parent in route["spec"]["parentRefs"]:

@@ -26,6 +26,7 @@ JOBS = {
 SCHEDULE = re.compile(  # minute, hour, day, month, weekday; steps and lists we do not use
     r"([0-5]?\d) ([01]?\d|2[0-3]) (\*|[12]?\d|3[01]) (\*|[1-9]|1[0-2]) (\*|[0-6])"
 )
+RECORDED = re.compile(r"\bbeauty(?::\w+)+")
 RUNBOOKS = "deploy/README.md"
 
 
@@ -84,6 +85,12 @@ def watched(rendered: Manifests) -> Iterator[str]:
         }
         if "metrics" in ports and "metrics" not in scraped:
             yield f"{pods.owner} is not scraped"
+    dashboards = [each["metadata"].get("labels", {}) for each in rendered.of_kind("ConfigMap")]
+    if not any(labels.get("grafana_dashboard") for labels in dashboards):
+        yield "ConfigMap/beauty-retrieval-dashboard is missing"
+    recorded = {rule["record"] for rule in rules(rendered) if "record" in rule}
+    asked = {each for rule in rules(rendered) for each in RECORDED.findall(rule["expr"])}
+    yield from (f"PrometheusRule: nobody records {each}" for each in sorted(asked - recorded))
     alerts = [rule for rule in rules(rendered) if "alert" in rule]
     if len(alerts) < len(ALERTED):
         yield f"PrometheusRule: {len(alerts)} alerts"

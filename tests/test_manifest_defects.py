@@ -1,11 +1,12 @@
 """The policies find what they are meant to find: seeded faults, one at a time."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
-from deploy_defects import DEFECTS, Defect
+from deploy_defects import ALL, DEFECTS, INSIDE, Defect
 from deploy_service_policies import POLICIES, findings
-from manifests import validate
+from manifests import manifests, validate
 
 IN_PYTHON = [each for each in DEFECTS if each.found_by != "schema"]
 IN_SCHEMAS = [each for each in DEFECTS if each.found_by == "schema"]
@@ -31,6 +32,18 @@ def test_every_seeded_fault_of_form_is_found_by_the_schemas() -> None:
 def is_target(each: dict[str, object], defect: Defect) -> bool:
     name = f"{each['kind']}/{each['metadata']['name']}"
     return name == (defect.named or defect.target)
+
+
+@pytest.mark.parametrize("parts", [ALL, INSIDE], ids=["gateway", "inside"])
+def test_an_object_that_is_missing_is_noticed(parts: tuple[str, ...]) -> None:
+    whole = manifests("gpu-prod", parts)
+
+    unnoticed = [
+        f"{missing['kind']}/{missing['metadata']['name']}"
+        for missing in whole.objects
+        if not findings(replace(whole, objects=[o for o in whole.objects if o is not missing]))
+    ]
+    assert unnoticed == []
 
 
 def test_every_policy_has_a_fault_to_find_and_every_fault_a_name_of_its_own() -> None:
