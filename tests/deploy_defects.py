@@ -4,88 +4,14 @@ They test the policies: every one has to be found, by the check it is meant for 
 that it is in. Where a published deployment had one, the comment says which.
 """
 
-import copy
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any
+from seeded_defect import REMOVED, Defect, without
 
-from manifests import Manifests, manifests
-
-REMOVED: Any = object()
 POD, JOB = "spec/template/spec", "spec/jobTemplate/spec"
 TRITON, SERVER = "Deployment/triton", "Deployment/retrieval"
 IN_TRITON, IN_SERVER = f"{POD}/containers/triton", f"{POD}/containers/retrieval"
 SMOKE, EXTRACT, REBUILD = "Job/smoke-test", "Job/extract-descriptors", "CronJob/rebuild-index"
 ALL = ("monitoring", "keda", "tls", "gateway", "image-volume", "scale-out")
 INSIDE = ("monitoring", "tls", "client-tls")
-
-
-@dataclass(frozen=True)
-class Defect:
-    """A fault and where it is.
-
-    Attributes:
-        name: what a reviewer would call it.
-        target: the object, as ``Kind/name``.
-        path: in it; a list's item by its ``name`` or number, ``-`` for one more.
-        value: what stands there then, or a function of what stood there.
-        found_by: number of the policy, ``references`` or ``schema``.
-        named: object in the finding, if it is not the target.
-        overlay: rendering to damage, and its components.
-        parts: see ``overlay``.
-    """
-
-    name: str
-    target: str
-    path: str
-    value: Any
-    found_by: int | str
-    named: str = ""
-    overlay: str = "cpu-dev"
-    parts: tuple[str, ...] = ()
-
-    def damaged(self) -> Manifests:
-        """A sound rendering, with the fault in it."""
-        sound = manifests(self.overlay, self.parts)
-        target = sound.get(self.target)
-        changed = copy.deepcopy(target)
-        patch(changed, self.path.split("/") if self.path else [], self.value)
-        objects = [changed if each is target else each for each in sound.objects]
-        return replace(sound, objects=[each for each in objects if each])
-
-
-def patch(node: Any, path: list[str], value: Any) -> None:
-    """Set or remove what stands at a path."""
-    if not path:
-        node.clear()
-        return
-    *way, last = path
-    for step in way:
-        node = node[key(node, step)]
-    if last == "-":
-        node.append(value)
-    elif value is REMOVED:
-        del node[key(node, last)]
-    else:
-        step = key(node, last)
-        node[step] = value(node[step]) if callable(value) else value
-
-
-def key(node: Any, step: str) -> Any:
-    """The key of a step: in a list, the position of the item with that name."""
-    step = step.replace("~", "/")
-    if not isinstance(node, list):
-        return step
-    if step.isdecimal():
-        return int(step)
-    names = [each.get("name") if isinstance(each, dict) else each for each in node]
-    return names.index(step)
-
-
-def without(flag: str) -> Callable[[list[str]], list[str]]:
-    """The change of Triton's arguments that drops one of them."""
-    return lambda arguments: [each for each in arguments if not each.startswith(f"--{flag}")]
-
 
 D = Defect
 DEFECTS = [
@@ -270,6 +196,22 @@ DEFECTS = [
       "--server=retrieval:8001", "references"),
     D("certificate renewed all the time", "Certificate/triton", "spec/renewBefore", "2160h",
       "references", parts=ALL),
+    # containers
+    D("waits for nothing, and fails", SERVER, f"{POD}/initContainers", REMOVED, "references"),
+    D("variable that is not set", TRITON, f"{IN_TRITON}/env/POD_UID", REMOVED, "references"),
+    D("option that there is not", SMOKE, f"{POD}/containers/smoke-test/args/-", "--known-image=x",
+      "references"),
+    D("argument that is missing", "Job/merge-index", f"{POD}/containers/merge-index/args/1",
+      REMOVED, "references"),
+    D("command of another tool", EXTRACT, f"{POD}/containers/extract-descriptors/command",
+      ["beauty-export", "describe"], "references"),
+    D("volume of nothing", SERVER, f"{POD}/volumes/numba/emptyDir", REMOVED, "references"),
+    D("claim of nothing", "PersistentVolumeClaim/index", "spec/resources", {}, "references"),
+    D("index read from elsewhere", SERVER, f"{IN_SERVER}/volumeMounts/index/mountPath", "/data",
+      "references"),
+    D("authority that may not sign", "Certificate/authority", "spec/isCA", False, "references",
+      named="Issuer/authority", parts=ALL),
+    D("kept away from GPUs", TRITON, f"{POD}/tolerations", [], 7, overlay="gpu-prod"),
     # schemas
     # k8s-onprem: the chart can no longer be installed
     D("removed API version", "HorizontalPodAutoscaler/triton", "apiVersion", "autoscaling/v2beta2",

@@ -9,9 +9,12 @@ from collections.abc import Iterator
 from deploy_quantities import flag, number, quantity, seconds_of_triton
 from manifests import Manifests, Object, Pods
 
+from retrieval_server.settings import Settings
+
 READY_PATH, LIVE_PATH = "/v2/health/ready", "/v2/health/live"
 READY_SERVICE = "retrieval_server.v1.RetrievalService"
 SERVERS = ("triton", "retrieval")
+GPU = "nvidia.com/gpu"
 SPARE_S = 5  # between the end of everything planned and the kill
 PROPAGATION_S = 5  # until every endpoint is told
 LONG_START_S = 120
@@ -90,7 +93,8 @@ def ends_within_its_grace(rendered: Manifests) -> Iterator[str]:
             drain = seconds_of_triton(pods.main["args"], "--exit-timeout-secs")
         else:
             drain = sum(
-                number(settings.get(f"RETRIEVAL_DRAIN_{each}S", 0)) for each in ("", "DELAY_")
+                number(settings.get(f"RETRIEVAL_DRAIN_{each}S", default))
+                for each, default in (("", Settings.drain_s), ("DELAY_", Settings.drain_delay_s))
             )
         if not drain:
             yield f"{pods.owner} does not say how long requests may take to finish"
@@ -117,7 +121,7 @@ def rollouts_that_end(rendered: Manifests) -> Iterator[str]:
 
 
 def uses_gpu(pods: Pods) -> bool:
-    return "nvidia.com/gpu" in pods.main["resources"].get("limits", {})
+    return GPU in pods.main["resources"].get("limits", {})
 
 
 def one_autoscaler_each(rendered: Manifests) -> Iterator[str]:
@@ -143,6 +147,8 @@ def scaler_findings(scaler: Object) -> Iterator[str]:
         if not low <= spec.get("fallback", {}).get("replicas", 0) <= high:
             yield f"{name} has no fallback between {low} and {high}"
         by_memory = any(each["type"] == "memory" for each in spec["triggers"])
+        if not all(each.get("metadata") for each in spec["triggers"]) or not spec["triggers"]:
+            yield f"{name} measures nothing"
     else:
         low, high = spec.get("minReplicas", 1), spec["maxReplicas"]
         behavior = spec.get("behavior", {})
@@ -177,7 +183,8 @@ def spread_and_protected(rendered: Manifests) -> Iterator[str]:
         }:
             yield f"Deployment/{name} is not spread over zones and hosts"
         for each in spread:
-            if not each["labelSelector"]["matchLabels"].items() <= pods.labels.items():
+            taken = each["labelSelector"].get("matchLabels", {})
+            if not taken or not taken.items() <= pods.labels.items():
                 yield f"Deployment/{name} spreads other pods than its own"
             if each.get("matchLabelKeys") != ["pod-template-hash"]:
                 yield f"Deployment/{name} counts the pods of old revisions when it spreads"
@@ -226,6 +233,12 @@ def thread_findings(pods: Pods) -> Iterator[str]:
     wants_gpu = flag(pods.main.get("args", ()), "--model-config-name") in {"cuda", "tensorrt"}
     if wants_gpu is not uses_gpu(pods):
         yield f"{pods.owner}: its configurations and its limits disagree about a GPU"
+    tolerated = {each.get("key") for each in pods.spec.get("tolerations", ())}
+    if uses_gpu(pods) and GPU not in tolerated:
+        yield f"{pods.owner} is kept away from the nodes with GPUs"
+    asked = {kind: pods.main["resources"].get(kind, {}).get(GPU) for kind in ("requests", "limits")}
+    if asked["requests"] != asked["limits"]:
+        yield f"{pods.owner} asks for other GPUs than its limit"
     for container in pods.containers:
         if not any(word.startswith("beauty-server") for word in container.get("command", ())):
             continue
@@ -267,6 +280,11 @@ def settings_of(rendered: Manifests, container: Object) -> dict[str, str]:
     for source in container.get("envFrom", ()):
         reference = rendered.find("ConfigMap", source.get("configMapRef", {}).get("name", ""))
         found |= reference["data"] if reference else {}
-    return found | {
-        each["name"]: each["value"] for each in container.get("env", ()) if "value" in each
-    }
+    for each in container.get("env", ()):
+        key = each.get("valueFrom", {}).get("configMapKeyRef") or {}
+        reference = rendered.find("ConfigMap", key.get("name", ""))
+        if reference and key["key"] in reference["data"]:
+            found[each["name"]] = reference["data"][key["key"]]
+        elif "value" in each:
+            found[each["name"]] = each["value"]
+    return found

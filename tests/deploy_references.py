@@ -3,13 +3,13 @@
 import re
 from collections.abc import Iterator
 
+from deploy_container_checks import container_findings
 from deploy_policies import settings_of
 from deploy_quantities import hours
 from deploy_traffic import selects
 from manifests import Manifests, Object, Pods
 
 ADDRESS = re.compile(r"(?:dns:///)?([a-z][a-z-]*):(\d+)")
-IN_THE_IMAGE = {"/models"}
 # Secrets that people make; deploy/README.md says how.
 MADE_BY_HAND = {"gateway-tls", "retrieval-tokens"}
 
@@ -17,6 +17,10 @@ MADE_BY_HAND = {"gateway-tls", "retrieval-tokens"}
 def references_that_resolve(rendered: Manifests) -> Iterator[str]:
     """Every reference from one object to another."""
     yield from duplicates(rendered)
+    for claim in rendered.of_kind("PersistentVolumeClaim"):
+        asked = claim["spec"].get("resources", {}).get("requests", {}).get("storage")
+        if not asked or not claim["spec"].get("accessModes"):
+            yield f"PersistentVolumeClaim/{claim['metadata']['name']} asks for nothing"
     secrets = {each["spec"]["secretName"] for each in rendered.of_kind("Certificate")}
     for pods in rendered.pods():
         account = pods.spec.get("serviceAccountName")
@@ -26,7 +30,7 @@ def references_that_resolve(rendered: Manifests) -> Iterator[str]:
         yield from environment_findings(rendered, pods, secrets | MADE_BY_HAND)
         yield from mount_findings(pods)
         yield from probe_findings(pods)
-        yield from path_findings(rendered, pods)
+        yield from container_findings(rendered, pods)
         yield from address_findings(rendered, pods)
     yield from selector_findings(rendered)
     yield from target_findings(rendered)
@@ -85,18 +89,6 @@ def mount_findings(pods: Pods) -> Iterator[str]:
     yield from (f"{pods.owner} never mounts {name}" for name in sorted(volumes - mounted))
 
 
-def path_findings(rendered: Manifests, pods: Pods) -> Iterator[str]:
-    """Paths in the environment and in the arguments lie in the image or on a mounted volume."""
-    for container in pods.containers:
-        mounts = {mount["mountPath"] for mount in container.get("volumeMounts", ())}
-        values = [*settings_of(rendered, container).values()]
-        values += [word.split("=")[-1] for word in container.get("args", ())]
-        for path in sorted({value for value in values if value.startswith("/")}):
-            if not any(f"{path}/".startswith(f"{mount}/") for mount in mounts | IN_THE_IMAGE):
-                name = f"{pods.owner}, container {container['name']},"
-                yield f"{name} names {path}, where nothing is mounted"
-
-
 def address_findings(rendered: Manifests, pods: Pods) -> Iterator[str]:
     """Addresses in the environment and in the arguments are those of services."""
     for container in pods.containers:
@@ -133,7 +125,8 @@ def selector_findings(rendered: Manifests) -> Iterator[str]:
         yield from (f"{name}: {words}" for words in port_findings(each, taken))
     for each in rendered.of_kind("Deployment"):
         labels = each["spec"]["template"]["metadata"]["labels"]
-        if not selects(each["spec"]["selector"], labels):
+        own = each["spec"]["selector"].get("matchLabels")
+        if not own or not selects(each["spec"]["selector"], labels):
             yield f"Deployment/{each['metadata']['name']} does not select its own pods"
 
 
@@ -159,16 +152,29 @@ def target_findings(rendered: Manifests) -> Iterator[str]:
 
 
 def certificate_findings(rendered: Manifests) -> Iterator[str]:
-    made = {each["spec"]["secretName"] for each in rendered.of_kind("Certificate")}
     for each in rendered.of_kind("Issuer"):
-        if (secret := each["spec"].get("ca", {}).get("secretName")) and secret not in made:
-            yield f"Issuer/{each['metadata']['name']} signs by Secret/{secret}, which nobody makes"
+        signers = {
+            c["spec"]["secretName"]
+            for c in rendered.of_kind("Certificate")
+            if c["spec"].get("isCA")
+        }
+        secret = each["spec"].get("ca", {}).get("secretName")
+        if "selfSigned" not in each["spec"] and secret not in signers:
+            yield f"Issuer/{each['metadata']['name']} has nothing to sign by"
     for each in rendered.of_kind("Certificate"):
         issuer = each["spec"]["issuerRef"]
         if rendered.find(issuer.get("kind", "Issuer"), issuer["name"]) is None:
             yield f"Certificate/{each['metadata']['name']} has no issuer {issuer['name']}"
         if hours(each["spec"]["renewBefore"]) >= hours(each["spec"]["duration"]):
             yield f"Certificate/{each['metadata']['name']} is renewed all the time"
+        name, usages = each["metadata"]["name"], set(each["spec"].get("usages", ()))
+        needed = "server auth" if rendered.find("Service", name) else "client auth"
+        if not each["spec"].get("isCA") and needed not in usages:
+            yield f"Certificate/{name} is not for {needed}"
+        if needed == "server auth" and f"{name}.beauty-retrieval.svc" not in each["spec"].get(
+            "dnsNames", ()
+        ):
+            yield f"Certificate/{name} does not name the service {name}"
         for host in each["spec"].get("dnsNames", ()):
             if rendered.find("Service", host.split(".")[0]) is None:
                 yield f"Certificate/{each['metadata']['name']} names {host}, no service"
@@ -185,16 +191,26 @@ def route_findings(rendered: Manifests, secrets: set[str]) -> Iterator[str]:
             yield f"Gateway/{gateway['metadata']['name']} leads nowhere"
     for route in rendered.of_kind("GRPCRoute"):
         name = f"GRPCRoute/{route['metadata']['name']}"
-        for parent in route["spec"]["parentRefs"]:
-            gateway = rendered.find("Gateway", parent["name"]) or {"spec": {"listeners": []}}
-            listeners = {each["name"]: each for each in gateway["spec"]["listeners"]}
-            listener = listeners.get(parent.get("sectionName"))
-            if listener is None:
-                yield f"{name} has no listener {parent.get('sectionName')} at {parent['name']}"
-            elif listener.get("hostname") not in route["spec"].get("hostnames", ()):
-                yield f"{name} answers for other hosts than its listener"
-        for rule in route["spec"]["rules"]:
-            for backend in rule["backendRefs"]:
-                service = rendered.find("Service", backend["name"]) or {"spec": {"ports": []}}
-                if backend["port"] not in {port["port"] for port in service["spec"]["ports"]}:
-                    yield f"{name} sends to {backend['name']}:{backend['port']}, no service"
+        yield from (f"{name} {words}" for words in parent_findings(rendered, route))
+        yield from (f"{name} {words}" for words in backend_findings(rendered, route))
+
+
+def parent_findings(rendered: Manifests, route: Object) -> Iterator[str]:
+    for parent in route["spec"]["parentRefs"]:
+        gateway = rendered.find("Gateway", parent["name"]) or {"spec": {"listeners": []}}
+        listeners = {each["name"]: each for each in gateway["spec"]["listeners"]}
+        listener = listeners.get(parent.get("sectionName"))
+        if listener is None:
+            yield f"has no listener {parent.get('sectionName')} at {parent['name']}"
+        elif listener.get("hostname") not in route["spec"].get("hostnames", ()):
+            yield "answers for other hosts than its listener"
+
+
+def backend_findings(rendered: Manifests, route: Object) -> Iterator[str]:
+    backends = [rule.get("backendRefs") for rule in route["spec"]["rules"]]
+    if not backends or not all(backends):
+        yield "leads nowhere"
+    for backend in (each for some in backends for each in some or ()):
+        service = rendered.find("Service", backend["name"]) or {"spec": {"ports": []}}
+        if backend["port"] not in {port["port"] for port in service["spec"]["ports"]}:
+            yield f"sends to {backend['name']}:{backend['port']}, no service"

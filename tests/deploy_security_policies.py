@@ -17,6 +17,8 @@ VOLUMES = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "image"}
 VOLUMES |= {"persistentVolumeClaim", "projected", "secret"}
 ADMIN = {"shared-memory", "model-config", "model-repository", "statistics", "trace", "logging"}
 HTTP_LOCKED = ADMIN | {"metadata", "inference"}
+TLS_FLAGS = ("--grpc-server-cert", "--grpc-server-key", "--grpc-root-cert")
+TLS_SETTINGS = {f"RETRIEVAL_TRITON_TLS_{each}" for each in ("CA", "CERT", "KEY")}
 SECRET_NAMES = re.compile(r"(TOKEN|PASSWORD|SECRET|ACCESS_KEY|CREDENTIAL|API_KEY)S?$")
 
 
@@ -56,7 +58,8 @@ def pod_findings(pods: Pods) -> Iterator[str]:
     for field in ("sysctls", "seLinuxOptions", "windowsOptions", "appArmorProfile"):
         if security.get(field):
             yield f"{pods.owner} sets {field}"
-    claims = {v["name"] for v in spec.get("volumes", ()) if "persistentVolumeClaim" in v}
+    kinds = {"persistentVolumeClaim", "secret"}
+    claims = {each["name"] for each in spec.get("volumes", ()) if kinds & set(each)}
     mounts = [mount for each in pods.containers for mount in each.get("volumeMounts", ())]
     if not security.get("fsGroup") and any(mount["name"] in claims for mount in mounts):
         yield f"{pods.owner} has no fsGroup to reach its volumes with"
@@ -133,14 +136,17 @@ def locked_triton(rendered: Manifests) -> Iterator[str]:
     has_tls = rendered.find("Certificate", "triton") is not None
     if has_tls and flag(arguments, "--grpc-use-ssl-mutual") != "true":
         yield "Deployment/triton does not ask its clients for a certificate"
+    for name in TLS_FLAGS if has_tls else ():
+        if not flag(arguments, name):
+            yield f"Deployment/triton has no {name}"
     for pods in rendered.pods():
         if pods.labels.get("beauty-retrieval/asks-triton") != "true":
             continue
         asking = [settings_of(rendered, each) for each in pods.containers]
-        asking = [each for each in asking if "RETRIEVAL_TRITON_URL" in each]
+        asking = [each for each in asking if "RETRIEVAL_ENGINE" in each]
         if not asking:
             yield f"{pods.owner} does not know where Triton is"
-        has_files = all("RETRIEVAL_TRITON_TLS_CERT" in each for each in asking)
+        has_files = all(set(each) >= TLS_SETTINGS for each in asking)
         if has_tls is not has_files:
             yield f"{pods.owner} and Triton disagree about TLS"
     yield from gateway_findings(rendered)

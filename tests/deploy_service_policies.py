@@ -150,6 +150,10 @@ def jobs_that_end(rendered: Manifests) -> Iterator[str]:
             if shards != str(spec["completions"]):
                 yield f"{name} has {spec['completions']} indexes for {shards} shards"
     yield from (f"{name} is missing" for name in sorted(JOBS - set(jobs)))
+    smoke = rendered.pods("smoke-test")
+    for option in ("--server", "--catalogue") if smoke else ():
+        if not flag(smoke[0].main.get("args", ()), option):
+            yield f"Job/smoke-test has no {option}"
     if jobs.get("Job/extract-descriptors", {}).get("completionMode") != "Indexed":
         yield "Job/extract-descriptors is not indexed"
 

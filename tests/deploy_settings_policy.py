@@ -63,6 +63,9 @@ def setting_findings(rendered: Manifests) -> Iterator[str]:
         yield f"ConfigMap/retrieval: no service answers at {host}:{port}"
     if settings.get("RETRIEVAL_ENGINE") != "triton":
         yield "ConfigMap/retrieval: the models run in the server"
+    for variable in ("RETRIEVAL_INDEX", "RETRIEVAL_MODEL_REPOSITORY"):
+        if variable not in settings:
+            yield f"Deployment/retrieval does not set {variable}"
     for variable, value in settings.items():
         if not variable.startswith("RETRIEVAL_"):
             continue

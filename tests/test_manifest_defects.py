@@ -4,9 +4,10 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from deploy_defects import ALL, DEFECTS, INSIDE, Defect
+from deploy_defects import ALL, DEFECTS, INSIDE
 from deploy_service_policies import POLICIES, findings
 from manifests import manifests, validate
+from seeded_defect import Defect
 
 IN_PYTHON = [each for each in DEFECTS if each.found_by != "schema"]
 IN_SCHEMAS = [each for each in DEFECTS if each.found_by == "schema"]

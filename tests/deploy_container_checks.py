@@ -1,0 +1,101 @@
+"""What a container is told is whole: its command, its variables, its volumes.
+
+A part of ``deploy_references``: here a name leads into the container itself.
+"""
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import typer
+from deploy_policies import settings_of
+from manifests import Manifests, Object, Pods
+
+import client.cli
+import export.cli
+from retrieval_server.cli import serve_command
+
+IN_THE_IMAGE = {"/models"}
+PATH = re.compile(r"(?:^|(?<=[\s=]))/[a-z][\w./-]*")
+SET_BY_A_JOB = {"JOB_COMPLETION_INDEX"}
+WAITING = ("Deployment/retrieval", "Job/extract-descriptors", "Job/merge-index")
+COMMANDS = {"tritonserver", "beauty-server", "beauty-export", "beauty-search", "sh"}
+
+
+def container_findings(rendered: Manifests, pods: Pods) -> Iterator[str]:
+    """What is missing in the containers of a workload."""
+    if pods.owner in WAITING and not pods.spec.get("initContainers"):
+        yield f"{pods.owner} does not wait for what it needs, and fails"
+    for volume in pods.spec.get("volumes", ()):
+        if len(volume) != 2 or not all(volume.values()):
+            yield f"{pods.owner}'s volume {volume['name']} has not one source"
+    for container in pods.containers:
+        name = f"{pods.owner}, container {container['name']},"
+        command = container.get("command") or ["nothing"]
+        if command[0] not in COMMANDS:
+            yield f"{name} runs {command[0]}"
+        yield from (f"{name} {words}" for words in environment_findings(rendered, container))
+        yield from (f"{name} {words}" for words in path_findings(rendered, container))
+        yield from (f"{name} {words}" for words in argument_findings(rendered, container))
+
+
+def environment_findings(rendered: Manifests, container: Object) -> Iterator[str]:
+    """Every variable has a value, and every one that is used is there."""
+    for each in container.get("env", ()):
+        if "value" not in each and not all(each.get("valueFrom", {"": None}).values()):
+            yield f"has no value of {each['name']}"
+    known = {each["name"] for each in container.get("env", ())}
+    known |= set(settings_of(rendered, container)) | SET_BY_A_JOB
+    text = " ".join(container.get("args", ()))
+    for variable in sorted(set(re.findall(r"\$[({]?\(?([A-Z][A-Z_]+)", text)) - known):
+        yield f"uses {variable}, which is not set"
+
+
+def path_findings(rendered: Manifests, container: Object) -> Iterator[str]:
+    """Paths in the environment and in the arguments lie in the image or on a mounted volume."""
+    mounts = {mount["mountPath"] for mount in container.get("volumeMounts", ())}
+    words = [*settings_of(rendered, container).values(), *container.get("args", ())]
+    for path in sorted({path for word in words for path in PATH.findall(word)}):
+        if not any(f"{path}/".startswith(f"{mount}/") for mount in mounts | IN_THE_IMAGE):
+            yield f"names {path}, where nothing is mounted"
+
+
+def argument_findings(rendered: Manifests, container: Object) -> Iterator[str]:
+    """Our own commands take the arguments that they are given."""
+    program, *words = [*container.get("command", ()), *container.get("args", ())] or ["nothing"]
+    if program == "sh" and (len(words) != 2 or words[0] != "-c"):
+        yield "gives the shell nothing to do"
+    if program not in our_commands():
+        return
+    env = settings_of(rendered, container)
+    words = [re.sub(r"\$\((\w+)\)", lambda found: env.get(found[1], ""), each) for each in words]
+    command = our_commands()[program]
+    if hasattr(command, "commands"):
+        verb = words.pop(0) if words else ""
+        if verb not in command.commands:
+            yield f"runs {program} {verb}, which there is not"
+            return
+        command = command.commands[verb]
+    options = {name for each in command.params for name in each.opts if name.startswith("-")}
+    given = {word.partition("=")[0] for word in words if word.startswith("-")}
+    yield from (
+        f"has the option {option}, which there is not" for option in sorted(given - options)
+    )
+    for each in command.params:
+        is_option = each.opts[0].startswith("-")
+        is_given = bool(given & set(each.opts)) if is_option else len(words) > len(given)
+        if each.required and not is_given and each.envvar not in env:
+            yield f"does not give {each.opts[0]}"
+
+
+@cache
+def our_commands() -> dict[str, Any]:
+    """The command lines of this project by name."""
+    server = typer.Typer()
+    server.command()(serve_command)
+    return {
+        "beauty-export": typer.main.get_command(export.cli.app),
+        "beauty-search": typer.main.get_command(client.cli.app),
+        "beauty-server": typer.main.get_command(server),
+    }
