@@ -37,6 +37,7 @@ class Place:
         paths: folders by their path in the container.
         ports: this machine's ports by those of the containers, by pod.
         words: what else has another name here.
+        left_out: variables that are of no use here.
         more_arguments: by program; what it needs on this machine only.
     """
 
@@ -44,6 +45,7 @@ class Place:
     paths: dict[str, Path]
     ports: dict[str, dict[int, int]]
     words: dict[str, str] = field(default_factory=dict)
+    left_out: frozenset[str] = frozenset()
     more_arguments: dict[str, list[str]] = field(default_factory=dict)
 
     def translated(self, text: str, pod: str) -> str:
@@ -168,7 +170,11 @@ def command_line(
     words = [re.sub(r"\$\((\w+)\)", lambda found: env[found[1]], word) for word in words]
     program, *arguments = (place.translated(word, name) for word in words)
     command = place.programs.get(program, [program])
-    own = {key: place.translated(value, name) for key, value in env.items()}
+    own = {
+        key: place.translated(value, name)
+        for key, value in env.items()
+        if key not in place.left_out
+    }
     inherited = {key: os.environ[key] for key in ("PATH", "LANG") if key in os.environ}
     search_path = {"PYTHONPATH": str(ROOT)}
     return (

@@ -100,12 +100,12 @@ def place(
             "/models": tiny_repository,
             "/index": tiny_index,
             "/catalogue/sample": tiny_catalogue,
-            "/var/cache/numba": tmp_path_factory.mktemp("numba"),
             "/tmp": tmp_path_factory.mktemp("tmp"),
             "/tls": secrets / "tls",
             "/tokens": secrets / "tokens",
         },
         ports=ports,
+        left_out=frozenset({"NUMBA_CACHE_DIR"}),  # here it is warm beside the package
         words={"0.0.0.0": "127.0.0.1", "lite": str(tiny_profile_file)},
         more_arguments={
             "tritonserver": [
@@ -178,17 +178,18 @@ def test_triton_starts_as_the_manifest_says_and_its_admin_calls_are_locked(
         urllib.request.urlopen(url, timeout=PATIENCE_S)
 
 
-def test_triton_with_tls_lets_nobody_in_without_a_certificate(
+def test_triton_wants_a_certificate_where_there_is_tls(
     triton_pod: RunningPod, rendered: Manifests, secrets: Path
 ) -> None:
-    if "RETRIEVAL_TRITON_TLS_CERT" not in rendered.settings():
-        pytest.skip("without TLS the network policy keeps others out")
-    ca = str(secrets / "tls" / "ca.crt")
-    with (
-        InferenceServerClient(triton_pod.address("grpc"), ssl=True, root_certificates=ca) as client,
-        pytest.raises(InferenceServerException),
-    ):
-        client.is_model_ready("tiny", client_timeout=5)
+    has_tls = "RETRIEVAL_TRITON_TLS_CERT" in rendered.settings()
+    known = {"root_certificates": str(secrets / "tls" / "ca.crt")} if has_tls else {}
+
+    with InferenceServerClient(triton_pod.address("grpc"), ssl=has_tls, **known) as client:
+        if not has_tls:
+            assert client.is_model_ready("tiny", client_timeout=PATIENCE_S)
+            return
+        with pytest.raises(InferenceServerException):
+            client.is_model_ready("tiny", client_timeout=5)
 
 
 def test_a_job_describes_its_shard_through_triton(
@@ -206,8 +207,6 @@ def test_the_jobs_make_the_index_that_one_run_makes(
     rendered: Manifests, place: Place, triton_pod: RunningPod, tiny_index: Path, tmp_path: Path
 ) -> None:
     """Described through Triton in shards and merged, it is the very version that one run made."""
-    if "RETRIEVAL_TRITON_TLS_CERT" in rendered.settings():
-        pytest.skip("one shard is enough to show that jobs have certificates")
     here = replace(place, paths={**place.paths, "/index": tmp_path})
 
     rebuilt = run_job(rendered, "rebuild-index", here)
@@ -272,7 +271,8 @@ def test_the_server_drains_within_its_grace_and_loses_no_search(
     *before, (ended, last) = answered
     assert left > 0
     assert {code for _, code in before} == {grpc.StatusCode.OK}
-    assert last is grpc.StatusCode.UNAVAILABLE
+    # gRPC cancels a call that comes in at the very moment of closing, and refuses the next ones
+    assert last in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
     assert ended - told >= float(rendered.settings()["RETRIEVAL_DRAIN_DELAY_S"])
     assert any(at > told for at, _ in before)
 
