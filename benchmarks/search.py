@@ -147,9 +147,9 @@ def bytes_touched(search: CascadeSearch, counts: Any) -> int:
     """What one search read: rows of each level, and the rotation as far as it was needed."""
     sizes, rows = search.levels.sizes(), len(search)
     axis = search.levels.fit.rotation.shape[1] * 4
-    axes = 256 + 512 * (counts.middle > 0) + 768 * (counts.fine > 0)
+    axes = 256 + 512 * (counts.middle > 0)
     total = sizes["coarse"] + axes * axis
-    for level in ("middle", "fine", "bytes"):
+    for level in ("middle", "residual", "bytes"):
         total += getattr(counts, level) * sizes[level] // rows
     return int(total + counts.originals * sum(p.shape[1] * 4 for p in search.descriptors))
 

@@ -54,7 +54,7 @@ class SearchDatabase:
 
     def levels(self) -> Levels:
         """The levels, mapped."""
-        return open_levels(self.folder, self.record, MODELS, self.rows)
+        return open_levels(self.folder, self.record, list(MODELS.values()), self.rows)
 
 
 def prepare_database(root: Path, rows: int) -> SearchDatabase:

@@ -120,17 +120,14 @@ class ByteScan:
 
     def __init__(self, search: CascadeSearch) -> None:
         self._levels, self._search = search.levels, search
-        self._rows = np.arange(len(search), dtype=np.int32)
         self.bytes = search.levels.sizes()["bytes"]
 
     def rank(self, query: Query, setting: int | None) -> NDArray[np.int64]:
         """The best seven rows."""
         offsets = self._levels.fit.parameters.code_offsets
         queries = [byte_level.byte_query(q, o) for q, o in zip(query, offsets, strict=True)]
-        cosines, radii = np.empty((2, len(query), len(self._rows)))
-        byte_level.bound_rows(
-            self._levels.bytes_, queries, self._rows, range(len(self._rows)), cosines, radii
-        )
+        level = self._levels.bytes_
+        cosines, radii = byte_level.estimates(level.codes, level.bounds, queries)
         uppers = byte_level.largest_similarities(cosines, radii, ALPHA)
         best = np.argpartition(-uppers, 2 * TOP_K)[: 2 * TOP_K]
         scan = ScanSearch(self._search.descriptors)

@@ -42,7 +42,7 @@ def build_search_levels(folder: Path, alphas: Mapping[str, float]) -> SearchReco
     ):
         fit = fit_search(descriptors, list(alphas.values()))
         dimensions = [part.shape[1] for part in descriptors]
-        empty = create_levels(folder, fit, list(alphas), dimensions, rows)
+        empty = create_levels(folder, fit, dimensions, rows)
         levels = encode_all(fit, descriptors, empty, executor, advance)
     write_outliers(folder, levels)
     return levels.record

@@ -3,34 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from export.build_index import IndexBuild
-from export.catalogue import read_catalogue
 from export.contact_sheet import write_contact_sheet
-from export.evaluate import evaluate as evaluate_index
-from export.evaluation_markdown import evaluation_markdown
-from export.evaluation_page import evaluation_page
-from export.evaluation_table import evaluation_table
-from export.language_filter import LANGUAGE_FILTERS
-from export.predict import predict as predict_folder
-from export.profiles import LITE, PROFILES, find_profile
+from export.evaluation_cli import EVALUATE_EXAMPLE, PREDICT_EXAMPLE, evaluate, predict
+from export.index_cli import INDEX_EXAMPLE, index
+from export.messages import say, warn
+from export.options import DEFAULT_REPOSITORY, ProfileName, Repository
+from export.profiles import LITE, find_profile
 from export.progress import Advance, progress
 from export.sample import write_sample
-from export.text_output import write_text_file
-from export.text_settings import TextSettings
-from export.tokens import TOKENISERS
-from export.tuning_cli import augmentation, tune
-from retrieval_server.engines import ENGINES, TritonConnection
+from export.tuning_cli import AUGMENTATION_EXAMPLE, TUNE_EXAMPLE, augmentation, tune
 from retrieval_server.errors import RetrievalError
-from retrieval_server.index_bundle import REJECTS_FILE, open_index
-from retrieval_server.retriever import DEFAULT_KEEP
+from retrieval_server.index_bundle import open_index
 
 app = typer.Typer(
     add_completion=False,
@@ -40,35 +29,11 @@ app = typer.Typer(
     help="Export models, build an index, measure how good it is.",
 )
 
-app.command(epilog="Example: beauty-export tune build/demo/sample --html build/tuning.html")(tune)
-app.command(epilog="Example: beauty-export augmentation build/demo/sample")(augmentation)
-
-DEFAULT_REPOSITORY = Path("model_repository")
-STDOUT = Path("-")
-DESCRIPTIONS_NAMED = 5  # ids to name in a warning
-TRITON_TIMEOUT_S = 120.0  # nobody waits for one image: Triton may be slow, or restart
-
-ProfileName = Annotated[
-    str,
-    typer.Option("--profile", help=f"One of {', '.join(PROFILES)}, or a .toml file."),
-]
-Repository = Annotated[Path, typer.Option("--model-repository", help="Folder with the models.")]
-EngineName = Annotated[str, typer.Option("--engine", help=f"One of: {', '.join(ENGINES)}.")]
-TritonUrl = Annotated[
-    str, typer.Option("--triton-url", help="host:port of Triton's gRPC, for the engine triton.")
-]
-
-
-def _between_0_and_1(value: float) -> float:
-    if not 0 < value < 1:
-        raise typer.BadParameter(f"{value} does not lie between 0 and 1.")
-    return value
-
-
-Tau = Annotated[
-    float,
-    typer.Option(help="τ of the textual index, between 0 and 1.", callback=_between_0_and_1),
-]
+app.command(epilog=INDEX_EXAMPLE)(index)
+app.command(epilog=EVALUATE_EXAMPLE)(evaluate)
+app.command(epilog=PREDICT_EXAMPLE)(predict)
+app.command(epilog=TUNE_EXAMPLE)(tune)
+app.command(epilog=AUGMENTATION_EXAMPLE)(augmentation)
 
 
 @app.command(epilog="Example: beauty-export onnx --profile lite")
@@ -93,7 +58,7 @@ def onnx(
         ) from error
     chosen = find_profile(profile)
     choices = weights_choices(chosen, checkpoint or (), random_seed)
-    exported = export_profile(chosen, model_repository, choices, lambda model: _say(f"{model} …"))
+    exported = export_profile(chosen, model_repository, choices, lambda model: say(f"{model} …"))
     for result in exported:
         parity = result.parity
         checked = "is there already"
@@ -102,130 +67,9 @@ def onnx(
                 f"agrees with PyTorch: cosine ≥ {parity.min_cosine:.7f}, difference ≤ "
                 f"{parity.max_difference:.1e}"
             )
-        _say(f"{result.model}: {result.dimension} values, weights: {result.weights}; {checked}")
+        say(f"{result.model}: {result.dimension} values, weights: {result.weights}; {checked}")
         if result.weights.startswith(RANDOM_WEIGHTS):
-            _warn(f"{result.model} has random weights: results will mean nothing.")
-
-
-@app.command(epilog="Example: beauty-export index build/demo/sample --output build/demo/index")
-def index(
-    catalogue: Annotated[Path, typer.Argument(help="Catalogue file, or the folder it lies in.")],
-    output: Annotated[Path, typer.Option(help="Index folder to publish in.")],
-    profile: ProfileName = LITE.name,
-    model_repository: Repository = DEFAULT_REPOSITORY,
-    engine: EngineName = ENGINES[0],
-    triton_url: TritonUrl = TritonConnection.url,
-    threshold: Tau = TextSettings.threshold,
-    tokeniser: Annotated[
-        str,
-        typer.Option(help=f"How descriptions become terms: {' or '.join(TOKENISERS)}."),
-    ] = TextSettings.tokeniser,
-    language_filter: Annotated[
-        str,
-        typer.Option(
-            help="Which descriptions the textual index leaves out: "
-            f"{' or '.join(LANGUAGE_FILTERS)}. Their products are found by image."
-        ),
-    ] = TextSettings.language_filter,
-    max_neighbours: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="Longest list of text neighbours, the nearest kept.", show_default="any"
-        ),
-    ] = TextSettings.max_neighbours,
-    half_precision: Annotated[
-        bool, typer.Option(help="Store float16 descriptors, half the size; they then are exact.")
-    ] = False,
-) -> None:
-    """Build an index from a catalogue; take up a build that was interrupted."""
-    triton = TritonConnection(url=triton_url, timeout_s=TRITON_TIMEOUT_S)
-    text = TextSettings(
-        threshold=threshold,
-        tokeniser=tokeniser,
-        language_filter=language_filter,
-        max_neighbours=max_neighbours,
-    )
-    _build(catalogue, output, profile, model_repository, engine, triton, text, half_precision)
-
-
-@app.command(epilog="Example: beauty-export evaluate build/demo/sample --html build/report.html")
-def evaluate(
-    dataset: Annotated[
-        Path,
-        typer.Argument(help="Folder with catalog.csv and ground_truth.csv, or Perfect-500K's."),
-    ],
-    index: Annotated[
-        Path | None,
-        typer.Option(help="Index of its catalogue; built in build/evaluate if not given."),
-    ] = None,
-    profile: ProfileName = LITE.name,
-    model_repository: Repository = DEFAULT_REPOSITORY,
-    engine: EngineName = ENGINES[0],
-    triton_url: TritonUrl = TritonConnection.url,
-    keep: Annotated[
-        int,
-        typer.Option("-k", "--keep", min=1, max=6, help="The k to show by category and by query."),
-    ] = DEFAULT_KEEP,
-    ground_truth: Annotated[
-        Path | None, typer.Option(help="File of the true matches; the folder's if not given.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    html: Annotated[Path | None, typer.Option(help="Write a report to this HTML file.")] = None,
-    markdown: Annotated[
-        Path | None, typer.Option(help="Write Markdown to this file; - prints it instead.")
-    ] = None,
-) -> None:
-    """Measure mAP@7 of the initial ranking and of refinement with k = 6 to 1.
-
-    With 95 % intervals and a paired test against the baseline, by category where the catalogue
-    has a column "category", and with the queries that changed most.
-    """
-    triton = TritonConnection(url=triton_url, timeout_s=TRITON_TIMEOUT_S)
-    if index is None:
-        name = f"{dataset.resolve().name}-{find_profile(profile).name}"
-        index = Path("build/evaluate") / name
-        _build(dataset, index, profile, model_repository, engine, triton, TextSettings())
-    evaluation = evaluate_index(
-        dataset, open_index(index), model_repository, engine, triton, keep, ground_truth
-    )
-    for warning in evaluation.warnings:
-        _warn(warning)
-    for image in evaluation.unreadable:
-        _warn(f"query {image} cannot be read and counts nowhere.")
-    if html is not None:
-        write_text_file(html, evaluation_page(evaluation))
-        _say(f"report: {html}")
-    if markdown is not None and markdown != STDOUT:
-        write_text_file(markdown, evaluation_markdown(evaluation))
-        _say(f"Markdown: {markdown}")
-    if as_json:
-        typer.echo(json.dumps(evaluation.to_json()))
-    elif markdown == STDOUT:
-        typer.echo(evaluation_markdown(evaluation), nl=False)
-    else:
-        Console().print(evaluation_table(evaluation))
-
-
-@app.command(epilog="Example: beauty-export predict photos answers.csv --index build/demo/index")
-def predict(
-    images: Annotated[Path, typer.Argument(help="Folder of query images, named after their ids.")],
-    output: Annotated[Path, typer.Argument(help="CSV file to write: a query, seven ids a row.")],
-    index: Annotated[Path, typer.Option(help="Index folder, or one version of it.")],
-    model_repository: Repository = DEFAULT_REPOSITORY,
-    engine: EngineName = ENGINES[0],
-    triton_url: TritonUrl = TritonConnection.url,
-    keep: Annotated[
-        int, typer.Option("-k", "--keep", min=1, max=7, help="The paper's k; 7: no refinement.")
-    ] = DEFAULT_KEEP,
-) -> None:
-    """Answer a folder of photos in the form of the challenge AI Meets Beauty."""
-    triton = TritonConnection(url=triton_url, timeout_s=TRITON_TIMEOUT_S)
-    answered = predict_folder(
-        images, output, open_index(index), model_repository, engine, triton, keep
-    )
-    for query in answered.unreadable:
-        _warn(f"query {query} cannot be read; its seven fields are empty.")
-    _say(f"{answered.queries:,} queries: {output}")
+            warn(f"{result.model} has random weights: results will mean nothing.")
 
 
 @app.command(epilog="Example: beauty-export sample build/demo/sample")
@@ -247,7 +91,7 @@ def sample(
             folder = write_sample(output, seed=seed, on_progress=show)
         except OSError as error:
             raise RetrievalError(str(error)) from error
-    _say(f"sample catalogue: {folder}")
+    say(f"sample catalogue: {folder}")
 
 
 @app.command(
@@ -264,7 +108,7 @@ def contact_sheet(
 ) -> None:
     """Show queries and results as pictures in one self-contained HTML file."""
     count = write_contact_sheet(results, catalogue, output, ground_truth)
-    _say(f"contact sheet of {count} queries: {output}")
+    say(f"contact sheet of {count} queries: {output}")
 
 
 @app.command(epilog="Example: beauty-export verify build/demo/index")
@@ -274,7 +118,7 @@ def verify(
     """Read every file of an index and compare it with its checksum."""
     bundle = open_index(index)
     bundle.verify()
-    _say(f"{bundle.folder}: {len(bundle):,} products, every file as it was written")
+    say(f"{bundle.folder}: {len(bundle):,} products, every file as it was written")
 
 
 def main() -> None:
@@ -284,61 +128,3 @@ def main() -> None:
     except (RetrievalError, OSError) as error:
         typer.echo(f"error: {' '.join(str(error).split())}", err=True)
         sys.exit(1)
-
-
-def _build(
-    catalogue: Path,
-    output: Path,
-    profile: str,
-    repository: Path,
-    engine: str,
-    triton: TritonConnection,
-    text: TextSettings,
-    half_precision: bool = False,
-) -> None:
-    """Build an index and say what became of the catalogue's rows."""
-    read = read_catalogue(catalogue)
-    blank = [row.product_id for row in read.rows if not row.description.strip()]
-    if blank:
-        named = ", ".join(blank[:DESCRIPTIONS_NAMED]) + (
-            " …" if len(blank) > DESCRIPTIONS_NAMED else ""
-        )
-        _warn(
-            f"{len(blank):,} products have an empty description ({named}): they are found by "
-            "image only. Fill in the description column to have them refined."
-        )
-    built = IndexBuild(
-        read, find_profile(profile), repository, output, engine, text, triton, half_precision
-    ).run()
-    manifest = built.manifest
-    if manifest is None:
-        _say(f"nothing to do: {built.folder} is up to date")
-        return
-    _say(
-        f"{built.folder}: {manifest.products:,} products, {manifest.documents:,} descriptions, "
-        f"{manifest.text_pairs:,} text neighbours"
-    )
-    if left_out := manifest.text["left_out"]:
-        languages = ", ".join(f"{language} {count:,}" for language, count in left_out.items())
-        _say(
-            f"{sum(left_out.values()):,} descriptions are not English ({languages}): their "
-            "products are found by image"
-        )
-    if manifest.rejected:
-        _warn(
-            f"{manifest.rejected:,} images could not be read and are not in the index; see "
-            f"{built.folder / REJECTS_FILE}"
-        )
-    for name, model in manifest.models.items():
-        if model.zero_descriptors:
-            _warn(f"{model.zero_descriptors:,} images have an all-zero descriptor by {name}.")
-    for warning in (*built.warnings, *manifest.warnings):
-        _warn(warning)
-
-
-def _say(text: str) -> None:
-    typer.echo(text, err=True)
-
-
-def _warn(text: str) -> None:
-    typer.secho(f"warning: {text}", err=True, fg=typer.colors.YELLOW)

@@ -8,6 +8,7 @@ import numpy as np
 
 from export.evaluation import Category, Comparison, Intervals, RatedQuery, Rating, Row
 from export.metrics import changed_percent, mean_average_precision
+from export.progress import Advance, progress
 from export.significance import holm, mean_interval, paired_difference
 
 CATEGORIES_SHOWN = 12
@@ -24,9 +25,12 @@ def rows_of(methods: Sequence[tuple[str, int | None]], queries: Sequence[RatedQu
     items = [query.item for query in queries]
     by_method = [[query.ratings[place] for query in queries] for place in range(len(methods))]
     baseline = by_method[0]
-    compared = {
-        convention: _comparisons(convention, by_method, items) for convention in ("gt", "hits")
-    }
+    with progress("statistics", 3 * len(methods) - 2) as advance:  # two comparisons a row but one
+        compared = {
+            convention: _comparisons(convention, by_method, items, advance)
+            for convention in ("gt", "hits")
+        }
+        intervals = [_intervals(ratings, items, advance) for ratings in by_method]
     rows = []
     for place, ((method, keep), ratings) in enumerate(zip(methods, by_method, strict=True)):
         improved, impaired = changed_percent(
@@ -40,7 +44,7 @@ def rows_of(methods: Sequence[tuple[str, int | None]], queries: Sequence[RatedQu
                 map_at_7=mean_average_precision([r.average_precision for r in ratings]),
                 recall_at_7=float(np.mean([rating.recall_at_7 for rating in ratings])),
                 hit_at_1=float(np.mean([rating.hit_at_1 for rating in ratings])),
-                intervals=_intervals(ratings, items),
+                intervals=intervals[place],
                 improved_percent=improved if place else None,
                 impaired_percent=impaired if place else None,
                 against_baseline={name: c[place - 1] for name, c in compared.items()}
@@ -77,24 +81,32 @@ def categories_of(
     return [_category(name, methods, detailed, members[name]) for name in ordered]
 
 
-def _intervals(ratings: Sequence[Rating], items: Sequence[int]) -> Intervals:
-    return Intervals(
+def _intervals(ratings: Sequence[Rating], items: Sequence[int], advance: Advance) -> Intervals:
+    found = Intervals(
         gt=mean_interval([rating.average_precision.gt for rating in ratings], items),
         hits=mean_interval([rating.average_precision.hits for rating in ratings], items),
         recall_at_7=mean_interval([rating.recall_at_7 for rating in ratings], items),
         hit_at_1=mean_interval([rating.hit_at_1 for rating in ratings], items),
     )
+    advance(1)
+    return found
 
 
 def _comparisons(
-    convention: str, by_method: Sequence[Sequence[Rating]], items: Sequence[int]
+    convention: str,
+    by_method: Sequence[Sequence[Rating]],
+    items: Sequence[int],
+    advance: Advance,
 ) -> list[Comparison]:
     """Every method but the baseline against it, by one convention."""
     values = [
         [getattr(rating.average_precision, convention) for rating in ratings]
         for ratings in by_method
     ]
-    differences = [paired_difference(values[0], other, items) for other in values[1:]]
+    differences = []
+    for other in values[1:]:
+        differences.append(paired_difference(values[0], other, items))
+        advance(1)
     adjusted = holm([difference.p_value for difference in differences])
     return [
         Comparison(d.mean, d.interval, d.p_value, p)

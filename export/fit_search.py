@@ -3,7 +3,7 @@
 Nothing here decides about correctness, see ``retrieval_server.exact_search.rotation``. The scalings
 are √w at the profile's α, the axes the principal ones of the sample, the steps those of the best
 uniform quantiser of a Gaussian (J. Max, Quantizing for minimum distortion, 1960, table II: 0.3352 σ
-for 16 levels, 0.9957 σ for 4), and the ranges of the coarse level's bounds those of the sample with
+for 16 levels, 0.5860 σ for 8), and the ranges of the coarse level's bounds those of the sample with
 a margin.
 """
 
@@ -21,6 +21,7 @@ from retrieval_server.exact_search.encoders import encode_axes
 from retrieval_server.exact_search.fit_parameters import FitParameters
 from retrieval_server.exact_search.fused_bound import FusedBound
 from retrieval_server.exact_search.levels import empty_levels
+from retrieval_server.exact_search.residual_level import residuals
 from retrieval_server.exact_search.rotation import (
     AXES,
     REGIONS,
@@ -36,7 +37,7 @@ GATHERED_AT_ONCE = 4_096
 SMALLEST_SCALING = 0.2  # of the largest; a backbone without α today may have one tomorrow
 MARGIN = 1.25  # of the coarse level's ranges
 BYTE_STEPS = 254
-_STEP_OF_4_BITS, _STEP_OF_2_BITS = 0.3352, 0.9957
+_STEP_OF_4_BITS, _STEP_OF_3_BITS = 0.3352, 0.5860
 
 
 def fit_search(
@@ -73,7 +74,8 @@ def fit_search(
         tail_step=1.0,
         code_offsets=offsets,
     )
-    fit = SearchFit(parameters, means, rotation, np.zeros(AXES, np.float32))
+    unfitted = np.zeros(AXES, np.float32), np.zeros(len(means), np.float32)
+    fit = SearchFit(parameters, means, rotation, *unfitted)
     return _with_ranges(fit, [part[:: -(-len(chosen) // RANGE_ROWS)] for part in parts])
 
 
@@ -127,26 +129,24 @@ def _with_ranges(fit: SearchFit, parts: Sequence[NDArray[np.float32]]) -> Search
     """Complete a fit by its steps and ranges."""
     rows = rotate_rows(fit, parts)
     deviations = np.sqrt(np.mean(rows.coordinates**2, axis=0, dtype=np.float64))
-    wanted = deviations * _STEP_OF_4_BITS
-    fine = slice(REGIONS[0] + REGIONS[1], None)
-    wanted[fine] = deviations[fine] * _STEP_OF_2_BITS
-    steps = wanted.astype(np.float32)
-    squares = np.empty((len(parts[0]), 7))
+    steps = (deviations * _STEP_OF_4_BITS).astype(np.float32)
+    squares, decoded = np.empty((len(parts[0]), 5)), np.empty_like(rows.coordinates)
     unused = empty_levels(fit, [part.shape[1] for part in parts], len(parts[0])).arrays
     encode_axes(
-        rows.coordinates, steps, 0,
-        unused["coarse.codes"], unused["middle.codes"], unused["fine.codes"], squares,
-    )  # fmt: skip
+        rows.coordinates, steps, 0, unused["coarse.codes"], unused["middle.codes"], decoded, squares
+    )
+    remainder = np.sqrt(np.mean(residuals(fit, rows, decoded) ** 2, axis=0, dtype=np.float64))
+    residual_steps = (remainder * _STEP_OF_3_BITS).astype(np.float32)
     error = rows.error(REGIONS[0])
-    residuals = np.sqrt(squares[:, 0]) + error
-    tails = tail_norms(rows.norms, squares[:, 4], error, fit.parameters.rotation_error)
+    lost = np.sqrt(squares[:, 0]) + error
+    tails = tail_norms(rows.norms, squares[:, 3], error, fit.parameters.rotation_error)
     lows, highs = rows.means.min(axis=0), rows.means.max(axis=0)
     room = (MARGIN - 1) * (highs - lows) + 1e-6
     parameters = replace(
         fit.parameters,
         mean_lows=tuple((lows - room).tolist()),
         mean_steps=tuple(((highs - lows + 2 * room) / BYTE_STEPS).tolist()),
-        residual_step=float(residuals.max()) * MARGIN / BYTE_STEPS + 1e-9,
+        residual_step=float(lost.max()) * MARGIN / BYTE_STEPS + 1e-9,
         tail_step=float(tails.max()) * MARGIN / BYTE_STEPS + 1e-9,
     )
-    return SearchFit(parameters, fit.means, fit.rotation, steps)
+    return SearchFit(parameters, fit.means, fit.rotation, steps, residual_steps)

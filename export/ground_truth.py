@@ -68,8 +68,8 @@ def read_ground_truth(path: Path, bundle: Products) -> list[Query]:
         if missing := sorted(i for i in relevant if bundle.row_of(i) is None):
             raise CatalogueError(
                 f"{file}, {place}: {bundle.folder} has no product {missing[0]!r}. Take the "
-                "catalogue that the ground truth belongs to; images that an index rejected, "
-                f"missing ones too, stand in its {REJECTS_FILE}."
+                "catalogue that the ground truth belongs to; what an index rejected, missing "
+                f"images too, stands in its {REJECTS_FILE}."
             )
         queries.append(Query(image, relevant))
     if not queries:

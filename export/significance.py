@@ -23,8 +23,8 @@ from numpy.typing import ArrayLike, NDArray
 LEVEL = 0.95
 SIGNIFICANCE = 0.05  # a p-value above it is called noise
 RESAMPLES = 9_999
-FLIPS = 99_999  # the smallest p-value is 1 / 50,000; up to 16 changed items are counted out
-_BATCH_VALUES = 2**22  # resampled values held at once
+FLIPS = 19_999  # the smallest p-value is 1 / 10,000; up to 14 changed items are counted out
+_BATCH_VALUES = 2**20  # resampled values held at once
 
 FloatArray = NDArray[np.float64]
 

@@ -7,8 +7,8 @@
       lite-3f2a9c01d7e4/          one version, never changed once it is there
         manifest.json             what was built from what, see manifest
         descriptors.<model>.npy   see feature_store
-        search.*, coarse.*, middle.*, fine.*, bytes.*: .npy, see exact_search.level_files; more than
-                                  4,096 products only
+        search.*, coarse.*, middle.*, residual.*, bytes.*: .npy, see exact_search.level_files; with
+                                  more than 4,096 products only
         text_neighbours.*.npy     see text_index
         terms.*, text_terms.*     what new descriptions are compared with, see export/tfidf
         canary.<model>.npy        see canary
@@ -154,10 +154,7 @@ class IndexBundle:
         record = self.manifest.search
         if record is None:
             return None
-        dimensions = {
-            model: descriptors.shape[1]
-            for model, descriptors in zip(self.profile.models, self.descriptors, strict=True)
-        }
+        dimensions = [descriptors.shape[1] for descriptors in self.descriptors]
         return open_levels(self.folder, record, dimensions, self.manifest.products)
 
     def _check_preprocessing(self) -> None:

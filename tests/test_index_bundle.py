@@ -188,7 +188,7 @@ def test_verify_finds_an_edited_manifest(version: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        (lambda data: data.update(format_version=1), "has format 1, this program reads 2"),
+        (lambda data: data.update(format_version=1), "has format 1, this program reads 3"),
         (lambda data: data.pop("format_version"), "has format None"),
         (lambda data: data.pop("files"), "KeyError.*'files'"),
         (lambda data: data.update(files=[]), "is damaged"),

@@ -87,15 +87,20 @@ def test_a_catalogue_of_five_leaves_two_fields_empty(
 
 def test_what_cannot_be_answered_leaves_the_old_answers_alone(predict, photos, tiny_index, capsys):
     _, before = predict(tiny_index)
+
+    def is_refused():
+        code, rows = predict(tiny_index)
+        return code != 0 and rows == before
+
     shutil.copy(photos / "q00.jpg", photos / "q00.png")
-    assert predict(tiny_index) == (1, before)
+    assert is_refused()
     assert "'q00' has several images" in capsys.readouterr().err
     for file in photos.iterdir():
         file.write_bytes(b"no picture")
     (photos / "q00.png").unlink()
-    assert predict(tiny_index) == (1, before)
+    assert is_refused()
     assert "None of the 8 images" in capsys.readouterr().err
     for file in photos.iterdir():
         file.unlink()
-    assert predict(tiny_index) == (1, before)
+    assert is_refused()
     assert "There are no images in" in capsys.readouterr().err

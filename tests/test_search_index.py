@@ -18,17 +18,16 @@ from retrieval_server.retriever import Retriever, SearchParameters
 from retrieval_server.server import create_workers
 
 LEVEL_FILES = [
-    "bytes.tiny_a.bounds.npy",
-    "bytes.tiny_a.npy",
-    "bytes.tiny_b.bounds.npy",
-    "bytes.tiny_b.npy",
+    "bytes.bounds.npy",
+    "bytes.codes.npy",
     "coarse.bounds.npy",
     "coarse.codes.npy",
     "coarse.outliers.npy",
-    "fine.bounds.npy",
-    "fine.codes.npy",
     "middle.bounds.npy",
     "middle.codes.npy",
+    "residual.bounds.npy",
+    "residual.codes.npy",
+    "residual.steps.npy",
     "search.means.npy",
     "search.rotation.npy",
     "search.steps.npy",

@@ -20,13 +20,20 @@ from made_up_databases import (
 from export import build_search_levels
 from export.fit_search import fit_search
 from retrieval_server.errors import IndexBundleError
-from retrieval_server.exact_search import byte_level, coarse_level, digit_levels, kernels
+from retrieval_server.exact_search import (
+    byte_level,
+    coarse_level,
+    kernels,
+    middle_level,
+    residual_level,
+)
 from retrieval_server.exact_search.cascade import Tuning
+from retrieval_server.exact_search.encoders import encode_axes
 from retrieval_server.exact_search.fused_bound import FusedBound
 from retrieval_server.exact_search.level_files import open_levels
-from retrieval_server.exact_search.levels import append_rows
+from retrieval_server.exact_search.levels import append_rows, empty_levels
 from retrieval_server.exact_search.open_search import open_search
-from retrieval_server.exact_search.rotation import RotatedQuery
+from retrieval_server.exact_search.rotation import RotatedQuery, rotate_rows
 from retrieval_server.exact_search.scan import ScanSearch
 from retrieval_server.feature_store import create_descriptors, open_descriptors
 from retrieval_server.similarity import fused_similarity
@@ -41,7 +48,7 @@ def exact_sums(database, query, weights):
 
 
 def level_bounds(levels, query, weights):
-    """Upper bounds of every row by the coarse, the middle and the fine level."""
+    """Upper bounds of every row by the coarse, the middle and the residual level."""
     rotated = RotatedQuery(levels.fit, query, weights)
     arrays, rows = levels.arrays, levels.rows
     blocks = len(arrays["coarse.codes"])
@@ -57,7 +64,7 @@ def level_bounds(levels, query, weights):
     )
     assert block_max.tolist() == uppers.reshape(-1, 64).max(axis=1).tolist()
     every, (middles, middle_uppers) = np.arange(rows, dtype=np.int32), np.empty((2, rows), "f4")
-    query_digits = digit_levels.middle_query(levels.fit, rotated)
+    query_digits = middle_level.middle_query(levels.fit, rotated)
     kernels.middle_bounds(
         arrays["middle.codes"],
         arrays["middle.bounds"],
@@ -71,12 +78,11 @@ def level_bounds(levels, query, weights):
         middles,
         middle_uppers,
     )
-    fine_uppers = np.empty(rows, np.float32)
-    query_digits = digit_levels.fine_query(levels.fit, rotated)
-    kernels.fine_bounds(
-        arrays["fine.codes"],
-        arrays["fine.bounds"],
-        arrays["middle.bounds"],
+    residual_uppers = np.empty(rows, np.float32)
+    query_digits = residual_level.residual_query(levels.fit, rotated)
+    kernels.residual_bounds(
+        arrays["residual.codes"],
+        arrays["residual.bounds"],
         every,
         0,
         rows,
@@ -84,18 +90,17 @@ def level_bounds(levels, query, weights):
         query_digits.scales,
         query_digits.weights,
         middles,
-        fine_uppers,
+        residual_uppers,
     )
-    return uppers[:rows], middle_uppers, fine_uppers
+    return uppers[:rows], middle_uppers, residual_uppers
 
 
 def byte_bounds(levels, query, alphas):
     """Upper bounds of eq. (8) of every row by the byte level."""
     offsets = levels.fit.parameters.code_offsets
     queries = [byte_level.byte_query(q, o) for q, o in zip(query, offsets, strict=True)]
-    rows = np.arange(levels.rows, dtype=np.int32)
-    cosines, radii = np.empty((2, len(query), len(rows)))
-    byte_level.bound_rows(levels.bytes_, queries, rows, range(len(rows)), cosines, radii)
+    rows = levels.bytes_.rows(np.arange(levels.rows, dtype=np.int32))
+    cosines, radii = byte_level.estimates(*rows, queries)
     return byte_level.largest_similarities(cosines, radii, alphas)
 
 
@@ -121,11 +126,11 @@ def test_no_level_bounds_a_row_below_what_it_is(batch):
 
         exact = exact_sums(database, query, weights)
         is_held = ~np.isin(np.arange(levels.rows), levels.outliers)
-        coarse, middle, fine = level_bounds(levels, query, weights)
+        coarse, middle, residual = level_bounds(levels, query, weights)
 
         assert (coarse >= exact)[is_held].all()
         assert (middle >= exact)[is_held].all()
-        assert (fine >= exact)[is_held].all()
+        assert (residual >= exact)[is_held].all()
         cosines = np.stack(
             [
                 part.astype(np.float64) @ vector.astype(np.float64)
@@ -159,13 +164,44 @@ def test_rows_built_to_sit_on_a_bound_are_not_below_it():
         length = -b + np.sqrt(b * b + direction @ direction * (1 - mean @ mean))
         query = [(mean + length / (direction @ direction) * direction).astype(np.float32)]
         exact = exact_sums(database, query, weights)
-        coarse, middle, fine = level_bounds(levels, query, weights)
+        coarse, middle, residual = level_bounds(levels, query, weights)
         assert (coarse >= exact).all()
         assert (middle >= exact).all()
-        assert (fine >= exact).all()
+        assert (residual >= exact).all()
         nearest.append(coarse[row] - exact[row])
     spread = np.abs(level_bounds(levels, query, weights)[0] - exact).mean()
     assert np.median(nearest) < spread  # they do sit nearer than others
+
+
+def test_rows_built_to_sit_on_the_residual_bound_are_not_below_it():
+    """Queries along what every code up to the residual level lost of a row."""
+    rng = np.random.default_rng(15)
+    database = [clustered_vectors(rng, 300, 700)]
+    levels = encoded(database, [1.0])
+    fit, weights = levels.fit, np.array([1.0])
+    scaling = np.float32(fit.parameters.scalings[0])
+    rotated = rotate_rows(fit, database)
+    decoded = np.empty_like(rotated.coordinates)
+    unused = empty_levels(fit, [700], 300).arrays
+    encode_axes(
+        rotated.coordinates, fit.steps, 0,
+        unused["coarse.codes"], unused["middle.codes"], decoded, np.empty((300, 5)),
+    )  # fmt: skip
+    remainder = residual_level.residuals(fit, rotated, decoded).astype(np.float64)
+    steps = np.where(fit.residual_steps > 0, fit.residual_steps, 1).astype(np.float64)
+    lost = remainder - (np.clip(np.floor(remainder / steps + 4), 0, 7) - 3.5) * steps
+    mean = fit.means.astype(np.float64)
+    nearest, spreads = [], []
+    for row in range(0, 300, 7):
+        direction = lost[row] / np.linalg.norm(lost[row]) * scaling
+        b = mean @ direction
+        length = -b + np.sqrt(b * b + direction @ direction * (1 - mean @ mean))
+        query = [(mean + length / (direction @ direction) * direction).astype(np.float32)]
+        room = level_bounds(levels, query, weights)[2] - exact_sums(database, query, weights)
+        assert (room >= 0).all()
+        nearest.append(room[row])
+        spreads.append(room.mean())
+    assert np.median(nearest) < np.median(spreads)
 
 
 def test_queries_that_hit_the_inequality_of_the_means_exactly_keep_their_rows():
@@ -213,8 +249,8 @@ def test_fit_and_levels_do_not_depend_on_the_number_of_threads():
     assert first.fit.rotation.tobytes() == second.fit.rotation.tobytes()
     for name, array in first.arrays.items():
         assert array.tobytes() == second.arrays[name].tobytes()
-    for left, right in zip(first.bytes_, second.bytes_, strict=True):
-        assert [part.tobytes() for part in left] == [part.tobytes() for part in right]
+    assert first.bytes_.codes.tobytes() == second.bytes_.codes.tobytes()
+    assert first.bytes_.bounds.tobytes() == second.bytes_.bounds.tobytes()
 
 
 def test_descriptor_longer_than_a_unit_vector_is_refused_by_row():
@@ -238,7 +274,7 @@ def test_appended_rows_have_the_codes_of_a_whole_build():
     bounds = zip(level_bounds(grown, query, one), level_bounds(whole, query, one), strict=True)
     for left, right in bounds:
         assert left == pytest.approx(right, abs=1e-3)
-    assert grown.bytes_[0][0].tolist() == whole.bytes_[0][0].tolist()
+    assert grown.bytes_.codes.tolist() == whole.bytes_.codes.tolist()
 
 
 # On disk
@@ -262,7 +298,7 @@ def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 def test_search_from_disk_is_the_search_in_memory(written):
     folder, record, dimensions = written
     database = tuple(open_descriptors(folder, model) for model in dimensions)
-    levels = open_levels(folder, record, dimensions, 300)
+    levels = open_levels(folder, record, list(dimensions.values()), 300)
     search = open_search(database, levels, Tuning(seeds=4, few_rows=0))
     reference = ScanSearch(database)
     for row in range(300):
@@ -288,29 +324,44 @@ def test_level_of_another_shape_is_refused_by_name(written):
     folder, record, dimensions = written
     np.save(folder / "middle.codes.npy", np.zeros((299, 320), np.uint8))
     with pytest.raises(IndexBundleError, match=r"middle\.codes\.npy is \(299, 320\) instead of"):
-        open_levels(folder, record, dimensions, 300)
+        open_levels(folder, record, list(dimensions.values()), 300)
 
 
 def test_outlier_beyond_the_database_is_refused(written):
     folder, record, dimensions = written
     np.save(folder / "coarse.outliers.npy", np.array([300], np.int32))
     with pytest.raises(IndexBundleError, match=r"coarse\.outliers\.npy is damaged"):
-        open_levels(folder, record, dimensions, 300)
+        open_levels(folder, record, list(dimensions.values()), 300)
 
 
 def test_levels_say_what_they_take(written):
     folder, record, dimensions = written
     database = tuple(open_descriptors(folder, model) for model in dimensions)
-    search = open_search(database, open_levels(folder, record, dimensions, 300))
+    search = open_search(database, open_levels(folder, record, list(dimensions.values()), 300))
     sizes = {level.name: (level.bytes, level.is_resident) for level in search.level_sizes()}
     assert sizes == {
         "coarse": (5 * (32 + 1) * 256, True),
         "middle": (300 * 332, True),
-        "fine": (300 * 200, True),
+        "residual": (300 * (192 + 8), True),
         "rotation": (110 * 110 * 4, True),
         "bytes": (300 * (64 + 128 + 16), False),
         "originals": (300 * 110 * 4, False),
     }
+
+
+def test_byte_rows_come_from_the_file_and_a_short_one_is_named(written):
+    folder, record, dimensions = written
+    database = tuple(open_descriptors(folder, model) for model in dimensions)
+    levels = open_levels(folder, record, list(dimensions.values()), 300)
+    search = open_search(database, levels)
+    rows = np.array([299, 0, 17, 17], np.int32)
+    codes, bounds = search.levels.bytes_.rows(rows)
+    assert codes.tolist() == levels.bytes_.codes[rows].tolist()
+    assert bounds.tolist() == levels.bytes_.bounds[rows].tolist()
+
+    os.truncate(folder / "bytes.codes.npy", 300 * 192)
+    with pytest.raises(IndexBundleError, match=r"bytes\.codes\.npy cannot be read at row 299"):
+        search.levels.bytes_.rows(rows)
 
 
 # Without the wide instruction

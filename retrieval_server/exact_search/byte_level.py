@@ -1,8 +1,9 @@
 """The byte level: 8 bits on each dimension as it is, unrotated; so tight that few rows pass it.
 
-Layout, C + 8 bytes a row and backbone: codes (rows, C rounded up to 64) uint8 and bounds (rows, 2)
-float32. With the row's own scale a, code k stands for a (k - o); o is 0 for rectified descriptors,
-else 128. The bounds are a and the norm ρ of the residual x - x̂, rounded up.
+Layout: codes (rows, W) uint8, one backbone after the other, each C rounded up to 64, and bounds
+(rows, 2 N) float32. With the row's own scale a, code k stands for a (k - o); o is 0 for rectified
+descriptors, else 128. The bounds of a backbone are a and the norm ρ of the residual x - x̂, rounded
+up. The codes are the largest file of the levels by far, and are read from disk row by row.
 
 Bound. The query is rounded to two signed digits of 7 bits, q̂ = S (128 high + low). Then
 
@@ -20,15 +21,55 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval_server.exact_search.encoders import encode_bytes
 from retrieval_server.exact_search.kernels import LINE, byte_cosines
 from retrieval_server.exact_search.rotation import FloatArray
+from retrieval_server.exact_search.row_file import RowFile
 
 _LARGEST_HIGH = 126
 
 
 def code_width(dimension: int) -> int:
-    """Bytes of a row's codes: the dimension rounded up to whole lines."""
+    """Bytes of a row's codes of one backbone: the dimension rounded up to whole lines."""
     return -(-dimension // LINE) * LINE
+
+
+@dataclass(frozen=True)
+class ByteLevel:
+    """The level's arrays.
+
+    Attributes:
+        codes: (rows, W) uint8.
+        bounds: (rows, 2 N) float32.
+        file: where the codes are read from; None for an array in memory.
+    """
+
+    codes: NDArray[np.uint8]
+    bounds: NDArray[np.float32]
+    file: RowFile | None = None
+
+    def rows(self, rows: NDArray[np.int32]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        """Codes and bounds of some rows."""
+        codes = self.codes[rows] if self.file is None else self.file.read(rows)
+        return codes, self.bounds[rows]
+
+
+def encode_rows(
+    level: ByteLevel, first_row: int, parts: Sequence[NDArray[np.float32]], offsets: Sequence[int]
+) -> None:
+    """Encode rows into their place.
+
+    Args:
+        level: has room for them.
+        first_row: row of the first.
+        parts: (m, C) by backbone.
+        offsets: o by backbone.
+    """
+    column = 0
+    for number, (part, offset) in enumerate(zip(parts, offsets, strict=True)):
+        width = code_width(part.shape[1])
+        encode_bytes(part, offset, first_row, column, width, number, level.codes, level.bounds)
+        column += width
 
 
 @dataclass(frozen=True)
@@ -91,26 +132,25 @@ def largest_similarities(
     return high + 1e-12 * magnitude  # float64 rounding, of this bound and of the exact value
 
 
-def bound_rows(
-    levels: Sequence[tuple[NDArray[np.uint8], NDArray[np.float32]]],
-    queries: Sequence[ByteQuery],
-    rows: NDArray[np.int32],
-    part: range,
-    cosines: FloatArray,
-    radii: FloatArray,
-) -> None:
+def estimates(
+    codes: NDArray[np.uint8], bounds: NDArray[np.float32], queries: Sequence[ByteQuery]
+) -> tuple[FloatArray, FloatArray]:
     """Estimate the cosines of some rows.
 
     Args:
-        levels: codes and bounds by backbone.
+        codes: (m, W).
+        bounds: (m, 2 N).
         queries: by backbone.
-        rows: (m,).
-        part: places in ``rows``.
-        cosines: (N, m) out.
-        radii: (N, m) out.
+
+    Returns:
+        The cosines (N, m), and their largest errors.
     """
-    for number, ((codes, bounds), query) in enumerate(zip(levels, queries, strict=True)):
+    cosines, radii = np.empty((len(queries), len(codes))), np.empty((len(queries), len(codes)))
+    column = 0
+    for number, query in enumerate(queries):
         byte_cosines(
-            codes, bounds, rows, part.start, part.stop, query.high, query.low, query.numbers,
+            codes, bounds, column, number, query.high, query.low, query.numbers,
             cosines[number], radii[number],
         )  # fmt: skip
+        column += len(query.high)
+    return cosines, radii

@@ -2,17 +2,21 @@
 
 ::
 
-    coarse   all rows           4 bits on 256 axes           L(x)       132 bytes a row
-    middle   what is left       6 bits on 256, 4 on 512      L(x)     + 332
-    fine     what is left       2 bits on 768 more           L(x)     + 200
-    bytes    what is left       8 bits on every dimension    eq. (8)  + C + 8 a backbone
+    coarse    all rows         4 bits on 256 axes                    L(x)       132 bytes a row
+    middle    what is left     6 bits on 256, 4 on 512               L(x)     + 332
+    residual  what is left     3 bits on each dimension of the rest  L(x)     + 3 D / 8 + 8
+    bytes     what is left     8 bits on each dimension              eq. (8)  + C + 8 a backbone
     originals, by descending bound, until the bound is below the last of the best
 
 A level bounds each row from above; a row stays if its bound reaches the last of the best rows found
 so far, the *seeds*: those with the best estimates of the level, read exactly. So whatever the
 estimates are worth, no row of the result is ever dropped, and equal similarities are kept for the
-tie rule. A level is left out where too few rows are left to pay for rotating the query further, and
-all levels on axes where the inequality of the means does not cover the query (see fused_bound).
+tie rule. The middle and the residual level are left out where too few rows are left to pay for
+rotating the query further, and all levels on L where the inequality of the means does not cover the
+query (see fused_bound).
+
+The byte level and the originals are most of the database, and stay on disk: of the few rows that
+are read of them no pages stay mapped, so that the process does not grow into all of it.
 """
 
 from __future__ import annotations
@@ -25,12 +29,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval_server.exact_search import byte_level, coarse_level, digit_levels
+from retrieval_server.exact_search import byte_level, coarse_level, middle_level, residual_level
 from retrieval_server.exact_search.fused_bound import FusedBound
-from retrieval_server.exact_search.kernels import (
-    fine_bounds,
-    middle_bounds,
-)
+from retrieval_server.exact_search.kernels import middle_bounds, residual_bounds
 from retrieval_server.exact_search.levels import Levels
 from retrieval_server.exact_search.originals import BestRows
 from retrieval_server.exact_search.rotation import FloatArray, RotatedQuery
@@ -41,10 +42,12 @@ from retrieval_server.exact_search.scan import (
     originals_level,
 )
 from retrieval_server.exact_search.selection import keep, largest, survivors
+from retrieval_server.feature_store import release_pages
 from retrieval_server.similarity import Ranking, fused_similarity
 
 READ_AT_ONCE = 4  # originals; doubled each time, for databases full of ties
 LARGEST_READ = 1024
+BOUND_AT_ONCE = 256  # rows of the byte level: a megabyte, which stays in the processor's cache
 
 
 @dataclass
@@ -53,7 +56,7 @@ class SearchCounts:
 
     coarse: int = 0
     middle: int = 0
-    fine: int = 0
+    residual: int = 0
     bytes: int = 0
     originals: int = 0
 
@@ -69,9 +72,9 @@ class Tuning:
             the query further.
     """
 
-    seeds: int = 64
+    seeds: int = 32
     more_seeds: int = 3
-    few_rows: int = 2000
+    few_rows: int = 1000
 
 
 DEFAULT_TUNING = Tuning()
@@ -105,8 +108,6 @@ class CascadeSearch:
         tuning: Tuning = DEFAULT_TUNING,
     ) -> None:
         self.descriptors = tuple(descriptors)
-        for part in (array for pair in levels.bytes_ for array in pair):
-            part.flags.writeable = False  # mapped or not, the kernels are compiled once
         self.levels = levels
         self.tuning = tuning
         self.scratch = _Scratch(len(levels.arrays["coarse.codes"]))
@@ -176,6 +177,7 @@ class _OneSearch:
         counts: SearchCounts,
     ) -> None:
         self._levels, self._scratch, self._tuning = search.levels, search.scratch, search.tuning
+        self._descriptors = search.descriptors
         self._query, self._alphas, self._top_k = query, alphas, top_k
         self._counts = counts
         self._best = BestRows(search.descriptors, query, alphas, top_k)
@@ -246,7 +248,7 @@ class _OneSearch:
                 array[exclude] = -np.inf
 
     def _candidates(self, rotated: RotatedQuery, bound: FusedBound) -> NDArray[np.int32]:
-        """The rows that the levels on the axes leave, outliers aside."""
+        """The rows that the levels on L leave, outliers aside."""
         arrays, scratch, fit = self._levels.arrays, self._scratch, self._levels.fit
         rows, values, uppers = scratch.rows, scratch.values_left, scratch.uppers_left
         count = survivors(
@@ -254,7 +256,7 @@ class _OneSearch:
         )
         if count <= self._tuning.few_rows:
             return rows[:count]
-        query = digit_levels.middle_query(fit, rotated)
+        query = middle_level.middle_query(fit, rotated)
         middle_bounds(
             arrays["middle.codes"], arrays["middle.bounds"], rows, 0, count,
             scratch.values, query.digits, query.scales, query.weights, values, uppers,
@@ -262,14 +264,12 @@ class _OneSearch:
         self._counts.middle += count
         self._seed(values, count, rows)
         count = keep(rows, values, uppers, count, self._threshold(bound))
-        if count <= self._tuning.few_rows:
-            return rows[:count]
-        query = digit_levels.fine_query(fit, rotated)
-        fine_bounds(
-            arrays["fine.codes"], arrays["fine.bounds"], arrays["middle.bounds"], rows, 0, count,
-            query.digits, query.scales, query.weights, values, uppers,
+        rest = residual_level.residual_query(fit, rotated)
+        residual_bounds(
+            arrays["residual.codes"], arrays["residual.bounds"], rows, 0, count,
+            rest.digits, rest.scales, rest.weights, values, uppers,
         )  # fmt: skip
-        self._counts.fine += count
+        self._counts.residual += count
         self._seed(values, count, rows)
         return rows[: keep(rows, values, uppers, count, self._threshold(bound))]
 
@@ -295,16 +295,20 @@ class _OneSearch:
 
     def _bytes(self, rows: NDArray[np.int32]) -> tuple[FloatArray, FloatArray]:
         """Cosines (N, m) by the byte level, and their radii."""
-        shape = (len(self._byte_queries), len(rows))
-        cosines, radii = np.empty(shape), np.empty(shape)
-        byte_level.bound_rows(
-            self._levels.bytes_, self._byte_queries, rows, range(len(rows)), cosines, radii
-        )
+        found = [
+            byte_level.estimates(
+                *self._levels.bytes_.rows(rows[first : first + BOUND_AT_ONCE]), self._byte_queries
+            )
+            for first in range(0, max(1, len(rows)), BOUND_AT_ONCE)
+        ]
         self._counts.bytes += len(rows)
+        cosines, radii = (np.concatenate(parts, axis=1) for parts in zip(*found, strict=True))
         return cosines, radii
 
     def _read(self, rows: NDArray[np.int32]) -> None:
         unread = self._best.unseen(rows)
         if len(unread):
             self._best.read(unread)
+            for part in self._descriptors:
+                release_pages(part)
             self._counts.originals += len(unread)

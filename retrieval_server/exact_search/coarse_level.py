@@ -14,10 +14,10 @@ Bound (notation: rotation). With ĉ from the codes,
 
     L(x) ≤ ⟨Pg, ĉ⟩ + Σ w_n b_n + constant + |Pg| ρ + |Tg| t.
 
-The first three make the ``value``, all five the ``upper`` of a row. Pg · step is rounded to signed
-digits, 64 axes to a scale S: what that loses is at most |Pg · step - S · digits| · 7.5 · √64, and
-is added to the constant. The weights of the bounds become digits rounded up. All sums of codes and
-digits are exact integers below 2²⁴; the few float32 operations on them are covered by ``rounding``.
+The first three make the ``value``, all five the ``upper`` of a row. Pg · step becomes ``digits``;
+the leading axes, on which it is by far the largest, share a scale with few others, so that little
+is lost on those. The weights of the bounds become digits rounded up. All sums of codes and digits
+are exact integers below 2²⁴; the few float32 operations on them are covered by ``rounding``.
 """
 
 from __future__ import annotations
@@ -27,22 +27,23 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval_server.exact_search.digits import Planes, digits_of
 from retrieval_server.exact_search.fit_parameters import FitParameters
-from retrieval_server.exact_search.kernels import coarse_scan
+from retrieval_server.exact_search.kernels import COARSE_SEGMENTS, coarse_scan
 from retrieval_server.exact_search.rotation import (
     REGIONS,
     FloatArray,
     RotatedQuery,
     RotatedRows,
     SearchFit,
+    rounding,
     tail_norms,
 )
 
 BLOCK_ROWS = 64
-_SEGMENT = 64  # axes that share a scale of the query's digits
+BITS = 4
 _GROUPS = REGIONS[0] // 8
-_MIDDLE_CODE = 7.5
-_LARGEST_DIGIT = 127
+_SEGMENTS = Planes([8 * groups for groups in COARSE_SEGMENTS], [BITS] * len(COARSE_SEGMENTS))
 _JUST_UNDER = 126.999  # so that rounding up stays a signed byte
 
 
@@ -59,14 +60,14 @@ def encode_bounds(
     Args:
         parameters: steps and lows.
         rows: (m) rotated rows.
-        squares: (m, 7), see ``encoders.encode_axes``.
+        squares: (m, 5), see ``encoders.encode_axes``.
 
     Returns:
         (m, 4 W) uint8, and (m,) whether a row is an outlier.
     """
     error = rows.error(REGIONS[0])
     residuals = np.sqrt(squares[:, 0]) + error
-    tails = tail_norms(rows.norms, squares[:, 4], error, parameters.rotation_error)
+    tails = tail_norms(rows.norms, squares[:, 3], error, parameters.rotation_error)
     steps = [
         *(rows.means - parameters.mean_lows).T / np.array(parameters.mean_steps)[:, None],
         residuals / parameters.residual_step,
@@ -99,7 +100,7 @@ class CoarseQuery:
 
     Attributes:
         digits: (32, 2, 4) int8, of the axes as the codes lie.
-        scales: (6,) float32: S of the 4 segments, the unit of the weights, the constant.
+        scales: (8,) float32: S of the 6 segments, the unit of the weights, the constant.
         weights: (W, 2, 4) int8: of the bytes of the bounds that belong to the value, and of those
             that belong to the upper bound only.
     """
@@ -118,14 +119,7 @@ def coarse_query(fit: SearchFit, rotated: RotatedQuery, weights: FloatArray) -> 
         weights: (N,) w.
     """
     parameters = fit.parameters
-    wanted = (rotated.region(0) * fit.steps[: REGIONS[0]]).reshape(-1, _SEGMENT)
-    scales = (np.abs(wanted).max(axis=1) / _LARGEST_DIGIT + 1e-30).astype(np.float32)
-    scales = scales.astype(np.float64)
-    digits = np.rint(wanted / scales[:, None]).clip(-_LARGEST_DIGIT, _LARGEST_DIGIT)
-    lost = np.linalg.norm(wanted - digits * scales[:, None], axis=1).sum()
-    lost *= _MIDDLE_CODE * np.sqrt(_SEGMENT)
-    middle = float((scales * digits.sum(axis=1)).sum()) * _MIDDLE_CODE
-
+    digits = digits_of(rotated.region(0) * fit.steps[: REGIONS[0]], _SEGMENTS)
     by_byte = np.zeros((2, 4 * bound_words(len(weights))))  # of the value, of the upper bound
     by_byte[0, : len(weights)] = weights * parameters.mean_steps
     by_byte[1, len(weights) : len(weights) + 2] = (
@@ -135,14 +129,11 @@ def coarse_query(fit: SearchFit, rotated: RotatedQuery, weights: FloatArray) -> 
     unit = float(np.float32(by_byte.max() / _JUST_UNDER + 1e-30))
     weight_digits = np.ceil(by_byte / unit)
 
-    magnitudes = scales * _SEGMENT * 15 * _LARGEST_DIGIT
-    constant = rotated.constant + float(weights @ parameters.mean_lows) - middle + lost
-    constant += rotated.rounding(
-        *magnitudes, unit * 255 * weight_digits.sum(), abs(constant), abs(middle)
-    )
+    constant = rotated.constant + float(weights @ parameters.mean_lows) + digits.constant
+    constant += rounding(unit * 255 * weight_digits.sum(), abs(constant), abs(digits.constant))
     return CoarseQuery(
-        np.ascontiguousarray(digits.astype(np.int8).reshape(_GROUPS, 2, 4)),
-        np.array([*scales, unit, constant], np.float32),
+        digits.digits.reshape(_GROUPS, 2, 4),
+        np.array([*digits.scales, unit, constant], np.float32),
         np.ascontiguousarray(weight_digits.astype(np.int8).reshape(2, -1, 4).transpose(1, 0, 2)),
     )
 

@@ -11,7 +11,6 @@ Addresses are passed as integers; the callers in this package answer for sizes a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import llvmlite.binding
@@ -26,7 +25,12 @@ from numpy.typing import NDArray
 from retrieval_server.exact_search.compilation import compiled
 
 LINE = 64  # bytes of a vector register, and of a cache line
-PREFETCH_DISTANCE = 16
+MIDDLE_LINES = (2, 4, 4, 4, 4)  # bits of the codes in each line of a row
+_MIDDLE_BYTES = LINE * len(MIDDLE_LINES)
+RESIDUAL_GROUP, RESIDUAL_LINES = 512, 3  # dimensions, and the lines that have their codes
+COARSE_SEGMENTS = (1, 1, 2, 4, 8, 16)  # groups of 8 axes that share a scale of the query's digits
+PREFETCH_DISTANCE = 16  # rows of the middle level
+_RESIDUALS_AHEAD = 2  # rows of the residual level
 
 Codes = NDArray[np.uint8]
 Digits = NDArray[np.int8]
@@ -101,7 +105,7 @@ def _dot4(b: ir.IRBuilder, total: ir.Value, codes: ir.Value, digits: ir.Value) -
 
 
 def _planes(b: ir.IRBuilder, line: ir.Value, bits: int) -> list[ir.Value]:
-    """The codes of 2 or 4 bits in a line, lowest bits first: 8 / bits lines of one a byte."""
+    """The codes of 1, 2 or 4 bits in a line, lowest bits first: 8 / bits lines of one a byte."""
     pairs, mask = b.bitcast(line, _PAIRS), _constant(_BYTES, 2**bits - 1)
     return [
         b.and_(b.bitcast(b.lshr(pairs, _constant(_PAIRS, shift)), _BYTES), mask)
@@ -157,16 +161,17 @@ def _coarse_block(
     uppers: Any,
 ) -> Any:
     """Value and upper bound of the 64 rows of a block; layout and arguments: see coarse_level."""
-    segments, groups, parts = 4, 8, 4  # of 64 dimensions, of 8 dimensions, of 16 rows
+    parts = 4  # of 16 rows
 
     def generate(context: Any, b: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
         words = arguments[2]
         pointers = [_pointer(b, a) for a in (*arguments[:2], *arguments[3:])]
         codes, bounds, digits, scales, weights, values, uppers = pointers
         totals = [_constant(_FLOATS, 0.0)] * parts
-        for segment in range(segments):
+        group = 0
+        for segment, groups in enumerate(COARSE_SEGMENTS):
             sums = [_constant(_WORDS, 0)] * parts
-            for group in range(segment * groups, (segment + 1) * groups):
+            for _ in range(groups):
                 pair = [
                     _everywhere(b, _load(b, _at(b, digits, 8 * group + 4 * half), _I32), _WORDS)
                     for half in range(2)
@@ -175,12 +180,13 @@ def _coarse_block(
                     line = _load(b, _at(b, codes, LINE * (parts * group + part)), _WORDS)
                     for plane, digit in zip(_planes(b, line, 4), pair, strict=True):
                         sums[part] = _dot4(b, sums[part], plane, digit)
+                group += 1
             scale = _everywhere(b, _load(b, _at(b, scales, 4 * segment), _F32), _FLOATS)
             for part in range(parts):
                 dot = b.fmul(b.sitofp(sums[part], _FLOATS), scale)
                 totals[part] = b.fadd(totals[part], dot)
         unit, offset = (
-            _everywhere(b, _load(b, _at(b, scales, 4 * (segments + n)), _F32), _FLOATS)
+            _everywhere(b, _load(b, _at(b, scales, 4 * (len(COARSE_SEGMENTS) + n)), _F32), _FLOATS)
             for n in range(2)
         )
         side = [[cgutils.alloca_once(b, _WORDS) for _ in range(parts)] for _ in range(2)]
@@ -208,33 +214,63 @@ def _coarse_block(
     return types.void(*[address] * 8), generate
 
 
-def _row_dot(bits_of_lines: Sequence[int]) -> Any:
-    """An intrinsic: Σ over lines of scale · Σ code · digit, for one row of bit-packed lines."""
-
-    @intrinsic
-    def row_dot(typing_context: Any, row: Any, digits: Any, scales: Any) -> Any:
-        def generate(context: Any, b: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
-            row, digits, scales = (_pointer(b, argument) for argument in arguments)
-            total, plane_number = _constant(_FLOATS, 0.0), 0
-            for number, bits in enumerate(bits_of_lines):
-                dots = _constant(_WORDS, 0)
-                for plane in _planes(b, _load(b, _at(b, row, LINE * number), _WORDS), bits):
-                    digit = _load(b, _at(b, digits, LINE * plane_number), _WORDS)
-                    dots = _dot4(b, dots, plane, digit)
-                    plane_number += 1
-                scale = _everywhere(b, _load(b, _at(b, scales, 4 * number), _F32), _FLOATS)
-                total = b.fadd(total, b.fmul(b.sitofp(dots, _FLOATS), scale))
-            return _sum(b, total)
-
-        return types.float32(types.intp, types.intp, types.intp), generate
-
-    return row_dot
+def _scaled(
+    b: ir.IRBuilder, total: ir.Value, dots: ir.Value, scales: ir.Value, plane: int
+) -> ir.Value:
+    """Total + scale of a plane · dots, 16 lanes of float32."""
+    scale = _everywhere(b, _load(b, _at(b, scales, 4 * plane), _F32), _FLOATS)
+    return b.fadd(total, b.fmul(b.sitofp(dots, _FLOATS), scale))
 
 
-MIDDLE_LINES = (2, 4, 4, 4, 4)  # bits of the codes in each line of a row
-FINE_LINES = (2, 2, 2)
-_middle_dot, _fine_dot = _row_dot(MIDDLE_LINES), _row_dot(FINE_LINES)
-_MIDDLE_BYTES, _FINE_BYTES = LINE * len(MIDDLE_LINES), LINE * len(FINE_LINES)
+@intrinsic
+def _middle_dot(typing_context: Any, row: Any, digits: Any, scales: Any) -> Any:
+    """Σ over planes of scale · Σ code · digit, for one row of the middle level."""
+
+    def generate(context: Any, b: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
+        row, digits, scales = (_pointer(b, argument) for argument in arguments)
+        total, plane = _constant(_FLOATS, 0.0), 0
+        for line, bits in enumerate(MIDDLE_LINES):
+            for codes in _planes(b, _load(b, _at(b, row, LINE * line), _WORDS), bits):
+                digit = _load(b, _at(b, digits, LINE * plane), _WORDS)
+                dots = _dot4(b, _constant(_WORDS, 0), codes, digit)
+                total = _scaled(b, total, dots, scales, plane)
+                plane += 1
+        return _sum(b, total)
+
+    return types.float32(types.intp, types.intp, types.intp), generate
+
+
+@intrinsic
+def _residual_dot(typing_context: Any, row: Any, digits: Any, scales: Any, size: Any) -> Any:
+    """The same for one row of the residual level, size bytes of codes."""
+
+    def generate(context: Any, b: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
+        row, digits, scales = (_pointer(b, argument) for argument in arguments[:3])
+        total = cgutils.alloca_once_value(b, _constant(_FLOATS, 0.0))
+        groups = b.udiv(arguments[3], ir.Constant(_I64, RESIDUAL_LINES * LINE))
+        with cgutils.for_range(b, groups) as loop:
+            row_at, digits_at, scales_at = (
+                _at(b, pointer, b.mul(loop.index, ir.Constant(_I64, size)))
+                for pointer, size in (
+                    (row, RESIDUAL_LINES * LINE),
+                    (digits, RESIDUAL_GROUP),
+                    (scales, 4 * RESIDUAL_GROUP // LINE),
+                )
+            )
+            first, second, third = (
+                _load(b, _at(b, row_at, LINE * line), _WORDS) for line in range(RESIDUAL_LINES)
+            )
+            uppers, lowest = _planes(b, first, 2) + _planes(b, second, 2), _planes(b, third, 1)
+            sums = b.load(total)
+            for plane, (upper, low) in enumerate(zip(uppers, lowest, strict=True)):
+                digit = _load(b, _at(b, digits_at, LINE * plane), _WORDS)
+                dots = _dot4(b, _constant(_WORDS, 0), upper, digit)
+                dots = _dot4(b, b.add(dots, dots), low, digit)
+                sums = _scaled(b, sums, dots, scales_at, plane)
+            b.store(sums, total)
+        return _sum(b, b.load(total))
+
+    return types.float32(types.intp, types.intp, types.intp, types.intp), generate
 
 
 @intrinsic
@@ -353,7 +389,7 @@ def middle_bounds(
     values: Floats,
     uppers: Floats,
 ) -> None:
-    """Value and upper bound of rows[first:last]; see digit_levels. base: values of all rows."""
+    """Value and upper bound of rows[first:last]; see middle_level. base: values of all rows."""
     start, side = _address(codes), _address(bounds)
     for place in range(first, last):
         ahead = place + PREFETCH_DISTANCE
@@ -370,10 +406,9 @@ def middle_bounds(
 
 
 @compiled
-def fine_bounds(
+def residual_bounds(
     codes: Codes,
     bounds: Floats,
-    middle: Floats,
     rows: Rows,
     first: int,
     last: int,
@@ -383,45 +418,39 @@ def fine_bounds(
     values: Floats,
     uppers: Floats,
 ) -> None:
-    """Value, in place, and upper bound of rows[first:last]; see digit_levels."""
-    start, side, middle_side = _address(codes), _address(bounds), _address(middle)
+    """Value, in place, and upper bound of rows[first:last]; see residual_level."""
+    start, side, width = _address(codes), _address(bounds), codes.shape[1]
     for place in range(first, last):
-        ahead = place + PREFETCH_DISTANCE
+        ahead = place + _RESIDUALS_AHEAD
         if ahead < last:
-            for line in range(0, _FINE_BYTES, LINE):
-                _prefetch(start + rows[ahead] * _FINE_BYTES + line)
+            for line in range(0, width, LINE):
+                _prefetch(start + rows[ahead] * width + line)
             _prefetch(side + rows[ahead] * 8)
-            _prefetch(middle_side + rows[ahead] * 12)
         row = rows[place]
-        dot = _fine_dot(start + row * _FINE_BYTES, _address(digits), _address(scales))
+        dot = _residual_dot(start + row * width, _address(digits), _address(scales), width)
         value = values[place] + np.float64(dot) + weights[0]
-        rest = weights[1] * middle[row, 0] + weights[2] * middle[row, 1]
         values[place] = value
-        uppers[place] = value + rest + weights[3] * bounds[row, 0] + weights[4] * bounds[row, 1]
+        uppers[place] = value + weights[1] * bounds[row, 0] + weights[2] * bounds[row, 1]
 
 
 @compiled
 def byte_cosines(
     codes: Codes,
     bounds: Floats,
-    rows: Rows,
-    first: int,
-    last: int,
+    column: int,
+    number: int,
     high: Digits,
     low: Digits,
     query: Doubles,
     cosines: Doubles,
     radii: Doubles,
 ) -> None:
-    """Estimated cosines of rows[first:last] and their largest errors; see byte_level."""
-    start, width = _address(codes), codes.shape[1]
+    """Estimated cosines of one backbone and their largest errors; see byte_level."""
+    start, width = _address(codes) + column, codes.shape[1]
     unit, shift, norm, lost = query[0], query[1], query[2], query[3]
-    for place in range(first, last):
-        if place + 2 < last:
-            for line in range(0, width, LINE):
-                _prefetch(start + rows[place + 2] * width + line)
-        row = rows[place]
-        scale, residual = np.float64(bounds[row, 0]), np.float64(bounds[row, 1])
-        dot = _byte_dot(start + row * width, _address(high), _address(low), width)
-        cosines[place] = (np.float64(dot) - shift) * unit * scale
-        radii[place] = norm * residual + lost * (1.002 + residual) + 1e-9
+    for row in range(codes.shape[0]):
+        scale = np.float64(bounds[row, 2 * number])
+        residual = np.float64(bounds[row, 2 * number + 1])
+        dot = _byte_dot(start + row * width, _address(high), _address(low), len(high))
+        cosines[row] = (np.float64(dot) - shift) * unit * scale
+        radii[row] = norm * residual + lost * (1.002 + residual) + 1e-9

@@ -14,15 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval_server.exact_search import byte_level, coarse_level, digit_levels
-from retrieval_server.exact_search.encoders import encode_axes, encode_bytes
+from retrieval_server.exact_search import byte_level, coarse_level, middle_level, residual_level
+from retrieval_server.exact_search.byte_level import ByteLevel
+from retrieval_server.exact_search.encoders import encode_axes
 from retrieval_server.exact_search.fit_parameters import SearchRecord
-from retrieval_server.exact_search.rotation import (
-    LONGEST,
-    REGIONS,
-    SearchFit,
-    rotate_rows,
-)
+from retrieval_server.exact_search.rotation import AXES, LONGEST, REGIONS, SearchFit, rotate_rows
 from retrieval_server.feature_store import release_pages
 
 ENCODED_AT_ONCE = 4096  # rows; a multiple of a block, so that two encoders never share one
@@ -36,8 +32,8 @@ class Levels:
 
     Attributes:
         fit: what they were encoded with.
-        arrays: by the names of the files of the coarse, middle and fine level.
-        bytes_: codes and bounds of the byte level, by backbone.
+        arrays: by the names of the files of the coarse, middle and residual level.
+        bytes_: the byte level.
         outliers: (M,) int32.
         rows: N.
         rectified: by backbone, whether no descriptor has a negative value.
@@ -45,7 +41,7 @@ class Levels:
 
     fit: SearchFit
     arrays: dict[str, NDArray[Any]]
-    bytes_: tuple[tuple[NDArray[np.uint8], NDArray[np.float32]], ...]
+    bytes_: ByteLevel
     outliers: NDArray[np.int32]
     rows: int
     rectified: tuple[bool, ...]
@@ -59,10 +55,10 @@ class Levels:
         """Bytes of each level."""
         sizes = {
             level: sum(a.nbytes for name, a in self.arrays.items() if name.startswith(level))
-            for level in ("coarse", "middle", "fine")
+            for level in ("coarse", "middle", "residual")
         }
         sizes["rotation"] = self.fit.rotation.nbytes
-        sizes["bytes"] = sum(codes.nbytes + bounds.nbytes for codes, bounds in self.bytes_)
+        sizes["bytes"] = self.bytes_.codes.nbytes + self.bytes_.bounds.nbytes
         return sizes
 
 
@@ -107,20 +103,21 @@ def encode(
             row = int(np.argmin(norms <= LONGEST))
             raise ValueError(f"Row {first_row + row} has L2 norm {norms[row]:.6g} instead of 1.")
     rotated = rotate_rows(fit, parts)
-    squares = np.empty((rows, 7))
+    squares, decoded = np.empty((rows, 5)), np.empty((rows, AXES), np.float32)
     arrays, where = target.arrays, slice(first_row, first_row + rows)
     encode_axes(
         rotated.coordinates, fit.steps, first_row,
-        arrays["coarse.codes"], arrays["middle.codes"], arrays["fine.codes"], squares,
+        arrays["coarse.codes"], arrays["middle.codes"], decoded, squares,
     )  # fmt: skip
     stored, is_outlier = coarse_level.encode_bounds(fit.parameters, rotated, squares)
     coarse_level.store_bounds(arrays["coarse.bounds"], first_row, stored)
-    error = fit.parameters.rotation_error
-    middle, fine = digit_levels.encode_bounds(error, rotated, squares)
-    arrays["middle.bounds"][where], arrays["fine.bounds"][where] = middle, fine
-    for number, (codes, bounds) in enumerate(target.bytes_):
-        offset = fit.parameters.code_offsets[number]
-        encode_bytes(parts[number], offset, codes[where], bounds[where])
+    arrays["middle.bounds"][where] = middle_level.encode_bounds(
+        fit.parameters.rotation_error, rotated, squares
+    )
+    arrays["residual.bounds"][where] = residual_level.encode_rows(
+        fit, rotated, decoded, arrays["residual.codes"][where]
+    )
+    byte_level.encode_rows(target.bytes_, first_row, parts, fit.parameters.code_offsets)
     outliers = (first_row + np.flatnonzero(is_outlier)).astype(np.int32)
     return Encoded(outliers, tuple(bool((part >= 0).all()) for part in parts))
 
@@ -148,8 +145,7 @@ def encode_all(
     rows = len(descriptors[0])
 
     used: list[NDArray[Any]] = [*descriptors, *target.arrays.values()]
-    for codes, bounds in target.bytes_:
-        used += [codes, bounds]
+    used += [target.bytes_.codes, target.bytes_.bounds]
 
     def encode_from(first: int) -> Encoded:
         part = slice(first, min(first + ENCODED_AT_ONCE, rows))
@@ -164,17 +160,11 @@ def encode_all(
 
 def empty_levels(fit: SearchFit, dimensions: Sequence[int], rows: int) -> Levels:
     """Levels in memory, with room for so many rows."""
-    shapes = level_shapes(len(dimensions), rows)
+    shapes, (codes, bounds) = level_shapes(dimensions, rows), byte_shapes(dimensions, rows)
     return Levels(
         fit,
-        {name: np.zeros(shape, dtype) for name, (dtype, shape) in shapes.items()},
-        tuple(
-            (
-                np.zeros((rows, byte_level.code_width(dimension)), np.uint8),
-                np.zeros((rows, 2), np.float32),
-            )
-            for dimension in dimensions
-        ),
+        {name: np.zeros(*shape) for name, shape in shapes.items()},
+        ByteLevel(np.zeros(*codes), np.zeros(*bounds)),
         np.empty(0, np.int32),
         rows,
         (True,) * len(dimensions),
@@ -198,8 +188,8 @@ def append_rows(levels: Levels, descriptors: Descriptors) -> Levels:
     grown = empty_levels(levels.fit, dimensions, levels.rows + len(descriptors[0]))
     for name, array in levels.arrays.items():
         grown.arrays[name][: len(array)] = array
-    for old, new in zip(levels.bytes_, grown.bytes_, strict=True):
-        new[0][: levels.rows], new[1][: levels.rows] = old
+    grown.bytes_.codes[: levels.rows] = levels.bytes_.codes
+    grown.bytes_.bounds[: levels.rows] = levels.bytes_.bounds
     added = encode(levels.fit, descriptors, grown, levels.rows)
     return _completed(grown, [Encoded(levels.outliers, levels.rectified), added])
 
@@ -214,15 +204,23 @@ def _completed(levels: Levels, encoded: Sequence[Encoded]) -> Levels:
     )
 
 
-def level_shapes(backbones: int, rows: int) -> dict[str, tuple[Any, tuple[int, ...]]]:
-    """Dtype and shape of the arrays of the coarse, the middle and the fine level."""
+def level_shapes(dimensions: Sequence[int], rows: int) -> dict[str, tuple[tuple[int, ...], Any]]:
+    """Shape and dtype of the arrays of the coarse, the middle and the residual level."""
     blocks = -(-rows // coarse_level.BLOCK_ROWS)
-    words = coarse_level.bound_words(backbones)
+    words = coarse_level.bound_words(len(dimensions))
     return {
-        "coarse.codes": (np.uint8, (blocks, REGIONS[0] // 8, 4 * coarse_level.BLOCK_ROWS)),
-        "coarse.bounds": (np.uint8, (blocks, words, 4 * coarse_level.BLOCK_ROWS)),
-        "middle.codes": (np.uint8, (rows, digit_levels.MIDDLE_BYTES)),
-        "middle.bounds": (np.float32, (rows, 3)),
-        "fine.codes": (np.uint8, (rows, digit_levels.FINE_BYTES)),
-        "fine.bounds": (np.float32, (rows, 2)),
+        "coarse.codes": ((blocks, REGIONS[0] // 8, 4 * coarse_level.BLOCK_ROWS), np.uint8),
+        "coarse.bounds": ((blocks, words, 4 * coarse_level.BLOCK_ROWS), np.uint8),
+        "middle.codes": ((rows, middle_level.CODE_BYTES), np.uint8),
+        "middle.bounds": ((rows, 3), np.float32),
+        "residual.codes": ((rows, residual_level.code_bytes(sum(dimensions))), np.uint8),
+        "residual.bounds": ((rows, 2), np.float32),
     }
+
+
+def byte_shapes(
+    dimensions: Sequence[int], rows: int
+) -> tuple[tuple[tuple[int, int], Any], tuple[tuple[int, int], Any]]:
+    """Shape and dtype of the codes and the bounds of the byte level."""
+    width = sum(map(byte_level.code_width, dimensions))
+    return ((rows, width), np.uint8), ((rows, 2 * len(dimensions)), np.float32)

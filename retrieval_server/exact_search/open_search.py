@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import mmap
+import os
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval_server.exact_search.byte_level import ByteLevel
 from retrieval_server.exact_search.cascade import DEFAULT_TUNING, CascadeSearch, Tuning
 from retrieval_server.exact_search.levels import Levels
+from retrieval_server.exact_search.row_file import RowFile
 from retrieval_server.exact_search.scan import ExactSearch, ScanSearch
-from retrieval_server.feature_store import file_of, mapping_of
+from retrieval_server.feature_store import file_of, mapping_of, release_pages
 
 _READ_AT_ONCE = 2**24  # bytes
+_COPIED_AT_ONCE = 2**14  # rows, or blocks of rows
 
 
 def open_search(
@@ -23,9 +27,9 @@ def open_search(
 ) -> ExactSearch:
     """Search an index.
 
-    The coarse, the middle and the fine level are copied to memory: every search reads the first
+    The coarse, the middle and the residual level are copied to memory: every search reads the first
     whole and the others here and there. The byte level is read once into the page cache. It and the
-    originals are read a row at a time, for which the kernel is told not to read ahead.
+    originals are read a row at a time, for which the system is told not to read ahead.
 
     Args:
         descriptors: (N, C_n) float32 or float16 by backbone, mapped.
@@ -34,13 +38,12 @@ def open_search(
     """
     if levels is None:
         return ScanSearch(descriptors)
-    for codes, bounds in levels.bytes_:
-        for array in (codes, bounds):
-            _read_ahead(array)
-    for array in (*descriptors, *(codes for codes, _ in levels.bytes_)):
+    for array in descriptors:
         _advise_random(array)
     resident = {name: _in_memory(array) for name, array in levels.arrays.items()}
-    return CascadeSearch(descriptors, replace(levels, arrays=resident), tuning)
+    codes, bounds = levels.bytes_.codes, _in_memory(levels.bytes_.bounds)
+    bytes_ = ByteLevel(codes, bounds, _row_file(codes))
+    return CascadeSearch(descriptors, replace(levels, arrays=resident, bytes_=bytes_), tuning)
 
 
 def _in_memory(array: NDArray[Any]) -> NDArray[Any]:
@@ -52,17 +55,24 @@ def _in_memory(array: NDArray[Any]) -> NDArray[Any]:
         with contextlib.suppress(OSError):  # a kernel without them
             memory.madvise(mmap.MADV_HUGEPAGE)
     copy = np.frombuffer(memory, array.dtype).reshape(array.shape)
-    copy[...] = array
+    for first in range(0, len(array), _COPIED_AT_ONCE):
+        part = slice(first, first + _COPIED_AT_ONCE)
+        copy[part] = array[part]
+        release_pages(array)
     return copy
 
 
-def _read_ahead(array: NDArray[Any]) -> None:
-    """Read a mapped array's file into the page cache without mapping its pages."""
+def _row_file(array: NDArray[np.uint8]) -> RowFile | None:
+    """The file of a mapped array, read into the page cache; None for an array in memory."""
     buffer = bytearray(_READ_AT_ONCE)
-    if (path := file_of(array)) is not None:
-        with path.open("rb", buffering=0) as file:
-            while file.readinto(buffer):
-                pass
+    if (path := file_of(array)) is None:
+        return None
+    with path.open("rb", buffering=0) as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        while file.readinto(buffer):
+            pass
+    return RowFile(path, array, size - array.nbytes)
 
 
 def _advise_random(array: NDArray[Any]) -> None:

@@ -21,7 +21,7 @@ third, write P = (P Pᵀ)^½ Q with orthonormal rows Q, and T for the projection
 It holds for the first axes of P alone as well, ε being no smaller than the ε of a part.
 
 Rounding. Py is a float32 product; summed in any order over D terms its error would be bounded by
-γ_D only. ``rotate_rows`` sums blocks of 256 terms and adds those up: at most γ_k |P_j| |y| a
+γ_D only. ``blockwise_product`` sums blocks of 256 terms and adds those up: at most γ_k |P_j| |y| a
 coordinate, with k = 256 + ⌈D / 256⌉, γ_k = k u / (1 - k u), u = 2⁻²⁴ (Higham 2002, section 3.1),
 and 3u |y| for the rounding of y itself. The encoder adds that to every residual it stores. Pg is
 computed in float64; its error, like all float64 rounding here, is below 1e-11 |g| |y|.
@@ -40,11 +40,11 @@ from retrieval_server.exact_search.fit_parameters import FitParameters
 from retrieval_server.exact_search.kernels import dots
 from retrieval_server.similarity import NORM_TOLERANCE
 
-REGIONS = (256, 512, 768)  # axes that the coarse, middle and fine level add
+REGIONS = (256, 512)  # axes that the coarse and the middle level add
 AXES = sum(REGIONS)
 LONGEST = 1 + 2 * NORM_TOLERANCE  # norm of a descriptor, with room for its rounding
 _BLOCK = 256  # terms that are summed in float32 at once
-_UNIT = 2.0**-24  # float32's rounding unit
+UNIT = 2.0**-24  # float32's rounding unit
 _TINY = 1e-11  # float64 rounding, generously
 
 FloatArray = NDArray[np.float64]
@@ -57,14 +57,16 @@ class SearchFit:
     Attributes:
         parameters: its numbers.
         means: (D,) float32, μ of all backbones side by side.
-        rotation: (K, D) float32 with K = min(D, 1536), P.
-        steps: (1536,) float32, step of the codes on each axis; zero where there is no axis.
+        rotation: (K, D) float32 with K = min(D, 768), P.
+        steps: (768,) float32, step of the codes on each axis; zero where there is no axis.
+        residual_steps: (D,) float32, step of the residual level's codes on each dimension.
     """
 
     parameters: FitParameters
     means: NDArray[np.float32]
     rotation: NDArray[np.float32]
     steps: NDArray[np.float32]
+    residual_steps: NDArray[np.float32]
 
     def columns(self, dimensions: Sequence[int]) -> list[slice]:
         """Where each backbone's columns stand."""
@@ -77,13 +79,15 @@ class RotatedRows:
     """Some rows of the database on the fitted axes.
 
     Attributes:
-        coordinates: (m, 1536) float32, Py up to rounding; zero where there is no axis.
+        scaled: (m, D) float32, y up to rounding.
+        coordinates: (m, 768) float32, Py up to rounding; zero where there is no axis.
         norms: (m,) float64, at least |y|.
         means: (m, N) float64, b.
         axis_error: error of one coordinate is at most this times the norm.
         whole_error: likewise, of all of them together, from the rounding of y.
     """
 
+    scaled: NDArray[np.float32]
     coordinates: NDArray[np.float32]
     norms: FloatArray
     means: FloatArray
@@ -113,16 +117,33 @@ def rotate_rows(fit: SearchFit, descriptors: Sequence[NDArray[np.float32]]) -> R
         products = np.empty(rows)
         dots(part, mean.astype(np.float64), products)
         means[:, number] = products - np.dot(mean.astype(np.float64), mean.astype(np.float64))
-    norms = np.sqrt(np.einsum("ij,ij->i", scaled, scaled, dtype=np.float64)) * (1 + 4 * _UNIT)
+    norms = np.sqrt(np.einsum("ij,ij->i", scaled, scaled, dtype=np.float64)) * (1 + 4 * UNIT)
     axes, dimension = fit.rotation.shape
     coordinates = np.zeros((rows, AXES), np.float32)
-    leading = coordinates[:, :axes]
-    for first in range(0, dimension, _BLOCK):
-        block = slice(first, first + _BLOCK)
-        leading += scaled[:, block] @ fit.rotation[:, block].T
-    terms = (_BLOCK + math.ceil(dimension / _BLOCK) + 1) * _UNIT
+    coordinates[:, :axes] = blockwise_product(scaled, fit.rotation.T)
     length = 1 + fit.parameters.rotation_error  # of a row of P, or more
-    return RotatedRows(coordinates, norms, means, terms / (1 - terms) * length, 4 * _UNIT * length)
+    axis_error = product_error(dimension) * length
+    return RotatedRows(scaled, coordinates, norms, means, axis_error, 4 * UNIT * length)
+
+
+def blockwise_product(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A float32 matrix product whose error ``product_error`` bounds.
+
+    Args:
+        left: (m, k).
+        right: (k, n).
+    """
+    product = np.zeros((len(left), right.shape[1]), np.float32)
+    for first in range(0, len(right), _BLOCK):
+        block = slice(first, first + _BLOCK)
+        product += left[:, block] @ right[block]
+    return product
+
+
+def product_error(terms: int) -> float:
+    """γ of a ``blockwise_product`` over so many terms: error of an entry, by its vectors' norms."""
+    units = (_BLOCK + math.ceil(terms / _BLOCK) + 1) * UNIT
+    return units / (1 - units)
 
 
 def tail_norms(
@@ -172,6 +193,16 @@ class RotatedQuery:
         ) + _TINY * float(weights.sum())
         self._parts: list[FloatArray] = []
 
+    @property
+    def vector(self) -> FloatArray:
+        """g, (D,)."""
+        return self._g
+
+    @property
+    def norm(self) -> float:
+        """At least |g|."""
+        return math.sqrt(self._square) * (1 + _TINY)
+
     def region(self, number: int) -> FloatArray:
         """Pg on a region's axes, zero where there is no axis; the regions come in order."""
         while len(self._parts) <= number:
@@ -193,6 +224,12 @@ class RotatedQuery:
         kept = on_axes * (1 - self._fit.parameters.rotation_error - _TINY)
         return math.sqrt(max(0.0, self._square * (1 + _TINY) - kept))
 
-    def rounding(self, *magnitudes: float) -> float:
-        """Bound of float32 rounding in a level's kernel, for the sum of its terms' magnitudes."""
-        return 32 * _UNIT * sum(magnitudes)
+
+def rounding(*magnitudes: float, operations: int = 32) -> float:
+    """Bound of float32 rounding in a level's kernel.
+
+    Args:
+        magnitudes: of its terms.
+        operations: how many each of them goes through, or more.
+    """
+    return operations * UNIT * sum(magnitudes)

@@ -41,6 +41,7 @@ def compile_kernels() -> None:
         descriptors[0].mean(axis=0),
         np.eye(_DIMENSION, dtype=np.float32),
         np.full(AXES, 0.02, np.float32),
+        np.full(_DIMENSION, 0.01, np.float32),
     )
     with ThreadPoolExecutor(1) as executor:
         levels = encode_all(fit, descriptors, empty_levels(fit, [_DIMENSION], _ROWS), executor)

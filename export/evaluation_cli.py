@@ -1,0 +1,114 @@
+"""The commands of ``beauty-export`` that answer queries: ``evaluate`` and ``predict``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from export.evaluate import evaluate as evaluate_index
+from export.evaluation_markdown import evaluation_markdown
+from export.evaluation_page import evaluation_page
+from export.evaluation_table import evaluation_table
+from export.index_cli import build
+from export.messages import say, warn
+from export.options import (
+    DEFAULT_REPOSITORY,
+    EngineName,
+    ProfileName,
+    Repository,
+    TritonUrl,
+    patient_triton,
+)
+from export.predict import predict as predict_folder
+from export.profiles import LITE, find_profile
+from export.text_output import write_text_file
+from export.text_settings import TextSettings
+from retrieval_server.engines import ENGINES, TritonConnection
+from retrieval_server.index_bundle import open_index
+from retrieval_server.retriever import DEFAULT_KEEP
+
+STDOUT = Path("-")
+EVALUATE_EXAMPLE = "Example: beauty-export evaluate build/demo/sample --html build/report.html"
+PREDICT_EXAMPLE = "Example: beauty-export predict photos answers.csv --index build/demo/index"
+
+
+def evaluate(
+    dataset: Annotated[
+        Path,
+        typer.Argument(help="Folder with catalog.csv and ground_truth.csv, or Perfect-500K's."),
+    ],
+    index: Annotated[
+        Path | None,
+        typer.Option(help="Index of its catalogue; built in build/evaluate if not given."),
+    ] = None,
+    profile: ProfileName = LITE.name,
+    model_repository: Repository = DEFAULT_REPOSITORY,
+    engine: EngineName = ENGINES[0],
+    triton_url: TritonUrl = TritonConnection.url,
+    keep: Annotated[
+        int,
+        typer.Option("-k", "--keep", min=1, max=6, help="The k to show by category and by query."),
+    ] = DEFAULT_KEEP,
+    ground_truth: Annotated[
+        Path | None, typer.Option(help="File of the true matches; the folder's if not given.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    html: Annotated[Path | None, typer.Option(help="Write a report to this HTML file.")] = None,
+    markdown: Annotated[
+        Path | None, typer.Option(help="Write Markdown to this file; - prints it instead.")
+    ] = None,
+) -> None:
+    """Measure mAP@7 of the initial ranking and of refinement with k = 6 to 1.
+
+    With 95 % intervals and a paired test against the baseline, by category where the catalogue
+    has a column "category", and with the queries that changed most.
+    """
+    triton = patient_triton(triton_url)
+    if index is None:
+        name = f"{dataset.resolve().name}-{find_profile(profile).name}"
+        index = Path("build/evaluate") / name
+        build(dataset, index, profile, model_repository, engine, triton, TextSettings())
+    evaluation = evaluate_index(
+        dataset, open_index(index), model_repository, engine, triton, keep, ground_truth
+    )
+    for warning in evaluation.warnings:
+        warn(warning)
+    for image in evaluation.unreadable:
+        warn(f"query {image} cannot be read and counts nowhere.")
+    if html is not None:
+        write_text_file(html, evaluation_page(evaluation))
+        say(f"report: {html}")
+    if markdown is not None and markdown != STDOUT:
+        write_text_file(markdown, evaluation_markdown(evaluation))
+        say(f"Markdown: {markdown}")
+    if as_json:
+        typer.echo(json.dumps(evaluation.to_json()))
+    elif markdown == STDOUT:
+        typer.echo(evaluation_markdown(evaluation), nl=False)
+    else:
+        Console().print(evaluation_table(evaluation))
+
+
+def predict(
+    images: Annotated[Path, typer.Argument(help="Folder of query images, named after their ids.")],
+    output: Annotated[Path, typer.Argument(help="CSV file to write: a query, seven ids a row.")],
+    index: Annotated[Path, typer.Option(help="Index folder, or one version of it.")],
+    model_repository: Repository = DEFAULT_REPOSITORY,
+    engine: EngineName = ENGINES[0],
+    triton_url: TritonUrl = TritonConnection.url,
+    keep: Annotated[
+        int, typer.Option("-k", "--keep", min=1, max=7, help="The paper's k; 7: no refinement.")
+    ] = DEFAULT_KEEP,
+) -> None:
+    """Answer a folder of photos in the form of the challenge AI Meets Beauty."""
+    triton = patient_triton(triton_url)
+    answered = predict_folder(
+        images, output, open_index(index), model_repository, engine, triton, keep
+    )
+    for query in answered.unreadable:
+        warn(f"query {query} cannot be read; its seven fields are empty.")
+    say(f"{answered.queries:,} queries: {output}")

@@ -1,0 +1,68 @@
+"""A query in signed bytes: what the integer kernels multiply codes with.
+
+The coefficients of a *plane* share a scale S and become digits of 7 bits and a sign. What that
+loses against codes k - middle, none of which exceeds ``middle``, is by Cauchy-Schwarz at most
+|coefficients - S · digits| · middle · √size, and goes into the constant of a bound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval_server.exact_search.rotation import FloatArray, rounding
+
+PLANE = 64  # coefficients of a plane, where a level does not choose otherwise
+LARGEST_DIGIT = 127
+
+
+class Planes:
+    """How codes lie in planes.
+
+    Args:
+        sizes: coefficients of each plane.
+        bits: bits of its codes.
+    """
+
+    def __init__(self, sizes: Sequence[int], bits: Sequence[int]) -> None:
+        self.sizes = np.array(sizes)
+        self.starts = np.concatenate([[0], np.cumsum(self.sizes)[:-1]])
+        self.middles = (2.0 ** np.array(bits) - 1) / 2
+
+
+@dataclass(frozen=True)
+class Digits:
+    """Coefficients as digits, and what that means for a bound.
+
+    Attributes:
+        digits: (n,) int8.
+        scales: (planes,) float32, S.
+        constant: what to add to Σ S · code · digit: takes the codes to their middle, and bounds
+            what rounding to digits and the kernel's float32 arithmetic lose.
+    """
+
+    digits: NDArray[np.int8]
+    scales: NDArray[np.float32]
+    constant: float
+
+
+def digits_of(coefficients: FloatArray, planes: Planes) -> Digits:
+    """Round coefficients.
+
+    Args:
+        coefficients: (n,) of the codes of each plane, one plane after the other.
+        planes: how they lie.
+    """
+    largest = np.maximum.reduceat(np.abs(coefficients), planes.starts)
+    scales = (largest / LARGEST_DIGIT + 1e-30).astype(np.float32)
+    each = np.repeat(scales.astype(np.float64), planes.sizes)
+    digits = np.rint(coefficients / each).clip(-LARGEST_DIGIT, LARGEST_DIGIT)
+    squares = np.add.reduceat((coefficients - digits * each) ** 2, planes.starts)
+    lost = np.sqrt(squares * planes.sizes) @ planes.middles
+    shift = (np.add.reduceat(digits, planes.starts) * scales) @ planes.middles
+    magnitude = 2 * LARGEST_DIGIT * (planes.sizes * scales) @ planes.middles
+    error = rounding(float(magnitude), float(abs(shift) + lost), operations=len(scales) + 32)
+    return Digits(digits.astype(np.int8), scales, float(lost - shift + error))

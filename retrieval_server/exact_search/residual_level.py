@@ -1,0 +1,137 @@
+"""The residual level: 3 bits on each dimension of what the axes leave; few rows pass it.
+
+Layout, 1,544 bytes a row for D = 3,968: codes (rows, 192 · ⌈D / 512⌉) uint8, and bounds (rows, 2)
+float32. Each 512 dimensions have three lines of 64 bytes. Byte j of the first has the upper 2 bits
+of dimensions j, 64 + j, 128 + j and 192 + j, in the second those of the next 256, the first of them
+in the lowest bits; byte j of the third has the lowest bit of dimensions j, 64 + j, … 448 + j. A
+code k stands for (k - 3.5) · step of its dimension.
+
+What is coded is r = y - Pᵀĉ, with ĉ from the coarse and the middle codes, in the dimensions of the
+descriptors: so the query needs no further rotation. With r̂ from the codes and e = r - r̂,
+
+    ⟨g, y⟩ = ⟨Pg, ĉ⟩ + ⟨g, r̂⟩ + ⟨g, e⟩
+
+is an identity, whatever P is. The first term is the middle level's. The last is bounded as in
+``rotation``, with the 256 leading axes P₀, on which g is long and e, spread evenly, is short:
+
+    ⟨g, e⟩ ≤ |P₀g| |P₀e| + |T₀g| |T₀e| + ε |g| |e|.
+
+The bounds of a row are |P₀e| and |T₀e|; as |e| ≤ (1 + ε) (|P₀e| + |T₀e|), the last term is part of
+their factors.
+
+Rounding. r is computed in float32: y within 4u |y| (rotation), Pᵀĉ within γ |ĉ| ‖P‖_F, where
+‖P‖_F ≤ √K (1 + ε), and their difference and e within u |r| and u |e|. All of it together, δ, is
+added to the norms of e.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval_server.exact_search.digits import PLANE, Planes, digits_of
+from retrieval_server.exact_search.encoders import encode_residuals
+from retrieval_server.exact_search.kernels import LINE, RESIDUAL_GROUP, RESIDUAL_LINES
+from retrieval_server.exact_search.middle_level import rounded_up
+from retrieval_server.exact_search.rotation import (
+    REGIONS,
+    UNIT,
+    FloatArray,
+    RotatedQuery,
+    RotatedRows,
+    SearchFit,
+    blockwise_product,
+    product_error,
+    rounding,
+    tail_norms,
+)
+
+BITS = 3
+
+
+def code_bytes(dimension: int) -> int:
+    """Bytes of a row's codes."""
+    return -(-dimension // RESIDUAL_GROUP) * RESIDUAL_LINES * LINE
+
+
+def residuals(
+    fit: SearchFit, rows: RotatedRows, decoded: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """(m, D) r, up to rounding.
+
+    Args:
+        fit: the axes.
+        rows: (m) rotated rows.
+        decoded: (m, 768), ĉ.
+    """
+    axes = len(fit.rotation)
+    remainder = blockwise_product(decoded[:, :axes], fit.rotation)
+    return np.subtract(rows.scaled, remainder, out=remainder)
+
+
+def encode_rows(
+    fit: SearchFit, rows: RotatedRows, decoded: NDArray[np.float32], codes: NDArray[np.uint8]
+) -> NDArray[np.float32]:
+    """Write the codes of rows.
+
+    Args:
+        fit: the axes and steps.
+        rows: (m) rotated rows.
+        decoded: (m, 768), ĉ.
+        codes: (m, ``code_bytes``) out, zero before.
+
+    Returns:
+        (m, 2) their bounds.
+    """
+    remainder = residuals(fit, rows, decoded)
+    remainder_norms = _norms(remainder)
+    encode_residuals(remainder, fit.residual_steps, codes)  # leaves e in its place
+    norms = _norms(remainder)
+    rotation_error, axes = fit.parameters.rotation_error, len(fit.rotation)
+    length = 1 + rotation_error
+    computed = product_error(axes) * math.sqrt(axes) * length * _norms(decoded)
+    error = 4 * UNIT * length * rows.norms + computed + 2 * UNIT * (remainder_norms + norms)
+    leading = fit.rotation[: REGIONS[0]]
+    squares = _norms(blockwise_product(remainder, leading.T)) ** 2
+    longest = norms + error
+    on_axes_error = length * (product_error(remainder.shape[1]) * len(leading) ** 0.5 * norms)
+    on_axes_error += length * error
+    beside = tail_norms(longest, squares, on_axes_error, rotation_error)
+    return rounded_up(np.column_stack([np.sqrt(squares) + on_axes_error, beside]))
+
+
+@dataclass(frozen=True)
+class ResidualQuery:
+    """A query as the kernel reads it.
+
+    Attributes:
+        digits: (D up to whole groups of 512,) int8, zero beyond the last dimension.
+        scales: (8 a group,) float32.
+        weights: (3,) float64: the constant, then the factor of each bound.
+    """
+
+    digits: NDArray[np.int8]
+    scales: NDArray[np.float32]
+    weights: FloatArray
+
+
+def residual_query(fit: SearchFit, rotated: RotatedQuery) -> ResidualQuery:
+    """Round a query for the kernel."""
+    coefficients = np.zeros(-(-len(fit.means) // RESIDUAL_GROUP) * RESIDUAL_GROUP)
+    coefficients[: len(fit.means)] = rotated.vector * fit.residual_steps
+    planes = len(coefficients) // PLANE
+    digits = digits_of(coefficients, Planes([PLANE] * planes, [BITS] * planes))
+    # ε |g| |e|, and what float64 loses, generously
+    either = (fit.parameters.rotation_error * 1.01 + 1e-9) * rotated.norm
+    factors = [rotated.region_norm(0) + either, rotated.tail_norm(1) + either]
+    constant = digits.constant + rounding(abs(rotated.constant), *factors, 8)
+    return ResidualQuery(digits.digits, digits.scales, np.array([constant, *factors]))
+
+
+def _norms(vectors: NDArray[np.float32]) -> FloatArray:
+    """(m,) norms, at least."""
+    squares: FloatArray = np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64)
+    return np.sqrt(squares) * (1 + 1e-12)

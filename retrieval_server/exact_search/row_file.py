@@ -1,0 +1,71 @@
+"""Rows read from a file one by one, where a memory map would be the wrong thing.
+
+A page fault of a mapped file maps the 64 kB around it: a thousand rows here and there take some
+milliseconds, and make the process as large as the file. ``pread`` of a row takes a microsecond and
+leaves nothing behind; what is read often stays in the system's page cache all the same.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numba import types
+from numpy.typing import NDArray
+
+from retrieval_server.errors import IndexBundleError
+from retrieval_server.exact_search.compilation import compiled
+from retrieval_server.feature_store import REBUILD
+
+_pread: Any = types.ExternalFunction(
+    "pread", types.intp(types.int32, types.uintp, types.intp, types.int64)
+)
+
+
+class RowFile:
+    """The rows of an array on disk; any number of threads may read.
+
+    Args:
+        path: a ``.npy`` file.
+        array: it, mapped: (N, W) uint8, row-major.
+        offset: bytes before its first row.
+    """
+
+    def __init__(self, path: Path, array: NDArray[np.uint8], offset: int) -> None:
+        self._path, self._width, self._offset = path, array.shape[1], offset
+        self._file = os.open(path, os.O_RDONLY)
+        weakref.finalize(self, os.close, self._file)
+        if hasattr(os, "posix_fadvise"):  # macOS has none
+            os.posix_fadvise(self._file, 0, 0, os.POSIX_FADV_RANDOM)
+
+    def read(self, rows: NDArray[np.int32]) -> NDArray[np.uint8]:
+        """Some rows, (m, W).
+
+        Raises:
+            IndexBundleError: if the file ends before a row, or the disk fails.
+        """
+        found = np.empty((len(rows), self._width), np.uint8)
+        unread = _read_rows(self._file, self._offset, rows, found)
+        if unread >= 0:
+            raise IndexBundleError(
+                f"The index file {self._path} cannot be read at row {rows[unread]}. {REBUILD}"
+            )
+        return found
+
+
+@compiled
+def _read_rows(file: int, offset: int, rows: NDArray[np.int32], found: NDArray[np.uint8]) -> int:
+    """Read rows; which one could not be, or -1."""
+    width = found.shape[1]
+    for place in range(len(rows)):
+        done = 0
+        while done < width:  # a signal may cut a read short
+            start = found.ctypes.data + np.uintp(place * width + done)
+            got = _pread(file, start, width - done, offset + np.int64(rows[place]) * width + done)
+            if got <= 0:
+                return place
+            done += got
+    return -1
