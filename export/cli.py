@@ -16,7 +16,7 @@ from export.messages import say, warn
 from export.options import DEFAULT_REPOSITORY, ProfileName, Repository
 from export.profiles import LITE, find_profile
 from export.progress import Advance, progress
-from export.tuning_cli import augmentation, tune
+from export.tuning_cli import AUGMENTATION_EXAMPLE, TUNE_EXAMPLE, augmentation, tune
 from retrieval_server.errors import CatalogueError, ProfileError, RetrievalError, ShardError
 from retrieval_server.index_bundle import open_index
 
@@ -31,13 +31,12 @@ app = typer.Typer(
 BAD_INPUT = 65  # EX_DATAERR of sysexits.h: the same command would fail again
 BAD_INPUT_ERRORS = (CatalogueError, ProfileError, ShardError)
 
-app.command(epilog="Example: beauty-export tune build/demo/sample --html build/tuning.html")(tune)
-app.command(epilog="Example: beauty-export augmentation build/demo/sample")(augmentation)
-
 app.command(epilog=EXTRACT_EXAMPLE)(extract)
 app.command(epilog=INDEX_EXAMPLE)(index)
 app.command(epilog=EVALUATE_EXAMPLE)(evaluate)
 app.command(epilog=PREDICT_EXAMPLE)(predict)
+app.command(epilog=TUNE_EXAMPLE)(tune)
+app.command(epilog=AUGMENTATION_EXAMPLE)(augmentation)
 
 
 @app.command(epilog="Example: beauty-export onnx --profile lite")

@@ -10,7 +10,9 @@ import typer
 from rich.console import Console
 
 from export.evaluation_table import sections_table
-from export.profiles import LITE, PROFILES, find_profile
+from export.messages import say, warn
+from export.options import ProfileName
+from export.profiles import LITE, find_profile
 from export.text_output import write_text_file
 from export.text_settings import TextSettings
 from retrieval_server.errors import RetrievalError
@@ -18,11 +20,10 @@ from retrieval_server.retriever import DEFAULT_KEEP
 
 DEFAULT_CACHE = Path("build/descriptors")
 DEFAULT_FOLDS = 5
+TUNE_EXAMPLE = "Example: beauty-export tune build/demo/sample --html build/tuning.html"
+AUGMENTATION_EXAMPLE = "Example: beauty-export augmentation build/demo/sample"
 
 Dataset = Annotated[Path, typer.Argument(help="Folder with catalog.csv and ground_truth.csv.")]
-ProfileName = Annotated[
-    str, typer.Option("--profile", help=f"One of {', '.join(PROFILES)}, or a .toml file.")
-]
 Cache = Annotated[Path, typer.Option(help="Folder to keep descriptors in, for the next run.")]
 Checkpoints = Annotated[
     list[str] | None,
@@ -100,10 +101,10 @@ def tune(
     tuning = tune_on(described, grid, folds, seed)
     if page is not None:
         write_text_file(page, tuning_page(tuning))
-        typer.echo(f"report: {page}", err=True)
+        say(f"report: {page}")
     if save is not None:
         write_text_file(save, tuned_settings(tuning))
-        typer.echo(f"settings: {save}", err=True)
+        say(f"settings: {save}")
     if as_json:
         typer.echo(json.dumps(tuning.to_json()))
     else:
@@ -150,12 +151,8 @@ def _missing(error: ModuleNotFoundError) -> RetrievalError:
 
 def _warn_of(unreadable: tuple[str, ...], rejected: int, random_seed: int | None) -> None:
     for image in unreadable:
-        _warn(f"query {image} cannot be read and counts nowhere.")
+        warn(f"query {image} cannot be read and counts nowhere.")
     if rejected:
-        _warn(f"{rejected:,} database images cannot be read and are left out.")
+        warn(f"{rejected:,} database images cannot be read and are left out.")
     if random_seed is not None:
-        _warn("the weights are random: results mean nothing.")
-
-
-def _warn(text: str) -> None:
-    typer.secho(f"warning: {text}", err=True, fg=typer.colors.YELLOW)
+        warn("the weights are random: results mean nothing.")
