@@ -31,6 +31,7 @@ import onnx
 import pytest
 from hypothesis import settings
 from local_triton import NOT_ON_THIS_MACHINE, SERVE, LocalTriton, serving
+from manifests import check_programs
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image, ImageDraw
 from served import Served, ServedBy, served
@@ -213,16 +214,8 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def image_checks() -> Path:
-    """The programs that check images: an environment of its own, kept in build/."""
-    requirements = Path(__file__).parents[1] / "deploy" / "checks" / "images.txt"
-    folder = requirements.parents[2] / "build" / "deploy_checks" / "images"
-    wanted, installed = requirements.read_text(encoding="utf-8"), folder / "installed.txt"
-    if not installed.exists() or installed.read_text(encoding="utf-8") != wanted:
-        subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
-        pip = [folder / "bin" / "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*pip, "--requirement", requirements], check=True)
-        installed.write_text(wanted, encoding="utf-8")
-    return folder / "bin"
+    """The programs that check images."""
+    return check_programs("images")
 
 
 @pytest.fixture(scope="session")

@@ -160,15 +160,20 @@ def documents(folder: Path) -> Iterator[tuple[Path, Object]]:
                 yield path, document
 
 
-def run_check(environment: str, *command: str, **options: Any) -> subprocess.CompletedProcess[str]:
-    """Run a program of a check's environment, which ``make`` sets up when it is not there."""
+def check_programs(environment: str) -> Path:
+    """The programs of a check's environment, which ``make`` sets up when it is not there."""
     target = f"build/deploy_checks/{environment}/.installed"
     made = subprocess.run(
         ["make", "--silent", target, f"PYTHON={sys.executable}"],
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert made.returncode == 0, made.stdout + made.stderr
-    program = ROOT / "build" / "deploy_checks" / environment / "bin" / command[0]
+    return ROOT / "build" / "deploy_checks" / environment / "bin"
+
+
+def run_check(environment: str, *command: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run a program of a check's environment."""
+    program = check_programs(environment) / command[0]
     return subprocess.run(
         [program, *command[1:]], capture_output=True, text=True, check=False, **options
     )
