@@ -1,5 +1,6 @@
 """Building an index: the same bytes whatever happened on the way, and never half a version."""
 
+import asyncio
 import csv
 import errno
 import fcntl
@@ -329,6 +330,8 @@ def test_engine_failure_is_one_error_and_the_next_run_goes_on_from_there(
         self: EmbeddedEngine, ensemble: str, batch: NDArray[np.uint8]
     ) -> dict[str, NDArray[np.float32]]:
         if sum(described) == STOPS_AFTER:
+            while not list(tmp_path.rglob("*.npz")):  # a thread may be at it
+                await asyncio.sleep(0.01)
             raise EngineError("Model tiny_a failed: out of memory")
         return await counting(self, ensemble, batch)
 
