@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -176,7 +177,9 @@ def command_line(
         if key not in place.left_out
     }
     inherited = {key: os.environ[key] for key in ("PATH", "LANG") if key in os.environ}
-    search_path = {"PYTHONPATH": str(ROOT)}
+    # The image finds its commands on PATH; here they are beside the interpreter.
+    programs = [str(Path(sys.executable).parent), *filter(None, [inherited.get("PATH")])]
+    search_path = {"PATH": os.pathsep.join(programs), "PYTHONPATH": str(ROOT)}
     return (
         [*command, *arguments, *place.more_arguments.get(program, ())],
         {**inherited, **search_path, **own},

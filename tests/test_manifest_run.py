@@ -210,9 +210,9 @@ def test_the_jobs_make_the_index_that_one_run_makes(
     here = replace(place, paths={**place.paths, "/index": tmp_path})
 
     rebuilt = run_job(rendered, "rebuild-index", here)
+    assert rebuilt.returncode == 0, rebuilt.stderr
     merged = run_job(rendered, "merge-index", here)
 
-    assert rebuilt.returncode == 0, rebuilt.stderr
     assert (tmp_path / "current").read_text() == (tiny_index / "current").read_text()
     assert merged.returncode == 0, merged.stderr
     assert "nothing to do" in merged.stderr
