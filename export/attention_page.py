@@ -16,11 +16,10 @@ from export.attention_view import STYLE, AttentionView, AttentionViewer, view_el
 from export.lettering import LINE, PAPER, QUIET, Column
 from export.page_pictures import thumbnail, thumbnail_element
 from export.picture_files import page_file, write_png
-from export.progress import progress
+from export.progress import pictures_progress
 from retrieval_server.errors import CatalogueError
 from retrieval_server.model_repository import ModelRepository
 
-PROGRESS_FROM = 50  # photos; fewer take no time
 MARGIN = 16
 PICTURE_SIDE = 320
 WEIGHTS_WIDTH = 220
@@ -81,7 +80,7 @@ def write_attention_page(
     shown = 0
     with page_file(output) as page:
         page.write(_HEAD)
-        for photo in _with_progress(files):
+        for photo in pictures_progress("photos", files):
             views = viewer.views(photo, digests)
             if not views:
                 on_warning(f"{photo} is no image that can be read, and is left out.")
@@ -143,13 +142,3 @@ def _files(photos: Sequence[Path]) -> Iterator[Path]:
             yield photo
         else:
             raise CatalogueError(f"There is no photo {photo}. Check the path.")
-
-
-def _with_progress(files: Sequence[Path]) -> Iterator[Path]:
-    if len(files) < PROGRESS_FROM:
-        yield from files
-        return
-    with progress("photos", len(files)) as advance:
-        for file in files:
-            yield file
-            advance(1)

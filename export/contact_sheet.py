@@ -11,7 +11,7 @@ One HTML file with the pictures inside, no network, no script; on request a PNG 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +21,9 @@ from export.contact_sheet_picture import picture
 from export.csv_file import csv_records
 from export.ground_truth import GROUND_TRUTH_FILE
 from export.picture_files import page_file, write_png
-from export.progress import progress
-from export.rankings import QueryRankings, query_rankings
+from export.progress import pictures_progress
+from export.rankings import query_rankings
 from retrieval_server.errors import CatalogueError
-
-PROGRESS_FROM = 50  # queries; fewer take no time
 
 
 def write_contact_sheet(
@@ -69,23 +67,13 @@ def write_contact_sheet(
         viewer = AttentionViewer(model_repository, on_warning)
     with page_file(output) as page:
         page.write(page_head(has_ground_truth=bool(relevant)))
-        for number, rankings in enumerate(_with_progress(shown), start=1):
+        for number, rankings in enumerate(pictures_progress("queries", shown), start=1):
             views = [] if viewer is None else viewer.views(rankings.query, rankings.digests)
             page.write(section(rankings, views))
             if pictures is not None:
                 write_png(pictures, number, rankings.query.name, picture(rankings, views))
         page.write(page_foot())
     return len(shown)
-
-
-def _with_progress(shown: Sequence[QueryRankings]) -> Iterator[QueryRankings]:
-    if len(shown) < PROGRESS_FROM:
-        yield from shown
-        return
-    with progress("queries", len(shown)) as advance:
-        for rankings in shown:
-            yield rankings
-            advance(1)
 
 
 def _read_ground_truth(catalogue: Path, ground_truth: Path | None) -> dict[str, Collection[str]]:

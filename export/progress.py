@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import (
@@ -20,6 +21,9 @@ from rich.progress import (
 from rich.text import Text
 
 LOG_EVERY_S = 15.0
+PICTURES_FROM = 50  # fewer take no time
+
+Item = TypeVar("Item")
 
 Advance = Callable[[int], None]
 
@@ -57,6 +61,22 @@ def progress(title: str, total: int) -> Iterator[Advance]:
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(title, total=total)
         yield lambda units: bar.advance(task, units)
+
+
+def pictures_progress(title: str, items: Sequence[Item]) -> Iterator[Item]:
+    """Go through what pictures are made of, and show the progress where it takes some time.
+
+    Args:
+        title: what they are, such as "queries".
+        items: each yielded when its turn comes.
+    """
+    if len(items) < PICTURES_FROM:
+        yield from items
+        return
+    with progress(title, len(items)) as advance:
+        for item in items:
+            yield item
+            advance(1)
 
 
 def _log_lines(title: str, total: int) -> Advance:

@@ -123,7 +123,7 @@ def test_a_true_match_without_an_image_is_named_with_its_line(perfect_500k, run,
     (image,) = perfect_500k.glob("PF-500K/*/n0000000.*")
     image.unlink()
 
-    assert run("evaluate", perfect_500k) != 0
+    assert run("evaluate", perfect_500k) == cli.BAD_INPUT
 
     error = capsys.readouterr().err.splitlines()[-1]
     assert "val.csv, line 2: " in error
@@ -194,7 +194,7 @@ def test_of_several_ground_truths_one_must_be_named(perfect_500k, run, capsys):
     shutil.copy(perfect_500k / "val.csv", perfect_500k / "val2.csv")
     (perfect_500k / "notes.csv").write_text("anything\n")
 
-    assert run("evaluate", perfect_500k) != 0
+    assert run("evaluate", perfect_500k) == cli.BAD_INPUT
     assert "val.csv, val2.csv. Name one with --ground-truth" in capsys.readouterr().err
     named = perfect_500k / "val2.csv"
     assert run("evaluate", perfect_500k, "--ground-truth", named, "--json") == 0

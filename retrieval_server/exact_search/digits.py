@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval_server.exact_search.rotation import FloatArray, rounding
+from retrieval_server.exact_search.rotation import FloatArray, RotatedQuery, rounding
 
 PLANE = 64  # coefficients of a plane, where a level does not choose otherwise
 LARGEST_DIGIT = 127
@@ -66,3 +66,35 @@ def digits_of(coefficients: FloatArray, planes: Planes) -> Digits:
     magnitude = 2 * LARGEST_DIGIT * (planes.sizes * scales) @ planes.middles
     error = rounding(float(magnitude), float(abs(shift) + lost), operations=len(scales) + 32)
     return Digits(digits.astype(np.int8), scales, float(lost - shift + error))
+
+
+@dataclass(frozen=True)
+class DigitQuery:
+    """A query as the kernel of the middle or the residual level reads it.
+
+    Attributes:
+        digits: (n,) int8, in the order of the planes; zero where nothing is coded.
+        scales: (planes,) float32.
+        weights: float64: the constant, then the factor of each bound.
+    """
+
+    digits: NDArray[np.int8]
+    scales: NDArray[np.float32]
+    weights: FloatArray
+
+
+def digit_query(
+    rotated: RotatedQuery, coefficients: FloatArray, planes: Planes, factors: Sequence[float]
+) -> DigitQuery:
+    """Round a query for a kernel.
+
+    Args:
+        rotated: the query.
+        coefficients: (n,) of the codes of each plane.
+        planes: how they lie.
+        factors: of each bound of a row.
+    """
+    digits = digits_of(coefficients, planes)
+    # The values and bounds of the levels are stored as float32: a few units of each term.
+    constant = digits.constant + rounding(abs(rotated.constant), *factors, 8)
+    return DigitQuery(digits.digits, digits.scales, np.array([constant, *factors]))

@@ -18,12 +18,10 @@ where the value is the coarse level's and this level's codes times Pg, see ``dig
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval_server.exact_search.digits import PLANE, Planes, digits_of
+from retrieval_server.exact_search.digits import PLANE, DigitQuery, Planes, digit_query
 from retrieval_server.exact_search.kernels import LINE, MIDDLE_LINES
 from retrieval_server.exact_search.rotation import (
     AXES,
@@ -32,7 +30,6 @@ from retrieval_server.exact_search.rotation import (
     RotatedQuery,
     RotatedRows,
     SearchFit,
-    rounding,
     tail_norms,
 )
 
@@ -60,31 +57,13 @@ def encode_bounds(
     return rounded_up(np.column_stack([residuals, tails]))
 
 
-@dataclass(frozen=True)
-class MiddleQuery:
-    """A query as the kernel reads it.
-
-    Attributes:
-        digits: (768,) int8, in the order of the planes.
-        scales: (12,) float32, by plane.
-        weights: (4,) float64: the constant, then the factor of each bound.
-    """
-
-    digits: NDArray[np.int8]
-    scales: NDArray[np.float32]
-    weights: FloatArray
-
-
-def middle_query(fit: SearchFit, rotated: RotatedQuery) -> MiddleQuery:
+def middle_query(fit: SearchFit, rotated: RotatedQuery) -> DigitQuery:
     """Round a query for the kernel."""
     steps = fit.steps.astype(np.float64)
     steps[: REGIONS[0]] /= 4
     coefficients = np.concatenate([rotated.region(0), rotated.region(1)]) * steps
-    digits = digits_of(coefficients, _PLANES)
     factors = [rotated.region_norm(0), rotated.region_norm(1), rotated.tail_norm(2)]
-    # The values and bounds of the levels are stored as float32: a few units of each term.
-    constant = digits.constant + rounding(abs(rotated.constant), *factors, 8)
-    return MiddleQuery(digits.digits, digits.scales, np.array([constant, *factors]))
+    return digit_query(rotated, coefficients, _PLANES, factors)
 
 
 def rounded_up(values: FloatArray) -> NDArray[np.float32]:

@@ -27,12 +27,11 @@ added to the norms of e.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval_server.exact_search.digits import PLANE, Planes, digits_of
+from retrieval_server.exact_search.digits import PLANE, DigitQuery, Planes, digit_query
 from retrieval_server.exact_search.encoders import encode_residuals
 from retrieval_server.exact_search.kernels import LINE, RESIDUAL_GROUP, RESIDUAL_LINES
 from retrieval_server.exact_search.middle_level import rounded_up
@@ -45,7 +44,6 @@ from retrieval_server.exact_search.rotation import (
     SearchFit,
     blockwise_product,
     product_error,
-    rounding,
     tail_norms,
 )
 
@@ -103,32 +101,15 @@ def encode_rows(
     return rounded_up(np.column_stack([np.sqrt(squares) + on_axes_error, beside]))
 
 
-@dataclass(frozen=True)
-class ResidualQuery:
-    """A query as the kernel reads it.
-
-    Attributes:
-        digits: (D up to whole groups of 512,) int8, zero beyond the last dimension.
-        scales: (8 a group,) float32.
-        weights: (3,) float64: the constant, then the factor of each bound.
-    """
-
-    digits: NDArray[np.int8]
-    scales: NDArray[np.float32]
-    weights: FloatArray
-
-
-def residual_query(fit: SearchFit, rotated: RotatedQuery) -> ResidualQuery:
+def residual_query(fit: SearchFit, rotated: RotatedQuery) -> DigitQuery:
     """Round a query for the kernel."""
     coefficients = np.zeros(-(-len(fit.means) // RESIDUAL_GROUP) * RESIDUAL_GROUP)
     coefficients[: len(fit.means)] = rotated.vector * fit.residual_steps
     planes = len(coefficients) // PLANE
-    digits = digits_of(coefficients, Planes([PLANE] * planes, [BITS] * planes))
     # ε |g| |e|, and what float64 loses, generously
     either = (fit.parameters.rotation_error * 1.01 + 1e-9) * rotated.norm
     factors = [rotated.region_norm(0) + either, rotated.tail_norm(1) + either]
-    constant = digits.constant + rounding(abs(rotated.constant), *factors, 8)
-    return ResidualQuery(digits.digits, digits.scales, np.array([constant, *factors]))
+    return digit_query(rotated, coefficients, Planes([PLANE] * planes, [BITS] * planes), factors)
 
 
 def _norms(vectors: NDArray[np.float32]) -> FloatArray:
