@@ -14,6 +14,13 @@ from retrieval_server.prometheus_metrics import ServerMetrics
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 Context = grpc.aio.ServicerContext[Any, Any]
 
+LATE_SHARE = 0.05
+"""What may be left of a request's time when its caller gives up for lateness, at most.
+
+A caller's clock rings before ours: gRPC rounds a deadline up by as much as 1 % on the wire, and
+ours starts when the request arrives. So its cancellation may come first.
+"""
+
 
 class RequestMetrics(grpc.aio.ServerInterceptor):
     """Measures unary requests; health watches and reflection are streams, and not measured.
@@ -50,21 +57,28 @@ class RequestMetrics(grpc.aio.ServerInterceptor):
 
         async def measured(request: object, context: Context) -> object:
             started = time.perf_counter()
+            allowed_s = context.time_remaining()
             in_flight.inc()
             status = grpc.StatusCode.OK
             try:
                 return await answer(request, context)
             except asyncio.CancelledError:
-                is_late = context.time_remaining() == 0
-                codes = grpc.StatusCode
-                status = codes.DEADLINE_EXCEEDED if is_late else codes.CANCELLED
+                status = _status_of_cancelled(context.time_remaining(), allowed_s)
                 raise
             except Exception:
                 status = context.code() or grpc.StatusCode.UNKNOWN
                 raise
             finally:
-                in_flight.dec()
                 duration.observe(time.perf_counter() - started)
                 self._metrics.requests.labels(method, status.name).inc()
+                in_flight.dec()
 
         return measured
+
+
+def _status_of_cancelled(remaining_s: float | None, allowed_s: float | None) -> grpc.StatusCode:
+    """What a caller saw whose request was cancelled: its deadline pass, or its own cancellation."""
+    if remaining_s is None or allowed_s is None:  # it set no deadline
+        return grpc.StatusCode.CANCELLED
+    is_late = remaining_s <= LATE_SHARE * allowed_s
+    return grpc.StatusCode.DEADLINE_EXCEEDED if is_late else grpc.StatusCode.CANCELLED
