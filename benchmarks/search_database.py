@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import resource
+import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from retrieval_server.exact_search.level_files import open_levels
 from retrieval_server.exact_search.levels import Levels
 from retrieval_server.feature_store import create_descriptors, open_descriptors, release_pages
 
+ROOT = Path("build/bench-search")  # one folder a size
 MODELS = {"densenet201_grmac": 1920, "seresnet152_grmac": 2048}  # profile paper
 ALPHAS = {"densenet201_grmac": 3.0, "seresnet152_grmac": 1.0}
 _AT_ONCE = 4096
@@ -69,8 +71,8 @@ def prepare_database(root: Path, rows: int) -> SearchDatabase:
     calibration = file_digest(CALIBRATION_FILE)
     if done.is_file() and (data := json.loads(done.read_text()))["calibration"] == calibration:
         return SearchDatabase(folder, rows, data["build"], SearchRecord.from_json(data["record"]))
-    folder.mkdir(parents=True, exist_ok=True)
-    done.unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     _write_descriptors(folder, rows)
     started = time.perf_counter()
     record = build_search_levels(folder, ALPHAS)

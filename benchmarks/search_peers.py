@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from usearch.index import search as usearch_search
 
 from benchmarks.search_database import ALPHAS, SearchDatabase
+from export.progress import progress
 from retrieval_server.exact_search import byte_level
 from retrieval_server.exact_search.cascade import CascadeSearch
 from retrieval_server.exact_search.fused_bound import FusedBound
@@ -60,13 +61,16 @@ def concatenated(query: Query) -> NDArray[np.float32]:
     return np.concatenate(parts).astype(np.float32)
 
 
-def chunks(database: SearchDatabase) -> Iterator[NDArray[np.float32]]:
-    """The concatenated descriptors, some rows at a time."""
+def chunks(database: SearchDatabase, name: str) -> Iterator[NDArray[np.float32]]:
+    """The concatenated descriptors, some rows at a time, with a progress bar of that name."""
     parts = database.descriptors()
-    for first in range(0, database.rows, _AT_ONCE):
-        yield np.concatenate([part[first : first + _AT_ONCE] for part in parts], axis=1)
-        for part in parts:
-            release_pages(part)
+    with progress(name, database.rows) as advance:
+        for first in range(0, database.rows, _AT_ONCE):
+            chunk = np.concatenate([part[first : first + _AT_ONCE] for part in parts], axis=1)
+            yield chunk
+            for part in parts:
+                release_pages(part)
+            advance(len(chunk))
 
 
 def rescored(database: tuple[NDArray[Any], ...], query: Query, rows: Any) -> NDArray[np.int64]:
@@ -154,7 +158,7 @@ class FaissIndex:
         if not self._index.is_trained:
             rows = np.random.default_rng(0).permutation(database.rows)[:_TRAINING_ROWS]
             self._index.train(np.concatenate([part[np.sort(rows)] for part in self._database], 1))
-        for chunk in chunks(database):
+        for chunk in chunks(database, self.name):
             self._index.add(chunk)
         self.build_s = time.perf_counter() - started
         self.bytes = _index_bytes(self._index)
@@ -178,7 +182,7 @@ def _index_bytes(index: Any) -> int:
 class Hnsw:
     """hnswlib over the concatenated vectors, M = 16, ef_construction = 100."""
 
-    name, settings = "hnswlib", (64, 256, 1024)
+    name, settings = "hnswlib", (64, 256, 1024, 4096)
 
     def __init__(self, database: SearchDatabase) -> None:
         started = time.perf_counter()
@@ -186,7 +190,7 @@ class Hnsw:
         width = sum(part.shape[1] for part in self._database)
         self._index = hnswlib.Index("ip", width)
         self._index.init_index(database.rows, M=16, ef_construction=100)
-        for chunk in chunks(database):
+        for chunk in chunks(database, self.name):
             self._index.add_items(chunk, num_threads=2)
         self.build_s = time.perf_counter() - started
         self.bytes = database.rows * (width * 4 + 16 * 2 * 4 + 16)
@@ -209,7 +213,8 @@ class UsearchBytes:
         started = time.perf_counter()
         self._database = database.descriptors()
         pieces = [
-            np.rint(chunk / self._scale(chunk) * 127).astype(np.int8) for chunk in chunks(database)
+            np.rint(chunk / self._scale(chunk) * 127).astype(np.int8)
+            for chunk in chunks(database, self.name)
         ]
         self._codes = np.concatenate(pieces)
         self.build_s, self.bytes = time.perf_counter() - started, self._codes.nbytes

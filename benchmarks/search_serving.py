@@ -1,8 +1,10 @@
-"""The exact search as a server meets it: several workers, and files that nobody has read yet.
+"""The exact search as a shop runs it: a server, files that nobody has read yet, several workers.
 
     python -m benchmarks.search_serving --rows 500000
 
-Run by ``search`` in a process of its own, so that memory is that of the search alone. Prints JSON.
+Starts a real ``beauty-server`` over a whole index, with a real Triton beside it that serves the
+profile's models. The server is asked by gRPC for described photos, refined as by default. Run by
+``search``; the last line is JSON.
 """
 
 from __future__ import annotations
@@ -10,62 +12,137 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import grpc
+import numpy as np
 from threadpoolctl import threadpool_limits
 
 from benchmarks import search_peers as peers
 from benchmarks.descriptor_generator import HARD_KINDS, KINDS
-from benchmarks.search import ROOT, Queries, open_cascade, queries_of
-from benchmarks.search_database import SearchDatabase, prepare_database
+from benchmarks.local_triton import local_triton
+from benchmarks.search import Queries, open_cascade, queries_of
+from benchmarks.search_database import MODELS, ROOT, prepare_database
+from benchmarks.search_index import prepare_index, prepare_models
+from export.profiles import PAPER
+from retrieval_server.check_health import health
 from retrieval_server.exact_search.cascade import CascadeSearch
-from retrieval_server.exact_search.warm_up import compile_kernels
+from retrieval_server.index_bundle import IndexBundle
 from retrieval_server.server import create_workers
+from retrieval_server.v1 import retrieval_pb2 as pb
+from retrieval_server.v1 import retrieval_pb2_grpc as pb_grpc
 
-MEMORY_QUERIES = 250  # of each kind: 1,000
+SERVED_QUERIES = 250  # of each kind: 1,000
 THROUGHPUT_QUERIES = 150  # of each hard kind
 ROUNDS = 3
+TRITON_TIMEOUT_S = 60  # for one photo, on few cores
+PATIENCE_S = 300
 
 
 def forget(folder: Path) -> None:
     """Drop a folder's files from the page cache."""
-    for path in folder.glob("*.npy"):
+    for path in folder.iterdir():
         with path.open("rb") as file:
             os.fsync(file.fileno())
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-def resident_gb() -> dict[str, float]:
-    """Memory of this process now: its own, and the pages of files it has mapped."""
-    fields = dict(line.split(":") for line in Path("/proc/self/status").read_text().splitlines())
+def memory_gb(process: int) -> dict[str, float]:
+    """A process's resident memory now (its own, and the pages of files it has mapped), its peak."""
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    fields = dict(line.split(":", 1) for line in lines)
     return {
         name: round(int(fields[field].split()[0]) / 1e6, 3)
-        for name, field in (("anonymous", "RssAnon"), ("mapped_files", "RssFile"))
+        for name, field in (
+            ("resident", "VmRSS"),
+            ("anonymous", "RssAnon"),
+            ("mapped_files", "RssFile"),
+            ("peak", "VmHWM"),
+        )
     }
 
 
-def cold_start(database: SearchDatabase, queries: Queries) -> dict[str, object]:
+@contextmanager
+def server(index: Path, models: Path, triton: str) -> Iterator[tuple[int, str]]:
+    """A server for the length of a block, once it says that it is ready.
+
+    Yields:
+        Its process, and ``host:port``.
+
+    Raises:
+        RuntimeError: if it ends instead; its text is the server's log.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        address_file, said = Path(folder) / "address", Path(folder) / "said.txt"
+        command = [sys.executable, "-m", "retrieval_server", "--index", index, "--port", "0"]
+        command += ["--model-repository", models, "--engine", "triton", "--triton-url", triton]
+        command += ["--triton-timeout-s", str(TRITON_TIMEOUT_S), "--address-file", address_file]
+        with said.open("w") as file:
+            process = subprocess.Popen(list(map(str, command)), stderr=file)
+        try:
+            deadline = time.monotonic() + PATIENCE_S
+            while not address_file.exists() or health(address_file.read_text()) != "SERVING":
+                if process.poll() is not None or time.monotonic() > deadline:
+                    raise RuntimeError(said.read_text())
+                time.sleep(0.01)
+            yield process.pid, address_file.read_text()
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def serve_a_thousand(bundle: IndexBundle, models: Path, queries: Queries) -> dict[str, object]:
     """From files nobody has read to a thousand answers."""
-    forget(database.folder)
-    started = time.perf_counter()
-    compile_kernels()
-    search = open_cascade(database)
-    search.rank_all([part[0] for part in search.descriptors], peers.ALPHA, peers.TOP_K)
-    ready = time.perf_counter()
-    first = queries[HARD_KINDS[0]][0]
-    search.rank_all(first, peers.ALPHA, peers.TOP_K)
-    answered = time.perf_counter()
-    for kind in KINDS:
-        for query in queries[kind]:
-            search.rank_all(query, peers.ALPHA, peers.TOP_K)
+    requests = {
+        kind: [
+            pb.SearchRequest(
+                descriptors=pb.Descriptors(
+                    by_model={
+                        model: pb.Descriptor(values=part)
+                        for model, part in zip(MODELS, query, strict=True)
+                    }
+                )
+            )
+            for query in queries[kind]
+        ]
+        for kind in KINDS
+    }
+    with local_triton(models, (PAPER.name,)) as addresses:
+        forget(bundle.folder)
+        started = time.perf_counter()
+        with (
+            server(bundle.folder, models, addresses["grpc"]) as (process, address),
+            grpc.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)]) as channel,
+        ):
+            search = pb_grpc.RetrievalServiceStub(channel).Search
+            ready = time.perf_counter()
+            search(requests[HARD_KINDS[0]][0], timeout=PATIENCE_S)
+            first = time.perf_counter() - ready
+            times = {
+                kind: [_milliseconds(search, request) for request in requests[kind]]
+                for kind in KINDS
+            }
+            memory = memory_gb(process)
     return {
         "ready_s": round(ready - started, 2),
-        "first_query_s": round(answered - ready, 3),
-        "thousand_queries_s": round(time.perf_counter() - answered, 1),
-        "resident_gb": resident_gb(),
+        "first_query_s": round(first, 3),
+        "queries": sum(map(len, times.values())),
+        "median_ms": {kind: round(float(np.median(each)), 1) for kind, each in times.items()},
+        "p95_ms": {kind: round(float(np.quantile(each, 0.95)), 1) for kind, each in times.items()},
+        "memory_gb": memory,
     }
+
+
+def _milliseconds(search: grpc.UnaryUnaryMultiCallable, request: pb.SearchRequest) -> float:
+    started = time.perf_counter()
+    search(request, timeout=PATIENCE_S)
+    return 1e3 * (time.perf_counter() - started)
 
 
 def throughput(search: CascadeSearch, queries: Queries) -> dict[str, float]:
@@ -95,11 +172,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=500_000)
     database = prepare_database(ROOT, parser.parse_args().rows)
-    queries = queries_of(database, MEMORY_QUERIES)
+    queries = queries_of(database, SERVED_QUERIES)
+    bundle = prepare_index(ROOT, database)
+    served = serve_a_thousand(bundle, prepare_models(ROOT), queries)
     with threadpool_limits(1, user_api="blas"):
-        cold = cold_start(database, queries)
         rates = throughput(open_cascade(database), queries)
-    sys.stdout.write(json.dumps({"cold_start": cold, "throughput": rates}) + "\n")
+    sys.stdout.write(json.dumps({"server": served, "throughput": rates}) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,124 @@
+"""A whole index around the database of ``search``, and the models to serve it with.
+
+The models are those of profile ``paper`` with random weights, the descriptions are made-up
+listings. Neither has anything to do with the descriptors: time and memory mean something, what is
+found does not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.listings import listings
+from benchmarks.search_database import SearchDatabase
+from export.backbones import WeightsChoice
+from export.build_model_repository import export_profile
+from export.build_text_index import build_text_index
+from export.profiles import PAPER
+from export.progress import progress
+from export.text_settings import TextSettings
+from retrieval_server.canary import canary_image, write_canary
+from retrieval_server.engines import create_engine
+from retrieval_server.index_bundle import (
+    ID_ORDER_FILE,
+    REJECTS_FILE,
+    IndexBundle,
+    open_index,
+    publish,
+    seal,
+)
+from retrieval_server.manifest import IndexedModel, Manifest
+from retrieval_server.model_repository import ModelRepository
+from retrieval_server.preprocessing import PREPROCESSING
+from retrieval_server.settings import available_cores
+from retrieval_server.string_table import write_string_table
+
+SEED = 0
+
+
+def prepare_models(root: Path) -> Path:
+    """Export the models, or take those that are there.
+
+    Args:
+        root: holds them in a folder ``models``.
+
+    Returns:
+        The model repository.
+    """
+    repository = root / "models"
+    export_profile(PAPER, repository, {m: WeightsChoice(random_seed=SEED) for m in PAPER.models})
+    return repository
+
+
+def prepare_index(root: Path, database: SearchDatabase) -> IndexBundle:
+    """Put a whole index around a database, or take the one that is there.
+
+    Args:
+        root: holds the models; the index lies in the database's folder.
+        database: its descriptors and levels become the index's, as other names of the same files.
+    """
+    index = database.folder / "index"
+    if (index / "current").is_file():
+        return open_index(index)
+    repository = prepare_models(root)
+    folder = index / ".building"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for file in database.folder.glob("*.npy"):
+        os.link(file, folder / file.name)
+    write_canary(folder, _describe_canary(repository))
+    texts = list(listings(database.rows))
+    random.Random(SEED).shuffle(texts)
+    ids = [product_id(row) for row in range(database.rows)]
+    categories = [json.dumps({"category": f"c{row % 8}"}) for row in range(database.rows)]
+    for name, table in (("ids", ids), ("descriptions", texts), ("images", ids)):
+        write_string_table(folder, name, table)
+    write_string_table(folder, "attributes", categories)
+    np.save(folder / ID_ORDER_FILE, np.arange(database.rows, dtype=np.int32))
+    (folder / REJECTS_FILE).write_text("")
+    settings = TextSettings()
+    with progress("descriptions", database.rows) as advance:
+        report = build_text_index(texts, settings, folder, advance)
+    manifest = Manifest(
+        profile=PAPER,
+        models={
+            model.name: IndexedModel(model.digest, model.dimension, "random", 0)
+            for model in ModelRepository(repository).ensemble(PAPER.name)
+        },
+        preprocessing=PREPROCESSING,
+        products=database.rows,
+        rejected=0,
+        documents=report.documents,
+        text_pairs=report.sizes.neighbours,
+        text=settings.to_json() | report.to_json(),
+        search=database.record,
+    )
+    publish(folder, index, seal(folder, manifest))
+    return open_index(index)
+
+
+def product_id(row: int) -> str:
+    """The id of a row, as the challenge writes it."""
+    return f"n{row:07d}"
+
+
+def _describe_canary(repository: Path) -> Mapping[str, NDArray[np.float32]]:
+    async def describe() -> Mapping[str, NDArray[np.float32]]:
+        engine = create_engine(
+            "embedded", repository, PAPER.name, workers=1, threads_per_run=available_cores()
+        )
+        try:
+            return await engine.infer(PAPER.name, canary_image(PAPER.side)[None])
+        finally:
+            await engine.close()
+
+    return asyncio.run(describe())
