@@ -30,6 +30,8 @@ from retrieval_server.canary import canary_image, write_canary
 from retrieval_server.engines import create_engine
 from retrieval_server.index_bundle import (
     ID_ORDER_FILE,
+    IMAGE_DIGEST_BYTES,
+    IMAGE_DIGESTS_FILE,
     REJECTS_FILE,
     IndexBundle,
     open_index,
@@ -84,6 +86,7 @@ def prepare_index(root: Path, database: SearchDatabase) -> IndexBundle:
         write_string_table(folder, name, table)
     write_string_table(folder, "attributes", categories)
     np.save(folder / ID_ORDER_FILE, np.arange(database.rows, dtype=np.int32))
+    np.save(folder / IMAGE_DIGESTS_FILE, np.zeros((database.rows, IMAGE_DIGEST_BYTES), np.uint8))
     (folder / REJECTS_FILE).write_text("")
     settings = TextSettings()
     with progress("descriptions", database.rows) as advance:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from export.catalogue import Catalogue, CatalogueRow
 from export.extract_features import Reject
 from export.extract_shard import ShardExtraction, profile_models
 from export.finished_shards import FinishedShard, open_shards
+from export.known_descriptors import FLOAT16, FLOAT32
 from export.merge_blocks import kept_rows, write_descriptors
 from export.onnx_metadata import read_metadata
 from export.output_folder import output_folder
@@ -53,11 +54,15 @@ class BuiltIndex:
         folder: the version's folder.
         manifest: what it was built from; None if there was nothing to do.
         warnings: about its descriptions; mostly empty.
+        reused: images whose descriptors were taken from the version that was current.
+        no_reuse: why nothing could be taken from it; mostly empty.
     """
 
     folder: Path
     manifest: Manifest | None
     warnings: Sequence[str] = ()
+    reused: int = 0
+    no_reuse: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,7 @@ class IndexBuild:
         from_shards: folder with the shards in which the images were described; None to describe
             them here.
         shard_count: how many shards; None if the folder has those of one number only.
+        reuse: whether images that the current version has described are not described again.
     """
 
     catalogue: Catalogue
@@ -88,6 +94,7 @@ class IndexBuild:
     half_precision: bool = False
     from_shards: Path | None = None
     shard_count: int | None = None
+    reuse: bool = True
 
     def run(self) -> BuiltIndex:
         """Build the index, or take up a build that was interrupted.
@@ -110,6 +117,8 @@ class IndexBuild:
             folder=self._scratch / "blocks",
             engine=self.engine,
             triton=self.triton,
+            reuse=self.root if self.reuse else None,
+            dtype=self.dtype,
         )
         shards: Sequence[FinishedShard] = ()
         if self.from_shards is None:
@@ -125,12 +134,16 @@ class IndexBuild:
             make_current(self.root, built.name)
             shutil.rmtree(self._scratch, ignore_errors=True)  # of a run killed at its very end
             return BuiltIndex(built, None)
-        return self._assemble(shards or [extraction.run()[0]], models, source)
+        if shards:
+            return self._assemble(shards, models, source)
+        extracted = extraction.run()
+        outcome = self._assemble([extracted.shard], models, source)
+        return replace(outcome, reused=extracted.reused, no_reuse=extracted.no_reuse)
 
     @property
     def dtype(self) -> str:
         """Of the stored descriptors."""
-        return "<f2" if self.half_precision else "<f4"
+        return FLOAT16 if self.half_precision else FLOAT32
 
     @property
     def _scratch(self) -> Path:

@@ -4,7 +4,8 @@ Each block of ``BLOCK_ROWS`` catalogue rows becomes one file, written aside and 
 that is there and was made from the same images by the same models is not made again. A block's
 content does not depend on how the work was cut or interrupted, so neither does the index.
 
-An unreadable image is a reject: it is reported, and the rest goes on.
+An image whose very bytes an earlier index has described already is not described again; see
+known_descriptors. An unreadable image is a reject: it is reported, and the rest goes on.
 """
 
 from __future__ import annotations
@@ -22,10 +23,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.catalogue import Catalogue, CatalogueRow
+from export.known_descriptors import KnownDescriptors
 from export.progress import Advance
 from retrieval_server.engines import Engine
 from retrieval_server.errors import ImageError, RetrievalError
-from retrieval_server.preprocessing import PREPROCESSING, read_image
+from retrieval_server.index_bundle import IMAGE_DIGEST_BYTES
+from retrieval_server.preprocessing import PREPROCESSING, decode_image, read_bytes
 from retrieval_server.profile import Profile
 
 BLOCK_ROWS = 64
@@ -54,14 +57,25 @@ class Block:
     Attributes:
         rows: (M,) int64, catalogue rows whose image could be read, ascending.
         descriptors: (M, C) float32 by model name.
+        image_digests: (M, 32) uint8, SHA-256 of their image files.
         rejects: the other rows.
         key: digest of all that they depend on.
     """
 
     rows: NDArray[np.int64]
     descriptors: Mapping[str, NDArray[np.float32]]
+    image_digests: NDArray[np.uint8]
     rejects: tuple[Reject, ...]
     key: str
+
+
+@dataclass(frozen=True)
+class _Image:
+    """An image that was read: its digest, its pixels unless it was known, its descriptors."""
+
+    digest: bytes
+    pixels: NDArray[np.uint8] | None
+    descriptors: dict[str, NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -85,26 +99,38 @@ class FeatureExtraction:
         """Number of blocks."""
         return -(-len(self.catalogue.rows) // BLOCK_ROWS)
 
-    async def run(self, engine: Engine, in_flight: int, advance: Advance) -> None:
+    async def run(
+        self,
+        engine: Engine,
+        in_flight: int,
+        advance: Advance,
+        known: KnownDescriptors | None = None,
+    ) -> int:
         """Make every block that is not there yet.
 
         Args:
             engine: computes the descriptors.
             in_flight: images in work at the same time; in groups of as many as a call best has.
             advance: told the number of rows finished.
+            known: descriptors that need not be computed; of the same models.
+
+        Returns:
+            How many images of these blocks were known.
 
         Raises:
             EngineError: if the engine fails; what is finished stays and is not made again.
             OSError: if a block cannot be written.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
+        found = 0
         calls = asyncio.Semaphore(max(1, in_flight // engine.images_per_call))
         blocks = asyncio.Semaphore(BLOCKS_AT_ONCE)
 
         async def make(number: int) -> None:
+            nonlocal found
             async with blocks:
                 if self.read(number) is None:
-                    await self._make(number, engine, calls)
+                    found += await self._make(number, engine, calls, known)
                 advance(len(self._rows(number)))
 
         try:
@@ -113,6 +139,7 @@ class FeatureExtraction:
                     group.create_task(make(number))
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from None
+        return found
 
     def read(self, number: int) -> Block | None:
         """Read a block; None if it is not there or was made from something else."""
@@ -136,13 +163,22 @@ class FeatureExtraction:
                 )
             yield block
 
-    async def _make(self, number: int, engine: Engine, calls: asyncio.Semaphore) -> None:
+    async def _make(
+        self,
+        number: int,
+        engine: Engine,
+        calls: asyncio.Semaphore,
+        known: KnownDescriptors | None,
+    ) -> int:
+        """Make a block; how many of its images were known."""
         key = self._key(number)
         rows, size = self._rows(number), engine.images_per_call
         groups = [rows[first : first + size] for first in range(0, len(rows), size)]
         described = list(
             itertools.chain(
-                *await asyncio.gather(*(self._describe(group, engine, calls) for group in groups))
+                *await asyncio.gather(
+                    *(self._describe(group, engine, calls, known) for group in groups)
+                )
             )
         )
         rejects = [asdict(entry) for entry in described if isinstance(entry, Reject)]
@@ -152,9 +188,12 @@ class FeatureExtraction:
             if not isinstance(entry, Reject)
         }
         arrays = {
-            _array(model): np.array([entry[model] for entry in kept.values()], dtype=np.float32)
+            _array(model): np.array(
+                [entry.descriptors[model] for entry in kept.values()], dtype=np.float32
+            )
             for model in self.profile.models
         }
+        digests = b"".join(entry.digest for entry in kept.values())
         scratch = self.path(number).with_suffix(".partial")
         with scratch.open("wb") as file:
             np.savez(
@@ -162,25 +201,39 @@ class FeatureExtraction:
                 key=np.frombuffer(key.encode(), np.uint8),
                 rows=np.array(list(kept), dtype=np.int64),
                 rejects=np.frombuffer(json.dumps(rejects).encode(), np.uint8),
+                image_digests=np.frombuffer(digests, np.uint8).reshape(-1, IMAGE_DIGEST_BYTES),
                 allow_pickle=False,
                 **arrays,
             )
         scratch.replace(self.path(number))
+        return sum(entry.pixels is None for entry in kept.values())
 
     async def _describe(
-        self, group: Sequence[CatalogueRow], engine: Engine, calls: asyncio.Semaphore
-    ) -> list[dict[str, NDArray[np.float32]] | Reject]:
-        """Each image's descriptors (C,) by model name, or why there are none."""
+        self,
+        group: Sequence[CatalogueRow],
+        engine: Engine,
+        calls: asyncio.Semaphore,
+        known: KnownDescriptors | None,
+    ) -> list[_Image | Reject]:
+        """Each image with its descriptors (C,) by model name, or why there are none."""
         async with calls:
-            read = await asyncio.gather(*(asyncio.to_thread(self._read, row) for row in group))
-            images = [entry for entry in read if not isinstance(entry, Reject)]
-            described = await engine.infer(self.profile.name, np.stack(images)) if images else {}
-        rows = ({m: rows[i] for m, rows in described.items()} for i in range(len(images)))
-        return [entry if isinstance(entry, Reject) else next(rows) for entry in read]
+            read = await asyncio.gather(
+                *(asyncio.to_thread(self._read, row, known) for row in group)
+            )
+            new = [entry for entry in read if isinstance(entry, _Image) and not entry.descriptors]
+            pixels = [entry.pixels for entry in new if entry.pixels is not None]
+            described = await engine.infer(self.profile.name, np.stack(pixels)) if new else {}
+        for number, entry in enumerate(new):
+            entry.descriptors.update({model: rows[number] for model, rows in described.items()})
+        return list(read)
 
-    def _read(self, row: CatalogueRow) -> NDArray[np.uint8] | Reject:
+    def _read(self, row: CatalogueRow, known: KnownDescriptors | None) -> _Image | Reject:
         try:
-            return read_image(self.catalogue.image_path(row), self.profile.side)
+            data = read_bytes(self.catalogue.image_path(row))
+            digest = hashlib.sha256(data).digest()
+            if known is not None and (descriptors := known.find(digest)) is not None:
+                return _Image(digest, None, descriptors)
+            return _Image(digest, decode_image(data, self.profile.side), {})
         except ImageError as error:
             return Reject(row.product_id, row.image, str(error).removeprefix(f"{error.field}: "))
 
@@ -226,6 +279,7 @@ def read_block(path: Path, models: Sequence[str]) -> Block:
         return Block(
             rows=file["rows"],
             descriptors={model: file[_array(model)] for model in models},
+            image_digests=file["image_digests"],
             rejects=tuple(Reject(**reject) for reject in rejects),
             key=file["key"].tobytes().decode(),
         )

@@ -1,19 +1,24 @@
 """Describes one shard of a catalogue; the whole of it is the shard 0 of 1.
 
 Safe to run twice, and after a kill: blocks that are there and fit are kept, and where nothing is
-left to do no model is loaded.
+left to do no model is loaded. What an index has described already is taken from there.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from export.catalogue import Catalogue
 from export.extract_features import FeatureExtraction
 from export.finished_shards import FinishedShard
+from export.known_descriptors import FLOAT32, KnownDescriptors, open_known
 from export.output_folder import output_folder
 from export.progress import progress
 from export.shard_manifest import (
@@ -28,7 +33,12 @@ from export.shard_manifest import (
 from export.shards import Shard
 from retrieval_server.canary import canary_file, canary_image, write_canary
 from retrieval_server.engines import TritonConnection, create_engine
-from retrieval_server.errors import ModelRepositoryError, ShardError
+from retrieval_server.errors import (
+    IndexBundleError,
+    ModelMismatchError,
+    ModelRepositoryError,
+    ShardError,
+)
 from retrieval_server.model_repository import ModelFolder, ModelRepository
 from retrieval_server.preprocessing import PREPROCESSING
 from retrieval_server.profile import Profile
@@ -57,6 +67,23 @@ def profile_models(repository: Path, profile: Profile) -> tuple[ModelFolder, ...
 
 
 @dataclass(frozen=True)
+class ExtractedShard:
+    """Outcome of the work on a shard.
+
+    Attributes:
+        shard: the shard, finished.
+        is_new: whether there was anything to do.
+        reused: images whose descriptors were taken from an index.
+        no_reuse: why nothing could be taken from the index; mostly empty.
+    """
+
+    shard: FinishedShard
+    is_new: bool
+    reused: int = 0
+    no_reuse: str = ""
+
+
+@dataclass(frozen=True)
 class ShardExtraction:
     """The work on one shard.
 
@@ -68,6 +95,8 @@ class ShardExtraction:
         folder: of this shard alone.
         engine: what computes the descriptors.
         triton: where Triton is, for the engine ``triton``.
+        reuse: an index from which the descriptors of unchanged images are taken; None for none.
+        dtype: of the descriptors that the index to build will store.
     """
 
     catalogue: Catalogue
@@ -77,26 +106,26 @@ class ShardExtraction:
     folder: Path
     engine: str = "embedded"
     triton: TritonConnection | None = None
+    reuse: Path | None = None
+    dtype: str = FLOAT32
 
-    def run(self) -> tuple[FinishedShard, bool]:
+    def run(self) -> ExtractedShard:
         """Describe what is not described yet.
-
-        Returns:
-            The shard, and whether there was anything to do.
 
         Raises:
             RetrievalError: if the models are missing or do not fit the profile, the engine fails,
                 the disk is full, or another process is at work on the same shard.
         """
         extraction = self.features()
+        rows = self.shard.rows(self.catalogue)
         with output_folder(self.folder):
             manifest, is_done = self._finished(extraction)
-            if manifest is None or not is_done:
-                (self.folder / SHARD_FILE).unlink(missing_ok=True)
-                asyncio.run(self._describe(extraction))
-                manifest = self._finish(extraction)
-            rows = self.shard.rows(self.catalogue)
-            return FinishedShard(self.folder, manifest, rows), not is_done
+            if manifest is not None and is_done:
+                return ExtractedShard(FinishedShard(self.folder, manifest, rows), False)
+            (self.folder / SHARD_FILE).unlink(missing_ok=True)
+            reused, no_reuse = asyncio.run(self._describe(extraction))
+            shard = FinishedShard(self.folder, self._finish(extraction), rows)
+            return ExtractedShard(shard, True, reused, no_reuse)
 
     def features(self) -> FeatureExtraction:
         """The extraction of this shard's part of the catalogue."""
@@ -135,8 +164,12 @@ class ShardExtraction:
             files={},
         )
 
-    async def _describe(self, extraction: FeatureExtraction) -> None:
-        """Make the blocks, and the descriptors of the canary image."""
+    async def _describe(self, extraction: FeatureExtraction) -> tuple[int, str]:
+        """Make the blocks, and the descriptors of the canary image.
+
+        Returns:
+            How many images an index had described already, and why it was of no use.
+        """
         engine = create_engine(
             self.engine,
             self.model_repository,
@@ -146,12 +179,26 @@ class ShardExtraction:
             triton=self.triton,
         )
         try:
+            image = canary_image(self.profile.side)[None]
+            canary = await engine.infer(self.profile.name, image)
+            write_canary(self.folder, canary)
+            known, no_reuse = self._known(extraction.digests, canary)
             with progress("images", len(extraction.catalogue.rows)) as advance:
-                await extraction.run(engine, engine.in_flight, advance)
-            canary = canary_image(self.profile.side)[None]
-            write_canary(self.folder, await engine.infer(self.profile.name, canary))
+                reused = await extraction.run(engine, engine.in_flight, advance, known)
+            return reused, no_reuse
         finally:
             await engine.close()
+
+    def _known(
+        self, digests: Mapping[str, str], canary: Mapping[str, NDArray[np.float32]]
+    ) -> tuple[KnownDescriptors | None, str]:
+        """What need not be described again, or why there is nothing."""
+        if self.reuse is None:
+            return None, ""
+        try:
+            return open_known(self.reuse, self.profile, digests, canary, self.dtype), ""
+        except (IndexBundleError, ModelMismatchError) as error:
+            return None, str(error)
 
     def _finish(self, extraction: FeatureExtraction) -> ShardManifest:
         """Look at every block once more, remove what is of former work, write the manifest."""

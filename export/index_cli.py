@@ -66,6 +66,13 @@ def extract(
     triton_tls_cert: TritonTlsCert = None,
     triton_tls_key: TritonTlsKey = None,
     triton_access_key: TritonAccessKey = None,
+    reuse: Annotated[
+        Path | None,
+        typer.Option(
+            help="Index from which the descriptors of unchanged images are taken, if there is one.",
+            show_default="none",
+        ),
+    ] = None,
 ) -> None:
     """Describe one shard of a catalogue's images; index --from-shards puts them together.
 
@@ -74,7 +81,7 @@ def extract(
     if shard >= shards:
         raise typer.BadParameter(f"{shard} must be below --shards {shards}.", param_hint="--shard")
     part = Shard(shard, shards)
-    finished, is_new = ShardExtraction(
+    extracted = ShardExtraction(
         catalogue=read_catalogue(catalogue),
         shard=part,
         profile=find_profile(profile),
@@ -84,11 +91,14 @@ def extract(
         triton=patient_triton(
             triton_url, triton_tls_ca, triton_tls_cert, triton_tls_key, triton_access_key
         ),
+        reuse=reuse,
     ).run()
-    if not is_new:
+    finished = extracted.shard
+    if not extracted.is_new:
         say(f"nothing to do: {finished.folder} is complete")
         return
     say(f"{finished.folder}: {finished.manifest.products:,} images described")
+    _say_what_was_reused(extracted.reused, extracted.no_reuse)
     if finished.manifest.rejected:
         warn(f"{finished.manifest.rejected:,} images could not be read; the index will name them.")
 
@@ -135,8 +145,16 @@ def index(
         int | None,
         typer.Option(min=1, help="How many shards to take.", show_default="all there are"),
     ] = None,
+    reuse: Annotated[
+        bool,
+        typer.Option(help="Take the descriptors of unchanged images from the current version."),
+    ] = True,
 ) -> None:
-    """Build an index from a catalogue; take up a build that was interrupted."""
+    """Build an index from a catalogue, or bring one up to date.
+
+    Images that the current version has described are not described again, and a build that was
+    interrupted is taken up.
+    """
     if shards is not None and from_shards is None:
         raise typer.BadParameter("It goes with --from-shards.", param_hint="--shards")
     triton = patient_triton(
@@ -159,6 +177,7 @@ def index(
         half_precision,
         from_shards,
         shards,
+        reuse,
     )
 
 
@@ -173,6 +192,7 @@ def build(
     half_precision: bool = False,
     from_shards: Path | None = None,
     shard_count: int | None = None,
+    reuse: bool = True,
 ) -> None:
     """Build an index; say on stderr what was left out, and why.
 
@@ -187,6 +207,7 @@ def build(
         half_precision: whether to store float16 descriptors.
         from_shards: folder of finished shards; None describes the images now.
         shard_count: how many shards to take; None takes all there are.
+        reuse: whether images that the current version has described are not described again.
 
     Raises:
         RetrievalError: if it cannot be built.
@@ -212,6 +233,7 @@ def build(
         half_precision=half_precision,
         from_shards=from_shards,
         shard_count=shard_count,
+        reuse=reuse,
     ).run()
     manifest = built.manifest
     if manifest is None:
@@ -221,6 +243,7 @@ def build(
         f"{built.folder}: {manifest.products:,} products, {manifest.documents:,} descriptions, "
         f"{manifest.text_pairs:,} text neighbours"
     )
+    _say_what_was_reused(built.reused, built.no_reuse)
     if left_out := manifest.text["left_out"]:
         languages = ", ".join(f"{language} {count:,}" for language, count in left_out.items())
         say(
@@ -237,3 +260,10 @@ def build(
             warn(f"{model.zero_descriptors:,} images have an all-zero descriptor by {name}.")
     for warning in (*built.warnings, *manifest.warnings):
         warn(warning)
+
+
+def _say_what_was_reused(reused: int, no_reuse: str) -> None:
+    if reused:
+        say(f"{reused:,} images were described before and have not changed")
+    if no_reuse:
+        warn(f"every image was described anew: {no_reuse}")

@@ -13,6 +13,7 @@ from export.extract_features import Reject
 from export.finished_shards import FinishedShard
 from retrieval_server.errors import EngineError
 from retrieval_server.feature_store import create_descriptors
+from retrieval_server.index_bundle import IMAGE_DIGEST_BYTES, IMAGE_DIGESTS_FILE
 from retrieval_server.model_repository import ModelFolder
 from retrieval_server.similarity import NORM_TOLERANCE
 
@@ -48,7 +49,7 @@ def write_descriptors(
     """Put the blocks together, in the order of the catalogue.
 
     Args:
-        folder: where each model's file is written; overwrites.
+        folder: where each model's file and that of the images' digests are written; overwrites.
         shards: all of a catalogue.
         catalogue: the products.
         models: the models, by name and dimension.
@@ -65,6 +66,7 @@ def write_descriptors(
         model.name: create_descriptors(folder, model.name, len(rows), model.dimension, dtype)
         for model in models
     }
+    digests = np.empty((len(rows), IMAGE_DIGEST_BYTES), np.uint8)
     zeros = dict.fromkeys(arrays, 0)
     for shard in shards:
         for block in shard.blocks():
@@ -72,11 +74,13 @@ def write_descriptors(
             if not len(described):
                 continue
             places = np.searchsorted(rows, described)
+            digests[places] = block.image_digests
             for name, descriptors in block.descriptors.items():
                 norms = np.linalg.norm(descriptors, axis=1)
                 _check_norms(name, norms, catalogue, described)
                 arrays[name][places] = descriptors
                 zeros[name] += int((norms == 0).sum())
+    np.save(folder / IMAGE_DIGESTS_FILE, digests)
     return zeros
 
 

@@ -23,7 +23,7 @@ from retrieval_server.errors import ShardError
 from retrieval_server.index_bundle import sync
 from retrieval_server.manifest import WrittenFile
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 SHARD_FILE = "shard.json"
 PRODUCTS_FILE = "products.json"
 

@@ -19,7 +19,7 @@ from retrieval_server.exact_search.fit_parameters import SearchRecord
 from retrieval_server.feature_store import REBUILD
 from retrieval_server.profile import Profile
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 MANIFEST_FILE = "manifest.json"
 
 

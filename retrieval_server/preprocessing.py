@@ -39,18 +39,26 @@ _UPRIGHT = {
 
 
 def read_image(path: Path, side: int) -> NDArray[np.uint8]:
-    """Read an image file; see ``decode_image``.
+    """Read an image file and decode it; see ``decode_image``.
 
     Raises:
         ImageError: if it cannot be read or used; says why, without the path.
     """
+    return decode_image(read_bytes(path), side)
+
+
+def read_bytes(path: Path) -> bytes:
+    """Read an image file as it is.
+
+    Raises:
+        ImageError: if it cannot be read; says why, without the path.
+    """
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise ImageError(f"cannot be read: {os.strerror(error.errno or 0)}.") from error
     except ValueError as error:  # a null byte in the path
         raise ImageError(f"cannot be read: {error}.") from error
-    return decode_image(data, side)
 
 
 def decode_image(data: bytes, side: int) -> NDArray[np.uint8]:

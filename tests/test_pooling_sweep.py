@@ -113,18 +113,18 @@ def test_an_interrupted_sweep_is_taken_up_at_its_last_finished_block(
     monkeypatch.setattr(
         export.pooling_sweep, "write_onnx", lambda *a: exports.append(1) or write_onnx(*a)
     )
-    read = export.extract_features.read_image
+    read = export.extract_features.read_bytes
 
-    def broken(path, side):
+    def broken(path):
         if path.name.startswith("p03"):
             raise EngineError("the power went out")
-        return read(path, side)
+        return read(path)
 
-    monkeypatch.setattr("export.extract_features.read_image", broken)
+    monkeypatch.setattr("export.extract_features.read_bytes", broken)
     with pytest.raises(EngineError, match="power"):
         described(tmp_path / "cache", catalogue, MAC)
     assert not list((tmp_path / "cache").rglob("descriptors.*"))
-    monkeypatch.setattr("export.extract_features.read_image", read)
+    monkeypatch.setattr("export.extract_features.read_bytes", read)
     before = sum(runs)
     resumed = described(tmp_path / "cache", catalogue, MAC)
 

@@ -56,7 +56,8 @@ class Job:
         return replace(whole, **changes)
 
     def extract(self, number: int, count: int, **changes: object) -> tuple[FinishedShard, bool]:
-        return self.extraction(number, count, **changes).run()
+        extracted = self.extraction(number, count, **changes).run()
+        return extracted.shard, extracted.is_new
 
     def extract_all(self, count: int) -> None:
         for number in range(count):

@@ -1,0 +1,90 @@
+"""Descriptors that an index has already, so that a catalogue's next build describes what is new.
+
+An image is known by the SHA-256 of its file: whether it was renamed, moved within the catalogue or
+given another description makes no difference, and one that was replaced under its old name is new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval_server.canary import check_canary
+from retrieval_server.errors import ModelMismatchError
+from retrieval_server.feature_store import descriptor_file
+from retrieval_server.index_bundle import (
+    IMAGE_DIGESTS_FILE,
+    IndexBundle,
+    current_version,
+    open_index,
+)
+from retrieval_server.manifest import MANIFEST_FILE
+from retrieval_server.profile import Profile
+
+FLOAT32, FLOAT16 = "<f4", "<f2"
+
+
+class KnownDescriptors:
+    """The descriptors of an index, by the digests of its images.
+
+    Args:
+        bundle: the index.
+    """
+
+    def __init__(self, bundle: IndexBundle) -> None:
+        self._descriptors = dict(zip(bundle.profile.models, bundle.descriptors, strict=True))
+        self._rows = {digest.tobytes(): row for row, digest in enumerate(bundle.image_digests)}
+
+    def find(self, digest: bytes) -> dict[str, NDArray[np.float32]] | None:
+        """The descriptors (C,) of an image by model name, or None.
+
+        Args:
+            digest: SHA-256 of its file.
+        """
+        row = self._rows.get(digest)
+        if row is None:
+            return None
+        return {m: rows[row].astype(np.float32) for m, rows in self._descriptors.items()}
+
+
+def open_known(
+    index: Path,
+    profile: Profile,
+    models: Mapping[str, str],
+    canary: Mapping[str, NDArray[np.float32]],
+    dtype: str = FLOAT32,
+) -> KnownDescriptors | None:
+    """Open what an index knows, if it is what the engine would compute; reads its descriptors once.
+
+    Args:
+        index: a version's folder, or the folder whose ``current`` names the version.
+        profile: the backbones.
+        models: SHA-256 of each model's ONNX file, by name.
+        canary: (1, C) by model name, what the engine computes of the canary image.
+        dtype: of the descriptors that are wanted.
+
+    Returns:
+        The descriptors; None if there is no index yet.
+
+    Raises:
+        IndexBundleError: if the index is damaged or of another format.
+        ModelMismatchError: if its descriptors are not those that the engine would compute.
+    """
+    if current_version(index) is None and not (index / MANIFEST_FILE).is_file():
+        return None
+    bundle = open_index(index)
+    indexed = {name: model.digest for name, model in bundle.manifest.models.items()}
+    if indexed != dict(models) or bundle.profile.side != profile.side:
+        raise ModelMismatchError(f"Index {bundle.folder} was built with other models.")
+    stored = {rows.dtype for rows in bundle.descriptors}
+    if stored != {np.dtype(dtype)}:
+        raise ModelMismatchError(
+            f"Index {bundle.folder} holds descriptors of {' and '.join(map(str, stored))}, "
+            f"{np.dtype(dtype)} is wanted."
+        )
+    check_canary(bundle.folder, bundle.canary, canary)
+    bundle.verify([IMAGE_DIGESTS_FILE, *map(descriptor_file, profile.models)])
+    return KnownDescriptors(bundle)
