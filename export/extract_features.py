@@ -130,7 +130,8 @@ class FeatureExtraction:
             nonlocal found
             async with blocks:
                 if self.read(number) is None:
-                    found += await self._make(number, engine, calls, known)
+                    known_images = await self._make(number, engine, calls, known)
+                    found += known_images  # after the wait: another block may have counted in it
                 advance(len(self._rows(number)))
 
         try:
