@@ -18,8 +18,7 @@ from typing import Any
 from export.attention_view import AttentionViewer
 from export.contact_sheet_page import page_foot, page_head, section
 from export.contact_sheet_picture import picture
-from export.csv_file import csv_records
-from export.ground_truth import GROUND_TRUTH_FILE
+from export.ground_truth import has_ground_truth, true_matches
 from export.picture_files import page_file, write_png
 from export.progress import pictures_progress
 from export.rankings import query_rankings
@@ -78,11 +77,9 @@ def write_contact_sheet(
 
 def _read_ground_truth(catalogue: Path, ground_truth: Path | None) -> dict[str, Collection[str]]:
     """True matches by the name of the query's file; empty where the catalogue has none."""
-    file = catalogue / GROUND_TRUTH_FILE if ground_truth is None else ground_truth
-    if ground_truth is None and not file.is_file():
+    if ground_truth is None and not has_ground_truth(catalogue):
         return {}
-    records = csv_records(file, ("query_image", "ids"))
-    return {Path(record["query_image"]).name: record["ids"].split() for _, record in records}
+    return {image.name: ids for _, image, ids in true_matches(ground_truth or catalogue)}
 
 
 def _read_results(path: Path) -> list[dict[str, Any]]:

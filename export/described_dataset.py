@@ -91,21 +91,23 @@ def describe_dataset(
     sides: Collection[int],
     poolings: Sequence[PoolingChoice],
     sweep: PoolingSweep,
+    ground_truth: Path | None = None,
 ) -> DescribedDataset:
     """Describe a dataset with every backbone of a profile, at every side, by every pooling.
 
     Args:
-        dataset: folder with a catalogue and ``ground_truth.csv``.
+        dataset: folder with a catalogue and its ground truth.
         profile: its backbones; their own poolings and its side count nowhere.
         sides: height and width in pixels that the backbones see.
         poolings: distinct.
         sweep: what describes.
+        ground_truth: its file; None takes the dataset's own.
 
     Raises:
         RetrievalError: if the dataset cannot be used, or the backbones cannot describe it.
     """
     catalogue = read_catalogue(dataset)
-    truth = read_ground_truth(dataset, _CatalogueIds.of(catalogue))
+    truth = read_ground_truth(ground_truth or dataset, _CatalogueIds.of(catalogue))
     photos = _photos(dataset, truth)
     images = {}
     passes = len(sides) * len(profile.backbones)

@@ -17,7 +17,9 @@ from export.index_cli import build
 from export.messages import say, warn
 from export.options import (
     DEFAULT_REPOSITORY,
+    Dataset,
     EngineName,
+    GroundTruth,
     ProfileName,
     Repository,
     TritonUrl,
@@ -37,10 +39,7 @@ PREDICT_EXAMPLE = "Example: beauty-export predict photos answers.csv --index bui
 
 
 def evaluate(
-    dataset: Annotated[
-        Path,
-        typer.Argument(help="Folder with catalog.csv and ground_truth.csv, or Perfect-500K's."),
-    ],
+    dataset: Dataset,
     index: Annotated[
         Path | None,
         typer.Option(help="Index of its catalogue; built in build/evaluate if not given."),
@@ -53,9 +52,7 @@ def evaluate(
         int,
         typer.Option("-k", "--keep", min=1, max=6, help="The k to show by category and by query."),
     ] = DEFAULT_KEEP,
-    ground_truth: Annotated[
-        Path | None, typer.Option(help="File of the true matches; the folder's if not given.")
-    ] = None,
+    ground_truth: GroundTruth = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     html: Annotated[Path | None, typer.Option(help="Write a report to this HTML file.")] = None,
     markdown: Annotated[

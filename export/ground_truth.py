@@ -17,6 +17,7 @@ from export.perfect_500k import (
     TRAINING_FILE,
     has_validation_header,
     validation_file,
+    validation_files,
     validation_queries,
 )
 from retrieval_server.errors import CatalogueError
@@ -61,7 +62,7 @@ def read_ground_truth(path: Path, bundle: Products) -> list[Query]:
     """
     file = _find(path) if path.is_dir() else path
     queries = []
-    for place, image, ids in _rows(file):
+    for place, image, ids in true_matches(file):
         relevant = frozenset(ids)
         if not relevant:
             raise CatalogueError(f"{file}, {place}: there are no ids of what it should find.")
@@ -114,8 +115,26 @@ def _find(folder: Path) -> Path:
     return file
 
 
-def _rows(file: Path) -> Iterator[tuple[str, Path, list[str]]]:
-    """Place, image and ids of each query, whatever the form of the file."""
+def has_ground_truth(folder: Path) -> bool:
+    """Tell whether a dataset's folder has a ground truth, in whatever form."""
+    if (folder / GROUND_TRUTH_FILE).is_file():
+        return True
+    return (folder / TRAINING_FILE).is_file() and bool(validation_files(folder))
+
+
+def true_matches(path: Path) -> Iterator[tuple[str, Path, list[str]]]:
+    """Read a ground truth as it stands, whatever its form.
+
+    Args:
+        path: the dataset's folder, or the file.
+
+    Yields:
+        The place, the query's image, the ids of its true matches.
+
+    Raises:
+        CatalogueError: if the file is missing or malformed.
+    """
+    file = _find(path) if path.is_dir() else path
     try:
         if has_validation_header(file):
             yield from validation_queries(file)

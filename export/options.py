@@ -24,6 +24,12 @@ ProfileName = Annotated[
         help=f"One of {', '.join(PROFILES)}, or a .toml file.",
     ),
 ]
+Dataset = Annotated[
+    Path, typer.Argument(help="Folder with catalog.csv and ground_truth.csv, or Perfect-500K's.")
+]
+GroundTruth = Annotated[
+    Path | None, typer.Option(help="File of the true matches; the folder's if not given.")
+]
 Repository = Annotated[
     Path,
     typer.Option(

@@ -92,8 +92,7 @@ def validation_file(folder: Path) -> Path:
     Raises:
         CatalogueError: if there is none, or several.
     """
-    others = sorted(path for path in folder.glob("*.csv") if path.name != TRAINING_FILE)
-    found = [path for path in others if has_validation_header(path)]
+    found = validation_files(folder)
     if len(found) == 1:
         return found[0]
     wanted = ",".join(VALIDATION_HEADER)
@@ -102,11 +101,20 @@ def validation_file(folder: Path) -> Path:
             f"{folder} has several files with the header {wanted!r}: "
             f"{', '.join(path.name for path in found)}. Name one with --ground-truth."
         )
-    seen = ", ".join(f"{path.name} {','.join(_header(path))!r}" for path in others) or "none"
+    others = ", ".join(f"{path.name} {','.join(_header(path))!r}" for path in _csv_files(folder))
     raise CatalogueError(
         f"{folder} has no ground truth: a CSV file with the header {wanted!r}. "
-        f"CSV files there, with their headers: {seen}."
+        f"CSV files there, with their headers: {others or 'none'}."
     )
+
+
+def validation_files(folder: Path) -> list[Path]:
+    """The ground truths in a folder, known by their headers.
+
+    Raises:
+        CatalogueError: if a CSV file there cannot be read.
+    """
+    return [path for path in _csv_files(folder) if has_validation_header(path)]
 
 
 def has_validation_header(file: Path) -> bool:
@@ -178,6 +186,10 @@ def _check_training_header(
         raise CatalogueError(
             f"{file} has a column {repeated[0]!r} beside id and title. Rename or remove it."
         )
+
+
+def _csv_files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*.csv") if path.name != TRAINING_FILE)
 
 
 def _header(file: Path) -> list[str]:

@@ -9,10 +9,11 @@ from typing import Annotated
 
 import typer
 
-from export.profiles import LITE, PROFILES, find_profile
+from export.messages import say, warn
+from export.options import DEFAULT_REPOSITORY, GroundTruth, ProfileName, Repository
+from export.profiles import LITE, find_profile
 from retrieval_server.errors import RetrievalError
 
-DEFAULT_REPOSITORY = Path("model_repository")
 CONTACT_SHEET_EXAMPLE = (
     "Example: beauty-export contact-sheet build/demo/results.jsonl "
     "--catalogue build/demo/sample --output build/demo/contact-sheet.html"
@@ -26,16 +27,13 @@ Output = Annotated[Path, typer.Option(help="HTML file to write.")]
 Pictures = Annotated[
     Path | None, typer.Option("--png", help="Folder to write one PNG for each photo to, as well.")
 ]
-Repository = Annotated[Path, typer.Option("--model-repository", help="Folder with the models.")]
 
 
 def contact_sheet(
     results: Annotated[Path, typer.Argument(help="What beauty-search printed with --json.")],
     catalogue: Annotated[Path, typer.Option(help="Folder of the catalogue.")],
     output: Output,
-    ground_truth: Annotated[
-        Path | None, typer.Option(help="True matches; the catalogue's own if not given.")
-    ] = None,
+    ground_truth: GroundTruth = None,
     png: Pictures = None,
     attention: Annotated[
         bool, typer.Option("--attention", help="Show what the models looked at in each photo.")
@@ -52,18 +50,16 @@ def contact_sheet(
         ground_truth,
         pictures=png,
         model_repository=model_repository if attention else None,
-        on_warning=_warn,
+        on_warning=warn,
     )
-    typer.echo(f"contact sheet of {count} queries: {output}", err=True)
+    say(f"contact sheet of {count} queries: {output}")
     _say_where(png)
 
 
 def attention(
     photos: Annotated[list[Path], typer.Argument(help="Photos, or folders of them.")],
     output: Output,
-    profile: Annotated[
-        str, typer.Option(help=f"One of {', '.join(PROFILES)}, or a .toml file.")
-    ] = LITE.name,
+    profile: ProfileName = LITE.name,
     png: Pictures = None,
     model_repository: Repository = DEFAULT_REPOSITORY,
 ) -> None:
@@ -72,9 +68,9 @@ def attention(
         from export.attention_page import write_attention_page
     ensemble = find_profile(profile).name
     count = write_attention_page(
-        photos, ensemble, model_repository, output, pictures=png, on_warning=_warn
+        photos, ensemble, model_repository, output, pictures=png, on_warning=warn
     )
-    typer.echo(f"attention of {count} photos: {output}", err=True)
+    say(f"attention of {count} photos: {output}")
     _say_where(png)
 
 
@@ -91,8 +87,4 @@ def _export_extra() -> Iterator[None]:
 
 def _say_where(png: Path | None) -> None:
     if png is not None:
-        typer.echo(f"pictures: {png}", err=True)
-
-
-def _warn(text: str) -> None:
-    typer.secho(f"warning: {text}", err=True, fg=typer.colors.YELLOW)
+        say(f"pictures: {png}")

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from export.evaluation_table import sections_table
 from export.messages import say, warn
-from export.options import ProfileName
+from export.options import Dataset, GroundTruth, ProfileName
 from export.profiles import LITE, find_profile
 from export.text_output import write_text_file
 from export.text_settings import TextSettings
@@ -23,7 +23,6 @@ DEFAULT_FOLDS = 5
 TUNE_EXAMPLE = "Example: beauty-export tune build/demo/sample --html build/tuning.html"
 AUGMENTATION_EXAMPLE = "Example: beauty-export augmentation build/demo/sample"
 
-Dataset = Annotated[Path, typer.Argument(help="Folder with catalog.csv and ground_truth.csv.")]
 Cache = Annotated[Path, typer.Option(help="Folder to keep descriptors in, for the next run.")]
 Checkpoints = Annotated[
     list[str] | None,
@@ -60,6 +59,7 @@ def tune(
     ] = None,
     folds: Annotated[int, typer.Option(min=2, help="Of the cross-validation.")] = DEFAULT_FOLDS,
     seed: Annotated[int, typer.Option(help="Of the folds.")] = 0,
+    ground_truth: GroundTruth = None,
     cache: Cache = DEFAULT_CACHE,
     checkpoint: Checkpoints = None,
     random_seed: RandomSeed = None,
@@ -96,7 +96,7 @@ def tune(
         thresholds=threshold or (),
     )
     sweep = PoolingSweep(cache, weights_choices(chosen, checkpoint or (), random_seed))
-    described = describe_dataset(dataset, chosen, grid.sides, grid.poolings, sweep)
+    described = describe_dataset(dataset, chosen, grid.sides, grid.poolings, sweep, ground_truth)
     _warn_of(described.unreadable, described.rejected, random_seed)
     tuning = tune_on(described, grid, folds, seed)
     if page is not None:
@@ -119,6 +119,7 @@ def augmentation(
     threshold: Annotated[
         float, typer.Option(min=0.01, max=0.99, help="τ of the textual index.")
     ] = TextSettings.threshold,
+    ground_truth: GroundTruth = None,
     cache: Cache = DEFAULT_CACHE,
     checkpoint: Checkpoints = None,
     random_seed: RandomSeed = None,
@@ -136,7 +137,7 @@ def augmentation(
     chosen = find_profile(profile)
     poolings = tuple(dict.fromkeys(map(PoolingChoice.of, chosen.backbones)))
     sweep = PoolingSweep(cache, weights_choices(chosen, checkpoint or (), random_seed))
-    described = describe_dataset(dataset, chosen, (chosen.side,), poolings, sweep)
+    described = describe_dataset(dataset, chosen, (chosen.side,), poolings, sweep, ground_truth)
     _warn_of(described.unreadable, described.rejected, random_seed)
     report = evaluate_augmentation(described, sweep, keep, threshold)
     if as_json:

@@ -224,6 +224,23 @@ def test_results_that_are_no_json_lines_are_refused_by_name(
     assert not (tmp_path / "sheet.html").exists()
 
 
+def test_the_challenge_s_ground_truth_is_taken_as_it_lies(
+    tmp_path: Path, tiny_catalogue: Path, result: dict[str, Any]
+) -> None:
+    folder = tmp_path / "PF"
+    folder.mkdir()
+    (folder / "training_public.csv").write_text("Image ID,Product Title\n")
+    page = sheet(tmp_path, folder, result)
+    assert "No ground truth was given" in page
+    (folder / "val.csv").write_text("Validation Image ID,Training Image ID\nq00,p0300,p0200\n")
+    Image.new("RGB", (8, 8)).save(folder / "q00.jpg")
+    page = sheet(tmp_path, folder, result)
+    assert [product for product, classes, _ in items(page) if "true" in classes] == [
+        "p0200",
+        "p0300",
+    ]
+
+
 def test_ground_truth_that_was_asked_for_must_be_there(
     tmp_path: Path, tiny_catalogue: Path, result: dict[str, Any]
 ) -> None:

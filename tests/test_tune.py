@@ -457,6 +457,23 @@ def test_the_command_prints_settings_that_a_profile_file_takes(
     assert (tmp_path / "page" / "report.html").is_file()
 
 
+def test_another_ground_truth_is_taken(tiny_catalogue, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "one.toml").write_text(profile_toml(replace(SMALL, backbones=SMALL.backbones[1:])))
+    lines = (tiny_catalogue / "ground_truth.csv").read_text().splitlines()
+    (tmp_path / "queries").symlink_to(tiny_catalogue / "queries")
+    (tmp_path / "half.csv").write_text("\n".join(lines[:5]))
+    command = [
+        tiny_catalogue, "--ground-truth", "half.csv", "--profile", "one.toml",
+        "--random-seed", SEED, "--json",
+    ]  # fmt: skip
+    grid = ["--side", 64, "--pooling", "spoc", "--alpha", 1, "--keep", 1, "--threshold", 0.4]
+
+    for name, options in (("tune", [*grid, "--folds", 2]), ("augmentation", [])):
+        assert run(monkeypatch, name, *command, *options) == 0
+        assert json.loads(capsys.readouterr().out)["queries"] == 4
+
+
 def test_an_unreadable_image_counts_nowhere_or_is_named(tiny_catalogue, tmp_path):
     dataset = shutil.copytree(tiny_catalogue, tmp_path / "dataset")
     (dataset / "queries" / "q01.jpg").write_bytes(b"none")
