@@ -39,7 +39,9 @@ _SERVICE_CONFIG = {
                 "initialBackoff": "0.1s",
                 "maxBackoff": "1s",
                 "backoffMultiplier": 2,
-                "retryableStatusCodes": ["UNAVAILABLE"],
+                # A server that closes at that very moment says CANCELLED. What the caller itself
+                # cancels, gRPC does not try again.
+                "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
             },
         }
     ],
@@ -68,7 +70,8 @@ class RetrievalClient:
     """Search a catalogue by photo or by product.
 
     Thread-safe; one client serves many threads over one connection, which opens with the first
-    call. UNAVAILABLE is retried within the time limit. Every method raises RetrievalError.
+    call. What a server that is away or closing refuses is retried within the time limit. Every
+    method raises RetrievalError.
     """
 
     def __init__(

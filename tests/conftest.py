@@ -12,6 +12,7 @@ Nothing here imports torch or needs an exported model. Session-scoped values are
   on a machine that cannot have one, as are those that take ``local_triton_environment``.
 - ``served_by(**settings)``: a real server of ``tiny_index`` in this process, see ``served.py``.
 - ``certificates``: a folder with PEM certificates of an authority, a server and a client.
+- ``described``: how many images each call of the embedded engine is given.
 - ``image_checks``: a folder with the programs that check Dockerfiles and Compose files.
 - ``tiny_index``: the index folder, with one version; ``tiny_index_copy``: a copy to damage.
 """
@@ -32,6 +33,7 @@ import pytest
 from hypothesis import settings
 from local_triton import NOT_ON_THIS_MACHINE, SERVE, LocalTriton, serving
 from manifests import check_programs
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image, ImageDraw
 from served import Served, ServedBy, served
@@ -46,6 +48,7 @@ from export.model_configs import (
     write_config,
 )
 from export.sample import write_sample
+from retrieval_server.engines.embedded import EmbeddedEngine
 from retrieval_server.profile import Backbone, Profile
 from retrieval_server.settings import Settings
 
@@ -162,6 +165,22 @@ def tiny_index(
 @pytest.fixture
 def tiny_index_copy(tiny_index: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return shutil.copytree(tiny_index, tmp_path_factory.mktemp("damaged") / "index")
+
+
+@pytest.fixture
+def described(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """One entry for each call of the engine: how many images."""
+    images: list[int] = []
+    infer = EmbeddedEngine.infer
+
+    async def counting(
+        self: EmbeddedEngine, ensemble: str, batch: NDArray[np.uint8]
+    ) -> dict[str, NDArray[np.float32]]:
+        images.append(len(batch))
+        return await infer(self, ensemble, batch)
+
+    monkeypatch.setattr(EmbeddedEngine, "infer", counting)
+    return images
 
 
 @pytest.fixture(scope="module")

@@ -125,22 +125,6 @@ def build(tiny_profile: Profile, tiny_repository: Path) -> Build:
     return run
 
 
-@pytest.fixture
-def described(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """One entry for each image that the engine describes."""
-    images: list[int] = []
-    infer = EmbeddedEngine.infer
-
-    async def counting(
-        self: EmbeddedEngine, ensemble: str, batch: NDArray[np.uint8]
-    ) -> dict[str, NDArray[np.float32]]:
-        images.append(len(batch))
-        return await infer(self, ensemble, batch)
-
-    monkeypatch.setattr(EmbeddedEngine, "infer", counting)
-    return images
-
-
 @pytest.fixture(scope="module")
 def catalogue(catalogue_folder: Callable[..., Path]) -> Path:
     """A catalogue of three blocks; read-only."""

@@ -178,12 +178,26 @@ def test_servers_behind_one_name_take_turns():
         server.stop(grace=None).wait()
 
 
-def test_unavailable_is_retried_even_for_a_large_image(servicer, address):
-    servicer.refusals = [(grpc.StatusCode.UNAVAILABLE, "engine restarting")]
+@pytest.mark.parametrize("status", ["UNAVAILABLE", "CANCELLED"])
+def test_what_a_server_going_away_refuses_is_retried_even_for_a_large_image(
+    servicer, address, status
+):
+    servicer.refusals = [(grpc.StatusCode[status], "going away")]
     image = bytes(20 * 1024 * 1024)
     with RetrievalClient(address) as client:
         client.search(image)
     assert [len(request.image) for request in servicer.requests] == [len(image)] * 2
+
+
+def test_a_call_that_its_caller_cancels_is_not_tried_again(servicer, address):
+    with RetrievalClient(address) as client, ThreadPoolExecutor(1) as threads:
+        call = threads.submit(client.search, b"held")
+        while not servicer.requests:
+            time.sleep(0.01)
+        client.close()
+        with pytest.raises(client_room.RetrievalError):
+            call.result(PATIENCE_S)
+    assert len(servicer.requests) == 1
 
 
 @pytest.mark.parametrize(

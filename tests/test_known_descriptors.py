@@ -46,22 +46,6 @@ def build(catalogue: Path, tiny_profile: Profile, tiny_repository: Path) -> Buil
     return run
 
 
-@pytest.fixture
-def described(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """One entry for each call of the engine: how many images."""
-    images: list[int] = []
-    infer = EmbeddedEngine.infer
-
-    async def counting(
-        self: EmbeddedEngine, ensemble: str, batch: NDArray[np.uint8]
-    ) -> dict[str, NDArray[np.float32]]:
-        images.append(len(batch))
-        return await infer(self, ensemble, batch)
-
-    monkeypatch.setattr(EmbeddedEngine, "infer", counting)
-    return images
-
-
 def files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 

@@ -126,22 +126,6 @@ def small(
     return Job(folder, tiny_profile, tiny_repository, tmp_path / "shards")
 
 
-@pytest.fixture
-def described(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """One entry for each call of the engine: how many images."""
-    images: list[int] = []
-    infer = EmbeddedEngine.infer
-
-    async def counting(
-        self: EmbeddedEngine, ensemble: str, batch: NDArray[np.uint8]
-    ) -> dict[str, NDArray[np.float32]]:
-        images.append(len(batch))
-        return await infer(self, ensemble, batch)
-
-    monkeypatch.setattr(EmbeddedEngine, "infer", counting)
-    return images
-
-
 def files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
