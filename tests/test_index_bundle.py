@@ -42,6 +42,7 @@ BUNDLE_FILES = [
     "ids.bytes.npy",
     "ids.offsets.npy",
     "ids.order.npy",
+    "image_digests.npy",
     "images.bytes.npy",
     "images.offsets.npy",
     "rejects.jsonl",
@@ -188,7 +189,7 @@ def test_verify_finds_an_edited_manifest(version: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        (lambda data: data.update(format_version=1), "has format 1, this program reads 3"),
+        (lambda data: data.update(format_version=1), "has format 1, this program reads 4"),
         (lambda data: data.pop("format_version"), "has format None"),
         (lambda data: data.pop("files"), "KeyError.*'files'"),
         (lambda data: data.update(files=[]), "is damaged"),
@@ -302,6 +303,18 @@ def test_pickles_and_archives_are_not_opened_as_arrays(tmp_path: Path) -> None:
 
 
 # String table
+
+
+@pytest.mark.parametrize("shape", [(39, 32), (40, 16)])
+def test_digests_of_another_number_or_length_are_refused(
+    version: Path, shape: tuple[int, int]
+) -> None:
+    path = version / "image_digests.npy"
+    np.save(path, np.zeros(shape, np.uint8))
+    size = path.stat().st_size
+    change_manifest(version, lambda data: data["files"][path.name].update(bytes=size))
+    with pytest.raises(IndexBundleError, match="contradict its manifest"):
+        open_index(version)
 
 
 @given(st.lists(TEXT))

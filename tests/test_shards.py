@@ -334,9 +334,10 @@ def test_an_image_that_changes_meanwhile_leaves_the_shard_unfinished(
 ) -> None:
     describe = ShardExtraction._describe
 
-    async def describe_and_touch(self: ShardExtraction, extraction: object) -> None:
-        await describe(self, extraction)
+    async def describe_and_touch(self: ShardExtraction, extraction: object) -> tuple[int, str]:
+        described = await describe(self, extraction)
         os.utime(small.catalogue / "images" / "p0000.png", ns=(1, 1))
+        return described
 
     monkeypatch.setattr(ShardExtraction, "_describe", describe_and_touch)
     with pytest.raises(RetrievalError, match="changed during the build"):
