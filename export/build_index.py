@@ -27,6 +27,7 @@ from export.onnx_metadata import read_metadata
 from export.output_folder import output_folder
 from export.progress import progress
 from export.shards import WHOLE
+from export.stage_log import StageLog, file_names
 from export.text_settings import TextSettings
 from retrieval_server.canary import write_canary
 from retrieval_server.engines import TritonConnection
@@ -44,6 +45,9 @@ from retrieval_server.model_repository import ModelFolder
 from retrieval_server.preprocessing import PREPROCESSING
 from retrieval_server.profile import Profile
 from retrieval_server.string_table import write_string_table
+
+STAGES_FILE = "stages.jsonl"
+DESCRIPTORS_STAGE, LEVELS_STAGE = "descriptors", "levels"
 
 
 @dataclass(frozen=True)
@@ -156,16 +160,23 @@ class IndexBuild:
         source: str,
     ) -> BuiltIndex:
         folder = self._scratch / "bundle"
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
+        self._scratch.mkdir(exist_ok=True)
+        log = StageLog(self._scratch / STAGES_FILE, source)
+        _take_up(folder, log)
         rows, rejects = kept_rows(shards)
         if not len(rows):
             raise CatalogueError(
                 f"None of the {len(self.catalogue.rows):,} images of {self.catalogue.path} could "
                 f"be read; the first: {rejects[0].image} {rejects[0].reason}"
             )
-        zeros = write_descriptors(folder, shards, self.catalogue, models, rows, self.dtype)
-        search = build_search_levels(folder, self.profile.alphas)
+        described = log.find(DESCRIPTORS_STAGE)
+        if described:
+            zeros = described[-1]["zeros"]
+        else:
+            zeros = write_descriptors(folder, shards, self.catalogue, models, rows, self.dtype)
+            log.add(DESCRIPTORS_STAGE, zeros=zeros, files=file_names(folder))
+        search = build_search_levels(folder, self.profile.alphas, log)
+        log.add(LEVELS_STAGE, files=file_names(folder))
         write_canary(folder, {model: row[None] for model, row in shards[0].canary().items()})
         products = [self.catalogue.rows[row] for row in rows]
         _write_products(folder, products, rejects)
@@ -224,6 +235,18 @@ class IndexBuild:
         except (OSError, ValueError, KeyError, TypeError):
             return None
         return folder if is_same and is_intact(folder) else None
+
+
+def _take_up(folder: Path, log: StageLog) -> None:
+    """Leave in a folder what its log says is finished, and nothing where any of that is missing."""
+    there = set(file_names(folder)) if folder.is_dir() else set()
+    if not log.find(DESCRIPTORS_STAGE) or log.files - there:
+        log.clear()
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+    elif log.find(LEVELS_STAGE):  # what came after them is made again, under whatever name
+        for name in there - log.files:
+            (folder / name).unlink()
 
 
 def _write_products(folder: Path, products: list[CatalogueRow], rejects: list[Reject]) -> None:

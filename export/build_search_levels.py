@@ -6,20 +6,26 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 from threadpoolctl import threadpool_limits
 
 from export.fit_search import fit_search
 from export.progress import progress
+from export.stage_log import StageLog, file_names
 from retrieval_server.exact_search.fit_parameters import SearchRecord
 from retrieval_server.exact_search.level_files import create_levels, write_outliers
-from retrieval_server.exact_search.levels import encode_all
+from retrieval_server.exact_search.levels import Encoded, encode_all
 from retrieval_server.exact_search.scan import SCANNED_ROWS
 from retrieval_server.feature_store import open_descriptors
 from retrieval_server.settings import available_cores
 
+CREATED_STAGE, ENCODED_STAGE = "empty levels", "encoded rows"
 
-def build_search_levels(folder: Path, alphas: Mapping[str, float]) -> SearchRecord | None:
-    """Write the levels beside the descriptors; overwrites.
+
+def build_search_levels(
+    folder: Path, alphas: Mapping[str, float], log: StageLog | None = None
+) -> SearchRecord | None:
+    """Write the levels beside the descriptors; overwrites, but for what a log says is encoded.
 
     One BLAS thread and pieces of fixed size: equal descriptors give equal files, however many
     threads encode.
@@ -27,6 +33,7 @@ def build_search_levels(folder: Path, alphas: Mapping[str, float]) -> SearchReco
     Args:
         folder: holds the descriptors of all models.
         alphas: the profile's α by model name, in the order of eq. (8).
+        log: knows which rows are encoded, and is told; None to encode them all.
 
     Returns:
         What the manifest says about them; None for a database small enough to be scanned.
@@ -42,7 +49,30 @@ def build_search_levels(folder: Path, alphas: Mapping[str, float]) -> SearchReco
     ):
         fit = fit_search(descriptors, list(alphas.values()))
         dimensions = [part.shape[1] for part in descriptors]
-        empty = create_levels(folder, fit, dimensions, rows)
-        levels = encode_all(fit, descriptors, empty, executor, advance)
+        finished = {} if log is None else _finished(log)
+        target = create_levels(folder, fit, dimensions, rows, keep=bool(finished))
+        if log is not None and not finished:
+            log.add(CREATED_STAGE, files=file_names(folder))
+
+        def note(first_row: int, encoded: Encoded) -> None:
+            if log is not None:
+                outliers = encoded.outliers.tolist()
+                log.add(
+                    ENCODED_STAGE,
+                    first_row=first_row,
+                    outliers=outliers,
+                    rectified=encoded.rectified,
+                )
+
+        levels = encode_all(fit, descriptors, target, executor, advance, finished, note)
     write_outliers(folder, levels)
     return levels.record
+
+
+def _finished(log: StageLog) -> dict[int, Encoded]:
+    return {
+        entry["first_row"]: Encoded(
+            np.array(entry["outliers"], np.int32), tuple(entry["rectified"])
+        )
+        for entry in log.find(ENCODED_STAGE)
+    }

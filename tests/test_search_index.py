@@ -1,16 +1,19 @@
 """An index with levels: built, opened, damaged and served like one without."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from export import build_search_levels
+from export import build_index, build_search_levels
 from export.build_index import IndexBuild
 from export.catalogue import read_catalogue
 from retrieval_server.errors import IndexBundleError
+from retrieval_server.exact_search import levels
 from retrieval_server.exact_search.cascade import CascadeSearch
+from retrieval_server.exact_search.coarse_level import BLOCK_ROWS
 from retrieval_server.exact_search.scan import ScanSearch
 from retrieval_server.index_bundle import is_intact, open_index
 from retrieval_server.profile import Profile
@@ -110,6 +113,107 @@ def test_half_precision_index_is_exact_about_what_it_stores(build, tmp_path: Pat
         ranking = ScanSearch(bundle.descriptors).rank_all(query, (3.0, 1.0), 7)
         assert [match.row for match in result.matches] == ranking.rows.tolist()
         assert [match.similarity for match in result.matches] == ranking.similarities.tolist()
+
+
+# Killed builds
+
+
+class KilledError(BaseException):
+    """Stands for a kill: no ``except`` of the code under test catches it."""
+
+
+class Encodings:
+    """Counts the pieces that are encoded; a build is killed at the end of one of them."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.first_rows: list[int] = []
+        self.killed_at: int | None = None
+        encode = levels.encode
+
+        def counting(fit, descriptors, target, first_row):
+            encoded = encode(fit, descriptors, target, first_row)
+            if first_row == self.killed_at:
+                raise KilledError
+            self.first_rows.append(first_row)
+            return encoded
+
+        monkeypatch.setattr(levels, "ENCODED_AT_ONCE", BLOCK_ROWS)
+        monkeypatch.setattr(build_search_levels, "available_cores", lambda: 1)
+        monkeypatch.setattr(levels, "encode", counting)
+
+
+@pytest.fixture
+def encodings(monkeypatch: pytest.MonkeyPatch) -> Encodings:
+    return Encodings(monkeypatch)
+
+
+@pytest.fixture
+def large(
+    catalogue_folder: Callable[..., Path],
+    tiny_profile: Profile,
+    tiny_repository: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Callable[[Path], Path]:
+    """Build an index of 200 products with levels: four pieces."""
+    monkeypatch.setattr(build_search_levels, "SCANNED_ROWS", 10)
+    catalogue = read_catalogue(catalogue_folder(families=40))
+
+    def run(root: Path) -> Path:
+        return IndexBuild(catalogue, tiny_profile, tiny_repository, root).run().folder
+
+    return run
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_build_killed_amid_the_levels_encodes_the_other_rows_only(
+    large: Callable[[Path], Path], encodings: Encodings, described: list[int], tmp_path: Path
+) -> None:
+    undisturbed = large(tmp_path / "undisturbed")
+    pieces = [0, 64, 128, 192]
+    assert encodings.first_rows == pieces
+    encodings.first_rows.clear()
+    encodings.killed_at = 128
+    with pytest.raises(KilledError):
+        large(tmp_path / "killed")
+    assert not (tmp_path / "killed" / "current").exists()
+    encodings.killed_at = None
+    done = list(encodings.first_rows)
+    assert done[:2] == [0, 64]
+    described.clear()
+    resumed = large(tmp_path / "killed")
+    assert described == []
+    assert encodings.first_rows[len(done) :] == [row for row in pieces if row not in done]
+    assert files(resumed) == files(undisturbed)
+
+
+@pytest.mark.parametrize("lost", ["middle.codes.npy", "descriptors.tiny_b.npy", None])
+def test_what_a_killed_build_has_lost_is_made_again_and_what_it_left_over_removed(
+    large: Callable[[Path], Path],
+    encodings: Encodings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    lost: str | None,
+) -> None:
+    undisturbed, root = large(tmp_path / "undisturbed"), tmp_path / "killed"
+
+    def killed(*_: object) -> None:
+        raise KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(build_index, "build_text_index", killed)
+        with pytest.raises(KilledError):
+            large(root)
+    bundle = root / ".building" / "bundle"
+    (bundle / "half.written.npy").write_bytes(b"left over")
+    if lost is not None:
+        (bundle / lost).unlink()
+    encodings.first_rows.clear()
+    resumed = large(root)
+    assert len(encodings.first_rows) == (0 if lost is None else 4)
+    assert files(resumed) == files(undisturbed)
 
 
 @pytest.mark.parametrize("name", LEVEL_FILES)

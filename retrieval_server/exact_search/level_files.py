@@ -39,23 +39,34 @@ OUTLIERS_FILE = "coarse.outliers.npy"
 BYTE_CODES_FILE, BYTE_BOUNDS_FILE = "bytes.codes.npy", "bytes.bounds.npy"
 
 
-def create_levels(folder: Path, fit: SearchFit, dimensions: Sequence[int], rows: int) -> Levels:
+def create_levels(
+    folder: Path, fit: SearchFit, dimensions: Sequence[int], rows: int, *, keep: bool = False
+) -> Levels:
     """Make the files of the levels, and map them for writing; overwrites.
+
+    Args:
+        folder: holds the descriptors.
+        fit: what the rows will be encoded with.
+        dimensions: C by backbone.
+        rows: N.
+        keep: whether the files are there, with rows that were encoded by the same fit.
 
     Raises:
         OSError: if the disk has no room for them.
     """
-    for name, array in _fit_arrays(fit).items():
-        np.save(folder / f"{name}.npy", array)
+
+    def array(file: str, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+        if keep:
+            return np.lib.format.open_memmap(folder / file, "r+")
+        return create_array(folder / file, dtype, shape)
+
+    for name, fitted in _fit_arrays(fit).items():
+        np.save(folder / f"{name}.npy", fitted)
     arrays = {
-        name: create_array(folder / f"{name}.npy", dtype, shape)
-        for name, (shape, dtype) in level_shapes(dimensions, rows).items()
+        name: array(f"{name}.npy", *shape) for name, shape in level_shapes(dimensions, rows).items()
     }
     codes, bounds = byte_shapes(dimensions, rows)
-    bytes_ = ByteLevel(
-        create_array(folder / BYTE_CODES_FILE, codes[1], codes[0]),
-        create_array(folder / BYTE_BOUNDS_FILE, bounds[1], bounds[0]),
-    )
+    bytes_ = ByteLevel(array(BYTE_CODES_FILE, *codes), array(BYTE_BOUNDS_FILE, *bounds))
     rectified = (True,) * len(dimensions)
     nothing = np.empty(0, np.int32)
     return Levels(fit, arrays, bytes_, nothing, rows, rectified)

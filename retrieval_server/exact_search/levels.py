@@ -6,9 +6,10 @@ the row. What suffers as the database drifts away from its fit is only how much 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -86,7 +87,8 @@ def encode(
     Args:
         fit: the axes.
         descriptors: (m, C_n) float32 or float16 by backbone.
-        target: has room for them, zero so far.
+        target: has room for them, zero so far; or with these rows encoded by the same fit, whole
+            or in part, which changes nothing.
         first_row: row of the first.
 
     Returns:
@@ -128,6 +130,8 @@ def encode_all(
     target: Levels,
     executor: Executor,
     advance: Callable[[int], object] = lambda rows: None,
+    finished: Mapping[int, Encoded] = MappingProxyType({}),
+    on_finished: Callable[[int, Encoded], object] = lambda first_row, encoded: None,
 ) -> Levels:
     """Encode a whole database, some thousand rows at a time.
 
@@ -138,6 +142,8 @@ def encode_all(
         executor: its threads encode side by side. The result does not depend on their number if
             BLAS works with one thread.
         advance: is told the rows finished.
+        finished: what ``on_finished`` was told earlier, about the same database and target.
+        on_finished: is told, from the executor's threads, the first row of what was encoded.
 
     Returns:
         The levels, complete.
@@ -149,9 +155,12 @@ def encode_all(
 
     def encode_from(first: int) -> Encoded:
         part = slice(first, min(first + ENCODED_AT_ONCE, rows))
-        encoded = encode(fit, [array[part] for array in descriptors], target, first)
-        for array in used:
-            release_pages(array)
+        encoded = finished.get(first)
+        if encoded is None:
+            encoded = encode(fit, [array[part] for array in descriptors], target, first)
+            for array in used:
+                release_pages(array)
+            on_finished(first, encoded)
         advance(part.stop - part.start)
         return encoded
 
