@@ -31,6 +31,7 @@ from retrieval_server.retriever import Retriever
 from retrieval_server.served_index import ServedIndex
 from retrieval_server.service import RetrievalService
 from retrieval_server.settings import Settings
+from retrieval_server.tracing import Tracing, start_tracing
 from retrieval_server.v1 import retrieval_pb2 as pb
 from retrieval_server.v1 import retrieval_pb2_grpc as pb_grpc
 
@@ -56,6 +57,7 @@ class RunningServer:
     _readiness: Readiness
     _index_watch: IndexWatch
     _metrics: MetricsEndpoint | None
+    _tracing: Tracing
     _engine: Engine
     _executor: ThreadPoolExecutor
 
@@ -81,14 +83,15 @@ class RunningServer:
         self._executor.shutdown()
         if self._metrics is not None:
             await asyncio.to_thread(self._metrics.close)
+        await asyncio.to_thread(self._tracing.close)
 
 
 async def start_server(settings: Settings) -> RunningServer:
     """Open the index and the models and start to answer.
 
     Raises:
-        RetrievalError: if the index or a model cannot be used, they do not belong together, or
-            the address is taken.
+        RetrievalError: if the index or a model cannot be used, they do not belong together, the
+            address is taken, or traces are wanted without OpenTelemetry.
     """
     bundle = open_index(settings.index)
     repository = ModelRepository(settings.model_repository)
@@ -96,7 +99,10 @@ async def start_server(settings: Settings) -> RunningServer:
     bundle.require_models({member.name: member.digest for member in members})
     metrics = ServerMetrics()
     metrics.limit.set(settings.max_concurrent_requests)
-    server = create_grpc_server(settings, _interceptors(settings, metrics))
+    tracing = start_tracing()
+    server = create_grpc_server(
+        settings, [*tracing.interceptors, *_interceptors(settings, metrics)]
+    )
     address = listen(server, settings)
     health_server, health_address = grpc.aio.server(options=[("grpc.so_reuseport", 0)]), None
     if settings.health_port is not None:
@@ -119,7 +125,7 @@ async def start_server(settings: Settings) -> RunningServer:
     for each in (server, health_server):
         health_pb2_grpc.add_HealthServicer_to_server(health_servicer, each)
     pb_grpc.add_RetrievalServiceServicer_to_server(  # type: ignore[no-untyped-call]
-        RetrievalService(served, executor, settings, metrics), server
+        RetrievalService(served, executor, settings, metrics, tracing), server
     )
     reflection.enable_server_reflection(
         (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), server
@@ -145,6 +151,7 @@ async def start_server(settings: Settings) -> RunningServer:
         readiness,
         index_watch,
         metrics_endpoint,
+        tracing,
         engine,
         executor,
     )

@@ -22,6 +22,7 @@ from retrieval_server.retriever import Descriptors, Retriever, SearchParameters
 from retrieval_server.search_result import SearchResult
 from retrieval_server.served_index import ServedIndex
 from retrieval_server.settings import Settings
+from retrieval_server.tracing import Tracing
 from retrieval_server.v1 import retrieval_pb2 as pb
 from retrieval_server.v1 import retrieval_pb2_grpc as pb_grpc
 from retrieval_server.version import VERSION
@@ -57,6 +58,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         executor: runs decoding and ranking, so that the event loop stays free.
         settings: the server's.
         metrics: where to count.
+        tracing: where to note what a search spends its time on.
     """
 
     def __init__(
@@ -65,8 +67,10 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         executor: Executor,
         settings: Settings,
         metrics: ServerMetrics,
+        tracing: Tracing,
     ) -> None:
         self._metrics = metrics
+        self._tracing = tracing
         self._served = served
         self._executor = executor
         self._settings = settings
@@ -78,6 +82,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         """Find the products that match a query."""
         request_id = uuid.uuid4().hex[:16]
         context.set_trailing_metadata((("request-id", request_id),))
+        self._tracing.note(request_id=request_id)
         limit = self._settings.max_concurrent_requests
         if self._in_progress >= limit:
             self._metrics.shed.inc()
@@ -165,7 +170,9 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         else:
             query = await self._query(retriever, request, timings, context)
             search = lambda: retriever.search(query, parameters)  # noqa: E731
-        result = await asyncio.get_running_loop().run_in_executor(self._executor, search)
+        with self._tracing.span("search"):
+            result = await asyncio.get_running_loop().run_in_executor(self._executor, search)
+            self._tracing.note(rank_us=result.rank_us, refine_us=result.refine_us)
         timings.rank_us, timings.refine_us = result.rank_us, result.refine_us
         timings.total_us = (time.perf_counter_ns() - started) // 1000
         return pb.SearchResponse(
@@ -203,11 +210,13 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
                 "are accepted."
             )
         started = time.perf_counter_ns()
-        pixels = await asyncio.get_running_loop().run_in_executor(
-            self._executor, decode_image, request.image, retriever.bundle.profile.side
-        )
+        with self._tracing.span("decode"):
+            pixels = await asyncio.get_running_loop().run_in_executor(
+                self._executor, decode_image, request.image, retriever.bundle.profile.side
+            )
         decoded = time.perf_counter_ns()
-        query = await retriever.encode(pixels, context.time_remaining())
+        with self._tracing.span("encode"):
+            query = await retriever.encode(pixels, context.time_remaining())
         timings.decode_us = (decoded - started) // 1000
         timings.encode_us = (time.perf_counter_ns() - decoded) // 1000
         return query

@@ -36,6 +36,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         url: where it listens.
         requests: the inference requests that came.
         time_remaining: until the deadline of each of them, in seconds.
+        headers: of each of them.
     """
 
     repository: ModelRepository
@@ -50,6 +51,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
     url: str = ""
     requests: list[service_pb2.ModelInferRequest] = field(default_factory=list)
     time_remaining: list[float] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
 
     async def ServerLive(self, request, context):  # noqa: N802
         return service_pb2.ServerLiveResponse(live=True)
@@ -67,6 +69,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         self.requests.append(request)
         self.time_remaining.append(context.time_remaining())
         headers = dict(context.invocation_metadata())
+        self.headers.append(headers)
         if self.access_key is not None:
             name, value = self.access_key
             if headers.get(f"triton-grpc-protocol-{name}") != value:

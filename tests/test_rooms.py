@@ -16,6 +16,7 @@ ROOT = Path(__file__).parent.parent
 PROTO = "retrieval_server/v1/retrieval.proto"
 STUBS = ("retrieval_pb2.py", "retrieval_pb2.pyi", "retrieval_pb2_grpc.py")
 ROOMS = ("client", "export", "retrieval_server")
+TRACING = {"opentelemetry"}  # the extra of that name
 TORCH_MODULES = {"export/backbones.py", "export/pooling.py", "export/to_onnx.py"}
 EXPORT_ONLY = (
     "export torch torchvision timm onnx onnxscript sklearn scipy pyarrow matplotlib safetensors"
@@ -188,7 +189,12 @@ def test_server_extra_is_what_the_server_imports_beyond(project: dict[str, objec
     extras = project["optional-dependencies"]
     needed = declared(extras["serving"] + extras["server"] + project["dependencies"])
     ours = {"beauty-retrieval"} | declared(project["dependencies"])
-    assert third_party(sources("retrieval_server")) - ours == needed - ours
+    assert third_party(sources("retrieval_server")) - ours - TRACING == needed - ours
+
+
+def test_opentelemetry_is_imported_by_the_module_of_its_extra_alone() -> None:
+    found = [path.name for path in sources("retrieval_server") if third_party([path]) & TRACING]
+    assert found == ["tracing.py"]
 
 
 @pytest.mark.parametrize("stub", STUBS)

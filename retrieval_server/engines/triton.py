@@ -36,6 +36,7 @@ from retrieval_server.engines.triton_contract import ensemble_tensors, require_s
 from retrieval_server.engines.triton_errors import UNAVAILABLE, is_late, may_pass, translated
 from retrieval_server.errors import EngineError, EngineUnavailableError, ModelMismatchError
 from retrieval_server.model_repository import ModelRepository
+from retrieval_server.tracing import trace_headers
 
 FIRST_WAIT_S = 0.05  # a retry waits a random part of this, the next one of twice as much, ...
 LONGEST_WAIT_S = 1.0
@@ -163,7 +164,7 @@ class TritonEngine:
                 outputs=self._answers.outputs,
                 timeout=max(1, int(left_s * 1e6)),  # microseconds; 0 would be no limit
                 client_timeout=left_s,
-                headers=self._headers,
+                headers=self._headers | trace_headers(),
             )
 
         answer = await self._call(attempt, deadline)
