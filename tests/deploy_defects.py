@@ -10,8 +10,11 @@ POD, JOB = "spec/template/spec", "spec/jobTemplate/spec"
 TRITON, SERVER = "Deployment/triton", "Deployment/retrieval"
 IN_TRITON, IN_SERVER = f"{POD}/containers/triton", f"{POD}/containers/retrieval"
 SMOKE, EXTRACT, REBUILD = "Job/smoke-test", "Job/extract-descriptors", "CronJob/rebuild-index"
-ALL = ("monitoring", "keda", "tls", "gateway", "image-volume", "scale-out")
+ALL = ("monitoring", "keda", "tls", "gateway", "image-volume", "scale-out", "tracing")
 INSIDE = ("monitoring", "tls", "client-tls")
+TRACING = ("tracing",)
+COLLECTOR = "http://opentelemetry-collector.observability"
+SERVER_SENDS_TO, TRITON_SENDS_TO = "data/OTEL_EXPORTER_OTLP_ENDPOINT", "data/TRITON_TRACES_URL"
 
 D = Defect
 DEFECTS = [
@@ -121,6 +124,10 @@ DEFECTS = [
       {}, 10, named="NetworkPolicy", parts=("monitoring",)),
     D("server may call anybody", "NetworkPolicy/asks-triton", "spec/egress/0/to", REMOVED, 10,
       named="NetworkPolicy"),
+    D("Triton cut off from the collector", "NetworkPolicy/triton-traces",
+      "spec/egress/0/ports/0/port", 4317, 10, named="NetworkPolicy", parts=TRACING),
+    D("whole namespace of the collector open", "NetworkPolicy/retrieval-traces",
+      "spec/egress/0/to/0/podSelector", REMOVED, 10, named="NetworkPolicy", parts=TRACING),
     # 11: Triton's doors
     D("model API open", TRITON, f"{IN_TRITON}/args", without("grpc-restricted"), 11),
     D("inference over HTTP", TRITON, f"{IN_TRITON}/args", without("http-restricted"), 11),
@@ -154,6 +161,36 @@ DEFECTS = [
       parts=ALL),
     D("nobody watches the errors", "PrometheusRule/beauty-retrieval-alerts",
       "spec/groups/0/rules/2/expr", "vector(1) > 2", 14, named="PrometheusRule", parts=ALL),
+    # 14: traces
+    D("traces to a port that no policy opens", "ConfigMap/tracing", SERVER_SENDS_TO,
+      f"{COLLECTOR}:14317", 14, named=SERVER, parts=TRACING),
+    D("collector of another namespace", "ConfigMap/tracing", TRITON_SENDS_TO,
+      "http://opentelemetry-collector.monitoring:4318/v1/traces", 14, named=TRITON, parts=TRACING),
+    D("two collectors for one trace", "ConfigMap/tracing", TRITON_SENDS_TO,
+      "http://jaeger.observability:4318/v1/traces", 14, named=TRITON, parts=TRACING),
+    D("Triton sends HTTP to the port of gRPC", "ConfigMap/tracing", TRITON_SENDS_TO,
+      f"{COLLECTOR}:4317/v1/traces", 14, named=TRITON, parts=TRACING),
+    D("Triton sends to no path", "ConfigMap/tracing", TRITON_SENDS_TO, f"{COLLECTOR}:4318", 14,
+      named=TRITON, parts=TRACING),
+    D("the server alone traces", TRITON, f"{IN_TRITON}/args", without("trace-config=mode"), 14,
+      parts=TRACING),
+    D("Triton traces no timestamps", TRITON, f"{IN_TRITON}/args", without("trace-config=level"), 14,
+      parts=TRACING),
+    D("Triton alone traces", SERVER, f"{IN_SERVER}/envFrom/3", REMOVED, 14, parts=TRACING),
+    D("misspelt variable of OpenTelemetry", "ConfigMap/tracing", "data/OTEL_TRACE_SAMPLER",
+      "always_on", 14, named=SERVER, parts=TRACING),
+    D("misspelt trace setting", TRITON, f"{IN_TRITON}/args/-", "--trace-config=opentelemetry,uri=x",
+      14, parts=TRACING),
+    D("Triton begins traces itself", TRITON, f"{IN_TRITON}/args", without("trace-config=rate"), 14,
+      parts=TRACING),
+    D("share of searches in percent", "ConfigMap/tracing", "data/OTEL_TRACES_SAMPLER_ARG", "10", 14,
+      named=SERVER, parts=TRACING),
+    D("sampler that there is not", "ConfigMap/tracing", "data/OTEL_TRACES_SAMPLER", "ratio", 14,
+      named=SERVER, parts=TRACING),
+    D("Triton named as every Triton", TRITON, f"{IN_TRITON}/args",
+      without("trace-config=opentelemetry,resource"), 14, parts=TRACING),
+    D("one name for both servers", "ConfigMap/tracing", "data/OTEL_RESOURCE_ATTRIBUTES",
+      "service.name=beauty", 14, named=SERVER, parts=TRACING),
     # 15: jobs
     D("evictions count as failures", EXTRACT, "spec/podFailurePolicy/rules/0", REMOVED, 15),
     D("bad input again and again", EXTRACT, "spec/podFailurePolicy/rules/1/onExitCodes/values",

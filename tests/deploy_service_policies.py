@@ -12,6 +12,7 @@ from deploy_policies import READY_SERVICE, SERVERS, settings_of
 from deploy_quantities import flag, number
 from deploy_references import references_that_resolve
 from deploy_settings_policy import what_stands_twice_is_the_same
+from deploy_tracing_policy import traced
 from deploy_traffic import selects
 from manifests import Manifests, Object
 
@@ -71,7 +72,8 @@ def speaks_tls(rendered: Manifests, name: str) -> bool:
 
 
 def watched(rendered: Manifests) -> Iterator[str]:
-    """14: every exporter is scraped; every alert says how bad, what, and what to do."""
+    """14: every exporter is scraped; every alert says how bad, what, and what to do; traces."""
+    yield from traced(rendered)
     monitors = rendered.of_kind("PodMonitor")
     if not monitors and not rules(rendered):
         return

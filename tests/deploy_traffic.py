@@ -8,7 +8,7 @@ has, and no more: then a policy that is too wide shows even where the other end 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from manifests import Manifests, Object, Pods
+from manifests import Manifests, Object, Pods, is_hashed
 
 Edge = tuple[str, str, str]
 
@@ -34,15 +34,18 @@ def by_name(name: str) -> dict[str, str]:
     return {"kubernetes.io/metadata.name": name}
 
 
+COLLECTOR = {"app.kubernetes.io/name": "opentelemetry-collector"}  # its Helm chart's label
 OUTSIDE = (
     Peer("dns", {"k8s-app": "kube-dns"}, by_name("kube-system")),
     Peer("kube-system", {}, by_name("kube-system")),
     Peer("monitoring", {}, by_name("monitoring")),
+    Peer("collector", COLLECTOR, by_name("observability")),
+    Peer("observability", {}, by_name("observability")),
     Peer("gateway", {}, by_name("envoy-gateway-system")),
     Peer("client namespace", {}, {**by_name("shop"), "beauty-retrieval/client": "true"}),
     Peer("anybody", {}, by_name("default")),
 )
-TCP_PORTS = (53, 80, 443, 8000, 8001, 8002, 8080, 9090, 9464, 50051, 50052)
+TCP_PORTS = (53, 80, 443, 4317, 4318, 8000, 8001, 8002, 8080, 9090, 9464, 50051, 50052)
 PORTS = ("53/UDP", *(f"{port}/TCP" for port in TCP_PORTS))
 
 
@@ -55,6 +58,12 @@ def always(_: Manifests) -> bool:
 
 def has(kind: str) -> Callable[[Manifests], bool]:
     return lambda rendered: bool(rendered.of_kind(kind))
+
+
+def has_settings(name: str) -> Callable[[Manifests], bool]:
+    return lambda rendered: any(
+        is_hashed(each["metadata"]["name"], name) for each in rendered.of_kind("ConfigMap")
+    )
 
 
 def has_pods(name: str) -> Callable[[Manifests], bool]:
@@ -70,6 +79,8 @@ EXPECTED_EDGES: dict[Edge, Callable[[Manifests], bool]] = {
     ("monitoring", "triton", "8002/TCP"): has("PodMonitor"),
     ("monitoring", "retrieval", "9464/TCP"): has("PodMonitor"),
     ("gateway", "retrieval", "50051/TCP"): has("Gateway"),
+    ("retrieval", "collector", "4317/TCP"): has_settings("tracing"),
+    ("triton", "collector", "4318/TCP"): has_settings("tracing"),
     **{
         (name, "dns", port): has_pods(name)
         for port in ("53/UDP", "53/TCP")

@@ -34,9 +34,13 @@ class Defect:
     overlay: str = "cpu-dev"
     parts: tuple[str, ...] = ()
 
+    def sound(self) -> Manifests:
+        """The rendering without the fault."""
+        return manifests(self.overlay, self.parts)
+
     def damaged(self) -> Manifests:
-        """A sound rendering, with the fault in it."""
-        sound = manifests(self.overlay, self.parts)
+        """The rendering with the fault in it."""
+        sound = self.sound()
         target = sound.get(self.target)
         changed = copy.deepcopy(target)
         patch(changed, self.path.split("/") if self.path else [], self.value)

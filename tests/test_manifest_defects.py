@@ -15,6 +15,7 @@ IN_SCHEMAS = [each for each in DEFECTS if each.found_by == "schema"]
 
 @pytest.mark.parametrize("defect", IN_PYTHON, ids=lambda defect: defect.name)
 def test_a_seeded_fault_is_found_where_it_is(defect: Defect) -> None:
+    assert findings(defect.sound()) == []
     found = findings(defect.damaged())
 
     mark, name = f"{defect.found_by}: ", defect.named or defect.target

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 from deploy_service_policies import POLICIES, findings
+from deploy_tracing_policy import OF_THE_SERVER
 from manifests import (
     COMPONENTS,
     DEPLOY,
@@ -24,6 +25,7 @@ from manifests import (
     run_check,
     validate,
 )
+from opentelemetry.sdk import environment_variables
 
 DOCKERFILE = DEPLOY / "images" / "Dockerfile"
 KUBERNETES = ("1.36", "1.37")  # the oldest we apply to, and the newest with schemas
@@ -51,13 +53,13 @@ def every_object(every_rendering: list[Manifests]) -> list[Object]:
 
 def test_the_overlays_and_components_are_those_of_the_documentation() -> None:
     assert OVERLAYS == ("cpu-dev", "gpu-prod")
-    assert {"monitoring", "keda", "tls", "gateway", "image-volume", "scale-out"} <= set(COMPONENTS)
+    assert {"monitoring", "keda", "tls", "gateway", "image-volume", "tracing"} <= set(COMPONENTS)
     text = (DEPLOY / "README.md").read_text(encoding="utf-8")
     assert set(re.findall(r"^\| `components/([a-z-]+)`", text, re.MULTILINE)) == set(COMPONENTS)
 
 
 def test_every_combination_meets_all_sixteen_points(every_rendering: list[Manifests]) -> None:
-    assert len(every_rendering) == len(all_combinations()) >= len(OVERLAYS) * 2**6
+    assert len(every_rendering) == len(all_combinations()) >= len(OVERLAYS) * 2**7
     assert set(POLICIES) == set(range(1, 17))
     found = {each.name: words for each in every_rendering if (words := findings(each))}
     assert found == {}
@@ -182,3 +184,7 @@ def test_every_figure_of_the_sizing_stands_in_the_results() -> None:
     results = (ROOT / "RESULTS.md").read_text(encoding="utf-8")
     assert len(figures) >= 8
     assert [figure for figure in figures if figure not in results] == []
+
+
+def test_the_variables_of_tracing_are_those_that_opentelemetry_knows() -> None:
+    assert OF_THE_SERVER <= set(vars(environment_variables))

@@ -1,0 +1,139 @@
+"""The fourteenth point that every rendering has to meet, on traces: one story from two servers.
+
+See ``deploy_policies``; what else is watched stands in ``deploy_service_policies``.
+"""
+
+import re
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from deploy_policies import SERVERS, settings_of
+from deploy_traffic import COLLECTOR, Peer, by_name, lets_through
+from manifests import Manifests
+
+# docs/user_guide/trace.md of Triton; its sampler and its address are not among them
+OF_TRITON = {
+    "OTEL_RESOURCE_ATTRIBUTES",
+    *(f"OTEL_BSP_{each}" for each in ("MAX_QUEUE_SIZE", "SCHEDULE_DELAY", "MAX_EXPORT_BATCH_SIZE")),
+}
+OF_THE_SERVER = OF_TRITON | {
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_CERTIFICATE",
+    "OTEL_EXPORTER_OTLP_COMPRESSION",
+    "OTEL_EXPORTER_OTLP_TIMEOUT",
+    "OTEL_SDK_DISABLED",
+    "OTEL_SERVICE_NAME",
+    "OTEL_TRACES_SAMPLER",
+    "OTEL_TRACES_SAMPLER_ARG",
+}
+READ_BY = {"triton": OF_TRITON, "retrieval": OF_THE_SERVER}
+SAMPLERS = {"always_on", "always_off", "traceidratio"}
+SAMPLERS |= {f"parentbased_{each}" for each in SAMPLERS}
+# OTLP's registered ports and its path: the server speaks gRPC, Triton nothing but HTTP.
+TAKEN_AT = {"retrieval": (4317, ""), "triton": (4318, "/v1/traces")}
+TRACE_SETTINGS = {"mode", "level", "rate", "count", "opentelemetry,url", "opentelemetry,resource"}
+TRACE_SETTINGS |= {f"opentelemetry,{each[5:].lower()}" for each in OF_TRITON if "BSP" in each}
+
+
+def traced(rendered: Manifests) -> Iterator[str]:
+    """14, on traces: both servers send them or none, to one collector, which they can reach."""
+    yield from variable_findings(rendered)
+    yield from (
+        f"Deployment/triton has the trace setting {name}, which there is not"
+        for name, _ in trace_settings(rendered)
+        if name not in TRACE_SETTINGS
+    )
+    endpoints = {"triton": endpoint_of_triton(rendered), "retrieval": endpoint_of_server(rendered)}
+    silent = [name for name, url in endpoints.items() if not url]
+    if len(silent) == 1:
+        yield f"Deployment/{silent[0]} traces nothing, and the other server does"
+    if silent:
+        return
+    for name, url in endpoints.items():
+        yield from (
+            f"Deployment/{name} {words}" for words in endpoint_findings(rendered, name, url)
+        )
+    if len({urlsplit(url).hostname for url in endpoints.values()}) > 1:
+        yield "Deployment/triton sends its part of a trace to another collector than the server"
+    yield from sampling_findings(rendered)
+    yield from name_findings(rendered)
+
+
+def variable_findings(rendered: Manifests) -> Iterator[str]:
+    """Variables of OpenTelemetry that are set where nobody reads them."""
+    held = {name: settings_of(rendered, rendered.pods(name)[0].main) for name in SERVERS}
+    for variable in sorted({each for env in held.values() for each in env}):
+        holders = [name for name in SERVERS if variable in held[name]]
+        if variable.startswith("OTEL_") and not any(variable in READ_BY[each] for each in holders):
+            yield from (
+                f"Deployment/{each} sets {variable}, which nobody reads" for each in holders
+            )
+
+
+def trace_settings(rendered: Manifests) -> list[tuple[str, str]]:
+    """What ``--trace-config`` says: names, as ``opentelemetry,url``, and values."""
+    (triton,) = rendered.pods("triton")
+    env = settings_of(rendered, triton.main)
+    given = [each.partition("=") for each in triton.main["args"]]
+    settings = [value.partition("=") for option, _, value in given if option == "--trace-config"]
+    return [
+        (name, re.sub(r"\$\((\w+)\)", lambda found: env.get(found[1], ""), value))
+        for name, _, value in settings
+    ]
+
+
+def endpoint_of_triton(rendered: Manifests) -> str | None:
+    """Where Triton sends its traces; None if it has none to send, as without a level."""
+    settings = dict(trace_settings(rendered))
+    is_on = (settings.get("mode"), settings.get("level")) == ("opentelemetry", "TIMESTAMPS")
+    return settings.get("opentelemetry,url") if is_on else None
+
+
+def endpoint_of_server(rendered: Manifests) -> str | None:
+    """Where the server sends its traces; None if it traces nothing."""
+    env = settings_of(rendered, rendered.pods("retrieval")[0].main)
+    url = env.get("OTEL_EXPORTER_OTLP_ENDPOINT")
+    return env.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", url)
+
+
+def endpoint_findings(rendered: Manifests, name: str, url: str) -> Iterator[str]:
+    """Whether an address takes what a server speaks, and whether the server may speak to it."""
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or (parts.port, parts.path) != TAKEN_AT[name]:
+        yield f"sends its traces to {url}, where nobody understands them"
+    (pods,) = rendered.pods(name)
+    _, _, namespace = (parts.hostname or "").partition(".")
+    collector = Peer("collector", COLLECTOR, by_name(namespace.partition(".")[0]))
+    policies = rendered.of_kind("NetworkPolicy")
+    own = Peer(name, pods.labels, None, pods)
+    if not lets_through(policies, "Egress", own, collector, f"{parts.port}/TCP"):
+        yield f"sends its traces to {url}, which no NetworkPolicy lets it reach"
+
+
+def sampling_findings(rendered: Manifests) -> Iterator[str]:
+    """The server chooses; Triton follows, and begins no traces, which would have one end."""
+    env = settings_of(rendered, rendered.pods("retrieval")[0].main)
+    sampler = env.get("OTEL_TRACES_SAMPLER", "not said")
+    if sampler not in SAMPLERS:
+        yield f"Deployment/retrieval chooses what to trace by {sampler}"
+    try:
+        is_ratio = 0 <= float(env.get("OTEL_TRACES_SAMPLER_ARG", "none")) <= 1
+    except ValueError:
+        is_ratio = False
+    if sampler.endswith("ratio") and not is_ratio:
+        yield "Deployment/retrieval traces a share of the searches that is not from 0 to 1"
+    rate = dict(trace_settings(rendered)).get("rate", "1000")  # Triton's default
+    if rate != "0":
+        yield f"Deployment/triton traces every {rate}th request, whoever sent it"
+
+
+def name_findings(rendered: Manifests) -> Iterator[str]:
+    """Each server has a name of its own in the traces."""
+    env = settings_of(rendered, rendered.pods("retrieval")[0].main)
+    named = [value for name, value in trace_settings(rendered) if name.endswith(",resource")]
+    names = {each.removeprefix("service.name=") for each in named if "service.name=" in each}
+    if not names or env.get("OTEL_SERVICE_NAME") in names:
+        yield "Deployment/triton has no service.name of its own"
+    if "service.name=" in env.get("OTEL_RESOURCE_ATTRIBUTES", ""):
+        yield "Deployment/retrieval has the service.name of all that read its ConfigMap"
