@@ -104,11 +104,17 @@ def start_tracing(environment: Mapping[str, str] = os.environ) -> Tracing:
 
 
 def trace_headers() -> dict[str, str]:
-    """Headers of a request that shall join the trace in progress; none where there is none."""
+    """Headers of a request that shall join the trace in progress, if one is kept.
+
+    Triton has no sampler: it traces whatever names a trace.
+    """
     if "opentelemetry.instrumentation.grpc" not in sys.modules:
         return {}
     from opentelemetry.propagate import inject
+    from opentelemetry.trace import get_current_span
 
     headers: dict[str, str] = {}
+    if not get_current_span().get_span_context().trace_flags.sampled:
+        return headers
     inject(headers)
     return headers

@@ -17,6 +17,8 @@ from grpc_health.v1 import health_pb2
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Sampler
+from opentelemetry.trace import get_current_span
 from served import PATIENCE_S, Served, ServedBy
 
 from retrieval_server import tracing
@@ -157,28 +159,29 @@ def test_a_collector_that_never_answers_does_not_keep_a_server_from_its_end(
     ended.set()
 
 
-def test_triton_is_told_the_trace(tiny_repository: Path) -> None:
-    traced = Tracing(TracerProvider(shutdown_on_exit=False))
+@pytest.mark.parametrize("sampler", [ALWAYS_ON, ALWAYS_OFF])
+def test_triton_is_told_the_trace_if_it_is_kept(tiny_repository: Path, sampler: Sampler) -> None:
+    traced = Tracing(TracerProvider(sampler=sampler, shutdown_on_exit=False))
+    assert traced.interceptors
     pixels = np.zeros((1, 32, 32, 3), np.uint8)
 
-    async def ask() -> list[dict[str, str]]:
+    async def ask() -> tuple[str, list[dict[str, str]]]:
         async with fake_triton(tiny_repository) as fake:
             connection = TritonConnection(url=fake.url, timeout_s=PATIENCE_S)
             engine = create_engine(
                 "triton", tiny_repository, "tiny", workers=1, threads_per_run=1, triton=connection
             )
-            assert traced.interceptors
             await engine.infer("tiny", pixels)
-            with traced.span("encode") as span:
+            with traced.span("encode"):
                 await engine.infer("tiny", pixels)
-                sent.append(f"{span.get_span_context().trace_id:032x}")  # type: ignore[attr-defined]
+                trace = f"{get_current_span().get_span_context().trace_id:032x}"
             await engine.close()
-            return fake.headers
+            return trace, fake.headers
 
-    sent: list[str] = []
-    outside, inside = asyncio.run(ask())
+    trace, (outside, inside) = asyncio.run(ask())
     assert "traceparent" not in outside
-    assert inside["traceparent"].split("-")[1] == sent[0]
+    named = inside.get("traceparent", "").split("-")
+    assert named[1:2] == ([trace] if sampler is ALWAYS_ON else [])
 
 
 @pytest.mark.parametrize(
