@@ -2,12 +2,10 @@
 
 No cluster: commands, arguments, environment, probes and the end are the manifests', the processes
 are of this machine; see ``kubelet`` for what is mapped and what is left out. Once as it is and once
-with certificates and tokens. Triton here is 24.10 with our onnxruntime backend, which the container
-has in C++.
+with certificates, tokens and traces. Triton here is 24.10 with our onnxruntime backend, which the
+container has in C++.
 """
 
-import shutil
-import socket
 import subprocess
 import sys
 import threading
@@ -15,16 +13,26 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 import grpc
+import numpy as np
 import pytest
+from deploy_collector import Collector, collecting
+from deploy_place import (
+    MARK,
+    access_to,
+    channel_to,
+    collector_host,
+    place_on_this_machine,
+    tls_of_triton_s_clients,
+    write_secrets,
+)
 from kubelet import Place, RunningPod, run_job, running
 from local_triton import eventually
 from manifests import ROOT, Manifests, manifests
-from tritonclient.grpc import InferenceServerClient
+from tritonclient.grpc import InferenceServerClient, InferInput
 from tritonclient.utils import InferenceServerException
 
 from client import Access
@@ -35,13 +43,11 @@ sys.path.insert(0, str(ROOT / "deploy" / "local_triton"))
 from environment import set_up
 from traces import marked_processes, remove_traces
 
-MARK = "beauty_triton_manifests_"
 PATIENCE_S = 30
-TOKEN = "a token of the tests".replace(" ", "-")
-PAIRS = {"triton": "server", "triton-client": "client", "retrieval": "server"}
+CALLER = "00f067aa0ba902b7"  # a span's
 
 
-@pytest.fixture(scope="module", params=[(), ("tls", "client-tls")], ids=["clear", "tls"])
+@pytest.fixture(scope="module", params=[(), ("tls", "client-tls", "tracing")], ids=["clear", "tls"])
 def rendered(request: pytest.FixtureRequest) -> Manifests:
     return manifests("cpu-dev", request.param)
 
@@ -50,24 +56,19 @@ def rendered(request: pytest.FixtureRequest) -> Manifests:
 def secrets(certificates: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the Secrets of components ``tls`` and ``client-tls`` hold."""
     root = tmp_path_factory.mktemp("secrets")
-    for name, pair in PAIRS.items():
-        (root / "tls" / name).mkdir(parents=True)
-        for source, target in ((f"{pair}.pem", "tls.crt"), (f"{pair}.key", "tls.key")):
-            shutil.copy(certificates / source, root / "tls" / name / target)
-        shutil.copy(certificates / "ca.pem", root / "tls" / name / "ca.crt")
-    shutil.copy(certificates / "ca.pem", root / "tls" / "ca.crt")
-    (root / "tokens").mkdir()
-    (root / "tokens" / "tokens").write_text(f"the-token-before-this-one\n{TOKEN}\n")
-    (root / "tokens" / "smoke-test").write_text(f"{TOKEN}\n")
+    write_secrets(certificates, root)
     return root
 
 
 @pytest.fixture(scope="module")
+def collector() -> Iterator[Collector]:
+    with collecting() as collector:
+        yield collector
+
+
+@pytest.fixture(scope="module")
 def access(rendered: Manifests, secrets: Path) -> Access:
-    """How a client gets in."""
-    if "RETRIEVAL_TLS_CERT" not in rendered.settings():
-        return Access()
-    return Access(tls_ca=secrets / "tls" / "ca.crt", token_file=secrets / "tokens" / "smoke-test")
+    return access_to(rendered, secrets)
 
 
 @pytest.fixture(scope="module")
@@ -79,50 +80,18 @@ def place(
     tiny_catalogue: Path,
     tiny_profile_file: Path,
     secrets: Path,
+    collector: Collector,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Place:
-    triton = set_up(ROOT / "build" / "local_triton")
-    with ExitStack() as held:
-        ports = {
-            name: {port["containerPort"]: free_port(held) for port in pods.main["ports"]}
-            for name in ("triton", "retrieval")
-            for pods in rendered.pods(name)
-        }
-    own_python = [sys.executable, "-c"]
-    return Place(
-        programs={
-            "tritonserver": [str(triton.tritonserver)],
-            "beauty-server": [sys.executable, "-m", "retrieval_server"],
-            "beauty-search": [*own_python, "from client.cli import main; main()"],
-            "beauty-export": [*own_python, "from export.__main__ import main; main()"],
-        },
-        paths={
-            "/models": tiny_repository,
-            "/index": tiny_index,
-            "/catalogue/sample": tiny_catalogue,
-            "/tmp": tmp_path_factory.mktemp("tmp"),
-            "/tls": secrets / "tls",
-            "/tokens": secrets / "tokens",
-        },
-        ports=ports,
-        left_out=frozenset({"NUMBA_CACHE_DIR"}),  # here it is warm beside the package
-        words={"0.0.0.0": "127.0.0.1", "lite": str(tiny_profile_file)},
-        more_arguments={
-            "tritonserver": [
-                f"--backend-directory={triton.backends}",
-                f"--cache-directory={triton.triton / 'caches'}",
-                f"--backend-config=python,shm-region-prefix-name={MARK}",
-                *(f"--{each}-address=127.0.0.1" for each in ("grpc", "http", "metrics")),
-            ]
-        },
-    )
-
-
-def free_port(held: ExitStack) -> int:
-    """A port nobody has, held until all are chosen."""
-    holder = held.enter_context(socket.socket())
-    holder.bind(("127.0.0.1", 0))
-    return int(holder.getsockname()[1])
+    paths = {
+        "/models": tiny_repository,
+        "/index": tiny_index,
+        "/catalogue/sample": tiny_catalogue,
+        "/tmp": tmp_path_factory.mktemp("tmp"),
+        "/tls": secrets / "tls",
+        "/tokens": secrets / "tokens",
+    }
+    return place_on_this_machine(rendered, paths, tiny_profile_file, collector)
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +104,17 @@ def triton_pod(
             yield pod
     finally:
         remove_traces(MARK)
+
+
+@pytest.fixture
+def triton_client(
+    triton_pod: RunningPod, rendered: Manifests, secrets: Path
+) -> Iterator[InferenceServerClient]:
+    """A client with the certificate of those that ask Triton, where there is TLS."""
+    has_tls = "RETRIEVAL_TRITON_TLS_CERT" in rendered.settings()
+    tls = tls_of_triton_s_clients(secrets) if has_tls else {}
+    with InferenceServerClient(triton_pod.address("grpc"), ssl=has_tls, **tls) as client:
+        yield client
 
 
 @pytest.fixture(scope="module")
@@ -150,29 +130,17 @@ def retrieval_pod(
 
 
 def test_triton_starts_as_the_manifest_says_and_its_admin_calls_are_locked(
-    triton_pod: RunningPod, rendered: Manifests, secrets: Path
+    triton_pod: RunningPod, triton_client: InferenceServerClient
 ) -> None:
-    own = secrets / "tls" / "triton-client"
-    files = {
-        "root_certificates": "ca.crt",
-        "private_key": "tls.key",
-        "certificate_chain": "tls.crt",
-    }
-    tls = {name: str(own / file) for name, file in files.items()}
-    has_tls = "RETRIEVAL_TRITON_TLS_CERT" in rendered.settings()
-
-    with InferenceServerClient(
-        triton_pod.address("grpc"), ssl=has_tls, **(tls if has_tls else {})
-    ) as client:
-        assert client.is_model_ready("tiny")
-        for locked in (
-            client.get_model_repository_index,
-            lambda: client.get_model_config("tiny"),
-            lambda: client.unload_model("tiny"),
-            client.get_system_shared_memory_status,
-        ):
-            with pytest.raises(InferenceServerException, match="restricted"):
-                locked()
+    assert triton_client.is_model_ready("tiny")
+    for locked in (
+        triton_client.get_model_repository_index,
+        lambda: triton_client.get_model_config("tiny"),
+        lambda: triton_client.unload_model("tiny"),
+        triton_client.get_system_shared_memory_status,
+    ):
+        with pytest.raises(InferenceServerException, match="restricted"):
+            locked()
     url = f"http://{triton_pod.address('http')}/v2/models/tiny"
     with pytest.raises(urllib.error.HTTPError, match="403"):
         urllib.request.urlopen(url, timeout=PATIENCE_S)
@@ -190,6 +158,27 @@ def test_triton_wants_a_certificate_where_there_is_tls(
             return
         with pytest.raises(InferenceServerException):
             client.is_model_ready("tiny", client_timeout=5)
+
+
+def test_triton_adds_its_part_to_a_trace_and_begins_none(
+    rendered: Manifests, triton_client: InferenceServerClient, collector: Collector
+) -> None:
+    """Whoever asks without a trace is not traced; spans are sent in the order they end in."""
+    images = InferInput("image", [1, 32, 32, 3], "UINT8")
+    images.set_data_from_numpy(np.zeros((1, 32, 32, 3), np.uint8))
+    trace_id = "4bf92f3577b34da6a3ce929d0e0e4736"
+
+    triton_client.infer("tiny", [images])
+    triton_client.infer("tiny", [images], headers={"traceparent": f"00-{trace_id}-{CALLER}-01"})
+
+    if collector_host(rendered) is None:
+        assert collector.spans == []
+        return
+    eventually(lambda: "InferRequest" in [each.name for each in collector.spans], PATIENCE_S)
+    spans = collector.of_trace(trace_id, "beauty-triton")
+    assert spans == collector.spans
+    assert {each.name for each in spans} == {"InferRequest", "tiny", "tiny_a", "tiny_b", "compute"}
+    assert [each.parent_id for each in spans if each.name == "InferRequest"] == [CALLER]
 
 
 def test_a_job_describes_its_shard_through_triton(
@@ -232,21 +221,39 @@ def test_the_smoke_test_finds_what_it_knows(
     assert done.returncode == 0, done.stderr
 
 
+def test_a_search_is_one_trace_in_both_servers_or_in_none(
+    rendered: Manifests,
+    retrieval_pod: RunningPod,
+    access: Access,
+    collector: Collector,
+    tiny_catalogue: Path,
+) -> None:
+    """The caller decides: first a search that is not sampled, then one that is."""
+    request = pb.SearchRequest(image=(tiny_catalogue / "queries" / "q00.jpg").read_bytes())
+    left_out, sampled = "1" * 32, "2" * 32
+
+    with channel_to(retrieval_pod.address("grpc"), access) as channel:
+        stub = pb_grpc.RetrievalServiceStub(channel)
+        for trace_id, flags in ((left_out, "00"), (sampled, "01")):
+            trace = ("traceparent", f"00-{trace_id}-{CALLER}-{flags}")
+            stub.Search(request, timeout=PATIENCE_S, metadata=[*access.metadata(), trace])
+
+    if collector_host(rendered) is None:
+        assert collector.spans == []
+        return
+    eventually(lambda: collector.joined(sampled, "beauty-triton", "beauty-server"), PATIENCE_S)
+    assert left_out not in {each.trace_id for each in collector.spans}
+
+
 def test_the_server_drains_within_its_grace_and_loses_no_search(
     rendered: Manifests, retrieval_pod: RunningPod, access: Access, tiny_catalogue: Path
 ) -> None:
     """It says NOT_SERVING at once, serves on for a while, finishes what it has, and exits 0."""
     request = pb.SearchRequest(image=(tiny_catalogue / "queries" / "q00.jpg").read_bytes())
-    address, credentials = retrieval_pod.address("grpc"), access.credentials()
     answered: list[tuple[float, grpc.StatusCode]] = []
 
     def ask() -> None:
-        open_channel = (
-            grpc.insecure_channel(address)
-            if credentials is None
-            else grpc.secure_channel(address, credentials)
-        )
-        with open_channel as channel:
+        with channel_to(retrieval_pod.address("grpc"), access) as channel:
             stub = pb_grpc.RetrievalServiceStub(channel)
             while not answered or answered[-1][1] is grpc.StatusCode.OK:
                 status = grpc.StatusCode.OK
@@ -287,6 +294,6 @@ def test_every_flag_is_one_that_triton_knows(local_triton_environment: None) -> 
     said = subprocess.run([program, "--help"], capture_output=True, text=True, check=False)
     known = {word for word in (said.stdout + said.stderr).split() if word.startswith("--")}
 
-    for overlay, parts in (("cpu-dev", ()), ("gpu-prod", ("tls",))):
+    for overlay, parts in (("cpu-dev", ()), ("gpu-prod", ("tls", "tracing"))):
         for word in manifests(overlay, parts).pods("triton")[0].main["args"]:
             assert word.partition("=")[0] in known, word
