@@ -3,15 +3,13 @@
 import json
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
-import grpc
 from manifests import Object
-from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as pb
-from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc as pb_grpc
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from otlp_receiver import receiving
 
 TRACES = "/v1/traces"
 HERE = "127.0.0.1"
@@ -76,17 +74,11 @@ def collecting() -> Iterator[Collector]:
         def log_message(self, *_: object) -> None:
             """Say nothing."""
 
-    class OverGrpc(pb_grpc.TraceServiceServicer):
-        def Export(self, request, _):  # noqa: N802, the proto's name
-            collector.spans += spans_of_message(request)
-            return pb.ExportTraceServiceResponse()
+    def over_grpc(request: ExportTraceServiceRequest) -> None:
+        collector.spans += spans_of_message(request)
 
-    over_grpc = grpc.server(ThreadPoolExecutor(1))
-    pb_grpc.add_TraceServiceServicer_to_server(OverGrpc(), over_grpc)
-    collector.grpc_port = over_grpc.add_insecure_port(f"{HERE}:0")
-    over_grpc.start()
-    with HTTPServer((HERE, 0), OverHttp) as over_http:
-        collector.http_port = over_http.server_port
+    with receiving(over_grpc) as port, HTTPServer((HERE, 0), OverHttp) as over_http:
+        collector.grpc_port, collector.http_port = port, over_http.server_port
         serving = threading.Thread(target=over_http.serve_forever)
         serving.start()
         try:
@@ -94,7 +86,6 @@ def collecting() -> Iterator[Collector]:
         finally:
             over_http.shutdown()
             serving.join()
-            over_grpc.stop(None).wait()
 
 
 def spans_of_json(request: Object) -> list[Span]:
@@ -109,7 +100,7 @@ def spans_of_json(request: Object) -> list[Span]:
     ]  # fmt: skip
 
 
-def spans_of_message(request: pb.ExportTraceServiceRequest) -> list[Span]:
+def spans_of_message(request: ExportTraceServiceRequest) -> list[Span]:
     """The spans of a request as the server sends it."""
     return [
         Span(service, s.name, s.trace_id.hex(), s.span_id.hex(), s.parent_span_id.hex())

@@ -53,7 +53,8 @@ def every_object(every_rendering: list[Manifests]) -> list[Object]:
 
 def test_the_overlays_and_components_are_those_of_the_documentation() -> None:
     assert OVERLAYS == ("cpu-dev", "gpu-prod")
-    assert {"monitoring", "keda", "tls", "gateway", "image-volume", "tracing"} <= set(COMPONENTS)
+    asked_for = {"monitoring", "keda", "tls", "gateway", "image-volume", "scale-out", "tracing"}
+    assert asked_for <= set(COMPONENTS)
     text = (DEPLOY / "README.md").read_text(encoding="utf-8")
     assert set(re.findall(r"^\| `components/([a-z-]+)`", text, re.MULTILINE)) == set(COMPONENTS)
 

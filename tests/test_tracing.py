@@ -5,7 +5,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -14,11 +13,12 @@ import numpy as np
 import pytest
 from fake_triton import fake_triton
 from grpc_health.v1 import health_pb2
-from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Sampler
 from opentelemetry.trace import get_current_span
+from otlp_receiver import receiving
 from served import PATIENCE_S, Served, ServedBy
 
 from retrieval_server import tracing
@@ -31,7 +31,7 @@ TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"  # W3C's 
 SEARCH = "/retrieval_server.v1.RetrievalService/Search"
 
 
-class Collector(trace_service_pb2_grpc.TraceServiceServicer):
+class Collector:
     """Keeps the spans that are sent to it."""
 
     def __init__(self) -> None:
@@ -39,16 +39,13 @@ class Collector(trace_service_pb2_grpc.TraceServiceServicer):
         self.services: set[str] = set()
         self._changed = threading.Condition()
 
-    def Export(  # noqa: N802 - the protocol's name
-        self, request: trace_service_pb2.ExportTraceServiceRequest, context: object
-    ) -> trace_service_pb2.ExportTraceServiceResponse:
+    def take(self, request: ExportTraceServiceRequest) -> None:
         with self._changed:
             for resource in request.resource_spans:
                 attributes = attributes_of(resource.resource)
                 self.services.add(str(attributes["service.name"]))
                 self.spans += [span for scope in resource.scope_spans for span in scope.spans]
             self._changed.notify_all()
-        return trace_service_pb2.ExportTraceServiceResponse()
 
     def wait_for(self, count: int) -> list[Span]:
         with self._changed:
@@ -67,14 +64,10 @@ def attributes_of(message: object) -> dict[str, str | int]:
 def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
     """A collector, and an environment that names it."""
     collector = Collector()
-    server = grpc.server(ThreadPoolExecutor(2))
-    trace_service_pb2_grpc.add_TraceServiceServicer_to_server(collector, server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{port}")
     monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "20")  # ms
-    yield collector
-    server.stop(None).wait()
+    with receiving(collector.take) as port:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{port}")
+        yield collector
 
 
 @pytest.fixture(scope="module")
