@@ -19,7 +19,7 @@ from pathlib import Path
 import grpc
 import numpy as np
 import pytest
-from deploy_collector import Collector, collecting
+from deploy_collector import Collector, Span, collecting
 from deploy_place import (
     MARK,
     access_to,
@@ -45,6 +45,7 @@ from traces import marked_processes, remove_traces
 
 PATIENCE_S = 30
 CALLER = "00f067aa0ba902b7"  # a span's
+TRACES = 20  # Triton 24.10 overlooks one in ten at worst: it reads beyond the end of gRPC's header
 
 
 @pytest.fixture(scope="module", params=[(), ("tls", "client-tls", "tracing")], ids=["clear", "tls"])
@@ -163,22 +164,30 @@ def test_triton_wants_a_certificate_where_there_is_tls(
 def test_triton_adds_its_part_to_a_trace_and_begins_none(
     rendered: Manifests, triton_client: InferenceServerClient, collector: Collector
 ) -> None:
-    """Whoever asks without a trace is not traced; spans are sent in the order they end in."""
+    """Whoever asks without a trace, as the first one here, is not traced."""
     images = InferInput("image", [1, 32, 32, 3], "UINT8")
     images.set_data_from_numpy(np.zeros((1, 32, 32, 3), np.uint8))
-    trace_id = "4bf92f3577b34da6a3ce929d0e0e4736"
+    traces = [f"3{n:031x}" for n in range(TRACES)]
 
     triton_client.infer("tiny", [images])
-    triton_client.infer("tiny", [images], headers={"traceparent": f"00-{trace_id}-{CALLER}-01"})
+    for trace_id in traces:
+        told = {"traceparent": f"00-{trace_id}-{CALLER}-01"}
+        triton_client.infer("tiny", [images], headers=told)
 
     if collector_host(rendered) is None:
         assert collector.spans == []
         return
-    eventually(lambda: "InferRequest" in [each.name for each in collector.spans], PATIENCE_S)
-    spans = collector.of_trace(trace_id, "beauty-triton")
-    assert spans == collector.spans
-    assert {each.name for each in spans} == {"InferRequest", "tiny", "tiny_a", "tiny_b", "compute"}
-    assert [each.parent_id for each in spans if each.name == "InferRequest"] == [CALLER]
+    names = {"InferRequest", "tiny", "tiny_a", "tiny_b", "compute"}
+
+    def whole() -> list[list[Span]]:
+        found = (collector.of_trace(trace_id, "beauty-triton") for trace_id in traces)
+        return [spans for spans in found if {each.name for each in spans} == names]
+
+    eventually(whole, PATIENCE_S)
+    for spans in whole():
+        assert [each.parent_id for each in spans if each.name == "InferRequest"] == [CALLER]
+    assert {each.service for each in collector.spans} == {"beauty-triton"}
+    assert {each.trace_id for each in collector.spans} <= set(traces)
 
 
 def test_a_job_describes_its_shard_through_triton(
@@ -228,21 +237,28 @@ def test_a_search_is_one_trace_in_both_servers_or_in_none(
     collector: Collector,
     tiny_catalogue: Path,
 ) -> None:
-    """The caller decides: first a search that is not sampled, then one that is."""
+    """The caller decides, for each search; Triton does not see every trace that it is told."""
     request = pb.SearchRequest(image=(tiny_catalogue / "queries" / "q00.jpg").read_bytes())
-    left_out, sampled = "1" * 32, "2" * 32
+    left_out, sampled = ([f"{way}{n:031x}" for n in range(TRACES)] for way in (1, 2))
 
     with channel_to(retrieval_pod.address("grpc"), access) as channel:
         stub = pb_grpc.RetrievalServiceStub(channel)
-        for trace_id, flags in ((left_out, "00"), (sampled, "01")):
-            trace = ("traceparent", f"00-{trace_id}-{CALLER}-{flags}")
-            stub.Search(request, timeout=PATIENCE_S, metadata=[*access.metadata(), trace])
+        for pair in zip(left_out, sampled, strict=True):
+            for trace_id, flags in zip(pair, ("00", "01"), strict=True):
+                trace = ("traceparent", f"00-{trace_id}-{CALLER}-{flags}")
+                stub.Search(request, timeout=PATIENCE_S, metadata=[*access.metadata(), trace])
 
     if collector_host(rendered) is None:
         assert collector.spans == []
         return
-    eventually(lambda: collector.joined(sampled, "beauty-triton", "beauty-server"), PATIENCE_S)
-    assert left_out not in {each.trace_id for each in collector.spans}
+    eventually(
+        lambda: (
+            all(collector.of_trace(each, "beauty-server") for each in sampled)
+            and any(collector.joined(each, "beauty-triton", "beauty-server") for each in sampled)
+        ),
+        PATIENCE_S,
+    )
+    assert not {each.trace_id for each in collector.spans} & set(left_out)
 
 
 def test_the_server_drains_within_its_grace_and_loses_no_search(
