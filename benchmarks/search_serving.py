@@ -33,6 +33,7 @@ from benchmarks.search_index import prepare_index, prepare_models
 from export.profiles import PAPER
 from retrieval_server.check_health import health
 from retrieval_server.exact_search.cascade import CascadeSearch
+from retrieval_server.exact_search.idle_cores import IdleCores
 from retrieval_server.index_bundle import IndexBundle
 from retrieval_server.server import create_workers
 from retrieval_server.v1 import retrieval_pb2 as pb
@@ -40,6 +41,7 @@ from retrieval_server.v1 import retrieval_pb2_grpc as pb_grpc
 
 SERVED_QUERIES = 250  # of each kind: 1,000
 THROUGHPUT_QUERIES = 150  # of each hard kind
+LONE_QUERIES = 100  # of each kind
 ROUNDS = 3
 TRITON_TIMEOUT_S = 60  # for one photo, on few cores
 PATIENCE_S = 300
@@ -148,6 +150,25 @@ def _milliseconds(
     return times
 
 
+def lone_query(
+    alone: CascadeSearch, helped: CascadeSearch, queries: Queries
+) -> dict[str, dict[str, float]]:
+    """Median ms of one query at a time by kind, on one core and with those that are idle."""
+    found = {}
+    for kind in KINDS:
+        times: dict[str, list[float]] = {"one_core_ms": [], "two_cores_ms": []}
+        for query in queries[kind][:LONE_QUERIES]:  # turn by turn
+            for search, own in zip((alone, helped), times.values(), strict=True):
+                started = time.perf_counter()
+                search.rank_all(query, peers.ALPHA, peers.TOP_K)
+                own.append(1e3 * (time.perf_counter() - started))
+        medians = {name: round(float(np.median(own)), 2) for name, own in times.items()}
+        found[kind] = medians | {
+            "ratio": round(medians["one_core_ms"] / medians["two_cores_ms"], 2)
+        }
+    return found
+
+
 def throughput(search: CascadeSearch, queries: Queries) -> dict[str, float]:
     """Hard queries a second with one and with two workers, the best of some rounds."""
     hard = [query for kind in HARD_KINDS for query in queries[kind][:THROUGHPUT_QUERIES]]
@@ -179,8 +200,11 @@ def main() -> None:
     bundle = prepare_index(ROOT, database)
     served = serve_a_thousand(bundle, prepare_models(ROOT), queries)
     with threadpool_limits(1, user_api="blas"):
-        rates = throughput(open_cascade(database), queries)
-    sys.stdout.write(json.dumps({"server": served, "throughput": rates}) + "\n")
+        alone, helped = open_cascade(database), open_cascade(database, IdleCores(2))
+        lone, rates = lone_query(alone, helped, queries), throughput(alone, queries)
+        side_by_side = throughput(helped, queries)
+    found = {"server": served, "lone": lone, "throughput": rates, "with_help": side_by_side}
+    sys.stdout.write(json.dumps(found) + "\n")
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from retrieval_server.errors import (
     QueryError,
     UnknownProductError,
 )
+from retrieval_server.exact_search.idle_cores import IdleCores
 from retrieval_server.exact_search.open_search import open_search
 from retrieval_server.exact_search.scan import SearchLevel
 from retrieval_server.exact_search.warm_up import compile_kernels
@@ -61,12 +62,16 @@ class Retriever:
     Args:
         bundle: the index.
         engine: computes the descriptors of a query.
+        idle_cores: who helps a lone search; None for nobody.
     """
 
-    def __init__(self, bundle: IndexBundle, engine: Engine) -> None:
+    def __init__(
+        self, bundle: IndexBundle, engine: Engine, idle_cores: IdleCores | None = None
+    ) -> None:
         self.bundle = bundle
         self.engine = engine
-        self._search = open_search(bundle.descriptors, bundle.levels)
+        self.idle_cores = idle_cores
+        self._search = open_search(bundle.descriptors, bundle.levels, idle_cores=idle_cores)
         self._proved_at: int | None = None  # the engine's doubts when it passed the canary
         self._proving = asyncio.Lock()
 

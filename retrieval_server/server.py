@@ -19,6 +19,7 @@ from threadpoolctl import threadpool_limits
 from retrieval_server.bearer_tokens import BearerTokens
 from retrieval_server.engines import Engine, create_engine
 from retrieval_server.errors import RetrievalError
+from retrieval_server.exact_search.idle_cores import IdleCores
 from retrieval_server.grpc_endpoint import create_grpc_server, listen, listen_in_the_clear
 from retrieval_server.index_bundle import open_index
 from retrieval_server.index_watch import IndexWatch
@@ -117,7 +118,7 @@ async def start_server(settings: Settings) -> RunningServer:
     )
     threadpool_limits(1, user_api="blas")  # one core for each search; see Settings.workers
     executor = create_workers(settings.workers)
-    retriever = Retriever(bundle, engine)
+    retriever = Retriever(bundle, engine, IdleCores(settings.workers))
     retriever.warm_up()
     await retriever.check_engine()
     served = ServedIndex(retriever)

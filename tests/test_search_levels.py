@@ -27,7 +27,6 @@ from retrieval_server.exact_search import (
     middle_level,
     residual_level,
 )
-from retrieval_server.exact_search.cascade import Tuning
 from retrieval_server.exact_search.encoders import encode_axes
 from retrieval_server.exact_search.fused_bound import FusedBound
 from retrieval_server.exact_search.level_files import open_levels
@@ -35,6 +34,7 @@ from retrieval_server.exact_search.levels import append_rows, empty_levels
 from retrieval_server.exact_search.open_search import open_search
 from retrieval_server.exact_search.rotation import RotatedQuery, rotate_rows
 from retrieval_server.exact_search.scan import ScanSearch
+from retrieval_server.exact_search.tuning import Tuning
 from retrieval_server.feature_store import create_descriptors, open_descriptors
 from retrieval_server.similarity import fused_similarity
 

@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 
 from retrieval_server.exact_search import byte_level, coarse_level, middle_level, residual_level
 from retrieval_server.exact_search.fused_bound import FusedBound
+from retrieval_server.exact_search.idle_cores import IdleCores
 from retrieval_server.exact_search.kernels import middle_bounds, residual_bounds
 from retrieval_server.exact_search.levels import Levels
 from retrieval_server.exact_search.originals import BestRows
@@ -42,6 +43,7 @@ from retrieval_server.exact_search.scan import (
     originals_level,
 )
 from retrieval_server.exact_search.selection import keep, largest, survivors
+from retrieval_server.exact_search.tuning import DEFAULT_TUNING, Tuning
 from retrieval_server.feature_store import release_pages
 from retrieval_server.similarity import Ranking, fused_similarity
 
@@ -59,25 +61,6 @@ class SearchCounts:
     residual: int = 0
     bytes: int = 0
     originals: int = 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tuning:
-    """What the speed depends on, and never the result.
-
-    Attributes:
-        seeds: how many rows of the best estimates the byte level bounds.
-        more_seeds: how many more than top_k of them are read.
-        few_rows: up to so many go straight to the byte level, which then costs less than rotating
-            the query further.
-    """
-
-    seeds: int = 32
-    more_seeds: int = 3
-    few_rows: int = 1000
-
-
-DEFAULT_TUNING = Tuning()
 
 
 class _Scratch(threading.local):
@@ -99,6 +82,7 @@ class CascadeSearch:
         descriptors: (N, C_n) float32 or float16 by backbone.
         levels: their levels.
         tuning: what the speed depends on.
+        idle_cores: who helps; None for nobody.
     """
 
     def __init__(
@@ -106,10 +90,12 @@ class CascadeSearch:
         descriptors: Sequence[NDArray[Any]],
         levels: Levels,
         tuning: Tuning = DEFAULT_TUNING,
+        idle_cores: IdleCores | None = None,
     ) -> None:
         self.descriptors = tuple(descriptors)
         self.levels = levels
         self.tuning = tuning
+        self.idle_cores = idle_cores or IdleCores()
         self.scratch = _Scratch(len(levels.arrays["coarse.codes"]))
 
     def __len__(self) -> int:
@@ -147,9 +133,9 @@ class CascadeSearch:
         Returns:
             The ranking that brute force in float64 gives, ties by ascending row.
         """
-        return _OneSearch(self, query, alphas, top_k, counts or SearchCounts()).whole(
-            exclude, allowed
-        )
+        one = _OneSearch(self, query, alphas, top_k, counts or SearchCounts())
+        with self.idle_cores.searching():
+            return one.whole(exclude, allowed)
 
     def rank_rows(
         self, query: Query, alphas: Sequence[float], rows: NDArray[np.integer], top_k: int
@@ -162,7 +148,8 @@ class CascadeSearch:
             rows: (M,) distinct rows.
             top_k: length of the ranking; shorter where there are fewer rows.
         """
-        return _OneSearch(self, query, alphas, top_k, SearchCounts()).part(rows)
+        with self.idle_cores.searching():
+            return _OneSearch(self, query, alphas, top_k, SearchCounts()).part(rows)
 
 
 class _OneSearch:
@@ -177,7 +164,7 @@ class _OneSearch:
         counts: SearchCounts,
     ) -> None:
         self._levels, self._scratch, self._tuning = search.levels, search.scratch, search.tuning
-        self._descriptors = search.descriptors
+        self._descriptors, self._idle_cores = search.descriptors, search.idle_cores
         self._query, self._alphas, self._top_k = query, alphas, top_k
         self._counts = counts
         self._best = BestRows(search.descriptors, query, alphas, top_k)
@@ -235,12 +222,15 @@ class _OneSearch:
         arrays, scratch = self._levels.arrays, self._scratch
         codes, bounds = arrays["coarse.codes"], arrays["coarse.bounds"]
         query = coarse_level.coarse_query(self._levels.fit, rotated, bound.weights)
-        coarse_level.scan(
-            codes, bounds, query, range(len(codes)),
-            scratch.values, scratch.uppers, scratch.block_max,
-        )  # fmt: skip
+        values, uppers, block_max = scratch.values, scratch.uppers, scratch.block_max
+
+        def scan(first: int, last: int) -> None:
+            blocks = range(first, last)
+            coarse_level.scan(codes, bounds, query, blocks, values, uppers, block_max)
+
+        self._idle_cores.share(scan, len(codes), self._tuning.blocks_at_once)
         self._counts.coarse += self._levels.rows
-        for array in (scratch.values, scratch.uppers):
+        for array in (values, uppers):
             array[self._levels.rows :] = -np.inf
             if allowed is not None:
                 np.copyto(array[: self._levels.rows], -np.inf, where=~allowed)
@@ -257,18 +247,27 @@ class _OneSearch:
         if count <= self._tuning.few_rows:
             return rows[:count]
         query = middle_level.middle_query(fit, rotated)
-        middle_bounds(
-            arrays["middle.codes"], arrays["middle.bounds"], rows, 0, count,
-            scratch.values, query.digits, query.scales, query.weights, values, uppers,
-        )  # fmt: skip
+        base = scratch.values  # of this thread
+
+        def bound_by_middle(first: int, last: int) -> None:
+            middle_bounds(
+                arrays["middle.codes"], arrays["middle.bounds"], rows, first, last,
+                base, query.digits, query.scales, query.weights, values, uppers,
+            )  # fmt: skip
+
+        self._idle_cores.share(bound_by_middle, count, self._tuning.rows_at_once)
         self._counts.middle += count
         self._seed(values, count, rows)
         count = keep(rows, values, uppers, count, self._threshold(bound))
         rest = residual_level.residual_query(fit, rotated)
-        residual_bounds(
-            arrays["residual.codes"], arrays["residual.bounds"], rows, 0, count,
-            rest.digits, rest.scales, rest.weights, values, uppers,
-        )  # fmt: skip
+
+        def bound_by_residual(first: int, last: int) -> None:
+            residual_bounds(
+                arrays["residual.codes"], arrays["residual.bounds"], rows, first, last,
+                rest.digits, rest.scales, rest.weights, values, uppers,
+            )  # fmt: skip
+
+        self._idle_cores.share(bound_by_residual, count, self._tuning.rows_at_once)
         self._counts.residual += count
         self._seed(values, count, rows)
         return rows[: keep(rows, values, uppers, count, self._threshold(bound))]

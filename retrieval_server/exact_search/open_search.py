@@ -12,10 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval_server.exact_search.byte_level import ByteLevel
-from retrieval_server.exact_search.cascade import DEFAULT_TUNING, CascadeSearch, Tuning
+from retrieval_server.exact_search.cascade import CascadeSearch
+from retrieval_server.exact_search.idle_cores import IdleCores
 from retrieval_server.exact_search.levels import Levels
 from retrieval_server.exact_search.row_file import RowFile
 from retrieval_server.exact_search.scan import ExactSearch, ScanSearch
+from retrieval_server.exact_search.tuning import DEFAULT_TUNING, Tuning
 from retrieval_server.feature_store import file_of, mapping_of, release_pages
 
 _READ_AT_ONCE = 2**24  # bytes
@@ -23,7 +25,10 @@ _COPIED_AT_ONCE = 2**14  # rows, or blocks of rows
 
 
 def open_search(
-    descriptors: tuple[NDArray[Any], ...], levels: Levels | None, tuning: Tuning = DEFAULT_TUNING
+    descriptors: tuple[NDArray[Any], ...],
+    levels: Levels | None,
+    tuning: Tuning = DEFAULT_TUNING,
+    idle_cores: IdleCores | None = None,
 ) -> ExactSearch:
     """Search an index.
 
@@ -35,6 +40,7 @@ def open_search(
         descriptors: (N, C_n) float32 or float16 by backbone, mapped.
         levels: their levels, mapped; None for a small database.
         tuning: what the speed depends on.
+        idle_cores: who helps a search of a large database; None for nobody.
     """
     if levels is None:
         return ScanSearch(descriptors)
@@ -43,7 +49,8 @@ def open_search(
     resident = {name: _in_memory(array) for name, array in levels.arrays.items()}
     codes, bounds = levels.bytes_.codes, _in_memory(levels.bytes_.bounds)
     bytes_ = ByteLevel(codes, bounds, _row_file(codes))
-    return CascadeSearch(descriptors, replace(levels, arrays=resident, bytes_=bytes_), tuning)
+    levels = replace(levels, arrays=resident, bytes_=bytes_)
+    return CascadeSearch(descriptors, levels, tuning, idle_cores)
 
 
 def _in_memory(array: NDArray[Any]) -> NDArray[Any]:

@@ -11,10 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from retrieval_server.exact_search.cascade import CascadeSearch, Tuning
+from retrieval_server.exact_search.cascade import CascadeSearch
 from retrieval_server.exact_search.fit_parameters import FitParameters
 from retrieval_server.exact_search.levels import empty_levels, encode_all
 from retrieval_server.exact_search.rotation import AXES, SearchFit
+from retrieval_server.exact_search.tuning import Tuning
 
 _ROWS, _DIMENSION = 256, 64
 
