@@ -94,7 +94,10 @@ def serve_command(
         ),
     ] = Settings.address_file,
     workers: Annotated[
-        int, typer.Option(envvar="RETRIEVAL_WORKERS", help="Searches side by side.", min=1)
+        int,
+        typer.Option(
+            envvar="RETRIEVAL_WORKERS", help="Searches side by side; a lone one is spread.", min=1
+        ),
     ] = Settings.workers,
     max_image_bytes: Annotated[
         int, typer.Option(envvar="RETRIEVAL_MAX_IMAGE_BYTES", help="Largest image.", min=1)

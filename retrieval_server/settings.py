@@ -42,7 +42,8 @@ class Settings:
         reload_every_s: seconds between two looks whether ``index`` has another current version,
             which then takes the place of the one served; 0 for none.
         address_file: where to write ``host:port`` once the server answers; None for nowhere.
-        workers: searches and decodings that go on side by side.
+        workers: searches and decodings that go on side by side; a search with idle ones beside it
+            is spread over their cores.
         max_image_bytes: largest image accepted.
         max_concurrent_requests: searches in progress at most; further ones are refused.
         default_top_k: results for a request that does not say.
