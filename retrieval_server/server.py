@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import logging
 import os
@@ -189,7 +190,8 @@ def create_workers(workers: int) -> ThreadPoolExecutor:
 
     def pin() -> None:
         if workers <= len(cores):
-            os.sched_setaffinity(0, {cores[next(numbers) % len(cores)]})
+            with contextlib.suppress(OSError):  # they may have been taken from us meanwhile
+                os.sched_setaffinity(0, {cores[next(numbers) % len(cores)]})
 
     return ThreadPoolExecutor(workers, thread_name_prefix="search", initializer=pin)
 

@@ -95,6 +95,17 @@ def test_helpers_of_a_pinned_search_may_go_anywhere():
     assert everywhere in seen
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="cores cannot be chosen here")
+def test_helpers_whose_cores_were_taken_away_help_from_others(monkeypatch):
+    def refuse(process, cores):
+        raise OSError(22, "Invalid argument")
+
+    cores = IdleCores(2)
+    monkeypatch.setattr(os, "sched_setaffinity", refuse)
+
+    assert len({thread for *_, thread in spread(cores, 300, 1)}) == 2
+
+
 def test_results_do_not_depend_on_who_helps():
     """Pieces of one row and of one block, and four searches at once."""
     for number in range(60):

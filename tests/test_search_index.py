@@ -238,3 +238,13 @@ def test_each_worker_has_a_core_of_its_own_where_there_are_enough():
     with create_workers(len(cores) + 1) as executor:
         assert executor.submit(os.sched_getaffinity, 0).result() == set(cores)
     assert sorted(os.sched_getaffinity(0)) == cores
+
+
+def test_workers_whose_cores_were_taken_away_work_on_others(monkeypatch):
+    def refuse(process, cores):
+        raise OSError(22, "Invalid argument")
+
+    monkeypatch.setattr(os, "sched_setaffinity", refuse, raising=False)
+
+    with create_workers(1) as executor:
+        assert executor.submit(int, "7").result() == 7

@@ -11,7 +11,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 Work = Callable[[int, int], None]  # on rows [first, last)
 
@@ -31,7 +31,8 @@ class IdleCores:
 
         def unpin() -> None:
             if places:
-                os.sched_setaffinity(0, places)
+                with suppress(OSError):  # they may have been taken from us meanwhile
+                    os.sched_setaffinity(0, places)
 
         self._helpers = ThreadPoolExecutor(
             max(1, cores - 1), thread_name_prefix="search-helper", initializer=unpin
