@@ -1,0 +1,49 @@
+"""What the language filter keeps, by language, of titles that somebody labelled by hand.
+
+    python -m benchmarks.language_filter [FILE]
+
+FILE has lines of a language, a tab and a title; by default those of the tests.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+from export.language_filter import ENGLISH, LanguageFilter
+
+HAND_LABELLED = Path(__file__).parents[1] / "tests" / "hand_labelled_titles.tsv"
+ENGLISH_NAME = "English"  # in FILE
+
+
+def main() -> None:
+    """Print a table, and as the last line JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("file", type=Path, nargs="?", default=HAND_LABELLED)
+    kept = defaultdict(list)
+    language_of = LanguageFilter().language
+    for line in parser.parse_args().file.read_text(encoding="utf-8").splitlines():
+        language, title = line.split("\t")
+        kept[language].append(language_of(title) == ENGLISH)
+    out = sys.stdout
+    for language, found in sorted(kept.items()):
+        is_english = language == ENGLISH_NAME
+        right = found.count(is_english) / len(found)
+        verb = "kept" if is_english else "left out"
+        out.write(f"{language:<12}{len(found):>6}  {verb:<9}{right:.3f}\n")
+    english = kept.pop(ENGLISH_NAME, [])
+    others = [is_kept for found in kept.values() for is_kept in found]
+    summary = {
+        "english": len(english),
+        "kept": round(sum(english) / max(1, len(english)), 4),
+        "others": len(others),
+        "left_out": round(others.count(False) / max(1, len(others)), 4),
+    }
+    out.write(json.dumps(summary) + "\n")
+
+
+if __name__ == "__main__":
+    main()
