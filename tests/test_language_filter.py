@@ -20,7 +20,7 @@ from export.language_filter import (
     OTHER_SCRIPT as SCRIPT,
 )
 
-# 1,280 titles in 15 languages and 885 in English, each typed by somebody who knew nothing of the
+# 1,280 titles in 15 languages and 885 in English, each written by somebody who knew nothing of the
 # filter; many of the English ones are nothing but names, French and Italian ones among them.
 HAND_LABELLED = Path(__file__).with_name("hand_labelled_titles.tsv")
 ENGLISH_KEPT = 0.995
