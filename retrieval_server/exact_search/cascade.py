@@ -13,7 +13,8 @@ so far, the *seeds*: those with the best estimates of the level, read exactly. S
 estimates are worth, no row of the result is ever dropped, and equal similarities are kept for the
 tie rule. The middle and the residual level are left out where too few rows are left to pay for
 rotating the query further, and all levels on L where the inequality of the means does not cover the
-query (see fused_bound).
+query (see fused_bound). No level's work on a row depends on another row's, so cores that are idle
+may do a part of it (see idle_cores).
 
 The byte level and the originals are most of the database, and stay on disk: of the few rows that
 are read of them no pages stay mapped, so that the process does not grow into all of it.
