@@ -44,6 +44,7 @@ BLOCK_ROWS = 64
 BITS = 4
 _GROUPS = REGIONS[0] // 8
 _SEGMENTS = Planes([8 * groups for groups in COARSE_SEGMENTS], [BITS] * len(COARSE_SEGMENTS))
+_SEGMENT_LENGTHS = np.array([len(COARSE_SEGMENTS), *COARSE_SEGMENTS])  # after how many there are
 _JUST_UNDER = 126.999  # so that rounding up stays a signed byte
 
 
@@ -159,6 +160,6 @@ def scan(
         block_max: (blocks,) out, the largest upper bound of each block.
     """
     coarse_scan(
-        codes, bounds, query.digits, query.scales, query.weights,
+        codes, bounds, query.digits, _SEGMENT_LENGTHS, query.scales, query.weights,
         blocks.start, blocks.stop, values, uppers, block_max,
     )  # fmt: skip
