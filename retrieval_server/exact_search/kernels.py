@@ -29,6 +29,7 @@ MIDDLE_LINES = (2, 4, 4, 4, 4)  # bits of the codes in each line of a row
 _MIDDLE_BYTES = LINE * len(MIDDLE_LINES)
 RESIDUAL_GROUP, RESIDUAL_LINES = 512, 3  # dimensions, and the lines that have their codes
 COARSE_SEGMENTS = (1, 1, 2, 4, 8, 16)  # groups of 8 axes that share a scale of the query's digits
+AHEAD = 8192  # bytes that a loop over memory in its order asks for in advance
 PREFETCH_DISTANCE = 16  # rows of the middle level
 _RESIDUALS_AHEAD = 2  # rows of the residual level
 
@@ -124,6 +125,14 @@ def _sum(b: ir.IRBuilder, vector: ir.Value) -> ir.Value:
     return b.extract_element(vector, ir.Constant(_I32, 0))
 
 
+def _ask_for(b: ir.IRBuilder, pointer: ir.Value) -> None:
+    """Ask for a cache line ahead of its use; where there is no memory, nothing happens."""
+    kind = ir.FunctionType(ir.VoidType(), [_I8.as_pointer(), _I32, _I32, _I32])
+    function = cgutils.get_or_insert_function(b.module, kind, "llvm.prefetch.p0")
+    read, near, data = (ir.Constant(_I32, value) for value in (0, 3, 1))
+    b.call(function, [pointer, read, near, data])
+
+
 @intrinsic
 def _address(typing_context: Any, array: Any) -> Any:
     """Address of an array's first element."""
@@ -140,10 +149,7 @@ def _prefetch(typing_context: Any, address: Any) -> Any:
     """Ask for a cache line ahead of its use."""
 
     def generate(context: Any, b: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
-        kind = ir.FunctionType(ir.VoidType(), [_I8.as_pointer(), _I32, _I32, _I32])
-        function = cgutils.get_or_insert_function(b.module, kind, "llvm.prefetch.p0")
-        read, near, data = (ir.Constant(_I32, value) for value in (0, 3, 1))
-        b.call(function, [_pointer(b, arguments[0]), read, near, data])
+        _ask_for(b, _pointer(b, arguments[0]))
         return context.get_dummy_value()
 
     return types.void(types.intp), generate
@@ -189,6 +195,7 @@ def _coarse_block(
                     for half in range(2)
                 ]
                 for part, pointer in enumerate(sums):
+                    _ask_for(b, _at(b, group, LINE * part + AHEAD))
                     line, dots = _load(b, _at(b, group, LINE * part), _WORDS), b.load(pointer)
                     for plane, digit in zip(_planes(b, line, 4), pair, strict=True):
                         dots = _dot4(b, dots, plane, digit)
@@ -325,6 +332,8 @@ def _double_dot(typing_context: Any, left: Any, right: Any, size: Any) -> Any:
         with cgutils.for_range(b, b.udiv(arguments[2], step)) as loop:
             first = b.mul(loop.index, step)
             left_at = _at(b, left, b.mul(first, ir.Constant(_I64, 4)))
+            for line in range(lanes * width * 4 // LINE):
+                _ask_for(b, _at(b, left_at, AHEAD + LINE * line))
             right_at = _at(b, right, b.mul(first, ir.Constant(_I64, 8)))
             for lane, pointer in enumerate(sums):
                 x = b.fpext(_load(b, _at(b, left_at, 4 * width * lane), floats), doubles)
