@@ -15,6 +15,7 @@ from made_up_databases import (
     encoded,
     random_database,
     random_query,
+    unit_vectors,
 )
 
 from export import build_search_levels
@@ -33,6 +34,7 @@ from retrieval_server.exact_search.level_files import open_levels
 from retrieval_server.exact_search.levels import append_rows, empty_levels
 from retrieval_server.exact_search.open_search import open_search
 from retrieval_server.exact_search.rotation import RotatedQuery, rotate_rows
+from retrieval_server.exact_search.row_file import RowFile
 from retrieval_server.exact_search.scan import ScanSearch
 from retrieval_server.exact_search.tuning import Tuning
 from retrieval_server.feature_store import create_descriptors, open_descriptors
@@ -422,3 +424,29 @@ def test_search_without_a_place_for_a_cache_still_compiles(tmp_path):
         check=True,
     )
     assert run.stdout == "done\n"
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+def test_originals_are_read_from_their_files_as_they_are(tmp_path, dtype):
+    rng = np.random.default_rng(5)
+    database = [unit_vectors(rng, 500, size).astype(dtype) for size in (48, 64)]
+    levels = encoded(database, (3.0, 1.0), 500)
+    mapped = []
+    for number, part in enumerate(database):
+        np.save(tmp_path / f"{number}.npy", part)
+        mapped.append(np.load(tmp_path / f"{number}.npy", mmap_mode="r"))
+    search = open_search(tuple(mapped), levels)
+    query = [part[7].astype(np.float32) for part in database]
+
+    ranking = search.rank_all(query, (3.0, 1.0), 7)
+
+    assert ranking.rows.tolist() == ScanSearch(database).rank_all(query, (3, 1), 7).rows.tolist()
+    for source, part in zip(search.originals, database, strict=True):
+        assert isinstance(source, RowFile)
+        rows = np.array([499, 0, 7])
+        assert source[rows].dtype == dtype
+        assert np.array_equal(source[rows], part[rows])
+    with (tmp_path / "0.npy").open("r+b") as file:
+        file.truncate(file.seek(0, 2) - 1)
+    with pytest.raises(IndexBundleError, match=r"0\.npy cannot be read at row 499"):
+        search.originals[0][np.array([0, 499])]

@@ -50,7 +50,7 @@ class ByteLevel:
 
     def rows(self, rows: NDArray[np.int32]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         """Codes and bounds of some rows."""
-        codes = self.codes[rows] if self.file is None else self.file.read(rows)
+        codes = self.codes[rows] if self.file is None else self.file[rows]
         return codes, self.bounds[rows]
 
 

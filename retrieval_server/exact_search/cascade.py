@@ -16,8 +16,8 @@ rotating the query further, and all levels on L where the inequality of the mean
 query (see fused_bound). No level's work on a row depends on another row's, so cores that are idle
 may do a part of it (see idle_cores).
 
-The byte level and the originals are most of the database, and stay on disk: of the few rows that
-are read of them no pages stay mapped, so that the process does not grow into all of it.
+The byte level and the originals are most of the database, and stay on disk: the few rows of them
+are read from their files, not mapped, so that the process does not grow into all of it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from retrieval_server.exact_search.fused_bound import FusedBound
 from retrieval_server.exact_search.idle_cores import IdleCores
 from retrieval_server.exact_search.kernels import middle_bounds, residual_bounds
 from retrieval_server.exact_search.levels import Levels
-from retrieval_server.exact_search.originals import BestRows
+from retrieval_server.exact_search.originals import BestRows, RowSource
 from retrieval_server.exact_search.rotation import FloatArray, RotatedQuery
 from retrieval_server.exact_search.scan import (
     Query,
@@ -45,7 +45,6 @@ from retrieval_server.exact_search.scan import (
 )
 from retrieval_server.exact_search.selection import keep, largest, survivors
 from retrieval_server.exact_search.tuning import DEFAULT_TUNING, Tuning
-from retrieval_server.feature_store import release_pages
 from retrieval_server.similarity import Ranking, fused_similarity
 
 READ_AT_ONCE = 4  # originals; doubled each time, for databases full of ties
@@ -84,6 +83,7 @@ class CascadeSearch:
         levels: their levels.
         tuning: what the speed depends on.
         idle_cores: who helps; None for nobody.
+        originals: where rows of the descriptors are read; None for the descriptors themselves.
     """
 
     def __init__(
@@ -92,8 +92,10 @@ class CascadeSearch:
         levels: Levels,
         tuning: Tuning = DEFAULT_TUNING,
         idle_cores: IdleCores | None = None,
+        originals: Sequence[RowSource] | None = None,
     ) -> None:
         self.descriptors = tuple(descriptors)
+        self.originals = self.descriptors if originals is None else tuple(originals)
         self.levels = levels
         self.tuning = tuning
         self.idle_cores = idle_cores or IdleCores()
@@ -165,10 +167,10 @@ class _OneSearch:
         counts: SearchCounts,
     ) -> None:
         self._levels, self._scratch, self._tuning = search.levels, search.scratch, search.tuning
-        self._descriptors, self._idle_cores = search.descriptors, search.idle_cores
+        self._idle_cores = search.idle_cores
         self._query, self._alphas, self._top_k = query, alphas, top_k
         self._counts = counts
-        self._best = BestRows(search.descriptors, query, alphas, top_k)
+        self._best = BestRows(search.originals, query, alphas, top_k)
         self._byte_queries = [
             byte_level.byte_query(vector, offset)
             for vector, offset in zip(query, search.levels.fit.parameters.code_offsets, strict=True)
@@ -309,6 +311,4 @@ class _OneSearch:
         unread = self._best.unseen(rows)
         if len(unread):
             self._best.read(unread)
-            for part in self._descriptors:
-                release_pages(part)
             self._counts.originals += len(unread)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import mmap
-import os
 from dataclasses import replace
 from typing import Any
 
@@ -48,9 +47,11 @@ def open_search(
         _advise_random(array)
     resident = {name: _in_memory(array) for name, array in levels.arrays.items()}
     codes, bounds = levels.bytes_.codes, _in_memory(levels.bytes_.bounds)
+    _read_once(codes)
     bytes_ = ByteLevel(codes, bounds, _row_file(codes))
     levels = replace(levels, arrays=resident, bytes_=bytes_)
-    return CascadeSearch(descriptors, levels, tuning, idle_cores)
+    originals = [_row_file(array) or array for array in descriptors]
+    return CascadeSearch(descriptors, levels, tuning, idle_cores, originals)
 
 
 def _in_memory(array: NDArray[Any]) -> NDArray[Any]:
@@ -69,17 +70,20 @@ def _in_memory(array: NDArray[Any]) -> NDArray[Any]:
     return copy
 
 
-def _row_file(array: NDArray[np.uint8]) -> RowFile | None:
-    """The file of a mapped array, read into the page cache; None for an array in memory."""
-    buffer = bytearray(_READ_AT_ONCE)
+def _row_file(array: NDArray[Any]) -> RowFile | None:
+    """The file of a mapped array; None for an array in memory."""
     if (path := file_of(array)) is None:
         return None
-    with path.open("rb", buffering=0) as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(0)
-        while file.readinto(buffer):
-            pass
-    return RowFile(path, array, size - array.nbytes)
+    return RowFile(path, array, path.stat().st_size - array.nbytes)
+
+
+def _read_once(array: NDArray[Any]) -> None:
+    """Read a mapped array's file into the page cache."""
+    if (path := file_of(array)) is not None:
+        buffer = bytearray(_READ_AT_ONCE)
+        with path.open("rb", buffering=0) as file:
+            while file.readinto(buffer):
+                pass
 
 
 def _advise_random(array: NDArray[Any]) -> None:

@@ -10,11 +10,14 @@ from numpy.typing import NDArray
 
 from retrieval_server.exact_search.kernels import dots
 from retrieval_server.exact_search.rotation import FloatArray
+from retrieval_server.exact_search.row_file import RowFile
 from retrieval_server.similarity import Ranking, fused_similarity
+
+RowSource = NDArray[Any] | RowFile  # gives its rows by [rows]
 
 
 def exact_cosines(
-    descriptors: Sequence[NDArray[Any]],
+    descriptors: Sequence[RowSource],
     query: Sequence[NDArray[np.float32]],
     rows: NDArray[np.integer],
 ) -> FloatArray:
@@ -52,7 +55,7 @@ class BestRows:
 
     def __init__(
         self,
-        descriptors: Sequence[NDArray[Any]],
+        descriptors: Sequence[RowSource],
         query: Sequence[NDArray[np.float32]],
         alphas: Sequence[float],
         top_k: int,

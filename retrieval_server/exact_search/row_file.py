@@ -30,30 +30,31 @@ class RowFile:
 
     Args:
         path: a ``.npy`` file.
-        array: it, mapped: (N, W) uint8, row-major.
+        array: it, mapped: (N, W), row-major.
         offset: bytes before its first row.
     """
 
-    def __init__(self, path: Path, array: NDArray[np.uint8], offset: int) -> None:
-        self._path, self._width, self._offset = path, array.shape[1], offset
+    def __init__(self, path: Path, array: NDArray[Any], offset: int) -> None:
+        self._path, self._offset = path, offset
+        self._dtype, self._width = array.dtype, array.shape[1] * array.itemsize
         self._file = os.open(path, os.O_RDONLY)
         weakref.finalize(self, os.close, self._file)
         if hasattr(os, "posix_fadvise"):  # macOS has none
             os.posix_fadvise(self._file, 0, 0, os.POSIX_FADV_RANDOM)
 
-    def read(self, rows: NDArray[np.int32]) -> NDArray[np.uint8]:
-        """Some rows, (m, W).
+    def __getitem__(self, rows: NDArray[np.integer]) -> NDArray[Any]:
+        """Some rows, (m, W), as an array in memory has them.
 
         Raises:
             IndexBundleError: if the file ends before a row, or the disk fails.
         """
         found = np.empty((len(rows), self._width), np.uint8)
-        unread = _read_rows(self._file, self._offset, rows, found)
+        unread = _read_rows(self._file, self._offset, rows.astype(np.int32), found)
         if unread >= 0:
             raise IndexBundleError(
                 f"The index file {self._path} cannot be read at row {rows[unread]}. {REBUILD}"
             )
-        return found
+        return found.view(self._dtype)
 
 
 @compiled
