@@ -19,15 +19,20 @@ HAND_LABELLED = Path(__file__).parents[1] / "tests" / "hand_labelled_titles.tsv"
 ENGLISH_NAME = "English"  # in FILE
 
 
+def kept_by_language(file: Path, language_filter: LanguageFilter) -> dict[str, list[bool]]:
+    """Whether each title of a file is kept as English, by the language of its label."""
+    kept = defaultdict(list)
+    for line in file.read_text(encoding="utf-8").splitlines():
+        language, title = line.split("\t")
+        kept[language].append(language_filter.language(title) == ENGLISH)
+    return kept
+
+
 def main() -> None:
     """Print a table, and as the last line JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("file", type=Path, nargs="?", default=HAND_LABELLED)
-    kept = defaultdict(list)
-    language_of = LanguageFilter().language
-    for line in parser.parse_args().file.read_text(encoding="utf-8").splitlines():
-        language, title = line.split("\t")
-        kept[language].append(language_of(title) == ENGLISH)
+    kept = kept_by_language(parser.parse_args().file, LanguageFilter())
     out = sys.stdout
     for language, found in sorted(kept.items()):
         is_english = language == ENGLISH_NAME

@@ -41,69 +41,53 @@ _ITALIAN = """
     pelle pelli capelli labbra unghie occhi ciglia sopracciglia viso piedi corpo doccia idratante
     rossetto bagnoschiuma detergente struccante smalto ombretto cipria fondotinta correttore matita
     spazzola pettine sapone balsamo siero antirughe rughe secchi secca grassi sensibili protezione
-    solare deodorante dopobarba rasatura schiuma nutriente rinforzante delicato
-    delicata notte giorno trucco confezione spedizione
+    solare deodorante dopobarba rasatura schiuma nutriente rinforzante delicato delicata notte
+    giorno trucco confezione spedizione
 """
 _GERMAN = """
-    haut haare haar gesicht gesichtscreme gesichtsmaske gesichtswasser gesichtspflege augen
-    augencreme augenbrauen augenbrauenstift lidschatten wimpern wimperntusche lippen lippenstift
-    lippenpflege lippenbalsam nagellack nagellackentferner nagelpflege puder grundierung seife
-    flussigseife duschgel duschbad badesalz haarol haarkur haarfarbe haarmaske haarspulung
-    haarpflege haarburste spulung korper korperlotion korpermilch korperpflege handcreme fusscreme
-    sonnencreme sonnenschutz sonnenmilch zahnpasta zahncreme rasierer rasierschaum rasiergel pinsel
-    burste pflege feuchtigkeit feuchtigkeitscreme feuchtigkeitspflege reinigung reinigungsgel
-    reinigungsmilch reinigungsschaum tagescreme nachtcreme trockene trockenes empfindliche fettiges
-    damen herren duft entferner wasserfest versandkostenfrei
+    lidschatten lippen puder grundierung seife flussigseife duschgel duschbad badesalz spulung
+    handcreme fusscreme zahnpasta zahncreme pinsel burste pflege tagescreme nachtcreme empfindliche
+    fettiges damen herren duft entferner wasserfest versandkostenfrei
 """
 _DUTCH = """
-    huid huidverzorging haarverzorging haarolie haarmasker haarborstel haarlak gezicht gezichtscreme
-    gezichtsmasker gezichtsreiniger gezichtsverzorging dagcreme nachtcreme handzeep zeep douchegel
-    doucheschuim badschuim lippenbalsem oogschaduw oogpotlood oogcreme wimpers wenkbrauw
-    wenkbrauwpotlood nagellak nagellakremover zonnebrand zonnecreme tandpasta scheerschuim
-    scheermesjes borstel verzorging verzorgende hydraterende hydraterend voedende reinigingswater
-    reinigingsgel reinigingsmelk micellair droge droog gevoelige vrouwen mannen heren nieuw
-    verpakking verzending poeder vloeibare
+    dagcreme nachtcreme handzeep zeep douchegel doucheschuim badschuim oogpotlood oogcreme tandpasta
+    borstel verzorging verzorgende voedende micellair droge droog gevoelige vrouwen mannen heren
+    nieuw verpakking verzending poeder vloeibare
 """
 _NORDIC = """
-    hudvard hudkram ansiktskram ansiktsmask ansiktsvatten handkram dagkram nattkram ogonskugga
-    ogonkram ogonbrynspenna lappstift lappbalsam nagellack harinpackning harborste harolja schampo
-    duschkram duschtval tval solskydd solkram tandkram rakskum rengoring rengoringsgel kroppslotion
-    kroppskram kroppsolja flytande torr torrt kanslig ansikte smink hudpleje harpleje ansigtscreme
-    ansigtsmaske ansigtsrens dagcreme natcreme neglelak tandpasta rensevand rensegel fugtighedscreme
-    solcreme barberskum flydende ansiktskrem dagkrem nattkrem handkrem solkrem fuktighetskrem
-    leppestift neglelakk tannkrem voide kasvovoide hoitoaine saippua suihkusaippua huulipuna
-    kynsilakka ripsivari luomivari hiuslakka hiusoljy vartalovoide kasvonaamio puhdistusvesi
-    puhdistusgeeli aurinkovoide deodorantti hajuvesi meikkivoide puuteri hammastahna kosteusvoide
-    yovoide paivavoide kuiva kuivalle iho iholle hiukset hiuksille
+    hudvard hudkram handkram dagkram nattkram ogonskugga ogonkram lappbalsam harinpackning harborste
+    harolja schampo duschkram duschtval tval solskydd solkram tandkram flytande torr torrt kanslig
+    smink hudpleje harpleje dagcreme natcreme tandpasta rensevand rensegel barberskum flydende
+    dagkrem nattkrem handkrem solkrem leppestift tannkrem voide hoitoaine saippua suihkusaippua
+    aurinkovoide deodorantti hajuvesi puuteri hammastahna yovoide paivavoide kuiva kuivalle iho
+    iholle hiukset hiuksille
 """
 _SLAVIC = """
-    krem kremy szampon odzywka maseczka mydlo pomadka szminka tusz lakier paznokci wlosow twarzy
-    ciala dloni skory suchej wrazliwej prysznic prysznica perfumowana woda toaletowa mleczko
-    micelarny kredka oczu rzes nawilzajacy nawilzajaca przeciwzmarszczkowy dezodorant pedzel
-    szczotka podklad korektor damska meska sampon kondicioner rtenka nehty nehtu vlasy plet pletova
-    pletovy telove telovy mleko sprchovy cistici parfemovana toaletni zubni opalovaci suchou
-    citlivou rasenka stiny skora
+    krem kremy odzywka maseczka mydlo pomadka szminka tusz lakier ciala dloni skory suchej wrazliwej
+    prysznic prysznica woda toaletowa mleczko micelarny kredka oczu rzes przeciwzmarszczkowy
+    dezodorant pedzel szczotka podklad korektor damska meska sampon kondicioner rtenka nehty nehtu
+    vlasy plet mleko cistici parfemovana toaletni zubni opalovaci suchou citlivou rasenka stiny
+    skora
 """
 _OTHERS = """
-    nemlendirici kremi sabun sabunu sampuan sampuani oje ruj maskara allik fondoten kapatici pudra
-    parfumu cilt cildi yuz saclar tirnak dudak vucut jeli losyon losyonu temizleme temizleyici gunes
-    bakim yagi serumu maskesi fircasi kuru hassas kadin erkek kalemi mandi krim pelembab pelembap
-    wajah muka kulit rambut bibir kuku alis pensil bedak tabur lipstik sampo kondisioner minyak
-    losion tubuh pembersih penghapus tabir pria wanita pencuci malam siang kering sensitif ongkir
-    berminyak jerawat pewarna sikat hajbalzsam szappan tusfurdo ruzs koromlakk testapolo arckrem
-    kezkrem napozo hidratalo arctisztito borapolo hajolaj szempillaspiral fogkrem szaraz ferfi sapun
-    unghii piele maini hidratanta hidratant lotiune ulei micelara protectie demachianta demachiant
-    creion ochi buze uscat deteriorat noapte
+    kremi sabun sabunu oje ruj maskara allik fondoten kapatici pudra parfumu cilt cildi yuz saclar
+    tirnak dudak vucut jeli losyon losyonu temizleme gunes bakim yagi serumu maskesi fircasi kuru
+    hassas kadin erkek kalemi mandi krim pelembap wajah muka kulit rambut bibir kuku alis pensil
+    bedak tabur lipstik sampo kondisioner minyak losion tubuh penghapus tabir pria wanita pencuci
+    malam siang kering sensitif ongkir berminyak jerawat pewarna sikat szappan tusfurdo ruzs
+    koromlakk testapolo arckrem kezkrem napozo borapolo hajolaj fogkrem szaraz ferfi sapun unghii
+    piele maini hidratanta hidratant lotiune ulei micelara protectie demachianta demachiant creion
+    ochi buze uscat deteriorat noapte
 """
-# What words of care begin with in languages that write them as one: haarspray, ansiktskräm.
+# What words of care begin with in languages that write or bend them as one: haarspray, ansiktskräm.
+# They are not among the words above, but for those that English has as well.
 _STEMS = """
-    haar haut gesicht lippen augen wimpern sonnen rasier feuchtigkeit reinigung nagel korper trocken
-    huid gezicht oogschaduw wenkbrauw zonne scheer reiniging nagellak wimper hydrater
-    ansikt kropps rengor rakskum ogonbryn lappst fuktighet ansigt fugtig neglel solcreme
-    kasvo hius huuli kynsi vartalo puhdistus kosteus meikki silma luomi ripsi
-    nawilz paznok wlos twarz szampon perfumow pletov telov sprchov
-    nemlendir sampuan temizley pelembab pembersih membersih melembab
-    hidratal arctiszt szempill hajbalzs
+    haar haut gesicht lippen augen sonnen rasier feuchtigkeit reinigung nagel korper trocken huid
+    gezicht oogschaduw wenkbrauw zonne scheer reiniging wimper hydrater ansikt kropps rengor rakskum
+    ogonbryn lappst fuktighet ansigt fugtig neglel solcreme kasvo hius huuli kynsi vartalo puhdistus
+    kosteus meikki silma luomi ripsi nawilz paznok wlos twarz szampon perfumow pletov telov sprchov
+    nemlendir sampuan temizley pelembab pembersih membersih melembab hidratal arctiszt szempill
+    hajbalzs
 """
 
 FOREIGN_FUNCTION_WORDS = frozenset(_FUNCTION_WORDS.split())

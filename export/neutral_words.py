@@ -7,25 +7,20 @@ from __future__ import annotations
 
 _BRANDS = """
     loreal oreal lancome kerastase estee lauder shu uemura garnier nivea maybelline vichy la roche
-    posay clinique nyx dove pantene avene bioderma shiseido sk ii yves saint laurent ysl dior chanel
-    neutrogena olay cerave mac rimmel eucerin clarins guerlain schwarzkopf wella rexona innisfree
-    laneige missha dolce gabbana hugo boss biotherm caudalie nuxe sisley givenchy hermes chloe paco
-    rabanne armani giorgio versace gucci prada burberry bvlgari cartier kenzo lanvin rochas mugler
-    azzaro davidoff calvin klein lacoste montblanc jean paul gaultier issey miyake narciso rodriguez
-    carolina herrera elizabeth arden helena rubinstein kiehl kiehls redken matrix essie opi revlon
-    nars benefit tarte urban decay bobbi brown laura mercier hourglass sephora anastasia fenty huda
-    charlotte tilbury pat mcgrath ouai olaplex moroccanoil aveda briogeo drunk elephant tatcha
-    sulwhasoo etude nature republic cosrx klairs dermalogica decleor payot carita uriage svr ducray
-    klorane rene furterer phyto filorga embryolisse bourjois catrice kiko essence artdeco babor
-    weleda lavera logona balea natura boticario eudora avon oriflame faberlic jafra mary kay lush
-    ordinary loccitane occitane parma serge lutens byredo diptyque creed penhaligons nina ricci
-    balmain balenciaga loewe puig adolfo dominguez antonio banderas mentholatum rohto biore kao kose
-    wahl cacharel ferragamo salvatore suavecito andis oster
-    dyson ghd babyliss conair remington tweezerman trussardi moschino cavalli biagiotti lempicka
-    goutal kilian margiela kurkdjian marly mancera montale nishane xerjoff amouage lalique boucheron
-    arpels chopard bulgari zegna missoni fendi berdoues darphin talika nioxin kenra joico davines
-    kanebo canmake nakano lebel milbon goldwell himalaya lakme nykaa khadi biotique sunsilk tresemme
-    palmolive colgate sensodyne braun philips gillette axe lynx fa dial softsoap yardley
+    posay clinique nyx dove pantene avene bioderma shiseido sk ii yves saint neutrogena olay cerave
+    mac rimmel eucerin clarins schwarzkopf wella rexona innisfree laneige missha biotherm caudalie
+    nuxe sisley paco giorgio calvin klein jean paul issey rodriguez carolina elizabeth arden helena
+    rubinstein kiehl kiehls redken matrix essie opi revlon nars benefit tarte urban decay bobbi
+    brown laura mercier hourglass sephora anastasia fenty huda charlotte tilbury pat mcgrath ouai
+    olaplex moroccanoil aveda briogeo drunk elephant tatcha sulwhasoo etude nature republic cosrx
+    klairs dermalogica decleor payot carita uriage svr ducray klorane rene furterer phyto filorga
+    embryolisse bourjois catrice kiko essence artdeco babor weleda lavera logona balea natura
+    boticario eudora avon oriflame faberlic jafra mary kay lush ordinary loccitane occitane serge
+    creed penhaligons nina adolfo antonio mentholatum rohto biore kao kose wahl salvatore suavecito
+    andis oster dyson ghd babyliss conair remington tweezerman lempicka kilian mancera montale
+    nishane xerjoff amouage arpels chopard zegna missoni fendi darphin talika nioxin kenra joico
+    davines kanebo canmake nakano lebel milbon goldwell himalaya lakme nykaa khadi biotique sunsilk
+    tresemme palmolive colgate sensodyne braun philips gillette axe lynx fa dial softsoap yardley
 """
 # Brands made of English words, which would make any title English.
 _ENGLISH_BRANDS = """

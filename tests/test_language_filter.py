@@ -2,12 +2,11 @@
 
 import subprocess
 import sys
-from collections import defaultdict
-from pathlib import Path
 
 import pytest
 from labelled_titles import LATIN_SCRIPT, OTHER_SCRIPT, english_titles, foreign_titles
 
+from benchmarks.language_filter import ENGLISH_NAME, HAND_LABELLED, kept_by_language
 from export.language_filter import (
     ENGLISH,
     KEEP_ALL,
@@ -20,9 +19,6 @@ from export.language_filter import (
     OTHER_SCRIPT as SCRIPT,
 )
 
-# 1,280 titles in 15 languages and 885 in English, each written by somebody who knew nothing of the
-# filter; many of the English ones are nothing but names, French and Italian ones among them.
-HAND_LABELLED = Path(__file__).with_name("hand_labelled_titles.tsv")
 ENGLISH_KEPT = 0.995
 FOREIGN_LEFT_OUT = 0.85
 FEWEST_TITLES = 2_000
@@ -70,12 +66,10 @@ def test_no_language_in_latin_letters_passes_as_english(
 def test_titles_that_somebody_else_labelled_are_told_apart(
     language_filter: LanguageFilter,
 ) -> None:
-    found = defaultdict(list)
-    for line in HAND_LABELLED.read_text(encoding="utf-8").splitlines():
-        language, title = line.split("\t")
-        found[language].append(language_filter.language(title) == ENGLISH)
-    english = found.pop("English")
+    found = kept_by_language(HAND_LABELLED, language_filter)
+    english = found.pop(ENGLISH_NAME)
     foreign = [is_english for language in found.values() for is_english in language]
+    # Many of the English ones are nothing but names, French and Italian ones among them.
     assert (len(english), len(foreign)) == (885, 1280)
     assert sum(english) / len(english) >= 0.99
     assert foreign.count(False) / len(foreign) >= FOREIGN_LEFT_OUT

@@ -45,7 +45,7 @@ from traces import marked_processes, remove_traces
 
 PATIENCE_S = 30
 CALLER = "00f067aa0ba902b7"  # a span's
-TRACES = 20  # Triton 24.10 overlooks one in ten at worst: it reads beyond the end of gRPC's header
+TRACES = 20  # Triton 24.10 overlooks some of those that it is told
 
 
 @pytest.fixture(scope="module", params=[(), ("tls", "client-tls", "tracing")], ids=["clear", "tls"])

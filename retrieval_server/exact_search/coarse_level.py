@@ -44,7 +44,7 @@ BLOCK_ROWS = 64
 BITS = 4
 _GROUPS = REGIONS[0] // 8
 _SEGMENTS = Planes([8 * groups for groups in COARSE_SEGMENTS], [BITS] * len(COARSE_SEGMENTS))
-_SEGMENT_LENGTHS = np.array([len(COARSE_SEGMENTS), *COARSE_SEGMENTS])  # after how many there are
+_SEGMENT_LENGTHS = np.array([len(COARSE_SEGMENTS), *COARSE_SEGMENTS], np.int64)  # number first
 _JUST_UNDER = 126.999  # so that rounding up stays a signed byte
 
 
