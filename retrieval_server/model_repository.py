@@ -17,6 +17,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -67,10 +68,7 @@ class ModelFolder:
         try:
             return file_digest(self.onnx_path)
         except OSError as error:
-            raise ModelRepositoryError(
-                f"Model {self.name} has no {self.onnx_path}. Export it with: "
-                "beauty-export onnx --profile PROFILE"
-            ) from error
+            raise _no_onnx_file(self) from error
 
 
 class ModelRepository:
@@ -159,6 +157,32 @@ class ModelRepository:
             )
         return members
 
+    def copy_ensemble(self, name: str, output: Path) -> tuple[ModelFolder, ...]:
+        """Copy a profile's ensemble and its backbones, and no other model, to a new folder.
+
+        `tritonserver --model-control-mode=none` loads every model of its repository and exits if
+        one is incomplete, so an image holds the models of one profile only.
+
+        Args:
+            name: the profile.
+            output: the folder to make.
+
+        Returns:
+            The backbones, in the ensemble's order.
+
+        Raises:
+            ModelRepositoryError: if a model is missing or has no ONNX file, or the output exists.
+        """
+        members = self.ensemble(name)
+        for member in members:
+            if not member.onnx_path.is_file():
+                raise _no_onnx_file(member)
+        if output.exists():
+            raise ModelRepositoryError(f"{output} exists. Name a folder that does not.")
+        for folder in (name, *(member.name for member in members)):
+            shutil.copytree(self.root / folder, output / folder)
+        return ModelRepository(output).ensemble(name)
+
     def _newest_version(self, name: str) -> Path:
         versions = [
             folder
@@ -166,3 +190,10 @@ class ModelRepository:
             if folder.is_dir() and folder.name.isdecimal()
         ]
         return max(versions, key=lambda folder: int(folder.name), default=self.root / name / "1")
+
+
+def _no_onnx_file(model: ModelFolder) -> ModelRepositoryError:
+    return ModelRepositoryError(
+        f"Model {model.name} has no {model.onnx_path}. Export it with: "
+        "beauty-export onnx --profile PROFILE"
+    )

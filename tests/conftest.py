@@ -243,8 +243,10 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_sample(tmp_path_factory.mktemp("data") / "sample")
 
 
-def tiny_model(dimension: int, seed: int, is_bare: bool = False) -> onnx.ModelProto:
-    """Image (B, 32, 32, 3) uint8 → darkness → one fixed convolution → maxima, L2-normalised.
+def tiny_model(
+    dimension: int, seed: int, is_bare: bool = False, side: int = SIDE
+) -> onnx.ModelProto:
+    """Image (B, side, side, 3) uint8 → darkness → one fixed convolution → maxima, L2-normalised.
 
     A bare one has no fingerprint yet.
     """
@@ -271,7 +273,7 @@ def tiny_model(dimension: int, seed: int, is_bare: bool = False) -> onnx.ModelPr
     graph = helper.make_graph(
         nodes,
         "tiny",
-        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["batch", SIDE, SIDE, 3])],
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["batch", side, side, 3])],
         [helper.make_tensor_value_info("descriptor", TensorProto.FLOAT, ["batch", dimension])],
         [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
     )

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shlex
 import shutil
 import signal
 import subprocess
@@ -11,10 +10,11 @@ import sys
 import threading
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import pytest
+from dockerfile import DOCKERFILE, Stage, base_images, build_stages, environment, last, lineage
 from served import ServedBy
 
 from client import RetrievalClient
@@ -24,7 +24,6 @@ from retrieval_server.errors import EngineUnavailableError
 from retrieval_server.settings import Settings
 
 ROOT = Path(__file__).parents[1]
-DOCKERFILE = ROOT / "deploy" / "images" / "Dockerfile"
 IMAGES = ("server", "export", "triton")
 PATIENCE_S = 60  # no test waits so long unless it fails
 DIGEST = re.compile(r"@sha256:[0-9a-f]{64}$")
@@ -46,71 +45,14 @@ main()
 """
 
 
-@dataclass
-class Stage:
-    """One stage of the Dockerfile."""
-
-    name: str
-    base: str
-    steps: list[tuple[str, str]] = field(default_factory=list)
-
-    def arguments(self, instruction: str) -> list[str]:
-        return [text for name, text in self.steps if name == instruction]
-
-
-def instructions() -> Iterator[tuple[str, str]]:
-    text = DOCKERFILE.read_text(encoding="utf-8")
-    lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
-    for line in "\n".join(lines).replace("\\\n", " ").splitlines():
-        if line.strip():
-            name, _, rest = line.strip().partition(" ")
-            yield name.upper(), " ".join(rest.split())
-
-
 @pytest.fixture(scope="module")
 def bases() -> dict[str, str]:
-    """The arguments before the first stage."""
-    found = {}
-    for name, text in instructions():
-        if name == "FROM":
-            return found
-        assert name == "ARG"
-        key, _, value = text.partition("=")
-        found[key] = value
-    raise AssertionError("no stage")
+    return base_images()
 
 
 @pytest.fixture(scope="module")
 def stages() -> dict[str, Stage]:
-    found: dict[str, Stage] = {}
-    for name, text in instructions():
-        if name == "FROM":
-            base, _, stage = text.partition(" AS ")
-            found[stage] = Stage(stage, base)
-            last = found[stage]
-        elif found:
-            last.steps.append((name, text))
-    return found
-
-
-def lineage(stages: dict[str, Stage], name: str) -> list[Stage]:
-    """A stage and those it is built on, the oldest first."""
-    stage = stages[name]
-    return [*(lineage(stages, stage.base) if stage.base in stages else ()), stage]
-
-
-def environment(stages: dict[str, Stage], name: str) -> dict[str, str]:
-    pairs = [
-        word.partition("=")
-        for stage in lineage(stages, name)
-        for text in stage.arguments("ENV")
-        for word in shlex.split(text)
-    ]
-    return {key: value for key, _, value in pairs}
-
-
-def last(stages: dict[str, Stage], name: str, instruction: str) -> str:
-    return [text for stage in lineage(stages, name) for text in stage.arguments(instruction)][-1]
+    return build_stages()
 
 
 # What it says
@@ -380,31 +322,6 @@ def test_the_packages_that_are_blocked_above_are_those_beyond_the_index_extra() 
         for requirement in project["optional-dependencies"]["export"]
     }
     assert beyond - {"beauty_retrieval"} <= set(NOT_IN_THE_INDEX_EXTRA.split())
-
-
-def test_a_profile_whose_models_are_missing_stops_the_build(
-    stages: dict[str, Stage], tiny_repository: Path, tmp_path: Path
-) -> None:
-    (command,) = stages["models"].arguments("RUN")
-    copy = shutil.copytree(tiny_repository, tmp_path / "models")
-    ours = command.replace("/opt/beauty/bin/python", sys.executable).replace("/models", str(copy))
-
-    def run(profile: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            ["sh", "-ec", ours],
-            cwd=ROOT,
-            env=os.environ | {"PROFILE": profile},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    assert run("tiny").returncode == 0
-    (copy / "tiny_b" / "1" / "model.onnx").unlink()
-    failed = run("tiny")
-    assert failed.returncode == 1
-    assert "tiny_b has no" in failed.stderr
-    assert "beauty-export onnx" in failed.stderr
 
 
 def test_the_health_check_follows_the_server(

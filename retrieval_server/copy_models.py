@@ -1,4 +1,4 @@
-"""Looks whether a profile's models are complete: ``python -m`` this REPOSITORY PROFILE."""
+"""Copies the models of one profile: ``python -m`` this REPOSITORY PROFILE OUTPUT."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from retrieval_server.model_repository import ModelRepository
 
 def main() -> None:
     """Run the command; exit status 1 with what is missing."""
-    if len(sys.argv) != 3:
-        sys.exit("usage: python -m retrieval_server.check_models REPOSITORY PROFILE")
+    if len(sys.argv) != 4:
+        sys.exit("usage: python -m retrieval_server.copy_models REPOSITORY PROFILE OUTPUT")
+    repository, profile, output = sys.argv[1:]
     try:
-        models = ModelRepository(Path(sys.argv[1])).ensemble(sys.argv[2])
+        models = ModelRepository(Path(repository)).copy_ensemble(profile, Path(output))
     except ModelRepositoryError as error:
         sys.exit(f"error: {error}")
     for model in models:
