@@ -9,14 +9,14 @@ from typing import Annotated
 
 import typer
 
-from export import picture_commands
-from export.evaluation_cli import EVALUATE_EXAMPLE, PREDICT_EXAMPLE, evaluate, predict
-from export.index_cli import EXTRACT_EXAMPLE, INDEX_EXAMPLE, extract, index
-from export.messages import say, warn
-from export.options import DEFAULT_REPOSITORY, ProfileName, Repository
+from export.commands import pictures
+from export.commands.evaluate import EVALUATE_EXAMPLE, PREDICT_EXAMPLE, evaluate, predict
+from export.commands.index import EXTRACT_EXAMPLE, INDEX_EXAMPLE, extract, index
+from export.commands.messages import say, warn
+from export.commands.options import DEFAULT_REPOSITORY, ProfileName, Repository
+from export.commands.tune import AUGMENTATION_EXAMPLE, TUNE_EXAMPLE, augmentation, tune
 from export.profiles import LITE, find_profile
 from export.progress import Advance, progress
-from export.tuning_cli import AUGMENTATION_EXAMPLE, TUNE_EXAMPLE, augmentation, tune
 from retrieval_server.errors import CatalogueError, ProfileError, RetrievalError, ShardError
 from retrieval_server.index_bundle import open_index
 
@@ -103,8 +103,8 @@ def sample(
     say(f"sample catalogue: {folder}")
 
 
-app.command(epilog=picture_commands.CONTACT_SHEET_EXAMPLE)(picture_commands.contact_sheet)
-app.command(epilog=picture_commands.ATTENTION_EXAMPLE)(picture_commands.attention)
+app.command(epilog=pictures.CONTACT_SHEET_EXAMPLE)(pictures.contact_sheet)
+app.command(epilog=pictures.ATTENTION_EXAMPLE)(pictures.attention)
 
 
 @app.command(epilog="Example: beauty-export verify build/demo/index")

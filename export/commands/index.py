@@ -9,10 +9,8 @@ import typer
 
 from export.build_index import IndexBuild
 from export.catalogue import read_catalogue
-from export.extract_shard import ShardExtraction
-from export.language_filter import LANGUAGE_FILTERS
-from export.messages import say, warn
-from export.options import (
+from export.commands.messages import say, warn
+from export.commands.options import (
     DEFAULT_REPOSITORY,
     EngineName,
     ProfileName,
@@ -25,6 +23,8 @@ from export.options import (
     TritonUrl,
     patient_triton,
 )
+from export.extract_shard import ShardExtraction
+from export.language_filter import LANGUAGE_FILTERS
 from export.profiles import LITE, find_profile
 from export.shards import Shard
 from export.text_settings import TextSettings

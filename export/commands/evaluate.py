@@ -9,13 +9,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from export.evaluate import evaluate as evaluate_index
-from export.evaluation_markdown import evaluation_markdown
-from export.evaluation_page import evaluation_page
-from export.evaluation_table import evaluation_table
-from export.index_cli import build
-from export.messages import say, warn
-from export.options import (
+from export.commands.index import build
+from export.commands.messages import say, warn
+from export.commands.options import (
     DEFAULT_REPOSITORY,
     Dataset,
     EngineName,
@@ -25,6 +21,10 @@ from export.options import (
     TritonUrl,
     patient_triton,
 )
+from export.evaluate import evaluate as evaluate_index
+from export.evaluation_markdown import evaluation_markdown
+from export.evaluation_page import evaluation_page
+from export.evaluation_table import evaluation_table
 from export.predict import predict as predict_folder
 from export.profiles import LITE, find_profile
 from export.text_output import write_text_file

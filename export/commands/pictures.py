@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from export.messages import say, warn
-from export.options import DEFAULT_REPOSITORY, GroundTruth, ProfileName, Repository
+from export.commands.messages import say, warn
+from export.commands.options import DEFAULT_REPOSITORY, GroundTruth, ProfileName, Repository
 from export.profiles import LITE, find_profile
 from retrieval_server.errors import RetrievalError
 

@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from export.commands.messages import say, warn
+from export.commands.options import Dataset, GroundTruth, ProfileName
 from export.evaluation_table import sections_table
-from export.messages import say, warn
-from export.options import Dataset, GroundTruth, ProfileName
 from export.profiles import LITE, find_profile
 from export.text_output import write_text_file
 from export.text_settings import TextSettings
