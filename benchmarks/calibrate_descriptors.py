@@ -33,7 +33,7 @@ from benchmarks.descriptor_generator import (
     Calibration,
     DescriptorGenerator,
 )
-from export.ground_truth import read_ground_truth
+from export.dataset.ground_truth import read_ground_truth
 from retrieval_server.engines import Engine, create_engine
 from retrieval_server.index_bundle import IndexBundle, open_index
 from retrieval_server.preprocessing import decode_image

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from export.dataset.ground_truth import Query, items_of
 from export.evaluation import RatedQuery, Rating
-from export.ground_truth import Query, items_of
 from export.metrics import RESULTS, average_precision, hit_at_1, ranks_of, recall
 from export.progress import progress
 from retrieval_server.index_bundle import IndexBundle

@@ -17,7 +17,7 @@ import numpy as np
 
 from export.build_search_levels import build_search_levels
 from export.build_text_index import build_text_index
-from export.catalogue import Catalogue, CatalogueRow
+from export.dataset.catalogue import Catalogue, CatalogueRow
 from export.extract_features import Reject
 from export.extract_shard import ShardExtraction, profile_models
 from export.finished_shards import FinishedShard, open_shards

@@ -18,7 +18,7 @@ from typing import Any
 from export.attention_view import AttentionViewer
 from export.contact_sheet_page import page_foot, page_head, section
 from export.contact_sheet_picture import picture
-from export.ground_truth import has_ground_truth, true_matches
+from export.dataset.ground_truth import has_ground_truth, true_matches
 from export.picture_files import page_file, write_png
 from export.progress import pictures_progress
 from export.rankings import query_rankings

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.build_text_index import build_text_index
-from export.catalogue import Catalogue, CatalogueRow, read_catalogue
-from export.ground_truth import GROUND_TRUTH_FILE, Query, items_of, read_ground_truth
+from export.dataset.catalogue import Catalogue, CatalogueRow, read_catalogue
+from export.dataset.ground_truth import GROUND_TRUTH_FILE, Query, items_of, read_ground_truth
 from export.pooling_choice import PoolingChoice
 from export.pooling_sweep import DescribedImages, PoolingSweep
 from export.progress import progress

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from export.ablation import METHODS, rate_queries
+from export.dataset.ground_truth import read_ground_truth
 from export.evaluation import Evaluation
 from export.evaluation_statistics import categories_of, rows_of
-from export.ground_truth import read_ground_truth
 from export.query_descriptors import describe_images, open_retriever
 from retrieval_server.engines import TritonConnection
 from retrieval_server.errors import CatalogueError

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from export.catalogue import Catalogue, CatalogueRow
+from export.dataset.catalogue import Catalogue, CatalogueRow
 from export.known_descriptors import KnownDescriptors
 from export.progress import Advance
 from retrieval_server.engines import Engine

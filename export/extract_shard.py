@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from export.catalogue import Catalogue
+from export.dataset.catalogue import Catalogue
 from export.extract_features import FeatureExtraction
 from export.finished_shards import FinishedShard
 from export.known_descriptors import FLOAT32, KnownDescriptors, open_known

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from export.catalogue import Catalogue, CatalogueRow
+from export.dataset.catalogue import Catalogue, CatalogueRow
 from export.extract_features import Block, read_block
 from export.progress import progress
 from export.shard_manifest import (

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from export.catalogue import Catalogue
+from export.dataset.catalogue import Catalogue
 from export.extract_features import Reject
 from export.finished_shards import FinishedShard
 from retrieval_server.errors import EngineError

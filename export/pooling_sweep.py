@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.backbones import LoadedBackbone, WeightsChoice, load_backbone, weights_digest
-from export.catalogue import Catalogue
+from export.dataset.catalogue import Catalogue
 from export.extract_features import FeatureExtraction
 from export.folder_lock import lock_folder
 from export.model_configs import (

@@ -11,8 +11,8 @@ import io
 from dataclasses import dataclass
 from pathlib import Path
 
+from export.dataset.perfect_500k import ImagesById
 from export.metrics import RESULTS
-from export.perfect_500k import ImagesById
 from export.progress import progress
 from export.query_descriptors import describe_images, open_retriever
 from export.text_output import write_text_file

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from export.catalogue import Catalogue
+from export.dataset.catalogue import Catalogue
 
 
 @dataclass(frozen=True)

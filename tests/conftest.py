@@ -39,7 +39,7 @@ from PIL import Image, ImageDraw
 from served import Served, ServedBy, served
 
 from export.build_index import IndexBuild
-from export.catalogue import read_catalogue
+from export.dataset.catalogue import read_catalogue
 from export.fingerprint import add_fingerprint
 from export.model_configs import (
     backbone_config,

@@ -22,7 +22,7 @@ from PIL import Image
 
 from export import extract_shard, merge_blocks
 from export.build_index import BuiltIndex, IndexBuild
-from export.catalogue import read_catalogue
+from export.dataset.catalogue import read_catalogue
 from export.extract_features import BLOCK_ROWS
 from export.extract_shard import ShardExtraction
 from export.text_settings import TextSettings

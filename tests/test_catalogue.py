@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from export.catalogue import CatalogueRow, read_catalogue
-from export.csv_file import csv_records
+from export.dataset.catalogue import CatalogueRow, read_catalogue
+from export.dataset.csv_file import csv_records
 from retrieval_server.errors import CatalogueError
 
 COLUMNS = ("id", "image", "description", "brand")

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from export import cli
 from export.build_index import IndexBuild
-from export.catalogue import read_catalogue
+from export.dataset.catalogue import read_catalogue
 from export.evaluate import evaluate
 from export.evaluation_table import evaluation_table
 from retrieval_server.errors import CatalogueError, ModelMismatchError

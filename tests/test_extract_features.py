@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from export.catalogue import read_catalogue
+from export.dataset.catalogue import read_catalogue
 from export.extract_features import BLOCK_ROWS, Block, FeatureExtraction
 from retrieval_server.engines.embedded import EmbeddedEngine
 from retrieval_server.errors import EngineError

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from export.ground_truth import Query, items_of
+from export.dataset.ground_truth import Query, items_of
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from text_index_files import write_text_index
 
-from export.catalogue import read_catalogue
+from export.dataset.catalogue import read_catalogue
 from retrieval_server.errors import IndexBundleError, ModelMismatchError
 from retrieval_server.feature_store import create_descriptors, open_array, open_descriptors
 from retrieval_server.index_bundle import (

@@ -10,7 +10,7 @@ from served import Served, ServedBy
 from typer.testing import CliRunner, Result
 
 from client.cli import app
-from export.catalogue import read_catalogue
+from export.dataset.catalogue import read_catalogue
 from retrieval_server.errors import EngineUnavailableError
 
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from export.build_index import BuiltIndex, IndexBuild
-from export.catalogue import read_catalogue
 from export.cli import main
+from export.dataset.catalogue import read_catalogue
 from export.extract_features import BLOCK_ROWS
 from export.extract_shard import ShardExtraction
 from export.shards import Shard

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from export import cli
-from export.catalogue import read_catalogue
+from export.dataset.catalogue import read_catalogue
+from export.dataset.ground_truth import read_ground_truth
+from export.dataset.perfect_500k import ImagesById
 from export.evaluate import evaluate
-from export.ground_truth import read_ground_truth
-from export.perfect_500k import ImagesById
 from retrieval_server.errors import CatalogueError
 from retrieval_server.index_bundle import REJECTS_FILE, open_index
 

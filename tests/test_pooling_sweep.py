@@ -12,7 +12,7 @@ from small_networks import SMALL, WEIGHTS
 import export.pooling_sweep
 from export.backbones import WeightsChoice, load_backbone, weights_digest
 from export.build_model_repository import export_profile
-from export.catalogue import read_catalogue
+from export.dataset.catalogue import read_catalogue
 from export.folder_lock import lock_folder
 from export.pooling_choice import PoolingChoice
 from export.pooling_sweep import PoolingSweep

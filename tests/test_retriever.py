@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from export.build_index import IndexBuild
-from export.catalogue import read_catalogue
+from export.dataset.catalogue import read_catalogue
 from retrieval_server.canary import canary_image
 from retrieval_server.engines import create_engine
 from retrieval_server.errors import (

@@ -9,7 +9,7 @@ import pytest
 
 from export import build_index, build_search_levels
 from export.build_index import IndexBuild
-from export.catalogue import read_catalogue
+from export.dataset.catalogue import read_catalogue
 from retrieval_server.errors import IndexBundleError
 from retrieval_server.exact_search import levels
 from retrieval_server.exact_search.cascade import CascadeSearch

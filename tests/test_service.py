@@ -24,7 +24,7 @@ from served import PATIENCE_S, Served, ServedBy
 
 from client import InvalidQueryError, OverloadedError, ProductNotFoundError, RetrievalClient, Stage
 from export.build_index import IndexBuild
-from export.catalogue import read_catalogue
+from export.dataset.catalogue import read_catalogue
 from retrieval_server import errors
 from retrieval_server.errors import EngineUnavailableError
 from retrieval_server.index_bundle import IndexBundle, open_index

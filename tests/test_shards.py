@@ -18,9 +18,9 @@ from PIL import Image
 
 from export import extract_shard
 from export.build_index import BuiltIndex, IndexBuild
-from export.catalogue import Catalogue, CatalogueRow, read_catalogue
 from export.cli import BAD_INPUT, main
 from export.commands import options
+from export.dataset.catalogue import Catalogue, CatalogueRow, read_catalogue
 from export.extract_features import BLOCK_ROWS
 from export.extract_shard import ShardExtraction
 from export.finished_shards import FinishedShard

@@ -29,7 +29,7 @@ from tritonclient.grpc import InferenceServerClient, InferInput
 from tritonclient.utils import InferenceServerException
 
 from export.build_index import IndexBuild
-from export.catalogue import read_catalogue
+from export.dataset.catalogue import read_catalogue
 from export.fingerprint import add_fingerprint
 from retrieval_server.engines.triton_errors import may_pass, translated
 from retrieval_server.errors import EngineUnavailableError

@@ -18,13 +18,13 @@ from small_networks import SEED, SMALL, WEIGHTS
 from export import cli
 from export.build_index import IndexBuild
 from export.build_model_repository import export_profile
-from export.catalogue import read_catalogue
 from export.cross_validation import best_setting, cross_validate, folds_of
+from export.dataset.catalogue import read_catalogue
+from export.dataset.ground_truth import Query
 from export.described_dataset import cosine_matrix, describe_dataset, text_neighbours
 from export.evaluation_table import sections_table
 from export.grid_ratings import GridRatings
 from export.grid_slices import grid_slices
-from export.ground_truth import Query
 from export.metrics import average_precision
 from export.pooling_choice import PoolingChoice
 from export.pooling_sweep import PoolingSweep

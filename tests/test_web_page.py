@@ -28,8 +28,8 @@ from recording_servicer import Servicer, started
 
 from client import RetrievalClient, SearchResult
 from export.build_index import IndexBuild
-from export.catalogue import read_catalogue
 from export.contact_sheet import write_contact_sheet
+from export.dataset.catalogue import read_catalogue
 from retrieval_server.profile import Profile
 
 PATIENCE_S = 30  # no test waits so long unless it fails

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from export.build_index import IndexBuild
-from export.catalogue import read_catalogue
 from export.commands.messages import say, warn
 from export.commands.options import (
     DEFAULT_REPOSITORY,
@@ -23,6 +22,7 @@ from export.commands.options import (
     TritonUrl,
     patient_triton,
 )
+from export.dataset.catalogue import read_catalogue
 from export.extract_shard import ShardExtraction
 from export.language_filter import LANGUAGE_FILTERS
 from export.profiles import LITE, find_profile

@@ -14,8 +14,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from export.csv_file import Record, check_columns, csv_records, open_text
-from export.perfect_500k import TRAINING_FILE, training_records
+from export.dataset.csv_file import Record, check_columns, csv_records, open_text
+from export.dataset.perfect_500k import TRAINING_FILE, training_records
 from retrieval_server.errors import CatalogueError
 
 REQUIRED_COLUMNS = ("id", "image", "description")

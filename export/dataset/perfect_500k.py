@@ -19,7 +19,7 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from export.csv_file import Record, csv_rows
+from export.dataset.csv_file import Record, csv_rows
 from retrieval_server.errors import CatalogueError
 
 TRAINING_FILE = "training_public.csv"

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from export.csv_file import csv_records
-from export.perfect_500k import (
+from export.dataset.csv_file import csv_records
+from export.dataset.perfect_500k import (
     TRAINING_FILE,
     has_validation_header,
     validation_file,
