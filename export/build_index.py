@@ -18,15 +18,15 @@ import numpy as np
 from export.build_search_levels import build_search_levels
 from export.build_text_index import build_text_index
 from export.dataset.catalogue import Catalogue, CatalogueRow
-from export.extract_features import Reject
-from export.extract_shard import ShardExtraction, profile_models
-from export.finished_shards import FinishedShard, open_shards
-from export.known_descriptors import FLOAT16, FLOAT32
-from export.merge_blocks import kept_rows, write_descriptors
+from export.descriptors.extract_features import Reject
+from export.descriptors.extract_shard import ShardExtraction, profile_models
+from export.descriptors.finished_shards import FinishedShard, open_shards
+from export.descriptors.known_descriptors import FLOAT16, FLOAT32
+from export.descriptors.merge_blocks import kept_rows, write_descriptors
+from export.descriptors.shards import WHOLE
 from export.onnx_metadata import read_metadata
 from export.output_folder import output_folder
 from export.progress import progress
-from export.shards import WHOLE
 from export.stage_log import StageLog, file_names
 from export.text_settings import TextSettings
 from retrieval_server.canary import write_canary

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from export.backbones import LoadedBackbone, WeightsChoice, load_backbone, weights_digest
 from export.dataset.catalogue import Catalogue
-from export.extract_features import FeatureExtraction
+from export.descriptors.extract_features import FeatureExtraction
 from export.folder_lock import lock_folder
 from export.model_configs import (
     backbone_config,

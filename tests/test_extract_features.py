@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from export.dataset.catalogue import read_catalogue
-from export.extract_features import BLOCK_ROWS, Block, FeatureExtraction
+from export.descriptors.extract_features import BLOCK_ROWS, Block, FeatureExtraction
 from retrieval_server.engines.embedded import EmbeddedEngine
 from retrieval_server.errors import EngineError
 from retrieval_server.preprocessing import read_image

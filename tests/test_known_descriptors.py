@@ -16,9 +16,9 @@ from PIL import Image
 from export.build_index import BuiltIndex, IndexBuild
 from export.cli import main
 from export.dataset.catalogue import read_catalogue
-from export.extract_features import BLOCK_ROWS
-from export.extract_shard import ShardExtraction
-from export.shards import Shard
+from export.descriptors.extract_features import BLOCK_ROWS
+from export.descriptors.extract_shard import ShardExtraction
+from export.descriptors.shards import Shard
 from retrieval_server.engines.embedded import EmbeddedEngine
 from retrieval_server.errors import EngineError
 from retrieval_server.index_bundle import open_index

@@ -104,8 +104,8 @@ def test_other_images_or_weights_are_described_anew(catalogue, runs, tmp_path):
 def test_an_interrupted_sweep_is_taken_up_at_its_last_finished_block(
     catalogue, runs, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("export.extract_features.BLOCK_ROWS", 8)
-    monkeypatch.setattr("export.extract_features.BLOCKS_AT_ONCE", 1)
+    monkeypatch.setattr("export.descriptors.extract_features.BLOCK_ROWS", 8)
+    monkeypatch.setattr("export.descriptors.extract_features.BLOCKS_AT_ONCE", 1)
     whole = described(tmp_path / "whole", catalogue, MAC)
     runs.clear()
     exports = []
@@ -113,18 +113,18 @@ def test_an_interrupted_sweep_is_taken_up_at_its_last_finished_block(
     monkeypatch.setattr(
         export.pooling_sweep, "write_onnx", lambda *a: exports.append(1) or write_onnx(*a)
     )
-    read = export.extract_features.read_bytes
+    read = export.descriptors.extract_features.read_bytes
 
     def broken(path):
         if path.name.startswith("p03"):
             raise EngineError("the power went out")
         return read(path)
 
-    monkeypatch.setattr("export.extract_features.read_bytes", broken)
+    monkeypatch.setattr("export.descriptors.extract_features.read_bytes", broken)
     with pytest.raises(EngineError, match="power"):
         described(tmp_path / "cache", catalogue, MAC)
     assert not list((tmp_path / "cache").rglob("descriptors.*"))
-    monkeypatch.setattr("export.extract_features.read_bytes", read)
+    monkeypatch.setattr("export.descriptors.extract_features.read_bytes", read)
     before = sum(runs)
     resumed = described(tmp_path / "cache", catalogue, MAC)
 

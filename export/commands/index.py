@@ -23,10 +23,10 @@ from export.commands.options import (
     patient_triton,
 )
 from export.dataset.catalogue import read_catalogue
-from export.extract_shard import ShardExtraction
+from export.descriptors.extract_shard import ShardExtraction
+from export.descriptors.shards import Shard
 from export.language_filter import LANGUAGE_FILTERS
 from export.profiles import LITE, find_profile
-from export.shards import Shard
 from export.text_settings import TextSettings
 from export.tokens import TOKENISERS
 from retrieval_server.engines import ENGINES, TritonConnection

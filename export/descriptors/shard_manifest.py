@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from export.shards import Shard
+from export.descriptors.shards import Shard
 from retrieval_server.digest import file_digest
 from retrieval_server.errors import ShardError
 from retrieval_server.index_bundle import sync

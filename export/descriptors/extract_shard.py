@@ -16,12 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.dataset.catalogue import Catalogue
-from export.extract_features import FeatureExtraction
-from export.finished_shards import FinishedShard
-from export.known_descriptors import FLOAT32, KnownDescriptors, open_known
-from export.output_folder import output_folder
-from export.progress import progress
-from export.shard_manifest import (
+from export.descriptors.extract_features import FeatureExtraction
+from export.descriptors.finished_shards import FinishedShard
+from export.descriptors.known_descriptors import FLOAT32, KnownDescriptors, open_known
+from export.descriptors.shard_manifest import (
     PRODUCTS_FILE,
     SHARD_FILE,
     ShardManifest,
@@ -30,7 +28,9 @@ from export.shard_manifest import (
     write_shard_manifest,
     written_files,
 )
-from export.shards import Shard
+from export.descriptors.shards import Shard
+from export.output_folder import output_folder
+from export.progress import progress
 from retrieval_server.canary import canary_file, canary_image, write_canary
 from retrieval_server.engines import TritonConnection, create_engine
 from retrieval_server.errors import (

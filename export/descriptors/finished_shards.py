@@ -12,16 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.dataset.catalogue import Catalogue, CatalogueRow
-from export.extract_features import Block, read_block
-from export.progress import progress
-from export.shard_manifest import (
+from export.descriptors.extract_features import Block, read_block
+from export.descriptors.shard_manifest import (
     PRODUCTS_FILE,
     SHARD_FILE,
     ShardManifest,
     damaged_files,
     read_shard_manifest,
 )
-from export.shards import Shard, shard_numbers
+from export.descriptors.shards import Shard, shard_numbers
+from export.progress import progress
 from retrieval_server.canary import check_canary, open_canary
 from retrieval_server.errors import ModelMismatchError, ShardError
 from retrieval_server.preprocessing import PREPROCESSING

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.dataset.catalogue import Catalogue
-from export.extract_features import Reject
-from export.finished_shards import FinishedShard
+from export.descriptors.extract_features import Reject
+from export.descriptors.finished_shards import FinishedShard
 from retrieval_server.errors import EngineError
 from retrieval_server.feature_store import create_descriptors
 from retrieval_server.index_bundle import IMAGE_DIGEST_BYTES, IMAGE_DIGESTS_FILE

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.dataset.catalogue import Catalogue, CatalogueRow
-from export.known_descriptors import KnownDescriptors
+from export.descriptors.known_descriptors import KnownDescriptors
 from export.progress import Advance
 from retrieval_server.engines import Engine
 from retrieval_server.errors import ImageError, RetrievalError
