@@ -17,10 +17,10 @@ from typing import Any
 from benchmarks.descriptor_generator import DescriptorGenerator
 from benchmarks.search_database import ROOT, prepare_database
 from benchmarks.search_index import prepare_index, product_id
-from export.ablation import METHODS, WAYS, rate_queries
 from export.dataset.ground_truth import Query
-from export.evaluation import RatedQuery
-from export.evaluation_statistics import categories_of, rows_of
+from export.evaluation.ablation import METHODS, WAYS, rate_queries
+from export.evaluation.results import RatedQuery
+from export.evaluation.statistics import categories_of, rows_of
 from retrieval_server.index_bundle import IndexBundle
 from retrieval_server.retriever import Descriptors, Retriever
 

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from export.augmentation import Parts, augmented_database, expanded, fused
 from export.described_dataset import DescribedDataset, text_neighbours, white_out_queries
-from export.evaluation import Comparison
-from export.evaluation_sections import Cell, Section, comparison_cells, range_text
-from export.metrics import RESULTS
+from export.evaluation.metrics import RESULTS
+from export.evaluation.results import Comparison
+from export.evaluation.sections import Cell, Section, comparison_cells, range_text
+from export.evaluation.significance import Interval, holm, mean_interval, paired_difference
 from export.pooling_choice import PoolingChoice
 from export.pooling_sweep import PoolingSweep
 from export.progress import progress
 from export.rate_settings import best_rows, rate_settings
-from export.significance import Interval, holm, mean_interval, paired_difference
 
 PLAIN = "as it is"
 

@@ -15,7 +15,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from export.metrics import RESULTS
+from export.evaluation.metrics import RESULTS
 
 _UNIT = math.lcm(*range(1, RESULTS + 1))  # precisions are whole multiples of its inverse
 

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from export.cross_validation import CrossValidated, cross_validate, folds_of
 from export.described_dataset import DescribedDataset, text_neighbours
-from export.evaluation import Comparison
+from export.evaluation.results import Comparison
+from export.evaluation.significance import Interval, holm, mean_interval, paired_difference
 from export.grid_ratings import GridRatings
 from export.grid_slices import Slice, grid_slices
 from export.progress import progress
-from export.significance import Interval, holm, mean_interval, paired_difference
 from export.tuning_grid import Grid
 from export.tuning_setting import PRODUCT, SUM, InitialStage, Setting
 

@@ -22,7 +22,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from export.metrics import RESULTS
+from export.evaluation.metrics import RESULTS
 from export.pooling_choice import PoolingChoice
 from export.text_settings import TextSettings
 from export.tuning_setting import SUM, InitialStage, Setting

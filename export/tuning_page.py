@@ -9,7 +9,7 @@ import io
 import numpy as np
 from matplotlib.figure import Figure
 
-from export.evaluation_page import PAGE_STYLE, section_html
+from export.evaluation.html import PAGE_STYLE, section_html
 from export.grid_slices import Slice
 from export.tune import Tuning
 from export.tuning_sections import stability_section, tuned_settings, tuning_sections

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from export.evaluation_sections import Cell, Section, comparison_cells, range_text
+from export.evaluation.sections import Cell, Section, comparison_cells, range_text
 from export.profiles import profile_toml
 from export.tune import CHOSEN, Tuning
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from export.metrics import RESULTS
+from export.evaluation.metrics import RESULTS
 from export.pooling_choice import PoolingChoice
 from retrieval_server.profile import Backbone, Profile
 from retrieval_server.similarity import fused_similarity

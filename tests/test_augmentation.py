@@ -13,7 +13,7 @@ from export import cli
 from export.augmentation import augmented_database, expanded, fused
 from export.described_dataset import describe_dataset, text_neighbours
 from export.evaluate_augmentation import PLAIN, evaluate_augmentation
-from export.evaluation_table import sections_table
+from export.evaluation.terminal import sections_table
 from export.grid_ratings import GridRatings
 from export.pooling_choice import PoolingChoice
 from export.pooling_sweep import PoolingSweep

@@ -16,8 +16,8 @@ from rich.console import Console
 from export import cli
 from export.build_index import IndexBuild
 from export.dataset.catalogue import read_catalogue
-from export.evaluate import evaluate
-from export.evaluation_table import evaluation_table
+from export.evaluation.evaluate import evaluate
+from export.evaluation.terminal import evaluation_table
 from retrieval_server.errors import CatalogueError, ModelMismatchError
 from retrieval_server.index_bundle import open_index
 from retrieval_server.preprocessing import read_image

@@ -8,14 +8,14 @@ from html.parser import HTMLParser
 import pytest
 from rich.console import Console
 
-from export.evaluation import Evaluation, RatedQuery, Rating
-from export.evaluation_markdown import evaluation_markdown
-from export.evaluation_page import evaluation_page
-from export.evaluation_sections import conclusions, sections
-from export.evaluation_statistics import categories_of, rows_of
-from export.evaluation_table import evaluation_table
-from export.metrics import average_precision, hit_at_1, ranks_of, recall
-from export.significance import Interval
+from export.evaluation.html import evaluation_page
+from export.evaluation.markdown import evaluation_markdown
+from export.evaluation.metrics import average_precision, hit_at_1, ranks_of, recall
+from export.evaluation.results import Evaluation, RatedQuery, Rating
+from export.evaluation.sections import conclusions, sections
+from export.evaluation.significance import Interval
+from export.evaluation.statistics import categories_of, rows_of
+from export.evaluation.terminal import evaluation_table
 
 METHODS = (("baseline", None), ("k = 3", 3))
 

@@ -20,7 +20,7 @@ from export.backbones import FeatureMap, WeightsChoice, load_backbone
 from export.build_index import IndexBuild
 from export.build_model_repository import export_profile
 from export.dataset.catalogue import read_catalogue
-from export.evaluate import evaluate
+from export.evaluation.evaluate import evaluate
 from export.model_configs import (
     backbone_config,
     ensemble_config,

@@ -8,7 +8,7 @@ import pytest
 import pytrec_eval
 from sklearn.metrics import average_precision_score
 
-from export.metrics import (
+from export.evaluation.metrics import (
     AveragePrecision,
     average_precision,
     changed_percent,

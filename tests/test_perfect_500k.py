@@ -11,7 +11,7 @@ from export import cli
 from export.dataset.catalogue import read_catalogue
 from export.dataset.ground_truth import read_ground_truth
 from export.dataset.perfect_500k import ImagesById
-from export.evaluate import evaluate
+from export.evaluation.evaluate import evaluate
 from retrieval_server.errors import CatalogueError
 from retrieval_server.index_bundle import REJECTS_FILE, open_index
 

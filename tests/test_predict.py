@@ -8,7 +8,7 @@ import pytest
 from export import cli
 from export.build_index import IndexBuild
 from export.dataset.catalogue import read_catalogue
-from export.query_descriptors import describe_images, open_retriever
+from export.evaluation.query_descriptors import describe_images, open_retriever
 from retrieval_server.index_bundle import open_index
 from retrieval_server.retriever import SearchParameters
 

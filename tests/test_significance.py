@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from export.significance import (
+from export.evaluation.significance import (
     Difference,
     Interval,
     holm,

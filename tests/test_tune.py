@@ -22,10 +22,10 @@ from export.cross_validation import best_setting, cross_validate, folds_of
 from export.dataset.catalogue import read_catalogue
 from export.dataset.ground_truth import Query
 from export.described_dataset import cosine_matrix, describe_dataset, text_neighbours
-from export.evaluation_table import sections_table
+from export.evaluation.metrics import average_precision
+from export.evaluation.terminal import sections_table
 from export.grid_ratings import GridRatings
 from export.grid_slices import grid_slices
-from export.metrics import average_precision
 from export.pooling_choice import PoolingChoice
 from export.pooling_sweep import PoolingSweep
 from export.profiles import LITE, PAPER, find_profile, profile_toml

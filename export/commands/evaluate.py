@@ -21,11 +21,11 @@ from export.commands.options import (
     TritonUrl,
     patient_triton,
 )
-from export.evaluate import evaluate as evaluate_index
-from export.evaluation_markdown import evaluation_markdown
-from export.evaluation_page import evaluation_page
-from export.evaluation_table import evaluation_table
-from export.predict import predict as predict_folder
+from export.evaluation.evaluate import evaluate as evaluate_index
+from export.evaluation.html import evaluation_page
+from export.evaluation.markdown import evaluation_markdown
+from export.evaluation.predict import predict as predict_folder
+from export.evaluation.terminal import evaluation_table
 from export.profiles import LITE, find_profile
 from export.text_output import write_text_file
 from export.text_settings import TextSettings

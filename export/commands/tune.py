@@ -11,7 +11,7 @@ from rich.console import Console
 
 from export.commands.messages import say, warn
 from export.commands.options import Dataset, GroundTruth, ProfileName
-from export.evaluation_table import sections_table
+from export.evaluation.terminal import sections_table
 from export.profiles import LITE, find_profile
 from export.text_output import write_text_file
 from export.text_settings import TextSettings

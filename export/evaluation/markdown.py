@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from export.evaluation import Evaluation
-from export.evaluation_sections import Cell, Section, sections
+from export.evaluation.results import Evaluation
+from export.evaluation.sections import Cell, Section, sections
 
 
 def evaluation_markdown(evaluation: Evaluation, heading: str = "###") -> str:

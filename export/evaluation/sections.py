@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from export.evaluation import Comparison, Evaluation, RatedQuery, Row
-from export.significance import FLIPS, RESAMPLES, SIGNIFICANCE, Interval
+from export.evaluation.results import Comparison, Evaluation, RatedQuery, Row
+from export.evaluation.significance import FLIPS, RESAMPLES, SIGNIFICANCE, Interval
 
 CHANGES_SHOWN = 10  # queries that gained, and as many that lost
 FEW_ITEMS = 30

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from export.ablation import METHODS, rate_queries
 from export.dataset.ground_truth import read_ground_truth
-from export.evaluation import Evaluation
-from export.evaluation_statistics import categories_of, rows_of
-from export.query_descriptors import describe_images, open_retriever
+from export.evaluation.ablation import METHODS, rate_queries
+from export.evaluation.query_descriptors import describe_images, open_retriever
+from export.evaluation.results import Evaluation
+from export.evaluation.statistics import categories_of, rows_of
 from retrieval_server.engines import TritonConnection
 from retrieval_server.errors import CatalogueError
 from retrieval_server.index_bundle import IndexBundle

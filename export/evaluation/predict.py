@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from export.dataset.perfect_500k import ImagesById
-from export.metrics import RESULTS
+from export.evaluation.metrics import RESULTS
+from export.evaluation.query_descriptors import describe_images, open_retriever
 from export.progress import progress
-from export.query_descriptors import describe_images, open_retriever
 from export.text_output import write_text_file
 from retrieval_server.engines import TritonConnection
 from retrieval_server.errors import CatalogueError

@@ -8,8 +8,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from export.evaluation import Evaluation
-from export.evaluation_sections import Section, sections
+from export.evaluation.results import Evaluation
+from export.evaluation.sections import Section, sections
 
 
 def evaluation_table(evaluation: Evaluation) -> RenderableType:

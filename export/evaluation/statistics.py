@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from export.evaluation import Category, Comparison, Intervals, RatedQuery, Rating, Row
-from export.metrics import changed_percent, mean_average_precision
+from export.evaluation.metrics import changed_percent, mean_average_precision
+from export.evaluation.results import Category, Comparison, Intervals, RatedQuery, Rating, Row
+from export.evaluation.significance import holm, mean_interval, paired_difference
 from export.progress import Advance, progress
-from export.significance import holm, mean_interval, paired_difference
 
 CATEGORIES_SHOWN = 12
 OTHERS = "others"

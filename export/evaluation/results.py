@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from export.metrics import AveragePrecision
-from export.significance import SIGNIFICANCE, Interval
+from export.evaluation.metrics import AveragePrecision
+from export.evaluation.significance import SIGNIFICANCE, Interval
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import html
 
-from export.evaluation import Comparison, Evaluation
-from export.evaluation_sections import Cell, Section, sections
+from export.evaluation.results import Comparison, Evaluation
+from export.evaluation.sections import Cell, Section, sections
 
 PAGE_STYLE = """
 :root { color-scheme: light dark; --line: #8885; --gain: #1a8f4a; --loss: #c0392b; --noise: #888; }
