@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from benchmarks.descriptor_generator import CALIBRATION_FILE, Calibration, DescriptorGenerator
-from export.build_search_levels import build_search_levels
+from export.index.search_levels import build_search_levels
 from export.progress import progress
 from retrieval_server.digest import file_digest
 from retrieval_server.exact_search.fit_parameters import SearchRecord

@@ -38,9 +38,9 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image, ImageDraw
 from served import Served, ServedBy, served
 
-from export.build_index import IndexBuild
 from export.dataset.catalogue import read_catalogue
 from export.fingerprint import add_fingerprint
+from export.index.build import IndexBuild
 from export.model_configs import (
     backbone_config,
     ensemble_config,

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from export.fit_search import fit_search
+from export.index.fit_search import fit_search
 from retrieval_server.exact_search.cascade import CascadeSearch
 from retrieval_server.exact_search.levels import empty_levels, encode_all
 from retrieval_server.exact_search.tuning import Tuning

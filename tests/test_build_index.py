@@ -20,11 +20,11 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from export.build_index import BuiltIndex, IndexBuild
 from export.dataset.catalogue import read_catalogue
 from export.descriptors import extract_shard, merge_blocks
 from export.descriptors.extract_features import BLOCK_ROWS
 from export.descriptors.extract_shard import ShardExtraction
+from export.index.build import BuiltIndex, IndexBuild
 from export.text_settings import TextSettings
 from retrieval_server.engines.embedded import EmbeddedEngine
 from retrieval_server.errors import (

@@ -14,10 +14,10 @@ import pytrec_eval
 from rich.console import Console
 
 from export import cli
-from export.build_index import IndexBuild
 from export.dataset.catalogue import read_catalogue
 from export.evaluation.evaluate import evaluate
 from export.evaluation.terminal import evaluation_table
+from export.index.build import IndexBuild
 from retrieval_server.errors import CatalogueError, ModelMismatchError
 from retrieval_server.index_bundle import open_index
 from retrieval_server.preprocessing import read_image

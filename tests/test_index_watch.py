@@ -16,8 +16,8 @@ import onnx
 import pytest
 from served import PATIENCE_S, Served, ServedBy
 
-from export.build_index import IndexBuild
 from export.dataset.catalogue import read_catalogue
+from export.index.build import IndexBuild
 from retrieval_server import index_watch
 from retrieval_server.index_bundle import IndexBundle, make_current, open_index
 from retrieval_server.profile import Profile

@@ -13,12 +13,12 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from export.build_index import BuiltIndex, IndexBuild
 from export.cli import main
 from export.dataset.catalogue import read_catalogue
 from export.descriptors.extract_features import BLOCK_ROWS
 from export.descriptors.extract_shard import ShardExtraction
 from export.descriptors.shards import Shard
+from export.index.build import BuiltIndex, IndexBuild
 from retrieval_server.engines.embedded import EmbeddedEngine
 from retrieval_server.errors import EngineError
 from retrieval_server.index_bundle import open_index

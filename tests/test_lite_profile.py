@@ -17,10 +17,10 @@ from sklearn.datasets import load_sample_image
 from export import build_model_repository
 from export.attention import AttentionModel
 from export.backbones import FeatureMap, WeightsChoice, load_backbone
-from export.build_index import IndexBuild
 from export.build_model_repository import export_profile
 from export.dataset.catalogue import read_catalogue
 from export.evaluation.evaluate import evaluate
+from export.index.build import IndexBuild
 from export.model_configs import (
     backbone_config,
     ensemble_config,

@@ -6,9 +6,9 @@ import shutil
 import pytest
 
 from export import cli
-from export.build_index import IndexBuild
 from export.dataset.catalogue import read_catalogue
 from export.evaluation.query_descriptors import describe_images, open_retriever
+from export.index.build import IndexBuild
 from retrieval_server.index_bundle import open_index
 from retrieval_server.retriever import SearchParameters
 

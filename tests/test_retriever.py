@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from export.build_index import IndexBuild
 from export.dataset.catalogue import read_catalogue
+from export.index.build import IndexBuild
 from retrieval_server.canary import canary_image
 from retrieval_server.engines import create_engine
 from retrieval_server.errors import (

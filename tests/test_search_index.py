@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from export import build_index, build_search_levels
-from export.build_index import IndexBuild
 from export.dataset.catalogue import read_catalogue
+from export.index import build as build_module
+from export.index import search_levels
+from export.index.build import IndexBuild
 from retrieval_server.errors import IndexBundleError
 from retrieval_server.exact_search import levels
 from retrieval_server.exact_search.cascade import CascadeSearch
@@ -51,7 +52,7 @@ def build(
     monkeypatch: pytest.MonkeyPatch,
 ):
     """Build an index of the tiny catalogue with levels."""
-    monkeypatch.setattr(build_search_levels, "SCANNED_ROWS", 10)
+    monkeypatch.setattr(search_levels, "SCANNED_ROWS", 10)
 
     def run(root: Path, half_precision: bool = False) -> Path:
         catalogue = read_catalogue(tiny_catalogue)
@@ -138,7 +139,7 @@ class Encodings:
             return encoded
 
         monkeypatch.setattr(levels, "ENCODED_AT_ONCE", BLOCK_ROWS)
-        monkeypatch.setattr(build_search_levels, "available_cores", lambda: 1)
+        monkeypatch.setattr(search_levels, "available_cores", lambda: 1)
         monkeypatch.setattr(levels, "encode", counting)
 
 
@@ -155,7 +156,7 @@ def large(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Callable[[Path], Path]:
     """Build an index of 200 products with levels: four pieces."""
-    monkeypatch.setattr(build_search_levels, "SCANNED_ROWS", 10)
+    monkeypatch.setattr(search_levels, "SCANNED_ROWS", 10)
     catalogue = read_catalogue(catalogue_folder(families=40))
 
     def run(root: Path) -> Path:
@@ -203,7 +204,7 @@ def test_what_a_killed_build_has_lost_is_made_again_and_what_it_left_over_remove
         raise KilledError
 
     with monkeypatch.context() as patch:
-        patch.setattr(build_index, "build_text_index", killed)
+        patch.setattr(build_module, "build_text_index", killed)
         with pytest.raises(KilledError):
             large(root)
     bundle = root / ".building" / "bundle"

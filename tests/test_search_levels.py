@@ -18,8 +18,8 @@ from made_up_databases import (
     unit_vectors,
 )
 
-from export import build_search_levels
-from export.fit_search import fit_search
+from export.index import search_levels
+from export.index.fit_search import fit_search
 from retrieval_server.errors import IndexBundleError
 from retrieval_server.exact_search import (
     byte_level,
@@ -285,7 +285,7 @@ def test_appended_rows_have_the_codes_of_a_whole_build():
 @pytest.fixture
 def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """A folder with descriptors and their levels."""
-    monkeypatch.setattr(build_search_levels, "SCANNED_ROWS", 50)
+    monkeypatch.setattr(search_levels, "SCANNED_ROWS", 50)
     rng = np.random.default_rng(11)
     database = {
         "one": clustered_vectors(rng, 300, 40),
@@ -293,7 +293,7 @@ def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     }
     for model, part in database.items():
         create_descriptors(tmp_path, model, *part.shape)[:] = part
-    record = build_search_levels.build_search_levels(tmp_path, {"one": 3.0, "two": 1.0})
+    record = search_levels.build_search_levels(tmp_path, {"one": 3.0, "two": 1.0})
     return tmp_path, record, {model: part.shape[1] for model, part in database.items()}
 
 
@@ -312,7 +312,7 @@ def test_search_from_disk_is_the_search_in_memory(written):
 def test_two_builds_give_the_same_bytes(written):
     folder, record, _ = written
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    again = build_search_levels.build_search_levels(folder, {"one": 3.0, "two": 1.0})
+    again = search_levels.build_search_levels(folder, {"one": 3.0, "two": 1.0})
     assert again == record
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 

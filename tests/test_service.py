@@ -23,8 +23,8 @@ from PIL import Image
 from served import PATIENCE_S, Served, ServedBy
 
 from client import InvalidQueryError, OverloadedError, ProductNotFoundError, RetrievalClient, Stage
-from export.build_index import IndexBuild
 from export.dataset.catalogue import read_catalogue
+from export.index.build import IndexBuild
 from retrieval_server import errors
 from retrieval_server.errors import EngineUnavailableError
 from retrieval_server.index_bundle import IndexBundle, open_index

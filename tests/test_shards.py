@@ -16,7 +16,6 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from export.build_index import BuiltIndex, IndexBuild
 from export.cli import BAD_INPUT, main
 from export.commands import options
 from export.dataset.catalogue import Catalogue, CatalogueRow, read_catalogue
@@ -25,6 +24,7 @@ from export.descriptors.extract_features import BLOCK_ROWS
 from export.descriptors.extract_shard import ShardExtraction
 from export.descriptors.finished_shards import FinishedShard
 from export.descriptors.shards import Shard, shard_number, shard_numbers
+from export.index.build import BuiltIndex, IndexBuild
 from retrieval_server.engines.embedded import EmbeddedEngine
 from retrieval_server.errors import EngineError, RetrievalError, ShardError
 from retrieval_server.index_bundle import open_index

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from export import stage_log
-from export.stage_log import StageLog
+from export.index import stage_log
+from export.index.stage_log import StageLog
 
 
 @pytest.fixture

@@ -28,9 +28,9 @@ from onnx import TensorProto, helper, numpy_helper
 from tritonclient.grpc import InferenceServerClient, InferInput
 from tritonclient.utils import InferenceServerException
 
-from export.build_index import IndexBuild
 from export.dataset.catalogue import read_catalogue
 from export.fingerprint import add_fingerprint
+from export.index.build import IndexBuild
 from retrieval_server.engines.triton_errors import may_pass, translated
 from retrieval_server.errors import EngineUnavailableError
 from retrieval_server.profile import Profile

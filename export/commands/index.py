@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from export.build_index import IndexBuild
 from export.commands.messages import say, warn
 from export.commands.options import (
     DEFAULT_REPOSITORY,
@@ -25,6 +24,7 @@ from export.commands.options import (
 from export.dataset.catalogue import read_catalogue
 from export.descriptors.extract_shard import ShardExtraction
 from export.descriptors.shards import Shard
+from export.index.build import IndexBuild
 from export.language_filter import LANGUAGE_FILTERS
 from export.profiles import LITE, find_profile
 from export.text_settings import TextSettings

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from export.fit_search import fit_search
+from export.index.fit_search import fit_search
+from export.index.stage_log import StageLog, file_names
 from export.progress import progress
-from export.stage_log import StageLog, file_names
 from retrieval_server.exact_search.fit_parameters import SearchRecord
 from retrieval_server.exact_search.level_files import create_levels, write_outliers
 from retrieval_server.exact_search.levels import Encoded, encode_all

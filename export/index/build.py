@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 
-from export.build_search_levels import build_search_levels
 from export.build_text_index import build_text_index
 from export.dataset.catalogue import Catalogue, CatalogueRow
 from export.descriptors.extract_features import Reject
@@ -24,10 +23,11 @@ from export.descriptors.finished_shards import FinishedShard, open_shards
 from export.descriptors.known_descriptors import FLOAT16, FLOAT32
 from export.descriptors.merge_blocks import kept_rows, write_descriptors
 from export.descriptors.shards import WHOLE
+from export.index.search_levels import build_search_levels
+from export.index.stage_log import StageLog, file_names
 from export.onnx_metadata import read_metadata
 from export.output_folder import output_folder
 from export.progress import progress
-from export.stage_log import StageLog, file_names
 from export.text_settings import TextSettings
 from retrieval_server.canary import write_canary
 from retrieval_server.engines import TritonConnection
