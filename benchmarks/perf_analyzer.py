@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.local_triton import local_triton
-from export.profiles import LITE
+from export.models.profiles import LITE
 
 PACKAGE = "tritonclient==2.51.0"
 CONCURRENCY = (1, 2, 4, 8)

@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 
 from benchmarks.listings import listings
 from benchmarks.search_database import SearchDatabase
-from export.backbones import WeightsChoice
-from export.build_model_repository import export_profile
 from export.build_text_index import build_text_index
-from export.profiles import PAPER
+from export.models.backbones import WeightsChoice
+from export.models.build_model_repository import export_profile
+from export.models.profiles import PAPER
 from export.progress import progress
 from export.text_settings import TextSettings
 from retrieval_server.canary import canary_image, write_canary

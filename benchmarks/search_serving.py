@@ -30,7 +30,7 @@ from benchmarks.local_triton import local_triton
 from benchmarks.search import Queries, open_cascade, queries_of
 from benchmarks.search_database import MODELS, ROOT, prepare_database
 from benchmarks.search_index import prepare_index, prepare_models
-from export.profiles import PAPER
+from export.models.profiles import PAPER
 from retrieval_server.check_health import health
 from retrieval_server.exact_search.cascade import CascadeSearch
 from retrieval_server.exact_search.idle_cores import IdleCores

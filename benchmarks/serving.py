@@ -38,8 +38,8 @@ from tritonclient.utils import shared_memory
 from benchmarks.local_triton import cpu_seconds, local_triton
 from export.dataset.catalogue import Catalogue, read_catalogue
 from export.descriptors.extract_features import FeatureExtraction
-from export.model_configs import ensemble_config, write_config
-from export.profiles import LITE
+from export.models.model_configs import ensemble_config, write_config
+from export.models.profiles import LITE
 from retrieval_server.engines import Engine, TritonConnection, create_engine
 from retrieval_server.model_repository import CONFIG_FILE, ModelRepository
 from retrieval_server.profile import Profile

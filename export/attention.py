@@ -21,7 +21,7 @@ from retrieval_server.errors import EngineError, ModelRepositoryError
 from retrieval_server.model_repository import ModelFolder
 
 ATTENTIVE = ("grmac", "grmac-released")  # the poolings that have a mask
-RELEASED_MIN_WEIGHT = 1 / 3  # as in export.pooling, which needs torch
+RELEASED_MIN_WEIGHT = 1 / 3  # as in export.models.pooling, which needs torch
 RELEASED_EPS = 1e-6
 MIN_COSINE = 0.9999  # as for the export itself: between two ways to add in float32
 

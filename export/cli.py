@@ -15,7 +15,7 @@ from export.commands.index import EXTRACT_EXAMPLE, INDEX_EXAMPLE, extract, index
 from export.commands.messages import say, warn
 from export.commands.options import DEFAULT_REPOSITORY, ProfileName, Repository
 from export.commands.tune import AUGMENTATION_EXAMPLE, TUNE_EXAMPLE, augmentation, tune
-from export.profiles import LITE, find_profile
+from export.models.profiles import LITE, find_profile
 from export.progress import Advance, progress
 from retrieval_server.errors import CatalogueError, ProfileError, RetrievalError, ShardError
 from retrieval_server.index_bundle import open_index
@@ -53,8 +53,8 @@ def onnx(
 ) -> None:
     """Export a profile's backbones to ONNX and check them against PyTorch."""
     try:
-        from export.backbones import RANDOM_WEIGHTS, weights_choices
-        from export.build_model_repository import export_profile
+        from export.models.backbones import RANDOM_WEIGHTS, weights_choices
+        from export.models.build_model_repository import export_profile
     except ModuleNotFoundError as error:
         raise RetrievalError(
             f"The export needs {error.name}. Install it with: pip install '.[export]'"

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from export.build_text_index import build_text_index
 from export.dataset.catalogue import Catalogue, CatalogueRow, read_catalogue
 from export.dataset.ground_truth import GROUND_TRUTH_FILE, Query, items_of, read_ground_truth
-from export.pooling_choice import PoolingChoice
+from export.models.pooling_choice import PoolingChoice
 from export.pooling_sweep import DescribedImages, PoolingSweep
 from export.progress import progress
 from export.rate_settings import RowLists

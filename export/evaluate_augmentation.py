@@ -15,7 +15,7 @@ from export.evaluation.metrics import RESULTS
 from export.evaluation.results import Comparison
 from export.evaluation.sections import Cell, Section, comparison_cells, range_text
 from export.evaluation.significance import Interval, holm, mean_interval, paired_difference
-from export.pooling_choice import PoolingChoice
+from export.models.pooling_choice import PoolingChoice
 from export.pooling_sweep import PoolingSweep
 from export.progress import progress
 from export.rate_settings import best_rows, rate_settings

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.described_dataset import DescribedDataset
-from export.pooling_choice import PoolingChoice
+from export.models.pooling_choice import PoolingChoice
 from export.progress import Advance
 from export.rate_settings import RowLists, best_rows, rate_settings
 from export.tuning_setting import InitialStage, Setting

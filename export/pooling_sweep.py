@@ -25,20 +25,20 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from export.backbones import LoadedBackbone, WeightsChoice, load_backbone, weights_digest
 from export.dataset.catalogue import Catalogue
 from export.descriptors.extract_features import FeatureExtraction
 from export.folder_lock import lock_folder
-from export.model_configs import (
+from export.models.backbones import LoadedBackbone, WeightsChoice, load_backbone, weights_digest
+from export.models.model_configs import (
     backbone_config,
     ensemble_config,
     write_backbone_configs,
     write_config,
 )
+from export.models.pooling_choice import PoolingChoice
+from export.models.to_onnx import build_sweep_encoder, write_onnx
 from export.onnx_metadata import read_metadata
-from export.pooling_choice import PoolingChoice
 from export.progress import Advance
-from export.to_onnx import build_sweep_encoder, write_onnx
 from retrieval_server.engines import create_engine
 from retrieval_server.errors import EngineError
 from retrieval_server.feature_store import create_descriptors, descriptor_file, open_descriptors

@@ -23,7 +23,7 @@ from typing import TypeVar
 import numpy as np
 
 from export.evaluation.metrics import RESULTS
-from export.pooling_choice import PoolingChoice
+from export.models.pooling_choice import PoolingChoice
 from export.text_settings import TextSettings
 from export.tuning_setting import SUM, InitialStage, Setting
 from retrieval_server.profile import Profile

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from export.evaluation.sections import Cell, Section, comparison_cells, range_text
-from export.profiles import profile_toml
+from export.models.profiles import profile_toml
 from export.tune import CHOSEN, Tuning
 
 _DOUBT = "By the test that is no gain: the profile as it was may serve as well, or better."

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.evaluation.metrics import RESULTS
-from export.pooling_choice import PoolingChoice
+from export.models.pooling_choice import PoolingChoice
 from retrieval_server.profile import Backbone, Profile
 from retrieval_server.similarity import fused_similarity
 

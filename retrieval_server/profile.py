@@ -1,7 +1,7 @@
 """What a set of descriptors is made with: backbones, pooling, input side, default α.
 
 A profile is a frozen value. The index manifest carries it whole, so that a server needs no other
-source for it. The profiles that ship stand in ``export/profiles.py``.
+source for it. The profiles that ship stand in ``export/models/profiles.py``.
 """
 
 from __future__ import annotations

@@ -39,9 +39,9 @@ from PIL import Image, ImageDraw
 from served import Served, ServedBy, served
 
 from export.dataset.catalogue import read_catalogue
-from export.fingerprint import add_fingerprint
 from export.index.build import IndexBuild
-from export.model_configs import (
+from export.models.fingerprint import add_fingerprint
+from export.models.model_configs import (
     backbone_config,
     ensemble_config,
     write_backbone_configs,

@@ -1,6 +1,6 @@
 """Two real, small timm networks with seeded weights, as a profile; for what needs feature maps."""
 
-from export.backbones import WeightsChoice
+from export.models.backbones import WeightsChoice
 from retrieval_server.profile import Backbone, Profile
 
 SMALL = Profile(

@@ -15,7 +15,6 @@ from torch import nn
 from typer.testing import CliRunner
 
 from export import attention as attention_module
-from export import pooling as pooling_module
 from export.attention import Attention, AttentionModel, NoAttentionError, RegionLevel, pool
 from export.attention_page import write_attention_page
 from export.attention_view import (
@@ -26,18 +25,19 @@ from export.attention_view import (
     attention_view,
     pixels_of_cells,
 )
-from export.backbones import LoadedBackbone
 from export.cli import app
 from export.contact_sheet import write_contact_sheet
-from export.model_configs import (
+from export.models import pooling as pooling_module
+from export.models.backbones import LoadedBackbone
+from export.models.model_configs import (
     backbone_config,
     ensemble_config,
     write_backbone_configs,
     write_config,
 )
-from export.pooling import Regions, attention_mask, l2_normalise, rmac_levels
-from export.probe_images import probe_images
-from export.to_onnx import Encoder, build_encoder, near_threshold, write_onnx
+from export.models.pooling import Regions, attention_mask, l2_normalise, rmac_levels
+from export.models.probe_images import probe_images
+from export.models.to_onnx import Encoder, build_encoder, near_threshold, write_onnx
 from retrieval_server.engines.embedded import EmbeddedEngine
 from retrieval_server.errors import CatalogueError, ModelRepositoryError
 from retrieval_server.model_repository import ModelRepository

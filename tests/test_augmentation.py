@@ -15,9 +15,9 @@ from export.described_dataset import describe_dataset, text_neighbours
 from export.evaluate_augmentation import PLAIN, evaluate_augmentation
 from export.evaluation.terminal import sections_table
 from export.grid_ratings import GridRatings
-from export.pooling_choice import PoolingChoice
+from export.models.pooling_choice import PoolingChoice
+from export.models.profiles import profile_toml
 from export.pooling_sweep import PoolingSweep
-from export.profiles import profile_toml
 from export.tuning_grid import Grid
 
 

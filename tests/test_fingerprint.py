@@ -6,7 +6,7 @@ import onnxruntime
 import pytest
 from conftest import tiny_model
 
-from export.fingerprint import add_fingerprint
+from export.models.fingerprint import add_fingerprint
 
 
 def fingerprints(model: onnx.ModelProto, images: int) -> np.ndarray:

@@ -14,22 +14,22 @@ from local_triton import serving
 from PIL import Image
 from sklearn.datasets import load_sample_image
 
-from export import build_model_repository
 from export.attention import AttentionModel
-from export.backbones import FeatureMap, WeightsChoice, load_backbone
-from export.build_model_repository import export_profile
 from export.dataset.catalogue import read_catalogue
 from export.evaluation.evaluate import evaluate
 from export.index.build import IndexBuild
-from export.model_configs import (
+from export.models import build_model_repository
+from export.models.backbones import FeatureMap, WeightsChoice, load_backbone
+from export.models.build_model_repository import export_profile
+from export.models.model_configs import (
     backbone_config,
     ensemble_config,
     write_backbone_configs,
     write_config,
 )
-from export.probe_images import probe_images
-from export.profiles import LITE, PAPER
-from export.to_onnx import (
+from export.models.probe_images import probe_images
+from export.models.profiles import LITE, PAPER
+from export.models.to_onnx import (
     HAZARD_MIN_COSINE,
     PARITY_MAX_DIFFERENCE,
     PARITY_MIN_COSINE,

@@ -17,11 +17,11 @@ import torch
 from PIL import Image
 from torch import nn
 
-from export.backbones import WeightsChoice, load_backbone
-from export.pooling import POOLINGS, build_pooling, l2_normalise, threshold_margin
-from export.probe_images import probe_images
-from export.profiles import LITE, PAPER
-from export.to_onnx import (
+from export.models.backbones import WeightsChoice, load_backbone
+from export.models.pooling import POOLINGS, build_pooling, l2_normalise, threshold_margin
+from export.models.probe_images import probe_images
+from export.models.profiles import LITE, PAPER
+from export.models.to_onnx import (
     HAZARD_MARGIN,
     HAZARD_MIN_COSINE,
     MAX_IR_VERSION,

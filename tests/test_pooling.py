@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from export.pooling import (
+from export.models.pooling import (
     POOLINGS,
     attention_mask,
     build_pooling,

@@ -10,13 +10,13 @@ import torch
 from small_networks import SMALL, WEIGHTS
 
 import export.pooling_sweep
-from export.backbones import WeightsChoice, load_backbone, weights_digest
-from export.build_model_repository import export_profile
 from export.dataset.catalogue import read_catalogue
 from export.folder_lock import lock_folder
-from export.pooling_choice import PoolingChoice
+from export.models.backbones import WeightsChoice, load_backbone, weights_digest
+from export.models.build_model_repository import export_profile
+from export.models.pooling_choice import PoolingChoice
+from export.models.to_onnx import white_out
 from export.pooling_sweep import PoolingSweep
-from export.to_onnx import white_out
 from retrieval_server.engines import create_engine
 from retrieval_server.errors import EngineError, ProfileError, RetrievalError
 from retrieval_server.preprocessing import read_image
@@ -144,7 +144,7 @@ def test_unreadable_images_are_left_out(catalogue, tmp_path):
 
 
 def test_a_model_that_computes_no_unit_vectors_is_refused(catalogue, tmp_path, monkeypatch):
-    monkeypatch.setattr("export.to_onnx.l2_normalise", lambda vectors: vectors)
+    monkeypatch.setattr("export.models.to_onnx.l2_normalise", lambda vectors: vectors)
 
     with pytest.raises(EngineError, match="small_b_grmac gave a descriptor whose L2 norm"):
         described(tmp_path / "cache", catalogue, MAC)

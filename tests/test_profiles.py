@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from export.profiles import LITE, PAPER, PROFILES, find_profile
+from export.models.profiles import LITE, PAPER, PROFILES, find_profile
 from retrieval_server.errors import ProfileError
 from retrieval_server.profile import Profile
 

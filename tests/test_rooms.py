@@ -17,7 +17,11 @@ PROTO = "retrieval_server/v1/retrieval.proto"
 STUBS = ("retrieval_pb2.py", "retrieval_pb2.pyi", "retrieval_pb2_grpc.py")
 ROOMS = ("client", "export", "retrieval_server")
 TRACING = {"opentelemetry"}  # the extra of that name
-TORCH_MODULES = {"export/backbones.py", "export/pooling.py", "export/to_onnx.py"}
+TORCH_MODULES = {
+    "export/models/backbones.py",
+    "export/models/pooling.py",
+    "export/models/to_onnx.py",
+}
 EXPORT_ONLY = (
     "export torch torchvision timm onnx onnxscript sklearn scipy pyarrow matplotlib safetensors"
 )

@@ -29,8 +29,8 @@ from tritonclient.grpc import InferenceServerClient, InferInput
 from tritonclient.utils import InferenceServerException
 
 from export.dataset.catalogue import read_catalogue
-from export.fingerprint import add_fingerprint
 from export.index.build import IndexBuild
+from export.models.fingerprint import add_fingerprint
 from retrieval_server.engines.triton_errors import may_pass, translated
 from retrieval_server.errors import EngineUnavailableError
 from retrieval_server.profile import Profile

@@ -24,7 +24,7 @@ from manifests import DEPLOY, ROOT
 from tritonclient.grpc import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
-from export.profiles import PROFILES
+from export.models.profiles import PROFILES
 from retrieval_server.model_repository import ModelRepository
 
 sys.path.insert(0, str(DEPLOY / "local_triton"))

@@ -16,7 +16,6 @@ from rich.console import Console
 from small_networks import SEED, SMALL, WEIGHTS
 
 from export import cli
-from export.build_model_repository import export_profile
 from export.cross_validation import best_setting, cross_validate, folds_of
 from export.dataset.catalogue import read_catalogue
 from export.dataset.ground_truth import Query
@@ -26,9 +25,10 @@ from export.evaluation.terminal import sections_table
 from export.grid_ratings import GridRatings
 from export.grid_slices import grid_slices
 from export.index.build import IndexBuild
-from export.pooling_choice import PoolingChoice
+from export.models.build_model_repository import export_profile
+from export.models.pooling_choice import PoolingChoice
+from export.models.profiles import LITE, PAPER, find_profile, profile_toml
 from export.pooling_sweep import PoolingSweep
-from export.profiles import LITE, PAPER, find_profile, profile_toml
 from export.rate_settings import RowLists, best_rows, rate_settings
 from export.text_settings import TextSettings
 from export.tune import CHOSEN, tune

@@ -26,7 +26,7 @@ from export.evaluation.html import evaluation_page
 from export.evaluation.markdown import evaluation_markdown
 from export.evaluation.predict import predict as predict_folder
 from export.evaluation.terminal import evaluation_table
-from export.profiles import LITE, find_profile
+from export.models.profiles import LITE, find_profile
 from export.text_output import write_text_file
 from export.text_settings import TextSettings
 from retrieval_server.engines import ENGINES, TritonConnection

@@ -26,7 +26,7 @@ from export.descriptors.extract_shard import ShardExtraction
 from export.descriptors.shards import Shard
 from export.index.build import IndexBuild
 from export.language_filter import LANGUAGE_FILTERS
-from export.profiles import LITE, find_profile
+from export.models.profiles import LITE, find_profile
 from export.text_settings import TextSettings
 from export.tokens import TOKENISERS
 from retrieval_server.engines import ENGINES, TritonConnection

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from export.profiles import PROFILES
+from export.models.profiles import PROFILES
 from retrieval_server.engines import ENGINES, TritonConnection
 
 DEFAULT_REPOSITORY = Path("model_repository")

@@ -11,7 +11,7 @@ import typer
 
 from export.commands.messages import say, warn
 from export.commands.options import DEFAULT_REPOSITORY, GroundTruth, ProfileName, Repository
-from export.profiles import LITE, find_profile
+from export.models.profiles import LITE, find_profile
 from retrieval_server.errors import RetrievalError
 
 CONTACT_SHEET_EXAMPLE = (

@@ -12,7 +12,7 @@ from rich.console import Console
 from export.commands.messages import say, warn
 from export.commands.options import Dataset, GroundTruth, ProfileName
 from export.evaluation.terminal import sections_table
-from export.profiles import LITE, find_profile
+from export.models.profiles import LITE, find_profile
 from export.text_output import write_text_file
 from export.text_settings import TextSettings
 from retrieval_server.errors import RetrievalError
@@ -76,9 +76,9 @@ def tune(
     What is given for an option replaces its default values; the profile's own are always tried.
     """
     try:
-        from export.backbones import weights_choices
         from export.described_dataset import describe_dataset
-        from export.pooling_choice import PoolingChoice
+        from export.models.backbones import weights_choices
+        from export.models.pooling_choice import PoolingChoice
         from export.pooling_sweep import PoolingSweep
         from export.tune import tune as tune_on
         from export.tuning_grid import Grid
@@ -127,10 +127,10 @@ def augmentation(
 ) -> None:
     """Measure query expansion, database-side augmentation and white-out of the background."""
     try:
-        from export.backbones import weights_choices
         from export.described_dataset import describe_dataset
         from export.evaluate_augmentation import evaluate_augmentation
-        from export.pooling_choice import PoolingChoice
+        from export.models.backbones import weights_choices
+        from export.models.pooling_choice import PoolingChoice
         from export.pooling_sweep import PoolingSweep
     except ModuleNotFoundError as error:
         raise _missing(error) from error

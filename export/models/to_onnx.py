@@ -24,17 +24,17 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from export.backbones import LoadedBackbone
-from export.fingerprint import add_fingerprint
-from export.pooling import (
+from export.models.backbones import LoadedBackbone
+from export.models.fingerprint import add_fingerprint
+from export.models.pooling import (
     GeneralizedAttentionRmac,
     attention_mask,
     build_pooling,
     l2_normalise,
     threshold_margin,
 )
-from export.pooling_choice import PoolingChoice
-from export.probe_images import probe_images
+from export.models.pooling_choice import PoolingChoice
+from export.models.probe_images import probe_images
 from retrieval_server.errors import ModelRepositoryError
 from retrieval_server.model_repository import DESCRIPTOR_OUTPUT, IMAGE_INPUT
 from retrieval_server.profile import Backbone

@@ -35,7 +35,7 @@ from retrieval_server.model_repository import (
 from retrieval_server.profile import Backbone, Profile
 
 GPU_CONFIGS = "configs"  # where Triton looks for --model-config-name
-HEADER = "# Written by `beauty-export onnx`; change export/model_configs.py instead.\n"
+HEADER = "# Written by `beauty-export onnx`; change export/models/model_configs.py instead.\n"
 
 MAX_BATCH_SIZE = 4  # images; on a CPU a batch of 8 takes 8 % longer for each of them
 INSTANCES = 2  # of each model; with one thread each, they share the cores without fighting

@@ -29,7 +29,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from export.pooling_choice import POOLINGS, PoolingChoice
+from export.models.pooling_choice import POOLINGS, PoolingChoice
 from retrieval_server.errors import ProfileError
 
 LEVELS = 3  # R-MAC's L; both the authors' code and ref. [20] use 3

@@ -25,7 +25,7 @@ import torch
 from timm.models.densenet import DenseNet
 from torch import Tensor, nn
 
-from export.probe_images import probe_images
+from export.models.probe_images import probe_images
 from retrieval_server.digest import file_digest
 from retrieval_server.errors import ProfileError
 from retrieval_server.profile import Backbone, Profile
