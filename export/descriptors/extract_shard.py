@@ -29,7 +29,7 @@ from export.descriptors.shard_manifest import (
     written_files,
 )
 from export.descriptors.shards import Shard
-from export.output_folder import output_folder
+from export.output.folder import output_folder
 from export.progress import progress
 from retrieval_server.canary import canary_file, canary_image, write_canary
 from retrieval_server.engines import TritonConnection, create_engine

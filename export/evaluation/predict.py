@@ -14,8 +14,8 @@ from pathlib import Path
 from export.dataset.perfect_500k import ImagesById
 from export.evaluation.metrics import RESULTS
 from export.evaluation.query_descriptors import describe_images, open_retriever
+from export.output.text_file import write_text_file
 from export.progress import progress
-from export.text_output import write_text_file
 from retrieval_server.engines import TritonConnection
 from retrieval_server.errors import CatalogueError
 from retrieval_server.index_bundle import IndexBundle

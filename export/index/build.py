@@ -26,7 +26,7 @@ from export.descriptors.shards import WHOLE
 from export.index.search_levels import build_search_levels
 from export.index.stage_log import StageLog, file_names
 from export.onnx_metadata import read_metadata
-from export.output_folder import output_folder
+from export.output.folder import output_folder
 from export.progress import progress
 from export.text_settings import TextSettings
 from retrieval_server.canary import write_canary
