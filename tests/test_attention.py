@@ -14,19 +14,7 @@ from PIL import Image
 from torch import nn
 from typer.testing import CliRunner
 
-from export import attention as attention_module
-from export.attention import Attention, AttentionModel, NoAttentionError, RegionLevel, pool
-from export.attention_page import write_attention_page
-from export.attention_view import (
-    DIMMED,
-    EDGE,
-    EDGE_PIXELS,
-    AttentionViewer,
-    attention_view,
-    pixels_of_cells,
-)
 from export.cli import app
-from export.contact_sheet import write_contact_sheet
 from export.models import pooling as pooling_module
 from export.models.backbones import LoadedBackbone
 from export.models.model_configs import (
@@ -38,6 +26,18 @@ from export.models.model_configs import (
 from export.models.pooling import Regions, attention_mask, l2_normalise, rmac_levels
 from export.models.probe_images import probe_images
 from export.models.to_onnx import Encoder, build_encoder, near_threshold, write_onnx
+from export.pictures import attention as attention_module
+from export.pictures.attention import Attention, AttentionModel, NoAttentionError, RegionLevel, pool
+from export.pictures.attention_page import write_attention_page
+from export.pictures.attention_view import (
+    DIMMED,
+    EDGE,
+    EDGE_PIXELS,
+    AttentionViewer,
+    attention_view,
+    pixels_of_cells,
+)
+from export.pictures.contact_sheet import write_contact_sheet
 from retrieval_server.engines.embedded import EmbeddedEngine
 from retrieval_server.errors import CatalogueError, ModelRepositoryError
 from retrieval_server.model_repository import ModelRepository

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from PIL import Image, ImageColor
 
-from export.contact_sheet import write_contact_sheet
-from export.contact_sheet_picture import CHANGES, TRUE_FRAME, picture
-from export.lettering import ELLIPSIS, caption_font, elided, printable, wrapped
-from export.page_pictures import THUMBNAIL_SIDE
-from export.rankings import query_rankings
+from export.pictures.contact_sheet import write_contact_sheet
+from export.pictures.contact_sheet_picture import CHANGES, TRUE_FRAME, picture
+from export.pictures.lettering import ELLIPSIS, caption_font, elided, printable, wrapped
+from export.pictures.page_pictures import THUMBNAIL_SIDE
+from export.pictures.rankings import query_rankings
 from retrieval_server.errors import CatalogueError, ModelRepositoryError
 
 SCRIPT = "<script>alert('x')</script> & \"quoted\""

@@ -14,7 +14,6 @@ from local_triton import serving
 from PIL import Image
 from sklearn.datasets import load_sample_image
 
-from export.attention import AttentionModel
 from export.dataset.catalogue import read_catalogue
 from export.evaluation.evaluate import evaluate
 from export.index.build import IndexBuild
@@ -36,6 +35,7 @@ from export.models.to_onnx import (
     build_encoder,
     near_threshold,
 )
+from export.pictures.attention import AttentionModel
 from retrieval_server.engines import ENGINES, TritonConnection, create_engine
 from retrieval_server.errors import ModelRepositoryError, ProfileError
 from retrieval_server.index_bundle import open_index

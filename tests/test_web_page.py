@@ -27,9 +27,9 @@ from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 from recording_servicer import Servicer, started
 
 from client import RetrievalClient, SearchResult
-from export.contact_sheet import write_contact_sheet
 from export.dataset.catalogue import read_catalogue
 from export.index.build import IndexBuild
+from export.pictures.contact_sheet import write_contact_sheet
 from retrieval_server.profile import Profile
 
 PATIENCE_S = 30  # no test waits so long unless it fails

@@ -42,7 +42,7 @@ def contact_sheet(
 ) -> None:
     """Show queries and results as pictures in one self-contained HTML file."""
     with _export_extra():
-        from export.contact_sheet import write_contact_sheet
+        from export.pictures.contact_sheet import write_contact_sheet
     count = write_contact_sheet(
         results,
         catalogue,
@@ -65,7 +65,7 @@ def attention(
 ) -> None:
     """Show what a profile's models look at in photos, by eq. (1) and (2)."""
     with _export_extra():
-        from export.attention_page import write_attention_page
+        from export.pictures.attention_page import write_attention_page
     ensemble = find_profile(profile).name
     count = write_attention_page(
         photos, ensemble, model_repository, output, pictures=png, on_warning=warn

@@ -6,10 +6,19 @@ from collections.abc import Iterator, Sequence
 
 from PIL import Image, ImageDraw
 
-from export.attention_view import AttentionView
-from export.lettering import INK, LINE, PAPER, QUIET, TEXT_PIXELS, Column, caption_font, wrapped
-from export.page_pictures import thumbnail
-from export.rankings import QueryRankings, RankedProduct
+from export.pictures.attention_view import AttentionView
+from export.pictures.lettering import (
+    INK,
+    LINE,
+    PAPER,
+    QUIET,
+    TEXT_PIXELS,
+    Column,
+    caption_font,
+    wrapped,
+)
+from export.pictures.page_pictures import thumbnail
+from export.pictures.rankings import QueryRankings, RankedProduct
 
 COLUMNS = 7
 MARGIN = 16

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from export.attention import Attention, AttentionModel, NoAttentionError
-from export.page_pictures import image_element
+from export.pictures.attention import Attention, AttentionModel, NoAttentionError
+from export.pictures.page_pictures import image_element
 from retrieval_server.errors import ImageError, ModelRepositoryError
 from retrieval_server.model_repository import ModelFolder, ModelRepository
 from retrieval_server.preprocessing import read_image

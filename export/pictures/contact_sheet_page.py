@@ -5,10 +5,10 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Sequence
 
-from export.attention_view import STYLE as ATTENTION_STYLE
-from export.attention_view import AttentionView, view_element
-from export.page_pictures import thumbnail_element
-from export.rankings import QueryRankings, RankedProduct
+from export.pictures.attention_view import STYLE as ATTENTION_STYLE
+from export.pictures.attention_view import AttentionView, view_element
+from export.pictures.page_pictures import thumbnail_element
+from export.pictures.rankings import QueryRankings, RankedProduct
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #8885; --good: #1a8f4a;

@@ -16,7 +16,7 @@ import onnx
 import onnxruntime
 from numpy.typing import NDArray
 
-from export.attention_graph import find_attention, pooling_and_weights
+from export.pictures.attention_graph import find_attention, pooling_and_weights
 from retrieval_server.errors import EngineError, ModelRepositoryError
 from retrieval_server.model_repository import ModelFolder
 

@@ -15,13 +15,13 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
-from export.attention_view import AttentionViewer
-from export.contact_sheet_page import page_foot, page_head, section
-from export.contact_sheet_picture import picture
 from export.dataset.ground_truth import has_ground_truth, true_matches
-from export.picture_files import page_file, write_png
+from export.pictures.attention_view import AttentionViewer
+from export.pictures.contact_sheet_page import page_foot, page_head, section
+from export.pictures.contact_sheet_picture import picture
+from export.pictures.picture_files import page_file, write_png
+from export.pictures.rankings import query_rankings
 from export.progress import pictures_progress
-from export.rankings import query_rankings
 from retrieval_server.errors import CatalogueError
 
 

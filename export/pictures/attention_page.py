@@ -12,10 +12,10 @@ from pathlib import Path
 
 from PIL import Image
 
-from export.attention_view import STYLE, AttentionView, AttentionViewer, view_element
-from export.lettering import LINE, PAPER, QUIET, Column
-from export.page_pictures import thumbnail, thumbnail_element
-from export.picture_files import page_file, write_png
+from export.pictures.attention_view import STYLE, AttentionView, AttentionViewer, view_element
+from export.pictures.lettering import LINE, PAPER, QUIET, Column
+from export.pictures.page_pictures import thumbnail, thumbnail_element
+from export.pictures.picture_files import page_file, write_png
 from export.progress import pictures_progress
 from retrieval_server.errors import CatalogueError
 from retrieval_server.model_repository import ModelRepository
