@@ -27,7 +27,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	$(BIN)/python -m retrieval_server.exact_search.warm_up # fills numba's cache
-	$(BIN)/python -c "from export.build_text_index import warm_up; warm_up()"
+	$(BIN)/python -c "from export.text_index.build import warm_up; warm_up()"
 	touch $@
 
 demo: sample export ## From nothing to a photo's seven products; ENGINE=triton through a real Triton

@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 
 from benchmarks.listings import listings
 from benchmarks.search_database import SearchDatabase
-from export.build_text_index import build_text_index
 from export.models.backbones import WeightsChoice
 from export.models.build_model_repository import export_profile
 from export.models.profiles import PAPER
 from export.progress import progress
-from export.text_settings import TextSettings
+from export.text_index.build import build_text_index
+from export.text_index.settings import TextSettings
 from retrieval_server.canary import canary_image, write_canary
 from retrieval_server.engines import create_engine
 from retrieval_server.index_bundle import (

@@ -36,12 +36,12 @@ from numpy.typing import NDArray
 from benchmarks.child_process import Measured, in_child_process, measured
 from benchmarks.listings import listings
 from benchmarks.text_index_build import cold_lookup, whole_build
-from export.build_text_index import warm_up
-from export.neighbour_lists import group_rows, write_neighbour_lists
-from export.pair_file import PairFile
-from export.text_join import join
-from export.text_settings import TextSettings
-from export.tfidf import count_terms
+from export.text_index.build import warm_up
+from export.text_index.join import join
+from export.text_index.neighbour_lists import group_rows, write_neighbour_lists
+from export.text_index.pair_file import PairFile
+from export.text_index.settings import TextSettings
+from export.text_index.tfidf import count_terms
 from export.tokens import strip_accents_tokens
 from retrieval_server.settings import available_cores
 from retrieval_server.text_index import TextIndex

@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 
 from benchmarks.child_process import cpu_seconds, in_child_process, measured, resident_bytes
-from export import build_text_index as build
 from export.dataset.catalogue import read_catalogue
-from export.text_settings import TextSettings
+from export.text_index import build as build
+from export.text_index.settings import TextSettings
 from retrieval_server.digest import file_digest
 from retrieval_server.text_index import TextIndex
 
 LOOKUPS = 1_000
 SEEDS_OF_A_SEARCH = 3  # Algorithm 1, k = 3
-STAGES = {  # functions of build_text_index, and what they are
+STAGES = {  # functions of build, and what they are
     "languages": "language filter",
     "count_terms": "terms and counts (scikit-learn)",
     "write_term_counts": "write vocabulary and counts",

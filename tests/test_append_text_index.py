@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from export import append_text_index as module
-from export.append_text_index import append_text_index
-from export.build_text_index import build_text_index
-from export.neighbour_lists import group_rows, write_neighbour_lists
-from export.pair_file import PairFile
-from export.text_join import join
-from export.text_settings import TextSettings
-from export.tfidf import append_counts, count_terms, read_term_counts
+from export.text_index import append as module
+from export.text_index.append import append_text_index
+from export.text_index.build import build_text_index
+from export.text_index.join import join
+from export.text_index.neighbour_lists import group_rows, write_neighbour_lists
+from export.text_index.pair_file import PairFile
+from export.text_index.settings import TextSettings
+from export.text_index.tfidf import append_counts, count_terms, read_term_counts
 from export.tokens import TOKENISERS
 from retrieval_server.errors import IndexBundleError
 from retrieval_server.index_bundle import IndexBundle

@@ -25,7 +25,7 @@ from export.descriptors import extract_shard, merge_blocks
 from export.descriptors.extract_features import BLOCK_ROWS
 from export.descriptors.extract_shard import ShardExtraction
 from export.index.build import BuiltIndex, IndexBuild
-from export.text_settings import TextSettings
+from export.text_index.settings import TextSettings
 from retrieval_server.engines.embedded import EmbeddedEngine
 from retrieval_server.errors import (
     CatalogueError,

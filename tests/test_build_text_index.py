@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from export import build_text_index as module
-from export.build_text_index import TextIndexReport, build_text_index
-from export.language_filter import KEEP_ALL
-from export.text_settings import TextSettings
+from export.text_index import build as module
+from export.text_index.build import TextIndexReport, build_text_index
+from export.text_index.language_filter import KEEP_ALL
+from export.text_index.settings import TextSettings
 from export.tokens import strip_accents_tokens as tokens
 from retrieval_server.errors import RetrievalError
 from retrieval_server.text_index import COSINE_SCALE, TextIndex

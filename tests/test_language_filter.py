@@ -7,7 +7,7 @@ import pytest
 from labelled_titles import LATIN_SCRIPT, OTHER_SCRIPT, english_titles, foreign_titles
 
 from benchmarks.language_filter import ENGLISH_NAME, HAND_LABELLED, kept_by_language
-from export.language_filter import (
+from export.text_index.language_filter import (
     ENGLISH,
     KEEP_ALL,
     LanguageFilter,
@@ -15,7 +15,7 @@ from export.language_filter import (
     languages,
     left_out,
 )
-from export.language_filter import (
+from export.text_index.language_filter import (
     OTHER_SCRIPT as SCRIPT,
 )
 
@@ -30,7 +30,7 @@ def refuse(event, args):
         raise RuntimeError(f"the filter opened a connection: {event} {args}")
 
 sys.addaudithook(refuse)
-from export.language_filter import LanguageFilter
+from export.text_index.language_filter import LanguageFilter
 language = LanguageFilter().language("Crema hidratante para piel seca")
 print(language, "robust_downloader" in sys.modules)
 """

@@ -17,10 +17,10 @@ from sklearn.preprocessing import normalize
 from sparse_dot_topn import sp_matmul_topn
 
 from benchmarks.listings import listings
-from export import pair_file, text_join
-from export.pair_file import PAIR, PairFile
-from export.text_join import join
-from export.tfidf import count_terms
+from export.text_index import join, pair_file
+from export.text_index.join import join as join_module
+from export.text_index.pair_file import PAIR, PairFile
+from export.text_index.tfidf import count_terms
 from export.tokens import strip_accents_tokens
 from retrieval_server.text_index import COSINE_SCALE
 
@@ -207,9 +207,9 @@ def test_full_buffer_is_written_and_the_join_goes_on_where_it_was(
         append(self, pairs)
 
     monkeypatch.setattr(PairFile, "append", counting)
-    monkeypatch.setattr(text_join, "BUFFER_PAIRS", 1)  # then it holds one row's pairs at the most
+    monkeypatch.setattr(join_module, "BUFFER_PAIRS", 1)  # then it holds one row's pairs at the most
     assert joined(vectors, 0.3) == whole
-    assert len(appended) > 3 * text_join.PARTS
+    assert len(appended) > 3 * join_module.PARTS
 
 
 def test_pairs_of_two_old_rows_are_left_out() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from export.tfidf import (
+from export.text_index.tfidf import (
     TermCounts,
     append_counts,
     count_terms,

@@ -30,7 +30,7 @@ from export.models.pooling_choice import PoolingChoice
 from export.models.profiles import LITE, PAPER, find_profile, profile_toml
 from export.pooling_sweep import PoolingSweep
 from export.rate_settings import RowLists, best_rows, rate_settings
-from export.text_settings import TextSettings
+from export.text_index.settings import TextSettings
 from export.tune import CHOSEN, tune
 from export.tuning_grid import MOST_ALPHAS, Grid
 from export.tuning_page import tuning_page

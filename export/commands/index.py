@@ -25,9 +25,9 @@ from export.dataset.catalogue import read_catalogue
 from export.descriptors.extract_shard import ShardExtraction
 from export.descriptors.shards import Shard
 from export.index.build import IndexBuild
-from export.language_filter import LANGUAGE_FILTERS
 from export.models.profiles import LITE, find_profile
-from export.text_settings import TextSettings
+from export.text_index.language_filter import LANGUAGE_FILTERS
+from export.text_index.settings import TextSettings
 from export.tokens import TOKENISERS
 from retrieval_server.engines import ENGINES, TritonConnection
 from retrieval_server.index_bundle import REJECTS_FILE

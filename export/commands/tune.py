@@ -14,7 +14,7 @@ from export.commands.options import Dataset, GroundTruth, ProfileName
 from export.evaluation.terminal import sections_table
 from export.models.profiles import LITE, find_profile
 from export.output.text_file import write_text_file
-from export.text_settings import TextSettings
+from export.text_index.settings import TextSettings
 from retrieval_server.errors import RetrievalError
 from retrieval_server.retriever import DEFAULT_KEEP
 

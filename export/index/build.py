@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 
-from export.build_text_index import build_text_index
 from export.dataset.catalogue import Catalogue, CatalogueRow
 from export.descriptors.extract_features import Reject
 from export.descriptors.extract_shard import ShardExtraction, profile_models
@@ -28,7 +27,8 @@ from export.index.stage_log import StageLog, file_names
 from export.onnx_metadata import read_metadata
 from export.output.folder import output_folder
 from export.progress import progress
-from export.text_settings import TextSettings
+from export.text_index.build import build_text_index
+from export.text_index.settings import TextSettings
 from retrieval_server.canary import write_canary
 from retrieval_server.engines import TritonConnection
 from retrieval_server.errors import CatalogueError

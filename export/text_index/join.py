@@ -15,10 +15,10 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
-from export.list_join import join_lists
-from export.pair_file import PAIR, PairFile
-from export.posting_lists import PostingLists, posting_lists
 from export.progress import Advance
+from export.text_index.list_join import join_lists
+from export.text_index.pair_file import PAIR, PairFile
+from export.text_index.posting_lists import PostingLists, posting_lists
 from retrieval_server.settings import available_cores
 
 FLOAT32_ERROR = 1.2e-7  # 2**-23: of one float32 product or sum, relative

@@ -28,8 +28,17 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from export.foreign_words import FOREIGN_BEAUTY_WORDS, FOREIGN_FUNCTION_WORDS, FOREIGN_STEMS
-from export.neutral_words import ENGLISH_BEAUTY_WORDS, ENGLISH_BRANDS, NEUTRAL_WORDS, PERFUME_HOUSES
+from export.text_index.foreign_words import (
+    FOREIGN_BEAUTY_WORDS,
+    FOREIGN_FUNCTION_WORDS,
+    FOREIGN_STEMS,
+)
+from export.text_index.neutral_words import (
+    ENGLISH_BEAUTY_WORDS,
+    ENGLISH_BRANDS,
+    NEUTRAL_WORDS,
+    PERFUME_HOUSES,
+)
 from export.tokens import APOSTROPHES, without_accents
 
 DEFAULT_LANGUAGE_FILTER = "english-1"

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from export.language_filter import ENGLISH, KEEP_ALL, languages, left_out
-from export.neighbour_lists import ListSizes, group_rows, write_neighbour_lists
-from export.pair_file import PairFile
 from export.progress import Advance
-from export.text_join import join
-from export.text_settings import TextSettings
-from export.tfidf import count_terms, write_term_counts
+from export.text_index.join import join
+from export.text_index.language_filter import ENGLISH, KEEP_ALL, languages, left_out
+from export.text_index.neighbour_lists import ListSizes, group_rows, write_neighbour_lists
+from export.text_index.pair_file import PairFile
+from export.text_index.settings import TextSettings
+from export.text_index.tfidf import count_terms, write_term_counts
 from export.tokens import TOKENISERS
 
 LONG_LIST = 5_000  # neighbours of one product: no two of so many sell the same item

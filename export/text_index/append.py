@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-from export.build_text_index import TextIndexReport, covered_texts
-from export.neighbour_lists import Groups, group_rows, write_neighbour_lists
-from export.pair_file import PAIR, PairFile
 from export.progress import Advance
-from export.text_join import join
-from export.text_settings import TextSettings
-from export.tfidf import append_counts, read_term_counts, write_term_counts
+from export.text_index.build import TextIndexReport, covered_texts
+from export.text_index.join import join
+from export.text_index.neighbour_lists import Groups, group_rows, write_neighbour_lists
+from export.text_index.pair_file import PAIR, PairFile
+from export.text_index.settings import TextSettings
+from export.text_index.tfidf import append_counts, read_term_counts, write_term_counts
 from export.tokens import TOKENISERS
 from retrieval_server.errors import IndexBundleError
 from retrieval_server.feature_store import REBUILD

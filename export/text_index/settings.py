@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from export.language_filter import DEFAULT_LANGUAGE_FILTER, LANGUAGE_FILTERS
+from export.text_index.language_filter import DEFAULT_LANGUAGE_FILTER, LANGUAGE_FILTERS
 from export.tokens import DEFAULT_TOKENISER, TOKENISERS
 from retrieval_server.errors import RetrievalError
 

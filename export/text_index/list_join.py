@@ -14,7 +14,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from export.posting_lists import BUCKET_WIDTH, PostingLists
+from export.text_index.posting_lists import BUCKET_WIDTH, PostingLists
 from retrieval_server.text_index import COSINE_SCALE
 
 _RARER = np.float32(10)  # its square outweighs any cosine

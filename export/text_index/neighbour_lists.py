@@ -17,8 +17,8 @@ import scipy.sparse
 from numba import njit
 from numpy.typing import NDArray
 
-from export.pair_file import PairFile
-from export.scratch import release_pages, scratch_array
+from export.text_index.pair_file import PairFile
+from export.text_index.scratch_array import release_pages, scratch_array
 from retrieval_server.settings import available_cores
 from retrieval_server.text_index import COSINE_SCALE, create_text_index
 
