@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmarks.child_process import cpu_seconds, in_child_process, measured, resident_bytes
 from export.dataset.catalogue import read_catalogue
-from export.text_index import build as build
+from export.text_index import build
 from export.text_index.settings import TextSettings
 from retrieval_server.digest import file_digest
 from retrieval_server.text_index import TextIndex

@@ -10,15 +10,15 @@ from rich.console import Console
 from small_networks import SEED, SMALL, WEIGHTS
 
 from export import cli
-from export.augmentation import augmented_database, expanded, fused
-from export.described_dataset import describe_dataset, text_neighbours
-from export.evaluate_augmentation import PLAIN, evaluate_augmentation
 from export.evaluation.terminal import sections_table
-from export.grid_ratings import GridRatings
 from export.models.pooling_choice import PoolingChoice
 from export.models.profiles import profile_toml
-from export.pooling_sweep import PoolingSweep
-from export.tuning_grid import Grid
+from export.tuning.augmentation import augmented_database, expanded, fused
+from export.tuning.described_dataset import describe_dataset, text_neighbours
+from export.tuning.evaluate_augmentation import PLAIN, evaluate_augmentation
+from export.tuning.grid import Grid
+from export.tuning.grid_ratings import GridRatings
+from export.tuning.pooling_sweep import PoolingSweep
 
 
 def rows(*vectors):
@@ -90,7 +90,7 @@ def test_blocks_of_the_database_give_what_the_whole_gives(monkeypatch):
     database = [part / np.linalg.norm(part, axis=1, keepdims=True) for part in database]
     whole = augmented_database(database, (3.0, 1.0), lambda _: None)
 
-    monkeypatch.setattr("export.augmentation.BLOCK_ROWS", 7)
+    monkeypatch.setattr("export.tuning.augmentation.BLOCK_ROWS", 7)
     in_blocks = augmented_database(database, (3.0, 1.0), lambda _: None)
 
     similarities = fused(database, database, (3.0, 1.0))

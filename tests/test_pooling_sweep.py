@@ -9,14 +9,14 @@ import pytest
 import torch
 from small_networks import SMALL, WEIGHTS
 
-import export.pooling_sweep
+import export.tuning.pooling_sweep
 from export.dataset.catalogue import read_catalogue
 from export.folder_lock import lock_folder
 from export.models.backbones import WeightsChoice, load_backbone, weights_digest
 from export.models.build_model_repository import export_profile
 from export.models.pooling_choice import PoolingChoice
 from export.models.to_onnx import white_out
-from export.pooling_sweep import PoolingSweep
+from export.tuning.pooling_sweep import PoolingSweep
 from retrieval_server.engines import create_engine
 from retrieval_server.errors import EngineError, ProfileError, RetrievalError
 from retrieval_server.preprocessing import read_image
@@ -46,7 +46,7 @@ def runs(monkeypatch):
         engine.infer = counting
         return engine
 
-    monkeypatch.setattr(export.pooling_sweep, "create_engine", opened)
+    monkeypatch.setattr(export.tuning.pooling_sweep, "create_engine", opened)
     return counted
 
 
@@ -109,9 +109,9 @@ def test_an_interrupted_sweep_is_taken_up_at_its_last_finished_block(
     whole = described(tmp_path / "whole", catalogue, MAC)
     runs.clear()
     exports = []
-    write_onnx = export.pooling_sweep.write_onnx
+    write_onnx = export.tuning.pooling_sweep.write_onnx
     monkeypatch.setattr(
-        export.pooling_sweep, "write_onnx", lambda *a: exports.append(1) or write_onnx(*a)
+        export.tuning.pooling_sweep, "write_onnx", lambda *a: exports.append(1) or write_onnx(*a)
     )
     read = export.descriptors.extract_features.read_bytes
 
@@ -226,9 +226,9 @@ def test_a_pooling_is_written_with_its_exponent():
 
 def test_the_images_of_several_catalogues_go_through_one_graph(catalogue, tmp_path, monkeypatch):
     exports = []
-    write_onnx = export.pooling_sweep.write_onnx
+    write_onnx = export.tuning.pooling_sweep.write_onnx
     monkeypatch.setattr(
-        export.pooling_sweep, "write_onnx", lambda *a: exports.append(1) or write_onnx(*a)
+        export.tuning.pooling_sweep, "write_onnx", lambda *a: exports.append(1) or write_onnx(*a)
     )
     fewer = type(catalogue)(catalogue.path, catalogue.rows[5:9])
 

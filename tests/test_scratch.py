@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from export.text_index import scratch_array
+from export.text_index import scratch_array as module
 from export.text_index.scratch_array import release_pages, scratch_array
 
 
 def test_what_was_written_stays_when_its_memory_is_let_go(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scratch_array, "LARGE_BYTES", 0)
+    monkeypatch.setattr(module, "LARGE_BYTES", 0)
     with scratch_array(tmp_path, 100_000, np.int32) as array:
         assert not array.any()
         array[:] = np.arange(len(array))
@@ -33,6 +33,6 @@ def test_full_disk_is_an_error_and_not_a_killed_process(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(scratch_array.os, "posix_fallocate", full)
+    monkeypatch.setattr(module.os, "posix_fallocate", full)
     with pytest.raises(OSError, match="No space left"), scratch_array(tmp_path, 10, np.int32):
         pass

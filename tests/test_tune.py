@@ -16,26 +16,26 @@ from rich.console import Console
 from small_networks import SEED, SMALL, WEIGHTS
 
 from export import cli
-from export.cross_validation import best_setting, cross_validate, folds_of
 from export.dataset.catalogue import read_catalogue
 from export.dataset.ground_truth import Query
-from export.described_dataset import cosine_matrix, describe_dataset, text_neighbours
 from export.evaluation.metrics import average_precision
 from export.evaluation.terminal import sections_table
-from export.grid_ratings import GridRatings
-from export.grid_slices import grid_slices
 from export.index.build import IndexBuild
 from export.models.build_model_repository import export_profile
 from export.models.pooling_choice import PoolingChoice
 from export.models.profiles import LITE, PAPER, find_profile, profile_toml
-from export.pooling_sweep import PoolingSweep
-from export.rate_settings import RowLists, best_rows, rate_settings
 from export.text_index.settings import TextSettings
-from export.tune import CHOSEN, tune
-from export.tuning_grid import MOST_ALPHAS, Grid
-from export.tuning_page import tuning_page
-from export.tuning_sections import tuned_settings, tuning_sections
-from export.tuning_setting import SUM, InitialStage, Setting
+from export.tuning.cross_validation import best_setting, cross_validate, folds_of
+from export.tuning.described_dataset import cosine_matrix, describe_dataset, text_neighbours
+from export.tuning.grid import MOST_ALPHAS, Grid
+from export.tuning.grid_ratings import GridRatings
+from export.tuning.grid_slices import grid_slices
+from export.tuning.html import tuning_page
+from export.tuning.pooling_sweep import PoolingSweep
+from export.tuning.rate_settings import RowLists, best_rows, rate_settings
+from export.tuning.sections import tuned_settings, tuning_sections
+from export.tuning.setting import SUM, InitialStage, Setting
+from export.tuning.tune import CHOSEN, tune
 from retrieval_server.engines import create_engine
 from retrieval_server.errors import CatalogueError
 from retrieval_server.index_bundle import open_index

@@ -76,14 +76,14 @@ def tune(
     What is given for an option replaces its default values; the profile's own are always tried.
     """
     try:
-        from export.described_dataset import describe_dataset
         from export.models.backbones import weights_choices
         from export.models.pooling_choice import PoolingChoice
-        from export.pooling_sweep import PoolingSweep
-        from export.tune import tune as tune_on
-        from export.tuning_grid import Grid
-        from export.tuning_page import tuning_page
-        from export.tuning_sections import tuned_settings, tuning_sections
+        from export.tuning.described_dataset import describe_dataset
+        from export.tuning.grid import Grid
+        from export.tuning.html import tuning_page
+        from export.tuning.pooling_sweep import PoolingSweep
+        from export.tuning.sections import tuned_settings, tuning_sections
+        from export.tuning.tune import tune as tune_on
     except ModuleNotFoundError as error:
         raise _missing(error) from error
     chosen = find_profile(profile)
@@ -127,11 +127,11 @@ def augmentation(
 ) -> None:
     """Measure query expansion, database-side augmentation and white-out of the background."""
     try:
-        from export.described_dataset import describe_dataset
-        from export.evaluate_augmentation import evaluate_augmentation
         from export.models.backbones import weights_choices
         from export.models.pooling_choice import PoolingChoice
-        from export.pooling_sweep import PoolingSweep
+        from export.tuning.described_dataset import describe_dataset
+        from export.tuning.evaluate_augmentation import evaluate_augmentation
+        from export.tuning.pooling_sweep import PoolingSweep
     except ModuleNotFoundError as error:
         raise _missing(error) from error
     chosen = find_profile(profile)

@@ -10,9 +10,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from export.evaluation.html import PAGE_STYLE, section_html
-from export.grid_slices import Slice
-from export.tune import Tuning
-from export.tuning_sections import stability_section, tuned_settings, tuning_sections
+from export.tuning.grid_slices import Slice
+from export.tuning.sections import stability_section, tuned_settings, tuning_sections
+from export.tuning.tune import Tuning
 
 
 def tuning_page(tuning: Tuning) -> str:

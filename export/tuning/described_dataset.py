@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from export.dataset.catalogue import Catalogue, CatalogueRow, read_catalogue
 from export.dataset.ground_truth import GROUND_TRUTH_FILE, Query, items_of, read_ground_truth
 from export.models.pooling_choice import PoolingChoice
-from export.pooling_sweep import DescribedImages, PoolingSweep
 from export.progress import progress
-from export.rate_settings import RowLists
 from export.text_index.build import build_text_index
 from export.text_index.settings import TextSettings
+from export.tuning.pooling_sweep import DescribedImages, PoolingSweep
+from export.tuning.rate_settings import RowLists
 from retrieval_server.errors import CatalogueError, RetrievalError
 from retrieval_server.exact_search.kernels import dots
 from retrieval_server.profile import Profile

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from export.evaluation.sections import Cell, Section, comparison_cells, range_text
 from export.models.profiles import profile_toml
-from export.tune import CHOSEN, Tuning
+from export.tuning.tune import CHOSEN, Tuning
 
 _DOUBT = "By the test that is no gain: the profile as it was may serve as well, or better."
 

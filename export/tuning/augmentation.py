@@ -19,9 +19,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from export.described_dataset import cosine_matrix
 from export.progress import Advance
-from export.rate_settings import best_rows
+from export.tuning.described_dataset import cosine_matrix
+from export.tuning.rate_settings import best_rows
 from retrieval_server.similarity import fused_similarity
 
 NEIGHBOUR_WEIGHTS = (2 / 3, 1 / 3)

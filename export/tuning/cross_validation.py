@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from export.grid_ratings import GridRatings
 from export.progress import Advance
-from export.tuning_grid import Grid
-from export.tuning_setting import InitialStage, Setting
+from export.tuning.grid import Grid
+from export.tuning.grid_ratings import GridRatings
+from export.tuning.setting import InitialStage, Setting
 from retrieval_server.errors import CatalogueError
 
 

@@ -15,15 +15,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from export.cross_validation import CrossValidated, cross_validate, folds_of
-from export.described_dataset import DescribedDataset, text_neighbours
 from export.evaluation.results import Comparison
 from export.evaluation.significance import Interval, holm, mean_interval, paired_difference
-from export.grid_ratings import GridRatings
-from export.grid_slices import Slice, grid_slices
 from export.progress import progress
-from export.tuning_grid import Grid
-from export.tuning_setting import PRODUCT, SUM, InitialStage, Setting
+from export.tuning.cross_validation import CrossValidated, cross_validate, folds_of
+from export.tuning.described_dataset import DescribedDataset, text_neighbours
+from export.tuning.grid import Grid
+from export.tuning.grid_ratings import GridRatings
+from export.tuning.grid_slices import Slice, grid_slices
+from export.tuning.setting import PRODUCT, SUM, InitialStage, Setting
 
 CHOSEN = "whole profile"
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from export.grid_ratings import GridRatings
-from export.tuning_grid import Grid
-from export.tuning_setting import PRODUCT, InitialStage, Setting
+from export.tuning.grid import Grid
+from export.tuning.grid_ratings import GridRatings
+from export.tuning.setting import PRODUCT, InitialStage, Setting
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ from itertools import groupby, repeat
 import numpy as np
 from numpy.typing import NDArray
 
-from export.described_dataset import DescribedDataset
 from export.models.pooling_choice import PoolingChoice
 from export.progress import Advance
-from export.rate_settings import RowLists, best_rows, rate_settings
-from export.tuning_setting import InitialStage, Setting
+from export.tuning.described_dataset import DescribedDataset
+from export.tuning.rate_settings import RowLists, best_rows, rate_settings
+from export.tuning.setting import InitialStage, Setting
 from retrieval_server.settings import available_cores
 
 CACHE_BYTES = 1 << 30  # of cosines, which several points share

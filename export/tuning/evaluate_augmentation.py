@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from export.augmentation import Parts, augmented_database, expanded, fused
-from export.described_dataset import DescribedDataset, text_neighbours, white_out_queries
 from export.evaluation.metrics import RESULTS
 from export.evaluation.results import Comparison
 from export.evaluation.sections import Cell, Section, comparison_cells, range_text
 from export.evaluation.significance import Interval, holm, mean_interval, paired_difference
 from export.models.pooling_choice import PoolingChoice
-from export.pooling_sweep import PoolingSweep
 from export.progress import progress
-from export.rate_settings import best_rows, rate_settings
+from export.tuning.augmentation import Parts, augmented_database, expanded, fused
+from export.tuning.described_dataset import DescribedDataset, text_neighbours, white_out_queries
+from export.tuning.pooling_sweep import PoolingSweep
+from export.tuning.rate_settings import best_rows, rate_settings
 
 PLAIN = "as it is"
 
