@@ -28,11 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmarks.descriptor_generator import (
-    CALIBRATION_FILE,
-    Calibration,
-    DescriptorGenerator,
-)
+from benchmarks.descriptor_generator import CALIBRATION_FILE, Calibration, DescriptorGenerator
 from export.dataset.ground_truth import read_ground_truth
 from retrieval_server.engines import Engine, create_engine
 from retrieval_server.index_bundle import IndexBundle, open_index

@@ -17,15 +17,17 @@ from typer.testing import CliRunner
 from export.cli import app
 from export.models import pooling as pooling_module
 from export.models.backbones import LoadedBackbone
+from export.models.encoder import Encoder, build_encoder
 from export.models.model_configs import (
     backbone_config,
     ensemble_config,
     write_backbone_configs,
     write_config,
 )
+from export.models.parity import near_threshold
 from export.models.pooling import Regions, attention_mask, l2_normalise, rmac_levels
 from export.models.probe_images import probe_images
-from export.models.to_onnx import Encoder, build_encoder, near_threshold, write_onnx
+from export.models.to_onnx import write_onnx
 from export.pictures import attention as attention_module
 from export.pictures.attention import Attention, AttentionModel, NoAttentionError, RegionLevel, pool
 from export.pictures.attention_page import write_attention_page

@@ -15,9 +15,7 @@ from export.text_index.language_filter import (
     languages,
     left_out,
 )
-from export.text_index.language_filter import (
-    OTHER_SCRIPT as SCRIPT,
-)
+from export.text_index.language_filter import OTHER_SCRIPT as SCRIPT
 
 ENGLISH_KEPT = 0.995
 FOREIGN_LEFT_OUT = 0.85

@@ -20,21 +20,21 @@ from export.index.build import IndexBuild
 from export.models import build_model_repository
 from export.models.backbones import FeatureMap, WeightsChoice, load_backbone
 from export.models.build_model_repository import export_profile
+from export.models.encoder import build_encoder
 from export.models.model_configs import (
     backbone_config,
     ensemble_config,
     write_backbone_configs,
     write_config,
 )
-from export.models.probe_images import probe_images
-from export.models.profiles import LITE, PAPER
-from export.models.to_onnx import (
+from export.models.parity import (
     HAZARD_MIN_COSINE,
     PARITY_MAX_DIFFERENCE,
     PARITY_MIN_COSINE,
-    build_encoder,
     near_threshold,
 )
+from export.models.probe_images import probe_images
+from export.models.profiles import LITE, PAPER
 from export.pictures.attention import AttentionModel
 from retrieval_server.engines import ENGINES, TritonConnection, create_engine
 from retrieval_server.errors import ModelRepositoryError, ProfileError

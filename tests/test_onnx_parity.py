@@ -18,19 +18,17 @@ from PIL import Image
 from torch import nn
 
 from export.models.backbones import WeightsChoice, load_backbone
+from export.models.encoder import build_encoder
+from export.models.parity import (
+    HAZARD_MARGIN,
+    HAZARD_MIN_COSINE,
+    PARITY_MAX_DIFFERENCE,
+    PARITY_MIN_COSINE,
+)
 from export.models.pooling import POOLINGS, build_pooling, l2_normalise, threshold_margin
 from export.models.probe_images import probe_images
 from export.models.profiles import LITE, PAPER
-from export.models.to_onnx import (
-    HAZARD_MARGIN,
-    HAZARD_MIN_COSINE,
-    MAX_IR_VERSION,
-    OPSET,
-    PARITY_MAX_DIFFERENCE,
-    PARITY_MIN_COSINE,
-    build_encoder,
-    write_onnx,
-)
+from export.models.to_onnx import MAX_IR_VERSION, OPSET, write_onnx
 from retrieval_server.preprocessing import decode_image
 
 BACKBONES = [

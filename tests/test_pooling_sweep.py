@@ -11,12 +11,12 @@ from small_networks import SMALL, WEIGHTS
 
 import export.tuning.pooling_sweep
 from export.dataset.catalogue import read_catalogue
-from export.folder_lock import lock_folder
 from export.models.backbones import WeightsChoice, load_backbone, weights_digest
 from export.models.build_model_repository import export_profile
 from export.models.pooling_choice import PoolingChoice
-from export.models.to_onnx import white_out
+from export.output.folder import lock_folder
 from export.tuning.pooling_sweep import PoolingSweep
+from export.tuning.sweep_encoder import white_out
 from retrieval_server.engines import create_engine
 from retrieval_server.errors import EngineError, ProfileError, RetrievalError
 from retrieval_server.preprocessing import read_image

@@ -26,12 +26,7 @@ from retrieval_server.errors import (
 from retrieval_server.index_bundle import IndexBundle, open_index
 from retrieval_server.profile import MAX_ALPHA, Profile
 from retrieval_server.refinement import Stage
-from retrieval_server.retriever import (
-    MAX_TOP_K,
-    Descriptors,
-    Retriever,
-    SearchParameters,
-)
+from retrieval_server.retriever import MAX_TOP_K, Descriptors, Retriever, SearchParameters
 from retrieval_server.similarity import Ranking
 
 MODELS = ("tiny_a", "tiny_b")

@@ -24,7 +24,7 @@ from export.descriptors.merge_blocks import kept_rows, write_descriptors
 from export.descriptors.shards import WHOLE
 from export.index.search_levels import build_search_levels
 from export.index.stage_log import StageLog, file_names
-from export.onnx_metadata import read_metadata
+from export.models.onnx_metadata import read_metadata
 from export.output.folder import output_folder
 from export.progress import progress
 from export.text_index.build import build_text_index

@@ -22,13 +22,7 @@ from retrieval_server.exact_search.fit_parameters import FitParameters
 from retrieval_server.exact_search.fused_bound import FusedBound
 from retrieval_server.exact_search.levels import empty_levels
 from retrieval_server.exact_search.residual_level import residuals
-from retrieval_server.exact_search.rotation import (
-    AXES,
-    REGIONS,
-    SearchFit,
-    rotate_rows,
-    tail_norms,
-)
+from retrieval_server.exact_search.rotation import AXES, REGIONS, SearchFit, rotate_rows, tail_norms
 from retrieval_server.feature_store import release_pages
 
 SAMPLE_ROWS = 40_000

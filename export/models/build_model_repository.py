@@ -9,14 +9,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from export.models.backbones import WeightsChoice, describe_weights, load_backbone
+from export.models.encoder import build_encoder
 from export.models.model_configs import (
     backbone_config,
     ensemble_config,
     write_backbone_configs,
     write_config,
 )
-from export.models.to_onnx import Parity, build_encoder, check_parity, write_onnx
-from export.onnx_metadata import read_metadata
+from export.models.onnx_metadata import read_metadata
+from export.models.parity import Parity, check_parity
+from export.models.to_onnx import write_onnx
 from retrieval_server.errors import ModelRepositoryError, ProfileError
 from retrieval_server.model_repository import CONFIG_FILE, MODEL_FILE, ModelRepository
 from retrieval_server.profile import Backbone, Profile

@@ -27,7 +27,6 @@ from numpy.typing import NDArray
 
 from export.dataset.catalogue import Catalogue
 from export.descriptors.extract_features import FeatureExtraction
-from export.folder_lock import lock_folder
 from export.models.backbones import LoadedBackbone, WeightsChoice, load_backbone, weights_digest
 from export.models.model_configs import (
     backbone_config,
@@ -35,10 +34,12 @@ from export.models.model_configs import (
     write_backbone_configs,
     write_config,
 )
+from export.models.onnx_metadata import read_metadata
 from export.models.pooling_choice import PoolingChoice
-from export.models.to_onnx import build_sweep_encoder, write_onnx
-from export.onnx_metadata import read_metadata
+from export.models.to_onnx import write_onnx
+from export.output.folder import lock_folder
 from export.progress import Advance
+from export.tuning.sweep_encoder import build_sweep_encoder
 from retrieval_server.engines import create_engine
 from retrieval_server.errors import EngineError
 from retrieval_server.feature_store import create_descriptors, descriptor_file, open_descriptors

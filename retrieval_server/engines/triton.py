@@ -20,12 +20,7 @@ from typing import TypeVar
 import grpc
 import numpy as np
 from numpy.typing import NDArray
-from tritonclient.grpc import (
-    InferInput,
-    InferResult,
-    model_config_pb2,
-    service_pb2,
-)
+from tritonclient.grpc import InferInput, InferResult, model_config_pb2, service_pb2
 from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
