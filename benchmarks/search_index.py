@@ -42,7 +42,7 @@ from retrieval_server.manifest import IndexedModel, Manifest
 from retrieval_server.model_repository import ModelRepository
 from retrieval_server.preprocessing import PREPROCESSING
 from retrieval_server.settings import available_cores
-from retrieval_server.string_table import write_string_table
+from retrieval_server.storage.string_table import write_string_table
 
 SEED = 0
 

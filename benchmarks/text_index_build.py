@@ -15,7 +15,7 @@ from benchmarks.child_process import cpu_seconds, in_child_process, measured, re
 from export.dataset.catalogue import read_catalogue
 from export.text_index import build
 from export.text_index.settings import TextSettings
-from retrieval_server.digest import file_digest
+from retrieval_server.storage.digest import file_digest
 from retrieval_server.text_index import TextIndex
 
 LOOKUPS = 1_000

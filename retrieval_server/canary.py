@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval_server.errors import ModelMismatchError
-from retrieval_server.feature_store import open_array
+from retrieval_server.storage.arrays import open_array
 
 MIN_COSINE = 0.99999  # float32 was within 1e-7 of float64 on `lite`, float16 1e-4 and 2e-4 off
 

@@ -26,7 +26,6 @@ from __future__ import annotations
 
 import bisect
 import json
-import os
 import shutil
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -35,14 +34,15 @@ from pathlib import Path
 import numpy as np
 
 from retrieval_server.canary import open_canary
-from retrieval_server.digest import file_digest
 from retrieval_server.errors import IndexBundleError, ModelMismatchError
 from retrieval_server.exact_search.level_files import open_levels
 from retrieval_server.exact_search.levels import Levels
-from retrieval_server.feature_store import REBUILD, open_array, open_descriptors
+from retrieval_server.feature_store import open_descriptors
 from retrieval_server.manifest import MANIFEST_FILE, Manifest, read_manifest, write_manifest
 from retrieval_server.preprocessing import PREPROCESSING
-from retrieval_server.string_table import StringTable
+from retrieval_server.storage.arrays import REBUILD, open_array, sync
+from retrieval_server.storage.digest import file_digest
+from retrieval_server.storage.string_table import StringTable
 from retrieval_server.text_index import TextIndex
 
 CURRENT_FILE = "current"
@@ -295,12 +295,3 @@ def make_current(root: Path, version: str) -> None:
     sync(scratch)
     scratch.replace(root / CURRENT_FILE)
     sync(root)
-
-
-def sync(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

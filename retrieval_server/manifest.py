@@ -13,11 +13,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from retrieval_server.digest import file_digest
 from retrieval_server.errors import IndexBundleError, ProfileError
 from retrieval_server.exact_search.fit_parameters import SearchRecord
-from retrieval_server.feature_store import REBUILD
 from retrieval_server.profile import Profile
+from retrieval_server.storage.arrays import REBUILD
+from retrieval_server.storage.digest import file_digest
 
 FORMAT_VERSION = 4
 MANIFEST_FILE = "manifest.json"

@@ -25,8 +25,8 @@ from pathlib import Path
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
-from retrieval_server.digest import file_digest
 from retrieval_server.errors import ModelRepositoryError
+from retrieval_server.storage.digest import file_digest
 
 IMAGE_INPUT = "image"
 DESCRIPTOR_OUTPUT = "descriptor"

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval_server.errors import IndexBundleError
-from retrieval_server.feature_store import REBUILD, create_array, open_array
+from retrieval_server.storage.arrays import REBUILD, create_array, open_array
 
 COSINE_SCALE = 65_535
 _STEM = "text_neighbours"

@@ -15,7 +15,7 @@ from text_index_files import write_text_index
 
 from export.dataset.catalogue import read_catalogue
 from retrieval_server.errors import IndexBundleError, ModelMismatchError
-from retrieval_server.feature_store import create_descriptors, open_array, open_descriptors
+from retrieval_server.feature_store import create_descriptors, open_descriptors
 from retrieval_server.index_bundle import (
     ID_ORDER_FILE,
     IndexBundle,
@@ -26,7 +26,8 @@ from retrieval_server.index_bundle import (
     seal,
 )
 from retrieval_server.model_repository import ModelRepository
-from retrieval_server.string_table import StringTable, write_string_table
+from retrieval_server.storage.arrays import open_array
+from retrieval_server.storage.string_table import StringTable, write_string_table
 from retrieval_server.text_index import COSINE_SCALE, TextIndex
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))

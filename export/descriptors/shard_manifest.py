@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from export.descriptors.shards import Shard
-from retrieval_server.digest import file_digest
 from retrieval_server.errors import ShardError
-from retrieval_server.index_bundle import sync
 from retrieval_server.manifest import WrittenFile
+from retrieval_server.storage.arrays import sync
+from retrieval_server.storage.digest import file_digest
 
 FORMAT_VERSION = 2
 SHARD_FILE = "shard.json"

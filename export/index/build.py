@@ -44,7 +44,7 @@ from retrieval_server.manifest import IndexedModel, Manifest
 from retrieval_server.model_repository import ModelFolder
 from retrieval_server.preprocessing import PREPROCESSING
 from retrieval_server.profile import Profile
-from retrieval_server.string_table import write_string_table
+from retrieval_server.storage.string_table import write_string_table
 
 STAGES_FILE = "stages.jsonl"
 DESCRIPTORS_STAGE, LEVELS_STAGE = "descriptors", "levels"

@@ -23,7 +23,7 @@ from retrieval_server.exact_search.fused_bound import FusedBound
 from retrieval_server.exact_search.levels import empty_levels
 from retrieval_server.exact_search.residual_level import residuals
 from retrieval_server.exact_search.rotation import AXES, REGIONS, SearchFit, rotate_rows, tail_norms
-from retrieval_server.feature_store import release_pages
+from retrieval_server.storage.arrays import release_pages
 
 SAMPLE_ROWS = 40_000
 RANGE_ROWS = 8_000  # of the sample, that the ranges and steps are taken from

@@ -26,9 +26,9 @@ from timm.models.densenet import DenseNet
 from torch import Tensor, nn
 
 from export.models.probe_images import probe_images
-from retrieval_server.digest import file_digest
 from retrieval_server.errors import ProfileError
 from retrieval_server.profile import Backbone, Profile
+from retrieval_server.storage.digest import file_digest
 
 RANDOM_WEIGHTS = "random"
 PACKAGE_PREFIX = "package:"

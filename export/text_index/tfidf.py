@@ -29,8 +29,8 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.preprocessing import normalize
 
 from export.tokens import Tokeniser
-from retrieval_server.feature_store import open_array
-from retrieval_server.string_table import StringTable, write_string_table
+from retrieval_server.storage.arrays import open_array
+from retrieval_server.storage.string_table import StringTable, write_string_table
 
 _TERMS = "terms"
 _FREQUENCIES_FILE = "terms.documents.npy"

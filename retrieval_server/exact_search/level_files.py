@@ -33,7 +33,7 @@ from retrieval_server.exact_search.byte_level import ByteLevel
 from retrieval_server.exact_search.fit_parameters import SearchRecord
 from retrieval_server.exact_search.levels import Levels, byte_shapes, level_shapes
 from retrieval_server.exact_search.rotation import AXES, SearchFit
-from retrieval_server.feature_store import REBUILD, create_array, open_array
+from retrieval_server.storage.arrays import REBUILD, create_array, open_array
 
 OUTLIERS_FILE = "coarse.outliers.npy"
 BYTE_CODES_FILE, BYTE_BOUNDS_FILE = "bytes.codes.npy", "bytes.bounds.npy"

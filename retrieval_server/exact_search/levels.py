@@ -20,7 +20,7 @@ from retrieval_server.exact_search.byte_level import ByteLevel
 from retrieval_server.exact_search.encoders import encode_axes
 from retrieval_server.exact_search.fit_parameters import SearchRecord
 from retrieval_server.exact_search.rotation import AXES, LONGEST, REGIONS, SearchFit, rotate_rows
-from retrieval_server.feature_store import release_pages
+from retrieval_server.storage.arrays import release_pages
 
 ENCODED_AT_ONCE = 4096  # rows; a multiple of a block, so that two encoders never share one
 

@@ -17,7 +17,7 @@ from retrieval_server.exact_search.levels import Levels
 from retrieval_server.exact_search.row_file import RowFile
 from retrieval_server.exact_search.scan import ExactSearch, ScanSearch
 from retrieval_server.exact_search.tuning import DEFAULT_TUNING, Tuning
-from retrieval_server.feature_store import file_of, mapping_of, release_pages
+from retrieval_server.storage.arrays import file_of, mapping_of, release_pages
 
 _READ_AT_ONCE = 2**24  # bytes
 _COPIED_AT_ONCE = 2**14  # rows, or blocks of rows

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from retrieval_server.errors import IndexBundleError
 from retrieval_server.exact_search.compilation import compiled
-from retrieval_server.feature_store import REBUILD
+from retrieval_server.storage.arrays import REBUILD
 
 _pread: Any = types.ExternalFunction(
     "pread", types.intp(types.int32, types.uintp, types.intp, types.int64)

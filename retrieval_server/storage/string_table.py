@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from retrieval_server.errors import IndexBundleError
-from retrieval_server.feature_store import REBUILD, open_array
+from retrieval_server.storage.arrays import REBUILD, open_array
 
 
 class StringTable:
