@@ -21,7 +21,7 @@ from export.dataset.ground_truth import Query
 from export.evaluation.ablation import METHODS, WAYS, rate_queries
 from export.evaluation.results import RatedQuery
 from export.evaluation.statistics import categories_of, rows_of
-from retrieval_server.index_bundle import IndexBundle
+from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.retriever import Descriptors, Retriever
 
 KIND = "photo"

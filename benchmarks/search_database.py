@@ -20,7 +20,7 @@ from export.progress import progress
 from retrieval_server.exact_search.fit_parameters import SearchRecord
 from retrieval_server.exact_search.level_files import open_levels
 from retrieval_server.exact_search.levels import Levels
-from retrieval_server.feature_store import create_descriptors, open_descriptors
+from retrieval_server.index.descriptors import create_descriptors, open_descriptors
 from retrieval_server.storage.arrays import release_pages
 from retrieval_server.storage.digest import file_digest
 

@@ -26,19 +26,17 @@ from export.models.profiles import PAPER
 from export.progress import progress
 from export.text_index.build import build_text_index
 from export.text_index.settings import TextSettings
-from retrieval_server.canary import canary_image, write_canary
 from retrieval_server.engines import create_engine
-from retrieval_server.index_bundle import (
+from retrieval_server.index.bundle import (
     ID_ORDER_FILE,
     IMAGE_DIGEST_BYTES,
     IMAGE_DIGESTS_FILE,
     REJECTS_FILE,
     IndexBundle,
-    open_index,
-    publish,
-    seal,
 )
-from retrieval_server.manifest import IndexedModel, Manifest
+from retrieval_server.index.manifest import IndexedModel, Manifest
+from retrieval_server.index.publish import open_index, publish, seal
+from retrieval_server.index.reference_image import canary_image, write_canary
 from retrieval_server.model_repository import ModelRepository
 from retrieval_server.preprocessing import PREPROCESSING
 from retrieval_server.settings import available_cores

@@ -18,7 +18,7 @@ from export.commands.tune import AUGMENTATION_EXAMPLE, TUNE_EXAMPLE, augmentatio
 from export.models.profiles import LITE, find_profile
 from export.progress import Advance, progress
 from retrieval_server.errors import CatalogueError, ProfileError, RetrievalError, ShardError
-from retrieval_server.index_bundle import open_index
+from retrieval_server.index.publish import open_index
 
 app = typer.Typer(
     add_completion=False,

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 from retrieval_server.errors import IndexBundleError, RetrievalError
-from retrieval_server.index_bundle import current_version, open_index
+from retrieval_server.index.publish import current_version, open_index
 from retrieval_server.model_repository import ModelRepository
 from retrieval_server.prometheus_metrics import ServerMetrics
 from retrieval_server.retriever import Retriever

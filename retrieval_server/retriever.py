@@ -14,7 +14,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval_server.canary import canary_image, check_canary
 from retrieval_server.engines import Engine
 from retrieval_server.errors import (
     EngineDeadlineError,
@@ -26,7 +25,8 @@ from retrieval_server.exact_search.idle_cores import IdleCores
 from retrieval_server.exact_search.open_search import open_search
 from retrieval_server.exact_search.scan import SearchLevel
 from retrieval_server.exact_search.warm_up import compile_kernels
-from retrieval_server.index_bundle import IndexBundle, Product
+from retrieval_server.index.bundle import IndexBundle, Product
+from retrieval_server.index.reference_image import canary_image, check_canary
 from retrieval_server.profile import MAX_ALPHA
 from retrieval_server.refinement import text_subset
 from retrieval_server.search_result import Match, SearchResult, initial_matches, merged_matches

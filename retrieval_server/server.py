@@ -22,7 +22,7 @@ from retrieval_server.engines import Engine, create_engine
 from retrieval_server.errors import RetrievalError
 from retrieval_server.exact_search.idle_cores import IdleCores
 from retrieval_server.grpc_endpoint import create_grpc_server, listen, listen_in_the_clear
-from retrieval_server.index_bundle import open_index
+from retrieval_server.index.publish import open_index
 from retrieval_server.index_watch import IndexWatch
 from retrieval_server.metrics_endpoint import MetricsEndpoint, open_metrics_endpoint
 from retrieval_server.model_repository import ModelRepository

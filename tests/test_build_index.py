@@ -33,7 +33,8 @@ from retrieval_server.errors import (
     ModelRepositoryError,
     RetrievalError,
 )
-from retrieval_server.index_bundle import IndexBundle, is_intact, open_index
+from retrieval_server.index.bundle import IndexBundle
+from retrieval_server.index.publish import is_intact, open_index
 from retrieval_server.profile import Profile
 
 Build = Callable[..., BuiltIndex]

@@ -6,10 +6,15 @@ import hashlib
 import numpy as np
 import pytest
 
-from retrieval_server.canary import canary_image, check_canary, open_canary, write_canary
 from retrieval_server.engines import create_engine
 from retrieval_server.errors import IndexBundleError, ModelMismatchError
-from retrieval_server.index_bundle import open_index
+from retrieval_server.index.publish import open_index
+from retrieval_server.index.reference_image import (
+    canary_image,
+    check_canary,
+    open_canary,
+    write_canary,
+)
 from retrieval_server.retriever import Retriever
 
 

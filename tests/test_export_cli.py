@@ -13,7 +13,7 @@ import typer
 from PIL import Image
 
 from export.cli import BAD_INPUT, app, main
-from retrieval_server.index_bundle import open_index
+from retrieval_server.index.publish import open_index
 
 COMMANDS = sorted(typer.main.get_command(app).commands)
 LIMITED_FILES = """

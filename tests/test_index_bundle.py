@@ -15,16 +15,9 @@ from text_index_files import write_text_index
 
 from export.dataset.catalogue import read_catalogue
 from retrieval_server.errors import IndexBundleError, ModelMismatchError
-from retrieval_server.feature_store import create_descriptors, open_descriptors
-from retrieval_server.index_bundle import (
-    ID_ORDER_FILE,
-    IndexBundle,
-    is_intact,
-    make_current,
-    open_index,
-    publish,
-    seal,
-)
+from retrieval_server.index.bundle import ID_ORDER_FILE, IndexBundle
+from retrieval_server.index.descriptors import create_descriptors, open_descriptors
+from retrieval_server.index.publish import is_intact, make_current, open_index, publish, seal
 from retrieval_server.model_repository import ModelRepository
 from retrieval_server.storage.arrays import open_array
 from retrieval_server.storage.string_table import StringTable, write_string_table

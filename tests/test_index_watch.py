@@ -19,7 +19,8 @@ from served import PATIENCE_S, Served, ServedBy
 from export.dataset.catalogue import read_catalogue
 from export.index.build import IndexBuild
 from retrieval_server import index_watch
-from retrieval_server.index_bundle import IndexBundle, make_current, open_index
+from retrieval_server.index.bundle import IndexBundle
+from retrieval_server.index.publish import make_current, open_index
 from retrieval_server.profile import Profile
 from retrieval_server.v1 import retrieval_pb2 as pb
 

@@ -21,7 +21,7 @@ from export.descriptors.shards import Shard
 from export.index.build import BuiltIndex, IndexBuild
 from retrieval_server.engines.embedded import EmbeddedEngine
 from retrieval_server.errors import EngineError
-from retrieval_server.index_bundle import open_index
+from retrieval_server.index.publish import open_index
 from retrieval_server.model_repository import ModelRepository
 from retrieval_server.profile import Profile
 

@@ -13,7 +13,8 @@ from export.dataset.ground_truth import read_ground_truth
 from export.dataset.perfect_500k import ImagesById
 from export.evaluation.evaluate import evaluate
 from retrieval_server.errors import CatalogueError
-from retrieval_server.index_bundle import REJECTS_FILE, open_index
+from retrieval_server.index.bundle import REJECTS_FILE
+from retrieval_server.index.publish import open_index
 
 BYTE_ORDER_MARK = "\ufeff"
 HEADER = "Validation Image ID,Training Image ID"

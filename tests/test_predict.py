@@ -9,7 +9,7 @@ from export import cli
 from export.dataset.catalogue import read_catalogue
 from export.evaluation.query_descriptors import describe_images, open_retriever
 from export.index.build import IndexBuild
-from retrieval_server.index_bundle import open_index
+from retrieval_server.index.publish import open_index
 from retrieval_server.retriever import SearchParameters
 
 

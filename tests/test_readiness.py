@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from retrieval_server import readiness as readiness_module
 from retrieval_server.errors import EngineUnavailableError, RetrievalError
-from retrieval_server.index_bundle import IndexBundle, open_index
+from retrieval_server.index.bundle import IndexBundle
+from retrieval_server.index.publish import open_index
 from retrieval_server.readiness import Readiness
 from retrieval_server.retriever import Retriever
 from retrieval_server.served_index import ServedIndex

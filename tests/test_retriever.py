@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from export.dataset.catalogue import read_catalogue
 from export.index.build import IndexBuild
-from retrieval_server.canary import canary_image
 from retrieval_server.engines import create_engine
 from retrieval_server.errors import (
     EngineDeadlineError,
@@ -23,7 +22,9 @@ from retrieval_server.errors import (
     QueryError,
     UnknownProductError,
 )
-from retrieval_server.index_bundle import IndexBundle, open_index
+from retrieval_server.index.bundle import IndexBundle
+from retrieval_server.index.publish import open_index
+from retrieval_server.index.reference_image import canary_image
 from retrieval_server.profile import MAX_ALPHA, Profile
 from retrieval_server.refinement import Stage
 from retrieval_server.retriever import MAX_TOP_K, Descriptors, Retriever, SearchParameters

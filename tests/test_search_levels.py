@@ -37,7 +37,7 @@ from retrieval_server.exact_search.rotation import RotatedQuery, rotate_rows
 from retrieval_server.exact_search.row_file import RowFile
 from retrieval_server.exact_search.scan import ScanSearch
 from retrieval_server.exact_search.tuning import Tuning
-from retrieval_server.feature_store import create_descriptors, open_descriptors
+from retrieval_server.index.descriptors import create_descriptors, open_descriptors
 from retrieval_server.similarity import fused_similarity
 
 

@@ -27,7 +27,8 @@ from export.dataset.catalogue import read_catalogue
 from export.index.build import IndexBuild
 from retrieval_server import errors
 from retrieval_server.errors import EngineUnavailableError
-from retrieval_server.index_bundle import IndexBundle, open_index
+from retrieval_server.index.bundle import IndexBundle
+from retrieval_server.index.publish import open_index
 from retrieval_server.model_repository import ModelRepository
 from retrieval_server.preprocessing import decode_image
 from retrieval_server.profile import Profile

@@ -27,7 +27,7 @@ from export.descriptors.shards import Shard, shard_number, shard_numbers
 from export.index.build import BuiltIndex, IndexBuild
 from retrieval_server.engines.embedded import EmbeddedEngine
 from retrieval_server.errors import EngineError, RetrievalError, ShardError
-from retrieval_server.index_bundle import open_index
+from retrieval_server.index.publish import open_index
 from retrieval_server.profile import Profile
 
 PRODUCTS = 140  # three blocks in one shard

@@ -28,7 +28,7 @@ from retrieval_server.errors import (
     EngineUnavailableError,
     ModelRepositoryError,
 )
-from retrieval_server.index_bundle import open_index
+from retrieval_server.index.publish import open_index
 from retrieval_server.model_repository import ModelRepository
 from retrieval_server.server import start_server
 from retrieval_server.settings import Settings

@@ -38,7 +38,7 @@ from export.tuning.setting import SUM, InitialStage, Setting
 from export.tuning.tune import CHOSEN, tune
 from retrieval_server.engines import create_engine
 from retrieval_server.errors import CatalogueError
-from retrieval_server.index_bundle import open_index
+from retrieval_server.index.publish import open_index
 from retrieval_server.preprocessing import read_image
 from retrieval_server.profile import Backbone, Profile
 from retrieval_server.retriever import Retriever, SearchParameters

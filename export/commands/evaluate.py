@@ -30,7 +30,7 @@ from export.models.profiles import LITE, find_profile
 from export.output.text_file import write_text_file
 from export.text_index.settings import TextSettings
 from retrieval_server.engines import ENGINES, TritonConnection
-from retrieval_server.index_bundle import open_index
+from retrieval_server.index.publish import open_index
 from retrieval_server.retriever import DEFAULT_KEEP
 
 STDOUT = Path("-")

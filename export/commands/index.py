@@ -30,7 +30,7 @@ from export.text_index.language_filter import LANGUAGE_FILTERS
 from export.text_index.settings import TextSettings
 from export.tokens import TOKENISERS
 from retrieval_server.engines import ENGINES, TritonConnection
-from retrieval_server.index_bundle import REJECTS_FILE
+from retrieval_server.index.bundle import REJECTS_FILE
 
 DESCRIPTIONS_NAMED = 5  # ids to name in a warning
 

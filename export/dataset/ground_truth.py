@@ -21,7 +21,7 @@ from export.dataset.perfect_500k import (
     validation_queries,
 )
 from retrieval_server.errors import CatalogueError
-from retrieval_server.index_bundle import REJECTS_FILE
+from retrieval_server.index.bundle import REJECTS_FILE
 
 GROUND_TRUTH_FILE = "ground_truth.csv"
 

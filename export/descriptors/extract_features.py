@@ -27,7 +27,7 @@ from export.descriptors.known_descriptors import KnownDescriptors
 from export.progress import Advance
 from retrieval_server.engines import Engine
 from retrieval_server.errors import ImageError, RetrievalError
-from retrieval_server.index_bundle import IMAGE_DIGEST_BYTES
+from retrieval_server.index.bundle import IMAGE_DIGEST_BYTES
 from retrieval_server.preprocessing import PREPROCESSING, decode_image, read_bytes
 from retrieval_server.profile import Profile
 

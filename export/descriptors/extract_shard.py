@@ -31,7 +31,6 @@ from export.descriptors.shard_manifest import (
 from export.descriptors.shards import Shard
 from export.output.folder import output_folder
 from export.progress import progress
-from retrieval_server.canary import canary_file, canary_image, write_canary
 from retrieval_server.engines import TritonConnection, create_engine
 from retrieval_server.errors import (
     IndexBundleError,
@@ -39,6 +38,7 @@ from retrieval_server.errors import (
     ModelRepositoryError,
     ShardError,
 )
+from retrieval_server.index.reference_image import canary_file, canary_image, write_canary
 from retrieval_server.model_repository import ModelFolder, ModelRepository
 from retrieval_server.preprocessing import PREPROCESSING
 from retrieval_server.profile import Profile

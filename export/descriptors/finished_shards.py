@@ -22,8 +22,8 @@ from export.descriptors.shard_manifest import (
 )
 from export.descriptors.shards import Shard, shard_numbers
 from export.progress import progress
-from retrieval_server.canary import check_canary, open_canary
 from retrieval_server.errors import ModelMismatchError, ShardError
+from retrieval_server.index.reference_image import check_canary, open_canary
 from retrieval_server.preprocessing import PREPROCESSING
 
 EXTRACT = "Make its shards with: beauty-export extract CATALOGUE --output FOLDER"

@@ -12,16 +12,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval_server.canary import check_canary
 from retrieval_server.errors import ModelMismatchError
-from retrieval_server.feature_store import descriptor_file
-from retrieval_server.index_bundle import (
-    IMAGE_DIGESTS_FILE,
-    IndexBundle,
-    current_version,
-    open_index,
-)
-from retrieval_server.manifest import MANIFEST_FILE
+from retrieval_server.index.bundle import IMAGE_DIGESTS_FILE, IndexBundle
+from retrieval_server.index.descriptors import descriptor_file
+from retrieval_server.index.manifest import MANIFEST_FILE
+from retrieval_server.index.publish import current_version, open_index
+from retrieval_server.index.reference_image import check_canary
 from retrieval_server.profile import Profile
 
 FLOAT32, FLOAT16 = "<f4", "<f2"

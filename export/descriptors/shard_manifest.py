@@ -6,7 +6,7 @@
       shard.json              the manifest; written last, so that its presence says "finished"
       block-0000000.npz, …    see extract_features
       products.json           [[id, image], …] in the order of the blocks' rows
-      canary.<model>.npy      see retrieval_server.canary
+      canary.<model>.npy      see retrieval_server.index.reference_image
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 
 from export.descriptors.shards import Shard
 from retrieval_server.errors import ShardError
-from retrieval_server.manifest import WrittenFile
+from retrieval_server.index.manifest import WrittenFile
 from retrieval_server.storage.arrays import sync
 from retrieval_server.storage.digest import file_digest
 

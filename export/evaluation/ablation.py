@@ -9,7 +9,7 @@ from export.dataset.ground_truth import Query, items_of
 from export.evaluation.metrics import RESULTS, average_precision, hit_at_1, ranks_of, recall
 from export.evaluation.results import RatedQuery, Rating
 from export.progress import progress
-from retrieval_server.index_bundle import IndexBundle
+from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.retriever import Descriptors, Retriever, SearchParameters
 
 BASELINE = "baseline"

@@ -11,7 +11,7 @@ from export.evaluation.results import Evaluation
 from export.evaluation.statistics import categories_of, rows_of
 from retrieval_server.engines import TritonConnection
 from retrieval_server.errors import CatalogueError
-from retrieval_server.index_bundle import IndexBundle
+from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.retriever import DEFAULT_KEEP
 
 

@@ -18,7 +18,7 @@ from export.output.text_file import write_text_file
 from export.progress import progress
 from retrieval_server.engines import TritonConnection
 from retrieval_server.errors import CatalogueError
-from retrieval_server.index_bundle import IndexBundle
+from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.retriever import DEFAULT_KEEP, Descriptors, Retriever, SearchParameters
 
 

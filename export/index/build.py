@@ -29,18 +29,12 @@ from export.output.folder import output_folder
 from export.progress import progress
 from export.text_index.build import build_text_index
 from export.text_index.settings import TextSettings
-from retrieval_server.canary import write_canary
 from retrieval_server.engines import TritonConnection
 from retrieval_server.errors import CatalogueError
-from retrieval_server.index_bundle import (
-    ID_ORDER_FILE,
-    REJECTS_FILE,
-    is_intact,
-    make_current,
-    publish,
-    seal,
-)
-from retrieval_server.manifest import IndexedModel, Manifest
+from retrieval_server.index.bundle import ID_ORDER_FILE, REJECTS_FILE
+from retrieval_server.index.manifest import IndexedModel, Manifest
+from retrieval_server.index.publish import is_intact, make_current, publish, seal
+from retrieval_server.index.reference_image import write_canary
 from retrieval_server.model_repository import ModelFolder
 from retrieval_server.preprocessing import PREPROCESSING
 from retrieval_server.profile import Profile

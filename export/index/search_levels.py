@@ -16,7 +16,7 @@ from retrieval_server.exact_search.fit_parameters import SearchRecord
 from retrieval_server.exact_search.level_files import create_levels, write_outliers
 from retrieval_server.exact_search.levels import Encoded, encode_all
 from retrieval_server.exact_search.scan import SCANNED_ROWS
-from retrieval_server.feature_store import open_descriptors
+from retrieval_server.index.descriptors import open_descriptors
 from retrieval_server.settings import available_cores
 
 CREATED_STAGE, ENCODED_STAGE = "empty levels", "encoded rows"

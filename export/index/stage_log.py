@@ -12,7 +12,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from retrieval_server.manifest import FORMAT_VERSION
+from retrieval_server.index.manifest import FORMAT_VERSION
 from retrieval_server.version import VERSION
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")

@@ -21,7 +21,7 @@ from export.text_index.settings import TextSettings
 from export.text_index.tfidf import append_counts, read_term_counts, write_term_counts
 from export.tokens import TOKENISERS
 from retrieval_server.errors import IndexBundleError
-from retrieval_server.index_bundle import IndexBundle
+from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.storage.arrays import REBUILD
 from retrieval_server.text_index import TextIndex
 
