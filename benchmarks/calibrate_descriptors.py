@@ -33,7 +33,7 @@ from export.dataset.ground_truth import read_ground_truth
 from retrieval_server.engines import Engine, create_engine
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.index.publish import open_index
-from retrieval_server.preprocessing import decode_image
+from retrieval_server.models.preprocessing import decode_image
 
 CHANNELS, PROBABILITIES = 48, 33
 RECOMPRESSED = 150  # images

@@ -37,8 +37,8 @@ from retrieval_server.index.bundle import (
 from retrieval_server.index.manifest import IndexedModel, Manifest
 from retrieval_server.index.publish import open_index, publish, seal
 from retrieval_server.index.reference_image import canary_image, write_canary
-from retrieval_server.model_repository import ModelRepository
-from retrieval_server.preprocessing import PREPROCESSING
+from retrieval_server.models.model_repository import ModelRepository
+from retrieval_server.models.preprocessing import PREPROCESSING
 from retrieval_server.settings import available_cores
 from retrieval_server.storage.string_table import write_string_table
 

@@ -41,8 +41,8 @@ from export.descriptors.extract_features import FeatureExtraction
 from export.models.model_configs import ensemble_config, write_config
 from export.models.profiles import LITE
 from retrieval_server.engines import Engine, TritonConnection, create_engine
-from retrieval_server.model_repository import CONFIG_FILE, ModelRepository
-from retrieval_server.profile import Profile
+from retrieval_server.models.model_repository import CONFIG_FILE, ModelRepository
+from retrieval_server.models.profile import Profile
 from retrieval_server.settings import available_cores
 
 ONE = Profile(name="one", side=LITE.side, backbones=LITE.backbones[:1])

@@ -25,7 +25,7 @@ from retrieval_server.grpc_endpoint import create_grpc_server, listen, listen_in
 from retrieval_server.index.publish import open_index
 from retrieval_server.index_watch import IndexWatch
 from retrieval_server.metrics_endpoint import MetricsEndpoint, open_metrics_endpoint
-from retrieval_server.model_repository import ModelRepository
+from retrieval_server.models.model_repository import ModelRepository
 from retrieval_server.prometheus_metrics import ServerMetrics
 from retrieval_server.readiness import Readiness
 from retrieval_server.request_metrics import RequestMetrics

@@ -16,7 +16,7 @@ import numpy as np
 
 from retrieval_server import errors
 from retrieval_server.messages import match_messages, model_messages
-from retrieval_server.preprocessing import decode_image
+from retrieval_server.models.preprocessing import decode_image
 from retrieval_server.prometheus_metrics import ServerMetrics
 from retrieval_server.retriever import Descriptors, Retriever, SearchParameters
 from retrieval_server.search_result import SearchResult

@@ -49,7 +49,7 @@ from export.models.model_configs import (
 )
 from export.sample import write_sample
 from retrieval_server.engines.embedded import EmbeddedEngine
-from retrieval_server.profile import Backbone, Profile
+from retrieval_server.models.profile import Backbone, Profile
 from retrieval_server.settings import Settings
 
 settings.register_profile("tests", deadline=None, derandomize=True)  # same examples every time

@@ -13,7 +13,7 @@ import grpc
 import numpy as np
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-from retrieval_server.model_repository import ModelRepository
+from retrieval_server.models.model_repository import ModelRepository
 
 Fault = tuple[grpc.StatusCode, str]
 DATA_TYPES = {2: "UINT8", 8: "INT32", 11: "FP32"}  # model_config.proto, message DataType

@@ -1,7 +1,7 @@
 """Two real, small timm networks with seeded weights, as a profile; for what needs feature maps."""
 
 from export.models.backbones import WeightsChoice
-from retrieval_server.profile import Backbone, Profile
+from retrieval_server.models.profile import Backbone, Profile
 
 SMALL = Profile(
     name="small",

@@ -42,9 +42,9 @@ from export.pictures.attention_view import (
 from export.pictures.contact_sheet import write_contact_sheet
 from retrieval_server.engines.embedded import EmbeddedEngine
 from retrieval_server.errors import CatalogueError, ModelRepositoryError
-from retrieval_server.model_repository import ModelRepository
-from retrieval_server.preprocessing import read_image
-from retrieval_server.profile import Backbone, Profile
+from retrieval_server.models.model_repository import ModelRepository
+from retrieval_server.models.preprocessing import read_image
+from retrieval_server.models.profile import Backbone, Profile
 
 SIDE = 64  # pixels; the map has 10 × 10 cells
 POOLINGS = {  # by model name: pooling and p

@@ -35,7 +35,7 @@ from retrieval_server.errors import (
 )
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.index.publish import is_intact, open_index
-from retrieval_server.profile import Profile
+from retrieval_server.models.profile import Profile
 
 Build = Callable[..., BuiltIndex]
 PATIENCE_S = 60  # no test waits so long unless it fails

@@ -14,7 +14,7 @@ import client
 import client.cli
 import export.cli
 from retrieval_server.cli import serve_command
-from retrieval_server.model_repository import ModelRepository
+from retrieval_server.models.model_repository import ModelRepository
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted(

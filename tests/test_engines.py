@@ -18,7 +18,7 @@ from retrieval_server.errors import (
     ModelRepositoryError,
     RetrievalError,
 )
-from retrieval_server.profile import Profile
+from retrieval_server.models.profile import Profile
 
 PATIENCE_S = 30  # no test waits so long unless it fails
 SIDE = 32

@@ -20,7 +20,7 @@ from export.evaluation.terminal import evaluation_table
 from export.index.build import IndexBuild
 from retrieval_server.errors import CatalogueError, ModelMismatchError
 from retrieval_server.index.publish import open_index
-from retrieval_server.preprocessing import read_image
+from retrieval_server.models.preprocessing import read_image
 
 
 @pytest.fixture

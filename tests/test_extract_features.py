@@ -16,8 +16,8 @@ from export.dataset.catalogue import read_catalogue
 from export.descriptors.extract_features import BLOCK_ROWS, Block, FeatureExtraction
 from retrieval_server.engines.embedded import EmbeddedEngine
 from retrieval_server.errors import EngineError
-from retrieval_server.preprocessing import read_image
-from retrieval_server.profile import Profile
+from retrieval_server.models.preprocessing import read_image
+from retrieval_server.models.profile import Profile
 
 ROWS = 2 * BLOCK_ROWS + 12  # three blocks, the last one short
 

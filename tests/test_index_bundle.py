@@ -18,7 +18,7 @@ from retrieval_server.errors import IndexBundleError, ModelMismatchError
 from retrieval_server.index.bundle import ID_ORDER_FILE, IndexBundle
 from retrieval_server.index.descriptors import create_descriptors, open_descriptors
 from retrieval_server.index.publish import is_intact, make_current, open_index, publish, seal
-from retrieval_server.model_repository import ModelRepository
+from retrieval_server.models.model_repository import ModelRepository
 from retrieval_server.storage.arrays import open_array
 from retrieval_server.storage.string_table import StringTable, write_string_table
 from retrieval_server.text_index import COSINE_SCALE, TextIndex

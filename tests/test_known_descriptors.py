@@ -22,8 +22,8 @@ from export.index.build import BuiltIndex, IndexBuild
 from retrieval_server.engines.embedded import EmbeddedEngine
 from retrieval_server.errors import EngineError
 from retrieval_server.index.publish import open_index
-from retrieval_server.model_repository import ModelRepository
-from retrieval_server.profile import Profile
+from retrieval_server.models.model_repository import ModelRepository
+from retrieval_server.models.profile import Profile
 
 PRODUCTS = 140  # three blocks
 CANARY = 1  # the image that every extraction describes

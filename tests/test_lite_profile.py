@@ -39,8 +39,8 @@ from export.pictures.attention import AttentionModel
 from retrieval_server.engines import ENGINES, TritonConnection, create_engine
 from retrieval_server.errors import ModelRepositoryError, ProfileError
 from retrieval_server.index.publish import open_index
-from retrieval_server.model_repository import ModelRepository
-from retrieval_server.preprocessing import read_image
+from retrieval_server.models.model_repository import ModelRepository
+from retrieval_server.models.preprocessing import read_image
 from retrieval_server.retriever import Retriever, SearchParameters
 
 ROOT = Path(__file__).parents[1]

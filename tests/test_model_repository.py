@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from retrieval_server.errors import ModelRepositoryError
-from retrieval_server.model_repository import ModelRepository
-from retrieval_server.profile import Profile
+from retrieval_server.models.model_repository import ModelRepository
+from retrieval_server.models.profile import Profile
 
 
 @pytest.fixture

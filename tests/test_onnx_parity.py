@@ -29,7 +29,7 @@ from export.models.pooling import POOLINGS, build_pooling, l2_normalise, thresho
 from export.models.probe_images import probe_images
 from export.models.profiles import LITE, PAPER
 from export.models.to_onnx import MAX_IR_VERSION, OPSET, write_onnx
-from retrieval_server.preprocessing import decode_image
+from retrieval_server.models.preprocessing import decode_image
 
 BACKBONES = [
     pytest.param((profile, backbone), id=backbone.model)

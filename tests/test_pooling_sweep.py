@@ -19,7 +19,7 @@ from export.tuning.pooling_sweep import PoolingSweep
 from export.tuning.sweep_encoder import white_out
 from retrieval_server.engines import create_engine
 from retrieval_server.errors import EngineError, ProfileError, RetrievalError
-from retrieval_server.preprocessing import read_image
+from retrieval_server.models.preprocessing import read_image
 
 BACKBONE = SMALL.backbones[1]
 GRMAC, GEM, MAC = PoolingChoice("grmac", 1.0), PoolingChoice("gem", 3.0), PoolingChoice("mac")

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from PIL import ExifTags, Image
 
 from retrieval_server.errors import ImageError
-from retrieval_server.preprocessing import FORMATS, MAX_PIXELS, decode_image, read_image
+from retrieval_server.models.preprocessing import FORMATS, MAX_PIXELS, decode_image, read_image
 
 SIDE = 32
 ORIENTED_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "AVIF")
@@ -257,7 +257,7 @@ def test_very_long_image_needs_little_memory(width: int, height: int) -> None:
         import io
         from pathlib import Path
         from PIL import Image
-        from retrieval_server.preprocessing import decode_image
+        from retrieval_server.models.preprocessing import decode_image
         buffer = io.BytesIO()
         Image.new("L", ({width}, {height})).save(buffer, "PNG")
         decode_image(buffer.getvalue(), 480)
@@ -277,7 +277,7 @@ def test_large_photo_is_held_in_memory_once() -> None:
         import io
         from pathlib import Path
         from PIL import Image
-        from retrieval_server.preprocessing import decode_image
+        from retrieval_server.models.preprocessing import decode_image
         image = Image.new("RGB", (8000, 6000))
         buffer = io.BytesIO()
         image.save(buffer, "JPEG")

@@ -6,7 +6,7 @@ import pytest
 
 from export.models.profiles import LITE, PAPER, PROFILES, find_profile
 from retrieval_server.errors import ProfileError
-from retrieval_server.profile import Profile
+from retrieval_server.models.profile import Profile
 
 BACKBONE = '[[backbones]]\nmodel = "m"\ntimm_name = "t"\nalpha = 1.0\n'
 

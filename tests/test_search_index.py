@@ -17,7 +17,7 @@ from retrieval_server.exact_search.cascade import CascadeSearch
 from retrieval_server.exact_search.coarse_level import BLOCK_ROWS
 from retrieval_server.exact_search.scan import ScanSearch
 from retrieval_server.index.publish import is_intact, open_index
-from retrieval_server.profile import Profile
+from retrieval_server.models.profile import Profile
 from retrieval_server.retriever import Retriever, SearchParameters
 from retrieval_server.server import create_workers
 

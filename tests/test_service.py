@@ -29,9 +29,9 @@ from retrieval_server import errors
 from retrieval_server.errors import EngineUnavailableError
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.index.publish import open_index
-from retrieval_server.model_repository import ModelRepository
-from retrieval_server.preprocessing import decode_image
-from retrieval_server.profile import Profile
+from retrieval_server.models.model_repository import ModelRepository
+from retrieval_server.models.preprocessing import decode_image
+from retrieval_server.models.profile import Profile
 from retrieval_server.retriever import Retriever, SearchParameters
 from retrieval_server.service import STATUS_OF_ERROR, status_of
 from retrieval_server.v1 import retrieval_pb2 as pb

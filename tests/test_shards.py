@@ -28,7 +28,7 @@ from export.index.build import BuiltIndex, IndexBuild
 from retrieval_server.engines.embedded import EmbeddedEngine
 from retrieval_server.errors import EngineError, RetrievalError, ShardError
 from retrieval_server.index.publish import open_index
-from retrieval_server.profile import Profile
+from retrieval_server.models.profile import Profile
 
 PRODUCTS = 140  # three blocks in one shard
 NUMBERS = (1, 2, 3, 7)

@@ -29,7 +29,7 @@ from retrieval_server.errors import (
     ModelRepositoryError,
 )
 from retrieval_server.index.publish import open_index
-from retrieval_server.model_repository import ModelRepository
+from retrieval_server.models.model_repository import ModelRepository
 from retrieval_server.server import start_server
 from retrieval_server.settings import Settings
 from retrieval_server.v1 import retrieval_pb2 as pb

@@ -33,7 +33,7 @@ from export.index.build import IndexBuild
 from export.models.fingerprint import add_fingerprint
 from retrieval_server.engines.triton_errors import may_pass, translated
 from retrieval_server.errors import EngineUnavailableError
-from retrieval_server.profile import Profile
+from retrieval_server.models.profile import Profile
 from retrieval_server.server import start_server
 from retrieval_server.settings import Settings
 from retrieval_server.v1 import retrieval_pb2 as pb

@@ -25,7 +25,7 @@ from tritonclient.grpc import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
 from export.models.profiles import PROFILES
-from retrieval_server.model_repository import ModelRepository
+from retrieval_server.models.model_repository import ModelRepository
 
 sys.path.insert(0, str(DEPLOY / "local_triton"))
 from environment import set_up

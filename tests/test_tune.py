@@ -39,8 +39,8 @@ from export.tuning.tune import CHOSEN, tune
 from retrieval_server.engines import create_engine
 from retrieval_server.errors import CatalogueError
 from retrieval_server.index.publish import open_index
-from retrieval_server.preprocessing import read_image
-from retrieval_server.profile import Backbone, Profile
+from retrieval_server.models.preprocessing import read_image
+from retrieval_server.models.profile import Backbone, Profile
 from retrieval_server.retriever import Retriever, SearchParameters
 
 GRMAC, GEM, SPOC = PoolingChoice("grmac", 1.0), PoolingChoice("gem", 3.0), PoolingChoice("spoc")

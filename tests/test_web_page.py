@@ -30,7 +30,7 @@ from client import RetrievalClient, SearchResult
 from export.dataset.catalogue import read_catalogue
 from export.index.build import IndexBuild
 from export.pictures.contact_sheet import write_contact_sheet
-from retrieval_server.profile import Profile
+from retrieval_server.models.profile import Profile
 
 PATIENCE_S = 30  # no test waits so long unless it fails
 MARKUP = "<img src=x onerror=alert(1)><b>Ruby</b> & " + "a very long description " * 12

@@ -28,8 +28,8 @@ from export.progress import Advance
 from retrieval_server.engines import Engine
 from retrieval_server.errors import ImageError, RetrievalError
 from retrieval_server.index.bundle import IMAGE_DIGEST_BYTES
-from retrieval_server.preprocessing import PREPROCESSING, decode_image, read_bytes
-from retrieval_server.profile import Profile
+from retrieval_server.models.preprocessing import PREPROCESSING, decode_image, read_bytes
+from retrieval_server.models.profile import Profile
 
 BLOCK_ROWS = 64
 BLOCKS_AT_ONCE = 2  # so that the engine does not idle where one block ends

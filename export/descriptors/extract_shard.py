@@ -39,9 +39,9 @@ from retrieval_server.errors import (
     ShardError,
 )
 from retrieval_server.index.reference_image import canary_file, canary_image, write_canary
-from retrieval_server.model_repository import ModelFolder, ModelRepository
-from retrieval_server.preprocessing import PREPROCESSING
-from retrieval_server.profile import Profile
+from retrieval_server.models.model_repository import ModelFolder, ModelRepository
+from retrieval_server.models.preprocessing import PREPROCESSING
+from retrieval_server.models.profile import Profile
 from retrieval_server.settings import available_cores
 
 

@@ -24,7 +24,7 @@ from export.descriptors.shards import Shard, shard_numbers
 from export.progress import progress
 from retrieval_server.errors import ModelMismatchError, ShardError
 from retrieval_server.index.reference_image import check_canary, open_canary
-from retrieval_server.preprocessing import PREPROCESSING
+from retrieval_server.models.preprocessing import PREPROCESSING
 
 EXTRACT = "Make its shards with: beauty-export extract CATALOGUE --output FOLDER"
 NAMED = 5  # missing shards to name in an error

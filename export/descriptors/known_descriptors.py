@@ -18,7 +18,7 @@ from retrieval_server.index.descriptors import descriptor_file
 from retrieval_server.index.manifest import MANIFEST_FILE
 from retrieval_server.index.publish import current_version, open_index
 from retrieval_server.index.reference_image import check_canary
-from retrieval_server.profile import Profile
+from retrieval_server.models.profile import Profile
 
 FLOAT32, FLOAT16 = "<f4", "<f2"
 

@@ -14,7 +14,7 @@ from export.descriptors.finished_shards import FinishedShard
 from retrieval_server.errors import EngineError
 from retrieval_server.index.bundle import IMAGE_DIGEST_BYTES, IMAGE_DIGESTS_FILE
 from retrieval_server.index.descriptors import create_descriptors
-from retrieval_server.model_repository import ModelFolder
+from retrieval_server.models.model_repository import ModelFolder
 from retrieval_server.similarity import NORM_TOLERANCE
 
 

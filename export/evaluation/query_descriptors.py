@@ -10,8 +10,8 @@ from export.progress import progress
 from retrieval_server.engines import TritonConnection, create_engine
 from retrieval_server.errors import ImageError
 from retrieval_server.index.bundle import IndexBundle
-from retrieval_server.model_repository import ModelRepository
-from retrieval_server.preprocessing import read_image
+from retrieval_server.models.model_repository import ModelRepository
+from retrieval_server.models.preprocessing import read_image
 from retrieval_server.retriever import Descriptors, Retriever
 from retrieval_server.settings import available_cores
 

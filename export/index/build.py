@@ -35,9 +35,9 @@ from retrieval_server.index.bundle import ID_ORDER_FILE, REJECTS_FILE
 from retrieval_server.index.manifest import IndexedModel, Manifest
 from retrieval_server.index.publish import is_intact, make_current, publish, seal
 from retrieval_server.index.reference_image import write_canary
-from retrieval_server.model_repository import ModelFolder
-from retrieval_server.preprocessing import PREPROCESSING
-from retrieval_server.profile import Profile
+from retrieval_server.models.model_repository import ModelFolder
+from retrieval_server.models.preprocessing import PREPROCESSING
+from retrieval_server.models.profile import Profile
 from retrieval_server.storage.string_table import write_string_table
 
 STAGES_FILE = "stages.jsonl"

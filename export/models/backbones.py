@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from export.models.probe_images import probe_images
 from retrieval_server.errors import ProfileError
-from retrieval_server.profile import Backbone, Profile
+from retrieval_server.models.profile import Backbone, Profile
 from retrieval_server.storage.digest import file_digest
 
 RANDOM_WEIGHTS = "random"

@@ -20,8 +20,8 @@ from export.models.onnx_metadata import read_metadata
 from export.models.parity import Parity, check_parity
 from export.models.to_onnx import write_onnx
 from retrieval_server.errors import ModelRepositoryError, ProfileError
-from retrieval_server.model_repository import CONFIG_FILE, MODEL_FILE, ModelRepository
-from retrieval_server.profile import Backbone, Profile
+from retrieval_server.models.model_repository import CONFIG_FILE, MODEL_FILE, ModelRepository
+from retrieval_server.models.profile import Backbone, Profile
 
 EXPORTER = 2  # raise it when the same settings give another graph
 

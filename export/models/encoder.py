@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from export.models.backbones import LoadedBackbone
 from export.models.pooling import build_pooling, l2_normalise
 from retrieval_server.errors import ModelRepositoryError
-from retrieval_server.profile import Backbone
+from retrieval_server.models.profile import Backbone
 
 
 class Encoder(nn.Module):

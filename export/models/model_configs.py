@@ -25,14 +25,14 @@ from pathlib import Path
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as triton
 
-from retrieval_server.model_repository import (
+from retrieval_server.models.model_repository import (
     CONFIG_FILE,
     DESCRIPTOR_OUTPUT,
     FINGERPRINT_OUTPUT,
     FINGERPRINT_WORDS,
     IMAGE_INPUT,
 )
-from retrieval_server.profile import Backbone, Profile
+from retrieval_server.models.profile import Backbone, Profile
 
 GPU_CONFIGS = "configs"  # where Triton looks for --model-config-name
 HEADER = "# Written by `beauty-export onnx`; change export/models/model_configs.py instead.\n"

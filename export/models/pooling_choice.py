@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import NamedTuple, Self
 
 from retrieval_server.errors import ProfileError
-from retrieval_server.profile import Backbone
+from retrieval_server.models.profile import Backbone
 
 DEFAULT_P = {"grmac": 1.0, "grmac-released": 1.0, "gem": 3.0}  # the poolings that have an exponent
 WITHOUT_P = ("rmac", "mac", "spoc")

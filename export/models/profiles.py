@@ -22,7 +22,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from retrieval_server.errors import ProfileError
-from retrieval_server.profile import Backbone, Profile
+from retrieval_server.models.profile import Backbone, Profile
 
 PAPER = Profile(
     name="paper",

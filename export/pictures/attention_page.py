@@ -18,7 +18,7 @@ from export.pictures.page_pictures import thumbnail, thumbnail_element
 from export.pictures.picture_files import page_file, write_png
 from export.progress import pictures_progress
 from retrieval_server.errors import CatalogueError
-from retrieval_server.model_repository import ModelRepository
+from retrieval_server.models.model_repository import ModelRepository
 
 MARGIN = 16
 PICTURE_SIDE = 320

@@ -19,8 +19,8 @@ from PIL import Image
 from export.pictures.attention import Attention, AttentionModel, NoAttentionError
 from export.pictures.page_pictures import image_element
 from retrieval_server.errors import ImageError, ModelRepositoryError
-from retrieval_server.model_repository import ModelFolder, ModelRepository
-from retrieval_server.preprocessing import read_image
+from retrieval_server.models.model_repository import ModelFolder, ModelRepository
+from retrieval_server.models.preprocessing import read_image
 
 DIMMED = 0.25  # of the brightness outside the mask
 EDGE = (255, 0, 140)

@@ -10,7 +10,7 @@ from pathlib import Path
 from PIL import Image
 
 from retrieval_server.errors import ImageError
-from retrieval_server.preprocessing import read_image
+from retrieval_server.models.preprocessing import read_image
 
 THUMBNAIL_SIDE = 160
 JPEG_QUALITY = 82

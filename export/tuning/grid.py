@@ -26,7 +26,7 @@ from export.evaluation.metrics import RESULTS
 from export.models.pooling_choice import PoolingChoice
 from export.text_index.settings import TextSettings
 from export.tuning.setting import SUM, InitialStage, Setting
-from retrieval_server.profile import Profile
+from retrieval_server.models.profile import Profile
 from retrieval_server.retriever import DEFAULT_KEEP
 
 T = TypeVar("T")

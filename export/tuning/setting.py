@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from export.evaluation.metrics import RESULTS
 from export.models.pooling_choice import PoolingChoice
-from retrieval_server.profile import Backbone, Profile
+from retrieval_server.models.profile import Backbone, Profile
 from retrieval_server.similarity import fused_similarity
 
 PRODUCT, SUM = "product", "sum"

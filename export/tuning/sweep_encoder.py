@@ -12,7 +12,7 @@ from export.models.backbones import LoadedBackbone
 from export.models.encoder import Encoder, feature_map_side
 from export.models.pooling import attention_mask, build_pooling, l2_normalise
 from export.models.pooling_choice import PoolingChoice
-from retrieval_server.profile import Backbone
+from retrieval_server.models.profile import Backbone
 
 
 class SweepEncoder(Encoder):

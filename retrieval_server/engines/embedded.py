@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from retrieval_server.engines.request import check_request
 from retrieval_server.errors import EngineError, EngineUnavailableError, ModelRepositoryError
-from retrieval_server.model_repository import FINGERPRINT_WORDS, ModelFolder, ModelRepository
+from retrieval_server.models.model_repository import FINGERPRINT_WORDS, ModelFolder, ModelRepository
 
 PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
 CALLS_PER_WORKER = 2  # one image is decoded while another is described

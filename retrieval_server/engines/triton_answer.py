@@ -16,7 +16,7 @@ from tritonclient.grpc import InferRequestedOutput, InferResult
 
 from retrieval_server.engines.triton_contract import EnsembleTensors
 from retrieval_server.errors import EngineError, ModelMismatchError
-from retrieval_server.model_repository import FINGERPRINT_WORDS, ModelFolder
+from retrieval_server.models.model_repository import FINGERPRINT_WORDS, ModelFolder
 
 Number = TypeVar("Number", np.float32, np.int32)
 

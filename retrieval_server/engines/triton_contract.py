@@ -9,7 +9,7 @@ from typing import Any
 from tritonclient.grpc import model_config_pb2, service_pb2
 
 from retrieval_server.errors import ModelRepositoryError
-from retrieval_server.model_repository import CONFIG_FILE, ModelFolder
+from retrieval_server.models.model_repository import CONFIG_FILE, ModelFolder
 
 Tensors = dict[str, tuple[str, tuple[int, ...]]]  # data type and dims by name
 

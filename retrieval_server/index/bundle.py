@@ -38,7 +38,7 @@ from retrieval_server.exact_search.levels import Levels
 from retrieval_server.index.descriptors import open_descriptors
 from retrieval_server.index.manifest import MANIFEST_FILE, read_manifest
 from retrieval_server.index.reference_image import open_canary
-from retrieval_server.preprocessing import PREPROCESSING
+from retrieval_server.models.preprocessing import PREPROCESSING
 from retrieval_server.storage.arrays import REBUILD, open_array
 from retrieval_server.storage.digest import file_digest
 from retrieval_server.storage.string_table import StringTable

@@ -6,13 +6,13 @@ import sys
 from pathlib import Path
 
 from retrieval_server.errors import ModelRepositoryError
-from retrieval_server.model_repository import ModelRepository
+from retrieval_server.models.model_repository import ModelRepository
 
 
 def main() -> None:
     """Run the command; exit status 1 with what is missing."""
     if len(sys.argv) != 4:
-        sys.exit("usage: python -m retrieval_server.copy_models REPOSITORY PROFILE OUTPUT")
+        sys.exit("usage: python -m retrieval_server.models.copy_models REPOSITORY PROFILE OUTPUT")
     repository, profile, output = sys.argv[1:]
     try:
         models = ModelRepository(Path(repository)).copy_ensemble(profile, Path(output))
