@@ -16,7 +16,7 @@ from export.dataset.catalogue import read_catalogue
 from export.text_index import build
 from export.text_index.settings import TextSettings
 from retrieval_server.storage.digest import file_digest
-from retrieval_server.text_index import TextIndex
+from retrieval_server.text.neighbours import TextIndex
 
 LOOKUPS = 1_000
 SEEDS_OF_A_SEARCH = 3  # Algorithm 1, k = 3

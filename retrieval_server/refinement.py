@@ -15,7 +15,7 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval_server.text_index import TextIndex
+from retrieval_server.text.neighbours import TextIndex
 
 
 class Stage(Enum):

@@ -15,10 +15,10 @@ from export.text_index.neighbour_lists import group_rows, write_neighbour_lists
 from export.text_index.pair_file import PairFile
 from export.text_index.settings import TextSettings
 from export.text_index.tfidf import append_counts, count_terms, read_term_counts
-from export.tokens import TOKENISERS
 from retrieval_server.errors import IndexBundleError
 from retrieval_server.index.bundle import IndexBundle
-from retrieval_server.text_index import TextIndex
+from retrieval_server.text.neighbours import TextIndex
+from retrieval_server.text.tokens import TOKENISERS
 
 FILES = [f"text_neighbours.{name}.npy" for name in ("indptr", "rows", "cosines")]
 WORDS = ["red", "lip", "balm", "serum", "50ml", "loreal", "new", "rare", "x1"]

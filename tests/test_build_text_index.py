@@ -17,9 +17,9 @@ from export.text_index import build as module
 from export.text_index.build import TextIndexReport, build_text_index
 from export.text_index.language_filter import KEEP_ALL
 from export.text_index.settings import TextSettings
-from export.tokens import strip_accents_tokens as tokens
 from retrieval_server.errors import RetrievalError
-from retrieval_server.text_index import COSINE_SCALE, TextIndex
+from retrieval_server.text.neighbours import COSINE_SCALE, TextIndex
+from retrieval_server.text.tokens import strip_accents_tokens as tokens
 
 NEAR_TIE = 1e-12  # cosines this close to τ are decided by rounding
 ROUNDING = 0.5 / COSINE_SCALE + 1e-9

@@ -21,7 +21,7 @@ from retrieval_server.index.publish import is_intact, make_current, open_index, 
 from retrieval_server.models.model_repository import ModelRepository
 from retrieval_server.storage.arrays import open_array
 from retrieval_server.storage.string_table import StringTable, write_string_table
-from retrieval_server.text_index import COSINE_SCALE, TextIndex
+from retrieval_server.text.neighbours import COSINE_SCALE, TextIndex
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 BUNDLE_FILES = [

@@ -21,8 +21,8 @@ from export.text_index import join, pair_file
 from export.text_index.join import join as join_module
 from export.text_index.pair_file import PAIR, PairFile
 from export.text_index.tfidf import count_terms
-from export.tokens import strip_accents_tokens
-from retrieval_server.text_index import COSINE_SCALE
+from retrieval_server.text.neighbours import COSINE_SCALE
+from retrieval_server.text.tokens import strip_accents_tokens
 
 NEAR_TIE = 1e-12  # cosines this close to τ are decided by the order of additions
 ROUNDING = 0.5 / COSINE_SCALE + 1e-9

@@ -17,8 +17,8 @@ from export.text_index.tfidf import (
     read_term_counts,
     write_term_counts,
 )
-from export.tokens import TOKENISERS, strip_accents_tokens
 from retrieval_server.errors import IndexBundleError
+from retrieval_server.text.tokens import TOKENISERS, strip_accents_tokens
 
 TEXTS = [
     "L'Oréal Paris Elvive Shampoo 250ml",

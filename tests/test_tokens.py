@@ -4,7 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from export.tokens import DEFAULT_TOKENISER, TOKENISERS, literal_tokens, strip_accents_tokens
+from retrieval_server.text.tokens import (
+    DEFAULT_TOKENISER,
+    TOKENISERS,
+    literal_tokens,
+    strip_accents_tokens,
+)
 
 
 @pytest.mark.parametrize(

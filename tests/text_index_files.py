@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval_server.text_index import COSINE_SCALE
+from retrieval_server.text.neighbours import COSINE_SCALE
 
 
 def write_text_index(

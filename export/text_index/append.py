@@ -19,11 +19,11 @@ from export.text_index.neighbour_lists import Groups, group_rows, write_neighbou
 from export.text_index.pair_file import PAIR, PairFile
 from export.text_index.settings import TextSettings
 from export.text_index.tfidf import append_counts, read_term_counts, write_term_counts
-from export.tokens import TOKENISERS
 from retrieval_server.errors import IndexBundleError
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.storage.arrays import REBUILD
-from retrieval_server.text_index import TextIndex
+from retrieval_server.text.neighbours import TextIndex
+from retrieval_server.text.tokens import TOKENISERS
 
 CHUNK_ROWS = 1 << 16
 

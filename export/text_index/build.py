@@ -20,7 +20,7 @@ from export.text_index.neighbour_lists import ListSizes, group_rows, write_neigh
 from export.text_index.pair_file import PairFile
 from export.text_index.settings import TextSettings
 from export.text_index.tfidf import count_terms, write_term_counts
-from export.tokens import TOKENISERS
+from retrieval_server.text.tokens import TOKENISERS
 
 LONG_LIST = 5_000  # neighbours of one product: no two of so many sell the same item
 NAMED_CHARACTERS = 60  # of a description in a warning

@@ -15,7 +15,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from export.text_index.posting_lists import BUCKET_WIDTH, PostingLists
-from retrieval_server.text_index import COSINE_SCALE
+from retrieval_server.text.neighbours import COSINE_SCALE
 
 _RARER = np.float32(10)  # its square outweighs any cosine
 _LANES = 32

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from export.text_index.pair_file import PairFile
 from export.text_index.scratch_array import release_pages, scratch_array
 from retrieval_server.settings import available_cores
-from retrieval_server.text_index import COSINE_SCALE, create_text_index
+from retrieval_server.text.neighbours import COSINE_SCALE, create_text_index
 
 PARTS = 64
 _MIX = np.uint64(0x9E3779B97F4A7C15)  # 2**64 over the golden ratio

@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from export.text_index.language_filter import DEFAULT_LANGUAGE_FILTER, LANGUAGE_FILTERS
-from export.tokens import DEFAULT_TOKENISER, TOKENISERS
 from retrieval_server.errors import RetrievalError
+from retrieval_server.text.tokens import DEFAULT_TOKENISER, TOKENISERS
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,9 +28,9 @@ from numpy.typing import NDArray
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.preprocessing import normalize
 
-from export.tokens import Tokeniser
 from retrieval_server.storage.arrays import open_array
 from retrieval_server.storage.string_table import StringTable, write_string_table
+from retrieval_server.text.tokens import Tokeniser
 
 _TERMS = "terms"
 _FREQUENCIES_FILE = "terms.documents.npy"

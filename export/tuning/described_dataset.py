@@ -28,7 +28,7 @@ from retrieval_server.errors import CatalogueError, RetrievalError
 from retrieval_server.exact_search.kernels import dots
 from retrieval_server.models.profile import Profile
 from retrieval_server.settings import available_cores
-from retrieval_server.text_index import TextIndex
+from retrieval_server.text.neighbours import TextIndex
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ from retrieval_server.models.preprocessing import PREPROCESSING
 from retrieval_server.storage.arrays import REBUILD, open_array
 from retrieval_server.storage.digest import file_digest
 from retrieval_server.storage.string_table import StringTable
-from retrieval_server.text_index import TextIndex
+from retrieval_server.text.neighbours import TextIndex
 
 REJECTS_FILE = "rejects.jsonl"
 STRING_TABLES = ("ids", "descriptions", "images", "attributes")
