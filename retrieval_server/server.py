@@ -17,7 +17,7 @@ from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from threadpoolctl import threadpool_limits
 
-from retrieval_server.bearer_tokens import BearerTokens
+from retrieval_server.access.bearer_tokens import BearerTokens
 from retrieval_server.engines import Engine, create_engine
 from retrieval_server.errors import RetrievalError
 from retrieval_server.exact_search.idle_cores import IdleCores

@@ -6,10 +6,10 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from retrieval_server.access.tls import TlsFiles
 from retrieval_server.engines import TritonConnection
 from retrieval_server.errors import RetrievalError
 from retrieval_server.retriever import DEFAULT_KEEP, DEFAULT_TOP_K
-from retrieval_server.tls import TlsFiles
 
 
 def available_cores() -> int:

@@ -20,9 +20,9 @@ from typer.testing import CliRunner, Result
 from client import Access, RetrievalClient
 from client import RetrievalError as ClientError
 from client.cli import app
+from retrieval_server.access.watched_files import WatchedFiles
 from retrieval_server.errors import RetrievalError
 from retrieval_server.v1 import retrieval_pb2 as pb
-from retrieval_server.watched_files import WatchedFiles
 
 FIRST, SECOND = "first-token-0123456789", "second-token-0123456789"
 

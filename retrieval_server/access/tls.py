@@ -8,8 +8,8 @@ from pathlib import Path
 
 import grpc
 
+from retrieval_server.access.watched_files import WatchedFiles, file_content
 from retrieval_server.errors import RetrievalError
-from retrieval_server.watched_files import WatchedFiles, file_content
 
 
 @dataclass(frozen=True, kw_only=True)

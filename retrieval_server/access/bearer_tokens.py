@@ -15,8 +15,8 @@ from typing import Any, NoReturn, TypeAlias
 import grpc
 from grpc_health.v1 import health
 
+from retrieval_server.access.watched_files import WatchedFiles, file_content
 from retrieval_server.errors import RetrievalError
-from retrieval_server.watched_files import WatchedFiles, file_content
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 _OPEN = f"/{health.SERVICE_NAME}/"

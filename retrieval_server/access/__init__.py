@@ -1,0 +1,4 @@
+"""Who may connect: certificates and bearer tokens, read again when their files change.
+
+May import: errors. Door: `server_credentials`, `BearerTokens`.
+"""
