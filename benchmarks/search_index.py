@@ -39,7 +39,7 @@ from retrieval_server.index.publish import open_index, publish, seal
 from retrieval_server.index.reference_image import canary_image, write_canary
 from retrieval_server.models.model_repository import ModelRepository
 from retrieval_server.models.preprocessing import PREPROCESSING
-from retrieval_server.settings import available_cores
+from retrieval_server.serving.settings import available_cores
 from retrieval_server.storage.string_table import write_string_table
 
 SEED = 0

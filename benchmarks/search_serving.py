@@ -31,11 +31,11 @@ from benchmarks.search import Queries, open_cascade, queries_of
 from benchmarks.search_database import MODELS, ROOT, prepare_database
 from benchmarks.search_index import prepare_index, prepare_models
 from export.models.profiles import PAPER
-from retrieval_server.check_health import health
 from retrieval_server.exact_search.cascade import CascadeSearch
 from retrieval_server.exact_search.idle_cores import IdleCores
 from retrieval_server.index.bundle import IndexBundle
-from retrieval_server.server import create_workers
+from retrieval_server.serving.check_health import health
+from retrieval_server.serving.server import create_workers
 from retrieval_server.v1 import retrieval_pb2 as pb
 from retrieval_server.v1 import retrieval_pb2_grpc as pb_grpc
 

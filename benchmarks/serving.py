@@ -43,7 +43,7 @@ from export.models.profiles import LITE
 from retrieval_server.engines import Engine, TritonConnection, create_engine
 from retrieval_server.models.model_repository import CONFIG_FILE, ModelRepository
 from retrieval_server.models.profile import Profile
-from retrieval_server.settings import available_cores
+from retrieval_server.serving.settings import available_cores
 
 ONE = Profile(name="one", side=LITE.side, backbones=LITE.backbones[:1])
 ROUNDS = 150  # single images by each method

@@ -12,8 +12,8 @@ import typer
 
 from retrieval_server.engines import ENGINES
 from retrieval_server.errors import RetrievalError
-from retrieval_server.server import serve
-from retrieval_server.settings import Settings
+from retrieval_server.serving.server import serve
+from retrieval_server.serving.settings import Settings
 
 
 def serve_command(

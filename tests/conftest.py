@@ -50,7 +50,7 @@ from export.models.model_configs import (
 from export.sample import write_sample
 from retrieval_server.engines.embedded import EmbeddedEngine
 from retrieval_server.models.profile import Backbone, Profile
-from retrieval_server.settings import Settings
+from retrieval_server.serving.settings import Settings
 
 settings.register_profile("tests", deadline=None, derandomize=True)  # same examples every time
 settings.load_profile("tests")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from deploy_quantities import flag, number, quantity, seconds_of_triton
 from manifests import Manifests, Object, Pods
 
-from retrieval_server.settings import Settings
+from retrieval_server.serving.settings import Settings
 
 READY_PATH, LIVE_PATH = "/v2/health/ready", "/v2/health/live"
 READY_SERVICE = "retrieval_server.v1.RetrievalService"

@@ -11,10 +11,10 @@ import pytest
 from grpc_health.v1 import health_pb2_grpc
 from numpy.typing import NDArray
 
-from retrieval_server import server as server_module
 from retrieval_server.engines import Engine
-from retrieval_server.server import RunningServer, start_server
-from retrieval_server.settings import Settings
+from retrieval_server.serving import server as server_module
+from retrieval_server.serving.server import RunningServer, start_server
+from retrieval_server.serving.settings import Settings
 from retrieval_server.v1 import retrieval_pb2 as pb
 from retrieval_server.v1 import retrieval_pb2_grpc as pb_grpc
 

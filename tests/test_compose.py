@@ -10,7 +10,7 @@ import typer
 import yaml
 
 import export.cli
-from retrieval_server.settings import Settings
+from retrieval_server.serving.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "deploy").glob("compose*.yaml"))

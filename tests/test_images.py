@@ -18,10 +18,10 @@ from dockerfile import DOCKERFILE, Stage, base_images, build_stages, environment
 from served import ServedBy
 
 from client import RetrievalClient
-from retrieval_server import check_health, readiness
-from retrieval_server.check_health import health
 from retrieval_server.errors import EngineUnavailableError
-from retrieval_server.settings import Settings
+from retrieval_server.serving import check_health, readiness
+from retrieval_server.serving.check_health import health
+from retrieval_server.serving.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 IMAGES = ("server", "export", "triton")
@@ -143,7 +143,7 @@ def test_the_server_s_environment_holds_settings_and_its_ports_are_exposed(
 def test_every_image_has_a_health_check_but_that_of_the_jobs(stages: dict[str, Stage]) -> None:
     assert last(stages, "export", "HEALTHCHECK") == "NONE"
     command = json.loads(last(stages, "server", "HEALTHCHECK").partition("CMD ")[2])
-    assert command[:3] == ["python", "-m", "retrieval_server.check_health"]
+    assert command[:3] == ["python", "-m", "retrieval_server.serving.check_health"]
     port = environment(stages, "server")["RETRIEVAL_HEALTH_PORT"]
     assert command[3] == f"127.0.0.1:{port}"
     probe = json.loads(last(stages, "triton", "HEALTHCHECK").partition("CMD ")[2])

@@ -18,10 +18,10 @@ from served import PATIENCE_S, Served, ServedBy
 
 from export.dataset.catalogue import read_catalogue
 from export.index.build import IndexBuild
-from retrieval_server import index_watch
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.index.publish import make_current, open_index
 from retrieval_server.models.profile import Profile
+from retrieval_server.serving import index_watch
 from retrieval_server.v1 import retrieval_pb2 as pb
 
 Rebuild = Callable[..., str]

@@ -16,7 +16,6 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from served import PATIENCE_S, Served, ServedBy
 
-from retrieval_server import readiness as readiness_module
 from retrieval_server.errors import (
     EngineDeadlineError,
     EngineError,
@@ -24,8 +23,9 @@ from retrieval_server.errors import (
     ModelMismatchError,
     RetrievalError,
 )
-from retrieval_server.prometheus_metrics import FAILURES, RELOADS, STAGES, ServerMetrics
-from retrieval_server.request_metrics import RequestMetrics
+from retrieval_server.observability.metrics import FAILURES, RELOADS, STAGES, ServerMetrics
+from retrieval_server.observability.request_metrics import RequestMetrics
+from retrieval_server.serving import readiness as readiness_module
 from retrieval_server.v1 import retrieval_pb2 as pb
 
 TABLE = Path(__file__).parents[1] / "deploy" / "METRICS.md"

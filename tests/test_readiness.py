@@ -9,13 +9,13 @@ import pytest
 from grpc_health.v1 import health, health_pb2
 from numpy.typing import NDArray
 
-from retrieval_server import readiness as readiness_module
 from retrieval_server.errors import EngineUnavailableError, RetrievalError
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.index.publish import open_index
-from retrieval_server.readiness import Readiness
 from retrieval_server.retriever import Retriever
-from retrieval_server.served_index import ServedIndex
+from retrieval_server.serving import readiness as readiness_module
+from retrieval_server.serving.readiness import Readiness
+from retrieval_server.serving.served_index import ServedIndex
 
 PATIENCE_S = 20  # no test waits so long unless it fails
 SERVICE = "retrieval_server.v1.RetrievalService"

@@ -49,8 +49,8 @@ ONE_SEARCH = """
     import asyncio
     import grpc
     from pathlib import Path
-    from retrieval_server.server import start_server
-    from retrieval_server.settings import Settings
+    from retrieval_server.serving.server import start_server
+    from retrieval_server.serving.settings import Settings
     from retrieval_server.v1 import retrieval_pb2 as pb, retrieval_pb2_grpc as pb_grpc
 
     async def search():
@@ -135,7 +135,7 @@ def test_server_starts_and_searches_without_torch_and_the_export_rooms_packages(
 
 
 def test_client_imports_without_numpy_and_the_servers_packages() -> None:
-    program = "import client, client.cli; print('retrieval_server.service' in sys.modules)"
+    program = "import client, client.cli; print('retrieval_server.serving.service' in sys.modules)"
     assert run_without(NOT_THE_CLIENTS, program) == "False\n"
 
 

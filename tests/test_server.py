@@ -29,8 +29,8 @@ import client as client_room
 from client import RetrievalClient
 from retrieval_server import cli
 from retrieval_server.errors import IndexBundleError
-from retrieval_server.server import start_server
-from retrieval_server.settings import Settings
+from retrieval_server.serving.server import start_server
+from retrieval_server.serving.settings import Settings
 from retrieval_server.v1 import retrieval_pb2 as pb
 from retrieval_server.v1 import retrieval_pb2_grpc as pb_grpc
 

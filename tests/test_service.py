@@ -33,7 +33,7 @@ from retrieval_server.models.model_repository import ModelRepository
 from retrieval_server.models.preprocessing import decode_image
 from retrieval_server.models.profile import Profile
 from retrieval_server.retriever import Retriever, SearchParameters
-from retrieval_server.service import STATUS_OF_ERROR, status_of
+from retrieval_server.serving.service import STATUS_OF_ERROR, status_of
 from retrieval_server.v1 import retrieval_pb2 as pb
 
 SERVICE = "retrieval_server.v1.RetrievalService"
@@ -98,7 +98,7 @@ def json_records(caplog: pytest.LogCaptureFixture) -> list[dict[str, object]]:
     return [
         json.loads(record.getMessage())
         for record in caplog.records
-        if record.name == "retrieval_server.service" and record.getMessage().startswith("{")
+        if record.name == "retrieval_server.serving.service" and record.getMessage().startswith("{")
     ]
 
 

@@ -21,10 +21,10 @@ from opentelemetry.trace import get_current_span
 from otlp_receiver import receiving
 from served import PATIENCE_S, Served, ServedBy
 
-from retrieval_server import tracing
 from retrieval_server.engines import TritonConnection, create_engine
 from retrieval_server.errors import RetrievalError
-from retrieval_server.tracing import ENDPOINTS, Tracing, start_tracing
+from retrieval_server.observability import tracing
+from retrieval_server.observability.tracing import ENDPOINTS, Tracing, start_tracing
 from retrieval_server.v1 import retrieval_pb2 as pb
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"  # W3C's example
@@ -191,7 +191,7 @@ def test_nothing_is_traced_unless_it_is_wanted(environment: dict[str, str]) -> N
 
 def test_a_server_that_traces_nothing_imports_nothing_of_it() -> None:
     code = (
-        "import sys, retrieval_server.server, retrieval_server.engines.triton as triton\n"
+        "import sys, retrieval_server.serving.server, retrieval_server.engines.triton as triton\n"
         "assert triton.trace_headers() == {}\n"
         "assert not [name for name in sys.modules if name.startswith('opentelemetry')]"
     )

@@ -20,7 +20,6 @@ from tritonclient.grpc.aio import InferenceServerClient
 from typer.testing import CliRunner
 
 from export.cli import app as export_app
-from retrieval_server import server as server_module
 from retrieval_server.engines import Engine, TritonConnection, create_engine
 from retrieval_server.errors import (
     EngineDeadlineError,
@@ -30,8 +29,9 @@ from retrieval_server.errors import (
 )
 from retrieval_server.index.publish import open_index
 from retrieval_server.models.model_repository import ModelRepository
-from retrieval_server.server import start_server
-from retrieval_server.settings import Settings
+from retrieval_server.serving import server as server_module
+from retrieval_server.serving.server import start_server
+from retrieval_server.serving.settings import Settings
 from retrieval_server.v1 import retrieval_pb2 as pb
 from retrieval_server.v1 import retrieval_pb2_grpc as pb_grpc
 

@@ -34,8 +34,8 @@ from export.models.fingerprint import add_fingerprint
 from retrieval_server.engines.triton_errors import may_pass, translated
 from retrieval_server.errors import EngineUnavailableError
 from retrieval_server.models.profile import Profile
-from retrieval_server.server import start_server
-from retrieval_server.settings import Settings
+from retrieval_server.serving.server import start_server
+from retrieval_server.serving.settings import Settings
 from retrieval_server.v1 import retrieval_pb2 as pb
 from retrieval_server.v1 import retrieval_pb2_grpc as pb_grpc
 

@@ -42,7 +42,7 @@ from retrieval_server.index.reference_image import canary_file, canary_image, wr
 from retrieval_server.models.model_repository import ModelFolder, ModelRepository
 from retrieval_server.models.preprocessing import PREPROCESSING
 from retrieval_server.models.profile import Profile
-from retrieval_server.settings import available_cores
+from retrieval_server.serving.settings import available_cores
 
 
 def profile_models(repository: Path, profile: Profile) -> tuple[ModelFolder, ...]:

@@ -17,7 +17,7 @@ from retrieval_server.exact_search.level_files import create_levels, write_outli
 from retrieval_server.exact_search.levels import Encoded, encode_all
 from retrieval_server.exact_search.scan import SCANNED_ROWS
 from retrieval_server.index.descriptors import open_descriptors
-from retrieval_server.settings import available_cores
+from retrieval_server.serving.settings import available_cores
 
 CREATED_STAGE, ENCODED_STAGE = "empty levels", "encoded rows"
 

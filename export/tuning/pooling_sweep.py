@@ -45,7 +45,7 @@ from retrieval_server.errors import EngineError
 from retrieval_server.index.descriptors import create_descriptors, descriptor_file, open_descriptors
 from retrieval_server.models.model_repository import CONFIG_FILE, MODEL_FILE, ModelRepository
 from retrieval_server.models.profile import Backbone, Profile
-from retrieval_server.settings import available_cores
+from retrieval_server.serving.settings import available_cores
 from retrieval_server.similarity import NORM_TOLERANCE
 
 ROWS_FILE = "rows.npy"

@@ -31,7 +31,7 @@ from retrieval_server.engines.triton_contract import ensemble_tensors, require_s
 from retrieval_server.engines.triton_errors import UNAVAILABLE, is_late, may_pass, translated
 from retrieval_server.errors import EngineError, EngineUnavailableError, ModelMismatchError
 from retrieval_server.models.model_repository import ModelRepository
-from retrieval_server.tracing import trace_headers
+from retrieval_server.observability.tracing import trace_headers
 
 FIRST_WAIT_S = 0.05  # a retry waits a random part of this, the next one of twice as much, ...
 LONGEST_WAIT_S = 1.0

@@ -6,8 +6,7 @@ What describes the state of the server is read when Prometheus asks. Every label
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Protocol
+from collections.abc import Mapping
 
 from prometheus_client import (
     CollectorRegistry,
@@ -19,12 +18,10 @@ from prometheus_client import (
     ProcessCollector,
     disable_created_metrics,
 )
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
 
 from retrieval_server import errors
-from retrieval_server.served_index import ServedIndex
-from retrieval_server.version import VERSION
+from retrieval_server.serving.served_index import ServedIndex
+from retrieval_server.serving.served_state import Ready, ServedState
 
 # An embedded search takes some 30 ms, one through a busy Triton up to seconds.
 REQUEST_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -40,14 +37,6 @@ FAILURES: dict[type[errors.RetrievalError], str] = {
 }
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for every counter
-
-
-class Ready(Protocol):
-    """Knows whether searches can be answered now."""
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether they can."""
 
 
 class ServerMetrics:
@@ -127,53 +116,3 @@ class ServerMetrics:
         reason = next((FAILURES[kind] for kind in type(error).__mro__ if kind in FAILURES), None)
         if reason is not None:
             self.engine_failures.labels(reason).inc()
-
-
-class ServedState(Collector):
-    """What is being served and whether it can be, read whenever Prometheus asks.
-
-    Args:
-        served: whose index and engine.
-        readiness: knows whether the engine answers.
-    """
-
-    def __init__(self, served: ServedIndex, readiness: Ready) -> None:
-        self._served = served
-        self._readiness = readiness
-
-    def collect(self) -> Iterable[Metric]:
-        """The state now."""
-        retriever = self._served.retriever
-        bundle, engine = retriever.bundle, retriever.engine
-        yield GaugeMetricFamily(
-            "beauty_ready",
-            "1 while searches can be answered, 0 while the models cannot or are others.",
-            value=self._readiness.is_ready,
-        )
-        yield CounterMetricFamily(
-            "beauty_engine_doubts",
-            "Events after which the models had to prove again what they compute.",
-            value=engine.doubts,
-        )
-        server = GaugeMetricFamily("beauty_server_info", "Always 1.", labels=("version", "engine"))
-        server.add_metric((VERSION, engine.name), 1)
-        yield server
-        index = GaugeMetricFamily("beauty_index_info", "Always 1.", labels=("version", "profile"))
-        index.add_metric((bundle.version, bundle.profile.name), 1)
-        yield index
-        yield GaugeMetricFamily(
-            "beauty_index_built_timestamp_seconds",
-            "When the index was built: the time of its manifest, in seconds since 1970.",
-            value=bundle.built_at,
-        )
-        yield GaugeMetricFamily(
-            "beauty_index_products", "Products of the index.", value=len(bundle)
-        )
-        levels = GaugeMetricFamily(
-            "beauty_index_level_bytes",
-            "Size of what a search reads; resident is true for what is kept in memory.",
-            labels=("level", "resident"),
-        )
-        for level in retriever.search_levels:
-            levels.add_metric((level.name, str(level.is_resident).lower()), level.bytes)
-        yield levels

@@ -21,19 +21,19 @@ from retrieval_server.access.bearer_tokens import BearerTokens
 from retrieval_server.engines import Engine, create_engine
 from retrieval_server.errors import RetrievalError
 from retrieval_server.exact_search.idle_cores import IdleCores
-from retrieval_server.grpc_endpoint import create_grpc_server, listen, listen_in_the_clear
 from retrieval_server.index.publish import open_index
-from retrieval_server.index_watch import IndexWatch
-from retrieval_server.metrics_endpoint import MetricsEndpoint, open_metrics_endpoint
 from retrieval_server.models.model_repository import ModelRepository
-from retrieval_server.prometheus_metrics import ServerMetrics
-from retrieval_server.readiness import Readiness
-from retrieval_server.request_metrics import RequestMetrics
+from retrieval_server.observability.metrics import ServerMetrics
+from retrieval_server.observability.metrics_endpoint import MetricsEndpoint, open_metrics_endpoint
+from retrieval_server.observability.request_metrics import RequestMetrics
+from retrieval_server.observability.tracing import Tracing, start_tracing
 from retrieval_server.retriever import Retriever
-from retrieval_server.served_index import ServedIndex
-from retrieval_server.service import RetrievalService
-from retrieval_server.settings import Settings
-from retrieval_server.tracing import Tracing, start_tracing
+from retrieval_server.serving.grpc_endpoint import create_grpc_server, listen, listen_in_the_clear
+from retrieval_server.serving.index_watch import IndexWatch
+from retrieval_server.serving.readiness import Readiness
+from retrieval_server.serving.served_index import ServedIndex
+from retrieval_server.serving.service import RetrievalService
+from retrieval_server.serving.settings import Settings
 from retrieval_server.v1 import retrieval_pb2 as pb
 from retrieval_server.v1 import retrieval_pb2_grpc as pb_grpc
 

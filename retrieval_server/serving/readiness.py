@@ -12,7 +12,7 @@ import logging
 from grpc_health.v1 import health, health_pb2
 
 from retrieval_server.errors import RetrievalError
-from retrieval_server.served_index import ServedIndex
+from retrieval_server.serving.served_index import ServedIndex
 
 log = logging.getLogger(__name__)
 

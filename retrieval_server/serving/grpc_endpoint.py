@@ -8,7 +8,7 @@ import grpc
 
 from retrieval_server.access.tls import server_credentials
 from retrieval_server.errors import RetrievalError
-from retrieval_server.settings import Settings
+from retrieval_server.serving.settings import Settings
 
 REQUEST_OVERHEAD_BYTES = 2**20  # what a SearchRequest holds beside the image
 OTHER_CALLS = 64  # health checks, watches and GetStatus, answered while the server is full

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import grpc
 
-from retrieval_server.prometheus_metrics import ServerMetrics
+from retrieval_server.observability.metrics import ServerMetrics
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 Context = grpc.aio.ServicerContext[Any, Any]

@@ -15,14 +15,14 @@ import grpc
 import numpy as np
 
 from retrieval_server import errors
-from retrieval_server.messages import match_messages, model_messages
 from retrieval_server.models.preprocessing import decode_image
-from retrieval_server.prometheus_metrics import ServerMetrics
+from retrieval_server.observability.metrics import ServerMetrics
+from retrieval_server.observability.tracing import Tracing
 from retrieval_server.retriever import Descriptors, Retriever, SearchParameters
 from retrieval_server.search_result import SearchResult
-from retrieval_server.served_index import ServedIndex
-from retrieval_server.settings import Settings
-from retrieval_server.tracing import Tracing
+from retrieval_server.serving.messages import match_messages, model_messages
+from retrieval_server.serving.served_index import ServedIndex
+from retrieval_server.serving.settings import Settings
 from retrieval_server.v1 import retrieval_pb2 as pb
 from retrieval_server.v1 import retrieval_pb2_grpc as pb_grpc
 from retrieval_server.version import VERSION

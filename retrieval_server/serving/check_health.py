@@ -35,7 +35,7 @@ def health(address: str) -> str:
 def main() -> None:
     """Run the command."""
     if len(sys.argv) != 2:
-        sys.exit("usage: python -m retrieval_server.check_health HOST:PORT")
+        sys.exit("usage: python -m retrieval_server.serving.check_health HOST:PORT")
     state = health(sys.argv[1])
     if state != "SERVING":
         sys.exit(f"{sys.argv[1]}: {state}")
