@@ -22,7 +22,7 @@ from export.evaluation.ablation import METHODS, WAYS, rate_queries
 from export.evaluation.results import RatedQuery
 from export.evaluation.statistics import categories_of, rows_of
 from retrieval_server.index.bundle import IndexBundle
-from retrieval_server.retriever import Descriptors, Retriever
+from retrieval_server.retrieval.retriever import Descriptors, Retriever
 
 KIND = "photo"
 SLOW_QUERIES = 20  # searched once more for each k, as a comparison

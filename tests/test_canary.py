@@ -15,7 +15,7 @@ from retrieval_server.index.reference_image import (
     open_canary,
     write_canary,
 )
-from retrieval_server.retriever import Retriever
+from retrieval_server.retrieval.retriever import Retriever
 
 
 def check(folder, served):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from retrieval_server.errors import EngineUnavailableError, RetrievalError
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.index.publish import open_index
-from retrieval_server.retriever import Retriever
+from retrieval_server.retrieval.retriever import Retriever
 from retrieval_server.serving import readiness as readiness_module
 from retrieval_server.serving.readiness import Readiness
 from retrieval_server.serving.served_index import ServedIndex

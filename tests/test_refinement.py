@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from text_index_files import write_text_index
 
-from retrieval_server.refinement import Stage, merge, text_subset
+from retrieval_server.retrieval.refinement import Stage, merge, text_subset
 from retrieval_server.text.neighbours import TextIndex
 
 PRODUCTS = 24

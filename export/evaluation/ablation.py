@@ -10,7 +10,7 @@ from export.evaluation.metrics import RESULTS, average_precision, hit_at_1, rank
 from export.evaluation.results import RatedQuery, Rating
 from export.progress import progress
 from retrieval_server.index.bundle import IndexBundle
-from retrieval_server.retriever import Descriptors, Retriever, SearchParameters
+from retrieval_server.retrieval.retriever import Descriptors, Retriever, SearchParameters
 
 BASELINE = "baseline"
 KEEPS = (6, 5, 4, 3, 2, 1)  # Table 1's order

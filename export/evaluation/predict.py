@@ -19,7 +19,12 @@ from export.progress import progress
 from retrieval_server.engines import TritonConnection
 from retrieval_server.errors import CatalogueError
 from retrieval_server.index.bundle import IndexBundle
-from retrieval_server.retriever import DEFAULT_KEEP, Descriptors, Retriever, SearchParameters
+from retrieval_server.retrieval.retriever import (
+    DEFAULT_KEEP,
+    Descriptors,
+    Retriever,
+    SearchParameters,
+)
 
 
 @dataclass(frozen=True)

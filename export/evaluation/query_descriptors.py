@@ -12,7 +12,7 @@ from retrieval_server.errors import ImageError
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.models.model_repository import ModelRepository
 from retrieval_server.models.preprocessing import read_image
-from retrieval_server.retriever import Descriptors, Retriever
+from retrieval_server.retrieval.retriever import Descriptors, Retriever
 from retrieval_server.serving.settings import available_cores
 
 

@@ -20,7 +20,7 @@ from retrieval_server.errors import IndexBundleError, RetrievalError
 from retrieval_server.index.publish import current_version, open_index
 from retrieval_server.models.model_repository import ModelRepository
 from retrieval_server.observability.metrics import ServerMetrics
-from retrieval_server.retriever import Retriever
+from retrieval_server.retrieval.retriever import Retriever
 from retrieval_server.serving.served_index import ServedIndex
 
 log = logging.getLogger(__name__)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from retrieval_server.retriever import Retriever
+from retrieval_server.retrieval.retriever import Retriever
 
 
 class ServedIndex:

@@ -27,7 +27,7 @@ from retrieval_server.observability.metrics import ServerMetrics
 from retrieval_server.observability.metrics_endpoint import MetricsEndpoint, open_metrics_endpoint
 from retrieval_server.observability.request_metrics import RequestMetrics
 from retrieval_server.observability.tracing import Tracing, start_tracing
-from retrieval_server.retriever import Retriever
+from retrieval_server.retrieval.retriever import Retriever
 from retrieval_server.serving.grpc_endpoint import create_grpc_server, listen, listen_in_the_clear
 from retrieval_server.serving.index_watch import IndexWatch
 from retrieval_server.serving.readiness import Readiness

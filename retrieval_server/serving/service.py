@@ -18,8 +18,8 @@ from retrieval_server import errors
 from retrieval_server.models.preprocessing import decode_image
 from retrieval_server.observability.metrics import ServerMetrics
 from retrieval_server.observability.tracing import Tracing
-from retrieval_server.retriever import Descriptors, Retriever, SearchParameters
-from retrieval_server.search_result import SearchResult
+from retrieval_server.retrieval.retriever import Descriptors, Retriever, SearchParameters
+from retrieval_server.retrieval.search_result import SearchResult
 from retrieval_server.serving.messages import match_messages, model_messages
 from retrieval_server.serving.served_index import ServedIndex
 from retrieval_server.serving.settings import Settings

@@ -9,7 +9,7 @@ from pathlib import Path
 from retrieval_server.access.tls import TlsFiles
 from retrieval_server.engines import TritonConnection
 from retrieval_server.errors import RetrievalError
-from retrieval_server.retriever import DEFAULT_KEEP, DEFAULT_TOP_K
+from retrieval_server.retrieval.retriever import DEFAULT_KEEP, DEFAULT_TOP_K
 
 
 def available_cores() -> int:

@@ -28,8 +28,13 @@ from retrieval_server.exact_search.warm_up import compile_kernels
 from retrieval_server.index.bundle import IndexBundle, Product
 from retrieval_server.index.reference_image import canary_image, check_canary
 from retrieval_server.models.profile import MAX_ALPHA
-from retrieval_server.refinement import text_subset
-from retrieval_server.search_result import Match, SearchResult, initial_matches, merged_matches
+from retrieval_server.retrieval.refinement import text_subset
+from retrieval_server.retrieval.search_result import (
+    Match,
+    SearchResult,
+    initial_matches,
+    merged_matches,
+)
 from retrieval_server.similarity import NORM_TOLERANCE, Ranking
 
 DEFAULT_TOP_K = 7  # the challenge asks for seven

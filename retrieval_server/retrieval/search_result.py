@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from retrieval_server.refinement import Stage, TextSubset, merge
+from retrieval_server.retrieval.refinement import Stage, TextSubset, merge
 from retrieval_server.similarity import Ranking
 
 
