@@ -24,7 +24,7 @@ from retrieval_server.exact_search.cascade import CascadeSearch
 from retrieval_server.exact_search.fused_bound import FusedBound
 from retrieval_server.exact_search.originals import exact_cosines
 from retrieval_server.exact_search.scan import ScanSearch
-from retrieval_server.similarity import fused_similarity
+from retrieval_server.exact_search.similarity import fused_similarity
 from retrieval_server.storage.arrays import release_pages
 
 TOP_K = 7

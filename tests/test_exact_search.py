@@ -18,8 +18,8 @@ from made_up_databases import (
 from retrieval_server.exact_search.cascade import CascadeSearch, SearchCounts
 from retrieval_server.exact_search.levels import append_rows
 from retrieval_server.exact_search.scan import ScanSearch
+from retrieval_server.exact_search.similarity import fused_similarity
 from retrieval_server.exact_search.tuning import Tuning
-from retrieval_server.similarity import fused_similarity
 
 SEARCHES = {"scan": ScanSearch, "cascade": cascade}
 

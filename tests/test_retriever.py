@@ -22,13 +22,13 @@ from retrieval_server.errors import (
     QueryError,
     UnknownProductError,
 )
+from retrieval_server.exact_search.similarity import Ranking
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.index.publish import open_index
 from retrieval_server.index.reference_image import canary_image
 from retrieval_server.models.profile import MAX_ALPHA, Profile
 from retrieval_server.retrieval.refinement import Stage
 from retrieval_server.retrieval.retriever import MAX_TOP_K, Descriptors, Retriever, SearchParameters
-from retrieval_server.similarity import Ranking
 
 MODELS = ("tiny_a", "tiny_b")
 PROFILE_ALPHAS = (3.0, 1.0)

@@ -36,9 +36,9 @@ from retrieval_server.exact_search.open_search import open_search
 from retrieval_server.exact_search.rotation import RotatedQuery, rotate_rows
 from retrieval_server.exact_search.row_file import RowFile
 from retrieval_server.exact_search.scan import ScanSearch
+from retrieval_server.exact_search.similarity import fused_similarity
 from retrieval_server.exact_search.tuning import Tuning
 from retrieval_server.index.descriptors import create_descriptors, open_descriptors
-from retrieval_server.similarity import fused_similarity
 
 
 def exact_sums(database, query, weights):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from retrieval_server.similarity import fused_similarity
+from retrieval_server.exact_search.similarity import fused_similarity
 
 
 def test_two_cosines_fuse_to_the_product_of_the_paper():

@@ -12,10 +12,10 @@ from export.dataset.catalogue import Catalogue
 from export.descriptors.extract_features import Reject
 from export.descriptors.finished_shards import FinishedShard
 from retrieval_server.errors import EngineError
+from retrieval_server.exact_search.similarity import NORM_TOLERANCE
 from retrieval_server.index.bundle import IMAGE_DIGEST_BYTES, IMAGE_DIGESTS_FILE
 from retrieval_server.index.descriptors import create_descriptors
 from retrieval_server.models.model_repository import ModelFolder
-from retrieval_server.similarity import NORM_TOLERANCE
 
 
 def kept_rows(shards: Sequence[FinishedShard]) -> tuple[NDArray[np.int64], list[Reject]]:

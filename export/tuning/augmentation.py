@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from export.progress import Advance
 from export.tuning.described_dataset import cosine_matrix
 from export.tuning.rate_settings import best_rows
-from retrieval_server.similarity import fused_similarity
+from retrieval_server.exact_search.similarity import fused_similarity
 
 NEIGHBOUR_WEIGHTS = (2 / 3, 1 / 3)
 BLOCK_ROWS = 256  # of the database, compared with all of it at once

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from export.evaluation.metrics import RESULTS
 from export.models.pooling_choice import PoolingChoice
+from retrieval_server.exact_search.similarity import fused_similarity
 from retrieval_server.models.profile import Backbone, Profile
-from retrieval_server.similarity import fused_similarity
 
 PRODUCT, SUM = "product", "sum"
 

@@ -37,10 +37,11 @@ from retrieval_server.exact_search.kernels import middle_bounds, residual_bounds
 from retrieval_server.exact_search.levels import Levels
 from retrieval_server.exact_search.originals import BestRows, RowSource
 from retrieval_server.exact_search.rotation import FloatArray, RotatedQuery
-from retrieval_server.exact_search.scan import Query, SearchLevel, eligible_rows, originals_level
+from retrieval_server.exact_search.scan import eligible_rows, originals_level
+from retrieval_server.exact_search.search import Query, SearchLevel
 from retrieval_server.exact_search.selection import keep, largest, survivors
+from retrieval_server.exact_search.similarity import Ranking, fused_similarity
 from retrieval_server.exact_search.tuning import DEFAULT_TUNING, Tuning
-from retrieval_server.similarity import Ranking, fused_similarity
 
 READ_AT_ONCE = 4  # originals; doubled each time, for databases full of ties
 LARGEST_READ = 1024

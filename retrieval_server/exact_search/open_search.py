@@ -15,7 +15,8 @@ from retrieval_server.exact_search.cascade import CascadeSearch
 from retrieval_server.exact_search.idle_cores import IdleCores
 from retrieval_server.exact_search.levels import Levels
 from retrieval_server.exact_search.row_file import RowFile
-from retrieval_server.exact_search.scan import ExactSearch, ScanSearch
+from retrieval_server.exact_search.scan import ScanSearch
+from retrieval_server.exact_search.search import ExactSearch
 from retrieval_server.exact_search.tuning import DEFAULT_TUNING, Tuning
 from retrieval_server.storage.arrays import file_of, mapping_of, release_pages
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from retrieval_server.exact_search.kernels import dots
 from retrieval_server.exact_search.rotation import FloatArray
 from retrieval_server.exact_search.row_file import RowFile
-from retrieval_server.similarity import Ranking, fused_similarity
+from retrieval_server.exact_search.similarity import Ranking, fused_similarity
 
 RowSource = NDArray[Any] | RowFile  # gives its rows by [rows]
 

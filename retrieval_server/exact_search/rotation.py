@@ -38,7 +38,7 @@ from numpy.typing import NDArray
 
 from retrieval_server.exact_search.fit_parameters import FitParameters
 from retrieval_server.exact_search.kernels import dots
-from retrieval_server.similarity import NORM_TOLERANCE
+from retrieval_server.exact_search.similarity import NORM_TOLERANCE
 
 REGIONS = (256, 512)  # axes that the coarse and the middle level add
 AXES = sum(REGIONS)

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from retrieval_server.exact_search.similarity import Ranking
 from retrieval_server.retrieval.refinement import Stage, TextSubset, merge
-from retrieval_server.similarity import Ranking
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,73 @@
+"""The seam of exact search: what every search of a database answers, however it finds it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval_server.exact_search.similarity import Ranking
+
+Query = Sequence[NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class SearchLevel:
+    """What a search reads.
+
+    Attributes:
+        name: such as "coarse", or "originals".
+        bytes: its size.
+        is_resident: whether it is kept in memory instead of mapped from disk.
+    """
+
+    name: str
+    bytes: int
+    is_resident: bool
+
+
+class ExactSearch(Protocol):
+    """Ranks database images by eq. (8), exactly: as brute force in float64 does."""
+
+    descriptors: tuple[NDArray[Any], ...]
+
+    def __len__(self) -> int: ...
+
+    def level_sizes(self) -> tuple[SearchLevel, ...]:
+        """What is read, from what is read whole to what is read a few rows of."""
+
+    def rank_all(
+        self,
+        query: Query,
+        alphas: Sequence[float],
+        top_k: int,
+        exclude: int | None = None,
+        allowed: NDArray[np.bool_] | None = None,
+    ) -> Ranking:
+        """Rank the whole database.
+
+        Args:
+            query: one (C_n,) float32 descriptor for each backbone, of unit norm or zero.
+            alphas: α_n ≥ 0 of eq. (8).
+            top_k: length of the ranking, ≥ 1; shorter where the database is.
+            exclude: a row to leave out.
+            allowed: (N,) which rows may be found; None for all.
+
+        Returns:
+            The ranking that brute force in float64 gives, ties by ascending row.
+        """
+
+    def rank_rows(
+        self, query: Query, alphas: Sequence[float], rows: NDArray[np.integer], top_k: int
+    ) -> Ranking:
+        """Rank some rows only; see ``rank_all``.
+
+        Args:
+            query: one (C_n,) float32 descriptor for each backbone.
+            alphas: α_n ≥ 0 of eq. (8).
+            rows: (M,) distinct rows.
+            top_k: length of the ranking; shorter where there are fewer rows.
+        """
