@@ -30,8 +30,8 @@ from benchmarks.descriptor_generator import HARD_KINDS, KINDS
 from benchmarks.search_database import ROOT, SearchDatabase, prepare_database
 from benchmarks.search_growth import SIZES, plot_growth
 from retrieval_server.exact_search.cascade import CascadeSearch, SearchCounts
-from retrieval_server.exact_search.idle_cores import IdleCores
 from retrieval_server.exact_search.open_search import open_search
+from retrieval_server.exact_search.parallelism import IntraQueryParallelism
 
 QUERIES = 48  # of each kind
 WARM_UP = 16  # queries before the clock starts: pages are mapped, code is compiled
@@ -51,9 +51,11 @@ def queries_of(database: SearchDatabase, count: int) -> Queries:
     return found
 
 
-def open_cascade(database: SearchDatabase, idle_cores: IdleCores | None = None) -> CascadeSearch:
+def open_cascade(
+    database: SearchDatabase, parallelism: IntraQueryParallelism | None = None
+) -> CascadeSearch:
     """Our search."""
-    search = open_search(database.descriptors(), database.levels(), idle_cores=idle_cores)
+    search = open_search(database.descriptors(), database.levels(), parallelism=parallelism)
     assert isinstance(search, CascadeSearch)
     return search
 

@@ -26,6 +26,7 @@ from export.models.profiles import PAPER
 from export.progress import progress
 from export.text_index.build import build_text_index
 from export.text_index.settings import TextSettings
+from retrieval_server.cores import available_cores
 from retrieval_server.engines import create_engine
 from retrieval_server.index.bundle import (
     ID_ORDER_FILE,
@@ -39,7 +40,6 @@ from retrieval_server.index.publish import open_index, publish, seal
 from retrieval_server.index.reference_image import canary_image, write_canary
 from retrieval_server.models.model_repository import ModelRepository
 from retrieval_server.models.preprocessing import PREPROCESSING
-from retrieval_server.serving.settings import available_cores
 from retrieval_server.storage.string_table import write_string_table
 
 SEED = 0

@@ -31,11 +31,11 @@ from benchmarks.search import Queries, open_cascade, queries_of
 from benchmarks.search_database import MODELS, ROOT, prepare_database
 from benchmarks.search_index import prepare_index, prepare_models
 from export.models.profiles import PAPER
+from retrieval_server.cores import create_workers
 from retrieval_server.exact_search.cascade import CascadeSearch
-from retrieval_server.exact_search.idle_cores import IdleCores
+from retrieval_server.exact_search.parallelism import IntraQueryParallelism
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.serving.check_health import health
-from retrieval_server.serving.server import create_workers
 from retrieval_server.v1 import retrieval_pb2 as pb
 from retrieval_server.v1 import retrieval_pb2_grpc as pb_grpc
 
@@ -200,7 +200,7 @@ def main() -> None:
     bundle = prepare_index(ROOT, database)
     served = serve_a_thousand(bundle, prepare_models(ROOT), queries)
     with threadpool_limits(1, user_api="blas"):
-        alone, helped = open_cascade(database), open_cascade(database, IdleCores(2))
+        alone, helped = open_cascade(database), open_cascade(database, IntraQueryParallelism(2))
         lone, rates = lone_query(alone, helped, queries), throughput(alone, queries)
         side_by_side = throughput(helped, queries)
     found = {"server": served, "lone": lone, "throughput": rates, "with_help": side_by_side}

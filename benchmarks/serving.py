@@ -40,10 +40,10 @@ from export.dataset.catalogue import Catalogue, read_catalogue
 from export.descriptors.extract_features import FeatureExtraction
 from export.models.model_configs import ensemble_config, write_config
 from export.models.profiles import LITE
+from retrieval_server.cores import available_cores
 from retrieval_server.engines import Engine, TritonConnection, create_engine
 from retrieval_server.models.model_repository import CONFIG_FILE, ModelRepository
 from retrieval_server.models.profile import Profile
-from retrieval_server.serving.settings import available_cores
 
 ONE = Profile(name="one", side=LITE.side, backbones=LITE.backbones[:1])
 ROUNDS = 150  # single images by each method

@@ -42,7 +42,7 @@ from export.text_index.neighbour_lists import group_rows, write_neighbour_lists
 from export.text_index.pair_file import PairFile
 from export.text_index.settings import TextSettings
 from export.text_index.tfidf import count_terms
-from retrieval_server.serving.settings import available_cores
+from retrieval_server.cores import available_cores
 from retrieval_server.text.neighbours import TextIndex
 from retrieval_server.text.tokens import strip_accents_tokens
 

@@ -11,6 +11,7 @@ from export.dataset.catalogue import read_catalogue
 from export.index import build as build_module
 from export.index import search_levels
 from export.index.build import IndexBuild
+from retrieval_server.cores import create_workers
 from retrieval_server.errors import IndexBundleError
 from retrieval_server.exact_search import levels
 from retrieval_server.exact_search.cascade import CascadeSearch
@@ -19,7 +20,6 @@ from retrieval_server.exact_search.scan import ScanSearch
 from retrieval_server.index.publish import is_intact, open_index
 from retrieval_server.models.profile import Profile
 from retrieval_server.retrieval.retriever import Retriever, SearchParameters
-from retrieval_server.serving.server import create_workers
 
 LEVEL_FILES = [
     "bytes.bounds.npy",

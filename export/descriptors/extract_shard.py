@@ -31,6 +31,7 @@ from export.descriptors.shard_manifest import (
 from export.descriptors.shards import Shard
 from export.output.folder import output_folder
 from export.progress import progress
+from retrieval_server.cores import available_cores
 from retrieval_server.engines import TritonConnection, create_engine
 from retrieval_server.errors import (
     IndexBundleError,
@@ -42,7 +43,6 @@ from retrieval_server.index.reference_image import canary_file, canary_image, wr
 from retrieval_server.models.model_repository import ModelFolder, ModelRepository
 from retrieval_server.models.preprocessing import PREPROCESSING
 from retrieval_server.models.profile import Profile
-from retrieval_server.serving.settings import available_cores
 
 
 def profile_models(repository: Path, profile: Profile) -> tuple[ModelFolder, ...]:

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from export.progress import progress
+from retrieval_server.cores import available_cores
 from retrieval_server.engines import TritonConnection, create_engine
 from retrieval_server.errors import ImageError
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.models.model_repository import ModelRepository
 from retrieval_server.models.preprocessing import read_image
 from retrieval_server.retrieval.retriever import Descriptors, Retriever
-from retrieval_server.serving.settings import available_cores
 
 
 def open_retriever(

@@ -19,7 +19,7 @@ from export.progress import Advance
 from export.text_index.list_join import join_lists
 from export.text_index.pair_file import PAIR, PairFile
 from export.text_index.posting_lists import PostingLists, posting_lists
-from retrieval_server.serving.settings import available_cores
+from retrieval_server.cores import available_cores
 
 FLOAT32_ERROR = 1.2e-7  # 2**-23: of one float32 product or sum, relative
 BUFFER_PAIRS = 1 << 20

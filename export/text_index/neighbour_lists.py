@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from export.text_index.pair_file import PairFile
 from export.text_index.scratch_array import release_pages, scratch_array
-from retrieval_server.serving.settings import available_cores
+from retrieval_server.cores import available_cores
 from retrieval_server.text.neighbours import COSINE_SCALE, create_text_index
 
 PARTS = 64

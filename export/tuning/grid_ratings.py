@@ -18,7 +18,7 @@ from export.progress import Advance
 from export.tuning.described_dataset import DescribedDataset
 from export.tuning.rate_settings import RowLists, best_rows, rate_settings
 from export.tuning.setting import InitialStage, Setting
-from retrieval_server.serving.settings import available_cores
+from retrieval_server.cores import available_cores
 
 CACHE_BYTES = 1 << 30  # of cosines, which several points share
 CHUNK_VALUES = 1 << 24  # similarities at once, by thread

@@ -40,13 +40,13 @@ from export.models.to_onnx import write_onnx
 from export.output.folder import lock_folder
 from export.progress import Advance
 from export.tuning.sweep_encoder import build_sweep_encoder
+from retrieval_server.cores import available_cores
 from retrieval_server.engines import create_engine
 from retrieval_server.errors import EngineError
 from retrieval_server.exact_search.similarity import NORM_TOLERANCE
 from retrieval_server.index.descriptors import create_descriptors, descriptor_file, open_descriptors
 from retrieval_server.models.model_repository import CONFIG_FILE, MODEL_FILE, ModelRepository
 from retrieval_server.models.profile import Backbone, Profile
-from retrieval_server.serving.settings import available_cores
 
 ROWS_FILE = "rows.npy"
 SWEEP = "1"  # raise it when the same settings give other descriptors

@@ -14,7 +14,7 @@ estimates are worth, no row of the result is ever dropped, and equal similaritie
 tie rule. The middle and the residual level are left out where too few rows are left to pay for
 rotating the query further, and all levels on L where the inequality of the means does not cover the
 query (see fused_bound). No level's work on a row depends on another row's, so cores that are idle
-may do a part of it (see idle_cores).
+may do a part of it (see parallelism).
 
 The byte level and the originals are most of the database, and stay on disk: the few rows of them
 are read from their files, not mapped, so that the process does not grow into all of it.
@@ -32,10 +32,10 @@ from numpy.typing import NDArray
 
 from retrieval_server.exact_search import byte_level, coarse_level, middle_level, residual_level
 from retrieval_server.exact_search.fused_bound import FusedBound
-from retrieval_server.exact_search.idle_cores import IdleCores
 from retrieval_server.exact_search.kernels import middle_bounds, residual_bounds
 from retrieval_server.exact_search.levels import Levels
 from retrieval_server.exact_search.originals import BestRows, RowSource
+from retrieval_server.exact_search.parallelism import IntraQueryParallelism
 from retrieval_server.exact_search.rotation import FloatArray, RotatedQuery
 from retrieval_server.exact_search.scan import eligible_rows, originals_level
 from retrieval_server.exact_search.search import Query, SearchLevel
@@ -78,7 +78,7 @@ class CascadeSearch:
         descriptors: (N, C_n) float32 or float16 by backbone.
         levels: their levels.
         tuning: what the speed depends on.
-        idle_cores: who helps; None for nobody.
+        parallelism: who helps; None for nobody.
         originals: where rows of the descriptors are read; None for the descriptors themselves.
     """
 
@@ -87,14 +87,14 @@ class CascadeSearch:
         descriptors: Sequence[NDArray[Any]],
         levels: Levels,
         tuning: Tuning = DEFAULT_TUNING,
-        idle_cores: IdleCores | None = None,
+        parallelism: IntraQueryParallelism | None = None,
         originals: Sequence[RowSource] | None = None,
     ) -> None:
         self.descriptors = tuple(descriptors)
         self.originals = self.descriptors if originals is None else tuple(originals)
         self.levels = levels
         self.tuning = tuning
-        self.idle_cores = idle_cores or IdleCores()
+        self.parallelism = parallelism or IntraQueryParallelism()
         self.scratch = _Scratch(len(levels.arrays["coarse.codes"]))
 
     def __len__(self) -> int:
@@ -133,7 +133,7 @@ class CascadeSearch:
             The ranking that brute force in float64 gives, ties by ascending row.
         """
         one = _OneSearch(self, query, alphas, top_k, counts or SearchCounts())
-        with self.idle_cores.searching():
+        with self.parallelism.searching():
             return one.whole(exclude, allowed)
 
     def rank_rows(
@@ -147,7 +147,7 @@ class CascadeSearch:
             rows: (M,) distinct rows.
             top_k: length of the ranking; shorter where there are fewer rows.
         """
-        with self.idle_cores.searching():
+        with self.parallelism.searching():
             return _OneSearch(self, query, alphas, top_k, SearchCounts()).part(rows)
 
 
@@ -163,7 +163,7 @@ class _OneSearch:
         counts: SearchCounts,
     ) -> None:
         self._levels, self._scratch, self._tuning = search.levels, search.scratch, search.tuning
-        self._idle_cores = search.idle_cores
+        self._parallelism = search.parallelism
         self._query, self._alphas, self._top_k = query, alphas, top_k
         self._counts = counts
         self._best = BestRows(search.originals, query, alphas, top_k)
@@ -227,7 +227,7 @@ class _OneSearch:
             blocks = range(first, last)
             coarse_level.scan(codes, bounds, query, blocks, values, uppers, block_max)
 
-        self._idle_cores.share(scan, len(codes), self._tuning.blocks_at_once)
+        self._parallelism.share(scan, len(codes), self._tuning.blocks_at_once)
         self._counts.coarse += self._levels.rows
         for array in (values, uppers):
             array[self._levels.rows :] = -np.inf
@@ -254,7 +254,7 @@ class _OneSearch:
                 base, query.digits, query.scales, query.weights, values, uppers,
             )  # fmt: skip
 
-        self._idle_cores.share(bound_by_middle, count, self._tuning.rows_at_once)
+        self._parallelism.share(bound_by_middle, count, self._tuning.rows_at_once)
         self._counts.middle += count
         self._seed(values, count, rows)
         count = keep(rows, values, uppers, count, self._threshold(bound))
@@ -266,7 +266,7 @@ class _OneSearch:
                 rest.digits, rest.scales, rest.weights, values, uppers,
             )  # fmt: skip
 
-        self._idle_cores.share(bound_by_residual, count, self._tuning.rows_at_once)
+        self._parallelism.share(bound_by_residual, count, self._tuning.rows_at_once)
         self._counts.residual += count
         self._seed(values, count, rows)
         return rows[: keep(rows, values, uppers, count, self._threshold(bound))]

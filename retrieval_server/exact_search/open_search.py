@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from retrieval_server.exact_search.byte_level import ByteLevel
 from retrieval_server.exact_search.cascade import CascadeSearch
-from retrieval_server.exact_search.idle_cores import IdleCores
 from retrieval_server.exact_search.levels import Levels
+from retrieval_server.exact_search.parallelism import IntraQueryParallelism
 from retrieval_server.exact_search.row_file import RowFile
 from retrieval_server.exact_search.scan import ScanSearch
 from retrieval_server.exact_search.search import ExactSearch
@@ -28,7 +28,7 @@ def open_search(
     descriptors: tuple[NDArray[Any], ...],
     levels: Levels | None,
     tuning: Tuning = DEFAULT_TUNING,
-    idle_cores: IdleCores | None = None,
+    parallelism: IntraQueryParallelism | None = None,
 ) -> ExactSearch:
     """Search an index.
 
@@ -40,7 +40,7 @@ def open_search(
         descriptors: (N, C_n) float32 or float16 by backbone, mapped.
         levels: their levels, mapped; None for a small database.
         tuning: what the speed depends on.
-        idle_cores: who helps a search of a large database; None for nobody.
+        parallelism: who helps a search of a large database; None for nobody.
     """
     if levels is None:
         return ScanSearch(descriptors)
@@ -52,7 +52,7 @@ def open_search(
     bytes_ = ByteLevel(codes, bounds, _row_file(codes))
     levels = replace(levels, arrays=resident, bytes_=bytes_)
     originals = [_row_file(array) or array for array in descriptors]
-    return CascadeSearch(descriptors, levels, tuning, idle_cores, originals)
+    return CascadeSearch(descriptors, levels, tuning, parallelism, originals)
 
 
 def _in_memory(array: NDArray[Any]) -> NDArray[Any]:

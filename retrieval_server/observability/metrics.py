@@ -20,8 +20,6 @@ from prometheus_client import (
 )
 
 from retrieval_server import errors
-from retrieval_server.serving.served_index import ServedIndex
-from retrieval_server.serving.served_state import Ready, ServedState
 
 # An embedded search takes some 30 ms, one through a busy Triton up to seconds.
 REQUEST_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -100,10 +98,6 @@ class ServerMetrics:
             self.stages.labels(stage)
         for reason in FAILURES.values():
             self.engine_failures.labels(reason)
-
-    def describe(self, served: ServedIndex, readiness: Ready) -> None:
-        """Tell what is being served, too."""
-        self.registry.register(ServedState(served, readiness))
 
     def observe_stages(self, timings: Mapping[str, int]) -> None:
         """Take the times of a search: microseconds by stage, such as ``rank_us``."""

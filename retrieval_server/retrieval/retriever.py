@@ -21,8 +21,8 @@ from retrieval_server.errors import (
     QueryError,
     UnknownProductError,
 )
-from retrieval_server.exact_search.idle_cores import IdleCores
 from retrieval_server.exact_search.open_search import open_search
+from retrieval_server.exact_search.parallelism import IntraQueryParallelism
 from retrieval_server.exact_search.search import SearchLevel
 from retrieval_server.exact_search.similarity import NORM_TOLERANCE, Ranking
 from retrieval_server.exact_search.warm_up import compile_kernels
@@ -67,16 +67,16 @@ class Retriever:
     Args:
         bundle: the index.
         engine: computes the descriptors of a query.
-        idle_cores: who helps a lone search; None for nobody.
+        parallelism: who helps a lone search; None for nobody.
     """
 
     def __init__(
-        self, bundle: IndexBundle, engine: Engine, idle_cores: IdleCores | None = None
+        self, bundle: IndexBundle, engine: Engine, parallelism: IntraQueryParallelism | None = None
     ) -> None:
         self.bundle = bundle
         self.engine = engine
-        self.idle_cores = idle_cores
-        self._search = open_search(bundle.descriptors, bundle.levels, idle_cores=idle_cores)
+        self.parallelism = parallelism
+        self._search = open_search(bundle.descriptors, bundle.levels, parallelism=parallelism)
         self._proved_at: int | None = None  # the engine's doubts when it passed the canary
         self._proving = asyncio.Lock()
 

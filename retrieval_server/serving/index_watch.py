@@ -103,7 +103,7 @@ class IndexWatch:
         members = self._repository.ensemble(bundle.profile.name)
         bundle.require_models({member.name: member.digest for member in members})
         bundle.verify()
-        retriever = Retriever(bundle, old.engine, old.idle_cores)
+        retriever = Retriever(bundle, old.engine, old.parallelism)
         retriever.warm_up()
         return retriever
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import itertools
 import logging
-import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,9 +15,10 @@ from grpc_reflection.v1alpha import reflection
 from threadpoolctl import threadpool_limits
 
 from retrieval_server.access.bearer_tokens import BearerTokens
+from retrieval_server.cores import create_workers
 from retrieval_server.engines import Engine, create_engine
 from retrieval_server.errors import RetrievalError
-from retrieval_server.exact_search.idle_cores import IdleCores
+from retrieval_server.exact_search.parallelism import IntraQueryParallelism
 from retrieval_server.index.publish import open_index
 from retrieval_server.models.model_repository import ModelRepository
 from retrieval_server.observability.metrics import ServerMetrics
@@ -32,6 +30,7 @@ from retrieval_server.serving.grpc_endpoint import create_grpc_server, listen, l
 from retrieval_server.serving.index_watch import IndexWatch
 from retrieval_server.serving.readiness import Readiness
 from retrieval_server.serving.served_index import ServedIndex
+from retrieval_server.serving.served_state import ServedState
 from retrieval_server.serving.service import RetrievalService
 from retrieval_server.serving.settings import Settings
 from retrieval_server.v1 import retrieval_pb2 as pb
@@ -119,7 +118,7 @@ async def start_server(settings: Settings) -> RunningServer:
     )
     threadpool_limits(1, user_api="blas")  # one core for each search; see Settings.workers
     executor = create_workers(settings.workers)
-    retriever = Retriever(bundle, engine, IdleCores(settings.workers))
+    retriever = Retriever(bundle, engine, IntraQueryParallelism(settings.workers))
     retriever.warm_up()
     await retriever.check_engine()
     served = ServedIndex(retriever)
@@ -134,7 +133,7 @@ async def start_server(settings: Settings) -> RunningServer:
     )
     readiness = Readiness(served, health_servicer, SERVICE)
     index_watch = IndexWatch(settings.index, repository, served, metrics)
-    metrics.describe(served, readiness)
+    metrics.registry.register(ServedState(served, readiness))
     metrics_endpoint = _metrics_endpoint(settings, metrics)
     await server.start()
     await health_server.start()
@@ -174,26 +173,6 @@ def _metrics_endpoint(settings: Settings, metrics: ServerMetrics) -> MetricsEndp
     endpoint = open_metrics_endpoint(metrics.registry, settings.host, settings.metrics_port)
     log.info("metrics on http://%s/metrics", endpoint.address)
     return endpoint
-
-
-def create_workers(workers: int) -> ThreadPoolExecutor:
-    """Threads for decoding and search, each on a core of its own where there are enough.
-
-    Left to the scheduler, two searches that start at once often share a core for a millisecond or
-    two, which is a good part of what they take.
-
-    Args:
-        workers: how many.
-    """
-    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-    numbers = itertools.count()  # next() on it is atomic
-
-    def pin() -> None:
-        if workers <= len(cores):
-            with contextlib.suppress(OSError):  # they may have been taken from us meanwhile
-                os.sched_setaffinity(0, {cores[next(numbers) % len(cores)]})
-
-    return ThreadPoolExecutor(workers, thread_name_prefix="search", initializer=pin)
 
 
 async def serve(settings: Settings) -> None:

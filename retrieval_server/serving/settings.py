@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from retrieval_server.access.tls import TlsFiles
+from retrieval_server.cores import available_cores
 from retrieval_server.engines import TritonConnection
 from retrieval_server.errors import RetrievalError
 from retrieval_server.retrieval.retriever import DEFAULT_KEEP, DEFAULT_TOP_K
-
-
-def available_cores() -> int:
-    """Cores this process may use, which in a container is fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,13 +9,13 @@ import pytest
 from made_up_databases import ALPHAS, encoded, random_database, random_query
 
 from retrieval_server.exact_search.cascade import CascadeSearch
-from retrieval_server.exact_search.idle_cores import IdleCores
+from retrieval_server.exact_search.parallelism import IntraQueryParallelism
 from retrieval_server.exact_search.tuning import Tuning
 
 PATIENCE_S = 30
 
 
-def spread(idle_cores, count, at_once):
+def spread(parallelism, count, at_once):
     """What each thread did of some work, as sorted pieces."""
     done = []
 
@@ -23,21 +23,21 @@ def spread(idle_cores, count, at_once):
         done.append((first, last, threading.current_thread()))
         time.sleep(0.005)
 
-    with idle_cores.searching():
-        idle_cores.share(work, count, at_once)
+    with parallelism.searching():
+        parallelism.share(work, count, at_once)
     return sorted(done, key=lambda piece: piece[:2])
 
 
 @pytest.mark.parametrize(("count", "at_once"), [(0, 3), (1, 3), (3, 3), (4, 3), (100, 7)])
 @pytest.mark.parametrize("cores", [1, 2, 5])
 def test_every_row_is_done_once(cores, count, at_once):
-    pieces = [piece[:2] for piece in spread(IdleCores(cores), count, at_once)]
+    pieces = [piece[:2] for piece in spread(IntraQueryParallelism(cores), count, at_once)]
 
     assert [row for first, last in pieces for row in range(first, last)] == list(range(count))
 
 
 def test_idle_cores_help_and_busy_ones_do_not():
-    cores = IdleCores(3)
+    cores = IntraQueryParallelism(3)
 
     assert len({thread for *_, thread in spread(cores, 300, 1)}) == 3
     with cores.searching(), cores.searching():
@@ -46,11 +46,13 @@ def test_idle_cores_help_and_busy_ones_do_not():
 
 
 def test_little_work_is_not_handed_over():
-    assert {thread for *_, thread in spread(IdleCores(3), 50, 50)} == {threading.current_thread()}
+    assert {thread for *_, thread in spread(IntraQueryParallelism(3), 50, 50)} == {
+        threading.current_thread()
+    }
 
 
 def test_a_helper_that_gets_no_core_is_not_waited_for():
-    cores, goes_on = IdleCores(2), threading.Event()
+    cores, goes_on = IntraQueryParallelism(2), threading.Event()
     cores._helpers.submit(goes_on.wait, PATIENCE_S)
 
     try:
@@ -68,7 +70,7 @@ def test_what_goes_wrong_is_told(who):
             raise ValueError(who)
         time.sleep(0.005)
 
-    cores = IdleCores(2)
+    cores = IntraQueryParallelism(2)
     with pytest.raises(ValueError, match=who), cores.searching():
         cores.share(work, 100, 1)
 
@@ -76,7 +78,7 @@ def test_what_goes_wrong_is_told(who):
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="cores cannot be chosen here")
 def test_helpers_of_a_pinned_search_may_go_anywhere():
     everywhere = os.sched_getaffinity(0)
-    cores, seen = IdleCores(2), []
+    cores, seen = IntraQueryParallelism(2), []
 
     def work(first, last):
         seen.append(os.sched_getaffinity(0))
@@ -100,7 +102,7 @@ def test_helpers_whose_cores_were_taken_away_help_from_others(monkeypatch):
     def refuse(process, cores):
         raise OSError(22, "Invalid argument")
 
-    cores = IdleCores(2)
+    cores = IntraQueryParallelism(2)
     monkeypatch.setattr(os, "sched_setaffinity", refuse)
 
     assert len({thread for *_, thread in spread(cores, 300, 1)}) == 2
@@ -114,7 +116,7 @@ def test_results_do_not_depend_on_who_helps():
         levels = encoded(database, [1.0] * len(database), len(database[0]))
         alone = CascadeSearch(database, levels, Tuning(few_rows=0))
         tuning = Tuning(few_rows=0, blocks_at_once=1, rows_at_once=1)
-        helped = CascadeSearch(database, levels, tuning, IdleCores(4))
+        helped = CascadeSearch(database, levels, tuning, IntraQueryParallelism(4))
         query = random_query(rng, database)
         alphas = rng.choice(ALPHAS, len(database)).tolist()
         expected = alone.rank_all(query, alphas, 5)
