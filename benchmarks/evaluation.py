@@ -22,7 +22,8 @@ from export.evaluation.ablation import METHODS, WAYS, rate_queries
 from export.evaluation.results import RatedQuery
 from export.evaluation.statistics import categories_of, rows_of
 from retrieval_server.index.bundle import IndexBundle
-from retrieval_server.retrieval.retriever import Descriptors, Retriever
+from retrieval_server.retrieval.retriever import Retriever
+from retrieval_server.retrieval.search_request import QueryDescriptors
 
 KIND = "photo"
 SLOW_QUERIES = 20  # searched once more for each k, as a comparison
@@ -30,7 +31,7 @@ SLOW_QUERIES = 20  # searched once more for each k, as a comparison
 
 def made_up_queries(
     generator: DescriptorGenerator, count: int
-) -> tuple[list[Query], list[Descriptors]]:
+) -> tuple[list[Query], list[QueryDescriptors]]:
     """Photos of products that are there, with the images of the same product."""
     found = generator.queries(KIND, count)
     queries = [

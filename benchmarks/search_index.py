@@ -37,7 +37,7 @@ from retrieval_server.index.bundle import (
 )
 from retrieval_server.index.manifest import IndexedModel, Manifest
 from retrieval_server.index.publish import open_index, publish, seal
-from retrieval_server.index.reference_image import canary_image, write_canary
+from retrieval_server.index.reference_image import reference_image, write_reference
 from retrieval_server.models.model_repository import ModelRepository
 from retrieval_server.models.preprocessing import PREPROCESSING
 from retrieval_server.storage.string_table import write_string_table
@@ -75,7 +75,7 @@ def prepare_index(root: Path, database: SearchDatabase) -> IndexBundle:
     folder.mkdir(parents=True)
     for file in database.folder.glob("*.npy"):
         os.link(file, folder / file.name)
-    write_canary(folder, _describe_canary(repository))
+    write_reference(folder, _describe_reference(repository))
     texts = list(listings(database.rows))
     random.Random(SEED).shuffle(texts)
     ids = [product_id(row) for row in range(database.rows)]
@@ -112,13 +112,13 @@ def product_id(row: int) -> str:
     return f"n{row:07d}"
 
 
-def _describe_canary(repository: Path) -> Mapping[str, NDArray[np.float32]]:
+def _describe_reference(repository: Path) -> Mapping[str, NDArray[np.float32]]:
     async def describe() -> Mapping[str, NDArray[np.float32]]:
         engine = create_engine(
             "embedded", repository, PAPER.name, workers=1, threads_per_run=available_cores()
         )
         try:
-            return await engine.infer(PAPER.name, canary_image(PAPER.side)[None])
+            return await engine.infer(PAPER.name, reference_image(PAPER.side)[None])
         finally:
             await engine.close()
 

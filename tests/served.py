@@ -25,7 +25,7 @@ class PuppetEngine:
     """The real engine, but a test can hold its calls or make them fail."""
 
     name = "embedded"
-    doubts = 0
+    generation = 0
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine

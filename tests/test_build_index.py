@@ -212,7 +212,7 @@ def test_build_killed_amid_extraction_resumes_to_the_same_bytes(
         patch.setattr(IndexBuild, "_assemble", note_block_and_assemble)
         build(catalogue, root)
     assert (kept[0].st_ino, kept[0].st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
-    assert sum(described) == 5 * FAMILIES - finished * BLOCK_ROWS + 1  # and the canary
+    assert sum(described) == 5 * FAMILIES - finished * BLOCK_ROWS + 1  # and the reference image
     assert files(root) == files(undisturbed)
 
 
@@ -328,7 +328,7 @@ def test_engine_failure_is_one_error_and_the_next_run_goes_on_from_there(
     assert versions(tmp_path) == []
     described.clear()
     build(catalogue, tmp_path)
-    assert len(described) == 5 * FAMILIES - BLOCK_ROWS + 1  # and the canary
+    assert len(described) == 5 * FAMILIES - BLOCK_ROWS + 1  # and the reference image
     assert files(tmp_path) == files(undisturbed)
 
 

@@ -125,7 +125,10 @@ def test_a_search_in_progress_ends_with_the_index_it_began_with(
         call = executor.submit(served.search, image=photo)
         assert served.engine.arrived.acquire(timeout=PATIENCE_S)
         make_current(tiny_index_copy, old)
-        gate, served.engine.gate = served.engine.gate, None  # the canary passes, the search waits
+        gate, served.engine.gate = (
+            served.engine.gate,
+            None,
+        )  # the reference image passes, the search waits
         until_serving(served, old)
         served.engine.gate = gate
         served.release()
@@ -196,7 +199,7 @@ def test_a_version_of_other_models_is_refused(
         assert status(served).index_version == old
 
 
-def test_a_version_whose_canary_the_engine_does_not_compute_is_refused(
+def test_a_version_whose_reference_image_the_engine_does_not_compute_is_refused(
     served_by: ServedBy, tiny_index_copy: Path, rebuild: Rebuild, caplog: pytest.LogCaptureFixture
 ) -> None:
     with (
@@ -213,7 +216,7 @@ def test_a_version_whose_canary_the_engine_does_not_compute_is_refused(
         served.engine.engine.infer = otherwise
         rebuild()
         until_refused(served)
-        assert "canary" in caplog.text
+        assert "reference image" in caplog.text
         assert status(served).index_version == old
 
 

@@ -197,7 +197,7 @@ def test_an_index_of_an_engine_that_computes_otherwise_is_not_built_upon(
     change(catalogue)
     updated = build(tmp_path)
     assert updated.reused == 0
-    assert "canary" in updated.no_reuse
+    assert "reference image" in updated.no_reuse
 
 
 def test_an_index_of_another_format_is_not_built_upon(

@@ -41,7 +41,8 @@ from retrieval_server.errors import ModelRepositoryError, ProfileError
 from retrieval_server.index.publish import open_index
 from retrieval_server.models.model_repository import ModelRepository
 from retrieval_server.models.preprocessing import read_image
-from retrieval_server.retrieval.retriever import Retriever, SearchParameters
+from retrieval_server.retrieval.retriever import Retriever
+from retrieval_server.retrieval.search_request import SearchParameters
 
 ROOT = Path(__file__).parents[1]
 DEV_SET = ROOT.parent / "shared" / "data" / "dev_set"

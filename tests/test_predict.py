@@ -10,7 +10,7 @@ from export.dataset.catalogue import read_catalogue
 from export.evaluation.query_descriptors import describe_images, open_retriever
 from export.index.build import IndexBuild
 from retrieval_server.index.publish import open_index
-from retrieval_server.retrieval.retriever import SearchParameters
+from retrieval_server.retrieval.search_request import SearchParameters
 
 
 @pytest.fixture

@@ -259,9 +259,9 @@ def test_an_engine_that_is_away_shows_in_readiness_and_failures(
         eventually(served, 0, "beauty_ready")
         eventually(served, 1, "beauty_engine_failures_total", reason="unavailable")
         served.engine.failure = None
-        served.engine.doubts = 3
+        served.engine.generation = 3
         eventually(served, 1, "beauty_ready")
-        assert value(served, "beauty_engine_doubts_total") == 3
+        assert value(served, "beauty_engine_generations_total") == 3
 
 
 def test_the_index_is_described(served: Served, tiny_index: Path) -> None:

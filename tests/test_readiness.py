@@ -25,24 +25,26 @@ GONE = EngineUnavailableError("Triton is away.")
 
 
 class DistantEngine:
-    """Answers with an index's own canary, unless it is away or has other weights."""
+    """Answers with an index's own reference descriptors, unless it is away or has other weights."""
 
     name = "distant"
     in_flight = 1
 
     def __init__(self, bundle: IndexBundle) -> None:
-        self.canary = {model: vector[None] for model, vector in bundle.canary.items()}
+        self.reference_descriptors = {
+            model: vector[None] for model, vector in bundle.reference_descriptors.items()
+        }
         self.problem: RetrievalError | None = None
-        self.doubts = 0
+        self.generation = 0
 
     async def infer(
         self, ensemble: str, images: NDArray[np.uint8], timeout_s: float | None = None
     ) -> dict[str, NDArray[np.float32]]:
-        return self.canary
+        return self.reference_descriptors
 
     async def check_served(self) -> None:
         if self.problem is not None:
-            self.doubts += 1
+            self.generation += 1
             raise self.problem
 
     async def close(self) -> None: ...
@@ -102,12 +104,14 @@ def test_an_engine_that_comes_back_with_other_models_is_not_ready(tiny_index: Pa
     async def run() -> None:
         watched = Watched(tiny_index)
         await watched.readiness.look()
-        own = watched.engine.canary
-        watched.engine.canary = {model: np.roll(rows, 1) for model, rows in own.items()}
-        watched.engine.doubts += 1
+        own = watched.engine.reference_descriptors
+        watched.engine.reference_descriptors = {
+            model: np.roll(rows, 1) for model, rows in own.items()
+        }
+        watched.engine.generation += 1
         await watched.readiness.look()
         assert await watched.reported(SERVICE) == NOT_SERVING
-        watched.engine.canary = own
+        watched.engine.reference_descriptors = own
         await watched.readiness.look()
         assert await watched.reported(SERVICE) == SERVING
 

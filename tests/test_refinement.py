@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from text_index_files import write_text_index
 
-from retrieval_server.retrieval.refinement import Stage, merge, text_subset
+from retrieval_server.exact_search.similarity import Ranking
+from retrieval_server.retrieval.refinement import refine, text_subset
+from retrieval_server.retrieval.search_result import Stage
 from retrieval_server.text.neighbours import TextIndex
 
 PRODUCTS = 24
@@ -47,10 +49,28 @@ def random_index(folder, rng, products, density):
     return TextIndex(folder), neighbours
 
 
-def refined(ranking, index, similarity, k, results=7):
-    subset = text_subset(np.array(ranking[:k]), index)
-    order = sorted(subset.rows.tolist(), key=lambda row: (-similarity[row], row))
-    return merge(ranking[:results], order, k, results), subset
+def ranking_of(rows, similarity):
+    """A ranking of some rows by one backbone."""
+    order = sorted(rows, key=lambda row: (-similarity[row], row))
+    similarities = np.array([similarity[row] for row in order], float)
+    return Ranking(np.array(order, np.int64), similarities, similarities[:, None])
+
+
+def refined(similarity, index, k, results=7, exclude=None):
+    """What Algorithm 1 makes of a database whose rows have these similarities to the query."""
+    initial = ranking_of(set(range(len(similarity))) - {exclude}, similarity).head(results)
+    return refine(
+        initial,
+        lambda rows, top_k: ranking_of(rows.tolist(), similarity).head(top_k),
+        index,
+        k,
+        results,
+        exclude,
+    )
+
+
+def rows_and_stages(refinement):
+    return [(match.row, match.stage) for match in refinement.matches]
 
 
 @pytest.mark.parametrize("density", [0, 1, 3, 12, 23])
@@ -63,9 +83,8 @@ def test_thousands_of_random_cases_follow_algorithm_1(tmp_path, products, densit
         ranking = sorted(range(products), key=lambda row: (-similarity[row], row))
         k = int(rng.integers(1, 8))
 
-        result, _ = refined(ranking, index, similarity, k)
+        rows = [match.row for match in refined(similarity, index, k).matches]
 
-        rows = [row for row, _ in result]
         assert rows == algorithm_1(ranking, neighbours, similarity, k)
         assert len(set(rows)) == len(rows) == min(7, products)
 
@@ -77,25 +96,33 @@ def test_refinement_never_loses_the_best_visual_matches(tmp_path):
     ranking = sorted(range(PRODUCTS), key=lambda row: -similarity[row])
 
     for k in range(1, 8):
-        result, _ = refined(ranking, index, similarity, k)
-        assert [row for row, _ in result[:k]] == ranking[:k]
-        assert [stage for _, stage in result[:k]] == [Stage.INITIAL] * k
+        result = rows_and_stages(refined(similarity, index, k))
+        assert result[:k] == [(row, Stage.INITIAL) for row in ranking[:k]]
 
 
-def test_keeping_all_results_is_the_initial_ranking():
-    assert merge([4, 2, 9], [7, 8], keep=3, top_k=3) == [
-        (4, Stage.INITIAL), (2, Stage.INITIAL), (9, Stage.INITIAL),
+@pytest.mark.parametrize("k", [3, 4, 100])
+def test_keeping_all_results_is_the_initial_ranking(small_index, k):
+    assert rows_and_stages(refined([1, 4, 2, 3], small_index, k, results=3)) == [
+        (1, Stage.INITIAL), (3, Stage.INITIAL), (2, Stage.INITIAL),
     ]  # fmt: skip
 
 
-def test_the_initial_ranking_fills_up_a_short_subset():
-    result = merge([1, 2, 3, 4, 5], [3, 9], keep=2, top_k=5)
+def test_the_initial_ranking_fills_up_a_short_subset(tmp_path):
+    write_text_index(
+        tmp_path,
+        np.array([0, 2, 2, 2, 2, 2, 2]),
+        np.array([2, 5], np.int32),
+        np.array([0.9, 0.7]),
+    )
 
-    assert result == [
-        (1, Stage.INITIAL), (2, Stage.INITIAL),
-        (3, Stage.REFINED), (9, Stage.REFINED),
-        (4, Stage.FILLED),
+    result = refined([6, 5, 4, 3, 2, 1], TextIndex(tmp_path), k=2, results=5)
+
+    assert rows_and_stages(result) == [
+        (0, Stage.INITIAL), (1, Stage.INITIAL),
+        (2, Stage.REFINED), (5, Stage.REFINED),
+        (3, Stage.FILLED),
     ]  # fmt: skip
+    assert result.subset_size == 2
 
 
 @pytest.fixture
@@ -118,6 +145,14 @@ def test_evidence_is_the_seed_with_the_most_similar_description(small_index):
     assert subset.cosines == pytest.approx([0.9, 0.8], abs=1 / 65535)
 
 
+def test_a_refined_match_carries_its_evidence(small_index):
+    match = refined([4, 1, 2, 3], small_index, k=1, results=2).matches[1]
+
+    assert (match.row, match.stage) == (2, Stage.REFINED)
+    assert (match.text.seed_row, match.text.seed_rank) == (0, 1)
+    assert match.text.cosine == pytest.approx(0.7, abs=1 / 65535)
+
+
 def test_of_equally_similar_seeds_the_better_ranked_is_the_evidence(tmp_path):
     write_text_index(
         tmp_path, np.array([0, 1, 2, 2]), np.array([2, 2], np.int32), np.array([0.8, 0.8])
@@ -130,4 +165,5 @@ def test_of_equally_similar_seeds_the_better_ranked_is_the_evidence(tmp_path):
 
 def test_seeds_and_the_excluded_product_are_not_in_the_subset(small_index):
     assert text_subset(np.array([3, 0]), small_index, exclude=1).rows.tolist() == [2]
+    assert 1 not in [m.row for m in refined([4, 1, 2, 3], small_index, 2, 4, exclude=1).matches]
     assert text_subset(np.array([1]), small_index).rows.tolist() == []

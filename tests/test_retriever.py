@@ -22,13 +22,13 @@ from retrieval_server.errors import (
     QueryError,
     UnknownProductError,
 )
-from retrieval_server.exact_search.similarity import Ranking
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.index.publish import open_index
-from retrieval_server.index.reference_image import canary_image
+from retrieval_server.index.reference_image import reference_image
 from retrieval_server.models.profile import MAX_ALPHA, Profile
-from retrieval_server.retrieval.refinement import Stage
-from retrieval_server.retrieval.retriever import MAX_TOP_K, Descriptors, Retriever, SearchParameters
+from retrieval_server.retrieval.retriever import Retriever
+from retrieval_server.retrieval.search_request import MAX_TOP_K, QueryDescriptors, SearchParameters
+from retrieval_server.retrieval.search_result import Stage
 
 MODELS = ("tiny_a", "tiny_b")
 PROFILE_ALPHAS = (3.0, 1.0)
@@ -50,7 +50,7 @@ def retriever(bundle: IndexBundle) -> Retriever:
     return Retriever(bundle, NoEngine())
 
 
-def random_query(bundle: IndexBundle, seed: int) -> Descriptors:
+def random_query(bundle: IndexBundle, seed: int) -> QueryDescriptors:
     """Unit vectors: some anywhere, negative cosines included, some close to a product."""
     generator = np.random.default_rng(seed)
     query = []
@@ -64,7 +64,7 @@ def random_query(bundle: IndexBundle, seed: int) -> Descriptors:
 
 
 def brute_force(
-    bundle: IndexBundle, query: Descriptors, alphas: tuple[float, ...]
+    bundle: IndexBundle, query: QueryDescriptors, alphas: tuple[float, ...]
 ) -> NDArray[np.float64]:
     """Eq. (8) for every row, in float64."""
     similarities = np.ones(len(bundle))
@@ -204,25 +204,17 @@ def test_k_of_top_k_or_more_replaces_nothing(retriever: Retriever) -> None:
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_several_ways_at_once_find_what_each_finds_alone(
-    bundle: IndexBundle, seed: int, monkeypatch: pytest.MonkeyPatch
+def test_searches_that_share_an_initial_ranking_find_what_each_finds_alone(
+    retriever: Retriever, seed: int
 ) -> None:
-    retriever = Retriever(bundle, NoEngine())
-    query = random_query(bundle, seed)
-    ways = [SearchParameters(refine=False), SearchParameters(alphas={"tiny_a": 0.5})]
-    ways += [SearchParameters(keep=keep) for keep in range(1, 8)]
-    alone = [retriever.search(query, way, exclude=seed) for way in ways]
-    ranked = []
-    rank_all = retriever._search.rank_all
-
-    def counted(*arguments: object) -> Ranking:
-        ranked.append(arguments)
-        return rank_all(*arguments)
-
-    monkeypatch.setattr(retriever._search, "rank_all", counted)
-
-    assert retriever.search_each(query, ways, exclude=seed) == alone
-    assert len(ranked) == 2  # once for each choice of α
+    query = random_query(retriever.bundle, seed)
+    initial = retriever.rank(query, SearchParameters(), exclude=seed)
+    for parameters in (
+        SearchParameters(refine=False),
+        *(SearchParameters(keep=keep) for keep in range(1, 8)),
+    ):
+        alone = retriever.search(query, parameters, exclude=seed)
+        assert retriever.search(query, parameters, exclude=seed, initial=initial) == alone
 
 
 def test_short_result_is_the_head_of_a_longer_one(retriever: Retriever) -> None:
@@ -323,14 +315,14 @@ def test_the_largest_alpha_still_ranks_like_brute_force(retriever: Retriever) ->
 
 
 class MoodyEngine:
-    """An engine that answers with what it is told to; it starts with an index's own canary."""
+    """An engine that answers with what it is told to; it starts with an index's own ones."""
 
     name = "moody"
     in_flight = 1
 
-    def __init__(self, canary: dict[str, NDArray[np.float32]]) -> None:
-        self.doubts = 0
-        self.answers = [canary]  # the last one again and again
+    def __init__(self, reference: dict[str, NDArray[np.float32]]) -> None:
+        self.generation = 0
+        self.answers = [reference]  # the last one again and again
         self.asked: list[NDArray[np.uint8]] = []
 
     async def infer(
@@ -349,28 +341,28 @@ IMAGE = np.zeros((32, 32, 3), np.uint8)
 
 
 def test_a_descriptor_that_is_not_finite_is_no_query(retriever: Retriever) -> None:
-    engine = MoodyEngine(retriever.bundle.canary)
+    engine = MoodyEngine(retriever.bundle.reference_descriptors)
     engine.answers.append({"tiny_a": np.full(24, np.nan, np.float32), "tiny_b": np.zeros(16)})
     with pytest.raises(EngineError, match="tiny_a computed a descriptor that is not finite"):
         asyncio.run(Retriever(retriever.bundle, engine).encode(IMAGE))
 
 
-def test_an_engine_proves_what_it_computes_once_and_again_after_every_doubt(
+def test_an_engine_is_verified_once_and_again_after_every_new_generation(
     retriever: Retriever,
 ) -> None:
-    engine = MoodyEngine(retriever.bundle.canary)
-    canary = canary_image(32)[None]
+    engine = MoodyEngine(retriever.bundle.reference_descriptors)
+    reference = reference_image(32)[None]
 
-    async def encode(searched: Retriever, doubts: int) -> list[bool]:
-        engine.doubts, engine.asked = doubts, []
+    async def encode(searched: Retriever, generation: int) -> list[bool]:
+        engine.generation, engine.asked = generation, []
         await asyncio.gather(*(searched.encode(IMAGE) for _ in range(3)))
-        return [np.array_equal(images, canary) for images in engine.asked]
+        return [np.array_equal(images, reference) for images in engine.asked]
 
     async def run() -> None:
         searched = Retriever(retriever.bundle, engine)
-        assert await encode(searched, doubts=0) == [True, False, False, False]
-        assert await encode(searched, doubts=0) == [False, False, False]
-        assert await encode(searched, doubts=2) == [True, False, False, False]
+        assert await encode(searched, generation=0) == [True, False, False, False]
+        assert await encode(searched, generation=0) == [False, False, False]
+        assert await encode(searched, generation=2) == [True, False, False, False]
 
     asyncio.run(run())
 
@@ -378,31 +370,34 @@ def test_an_engine_proves_what_it_computes_once_and_again_after_every_doubt(
 def test_no_query_is_described_by_an_engine_that_came_back_with_other_models(
     retriever: Retriever,
 ) -> None:
-    engine = MoodyEngine(retriever.bundle.canary)
-    others = {model: np.roll(vector, 1) for model, vector in retriever.bundle.canary.items()}
+    engine = MoodyEngine(retriever.bundle.reference_descriptors)
+    others = {
+        model: np.roll(vector, 1)
+        for model, vector in retriever.bundle.reference_descriptors.items()
+    }
 
     async def run() -> None:
         searched = Retriever(retriever.bundle, engine)
         await searched.encode(IMAGE)
-        engine.answers, engine.doubts = [others], 1
+        engine.answers, engine.generation = [others], 1
         for _ in range(2):
             with pytest.raises(ModelMismatchError, match="tiny_a"):
                 await searched.encode(IMAGE)
-        engine.answers = [retriever.bundle.canary]
+        engine.answers = [retriever.bundle.reference_descriptors]
         await searched.encode(IMAGE)
 
     asyncio.run(run())
 
 
-def test_proof_that_does_not_come_within_the_callers_deadline_is_late(
+def test_verification_that_exceeds_the_callers_deadline_is_an_error(
     retriever: Retriever,
 ) -> None:
     class Silent(MoodyEngine):
         async def infer(self, *_: object) -> dict[str, NDArray[np.float32]]:
             return await asyncio.Future()
 
-    searched = Retriever(retriever.bundle, Silent(retriever.bundle.canary))
-    with pytest.raises(EngineDeadlineError, match="did not prove"):
+    searched = Retriever(retriever.bundle, Silent(retriever.bundle.reference_descriptors))
+    with pytest.raises(EngineDeadlineError, match="not verified"):
         asyncio.run(searched.encode(IMAGE, timeout_s=0.05))
 
 
@@ -460,7 +455,7 @@ def test_encoded_picture_of_the_catalogue_finds_itself(
     """The database's descriptor is the one that the server computes, bit for bit."""
     engine = create_engine("embedded", tiny_repository, "tiny", workers=1, threads_per_run=1)
 
-    async def encoded() -> Descriptors:
+    async def encoded() -> QueryDescriptors:
         pixels = np.full((32, 32, 3), 255, np.uint8)
         pixels[8:20, 5:9] = (200, 30, 40)
         try:
@@ -490,7 +485,7 @@ def test_permuted_catalogue_gives_the_same_products(
     build = IndexBuild(read_catalogue(folder), tiny_profile, tiny_repository, tmp_path / "index")
     permuted = Retriever(open_index(build.run().folder), NoEngine())
 
-    def found(searched: Retriever, query: Descriptors) -> list[tuple[str, float, Stage]]:
+    def found(searched: Retriever, query: QueryDescriptors) -> list[tuple[str, float, Stage]]:
         return [
             (searched.bundle.product_id(match.row), match.similarity, match.stage)
             for match in searched.search(query, SearchParameters(top_k=12)).matches

@@ -19,7 +19,8 @@ from retrieval_server.exact_search.coarse_level import BLOCK_ROWS
 from retrieval_server.exact_search.scan import ScanSearch
 from retrieval_server.index.publish import is_intact, open_index
 from retrieval_server.models.profile import Profile
-from retrieval_server.retrieval.retriever import Retriever, SearchParameters
+from retrieval_server.retrieval.retriever import Retriever
+from retrieval_server.retrieval.search_request import SearchParameters
 
 LEVEL_FILES = [
     "bytes.bounds.npy",

@@ -32,7 +32,8 @@ from retrieval_server.index.publish import open_index
 from retrieval_server.models.model_repository import ModelRepository
 from retrieval_server.models.preprocessing import decode_image
 from retrieval_server.models.profile import Profile
-from retrieval_server.retrieval.retriever import Retriever, SearchParameters
+from retrieval_server.retrieval.retriever import Retriever
+from retrieval_server.retrieval.search_request import SearchParameters
 from retrieval_server.serving.service import STATUS_OF_ERROR, status_of
 from retrieval_server.v1 import retrieval_pb2 as pb
 

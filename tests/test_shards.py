@@ -286,7 +286,7 @@ def test_a_half_done_shard_is_taken_up_where_it_stopped(
     assert job.extract(0, 1)[1]
     readable = PRODUCTS - len(UNREADABLE)
     first_block = BLOCK_ROWS - 2  # p0003 and p0100 cannot be read
-    assert sum(described) == readable - first_block + 1  # and the canary
+    assert sum(described) == readable - first_block + 1  # and the reference image
     assert files(job.merge(tmp_path / "index").folder) == files(unsharded)
 
 
@@ -299,7 +299,9 @@ def test_only_the_block_of_a_changed_image_is_described_again(
     Image.new("RGB", (50, 60), "black").save(job.catalogue / last.image)
     described.clear()
     assert job.extract(0, 1)[1]
-    assert sum(described) == PRODUCTS % BLOCK_ROWS - 1 + 1  # one unreadable; and the canary
+    assert (
+        sum(described) == PRODUCTS % BLOCK_ROWS - 1 + 1
+    )  # one unreadable; and the reference image
     assert not job.extract(0, 1)[1]
 
 
@@ -392,7 +394,9 @@ def test_a_damaged_or_missing_file_is_named_and_made_again(
     described.clear()
     assert small.extract(1, 2)[1]
     in_shard = len(Shard(1, 2).part(read_catalogue(small.catalogue)).rows)
-    assert sum(described) == (in_shard if name.startswith("block") else 0) + 1  # and the canary
+    assert (
+        sum(described) == (in_shard if name.startswith("block") else 0) + 1
+    )  # and the reference image
     assert files(small.place(1, 2)) == whole
     if name != "shard.json":
         path.unlink()

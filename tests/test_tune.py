@@ -41,7 +41,8 @@ from retrieval_server.errors import CatalogueError
 from retrieval_server.index.publish import open_index
 from retrieval_server.models.preprocessing import read_image
 from retrieval_server.models.profile import Backbone, Profile
-from retrieval_server.retrieval.retriever import Retriever, SearchParameters
+from retrieval_server.retrieval.retriever import Retriever
+from retrieval_server.retrieval.search_request import SearchParameters
 
 GRMAC, GEM, SPOC = PoolingChoice("grmac", 1.0), PoolingChoice("gem", 3.0), PoolingChoice("spoc")
 SMALL_GRID = Grid.of(

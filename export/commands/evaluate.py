@@ -31,7 +31,7 @@ from export.output.text_file import write_text_file
 from export.text_index.settings import TextSettings
 from retrieval_server.engines import ENGINES, TritonConnection
 from retrieval_server.index.publish import open_index
-from retrieval_server.retrieval.retriever import DEFAULT_KEEP
+from retrieval_server.retrieval.search_request import DEFAULT_KEEP
 
 STDOUT = Path("-")
 EVALUATE_EXAMPLE = "Example: beauty-export evaluate build/demo/sample --html build/report.html"

@@ -16,7 +16,7 @@ from export.models.profiles import LITE, find_profile
 from export.output.text_file import write_text_file
 from export.text_index.settings import TextSettings
 from retrieval_server.errors import RetrievalError
-from retrieval_server.retrieval.retriever import DEFAULT_KEEP
+from retrieval_server.retrieval.search_request import DEFAULT_KEEP
 
 DEFAULT_CACHE = Path("build/descriptors")
 DEFAULT_FOLDS = 5

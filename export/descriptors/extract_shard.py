@@ -39,7 +39,7 @@ from retrieval_server.errors import (
     ModelRepositoryError,
     ShardError,
 )
-from retrieval_server.index.reference_image import canary_file, canary_image, write_canary
+from retrieval_server.index.reference_image import reference_file, reference_image, write_reference
 from retrieval_server.models.model_repository import ModelFolder, ModelRepository
 from retrieval_server.models.preprocessing import PREPROCESSING
 from retrieval_server.models.profile import Profile
@@ -165,7 +165,7 @@ class ShardExtraction:
         )
 
     async def _describe(self, extraction: FeatureExtraction) -> tuple[int, str]:
-        """Make the blocks, and the descriptors of the canary image.
+        """Make the blocks, and the descriptors of the reference image.
 
         Returns:
             How many images an index had described already, and why it was of no use.
@@ -179,10 +179,10 @@ class ShardExtraction:
             triton=self.triton,
         )
         try:
-            image = canary_image(self.profile.side)[None]
-            canary = await engine.infer(self.profile.name, image)
-            write_canary(self.folder, canary)
-            known, no_reuse = self._known(extraction.digests, canary)
+            image = reference_image(self.profile.side)[None]
+            reference = await engine.infer(self.profile.name, image)
+            write_reference(self.folder, reference)
+            known, no_reuse = self._known(extraction.digests, reference)
             with progress("images", len(extraction.catalogue.rows)) as advance:
                 reused = await extraction.run(engine, engine.in_flight, advance, known)
             return reused, no_reuse
@@ -190,13 +190,13 @@ class ShardExtraction:
             await engine.close()
 
     def _known(
-        self, digests: Mapping[str, str], canary: Mapping[str, NDArray[np.float32]]
+        self, digests: Mapping[str, str], reference: Mapping[str, NDArray[np.float32]]
     ) -> tuple[KnownDescriptors | None, str]:
         """What need not be described again, or why there is nothing."""
         if self.reuse is None:
             return None, ""
         try:
-            return open_known(self.reuse, self.profile, digests, canary, self.dtype), ""
+            return open_known(self.reuse, self.profile, digests, reference, self.dtype), ""
         except (IndexBundleError, ModelMismatchError) as error:
             return None, str(error)
 
@@ -212,8 +212,8 @@ class ShardExtraction:
                 path.unlink()
         rows = [(row.product_id, row.image) for row in extraction.catalogue.rows]
         (self.folder / PRODUCTS_FILE).write_text(json.dumps(rows, ensure_ascii=False), "utf-8")
-        canaries = [canary_file(model) for model in self.profile.models]
-        files = written_files(self.folder, [*blocks, PRODUCTS_FILE, *canaries])
+        references = [reference_file(model) for model in self.profile.models]
+        files = written_files(self.folder, [*blocks, PRODUCTS_FILE, *references])
         manifest = replace(
             self._claim(extraction), products=products, rejected=rejected, files=files
         )

@@ -23,7 +23,7 @@ from export.descriptors.shard_manifest import (
 from export.descriptors.shards import Shard, shard_numbers
 from export.progress import progress
 from retrieval_server.errors import ModelMismatchError, ShardError
-from retrieval_server.index.reference_image import check_canary, open_canary
+from retrieval_server.index.reference_image import check_reference, open_reference
 from retrieval_server.models.preprocessing import PREPROCESSING
 
 EXTRACT = "Make its shards with: beauty-export extract CATALOGUE --output FOLDER"
@@ -50,9 +50,9 @@ class FinishedShard:
         for name in self.manifest.blocks:
             yield read_block(self.folder / name, tuple(self.manifest.models))
 
-    def canary(self) -> Mapping[str, NDArray[np.float32]]:
-        """The descriptors (C,) of the canary image by model name."""
-        return open_canary(self.folder, self.manifest.models)
+    def reference_descriptors(self) -> Mapping[str, NDArray[np.float32]]:
+        """The descriptors (C,) of the reference image by model name."""
+        return open_reference(self.folder, self.manifest.models)
 
 
 def open_shards(
@@ -182,14 +182,16 @@ def _identity(row: CatalogueRow) -> tuple[str, str]:
 def _check_canaries(shards: Sequence[FinishedShard]) -> None:
     """Refuse shards of machines that compute differently."""
     first = shards[0]
-    kept = first.canary()
+    kept = first.reference_descriptors()
     for other in shards[1:]:
-        computed = {model: descriptor[None] for model, descriptor in other.canary().items()}
+        computed = {
+            model: descriptor[None] for model, descriptor in other.reference_descriptors().items()
+        }
         try:
-            check_canary(first.folder, kept, computed)
+            check_reference(first.folder, kept, computed)
         except ModelMismatchError as error:
             raise ShardError(
                 f"{first.folder} and {other.folder} were not computed alike: their descriptors of "
-                "the canary image differ. Use one engine and one precision for all shards, remove "
-                f"the folder that is wrong, and extract it again."
+                "the reference image differ. Use one engine and one precision for all shards, "
+                f"remove the folder that is wrong, and extract it again."
             ) from error

@@ -17,7 +17,7 @@ from retrieval_server.index.bundle import IMAGE_DIGESTS_FILE, IndexBundle
 from retrieval_server.index.descriptors import descriptor_file
 from retrieval_server.index.manifest import MANIFEST_FILE
 from retrieval_server.index.publish import current_version, open_index
-from retrieval_server.index.reference_image import check_canary
+from retrieval_server.index.reference_image import check_reference
 from retrieval_server.models.profile import Profile
 
 FLOAT32, FLOAT16 = "<f4", "<f2"
@@ -50,7 +50,7 @@ def open_known(
     index: Path,
     profile: Profile,
     models: Mapping[str, str],
-    canary: Mapping[str, NDArray[np.float32]],
+    reference: Mapping[str, NDArray[np.float32]],
     dtype: str = FLOAT32,
 ) -> KnownDescriptors | None:
     """Open what an index knows, if it is what the engine would compute; reads its descriptors once.
@@ -59,7 +59,7 @@ def open_known(
         index: a version's folder, or the folder whose ``current`` names the version.
         profile: the backbones.
         models: SHA-256 of each model's ONNX file, by name.
-        canary: (1, C) by model name, what the engine computes of the canary image.
+        reference: (1, C) by model name, the engine's descriptors of the reference image.
         dtype: of the descriptors that are wanted.
 
     Returns:
@@ -81,6 +81,6 @@ def open_known(
             f"Index {bundle.folder} holds descriptors of {' and '.join(map(str, stored))}, "
             f"{np.dtype(dtype)} is wanted."
         )
-    check_canary(bundle.folder, bundle.canary, canary)
+    check_reference(bundle.folder, bundle.reference_descriptors, reference)
     bundle.verify([IMAGE_DIGESTS_FILE, *map(descriptor_file, profile.models)])
     return KnownDescriptors(bundle)

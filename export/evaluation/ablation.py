@@ -10,7 +10,8 @@ from export.evaluation.metrics import RESULTS, average_precision, hit_at_1, rank
 from export.evaluation.results import RatedQuery, Rating
 from export.progress import progress
 from retrieval_server.index.bundle import IndexBundle
-from retrieval_server.retrieval.retriever import Descriptors, Retriever, SearchParameters
+from retrieval_server.retrieval.retriever import Retriever
+from retrieval_server.retrieval.search_request import QueryDescriptors, SearchParameters
 
 BASELINE = "baseline"
 KEEPS = (6, 5, 4, 3, 2, 1)  # Table 1's order
@@ -18,7 +19,7 @@ METHODS: tuple[tuple[str, int | None], ...] = (
     (BASELINE, None),
     *((f"k = {keep}", keep) for keep in KEEPS),
 )
-WAYS = (
+PARAMETERS = (
     SearchParameters(top_k=RESULTS, refine=False),
     *(SearchParameters(top_k=RESULTS, keep=keep) for keep in KEEPS),
 )
@@ -26,7 +27,7 @@ CATEGORY_COLUMN = "category"
 
 
 def rate_queries(
-    retriever: Retriever, queries: Sequence[Query], described: Sequence[Descriptors]
+    retriever: Retriever, queries: Sequence[Query], described: Sequence[QueryDescriptors]
 ) -> list[RatedQuery]:
     """Answer each query by each of ``METHODS``; its initial ranking is computed once.
 
@@ -52,9 +53,13 @@ def rate_queries(
     return rated
 
 
-def _ratings(retriever: Retriever, query: Query, descriptors: Descriptors) -> tuple[Rating, ...]:
+def _ratings(
+    retriever: Retriever, query: Query, descriptors: QueryDescriptors
+) -> tuple[Rating, ...]:
     ratings = []
-    for found in retriever.search_each(descriptors, WAYS):
+    initial = retriever.rank(descriptors, PARAMETERS[0])
+    for parameters in PARAMETERS:
+        found = retriever.search(descriptors, parameters, initial=initial)
         results = [retriever.bundle.product_id(match.row) for match in found.matches]
         ratings.append(
             Rating(

@@ -12,7 +12,7 @@ from export.evaluation.statistics import categories_of, rows_of
 from retrieval_server.engines import TritonConnection
 from retrieval_server.errors import CatalogueError
 from retrieval_server.index.bundle import IndexBundle
-from retrieval_server.retrieval.retriever import DEFAULT_KEEP
+from retrieval_server.retrieval.search_request import DEFAULT_KEEP
 
 
 def evaluate(

@@ -19,10 +19,10 @@ from export.progress import progress
 from retrieval_server.engines import TritonConnection
 from retrieval_server.errors import CatalogueError
 from retrieval_server.index.bundle import IndexBundle
-from retrieval_server.retrieval.retriever import (
+from retrieval_server.retrieval.retriever import Retriever
+from retrieval_server.retrieval.search_request import (
     DEFAULT_KEEP,
-    Descriptors,
-    Retriever,
+    QueryDescriptors,
     SearchParameters,
 )
 
@@ -82,7 +82,7 @@ def predict(
     return Prediction(len(by_id), tuple(unreadable))
 
 
-def _results(retriever: Retriever, descriptors: Descriptors | None, keep: int) -> list[str]:
+def _results(retriever: Retriever, descriptors: QueryDescriptors | None, keep: int) -> list[str]:
     """Seven ids; empty where there are no more."""
     found: list[str] = []
     if descriptors is not None:

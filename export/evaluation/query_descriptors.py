@@ -13,7 +13,8 @@ from retrieval_server.errors import ImageError
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.models.model_repository import ModelRepository
 from retrieval_server.models.preprocessing import read_image
-from retrieval_server.retrieval.retriever import Descriptors, Retriever
+from retrieval_server.retrieval.retriever import Retriever
+from retrieval_server.retrieval.search_request import QueryDescriptors
 
 
 def open_retriever(
@@ -45,7 +46,7 @@ def open_retriever(
     )
 
 
-def describe_images(images: Sequence[Path], retriever: Retriever) -> list[Descriptors | None]:
+def describe_images(images: Sequence[Path], retriever: Retriever) -> list[QueryDescriptors | None]:
     """Describe query images, each once; the retriever's engine is closed afterwards.
 
     Args:
@@ -61,11 +62,11 @@ def describe_images(images: Sequence[Path], retriever: Retriever) -> list[Descri
     return asyncio.run(_describe(images, retriever))
 
 
-async def _describe(images: Sequence[Path], retriever: Retriever) -> list[Descriptors | None]:
+async def _describe(images: Sequence[Path], retriever: Retriever) -> list[QueryDescriptors | None]:
     limit = asyncio.Semaphore(retriever.engine.in_flight)
     side = retriever.bundle.profile.side
 
-    async def describe(image: Path) -> Descriptors | None:
+    async def describe(image: Path) -> QueryDescriptors | None:
         async with limit:
             try:
                 pixels = await asyncio.to_thread(read_image, image, side)

@@ -34,7 +34,7 @@ from retrieval_server.errors import CatalogueError
 from retrieval_server.index.bundle import ID_ORDER_FILE, REJECTS_FILE
 from retrieval_server.index.manifest import IndexedModel, Manifest
 from retrieval_server.index.publish import is_intact, make_current, publish, seal
-from retrieval_server.index.reference_image import write_canary
+from retrieval_server.index.reference_image import write_reference
 from retrieval_server.models.model_repository import ModelFolder
 from retrieval_server.models.preprocessing import PREPROCESSING
 from retrieval_server.models.profile import Profile
@@ -171,7 +171,9 @@ class IndexBuild:
             log.add(DESCRIPTORS_STAGE, zeros=zeros, files=file_names(folder))
         search = build_search_levels(folder, self.profile.alphas, log)
         log.add(LEVELS_STAGE, files=file_names(folder))
-        write_canary(folder, {model: row[None] for model, row in shards[0].canary().items()})
+        write_reference(
+            folder, {model: row[None] for model, row in shards[0].reference_descriptors().items()}
+        )
         products = [self.catalogue.rows[row] for row in rows]
         _write_products(folder, products, rejects)
         with progress("descriptions", len(products)) as advance:

@@ -27,7 +27,7 @@ from export.models.pooling_choice import PoolingChoice
 from export.text_index.settings import TextSettings
 from export.tuning.setting import SUM, InitialStage, Setting
 from retrieval_server.models.profile import Profile
-from retrieval_server.retrieval.retriever import DEFAULT_KEEP
+from retrieval_server.retrieval.search_request import DEFAULT_KEEP
 
 T = TypeVar("T")
 

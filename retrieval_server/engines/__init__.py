@@ -1,8 +1,9 @@
-"""Engines compute descriptors; this is the one seam between the search and the models.
+"""Engines compute descriptors: onnxruntime in this process (``embedded``), or Triton (``triton``).
 
-An engine has one method that matters, ``infer``. ``embedded`` runs onnxruntime in this process,
-``triton`` asks a Triton server. Both read the same model repository. Both the server and the index
-build go through here, so query and database descriptors come from the same code.
+The one seam between the search and the models. The server and the index build use the same engines
+on the same model repository, so query and database descriptors come from the same code.
+
+May import: models, observability (traces), errors. Door: `create_engine`, `Engine`.
 """
 
 from __future__ import annotations
@@ -45,16 +46,17 @@ class Engine(Protocol):
 
     Attributes:
         name: one of ``ENGINES``.
-        in_flight: how many images at the same time keep it busy.
-        images_per_call: how many of them are best sent together, where many are to be described.
-        doubts: how often something happened after which other models may answer; whoever proved
-            once what they compute has to do it again when this has changed.
+        in_flight: number of images in progress that keep the engine busy.
+        images_per_call: number of images that a caller with many should send in one call.
+        generation: number that rises after every event that may have changed the served models,
+            such as a lost connection; what was verified in one generation is verified again in the
+            next.
     """
 
     name: str
     in_flight: int
     images_per_call: int
-    doubts: int
+    generation: int
 
     async def infer(
         self, ensemble: str, images: NDArray[np.uint8], timeout_s: float | None = None
@@ -72,11 +74,11 @@ class Engine(Protocol):
             (B, C) float32 by model name, of unit L2 norm or all zero.
 
         Raises:
-            EngineError: if the models refuse.
-            EngineUnavailableError: if they cannot be reached now.
-            EngineDeadlineError: if they do not answer in time.
-            ModelRepositoryError: if other models are served than those of the repository.
-            ModelMismatchError: if other weights answer than did the first call.
+            EngineError: if the models refuse the request.
+            EngineUnavailableError: if the models cannot be reached.
+            EngineDeadlineError: if the models do not answer in time.
+            ModelRepositoryError: if the served models are not those of the repository.
+            ModelMismatchError: if the weights are not those that answered the first call.
         """
         ...
 
@@ -91,7 +93,7 @@ class Engine(Protocol):
         ...
 
     async def close(self) -> None:
-        """Let go of models and connections."""
+        """Release the models and close the connections."""
         ...
 
 
@@ -129,3 +131,24 @@ def create_engine(
 
         return TritonEngine(repository, ensemble, triton or TritonConnection())
     raise EngineError(f"Unknown engine {name!r}. Choose one of: {', '.join(ENGINES)}.")
+
+
+def check_request(served: str, side: int, ensemble: str, images: NDArray[np.uint8]) -> None:
+    """Refuse another ensemble than the one served, and images of another shape or type.
+
+    Args:
+        served: the ensemble that the engine was opened for.
+        side: S, height and width in pixels of its images.
+        ensemble: the one that is asked for.
+        images: should be (B, S, S, 3) uint8.
+
+    Raises:
+        EngineError: naming what is wanted and what was given.
+    """
+    if ensemble != served:
+        raise EngineError(f"This engine serves {served!r}, not {ensemble!r}.")
+    if images.dtype != np.uint8 or images.shape[1:] != (side, side, 3):
+        raise EngineError(
+            f"{ensemble} takes uint8 images (B, {side}, {side}, 3), got {images.dtype} "
+            f"{images.shape}."
+        )

@@ -15,7 +15,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from retrieval_server.engines.request import check_request
+from retrieval_server.engines import check_request
 from retrieval_server.errors import EngineError, EngineUnavailableError, ModelRepositoryError
 from retrieval_server.models.model_repository import FINGERPRINT_WORDS, ModelFolder, ModelRepository
 
@@ -39,7 +39,7 @@ class EmbeddedEngine:
 
     name = "embedded"
     images_per_call = 1
-    doubts = 0  # these models were loaded once and for all
+    generation = 0  # the models are loaded once
 
     def __init__(
         self, repository: Path, ensemble: str, *, workers: int, threads_per_run: int

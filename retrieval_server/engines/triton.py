@@ -24,8 +24,7 @@ from tritonclient.grpc import InferInput, InferResult, model_config_pb2, service
 from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
-from retrieval_server.engines import TritonConnection
-from retrieval_server.engines.request import check_request
+from retrieval_server.engines import TritonConnection, check_request
 from retrieval_server.engines.triton_answer import AnswerReader
 from retrieval_server.engines.triton_contract import ensemble_tensors, require_same_model
 from retrieval_server.engines.triton_errors import UNAVAILABLE, is_late, may_pass, translated
@@ -86,8 +85,8 @@ class TritonEngine:
         self.images_per_call = self._config.max_batch_size
         self.in_flight = BATCHES_IN_FLIGHT * self.images_per_call
         self._client: InferenceServerClient | None = None
-        self.doubts = 0
-        self._checked_at: int | None = None  # the doubts there were when all was compared
+        self.generation = 0
+        self._compared_generation: int | None = None
         self._is_closed = False
         self._calls = 0
         self._idle = asyncio.Event()
@@ -107,7 +106,7 @@ class TritonEngine:
         limit_s = self._timeout_s if timeout_s is None else min(timeout_s, self._timeout_s)
         deadline = asyncio.get_running_loop().time() + limit_s
         with self._call_in_progress():
-            if self._checked_at != self.doubts:
+            if self._compared_generation != self.generation:
                 await self._compare_served(deadline)
             most = self._config.max_batch_size
             parts = [
@@ -166,7 +165,7 @@ class TritonEngine:
         try:
             return self._answers.descriptors(answer, len(images))
         except ModelMismatchError:
-            self.doubts += 1
+            self.generation += 1
             raise
 
     async def _compare_served(self, deadline: float) -> None:
@@ -177,14 +176,14 @@ class TritonEngine:
                 raise InferenceServerException("the server is not live", UNAVAILABLE)
 
         deadline = min(deadline, asyncio.get_running_loop().time() + READY_S)
-        doubts = None
-        while doubts != self.doubts:  # it may go away while it is asked
-            doubts = self.doubts
+        generation = None
+        while generation != self.generation:  # it may go away while it is asked
+            generation = self.generation
             await self._call(live, deadline)
             await self._check_model(self._config, None, deadline)
             for config, model in zip(self._member_configs, self._models, strict=True):
                 await self._check_model(config, model.onnx_path.parent.name, deadline)
-        self._checked_at = doubts
+        self._compared_generation = generation
 
     async def _check_model(
         self, config: model_config_pb2.ModelConfig, version: str | None, deadline: float
@@ -229,7 +228,7 @@ class TritonEngine:
                 obstacle = error
                 if not may_pass(error):
                     break
-                self.doubts += 1
+                self.generation += 1
             wait_s = random.uniform(0, longest_wait_s)
             longest_wait_s = min(2 * longest_wait_s, LONGEST_WAIT_S)
             if loop.time() + wait_s >= deadline:

@@ -6,14 +6,14 @@
       current                     text file: the version to serve
       lite-3f2a9c01d7e4/          one version, never changed once it is there
         manifest.json             what was built from what, see manifest
-        descriptors.<model>.npy   see feature_store
+        descriptors.<model>.npy   see descriptors
         search.*, coarse.*, middle.*, residual.*, bytes.*: .npy, see exact_search.level_files; with
                                   more than 4,096 products only
-        text_neighbours.*.npy     see text_index
-        terms.*, text_terms.*     what new descriptions are compared with, see export/tfidf
-        canary.<model>.npy        see canary
+        text_neighbours.*.npy     see text.neighbours
+        terms.*, text_terms.*     TF-IDF vectors, for new descriptions, see export.text_index.tfidf
+        canary.<model>.npy        see reference_image
         image_digests.npy         uint8 (N, 32): SHA-256 of each image file
-        ids, descriptions, images, attributes: .offsets.npy and .bytes.npy, see string_table
+        ids, descriptions, images, attributes: .offsets.npy and .bytes.npy, see storage.string_table
         ids.order.npy             int32 (N,): rows by ascending id bytes, to find an id
         rejects.jsonl             catalogue rows that are not in the index, and why
 
@@ -37,7 +37,7 @@ from retrieval_server.exact_search.level_files import open_levels
 from retrieval_server.exact_search.levels import Levels
 from retrieval_server.index.descriptors import open_descriptors
 from retrieval_server.index.manifest import MANIFEST_FILE, read_manifest
-from retrieval_server.index.reference_image import open_canary
+from retrieval_server.index.reference_image import open_reference
 from retrieval_server.models.preprocessing import PREPROCESSING
 from retrieval_server.storage.arrays import REBUILD, open_array
 from retrieval_server.storage.digest import file_digest
@@ -87,7 +87,7 @@ class IndexBundle:
         self.profile = self.manifest.profile
         self.descriptors = tuple(open_descriptors(folder, m) for m in self.profile.models)
         self.levels = self._open_levels()
-        self.canary = open_canary(folder, self.profile.models)
+        self.reference_descriptors = open_reference(folder, self.profile.models)
         self.image_digests = open_array(folder / IMAGE_DIGESTS_FILE, np.uint8, 2)
         self.text_index = TextIndex(folder)
         self._tables = {name: StringTable(folder, name) for name in STRING_TABLES}

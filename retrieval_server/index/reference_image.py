@@ -1,13 +1,14 @@
-"""A known answer: proof that an engine computes the descriptors an index was built with.
+"""The reference image: verifies that an engine computes the descriptors an index was built with.
 
-The digest of a file says what lies in the model repository, not what an engine serves: Triton may
-run another version, or the same one at half precision. So every index keeps the descriptors of one
-fixed image, and a server compares before it answers.
+The digest of a file identifies the model in the repository, not what an engine serves: Triton may
+run another version, or the same one at half precision. So every index holds the descriptors of one
+fixed image, and a server compares the engine's with them before it answers. Index format 4 calls
+the files ``canary``.
 
 ======================  =======  ==================================================
 file                    dtype    content
 ======================  =======  ==================================================
-``canary.<model>.npy``  float32  (C,), the model's descriptor of ``canary_image``
+``canary.<model>.npy``  float32  (C,), the model's descriptor of ``reference_image``
 ======================  =======  ==================================================
 """
 
@@ -25,8 +26,8 @@ from retrieval_server.storage.arrays import open_array
 MIN_COSINE = 0.99999  # float32 was within 1e-7 of float64 on `lite`, float16 1e-4 and 2e-4 off
 
 
-def canary_image(side: int) -> NDArray[np.uint8]:
-    """Draw the image: a gradient with a disc, by whole numbers alone.
+def reference_image(side: int) -> NDArray[np.uint8]:
+    """Draw the reference image: a gradient with a disc, in integer arithmetic.
 
     Args:
         side: height and width in pixels.
@@ -43,49 +44,49 @@ def canary_image(side: int) -> NDArray[np.uint8]:
     return image
 
 
-def write_canary(folder: Path, described: Mapping[str, NDArray[np.float32]]) -> None:
-    """Keep the descriptors (1, C) of the canary image, by model name; overwrites."""
+def write_reference(folder: Path, described: Mapping[str, NDArray[np.float32]]) -> None:
+    """Write the descriptors (1, C) of the reference image, by model name; overwrites."""
     for model, descriptors in described.items():
-        np.save(folder / canary_file(model), descriptors[0].astype("<f4"))
+        np.save(folder / reference_file(model), descriptors[0].astype("<f4"))
 
 
-def open_canary(folder: Path, models: Iterable[str]) -> dict[str, NDArray[np.float32]]:
-    """Open the descriptors (C,) that an index keeps of the canary image, by model name.
+def open_reference(folder: Path, models: Iterable[str]) -> dict[str, NDArray[np.float32]]:
+    """Open the descriptors (C,) of the reference image in an index, by model name.
 
     Raises:
         IndexBundleError: if a file is missing or damaged.
     """
-    return {model: open_array(folder / canary_file(model), np.float32, 1) for model in models}
+    return {model: open_array(folder / reference_file(model), np.float32, 1) for model in models}
 
 
-def check_canary(
+def check_reference(
     index: Path,
-    kept: Mapping[str, NDArray[np.float32]],
+    indexed: Mapping[str, NDArray[np.float32]],
     served: Mapping[str, NDArray[np.float32]],
 ) -> None:
-    """Compare an engine's descriptors of the canary image with those of an index.
+    """Compare an engine's descriptors of the reference image with those of an index.
 
     Args:
-        index: the version's folder, to name it.
-        kept: (C,) float32 by model name, what the index keeps.
-        served: (1, C) float32 by model name, what the engine computes.
+        index: the version's folder, for the error.
+        indexed: (C,) float32 by model name, from the index.
+        served: (1, C) float32 by model name, from the engine.
 
     Raises:
         ModelMismatchError: naming the model and how far off it is.
     """
-    for model, descriptor in kept.items():
+    for model, descriptor in indexed.items():
         expected, actual = descriptor.astype(np.float64), served[model][0].astype(np.float64)
         if actual.shape != expected.shape or not _agree(actual, expected):
             raise ModelMismatchError(
                 f"The engine's {model} does not compute the descriptors that index {index} was "
-                f"built with: on the canary image {_distance(actual, expected)}, at least "
+                f"built with: on the reference image {_distance(actual, expected)}, at least "
                 f"{MIN_COSINE} is needed. Serve the model and the precision it was built with, or "
                 "build the index again with: beauty-export index"
             )
 
 
-def canary_file(model: str) -> str:
-    """Name of the file with a model's descriptor of the canary image."""
+def reference_file(model: str) -> str:
+    """Name of the file with a model's descriptor of the reference image."""
     return f"canary.{model}.npy"
 
 

@@ -1,45 +1,98 @@
-"""Refinement through the textual index: Algorithm 1.
+"""Refinement through the textual index: Algorithm 1, the second stage.
 
-The best k of the initial ranking, the *seeds*, stay. The rest is replaced by the best of the
-*subset*: all text neighbours of the seeds, ranked by the same fused similarity. Where the paper
-is silent: the subset is a set, without the seeds; where it is too short, the initial ranking
-fills up.
+==============================  ==============================================
+paper                           here
+==============================  ==============================================
+k                               ``keep``
+I_query,A                       ``initial``, the ranking of the whole database
+D(i), eq. (7)                   ``text_index.neighbours(i)``
+I_subset                        ``TextSubset``
+I_query,subset                  ``ranked``, the subset by fused similarity
+I_output                        ``Refinement.matches``
+==============================  ==============================================
+
+The best k of the initial ranking are the *seeds*. Where the paper does not say: the subset is a set
+and does not contain the seeds; where it has too few products, the initial ranking fills the result.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import Enum
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval_server.exact_search.similarity import Ranking
+from retrieval_server.retrieval.search_result import Match, Stage, TextEvidence
 from retrieval_server.text.neighbours import TextIndex
 
+RankRows = Callable[[NDArray[np.int64], int], Ranking]  # rows (M,), length of the ranking
 
-class Stage(Enum):
-    """Where in Algorithm 1 a result comes from."""
 
-    INITIAL = "initial"
-    REFINED = "refined"
-    FILLED = "filled"
+@dataclass(frozen=True)
+class Refinement:
+    """The result of Algorithm 1.
+
+    Attributes:
+        matches: I_output, best first; rows are distinct.
+        subset_size: |I_subset|.
+    """
+
+    matches: tuple[Match, ...]
+    subset_size: int
 
 
 @dataclass(frozen=True)
 class TextSubset:
-    """Text neighbours of the seeds, I_subset of Algorithm 1.
+    """The text neighbours of the seeds, I_subset.
 
     Attributes:
         rows: (M,) int64, ascending, distinct.
-        seeds: (M,) int64, position from 0 of the seed with the most similar description; the
-            better ranked of equals.
+        seeds: (M,) int64, position from 0 of the seed with the most similar description; of
+            equally similar seeds, the better ranked.
         cosines: (M,) float64, cosine of the two descriptions.
     """
 
     rows: NDArray[np.int64]
     seeds: NDArray[np.int64]
     cosines: NDArray[np.float64]
+
+
+def refine(
+    initial: Ranking,
+    rank_rows: RankRows,
+    text_index: TextIndex,
+    keep: int,
+    top_k: int,
+    exclude: int | None = None,
+) -> Refinement:
+    """Replace all but the best k of an initial ranking by the best of their text neighbours.
+
+    Args:
+        initial: the best top_k of the whole database, I_query,A.
+        rank_rows: ranks rows of the database by the fused similarity of the same query.
+        text_index: D of eq. (7).
+        keep: the paper's k ≥ 1; with k ≥ top_k the result is the initial ranking.
+        top_k: length of the result.
+        exclude: a row that must not be in the subset.
+    """
+    matches = initial_matches(initial)
+    if keep >= top_k:
+        return Refinement(matches, 0)
+    subset = text_subset(initial.rows[:keep], text_index, exclude)
+    ranked = rank_rows(subset.rows, top_k - keep)
+    refined = tuple(
+        replace(match, stage=Stage.REFINED, text=_evidence(match.row, initial, subset))
+        for match in initial_matches(ranked)
+    )
+    refined_rows = {match.row for match in refined}
+    filled = tuple(
+        replace(match, stage=Stage.FILLED)
+        for match in matches[keep:]
+        if match.row not in refined_rows
+    )
+    return Refinement((matches[:keep] + refined + filled)[:top_k], len(subset.rows))
 
 
 def text_subset(
@@ -56,31 +109,26 @@ def text_subset(
     rows = np.concatenate([np.empty(0, np.int64), *(rows for rows, _ in lists)]).astype(np.int64)
     cosines = np.concatenate([np.empty(0), *(cosines for _, cosines in lists)])
     positions = np.repeat(np.arange(len(lists)), [len(rows) for rows, _ in lists])
-    wanted = ~np.isin(rows, seeds)
+    eligible = ~np.isin(rows, seeds)
     if exclude is not None:
-        wanted &= rows != exclude
-    rows, cosines, positions = rows[wanted], cosines[wanted], positions[wanted]
+        eligible &= rows != exclude
+    rows, cosines, positions = rows[eligible], cosines[eligible], positions[eligible]
     order = np.lexsort((positions, -cosines, rows))
     distinct, first = np.unique(rows[order], return_index=True)
     return TextSubset(distinct, positions[order][first], cosines[order][first])
 
 
-def merge(
-    initial: Sequence[int], subset: Sequence[int], keep: int, top_k: int
-) -> list[tuple[int, Stage]]:
-    """Put the final result together: k seeds, then the subset, then the initial ranking again.
+def initial_matches(ranking: Ranking) -> tuple[Match, ...]:
+    """Turn a ranking by image alone into matches, in its order."""
+    return tuple(
+        Match(int(row), float(similarity), tuple(map(float, cosines)), Stage.INITIAL)
+        for row, similarity, cosines in zip(
+            ranking.rows, ranking.similarities, ranking.cosines, strict=True
+        )
+    )
 
-    Args:
-        initial: rows of the initial ranking, best first, at least top_k where there are as many.
-        subset: rows of the ranked subset, best first, none of them a seed.
-        keep: the paper's k ≥ 1.
-        top_k: length of the result.
 
-    Returns:
-        Up to top_k (row, stage), all rows distinct.
-    """
-    seeds = [(row, Stage.INITIAL) for row in initial[: min(keep, top_k)]]
-    replacements = [(row, Stage.REFINED) for row in subset[: top_k - len(seeds)]]
-    taken = {row for row, _ in seeds + replacements}
-    fill = [(row, Stage.FILLED) for row in initial if row not in taken]
-    return (seeds + replacements + fill)[:top_k]
+def _evidence(row: int, initial: Ranking, subset: TextSubset) -> TextEvidence:
+    position = int(np.searchsorted(subset.rows, row))
+    seed = int(subset.seeds[position])
+    return TextEvidence(int(initial.rows[seed]), seed + 1, float(subset.cosines[position]))

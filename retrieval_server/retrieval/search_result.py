@@ -1,13 +1,17 @@
-"""What a search found, and where each result comes from."""
+"""What a search returns: matches, the stage of Algorithm 1 each comes from, and the evidence."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import Enum
 
-import numpy as np
 
-from retrieval_server.exact_search.similarity import Ranking
-from retrieval_server.retrieval.refinement import Stage, TextSubset, merge
+class Stage(Enum):
+    """The stage of Algorithm 1 that a match comes from."""
+
+    INITIAL = "initial"
+    REFINED = "refined"
+    FILLED = "filled"
 
 
 @dataclass(frozen=True)
@@ -15,9 +19,9 @@ class TextEvidence:
     """Why the textual index proposed a product.
 
     Attributes:
-        seed_row: row of the kept product with the most similar description.
-        seed_rank: its rank, from 1.
-        cosine: of the two descriptions.
+        seed_row: row of the seed with the most similar description.
+        seed_rank: rank of that seed in the initial ranking, from 1.
+        cosine: cosine of the two descriptions.
     """
 
     seed_row: int
@@ -27,14 +31,14 @@ class TextEvidence:
 
 @dataclass(frozen=True)
 class Match:
-    """One result.
+    """One database image that a search found.
 
     Attributes:
         row: row of the index.
         similarity: fused similarity, eq. (8).
-        cosines: by backbone, in the order of the profile.
-        stage: where in Algorithm 1 it comes from.
-        text: for a refined one, the evidence.
+        cosines: cosine of each backbone, in the order of the profile.
+        stage: the stage of Algorithm 1 it comes from.
+        text: the evidence of a refined match; None for the others.
     """
 
     row: int
@@ -46,14 +50,14 @@ class Match:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """What a search found.
+    """The answer to one query.
 
     Attributes:
         matches: the final result, best first.
-        initial: the initial ranking of the same length.
-        subset_size: how many text neighbours were searched again.
-        rank_us: time of the initial ranking in microseconds; no part of the result's identity.
-        refine_us: time of the refinement, likewise.
+        initial: the initial ranking, of the same length.
+        subset_size: number of text neighbours that were ranked, |I_subset|.
+        rank_us: duration of the initial ranking in microseconds; not compared.
+        refine_us: duration of the refinement in microseconds; not compared.
     """
 
     matches: tuple[Match, ...]
@@ -61,45 +65,3 @@ class SearchResult:
     subset_size: int
     rank_us: int = field(compare=False)
     refine_us: int = field(compare=False)
-
-
-def initial_matches(ranking: Ranking) -> tuple[Match, ...]:
-    """A ranking by image as results."""
-    return tuple(
-        Match(int(row), float(similarity), tuple(map(float, cosines)), Stage.INITIAL)
-        for row, similarity, cosines in zip(
-            ranking.rows, ranking.similarities, ranking.cosines, strict=True
-        )
-    )
-
-
-def merged_matches(
-    initial: Ranking, second: Ranking, subset: TextSubset, keep: int, top_k: int
-) -> tuple[Match, ...]:
-    """The refined result, with the evidence of what the textual index brought.
-
-    Args:
-        initial: the first ranking.
-        second: the ranked subset.
-        subset: where its rows come from.
-        keep: the paper's k.
-        top_k: length of the result.
-    """
-    by_row = {m.row: m for m in initial_matches(initial) + initial_matches(second)}
-    matches = []
-    for row, stage in merge(
-        [int(row) for row in initial.rows],
-        [int(row) for row in second.rows],
-        keep,
-        top_k,
-    ):
-        match = by_row[row]
-        evidence = _evidence(row, initial, subset) if stage is Stage.REFINED else None
-        matches.append(Match(row, match.similarity, match.cosines, stage, evidence))
-    return tuple(matches)
-
-
-def _evidence(row: int, initial: Ranking, subset: TextSubset) -> TextEvidence:
-    place = int(np.searchsorted(subset.rows, row))
-    seed = int(subset.seeds[place])
-    return TextEvidence(int(initial.rows[seed]), seed + 1, float(subset.cosines[place]))

@@ -1,8 +1,8 @@
 """Serves a rebuilt index without a restart: looks what ``current`` names, and swaps.
 
-The new version is opened beside the old one, every file compared with its checksum, its first
-search made and its canary proved, while the old one goes on answering. A version that fails any of
-this is not served; the log says why, and it is tried again later. Meanwhile both are in memory.
+The server opens the new version beside the old one, compares every file with its checksum, searches
+once and verifies the engine, while the old version answers. It does not serve a version that fails
+any of this: the log has the reason, and it tries again later. Until the swap both are in memory.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 from retrieval_server.errors import IndexBundleError, RetrievalError
+from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.index.publish import current_version, open_index
 from retrieval_server.models.model_repository import ModelRepository
 from retrieval_server.observability.metrics import ServerMetrics
-from retrieval_server.retrieval.retriever import Retriever
+from retrieval_server.retrieval.open_retriever import open_retriever
 from retrieval_server.serving.served_index import ServedIndex
 
 log = logging.getLogger(__name__)
@@ -70,8 +71,11 @@ class IndexWatch:
             if version == refused and time.monotonic() < again_at:
                 return
         try:
-            retriever = await _in_a_thread(self._opened)
-            await retriever.check_engine()
+            old = self._served.retriever
+            bundle = await _in_a_thread(lambda: self._verified(old.bundle.profile.name))
+            retriever = await open_retriever(
+                bundle, self._repository, lambda: old.engine, old.parallelism
+            )
         except (RetrievalError, OSError) as error:
             self._refused = (version, time.monotonic() + RETRY_S)
             self._metrics.reloads.labels("refused").inc()
@@ -82,7 +86,7 @@ class IndexWatch:
                 error,
             )
             return
-        old, self._served.retriever = self._served.retriever, retriever
+        self._served.retriever = retriever
         self._metrics.reloads.labels("served").inc()
         log.info(
             "serving %s (%s products) in place of %s",
@@ -91,21 +95,16 @@ class IndexWatch:
             old.bundle.version,
         )
 
-    def _opened(self) -> Retriever:
-        """Open what ``current`` names, verify all of it, and search once."""
-        old = self._served.retriever
+    def _verified(self, profile: str) -> IndexBundle:
+        """Open the version that ``current`` names and compare every file with its checksum."""
         bundle = open_index(self._path)
-        if bundle.profile.name != old.bundle.profile.name:
+        if bundle.profile.name != profile:
             raise IndexBundleError(
-                f"it is of profile {bundle.profile.name}, the server of {old.bundle.profile.name}. "
+                f"it is of profile {bundle.profile.name}, the server of {profile}. "
                 "Start the server again."
             )
-        members = self._repository.ensemble(bundle.profile.name)
-        bundle.require_models({member.name: member.digest for member in members})
         bundle.verify()
-        retriever = Retriever(bundle, old.engine, old.parallelism)
-        retriever.warm_up()
-        return retriever
+        return bundle
 
     async def _look_again_and_again(self, every_s: float) -> None:
         while True:

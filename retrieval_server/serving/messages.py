@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from retrieval_server.index.bundle import IndexBundle
-from retrieval_server.retrieval.refinement import Stage
-from retrieval_server.retrieval.search_result import Match, TextEvidence
+from retrieval_server.retrieval.search_result import Match, Stage, TextEvidence
 from retrieval_server.v1 import retrieval_pb2 as pb
 
 _STAGES = {

@@ -42,9 +42,9 @@ class ServedState(Collector):
             value=self._readiness.is_ready,
         )
         yield CounterMetricFamily(
-            "beauty_engine_doubts",
-            "Events after which the models had to prove again what they compute.",
-            value=engine.doubts,
+            "beauty_engine_generations",
+            "Events after which the engine was verified again, such as a lost connection.",
+            value=engine.generation,
         )
         server = GaugeMetricFamily("beauty_server_info", "Always 1.", labels=("version", "engine"))
         server.add_metric((VERSION, engine.name), 1)

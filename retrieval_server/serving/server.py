@@ -7,6 +7,7 @@ import logging
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import grpc
@@ -25,7 +26,7 @@ from retrieval_server.observability.metrics import ServerMetrics
 from retrieval_server.observability.metrics_endpoint import MetricsEndpoint, open_metrics_endpoint
 from retrieval_server.observability.request_metrics import RequestMetrics
 from retrieval_server.observability.tracing import Tracing, start_tracing
-from retrieval_server.retrieval.retriever import Retriever
+from retrieval_server.retrieval.open_retriever import open_retriever
 from retrieval_server.serving.grpc_endpoint import create_grpc_server, listen, listen_in_the_clear
 from retrieval_server.serving.index_watch import IndexWatch
 from retrieval_server.serving.readiness import Readiness
@@ -96,8 +97,6 @@ async def start_server(settings: Settings) -> RunningServer:
     """
     bundle = open_index(settings.index)
     repository = ModelRepository(settings.model_repository)
-    members = repository.ensemble(bundle.profile.name)
-    bundle.require_models({member.name: member.digest for member in members})
     metrics = ServerMetrics()
     metrics.limit.set(settings.max_concurrent_requests)
     tracing = start_tracing()
@@ -108,7 +107,10 @@ async def start_server(settings: Settings) -> RunningServer:
     health_server, health_address = grpc.aio.server(options=[("grpc.so_reuseport", 0)]), None
     if settings.health_port is not None:
         health_address = listen_in_the_clear(health_server, settings.host, settings.health_port)
-    engine = create_engine(
+    threadpool_limits(1, user_api="blas")  # one core for each search; see Settings.workers
+    executor = create_workers(settings.workers)
+    open_engine = partial(
+        create_engine,
         settings.engine,
         settings.model_repository,
         bundle.profile.name,
@@ -116,11 +118,8 @@ async def start_server(settings: Settings) -> RunningServer:
         threads_per_run=settings.workers,
         triton=settings.triton,
     )
-    threadpool_limits(1, user_api="blas")  # one core for each search; see Settings.workers
-    executor = create_workers(settings.workers)
-    retriever = Retriever(bundle, engine, IntraQueryParallelism(settings.workers))
-    retriever.warm_up()
-    await retriever.check_engine()
+    parallelism = IntraQueryParallelism(settings.workers)
+    retriever = await open_retriever(bundle, repository, open_engine, parallelism)
     served = ServedIndex(retriever)
     health_servicer = health.aio.HealthServicer()
     for each in (server, health_server):
@@ -153,7 +152,7 @@ async def start_server(settings: Settings) -> RunningServer:
         index_watch,
         metrics_endpoint,
         tracing,
-        engine,
+        retriever.engine,
         executor,
     )
 

@@ -18,7 +18,8 @@ from retrieval_server import errors
 from retrieval_server.models.preprocessing import decode_image
 from retrieval_server.observability.metrics import ServerMetrics
 from retrieval_server.observability.tracing import Tracing
-from retrieval_server.retrieval.retriever import Descriptors, Retriever, SearchParameters
+from retrieval_server.retrieval.retriever import Retriever
+from retrieval_server.retrieval.search_request import QueryDescriptors, SearchParameters
 from retrieval_server.retrieval.search_result import SearchResult
 from retrieval_server.serving.messages import match_messages, model_messages
 from retrieval_server.serving.served_index import ServedIndex
@@ -192,7 +193,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         request: pb.SearchRequest,
         timings: pb.Timings,
         context: Context,
-    ) -> Descriptors:
+    ) -> QueryDescriptors:
         """The descriptors to search with; notes how long it took to get them."""
         kind = request.WhichOneof("query")
         if kind == "descriptors":

@@ -9,7 +9,7 @@ from retrieval_server.access.tls import TlsFiles
 from retrieval_server.cores import available_cores
 from retrieval_server.engines import TritonConnection
 from retrieval_server.errors import RetrievalError
-from retrieval_server.retrieval.retriever import DEFAULT_KEEP, DEFAULT_TOP_K
+from retrieval_server.retrieval.search_request import DEFAULT_KEEP, DEFAULT_TOP_K
 
 
 @dataclass(frozen=True, kw_only=True)

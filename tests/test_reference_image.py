@@ -10,16 +10,16 @@ from retrieval_server.engines import create_engine
 from retrieval_server.errors import IndexBundleError, ModelMismatchError
 from retrieval_server.index.publish import open_index
 from retrieval_server.index.reference_image import (
-    canary_image,
-    check_canary,
-    open_canary,
-    write_canary,
+    check_reference,
+    open_reference,
+    reference_image,
+    write_reference,
 )
 from retrieval_server.retrieval.retriever import Retriever
 
 
 def check(folder, served):
-    check_canary(folder, open_canary(folder, ["m"]), {"m": served})
+    check_reference(folder, open_reference(folder, ["m"]), {"m": served})
 
 
 def unit(*values):
@@ -28,8 +28,8 @@ def unit(*values):
 
 
 def test_the_image_is_the_same_on_every_machine():
-    assert canary_image(64).shape == (64, 64, 3)
-    digest = hashlib.sha256(canary_image(320).tobytes()).hexdigest()
+    assert reference_image(64).shape == (64, 64, 3)
+    digest = hashlib.sha256(reference_image(320).tobytes()).hexdigest()
     assert digest == "1d9b1a3551f7b0f1aa47eb9111a5710ead5b36fab0a1d897223608e8019bbfa8"
 
 
@@ -40,13 +40,13 @@ def test_the_engine_an_index_was_built_with_passes(tiny_index, tiny_profile, tin
 
 
 def test_a_rounding_of_another_cpu_passes(tmp_path):
-    write_canary(tmp_path, {"m": unit(1, 2, 3)})
+    write_reference(tmp_path, {"m": unit(1, 2, 3)})
 
     check(tmp_path, unit(1, 2, 3.0001))
 
 
 def test_an_all_zero_descriptor_equals_itself_only(tmp_path):
-    write_canary(tmp_path, {"m": np.zeros((1, 3), np.float32)})
+    write_reference(tmp_path, {"m": np.zeros((1, 3), np.float32)})
 
     check(tmp_path, np.zeros((1, 3), np.float32))
     with pytest.raises(ModelMismatchError, match="cosine is 0"):
@@ -63,12 +63,12 @@ def test_an_all_zero_descriptor_equals_itself_only(tmp_path):
     ],
 )
 def test_other_descriptors_are_refused_by_name(tmp_path, served, problem):
-    write_canary(tmp_path, {"m": unit(1, 2, 3)})
+    write_reference(tmp_path, {"m": unit(1, 2, 3)})
 
     with pytest.raises(ModelMismatchError, match=f"The engine's m does not compute .*{problem}"):
         check(tmp_path, served)
 
 
-def test_an_index_without_a_canary_is_damaged(tmp_path):
+def test_an_index_without_a_reference_image_is_damaged(tmp_path):
     with pytest.raises(IndexBundleError, match=r"canary\.m\.npy is missing"):
         check(tmp_path, unit(1, 2, 3))

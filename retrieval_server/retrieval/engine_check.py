@@ -1,0 +1,53 @@
+"""Verifies that an engine computes the descriptors that an index was built with."""
+
+from __future__ import annotations
+
+import asyncio
+
+from retrieval_server.engines import Engine
+from retrieval_server.errors import EngineDeadlineError
+from retrieval_server.index.bundle import IndexBundle
+from retrieval_server.index.reference_image import check_reference, reference_image
+
+
+class EngineCheck:
+    """Compares an engine with an index: once for each generation of the engine.
+
+    Args:
+        bundle: the index, which holds the descriptors of the reference image.
+        engine: the engine to verify.
+    """
+
+    def __init__(self, bundle: IndexBundle, engine: Engine) -> None:
+        self._bundle = bundle
+        self._engine = engine
+        self._verified_generation: int | None = None
+        self._lock = asyncio.Lock()
+
+    async def verify(self, timeout_s: float | None = None) -> None:
+        """Describe the reference image, unless this generation of the engine is verified.
+
+        Args:
+            timeout_s: seconds the caller waits; None for as long as the engine's settings allow.
+
+        Raises:
+            ModelMismatchError: if the descriptors differ, naming the model.
+            EngineDeadlineError: if the engine does not answer in time.
+            EngineError: if the models refuse or cannot be reached.
+        """
+        if self._verified_generation == self._engine.generation:
+            return
+        profile = self._bundle.profile
+        image = reference_image(profile.side)[None]
+        try:
+            async with asyncio.timeout(timeout_s), self._lock:
+                while self._verified_generation != (generation := self._engine.generation):
+                    described = await self._engine.infer(profile.name, image, timeout_s)
+                    check_reference(
+                        self._bundle.folder, self._bundle.reference_descriptors, described
+                    )
+                    self._verified_generation = generation
+        except TimeoutError as error:
+            raise EngineDeadlineError(
+                "The models were not verified against the index within the deadline."
+            ) from error

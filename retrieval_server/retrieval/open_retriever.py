@@ -1,0 +1,39 @@
+"""Opens an index for searching: the one way in which a server, its watch and the evaluation do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from retrieval_server.engines import Engine
+from retrieval_server.exact_search.parallelism import IntraQueryParallelism
+from retrieval_server.index.bundle import IndexBundle
+from retrieval_server.models.model_repository import ModelRepository
+from retrieval_server.retrieval.retriever import Retriever
+
+
+async def open_retriever(
+    bundle: IndexBundle,
+    repository: ModelRepository,
+    open_engine: Callable[[], Engine],
+    parallelism: IntraQueryParallelism | None = None,
+) -> Retriever:
+    """Make an index ready to be searched: models compared, search compiled, engine verified.
+
+    Args:
+        bundle: the index.
+        repository: the model repository that the engine serves.
+        open_engine: returns the engine; called once the digests of the models agree.
+        parallelism: divides a search among idle cores; None keeps each search on its own core.
+
+    Raises:
+        ModelMismatchError: if the models are not those that the index was built with.
+        ModelRepositoryError: if a model is missing.
+        EngineError: if the engine cannot be opened or does not answer.
+    """
+    members = repository.ensemble(bundle.profile.name)
+    bundle.require_models({member.name: member.digest for member in members})
+    retriever = Retriever(bundle, open_engine(), parallelism)
+    await asyncio.to_thread(retriever.warm_up)
+    await retriever.check_engine()
+    return retriever

@@ -1,0 +1,84 @@
+"""What a caller asks for, and what is refused before anything is searched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval_server.errors import QueryError
+from retrieval_server.exact_search.similarity import NORM_TOLERANCE
+from retrieval_server.models.profile import MAX_ALPHA, Profile
+
+DEFAULT_TOP_K = 7  # the challenge asks for seven
+DEFAULT_KEEP = 3  # the best k of the paper's Table 1
+MAX_TOP_K = 100
+
+QueryDescriptors = tuple[NDArray[np.float32], ...]  # one (C_n,) for each backbone of the profile
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchParameters:
+    """How to search.
+
+    Attributes:
+        top_k: number of results.
+        keep: k of Algorithm 1, the number of best visual matches that stay.
+        refine: whether to refine through the textual index.
+        alphas: α_n of eq. (8) by model name, where it differs from the profile's.
+    """
+
+    top_k: int = DEFAULT_TOP_K
+    keep: int = DEFAULT_KEEP
+    refine: bool = True
+    alphas: Mapping[str, float] | None = None
+
+
+def check_parameters(parameters: SearchParameters, profile: Profile) -> tuple[float, ...]:
+    """Check how to search.
+
+    Returns:
+        α_n of eq. (8), in the order of the profile's backbones.
+
+    Raises:
+        QueryError: if a parameter is out of range or names an unknown model.
+    """
+    for name, value in (("top_k", parameters.top_k), ("keep", parameters.keep)):
+        if not 1 <= value <= MAX_TOP_K:
+            raise QueryError(name, f"must be 1..{MAX_TOP_K}, got {value}.")
+    alphas = dict(profile.alphas)
+    for name, alpha in (parameters.alphas or {}).items():
+        if name not in alphas:
+            raise QueryError("alpha", f"there is no model {name!r}; there are {list(alphas)}.")
+        if not 0 <= alpha <= MAX_ALPHA:
+            raise QueryError("alpha", f"{name} must be 0..{MAX_ALPHA:g}, got {alpha}.")
+        alphas[name] = alpha
+    return tuple(alphas[model] for model in profile.models)
+
+
+def check_descriptors(
+    by_model: Mapping[str, NDArray[np.float32]], dimensions: Mapping[str, int]
+) -> QueryDescriptors:
+    """Check a caller's descriptors and put them into the order of the profile.
+
+    Args:
+        by_model: descriptors by model name.
+        dimensions: length C_n by model name, in the order of the profile.
+
+    Raises:
+        QueryError: if one is missing, unknown, of another length, or not of unit norm or zero.
+    """
+    if set(by_model) != set(dimensions):
+        raise QueryError(
+            "descriptors", f"need exactly the models {list(dimensions)}, got {sorted(by_model)}."
+        )
+    for name, dimension in dimensions.items():
+        vector = by_model[name]
+        if vector.shape != (dimension,):
+            raise QueryError("descriptors", f"{name} needs {dimension} values, got {vector.size}.")
+        norm = float(np.linalg.norm(vector.astype(np.float64)))
+        if norm != 0 and not abs(norm - 1) <= NORM_TOLERANCE:
+            raise QueryError("descriptors", f"{name} must have L2 norm 1, got {norm:.6g}.")
+    return tuple(by_model[name] for name in dimensions)
