@@ -2,6 +2,7 @@
 
 import ast
 import re
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -166,6 +167,66 @@ def test_imports_point_one_way(room: str, forbidden: str) -> None:
         if re.match(rf"({forbidden})\b", module)
     ]
     assert wrong == []
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A copy of the rooms and their contracts, to break."""
+    for room in ROOMS:
+        shutil.copytree(
+            ROOT / room, tmp_path / room, ignore=shutil.ignore_patterns("__pycache__", "page")
+        )
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    return tmp_path
+
+
+def broken_contracts(tree: Path) -> str:
+    """What ``lint-imports`` says of a tree; empty if it keeps every contract."""
+    program = Path(sys.executable).parent / "lint-imports"
+    done = subprocess.run(
+        [program, "--no-cache"], cwd=tree, capture_output=True, text=True, check=False
+    )
+    return done.stdout if done.returncode else ""
+
+
+@pytest.mark.parametrize(
+    ("path", "code", "finding"),
+    [
+        ("export/unplaced.py", "", "export.unplaced"),
+        ("retrieval_server/unplaced/__init__.py", "", "retrieval_server.unplaced"),
+        ("client/unplaced.py", "", "client.unplaced"),
+        ("export/progress.py", "import torch", "export.progress -> torch"),
+        ("export/commands/index.py", "import torch.nn", "export.commands.index -> torch"),
+        (
+            "export/dataset/new.py",
+            "import export.models.pooling",
+            "export.dataset.new -> export.models.pooling",
+        ),
+        (
+            "retrieval_server/storage/new.py",
+            "import retrieval_server.index.bundle",
+            "retrieval_server.storage.new -> retrieval_server.index.bundle",
+        ),
+        (
+            "retrieval_server/engines/new.py",
+            "import retrieval_server.index.bundle",
+            "retrieval_server.engines.new -> retrieval_server.index.bundle",
+        ),
+    ],
+)
+def test_a_module_without_a_place_or_an_import_against_the_layers_breaks_the_build(
+    tree: Path, path: str, code: str, finding: str
+) -> None:
+    file = tree / path
+    file.parent.mkdir(exist_ok=True)
+    before = file.read_text(encoding="utf-8") if file.exists() else ""
+    file.write_text(f"{before}\n{code}\n", encoding="utf-8")
+
+    assert finding in broken_contracts(tree)
+
+
+def test_the_rooms_keep_their_contracts(tree: Path) -> None:
+    assert broken_contracts(tree) == ""
 
 
 def test_importing_the_servers_package_imports_nothing_else() -> None:
