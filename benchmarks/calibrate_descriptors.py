@@ -30,7 +30,8 @@ from PIL import Image
 
 from benchmarks.descriptor_generator import CALIBRATION_FILE, Calibration, DescriptorGenerator
 from export.dataset.ground_truth import read_ground_truth
-from retrieval_server.engines import Engine, create_engine
+from retrieval_server.engines.create_engine import create_engine
+from retrieval_server.engines.engine import Engine
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.index.publish import open_index
 from retrieval_server.models.preprocessing import decode_image

@@ -27,7 +27,7 @@ from export.progress import progress
 from export.text_index.build import build_text_index
 from export.text_index.settings import TextSettings
 from retrieval_server.cores import available_cores
-from retrieval_server.engines import create_engine
+from retrieval_server.engines.create_engine import create_engine
 from retrieval_server.index.bundle import (
     ID_ORDER_FILE,
     IMAGE_DIGEST_BYTES,

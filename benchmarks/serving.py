@@ -41,7 +41,8 @@ from export.descriptors.extract_features import FeatureExtraction
 from export.models.model_configs import ensemble_config, write_config
 from export.models.profiles import LITE
 from retrieval_server.cores import available_cores
-from retrieval_server.engines import Engine, TritonConnection, create_engine
+from retrieval_server.engines.create_engine import create_engine
+from retrieval_server.engines.engine import Engine, TritonConnection
 from retrieval_server.models.model_repository import CONFIG_FILE, ModelRepository
 from retrieval_server.models.profile import Profile
 

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from retrieval_server.engines import ENGINES
+from retrieval_server.engines.engine import ENGINES
 from retrieval_server.errors import RetrievalError
 from retrieval_server.serving.server import serve
 from retrieval_server.serving.settings import Settings

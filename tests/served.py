@@ -11,7 +11,7 @@ import pytest
 from grpc_health.v1 import health_pb2_grpc
 from numpy.typing import NDArray
 
-from retrieval_server.engines import Engine
+from retrieval_server.engines.engine import Engine
 from retrieval_server.serving import server as server_module
 from retrieval_server.serving.server import RunningServer, start_server
 from retrieval_server.serving.settings import Settings

@@ -11,7 +11,8 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 
-from retrieval_server.engines import ENGINES, Engine, TritonConnection, create_engine
+from retrieval_server.engines.create_engine import create_engine
+from retrieval_server.engines.engine import ENGINES, Engine, TritonConnection
 from retrieval_server.errors import (
     EngineError,
     EngineUnavailableError,

@@ -36,7 +36,8 @@ from export.models.parity import (
 from export.models.probe_images import probe_images
 from export.models.profiles import LITE, PAPER
 from export.pictures.attention import AttentionModel
-from retrieval_server.engines import ENGINES, TritonConnection, create_engine
+from retrieval_server.engines.create_engine import create_engine
+from retrieval_server.engines.engine import ENGINES, TritonConnection
 from retrieval_server.errors import ModelRepositoryError, ProfileError
 from retrieval_server.index.publish import open_index
 from retrieval_server.models.model_repository import ModelRepository

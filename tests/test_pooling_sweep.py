@@ -17,7 +17,7 @@ from export.models.pooling_choice import PoolingChoice
 from export.output.folder import lock_folder
 from export.tuning.pooling_sweep import PoolingSweep
 from export.tuning.sweep_encoder import white_out
-from retrieval_server.engines import create_engine
+from retrieval_server.engines.create_engine import create_engine
 from retrieval_server.errors import EngineError, ProfileError, RetrievalError
 from retrieval_server.models.preprocessing import read_image
 

@@ -6,7 +6,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from retrieval_server.engines import create_engine
+from retrieval_server.engines.create_engine import create_engine
 from retrieval_server.errors import IndexBundleError, ModelMismatchError
 from retrieval_server.index.publish import open_index
 from retrieval_server.index.reference_image import (

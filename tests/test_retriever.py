@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from export.dataset.catalogue import read_catalogue
 from export.index.build import IndexBuild
-from retrieval_server.engines import create_engine
+from retrieval_server.engines.create_engine import create_engine
 from retrieval_server.errors import (
     EngineDeadlineError,
     EngineError,

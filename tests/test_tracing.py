@@ -21,7 +21,8 @@ from opentelemetry.trace import get_current_span
 from otlp_receiver import receiving
 from served import PATIENCE_S, Served, ServedBy
 
-from retrieval_server.engines import TritonConnection, create_engine
+from retrieval_server.engines.create_engine import create_engine
+from retrieval_server.engines.engine import TritonConnection
 from retrieval_server.errors import RetrievalError
 from retrieval_server.observability import tracing
 from retrieval_server.observability.tracing import ENDPOINTS, Tracing, start_tracing

@@ -20,7 +20,8 @@ from tritonclient.grpc.aio import InferenceServerClient
 from typer.testing import CliRunner
 
 from export.cli import app as export_app
-from retrieval_server.engines import Engine, TritonConnection, create_engine
+from retrieval_server.engines.create_engine import create_engine
+from retrieval_server.engines.engine import Engine, TritonConnection
 from retrieval_server.errors import (
     EngineDeadlineError,
     EngineError,

@@ -36,7 +36,7 @@ from export.tuning.rate_settings import RowLists, best_rows, rate_settings
 from export.tuning.sections import tuned_settings, tuning_sections
 from export.tuning.setting import SUM, InitialStage, Setting
 from export.tuning.tune import CHOSEN, tune
-from retrieval_server.engines import create_engine
+from retrieval_server.engines.create_engine import create_engine
 from retrieval_server.errors import CatalogueError
 from retrieval_server.index.publish import open_index
 from retrieval_server.models.preprocessing import read_image

@@ -29,7 +29,7 @@ from export.evaluation.terminal import evaluation_table
 from export.models.profiles import LITE, find_profile
 from export.output.text_file import write_text_file
 from export.text_index.settings import TextSettings
-from retrieval_server.engines import ENGINES, TritonConnection
+from retrieval_server.engines.engine import ENGINES, TritonConnection
 from retrieval_server.index.publish import open_index
 from retrieval_server.retrieval.search_request import DEFAULT_KEEP
 

@@ -28,7 +28,7 @@ from export.index.build import IndexBuild
 from export.models.profiles import LITE, find_profile
 from export.text_index.language_filter import LANGUAGE_FILTERS
 from export.text_index.settings import TextSettings
-from retrieval_server.engines import ENGINES, TritonConnection
+from retrieval_server.engines.engine import ENGINES, TritonConnection
 from retrieval_server.index.bundle import REJECTS_FILE
 from retrieval_server.text.tokens import TOKENISERS
 

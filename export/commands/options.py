@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from export.models.profiles import PROFILES
-from retrieval_server.engines import ENGINES, TritonConnection
+from retrieval_server.engines.engine import ENGINES, TritonConnection
 
 DEFAULT_REPOSITORY = Path("model_repository")
 TRITON_TIMEOUT_S = 120.0  # nobody waits for one image: Triton may be slow, or restart

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from export.dataset.catalogue import Catalogue, CatalogueRow
 from export.descriptors.known_descriptors import KnownDescriptors
 from export.progress import Advance
-from retrieval_server.engines import Engine
+from retrieval_server.engines.engine import Engine
 from retrieval_server.errors import ImageError, RetrievalError
 from retrieval_server.index.bundle import IMAGE_DIGEST_BYTES
 from retrieval_server.models.preprocessing import PREPROCESSING, decode_image, read_bytes

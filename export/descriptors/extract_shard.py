@@ -32,7 +32,8 @@ from export.descriptors.shards import Shard
 from export.output.folder import output_folder
 from export.progress import progress
 from retrieval_server.cores import available_cores
-from retrieval_server.engines import TritonConnection, create_engine
+from retrieval_server.engines.create_engine import create_engine
+from retrieval_server.engines.engine import TritonConnection
 from retrieval_server.errors import (
     IndexBundleError,
     ModelMismatchError,

@@ -9,7 +9,7 @@ from export.evaluation.ablation import METHODS, rate_queries
 from export.evaluation.query_descriptors import describe_images, open_retriever
 from export.evaluation.results import Evaluation
 from export.evaluation.statistics import categories_of, rows_of
-from retrieval_server.engines import TritonConnection
+from retrieval_server.engines.engine import TritonConnection
 from retrieval_server.errors import CatalogueError
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.retrieval.search_request import DEFAULT_KEEP

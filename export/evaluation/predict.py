@@ -16,7 +16,7 @@ from export.evaluation.metrics import RESULTS
 from export.evaluation.query_descriptors import describe_images, open_retriever
 from export.output.text_file import write_text_file
 from export.progress import progress
-from retrieval_server.engines import TritonConnection
+from retrieval_server.engines.engine import TritonConnection
 from retrieval_server.errors import CatalogueError
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.retrieval.retriever import Retriever

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from export.progress import progress
 from retrieval_server.cores import available_cores
-from retrieval_server.engines import TritonConnection, create_engine
+from retrieval_server.engines.create_engine import create_engine
+from retrieval_server.engines.engine import TritonConnection
 from retrieval_server.errors import ImageError
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.models.model_repository import ModelRepository

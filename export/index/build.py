@@ -29,7 +29,7 @@ from export.output.folder import output_folder
 from export.progress import progress
 from export.text_index.build import build_text_index
 from export.text_index.settings import TextSettings
-from retrieval_server.engines import TritonConnection
+from retrieval_server.engines.engine import TritonConnection
 from retrieval_server.errors import CatalogueError
 from retrieval_server.index.bundle import ID_ORDER_FILE, REJECTS_FILE
 from retrieval_server.index.manifest import IndexedModel, Manifest

@@ -41,7 +41,7 @@ from export.output.folder import lock_folder
 from export.progress import Advance
 from export.tuning.sweep_encoder import build_sweep_encoder
 from retrieval_server.cores import available_cores
-from retrieval_server.engines import create_engine
+from retrieval_server.engines.create_engine import create_engine
 from retrieval_server.errors import EngineError
 from retrieval_server.exact_search.similarity import NORM_TOLERANCE
 from retrieval_server.index.descriptors import create_descriptors, descriptor_file, open_descriptors

@@ -15,7 +15,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from retrieval_server.engines import check_request
+from retrieval_server.engines.engine import check_request
 from retrieval_server.errors import EngineError, EngineUnavailableError, ModelRepositoryError
 from retrieval_server.models.model_repository import FINGERPRINT_WORDS, ModelFolder, ModelRepository
 

@@ -24,7 +24,7 @@ from tritonclient.grpc import InferInput, InferResult, model_config_pb2, service
 from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
-from retrieval_server.engines import TritonConnection, check_request
+from retrieval_server.engines.engine import TritonConnection, check_request
 from retrieval_server.engines.triton_answer import AnswerReader
 from retrieval_server.engines.triton_contract import ensemble_tensors, require_same_model
 from retrieval_server.engines.triton_errors import UNAVAILABLE, is_late, may_pass, translated

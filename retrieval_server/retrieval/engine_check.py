@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from retrieval_server.engines import Engine
+from retrieval_server.engines.engine import Engine
 from retrieval_server.errors import EngineDeadlineError
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.index.reference_image import check_reference, reference_image

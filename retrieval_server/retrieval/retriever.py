@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval_server.engines import Engine
+from retrieval_server.engines.engine import Engine
 from retrieval_server.errors import EngineError, UnknownProductError
 from retrieval_server.exact_search.open_search import open_search
 from retrieval_server.exact_search.parallelism import IntraQueryParallelism

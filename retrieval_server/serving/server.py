@@ -17,7 +17,8 @@ from threadpoolctl import threadpool_limits
 
 from retrieval_server.access.bearer_tokens import BearerTokens
 from retrieval_server.cores import create_workers
-from retrieval_server.engines import Engine, create_engine
+from retrieval_server.engines.create_engine import create_engine
+from retrieval_server.engines.engine import Engine
 from retrieval_server.errors import RetrievalError
 from retrieval_server.exact_search.parallelism import IntraQueryParallelism
 from retrieval_server.index.publish import open_index

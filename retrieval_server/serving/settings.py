@@ -7,7 +7,7 @@ from pathlib import Path
 
 from retrieval_server.access.tls import TlsFiles
 from retrieval_server.cores import available_cores
-from retrieval_server.engines import TritonConnection
+from retrieval_server.engines.engine import TritonConnection
 from retrieval_server.errors import RetrievalError
 from retrieval_server.retrieval.search_request import DEFAULT_KEEP, DEFAULT_TOP_K
 

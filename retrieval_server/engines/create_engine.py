@@ -1,0 +1,44 @@
+"""Creates an engine by its name; only the packages of that engine are imported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from retrieval_server.engines.engine import ENGINES, Engine, TritonConnection
+from retrieval_server.errors import EngineError
+
+
+def create_engine(
+    name: str,
+    repository: Path,
+    ensemble: str,
+    *,
+    workers: int,
+    threads_per_run: int,
+    triton: TritonConnection | None = None,
+) -> Engine:
+    """Open an engine that serves one profile.
+
+    Args:
+        name: one of ``ENGINES``.
+        repository: the model repository.
+        ensemble: the profile's ensemble in it.
+        workers: how many runs go on side by side in this process.
+        threads_per_run: how many cores one of them may use.
+        triton: for the engine ``triton``; its defaults if not given.
+
+    Raises:
+        EngineError: if there is no such engine, or it cannot load the models.
+        ModelRepositoryError: if a model is missing.
+    """
+    if name == "embedded":
+        from retrieval_server.engines.embedded import EmbeddedEngine
+
+        return EmbeddedEngine(
+            repository, ensemble, workers=workers, threads_per_run=threads_per_run
+        )
+    if name == "triton":
+        from retrieval_server.engines.triton import TritonEngine
+
+        return TritonEngine(repository, ensemble, triton or TritonConnection())
+    raise EngineError(f"Unknown engine {name!r}. Choose one of: {', '.join(ENGINES)}.")
