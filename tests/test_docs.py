@@ -4,8 +4,10 @@ import re
 import shlex
 import subprocess
 import tomllib
+from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -19,34 +21,44 @@ from retrieval_server.models.model_repository import ModelRepository
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted(
     path.relative_to(ROOT).as_posix()
-    for folder in (ROOT, ROOT / "model_repository", ROOT / "deploy")
-    for path in folder.glob("*.md")
+    for folder in (".", "model_repository", "deploy", "docs", "results")
+    for path in (ROOT / folder).glob("*.md")
 )
+RESULTS = [document for document in DOCUMENTS if document.startswith("results/")]
+KINDS = ("Guide", "Concept", "Reference")
+CHANGES = ("Added", "Changed", "Deprecated", "Removed", "Fixed", "Security")
+FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+LINK = re.compile(r"\]\(([^()\s#]*)(?:#([^()\s]*))?\)")
+FIGURE = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?")
 
 
-def server_app():
+def server_app() -> typer.Typer:
     app = typer.Typer()
     app.command()(serve_command)
     return app
 
 
-COMMANDS = {
+COMMANDS: dict[str, Any] = {
     "beauty-export": typer.main.get_command(export.cli.app),
     "beauty-search": typer.main.get_command(client.cli.app),
     "beauty-server": typer.main.get_command(server_app()),
 }
 
 
-def text_of(document):
+def text_of(document: str) -> str:
     return (ROOT / document).read_text(encoding="utf-8")
 
 
-def commands_in(text):
+def sections_of(document: str) -> list[str]:
+    return re.split(r"^## ", text_of(document), flags=re.MULTILINE)[1:]
+
+
+def commands_in(text: str) -> Iterator[list[str]]:
     """Every command of ours in code, whether in a block or between backticks."""
-    blocks = re.findall(r"```\n(.*?)```", text, re.DOTALL)
+    blocks = [block for language, block in FENCED.findall(text) if not language]
     lines = [line.split("#")[0] for block in blocks for line in block.splitlines()]
     lines = [line for line in lines if line.startswith(("beauty-", "make "))]
-    lines += re.findall(r"`((?:beauty-|make )[^`]*)`", text)
+    lines += re.findall(r"`((?:beauty-|make )[^`]*)`", FENCED.sub("", text))
     for line in lines:
         for command in re.split(r"&&|\|", line):
             words = shlex.split(command)
@@ -54,16 +66,46 @@ def commands_in(text):
                 yield words
 
 
-def make_targets():
+def make_targets() -> set[str]:
     return set(re.findall(r"^([a-z-]+):.*##", text_of("Makefile"), re.MULTILINE))
 
 
-def options_of(command):
-    return {name for parameter in command.params for name in (*parameter.opts, "--help")}
+def options_of(command: Any) -> set[str]:
+    return {
+        name
+        for parameter in command.params
+        for name in (*parameter.opts, *parameter.secondary_opts, "--help")
+    }
+
+
+def anchors_of(path: Path) -> set[str]:
+    """What GitHub lets a link to a heading of a document end in."""
+    text = FENCED.sub("", path.read_text(encoding="utf-8"))
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def paragraphs_of(text: str) -> list[str]:
+    """Running text: each item of a list by itself, without code, tables and headings."""
+    blocks = re.split(r"\n\s*\n|\n(?=- |\d+\. )", FENCED.sub("\n", text))
+    return [block for block in blocks if not block.lstrip().startswith(("#", "|", "<!--"))]
+
+
+def figures_of(text: str) -> set[str]:
+    """Numbers of three digits and more, and those with a decimal point."""
+    return {figure for figure in FIGURE.findall(text) if len(figure) > 2}
+
+
+def equations_in(text: str) -> set[int]:
+    """The equations that a text names, such as "eq. (1)-(2)"."""
+    found: set[int] = set()
+    for first, last in re.findall(r"eq\. \((\d)\)(?:-\((\d)\))?", text):
+        found.update(range(int(first), int(last or first) + 1))
+    return found
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
-def test_every_command_in_a_document_exists_with_its_options(document):
+def test_every_command_in_a_document_exists_with_its_options(document: str) -> None:
     for words in commands_in(text_of(document)):
         if words[0] == "make":
             assert {word for word in words[1:] if "=" not in word} <= make_targets(), words
@@ -77,20 +119,52 @@ def test_every_command_in_a_document_exists_with_its_options(document):
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
-def test_every_link_to_a_file_leads_somewhere(document):
-    for target in re.findall(r"\]\(([^)#]+)\)", text_of(document)):
+def test_every_link_leads_to_a_file_and_a_heading_that_are_there(document: str) -> None:
+    for target, anchor in LINK.findall(FENCED.sub("", text_of(document))):
         if not target.startswith("https://"):
-            assert (ROOT / document).parent.joinpath(target).exists(), target
+            path = (ROOT / document).parent / target if target else ROOT / document
+            assert path.exists(), target
+            assert not anchor or anchor in anchors_of(path), f"{target}#{anchor}"
 
 
-def test_the_readme_gives_the_two_commands_at_once():
-    head = "\n".join(text_of("README.md").splitlines()[:25])
+def test_the_readme_gives_the_two_commands_and_what_they_print_at_once() -> None:
+    lines = text_of("README.md").splitlines()
+    head = "\n".join(lines[:25])
 
     assert "make demo" in head
     assert "make test" in head
+    assert lines.index("<!-- demo -->") < lines.index("<!-- /demo -->") < 40
 
 
-def test_the_readme_s_rooms_are_the_tree_s():
+def test_no_paragraph_of_the_readme_is_long() -> None:
+    paragraphs = paragraphs_of(text_of("README.md"))
+
+    assert len(paragraphs) > 10
+    assert [text for text in paragraphs if len(text.split()) > 80] == []
+
+
+@pytest.mark.parametrize("document", [name for name in DOCUMENTS if name.startswith("docs/")])
+def test_every_page_says_first_what_kind_it_is_and_for_whom(document: str) -> None:
+    heading, _, first, *_ = text_of(document).splitlines()
+    kind = heading.removeprefix("# ").split(":")[0]
+
+    assert kind in KINDS, heading
+    assert re.match(rf"This {kind.lower()}( page)? is for .+\.$", first), first
+
+
+def test_the_architecture_leads_to_the_code_of_every_equation() -> None:
+    rows = re.findall(r"^\| (.*?) \| .* \| (\[.*) \|$", text_of("ARCHITECTURE.md"), re.MULTILINE)
+    named = [(label, files) for label, files in rows if re.search("eq\\.|Algorithm", label)]
+
+    assert set().union(*(equations_in(label) for label, _ in named)) == set(range(1, 9))
+    assert "Algorithm 1" in " ".join(label for label, _ in named)
+    for label, files in named:
+        code = "".join(text_of(path) for path, _ in LINK.findall(files))
+        assert equations_in(label) <= equations_in(code) | {6}, label  # eq. (6) is part of (7)
+        assert "Algorithm 1" not in label or "Algorithm 1" in code, label
+
+
+def test_the_readme_s_rooms_are_the_tree_s() -> None:
     rooms = re.findall(r"^\| `([a-z_]+)/` \|", text_of("README.md"), re.MULTILINE)
     listed = subprocess.run(
         ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
@@ -99,15 +173,22 @@ def test_the_readme_s_rooms_are_the_tree_s():
     assert set(rooms) == {path.split("/")[0] for path in listed if "/" in path} - {".ci"}
 
 
-def test_the_readme_s_python_uses_what_the_client_exports():
-    (code,) = re.findall(r"```python\n(.*?)```", text_of("README.md"), re.DOTALL)
+def test_the_documents_python_uses_what_the_client_exports() -> None:
+    programs = [
+        (document, code)
+        for document in DOCUMENTS
+        for language, code in FENCED.findall(text_of(document))
+        if language == "python"
+    ]
 
-    compile(code, "README.md", "exec")
-    for name in re.findall(r"from client import (\w+)", code):
-        assert hasattr(client, name)
+    assert programs
+    for document, code in programs:
+        compile(code, document, "exec")
+        for names in re.findall(r"^from client import (.*)$", code, re.MULTILINE):
+            assert set(names.split(", ")) <= set(client.__all__), names
 
 
-def test_every_figure_of_the_readme_s_table_stands_in_the_results():
+def test_every_figure_of_the_readme_s_table_is_in_the_results() -> None:
     (table,) = re.findall(
         r"<!-- results -->\n(.*?)<!-- /results -->", text_of("README.md"), re.DOTALL
     )
@@ -118,31 +199,65 @@ def test_every_figure_of_the_readme_s_table_stands_in_the_results():
         assert figure in text_of("RESULTS.md"), figure
 
 
-def test_every_result_names_its_command_and_commit():
-    sections = re.split(r"^## ", text_of("RESULTS.md"), flags=re.MULTILINE)[1:]
+@pytest.mark.parametrize("document", RESULTS)
+def test_every_output_names_its_command_and_commit(document: str) -> None:
+    runs = re.findall(r"^Command: `.+`.*\nCommit: [0-9a-f]{7,40}$", text_of(document), re.MULTILINE)
 
-    assert sections
-    for section in sections:
-        assert re.search(r"^Command: `.+`", section, re.MULTILINE), section[:60]
-        assert re.search(r"^Commit: [0-9a-f]{7,40}", section, re.MULTILINE), section[:60]
+    assert runs
+    for label in ("Command: ", "Commit: "):
+        assert text_of(document).count(f"\n{label}") == len(runs)
 
 
-def test_make_alone_lists_every_target():
+def test_every_result_is_copied_from_the_output_that_it_links_to() -> None:
+    linked = set()
+    for section in sections_of("RESULTS.md"):
+        title = section.splitlines()[0]
+        run = re.search(r"^Command: `.+`.*\nCommit: [0-9a-f]{7,40}$", section, re.MULTILINE)
+        (output,) = {path for path, _ in LINK.findall(section)}
+        linked.add(output)
+
+        assert run, title
+        assert run[0] in text_of(output), title
+        figures = figures_of(
+            re.sub("^(?:Command|Commit|Output): .*$", "", section, flags=re.MULTILINE)
+        )
+        assert len(figures) >= 3, title
+        assert sorted(figures - set(FIGURE.findall(text_of(output)))) == [], title
+    assert linked == set(RESULTS)
+
+
+def test_make_alone_lists_every_target() -> None:
     shown = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
 
     for target in make_targets():
         assert f"make {target} " in shown
-    phony = re.search(r"^\.PHONY: (.*)$", text_of("Makefile"), re.MULTILINE)[1].split()
-    assert set(phony) == make_targets()
+    (phony,) = re.findall(r"^\.PHONY: (.*)$", text_of("Makefile"), re.MULTILINE)
+    assert set(phony.split()) == make_targets()
 
 
-def test_the_changelog_knows_the_version():
-    project = tomllib.loads(text_of("pyproject.toml"))["project"]
+def test_the_changelog_knows_the_version() -> None:
+    version = tomllib.loads(text_of("pyproject.toml"))["project"]["version"]
+    newest = sections_of("CHANGELOG.md")[0]
 
-    assert f"\n## {project['version']} " in text_of("CHANGELOG.md")
+    assert newest.startswith(
+        f"[Unreleased]\n\nThe next version is {version}.\n"
+    ) or f"\n## [{version}] - " in text_of("CHANGELOG.md")
 
 
-def test_the_pinned_versions_meet_the_lower_bounds_and_are_exact():
+def test_the_changelog_keeps_to_its_format() -> None:
+    text = text_of("CHANGELOG.md")
+
+    assert [line for line in text.splitlines() if len(line) > 120] == []
+    for heading in re.findall(r"^## (.*)$", text, re.MULTILINE):
+        assert re.fullmatch(r"\[Unreleased\]|\[\d+\.\d+\.\d+\] - \d{4}-\d\d-\d\d", heading)
+    for section in sections_of("CHANGELOG.md"):
+        kinds = re.findall(r"^#{3,} ?(.*)$", section, re.MULTILINE)
+        assert kinds
+        assert set(kinds) <= set(CHANGES)
+        assert len(set(kinds)) == len(kinds)
+
+
+def test_the_pinned_versions_meet_the_lower_bounds_and_are_exact() -> None:
     pins = [line for line in text_of("constraints.txt").splitlines() if not line.startswith("#")]
     names = {re.split("==", pin)[0].lower().replace("_", "-") for pin in pins}
     project = tomllib.loads(text_of("pyproject.toml"))["project"]
@@ -150,11 +265,11 @@ def test_the_pinned_versions_meet_the_lower_bounds_and_are_exact():
 
     assert all(re.fullmatch(r"[A-Za-z0-9_.-]+==[^ ]+", pin) for pin in pins)
     for requirement in wanted:
-        name = re.match(r"[a-z0-9-]+", requirement.lower())[0]
+        (name,) = re.findall(r"^[a-z0-9-]+", requirement.lower())
         assert name in names | {"beauty-retrieval", "onnxruntime-gpu"}, requirement
 
 
-def test_the_model_table_is_what_the_configurations_say():
+def test_the_model_table_is_what_the_configurations_say() -> None:
     repository = ModelRepository(ROOT / "model_repository")
     rows = re.findall(
         r"^\| `(\w+)` \| .* \| `image` (\[.*?\]) \| (.*) \| `(.*)` \|$",
