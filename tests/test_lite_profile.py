@@ -219,7 +219,7 @@ def test_the_readme_shows_what_the_demo_finds(lite_repository, sample, sample_in
     rows = re.findall(r"(s\d{4}) .* (\d\.\d{4}) ", shown)
     assert rows == [
         (sample_index.product_id(match.row), f"{match.similarity:.4f}")
-        for match in result.initial + result.matches
+        for match in result.matches
     ]
 
 
