@@ -1,4 +1,4 @@
-# `make` prints the targets. Every one of them does its own set-up.
+# `make` prints the targets in the order in which people need them. Each does its own set-up.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .SILENT:
@@ -11,47 +11,58 @@ INDEX   ?= build/demo/index
 PORT    ?= 50051
 N       ?= 500000
 
-VENV := .venv
-BIN  := $(VENV)/bin
-DEMO := build/demo
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := pip install -qq --disable-pip-version-check
 TRITON := $(BIN)/python deploy/local_triton/serve.py --model-repository model_repository
 
-.PHONY: help setup demo test lint format proto export sample index evaluate serve triton bench-search bench-evaluation bench-text-index bench-serving bench-perf-analyzer manifests web browser clean
+.PHONY: help demo test web setup sample export index evaluate serve triton lint format browser proto golden manifests bench-search bench-text-index bench-evaluation bench-serving bench-perf-analyzer clean
 
 help: ## Print this list
 	awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+# To try it
+
+demo: sample export ## From nothing to a photo's seven products; ENGINE=triton through a real Triton
+	$(BIN)/python deploy/demo.py search --profile $(PROFILE) --engine $(ENGINE)
+
+test: setup ## Run the tests
+	$(BIN)/pytest
+
+web: sample export ## Open the search in a browser, on the sample catalogue; the server on PORT
+	$(BIN)/python deploy/demo.py web --profile $(PROFILE) --engine $(ENGINE) --port $(PORT)
+
+# To use it on a catalogue
+
 setup: $(VENV)/.installed ## Install everything into .venv, at the versions of constraints.txt
 
 $(VENV)/.installed: pyproject.toml constraints.txt
+	echo "Installing into $(VENV), which takes some minutes the first time" >&2
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/$(PIP) -c constraints.txt -e '.[dev]'
 	$(BIN)/python -m retrieval_server.exact_search.warm_up # fills numba's cache
 	$(BIN)/python -c "from export.text_index.build import warm_up; warm_up()"
 	touch $@
 
-demo: sample export ## From nothing to a photo's seven products; ENGINE=triton through a real Triton
-	set -e; trap 'kill $$(jobs -p) 2> /dev/null; wait' EXIT; \
-	await() { until [ -s $(DEMO)/$$1.address ]; do kill -0 $$2 2> /dev/null || \
-	  { cat $(DEMO)/$$1.log >&2; exit 1; }; sleep 0.2; done; }; \
-	rm -f $(DEMO)/*.address; engine="--engine $(ENGINE)"; \
-	if [ $(ENGINE) = triton ]; then \
-	  $(TRITON) --models $(PROFILE) --grpc-port 0 --http-port 0 --metrics-port 0 \
-	    --address-file $(DEMO)/triton.address 2> $(DEMO)/triton.log & await triton $$!; \
-	  engine="$$engine --triton-url $$(sed 's/.*"grpc": *"\([^"]*\)".*/\1/' $(DEMO)/triton.address)"; \
-	fi; \
-	$(BIN)/beauty-export index $(DEMO)/sample --output $(DEMO)/index --profile $(PROFILE) $$engine; \
-	$(BIN)/beauty-server --index $(DEMO)/index --port 0 --address-file $(DEMO)/server.address \
-	  $$engine 2> $(DEMO)/server.log & await server $$!; \
-	export BEAUTY_SEARCH_SERVER=$$(cat $(DEMO)/server.address); \
-	$(BIN)/beauty-search batch $(DEMO)/sample/queries --json > $(DEMO)/results.jsonl; \
-	$(BIN)/beauty-export contact-sheet $(DEMO)/results.jsonl --catalogue $(DEMO)/sample \
-	  --output $(DEMO)/contact-sheet.html; \
-	$(BIN)/beauty-search search $(DEMO)/sample/queries/q0001.jpg --compare; \
-	echo; echo "Pictures of every query and its products: $(CURDIR)/$(DEMO)/contact-sheet.html"
+sample: setup ## Render the sample catalogue
+	$(BIN)/beauty-export sample build/demo/sample
 
-test: setup ## Run the tests
-	$(BIN)/pytest
+export: setup ## Export the models of PROFILE (lite) to model_repository/
+	$(BIN)/beauty-export onnx --profile $(PROFILE)
+
+index: export ## Build INDEX from the catalogue in DATA
+	$(BIN)/beauty-export index $(DATA) --output $(INDEX) --profile $(PROFILE)
+
+evaluate: export ## Measure mAP@7 on the dataset in DATA
+	$(BIN)/beauty-export evaluate $(DATA) --profile $(PROFILE)
+
+serve: setup ## Serve INDEX on PORT
+	$(BIN)/beauty-server --index $(INDEX) --port $(PORT)
+
+triton: setup ## Serve model_repository/ by a real Triton on loopback, without Docker
+	$(TRITON)
+
+# To change it
 
 lint: setup ## Check style, types, docstrings and the direction of imports
 	$(BIN)/ruff check .
@@ -63,57 +74,37 @@ format: setup ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-proto: setup ## Generate the gRPC stubs
-	$(BIN)/python -m grpc_tools.protoc -I . --python_out=. --pyi_out=. --grpc_python_out=. \
-	  retrieval_server/v1/retrieval.proto
-
-export: setup ## Export the models of PROFILE (lite) to model_repository/
-	$(BIN)/beauty-export onnx --profile $(PROFILE)
-
-sample: setup ## Render the sample catalogue
-	$(BIN)/beauty-export sample $(DEMO)/sample
-
-index: export ## Build INDEX from the catalogue in DATA
-	$(BIN)/beauty-export index $(DATA) --output $(INDEX) --profile $(PROFILE)
-
-evaluate: export ## Measure mAP@7 on the dataset in DATA
-	$(BIN)/beauty-export evaluate $(DATA) --profile $(PROFILE)
-
-serve: setup ## Serve INDEX on PORT
-	$(BIN)/beauty-server --index $(INDEX) --port $(PORT)
-
-web: sample export ## A page to try it in a browser, on the sample catalogue; the server on PORT
-	set -e; trap 'kill $$(jobs -p) 2> /dev/null; wait' EXIT; \
-	$(BIN)/beauty-export index $(DEMO)/sample --output $(DEMO)/index --profile $(PROFILE); \
-	$(BIN)/beauty-server --index $(DEMO)/index --port $(PORT) 2> $(DEMO)/server.log & \
-	export BEAUTY_SEARCH_SERVER=localhost:$(PORT); \
-	$(BIN)/beauty-search status --wait 60 > /dev/null; \
-	$(BIN)/beauty-search web --catalogue $(DEMO)/sample
-
 browser: ## Install the Chromium that the page's tests drive, if there is none (Debian, as root)
 	command -v chromium > /dev/null || { apt-get update -qq && \
 	  apt-get install -qq -y --no-install-recommends chromium > /dev/null; }
 
-bench-search: setup ## Measure the exact search beside its peers; N=500000 rows
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
-	$(BIN)/python -m benchmarks.search --rows $(N)
+proto: setup ## Generate the gRPC stubs
+	$(BIN)/python -m grpc_tools.protoc -I . --python_out=. --pyi_out=. --grpc_python_out=. \
+	  retrieval_server/v1/retrieval.proto
 
-triton: setup ## Serve model_repository/ by a real Triton on loopback, without Docker
-	$(TRITON)
-
-bench-evaluation: setup ## Measure the evaluation of N=500000 products by 100 described photos
-	$(BIN)/python -m benchmarks.evaluation --rows $(N)
+golden: export ## Write the golden descriptors of profile lite anew; review the difference
+	$(BIN)/python -m tests.golden.descriptors
+	git --no-pager diff --stat tests/golden
 
 manifests: ## Render the Kubernetes manifests into build/manifests/
 	$(PYTHON) deploy/checks/render.py --output build/manifests
 
 build/deploy_checks/%/.installed: deploy/checks/%.txt # what the tests check the manifests with
 	$(PYTHON) -m venv $(@D)
-	$(@D)/bin/pip install --quiet --disable-pip-version-check -r $<
+	$(@D)/bin/$(PIP) -r $<
 	touch $@
+
+# To measure it
+
+bench-search: setup ## Measure the exact search beside its peers; N=500000 rows
+	$(BIN)/$(PIP) -c constraints.txt -e '.[bench]'
+	$(BIN)/python -m benchmarks.search --rows $(N)
 
 bench-text-index: setup ## Measure the text join beside its peers, and the whole build of the TI
 	$(BIN)/python -m benchmarks.text_index
+
+bench-evaluation: setup ## Measure the evaluation of N=500000 products by 100 described photos
+	$(BIN)/python -m benchmarks.evaluation --rows $(N)
 
 bench-serving: sample export ## Measure Triton beside onnxruntime in process
 	$(BIN)/python -m benchmarks.serving

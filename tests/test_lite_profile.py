@@ -44,6 +44,7 @@ from retrieval_server.models.model_repository import ModelRepository
 from retrieval_server.models.preprocessing import read_image
 from retrieval_server.retrieval.retriever import Retriever
 from retrieval_server.retrieval.search_request import SearchParameters
+from tests.golden import descriptors as golden
 
 ROOT = Path(__file__).parents[1]
 DEV_SET = ROOT.parent / "shared" / "data" / "dev_set"
@@ -82,6 +83,24 @@ def test_densenet_s_feature_map_is_not_rectified():
 
     assert feature_map.min() < 0
     assert torch.equal(feature_map.clamp_min(0), rectified)
+
+
+def test_the_descriptors_of_three_photos_are_the_golden_ones(lite_repository):
+    kept = json.loads(golden.FILE.read_text(encoding="utf-8"))
+    computed = golden.golden(lite_repository)
+
+    assert kept["photos"].keys() == computed["photos"].keys()
+    for photo, expected in kept["photos"].items():
+        actual = computed["photos"][photo]
+        # If only this differs, the photo or its decoder has changed, and not the models.
+        assert actual["pixels_sha256"] == expected["pixels_sha256"]
+        for model in LITE.models:
+            assert actual["first_values"][model] == pytest.approx(
+                expected["first_values"][model], abs=kept["tolerance"]
+            ), kept["command"]
+            assert actual["largest"][model] == pytest.approx(
+                expected["largest"][model], abs=kept["tolerance"]
+            )
 
 
 @pytest.mark.parametrize("profile", [LITE, PAPER], ids=lambda profile: profile.name)
@@ -218,8 +237,7 @@ def test_the_readme_shows_what_the_demo_finds(lite_repository, sample, sample_in
 
     rows = re.findall(r"(s\d{4}) .* (\d\.\d{4}) ", shown)
     assert rows == [
-        (sample_index.product_id(match.row), f"{match.similarity:.4f}")
-        for match in result.matches
+        (sample_index.product_id(match.row), f"{match.similarity:.4f}") for match in result.matches
     ]
 
 
