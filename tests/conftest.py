@@ -32,12 +32,12 @@ import onnx
 import pytest
 from hypothesis import settings
 from local_triton import NOT_ON_THIS_MACHINE, SERVE, LocalTriton, serving
-from manifests import check_programs
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image, ImageDraw
 from served import Served, ServedBy, served
 
+from deploy.policies.rendering import check_programs
 from export.build_index import IndexBuild
 from export.catalogue import read_catalogue
 from export.fingerprint import add_fingerprint

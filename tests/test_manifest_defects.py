@@ -5,9 +5,10 @@ from dataclasses import replace
 
 import pytest
 from deploy_defects import ALL, DEFECTS, INSIDE
-from deploy_service_policies import POLICIES, findings
-from manifests import manifests, validate
 from seeded_defect import Defect
+
+from deploy.policies.rendering import manifests, validate
+from deploy.policies.services import POLICIES, findings
 
 IN_PYTHON = [each for each in DEFECTS if each.found_by != "schema"]
 IN_SCHEMAS = [each for each in DEFECTS if each.found_by == "schema"]

@@ -11,12 +11,12 @@ import numpy as np
 import promql_parser as promql
 import pytest
 from conftest import tiny_picture
-from deploy_service_policies import rules
 from local_triton import LocalTriton, eventually
-from manifests import DEPLOY, Manifests, manifests
 from prometheus_client.parser import text_string_to_metric_families
 from served import PATIENCE_S, ServedBy
 
+from deploy.policies.rendering import DEPLOY, Manifests, manifests
+from deploy.policies.services import rules
 from retrieval_server.v1 import retrieval_pb2 as pb
 
 # kube-state-metrics 2.17, docs/metrics/workload: what we read, with its labels

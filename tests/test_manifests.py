@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from deploy_service_policies import POLICIES, findings
-from deploy_tracing_policy import OF_THE_SERVER
-from manifests import (
+from opentelemetry.sdk import environment_variables
+
+from deploy.policies.rendering import (
     COMPONENTS,
     DEPLOY,
     OVERLAYS,
@@ -25,7 +25,8 @@ from manifests import (
     run_check,
     validate,
 )
-from opentelemetry.sdk import environment_variables
+from deploy.policies.services import POLICIES, findings
+from deploy.policies.tracing import OF_THE_SERVER
 
 DOCKERFILE = DEPLOY / "images" / "Dockerfile"
 KUBERNETES = ("1.36", "1.37")  # the oldest we apply to, and the newest with schemas
@@ -105,7 +106,7 @@ def test_a_workload_has_one_file_and_a_setting_stands_once() -> None:
 
 
 def test_make_manifests_renders_every_overlay(tmp_path: Path) -> None:
-    script = DEPLOY / "checks" / "render.py"
+    script = DEPLOY / "policies" / "kubectl.py"
     subprocess.run(
         [sys.executable, script, "--output", tmp_path], check=True, capture_output=True, text=True
     )
@@ -113,7 +114,7 @@ def test_make_manifests_renders_every_overlay(tmp_path: Path) -> None:
     for overlay in OVERLAYS:
         written = list(yaml.safe_load_all((tmp_path / f"{overlay}.yaml").read_text()))
         assert written == manifests(overlay).objects
-    assert "python deploy/checks/render.py" in (ROOT / "Makefile").read_text().replace(
+    assert "python deploy/policies/kubectl.py" in (ROOT / "Makefile").read_text().replace(
         "$(PYTHON)", "python"
     )
 
@@ -121,11 +122,11 @@ def test_make_manifests_renders_every_overlay(tmp_path: Path) -> None:
 def test_kubectl_is_unpacked_where_there_is_none(tmp_path: Path) -> None:
     program = (
         "import shutil, sys; sys.path.insert(0, sys.argv[1]); shutil.which = lambda name: None\n"
-        "import pathlib, render; render.TOOLS = pathlib.Path(sys.argv[2])\n"
-        "sys.stdout.write(render.render(render.OVERLAYS / 'cpu-dev'))"
+        "import pathlib, kubectl; kubectl.TOOLS = pathlib.Path(sys.argv[2])\n"
+        "sys.stdout.write(kubectl.render(kubectl.OVERLAYS / 'cpu-dev'))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program, DEPLOY / "checks", tmp_path],
+        [sys.executable, "-c", program, DEPLOY / "policies", tmp_path],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert list(yaml.safe_load_all(done.stdout)) == manifests("cpu-dev").objects

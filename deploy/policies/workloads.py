@@ -1,14 +1,13 @@
 """The sixteen points that every rendering has to meet: the first eight, on workloads.
 
 One function for each point; each gives back findings, and every finding names its object. The other
-points stand in ``deploy_security_policies`` and ``deploy_service_policies``.
+points stand in ``security`` and ``services``.
 """
 
 from collections.abc import Iterator
 
-from deploy_quantities import flag, number, quantity, seconds_of_triton
-from manifests import Manifests, Object, Pods
-
+from deploy.policies.quantities import flag, number, quantity, seconds_of_triton
+from deploy.policies.rendering import Manifests, Object, Pods
 from retrieval_server.settings import Settings
 
 READY_PATH, LIVE_PATH = "/v2/health/ready", "/v2/health/live"

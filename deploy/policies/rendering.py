@@ -13,7 +13,9 @@ from typing import Any
 
 import yaml
 
-ROOT = Path(__file__).parents[1]
+from deploy.policies.kubectl import render
+
+ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 OVERLAYS = tuple(sorted(path.parent.name for path in DEPLOY.glob("overlays/*/kustomization.yaml")))
 COMPONENTS = tuple(
@@ -23,9 +25,6 @@ SCRATCH = ROOT / "build" / "deploy_checks"
 WORKLOADS = ("Deployment", "Job", "CronJob")
 APART = {("client-tls", "gateway")}  # TLS ends in the one or in the other
 NEEDS = {"client-tls": "tls"}
-
-sys.path.insert(0, str(DEPLOY / "checks"))
-from render import render  # noqa: E402 - the way the command does it
 
 Object = dict[str, Any]
 

@@ -1,15 +1,15 @@
 """The sixteen points that every rendering has to meet: nine to twelve, on security.
 
-See ``deploy_policies``.
+See ``workloads``.
 """
 
 import re
 from collections.abc import Iterator
 
-from deploy_policies import settings_of
-from deploy_quantities import flag
-from deploy_traffic import edges, expected_edges
-from manifests import Manifests, Object, Pods
+from deploy.policies.quantities import flag
+from deploy.policies.rendering import Manifests, Object, Pods
+from deploy.policies.traffic import edges, expected_edges
+from deploy.policies.workloads import settings_of
 
 LEVELS = ("enforce", "warn", "audit")
 # Volumes that the profile "restricted" allows.

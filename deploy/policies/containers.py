@@ -1,6 +1,6 @@
 """What a container is told is whole: its command, its variables, its volumes.
 
-A part of ``deploy_references``: here a name leads into the container itself.
+A part of ``references``: here a name leads into the container itself.
 """
 
 import re
@@ -9,11 +9,11 @@ from functools import cache
 from typing import Any
 
 import typer
-from deploy_policies import settings_of
-from manifests import Manifests, Object, Pods
 
 import client.cli
 import export.cli
+from deploy.policies.rendering import Manifests, Object, Pods
+from deploy.policies.workloads import settings_of
 from retrieval_server.cli import serve_command
 
 IN_THE_IMAGE = {"/models"}

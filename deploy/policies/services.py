@@ -1,20 +1,19 @@
 """The sixteen points that every rendering has to meet: thirteen to fifteen, and all of them.
 
-See ``deploy_policies``.
+See ``workloads``.
 """
 
 import re
 from collections.abc import Callable, Iterator
 
-import deploy_policies as workloads
-import deploy_security_policies as security
-from deploy_policies import READY_SERVICE, SERVERS, settings_of
-from deploy_quantities import flag, number
-from deploy_references import references_that_resolve
-from deploy_settings_policy import what_stands_twice_is_the_same
-from deploy_tracing_policy import traced
-from deploy_traffic import selects
-from manifests import Manifests, Object
+from deploy.policies import security, workloads
+from deploy.policies.quantities import flag, number
+from deploy.policies.references import references_that_resolve
+from deploy.policies.rendering import Manifests, Object
+from deploy.policies.settings import what_stands_twice_is_the_same
+from deploy.policies.tracing import traced
+from deploy.policies.traffic import selects
+from deploy.policies.workloads import READY_SERVICE, SERVERS, settings_of
 
 LONGEST_AGE_S = 900  # until every client knows of a new pod
 BAD_INPUT = 65  # EX_DATAERR, what our commands end with where a retry would not help

@@ -1,15 +1,15 @@
 """The fourteenth point that every rendering has to meet, on traces: one story from two servers.
 
-See ``deploy_policies``; what else is watched stands in ``deploy_service_policies``.
+See ``workloads``; what else is watched stands in ``services``.
 """
 
 import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from deploy_policies import SERVERS, settings_of
-from deploy_traffic import COLLECTOR, Peer, by_name, lets_through
-from manifests import Manifests
+from deploy.policies.rendering import Manifests
+from deploy.policies.traffic import COLLECTOR, Peer, by_name, lets_through
+from deploy.policies.workloads import SERVERS, settings_of
 
 # docs/user_guide/trace.md of Triton; its sampler and its address are not among them
 OF_TRITON = {

@@ -1,16 +1,15 @@
 """The sixteenth point that every rendering has to meet: what stands twice is the same.
 
-See ``deploy_policies``.
+See ``workloads``.
 """
 
 import typing
 from collections.abc import Iterator
 from functools import cache
 
-from deploy_policies import settings_of
-from deploy_quantities import flag
-from manifests import Manifests
-
+from deploy.policies.quantities import flag
+from deploy.policies.rendering import Manifests
+from deploy.policies.workloads import settings_of
 from retrieval_server.cli import serve_command
 
 PROBES = ("startupProbe", "readinessProbe", "livenessProbe")

