@@ -105,7 +105,7 @@ bench-evaluation: setup ## Measure the evaluation of N=500000 products by 100 de
 	$(BIN)/python -m benchmarks.evaluation --rows $(N)
 
 manifests: ## Render the Kubernetes manifests into build/manifests/
-	$(PYTHON) deploy/policies/kubectl.py --output build/manifests
+	$(PYTHON) deploy/policies/rendering/kubectl.py --output build/manifests
 
 build/deploy_checks/%/.installed: deploy/checks/%.txt # what the tests check the manifests with
 	$(PYTHON) -m venv $(@D)

@@ -37,7 +37,7 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image, ImageDraw
 from served import Served, ServedBy, served
 
-from deploy.policies.rendering import check_programs
+from deploy.policies.rendering.objects import check_programs
 from export.build_index import IndexBuild
 from export.catalogue import read_catalogue
 from export.fingerprint import add_fingerprint

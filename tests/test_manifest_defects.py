@@ -7,7 +7,7 @@ import pytest
 from deploy_defects import ALL, DEFECTS, INSIDE
 from seeded_defect import Defect
 
-from deploy.policies.rendering import manifests, validate
+from deploy.policies.rendering.objects import manifests, validate
 from deploy.policies.services import POLICIES, findings
 
 IN_PYTHON = [each for each in DEFECTS if each.found_by != "schema"]

@@ -15,7 +15,7 @@ from local_triton import LocalTriton, eventually
 from prometheus_client.parser import text_string_to_metric_families
 from served import PATIENCE_S, ServedBy
 
-from deploy.policies.rendering import DEPLOY, Manifests, manifests
+from deploy.policies.rendering.objects import DEPLOY, Manifests, manifests
 from deploy.policies.services import rules
 from retrieval_server.v1 import retrieval_pb2 as pb
 

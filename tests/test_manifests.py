@@ -11,7 +11,7 @@ import pytest
 import yaml
 from opentelemetry.sdk import environment_variables
 
-from deploy.policies.rendering import (
+from deploy.policies.rendering.objects import (
     COMPONENTS,
     DEPLOY,
     OVERLAYS,
@@ -106,7 +106,7 @@ def test_a_workload_has_one_file_and_a_setting_stands_once() -> None:
 
 
 def test_make_manifests_renders_every_overlay(tmp_path: Path) -> None:
-    script = DEPLOY / "policies" / "kubectl.py"
+    script = DEPLOY / "policies" / "rendering" / "kubectl.py"
     subprocess.run(
         [sys.executable, script, "--output", tmp_path], check=True, capture_output=True, text=True
     )
@@ -114,7 +114,7 @@ def test_make_manifests_renders_every_overlay(tmp_path: Path) -> None:
     for overlay in OVERLAYS:
         written = list(yaml.safe_load_all((tmp_path / f"{overlay}.yaml").read_text()))
         assert written == manifests(overlay).objects
-    assert "python deploy/policies/kubectl.py" in (ROOT / "Makefile").read_text().replace(
+    assert "python deploy/policies/rendering/kubectl.py" in (ROOT / "Makefile").read_text().replace(
         "$(PYTHON)", "python"
     )
 
@@ -126,7 +126,7 @@ def test_kubectl_is_unpacked_where_there_is_none(tmp_path: Path) -> None:
         "sys.stdout.write(kubectl.render(kubectl.OVERLAYS / 'cpu-dev'))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program, DEPLOY / "policies", tmp_path],
+        [sys.executable, "-c", program, DEPLOY / "policies" / "rendering", tmp_path],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert list(yaml.safe_load_all(done.stdout)) == manifests("cpu-dev").objects

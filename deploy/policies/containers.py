@@ -12,7 +12,7 @@ import typer
 
 import client.cli
 import export.cli
-from deploy.policies.rendering import Manifests, Object, Pods
+from deploy.policies.rendering.objects import Manifests, Object, Pods
 from deploy.policies.workloads import settings_of
 from retrieval_server.cli import serve_command
 

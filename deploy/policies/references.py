@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator
 
 from deploy.policies.containers import container_findings
-from deploy.policies.quantities import hours
-from deploy.policies.rendering import Manifests, Object, Pods
+from deploy.policies.rendering.objects import Manifests, Object, Pods
+from deploy.policies.rendering.quantities import hours
 from deploy.policies.traffic import selects
 from deploy.policies.workloads import settings_of
 

@@ -6,8 +6,8 @@ See ``workloads``.
 import re
 from collections.abc import Iterator
 
-from deploy.policies.quantities import flag
-from deploy.policies.rendering import Manifests, Object, Pods
+from deploy.policies.rendering.objects import Manifests, Object, Pods
+from deploy.policies.rendering.quantities import flag
 from deploy.policies.traffic import edges, expected_edges
 from deploy.policies.workloads import settings_of
 

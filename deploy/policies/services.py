@@ -7,9 +7,9 @@ import re
 from collections.abc import Callable, Iterator
 
 from deploy.policies import security, workloads
-from deploy.policies.quantities import flag, number
 from deploy.policies.references import references_that_resolve
-from deploy.policies.rendering import Manifests, Object
+from deploy.policies.rendering.objects import Manifests, Object
+from deploy.policies.rendering.quantities import flag, number
 from deploy.policies.settings import what_stands_twice_is_the_same
 from deploy.policies.tracing import traced
 from deploy.policies.traffic import selects

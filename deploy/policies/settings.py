@@ -7,8 +7,8 @@ import typing
 from collections.abc import Iterator
 from functools import cache
 
-from deploy.policies.quantities import flag
-from deploy.policies.rendering import Manifests
+from deploy.policies.rendering.objects import Manifests
+from deploy.policies.rendering.quantities import flag
 from deploy.policies.workloads import settings_of
 from retrieval_server.cli import serve_command
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from deploy.policies.rendering import Manifests
+from deploy.policies.rendering.objects import Manifests
 from deploy.policies.traffic import COLLECTOR, Peer, by_name, lets_through
 from deploy.policies.workloads import SERVERS, settings_of
 

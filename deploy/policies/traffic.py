@@ -8,7 +8,7 @@ has, and no more: then a policy that is too wide shows even where the other end 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from deploy.policies.rendering import Manifests, Object, Pods, is_hashed
+from deploy.policies.rendering.objects import Manifests, Object, Pods, is_hashed
 
 Edge = tuple[str, str, str]
 

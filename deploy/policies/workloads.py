@@ -6,8 +6,8 @@ points stand in ``security`` and ``services``.
 
 from collections.abc import Iterator
 
-from deploy.policies.quantities import flag, number, quantity, seconds_of_triton
-from deploy.policies.rendering import Manifests, Object, Pods
+from deploy.policies.rendering.objects import Manifests, Object, Pods
+from deploy.policies.rendering.quantities import flag, number, quantity, seconds_of_triton
 from retrieval_server.settings import Settings
 
 READY_PATH, LIVE_PATH = "/v2/health/ready", "/v2/health/live"

