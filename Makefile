@@ -104,10 +104,10 @@ triton: setup ## Serve model_repository/ by a real Triton on loopback, without D
 bench-evaluation: setup ## Measure the evaluation of N=500000 products by 100 described photos
 	$(BIN)/python -m benchmarks.evaluation --rows $(N)
 
-manifests: ## Render the Kubernetes manifests into build/manifests/
-	$(PYTHON) deploy/policies/rendering/kubectl.py --output build/manifests
+manifests: setup ## Render the Kubernetes manifests into build/manifests/ and check them
+	$(BIN)/python -m deploy.policies --output build/manifests
 
-build/deploy_checks/%/.installed: deploy/checks/%.txt # what the tests check the manifests with
+build/deploy_checks/%/.installed: deploy/checks/%.txt # what deploy/policies and the tests check with
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/pip install --quiet --disable-pip-version-check -r $<
 	touch $@

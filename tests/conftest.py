@@ -37,7 +37,7 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image, ImageDraw
 from served import Served, ServedBy, served
 
-from deploy.policies.rendering.objects import check_programs
+from deploy.policies.checkers import programs_of
 from export.build_index import IndexBuild
 from export.catalogue import read_catalogue
 from export.fingerprint import add_fingerprint
@@ -234,7 +234,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def image_checks() -> Path:
     """The programs that check images."""
-    return check_programs("images")
+    return programs_of("images")
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from otlp_receiver import receiving
 
-from deploy.policies.rendering.objects import Object
+from deploy.policies.rendering import Object
 
 TRACES = "/v1/traces"
 HERE = "127.0.0.1"

@@ -12,7 +12,7 @@ from deploy_collector import Collector
 from kubelet import Place
 
 from client import Access
-from deploy.policies.rendering.objects import DEPLOY, ROOT, Manifests
+from deploy.policies.rendering import DEPLOY, ROOT, Manifests
 
 sys.path.insert(0, str(DEPLOY / "local_triton"))
 from environment import set_up

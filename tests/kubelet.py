@@ -23,7 +23,7 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from deploy.policies.rendering.objects import Manifests, Pods
+from deploy.policies.rendering import Manifests, Pods
 from deploy.policies.rendering.quantities import quantity
 
 HURRY = 10  # probes come so many times as often, and as many of them may fail

@@ -35,7 +35,7 @@ from tritonclient.grpc import InferenceServerClient, InferInput
 from tritonclient.utils import InferenceServerException
 
 from client import Access
-from deploy.policies.rendering.objects import ROOT, Manifests, manifests
+from deploy.policies.rendering import ROOT, Manifests, manifests
 from retrieval_server.v1 import retrieval_pb2 as pb
 from retrieval_server.v1 import retrieval_pb2_grpc as pb_grpc
 

@@ -23,7 +23,7 @@ from local_triton import eventually
 from tritonclient.grpc import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
-from deploy.policies.rendering.objects import DEPLOY, ROOT
+from deploy.policies.rendering import DEPLOY, ROOT
 from export.profiles import PROFILES
 from retrieval_server.model_repository import ModelRepository
 
