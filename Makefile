@@ -86,10 +86,10 @@ golden: export ## Write the golden descriptors of profile lite anew; review the 
 	$(BIN)/python -m tests.golden.descriptors
 	git --no-pager diff --stat tests/golden
 
-manifests: ## Render the Kubernetes manifests into build/manifests/
-	$(PYTHON) deploy/checks/render.py --output build/manifests
+manifests: setup ## Render the Kubernetes manifests into build/manifests/ and check them
+	$(BIN)/python -m deploy.policies --output build/manifests
 
-build/deploy_checks/%/.installed: deploy/checks/%.txt # what the tests check the manifests with
+build/deploy_checks/%/.installed: deploy/checks/%.txt # what deploy/policies and the tests check with
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/$(PIP) -r $<
 	touch $@

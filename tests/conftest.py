@@ -32,12 +32,12 @@ import onnx
 import pytest
 from hypothesis import settings
 from local_triton import NOT_ON_THIS_MACHINE, SERVE, LocalTriton, serving
-from manifests import check_programs
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image, ImageDraw
 from served import Served, ServedBy, served
 
+from deploy.policies.checkers import programs_of
 from export.dataset.catalogue import read_catalogue
 from export.index.build import IndexBuild
 from export.models.fingerprint import add_fingerprint
@@ -234,7 +234,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def image_checks() -> Path:
     """The programs that check images."""
-    return check_programs("images")
+    return programs_of("images")
 
 
 @pytest.fixture(scope="session")

@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
-from manifests import Object
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from otlp_receiver import receiving
+
+from deploy.policies.rendering import Object
 
 TRACES = "/v1/traces"
 HERE = "127.0.0.1"

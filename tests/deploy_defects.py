@@ -4,6 +4,8 @@ They test the policies: every one has to be found, by the check it is meant for 
 that it is in. Where a published deployment had one, the comment says which.
 """
 
+import re
+
 from seeded_defect import REMOVED, Defect, without
 
 POD, JOB = "spec/template/spec", "spec/jobTemplate/spec"
@@ -13,6 +15,7 @@ SMOKE, EXTRACT, REBUILD = "Job/smoke-test", "Job/extract-descriptors", "CronJob/
 ALL = ("monitoring", "keda", "tls", "gateway", "image-volume", "scale-out", "tracing")
 INSIDE = ("monitoring", "tls", "client-tls")
 TRACING = ("tracing",)
+ALERTS, SHED = "PrometheusRule/beauty-retrieval-alerts", "spec/groups/0/rules/4"
 COLLECTOR = "http://opentelemetry-collector.observability"
 SERVER_SENDS_TO, TRITON_SENDS_TO = "data/OTEL_EXPORTER_OTLP_ENDPOINT", "data/TRITON_TRACES_URL"
 
@@ -191,6 +194,35 @@ DEFECTS = [
       without("trace-config=opentelemetry,resource"), 14, parts=TRACING),
     D("one name for both servers", "ConfigMap/tracing", "data/OTEL_RESOURCE_ATTRIBUTES",
       "service.name=beauty", 14, named=SERVER, parts=TRACING),
+    # 14: the dashboard
+    D("panel on top of another", "ConfigMap/beauty-retrieval-dashboard",
+      "data/beauty-retrieval.json", lambda text: re.sub(r'"x": 12', '"x": 0', text), 14,
+      parts=ALL),
+    D("panel without a unit", "ConfigMap/beauty-retrieval-dashboard",
+      "data/beauty-retrieval.json", lambda text: re.sub(r'"unit": "s"', '"unit": ""', text), 14,
+      parts=ALL),
+    # 17: metrics
+    D("alert on a metric that nobody exports", ALERTS, f"{SHED}/expr",
+      "sum(rate(beauty_searches_shed[5m])) > 0", 17, named="PrometheusRule", parts=ALL),
+    D("alert on a label that its metric has not", ALERTS, f"{SHED}/expr",
+      'sum(rate(beauty_searches_shed_total{model="lite"}[5m])) > 0', 17, named="PrometheusRule",
+      parts=ALL),
+    D("alert on a value that no label has", ALERTS, f"{SHED}/expr",
+      'increase(beauty_engine_failures_total{reason="model"}[5m]) > 0', 17,
+      named="PrometheusRule", parts=ALL),
+    D("grouped by a label that nothing has", ALERTS, f"{SHED}/expr",
+      "sum by (models) (rate(beauty_searches_shed_total[5m])) > 0", 17, named="PrometheusRule",
+      parts=ALL),
+    D("alert that Prometheus cannot read", ALERTS, f"{SHED}/expr",
+      "sum(rate(beauty_searches_shed_total[5m]) > 0", 17, named="PrometheusRule", parts=ALL),
+    D("autoscaler by a metric that nobody exports", "ScaledObject/triton",
+      "spec/triggers/0/metadata/query", "sum(nv_inference_pending_requests)", 17, parts=ALL),
+    D("recorded for nobody", "PrometheusRule/beauty-retrieval-recording",
+      "spec/groups/0/rules/0/record", "beauty:unread:mean5m", 17, named="PrometheusRule",
+      parts=ALL),
+    D("production scales by a metric that nobody exports", "HorizontalPodAutoscaler/triton",
+      "spec/metrics/0/pods/metric/name", "nv_inference_pending_requests", 17,
+      named="HorizontalPodAutoscaler", overlay="gpu-prod"),
     # 15: jobs
     D("evictions count as failures", EXTRACT, "spec/podFailurePolicy/rules/0", REMOVED, 15),
     D("bad input again and again", EXTRACT, "spec/podFailurePolicy/rules/1/onExitCodes/values",

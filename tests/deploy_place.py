@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 import grpc
 from deploy_collector import Collector
 from kubelet import Place
-from manifests import DEPLOY, ROOT, Manifests
 
 from client import Access
+from deploy.policies.rendering import DEPLOY, ROOT, Manifests
 
 sys.path.insert(0, str(DEPLOY / "local_triton"))
 from environment import set_up

@@ -21,9 +21,10 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-from deploy_quantities import quantity
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from manifests import Manifests, Pods
+
+from deploy.policies.rendering import Manifests, Pods
+from deploy.policies.rendering.quantities import quantity
 
 HURRY = 10  # probes come so many times as often, and as many of them may fail
 ROOT = Path(__file__).parents[1]

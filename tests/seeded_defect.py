@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from manifests import Manifests, manifests
+from deploy.policies.rendering import Manifests, manifests
 
 REMOVED: Any = object()
 

@@ -31,11 +31,11 @@ from deploy_place import (
 )
 from kubelet import Place, RunningPod, run_job, running
 from local_triton import eventually
-from manifests import ROOT, Manifests, manifests
 from tritonclient.grpc import InferenceServerClient, InferInput
 from tritonclient.utils import InferenceServerException
 
 from client import Access
+from deploy.policies.rendering import ROOT, Manifests, manifests
 from retrieval_server.v1 import retrieval_pb2 as pb
 from retrieval_server.v1 import retrieval_pb2_grpc as pb_grpc
 

@@ -4,44 +4,32 @@ import json
 import re
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
-from deploy_service_policies import POLICIES, findings
-from deploy_tracing_policy import OF_THE_SERVER
-from manifests import (
-    COMPONENTS,
+from opentelemetry.sdk import environment_variables
+
+from deploy.policies.__main__ import main
+from deploy.policies.checkers import KUBERNETES, checkov, validate
+from deploy.policies.registry import POLICIES, SOURCE_POLICIES, findings, source_findings
+from deploy.policies.rendering import (
     DEPLOY,
-    OVERLAYS,
     ROOT,
     Manifests,
     Object,
     all_combinations,
-    documents,
+    components,
     manifests,
+    overlays,
     render_all,
-    run_check,
-    validate,
 )
-from opentelemetry.sdk import environment_variables
-
-DOCKERFILE = DEPLOY / "images" / "Dockerfile"
-KUBERNETES = ("1.36", "1.37")  # the oldest we apply to, and the newest with schemas
-DEPRECATED = {
-    "bases",
-    "commonLabels",
-    "imageTags",
-    "patchesJson6902",
-    "patchesStrategicMerge",
-    "vars",
-}
+from deploy.policies.tracing import OF_THE_SERVER
 
 
 @pytest.fixture(scope="module")
 def every_rendering() -> list[Manifests]:
-    return render_all()
+    return list(render_all(all_combinations()))
 
 
 @pytest.fixture(scope="module")
@@ -52,18 +40,24 @@ def every_object(every_rendering: list[Manifests]) -> list[Object]:
 
 
 def test_the_overlays_and_components_are_those_of_the_documentation() -> None:
-    assert OVERLAYS == ("cpu-dev", "gpu-prod")
+    assert overlays() == ("cpu-dev", "gpu-prod")
     asked_for = {"monitoring", "keda", "tls", "gateway", "image-volume", "scale-out", "tracing"}
-    assert asked_for <= set(COMPONENTS)
+    assert asked_for <= set(components())
     text = (DEPLOY / "README.md").read_text(encoding="utf-8")
-    assert set(re.findall(r"^\| `components/([a-z-]+)`", text, re.MULTILINE)) == set(COMPONENTS)
+    documented = re.findall(r"^\| `components/([a-z-]+)`", text, re.MULTILINE)
+    assert set(documented) == set(components())
 
 
-def test_every_combination_meets_all_sixteen_points(every_rendering: list[Manifests]) -> None:
-    assert len(every_rendering) == len(all_combinations()) >= len(OVERLAYS) * 2**7
-    assert set(POLICIES) == set(range(1, 17))
+def test_every_combination_meets_every_policy(every_rendering: list[Manifests]) -> None:
+    assert len(every_rendering) == len(all_combinations()) >= len(overlays()) * 2**7
+    assert set(POLICIES) == {*map(str, range(1, 18)), "references"}
     found = {each.name: words for each in every_rendering if (words := findings(each))}
     assert found == {}
+
+
+def test_the_sources_meet_every_policy() -> None:
+    assert set(SOURCE_POLICIES) == {"kustomizations", "once", "images", "documented"}
+    assert source_findings() == []
 
 
 @pytest.mark.parametrize("version", KUBERNETES)
@@ -74,96 +68,39 @@ def test_every_object_is_what_the_schemas_want(version: str, every_object: list[
     assert [words for each in found for words in each] == []
 
 
-def test_every_source_is_used_and_none_speaks_an_old_kustomize() -> None:
-    for folder in (DEPLOY / "base", *DEPLOY.glob("components/*"), *DEPLOY.glob("overlays/*")):
-        kustomization = yaml.safe_load((folder / "kustomization.yaml").read_text(encoding="utf-8"))
-        assert not set(kustomization) & DEPRECATED, folder
-        text = json.dumps(kustomization)
-        for path in folder.iterdir():
-            assert path.name == "kustomization.yaml" or path.name in text, path
+def test_checkov_has_nothing_to_say_that_is_not_answered(every_object: list[Object]) -> None:
+    failed, passed = checkov(every_object)
+
+    assert passed > 100
+    assert failed == []
 
 
-def test_a_workload_has_one_file_and_a_setting_stands_once() -> None:
-    """An object is made in one place, elsewhere it is patched; and so with settings."""
-    made: dict[str, Path] = {}
-    for path, document in documents(DEPLOY / "base"):
-        if path.name != "kustomization.yaml":
-            name = f"{document['kind']}/{document['metadata']['name']}"
-            assert name not in made, name
-            made[name] = path
-    values: dict[str, set[str]] = {}
-    for path, document in documents(DEPLOY):
-        for generator in document.get("configMapGenerator", ()):
-            for literal in generator.get("literals", ()):
-                name, _, value = literal.partition("=")
-                assert value not in values.setdefault(name, set()), f"{path}: {literal} again"
-                assert not values[name] or DEPLOY / "base" not in path.parents, literal
-                values[name].add(value)
-    assert len(values) > 10
-    tags = [path for path, document in documents(DEPLOY / "base") if "newTag" in str(document)]
-    assert [path.name for path in tags] == ["kustomization.yaml"]
+def test_make_manifests_writes_every_overlay_and_says_what_it_checked(
+    every_rendering: list[Manifests], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--output", str(tmp_path), "--no-checkers"]) == 0
 
-
-def test_make_manifests_renders_every_overlay(tmp_path: Path) -> None:
-    script = DEPLOY / "checks" / "render.py"
-    subprocess.run(
-        [sys.executable, script, "--output", tmp_path], check=True, capture_output=True, text=True
-    )
-
-    for overlay in OVERLAYS:
+    policies = len(POLICIES) + len(SOURCE_POLICIES)
+    summary = f"{len(every_rendering)} renderings, {policies} policies, 0 checkers, 0 findings\n"
+    assert capsys.readouterr().out == summary
+    for overlay in overlays():
         written = list(yaml.safe_load_all((tmp_path / f"{overlay}.yaml").read_text()))
         assert written == manifests(overlay).objects
-    assert "python deploy/checks/render.py" in (ROOT / "Makefile").read_text().replace(
-        "$(PYTHON)", "python"
-    )
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert "python -m deploy.policies --output build/manifests" in makefile
 
 
 def test_kubectl_is_unpacked_where_there_is_none(tmp_path: Path) -> None:
     program = (
-        "import shutil, sys; sys.path.insert(0, sys.argv[1]); shutil.which = lambda name: None\n"
-        "import pathlib, render; render.TOOLS = pathlib.Path(sys.argv[2])\n"
-        "sys.stdout.write(render.render(render.OVERLAYS / 'cpu-dev'))"
+        "import pathlib, shutil, sys; shutil.which = lambda name: None\n"
+        "from deploy.policies.rendering import kubectl; kubectl.TOOLS = pathlib.Path(sys.argv[1])\n"
+        "sys.stdout.write(kubectl.render(pathlib.Path(sys.argv[2])))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program, DEPLOY / "checks", tmp_path],
-        capture_output=True, text=True, check=True,
+        [sys.executable, "-c", program, tmp_path, DEPLOY / "overlays" / "cpu-dev"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert list(yaml.safe_load_all(done.stdout)) == manifests("cpu-dev").objects
-
-
-def test_checkov_has_nothing_to_say_that_is_not_answered(
-    every_object: list[Object], tmp_path: Path
-) -> None:
-    # CRDs' objects are none of its business; what an object answers stands in its annotations
-    path = tmp_path / "objects.yaml"
-    path.write_text(yaml.safe_dump_all(every_object), encoding="utf-8")
-    options = ["--skip-download", "--compact", "--quiet", "--framework", "kubernetes"]
-
-    done = run_check("checkov", "checkov", *options, "--output", "json", "--file", str(path))
-
-    report = json.loads(done.stdout)
-    failed = {(each["check_id"], each["check_name"], each["resource"]) for each in
-              report["results"]["failed_checks"]}  # fmt: skip
-    assert report["summary"]["passed"] > 100
-    assert failed == set()
-
-
-def test_images_are_those_of_the_dockerfile_at_the_version_of_the_project() -> None:
-    stages = re.findall(r"^FROM .* AS (\S+)$", DOCKERFILE.read_text(), re.MULTILINE)
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-    images = yaml.safe_load((DEPLOY / "base" / "kustomization.yaml").read_text())["images"]
-
-    assert {each["newTag"] for each in images} == {version}
-    named = {each["name"] for each in images}
-    assert named <= {f"beauty-retrieval-{stage}" for stage in stages}
-    used = {
-        each["image"].partition(":")[0]
-        for pods in manifests("cpu-dev").pods()
-        for each in pods.containers
-    }
-    assert used == named
-    in_production = yaml.safe_load((DEPLOY / "overlays/gpu-prod/kustomization.yaml").read_text())
-    assert {each["name"] for each in in_production["images"]} == named
 
 
 def test_every_model_warms_up_before_triton_is_ready() -> None:

@@ -20,10 +20,10 @@ from conftest import tiny_model
 from deploy_place import free_port
 from dockerfile import build_stages, last
 from local_triton import eventually
-from manifests import DEPLOY, ROOT
 from tritonclient.grpc import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
+from deploy.policies.rendering import DEPLOY, ROOT
 from export.models.profiles import PROFILES
 from retrieval_server.models.model_repository import ModelRepository
 

@@ -1,15 +1,10 @@
-"""The sixteen points that every rendering has to meet: nine to twelve, on security.
-
-See ``deploy_policies``.
-"""
+"""Policies 9, 11 and 12, on security: pods, Triton's administration, TLS, images, secrets."""
 
 import re
 from collections.abc import Iterator
 
-from deploy_policies import settings_of
-from deploy_quantities import flag
-from deploy_traffic import edges, expected_edges
-from manifests import Manifests, Object, Pods
+from deploy.policies.rendering import Manifests, Object, Pods, name_of
+from deploy.policies.rendering.quantities import flag
 
 LEVELS = ("enforce", "warn", "audit")
 # Volumes that the profile "restricted" allows.
@@ -23,28 +18,28 @@ SECRET_NAMES = re.compile(r"(TOKEN|PASSWORD|SECRET|ACCESS_KEY|CREDENTIAL|API_KEY
 
 
 def restricted_pods(rendered: Manifests) -> Iterator[str]:
-    """9: the namespace enforces the profile "restricted", and every pod goes beyond it."""
+    """9: the namespace enforces the profile "restricted", and every pod is stricter than it."""
     for namespace in rendered.of_kind("Namespace"):
         labels = namespace["metadata"].get("labels", {})
         for level in LEVELS:
             if labels.get(f"pod-security.kubernetes.io/{level}") != "restricted":
-                yield f"Namespace/{namespace['metadata']['name']} does not {level} restricted"
+                yield f"{name_of(namespace)} does not {level} the profile restricted"
     if not rendered.of_kind("Namespace"):
         yield "Namespace/beauty-retrieval is missing"
     for account in rendered.of_kind("ServiceAccount"):
         if account.get("automountServiceAccountToken") is not False:
-            yield f"ServiceAccount/{account['metadata']['name']} hands out its token"
+            yield f"{name_of(account)} does not set automountServiceAccountToken to false"
     for each in rendered.of_kind("Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"):
-        yield f"{each['kind']}/{each['metadata']['name']} gives rights that nobody needs"
+        yield f"{name_of(each)} gives rights on the API server, which no pod needs"
     accounts = [pods.spec.get("serviceAccountName", "default") for pods in rendered.pods()]
     for pods, account in zip(rendered.pods(), accounts, strict=True):
-        yield from pod_findings(pods)
-        yield from (words for each in pods.containers for words in container_findings(pods, each))
+        yield from _pod_findings(pods)
+        yield from (words for each in pods.containers for words in _container_findings(pods, each))
         if account == "default" or accounts.count(account) > 1:
             yield f"{pods.owner} has no service account of its own ({account})"
 
 
-def pod_findings(pods: Pods) -> Iterator[str]:
+def _pod_findings(pods: Pods) -> Iterator[str]:
     spec, security = pods.spec, pods.spec.get("securityContext", {})
     for field in ("hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace"):
         if spec.get(field):
@@ -54,7 +49,7 @@ def pod_findings(pods: Pods) -> Iterator[str]:
     if security.get("seccompProfile", {}).get("type") != "RuntimeDefault":
         yield f"{pods.owner} has no seccomp profile"
     if "fsGroup" in security and security.get("fsGroupChangePolicy") != "OnRootMismatch":
-        yield f"{pods.owner} changes the owner of whole volumes at each start"
+        yield f"{pods.owner} changes the owner of all files at each start (fsGroupChangePolicy)"
     for field in ("sysctls", "seLinuxOptions", "windowsOptions", "appArmorProfile"):
         if security.get(field):
             yield f"{pods.owner} sets {field}"
@@ -62,64 +57,47 @@ def pod_findings(pods: Pods) -> Iterator[str]:
     claims = {each["name"] for each in spec.get("volumes", ()) if kinds & set(each)}
     mounts = [mount for each in pods.containers for mount in each.get("volumeMounts", ())]
     if not security.get("fsGroup") and any(mount["name"] in claims for mount in mounts):
-        yield f"{pods.owner} has no fsGroup to reach its volumes with"
+        yield f"{pods.owner} has no fsGroup, so that it cannot read its volumes"
     if spec.get("automountServiceAccountToken") is not False:
-        yield f"{pods.owner} carries a token of the API server"
+        yield f"{pods.owner} mounts a token of the API server (automountServiceAccountToken)"
     if spec.get("enableServiceLinks") is not False:
-        yield f"{pods.owner} gets the environment of other services"
+        yield f"{pods.owner} gets variables of other services (enableServiceLinks)"
     for volume in spec.get("volumes", ()):
         if not set(volume) - {"name"} <= VOLUMES:
-            yield f"{pods.owner}'s volume {volume['name']} is not of a restricted kind"
+            yield (
+                f"{pods.owner}'s volume {volume['name']} is of a kind that the profile "
+                "restricted refuses"
+            )
 
 
-def container_findings(pods: Pods, container: Object) -> Iterator[str]:
+def _container_findings(pods: Pods, container: Object) -> Iterator[str]:
     name = f"{pods.owner}, container {container['name']},"
     security = container.get("securityContext", {})
     if security.get("allowPrivilegeEscalation") is not False or security.get("privileged"):
-        yield f"{name} may gain privileges"
+        yield f"{name} may gain privileges (allowPrivilegeEscalation)"
     if security.get("capabilities", {}).get("drop") != ["ALL"]:
-        yield f"{name} keeps capabilities"
+        yield f"{name} does not drop ALL capabilities"
     if security.get("capabilities", {}).get("add"):
         yield f"{name} adds capabilities"
     if security.get("readOnlyRootFilesystem") is not True:
-        yield f"{name} can write its root file system"
+        yield f"{name} can write its root file system (readOnlyRootFilesystem)"
     if security.get("runAsNonRoot") is False or security.get("runAsUser") == 0:
         yield f"{name} runs as root"
     if security.get("seccompProfile", {"type": "RuntimeDefault"})["type"] != "RuntimeDefault":
-        yield f"{name} drops the seccomp profile"
+        yield f"{name} has another seccomp profile than RuntimeDefault"
     for field in ("procMount", "seLinuxOptions", "windowsOptions", "appArmorProfile"):
         if security.get(field):
             yield f"{name} sets {field}"
     for port in container.get("ports", ()):
         if port.get("hostPort"):
-            yield f"{name} takes a port of the node"
+            yield f"{name} uses a port of the node (hostPort)"
     for kind in ("startupProbe", "readinessProbe", "livenessProbe"):
         if container.get(kind, {}).get("httpGet", {}).get("host"):
             yield f"{name} has a {kind} that asks another host"
 
 
-def traffic_as_expected(rendered: Manifests) -> Iterator[str]:
-    """10: nobody speaks to anybody but those of the table; DNS for all."""
-    denies = [
-        each
-        for each in rendered.of_kind("NetworkPolicy")
-        if each["spec"]["podSelector"] == {}
-        and set(each["spec"].get("policyTypes", ())) == {"Ingress", "Egress"}
-        and not each["spec"].get("ingress")
-        and not each["spec"].get("egress")
-    ]
-    if not denies:
-        yield "NetworkPolicy/default-deny is missing: what no policy selects is open"
-    for way in ("Ingress", "Egress"):
-        found, expected = edges(rendered, way), expected_edges(rendered, way)
-        for source, target, port in sorted(found - expected):
-            yield f"NetworkPolicy: {way} from {source} to {target}:{port} is open"
-        for source, target, port in sorted(expected - found):
-            yield f"NetworkPolicy: {way} from {source} to {target}:{port} is refused"
-
-
 def locked_triton(rendered: Manifests) -> Iterator[str]:
-    """11: what administers Triton is locked; TLS is mutual where there is TLS."""
+    """11: the administration of Triton is restricted; TLS to Triton is mutual."""
     (triton,) = rendered.pods("triton")
     arguments = triton.main["args"]
     for name, wanted in (
@@ -128,52 +106,55 @@ def locked_triton(rendered: Manifests) -> Iterator[str]:
     ):
         protocols, _, key = (flag(arguments, name) or "").partition(":")
         if missing := wanted - set(protocols.split(",")):
-            yield f"Deployment/triton leaves {', '.join(sorted(missing))} open ({name})"
+            yield f"Deployment/triton does not restrict {', '.join(sorted(missing))} ({name})"
         elif not re.fullmatch(r"[a-z-]+=\$\([A-Z_]+\)", key):
-            yield f"Deployment/triton locks {name} with a key that everybody can read"
+            yield f"Deployment/triton has the key of {name} in its arguments"
     if flag(arguments, "--allow-client-shm") == "true":
-        yield "Deployment/triton lets clients register shared memory"
+        yield "Deployment/triton lets clients register shared memory (--allow-client-shm)"
     has_tls = rendered.find("Certificate", "triton") is not None
     if has_tls and flag(arguments, "--grpc-use-ssl-mutual") != "true":
-        yield "Deployment/triton does not ask its clients for a certificate"
+        yield (
+            "Deployment/triton does not require a certificate of its clients "
+            "(--grpc-use-ssl-mutual)"
+        )
     for name in TLS_FLAGS if has_tls else ():
         if not flag(arguments, name):
             yield f"Deployment/triton has no {name}"
     for pods in rendered.pods():
         if pods.labels.get("beauty-retrieval/asks-triton") != "true":
             continue
-        asking = [settings_of(rendered, each) for each in pods.containers]
+        asking = [rendered.environment_of(each) for each in pods.containers]
         asking = [each for each in asking if "RETRIEVAL_ENGINE" in each]
         if not asking:
-            yield f"{pods.owner} does not know where Triton is"
+            yield f"{pods.owner} asks Triton but has no RETRIEVAL_ENGINE"
         has_files = all(set(each) >= TLS_SETTINGS for each in asking)
         if has_tls is not has_files:
-            yield f"{pods.owner} and Triton disagree about TLS"
-    yield from gateway_findings(rendered)
+            yield f"{pods.owner} uses TLS to Triton where Triton has none, or the reverse"
+    yield from _gateway_findings(rendered)
 
 
-def gateway_findings(rendered: Manifests) -> Iterator[str]:
-    """TLS ends once: in the Gateway, which speaks plain gRPC to the servers, or in those."""
+def _gateway_findings(rendered: Manifests) -> Iterator[str]:
+    """TLS ends in the Gateway, which sends plain gRPC to the servers, or in the servers."""
     has_gateway = bool(rendered.of_kind("Gateway"))
     if has_gateway and "RETRIEVAL_TLS_CERT" in rendered.settings():
-        yield "Gateway/beauty-retrieval speaks plain gRPC to servers that want TLS"
+        yield "Gateway/beauty-retrieval sends plain gRPC to servers that require TLS"
     for gateway in rendered.of_kind("Gateway"):
         for listener in gateway["spec"]["listeners"]:
             if listener["protocol"] != "HTTPS" or not listener.get("tls", {}).get(
                 "certificateRefs"
             ):
-                yield f"Gateway/{gateway['metadata']['name']} listens in the clear"
+                yield f"{name_of(gateway)} has a listener without TLS"
             if listener.get("allowedRoutes", {}).get("namespaces", {}).get("from") != "Same":
-                yield f"Gateway/{gateway['metadata']['name']} takes routes of other namespaces"
+                yield f"{name_of(gateway)} accepts routes of other namespaces"
     if (
         "RETRIEVAL_TOKEN_FILE" in rendered.settings()
         and "RETRIEVAL_TLS_CERT" not in rendered.settings()
     ):
-        yield "ConfigMap/retrieval: tokens in the clear"
+        yield "ConfigMap/retrieval: clients send tokens without TLS"
 
 
 def pinned_images_and_no_secrets(rendered: Manifests) -> Iterator[str]:
-    """12: an image says which, by digest in production; a secret is only referred to."""
+    """12: images have a version, in production a digest; secrets are referred to."""
     for pods in rendered.pods():
         for container in pods.containers:
             name, image = f"{pods.owner}, container {container['name']},", container["image"]
@@ -182,15 +163,15 @@ def pinned_images_and_no_secrets(rendered: Manifests) -> Iterator[str]:
             if rendered.name.startswith("gpu-prod") and not has_digest:
                 yield f"{name} runs {image}, which has no digest"
             elif not has_digest and not has_tag:
-                yield f"{name} runs {image}, whatever that is today"
+                yield f"{name} runs {image}, which names no version"
             if container.get("imagePullPolicy") != "IfNotPresent":
-                yield f"{name} has no imagePullPolicy, which then hangs on the tag"
+                yield f"{name} does not have the imagePullPolicy IfNotPresent"
             for each in container.get("env", ()):
                 if SECRET_NAMES.search(each["name"]) and "value" in each:
-                    yield f"{name} has a secret in {each['name']}"
+                    yield f"{name} has the value of a secret in {each['name']}"
     for each in rendered.of_kind("ConfigMap"):
         for key in each.get("data", {}):
             if SECRET_NAMES.search(key):
-                yield f"ConfigMap/{each['metadata']['name']} has a secret in {key}"
+                yield f"{name_of(each)} has the value of a secret in {key}"
     for each in rendered.of_kind("Secret"):
-        yield f"Secret/{each['metadata']['name']} stands in the manifests"
+        yield f"{name_of(each)} is in the manifests, with its values"

@@ -1,16 +1,11 @@
-"""The sixteenth point that every rendering has to meet: what stands twice is the same.
-
-See ``deploy_policies``.
-"""
+"""Policy 16, on settings: ports, probes and addresses agree with what the servers are told."""
 
 import typing
 from collections.abc import Iterator
 from functools import cache
 
-from deploy_policies import settings_of
-from deploy_quantities import flag
-from manifests import Manifests
-
+from deploy.policies.rendering import Manifests
+from deploy.policies.rendering.quantities import flag
 from retrieval_server.cli import serve_command
 
 PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
@@ -21,48 +16,51 @@ PORTS = {
 }
 
 
-def what_stands_twice_is_the_same(rendered: Manifests) -> Iterator[str]:
-    """16: ports, probes, addresses, and the names and values of the settings."""
-    yield from server_findings(rendered)
-    yield from triton_findings(rendered)
-    yield from setting_findings(rendered)
+def consistent_settings(rendered: Manifests) -> Iterator[str]:
+    """16: ports, probes, addresses, and the names and values of settings agree."""
+    yield from _server_findings(rendered)
+    yield from _triton_findings(rendered)
+    yield from _setting_findings(rendered)
 
 
-def server_findings(rendered: Manifests) -> Iterator[str]:
+def _server_findings(rendered: Manifests) -> Iterator[str]:
     (pods,) = rendered.pods("retrieval")
-    settings = settings_of(rendered, pods.main)
+    settings = rendered.environment_of(pods.main)
     ports = {port["name"]: port["containerPort"] for port in pods.main.get("ports", ())}
     for port, variable in PORTS.items():
         if str(ports.get(port)) != settings.get(variable):
-            yield f"Deployment/retrieval: port {port} is {ports.get(port)}, {variable} says other"
+            yield f"Deployment/retrieval: port {port} is {ports.get(port)}, not {variable}"
     for probe in PROBES:
         asked = pods.main.get(probe, {}).get("grpc", {}).get("port")
         if asked != ports.get("health"):
-            yield f"Deployment/retrieval: the {probe} asks port {asked}, not health's"
+            yield f"Deployment/retrieval: the {probe} asks port {asked}, not the port health"
 
 
-def triton_findings(rendered: Manifests) -> Iterator[str]:
+def _triton_findings(rendered: Manifests) -> Iterator[str]:
     (triton,) = rendered.pods("triton")
     ports = {port["name"]: port["containerPort"] for port in triton.main["ports"]}
     for name in ("grpc", "http", "metrics"):
         if str(ports.get(name)) != flag(triton.main["args"], f"--{name}-port"):
-            yield f"Deployment/triton: port {name} is not that of --{name}-port"
+            yield f"Deployment/triton: port {name} is not the value of --{name}-port"
     for probe in PROBES:
         if triton.main.get(probe, {}).get("httpGet", {}).get("port") != "http":
             yield f"Deployment/triton: the {probe} does not ask port http"
 
 
-def setting_findings(rendered: Manifests) -> Iterator[str]:
+def _setting_findings(rendered: Manifests) -> Iterator[str]:
     (pods,) = rendered.pods("retrieval")
-    settings = settings_of(rendered, pods.main)
-    if settings.get("RETRIEVAL_HOST") != "0.0.0.0":
-        yield "ConfigMap/retrieval: the server listens inside its pod only"
+    settings = rendered.environment_of(pods.main)
+    if settings.get("RETRIEVAL_HOST") != "0.0.0.0":  # noqa: S104 - the network policies say who may come in
+        yield (
+            "ConfigMap/retrieval: RETRIEVAL_HOST is not 0.0.0.0, so that no other pod "
+            "reaches the server"
+        )
     host, _, port = settings.get("RETRIEVAL_TRITON_URL", "").rpartition(":")
     service = rendered.find("Service", host)
     if service is None or port not in {str(each["port"]) for each in service["spec"]["ports"]}:
-        yield f"ConfigMap/retrieval: no service answers at {host}:{port}"
+        yield f"ConfigMap/retrieval: RETRIEVAL_TRITON_URL is {host}:{port}, which no Service has"
     if settings.get("RETRIEVAL_ENGINE") != "triton":
-        yield "ConfigMap/retrieval: the models run in the server"
+        yield "ConfigMap/retrieval: RETRIEVAL_ENGINE is not triton"
     for variable in ("RETRIEVAL_INDEX", "RETRIEVAL_MODEL_REPOSITORY"):
         if variable not in settings:
             yield f"Deployment/retrieval does not set {variable}"
@@ -72,12 +70,12 @@ def setting_findings(rendered: Manifests) -> Iterator[str]:
         if variable not in known_settings():
             yield f"Deployment/retrieval sets {variable}, which the server does not know"
         elif not is_understood(variable, value):
-            yield f"Deployment/retrieval sets {variable} to {value!r}"
+            yield f"Deployment/retrieval sets {variable} to {value!r}, which the server refuses"
 
 
 @cache
 def known_settings() -> dict[str, tuple[type, typing.Any]]:
-    """Every environment variable that ``beauty-server`` reads: its type, and its option."""
+    """Every environment variable that ``beauty-server`` reads: its type and its option."""
     found = {}
     for hint in typing.get_type_hints(serve_command, include_extras=True).values():
         if typing.get_origin(hint) is typing.Annotated:
@@ -88,7 +86,7 @@ def known_settings() -> dict[str, tuple[type, typing.Any]]:
 
 
 def is_understood(variable: str, value: str) -> bool:
-    """Whether the server can read a setting's value."""
+    """Whether the server accepts a value of a setting."""
     kind, option = known_settings()[variable]
     if kind not in {int, float}:
         return True

@@ -1,14 +1,14 @@
-"""Who may speak to whom, derived from the network policies as a network plugin does.
+"""Policy 10, on traffic: which connections the network policies allow, and which we want.
 
-A connection needs both ends: an egress rule of the pod that begins it, where a policy selects that
-pod for egress, and an ingress rule of the other. Either end alone has to let through what the table
-has, and no more: then a policy that is too wide shows even where the other end makes up for it.
+A connection needs both ends: an egress rule of the pod that opens it, where a policy selects that
+pod for egress, and an ingress rule of the other. Each end has to allow what the table has, and no
+more: a policy that is too wide is found even where the other end refuses the connection.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from manifests import Manifests, Object, Pods, is_hashed
+from deploy.policies.rendering import Manifests, Object, Pods, is_hashed
 
 Edge = tuple[str, str, str]
 
@@ -31,6 +31,7 @@ class Peer:
 
 
 def by_name(name: str) -> dict[str, str]:
+    """The labels of a namespace of some name."""
     return {"kubernetes.io/metadata.name": name}
 
 
@@ -52,37 +53,37 @@ PORTS = ("53/UDP", *(f"{port}/TCP" for port in TCP_PORTS))
 ASK_TRITON = ("extract-descriptors", "rebuild-index")
 
 
-def always(_: Manifests) -> bool:
+def _always(_: Manifests) -> bool:
     return True
 
 
-def has(kind: str) -> Callable[[Manifests], bool]:
+def _has(kind: str) -> Callable[[Manifests], bool]:
     return lambda rendered: bool(rendered.of_kind(kind))
 
 
-def has_settings(name: str) -> Callable[[Manifests], bool]:
+def _has_settings(name: str) -> Callable[[Manifests], bool]:
     return lambda rendered: any(
         is_hashed(each["metadata"]["name"], name) for each in rendered.of_kind("ConfigMap")
     )
 
 
-def has_pods(name: str) -> Callable[[Manifests], bool]:
+def _has_pods(name: str) -> Callable[[Manifests], bool]:
     return lambda rendered: bool(rendered.pods(name))
 
 
 # from, to, port: and in which renderings
 EXPECTED_EDGES: dict[Edge, Callable[[Manifests], bool]] = {
-    ("retrieval", "triton", "8001/TCP"): always,
-    **{(name, "triton", "8001/TCP"): always for name in ASK_TRITON},
-    ("smoke-test", "retrieval", "50051/TCP"): always,
-    ("client namespace", "retrieval", "50051/TCP"): always,
-    ("monitoring", "triton", "8002/TCP"): has("PodMonitor"),
-    ("monitoring", "retrieval", "9464/TCP"): has("PodMonitor"),
-    ("gateway", "retrieval", "50051/TCP"): has("Gateway"),
-    ("retrieval", "collector", "4317/TCP"): has_settings("tracing"),
-    ("triton", "collector", "4318/TCP"): has_settings("tracing"),
+    ("retrieval", "triton", "8001/TCP"): _always,
+    **{(name, "triton", "8001/TCP"): _always for name in ASK_TRITON},
+    ("smoke-test", "retrieval", "50051/TCP"): _always,
+    ("client namespace", "retrieval", "50051/TCP"): _always,
+    ("monitoring", "triton", "8002/TCP"): _has("PodMonitor"),
+    ("monitoring", "retrieval", "9464/TCP"): _has("PodMonitor"),
+    ("gateway", "retrieval", "50051/TCP"): _has("Gateway"),
+    ("retrieval", "collector", "4317/TCP"): _has_settings("tracing"),
+    ("triton", "collector", "4318/TCP"): _has_settings("tracing"),
     **{
-        (name, "dns", port): has_pods(name)
+        (name, "dns", port): _has_pods(name)
         for port in ("53/UDP", "53/TCP")
         for name in (
             "triton",
@@ -96,12 +97,42 @@ EXPECTED_EDGES: dict[Edge, Callable[[Manifests], bool]] = {
 }
 
 
+def traffic_as_expected(rendered: Manifests) -> Iterator[str]:
+    """10: the connections of the table are open, and no others."""
+    denies = [
+        each
+        for each in rendered.of_kind("NetworkPolicy")
+        if each["spec"]["podSelector"] == {}
+        and set(each["spec"].get("policyTypes", ())) == {"Ingress", "Egress"}
+        and not each["spec"].get("ingress")
+        and not each["spec"].get("egress")
+    ]
+    if not denies:
+        yield (
+            "NetworkPolicy/default-deny is missing: pods that no policy selects take every "
+            "connection"
+        )
+    for way in ("Ingress", "Egress"):
+        found, expected = edges(rendered, way), expected_edges(rendered, way)
+        yield from _edge_findings(way, found - expected, "open, and not in the table")
+        yield from _edge_findings(way, expected - found, "refused, and in the table")
+
+
+def _edge_findings(way: str, wrong: set[Edge], words: str) -> Iterator[str]:
+    """One line for each two ends, with all ports."""
+    ports: dict[tuple[str, str], list[str]] = {}
+    for source, target, port in sorted(wrong):
+        ports.setdefault((source, target), []).append(port)
+    for (source, target), some in ports.items():
+        yield f"NetworkPolicy: {way} from {source} to {target}, {', '.join(some)}, is {words}"
+
+
 def edges(rendered: Manifests, way: str) -> set[Edge]:
-    """What one end lets through, to the ports of ``PORTS``.
+    """The connections that one end allows, to the ports of ``PORTS``.
 
     Args:
         rendered: with the policies.
-        way: ``Ingress`` for what our pods take, ``Egress`` for what they may begin.
+        way: ``Ingress`` for connections to our pods, ``Egress`` for those that they open.
     """
     inside = [Peer(each.owner.split("/")[1], each.labels, None, each) for each in rendered.pods()]
     policies = rendered.of_kind("NetworkPolicy")
@@ -116,7 +147,7 @@ def edges(rendered: Manifests, way: str) -> set[Edge]:
 
 
 def expected_edges(rendered: Manifests, way: str) -> set[Edge]:
-    """The part of the table that one end has to let through."""
+    """The connections of the table that one end has to allow."""
     inside = {each.owner.split("/")[1] for each in rendered.pods()}
     end = 1 if way == "Ingress" else 0
     return {
@@ -127,7 +158,7 @@ def expected_edges(rendered: Manifests, way: str) -> set[Edge]:
 
 
 def lets_through(policies: list[Object], way: str, own: Peer, other: Peer, port: str) -> bool:
-    """Whether the policies of one end let a connection through.
+    """Whether the policies of one end allow a connection.
 
     Args:
         policies: all of the namespace.
@@ -142,13 +173,13 @@ def lets_through(policies: list[Object], way: str, own: Peer, other: Peer, port:
     side = "from" if way == "Ingress" else "to"
     rules = [rule for spec in specs for rule in spec.get(way.lower()) or ()]
     return not specs or any(
-        (side not in rule or any(is_peer(each, other) for each in rule[side]))
-        and ("ports" not in rule or any(is_port(each, called, port) for each in rule["ports"]))
+        (side not in rule or any(_is_peer(each, other) for each in rule[side]))
+        and ("ports" not in rule or any(_is_port(each, called, port) for each in rule["ports"]))
         for rule in rules
     )
 
 
-def is_peer(peer: Object, other: Peer) -> bool:
+def _is_peer(peer: Object, other: Peer) -> bool:
     if "ipBlock" in peer:
         return True  # may be anybody
     if "namespaceSelector" in peer:
@@ -158,20 +189,20 @@ def is_peer(peer: Object, other: Peer) -> bool:
     return in_namespace and selects(peer.get("podSelector", {}), other.labels)
 
 
-def is_port(rule: Object, called: Peer, port: str) -> bool:
-    """Whether a rule means a port; a name is looked up in the pod that is called."""
+def _is_port(rule: Object, called: Peer, port: str) -> bool:
+    """Whether a rule includes a port; a named port is looked up in the pod that is called."""
     number, protocol = int(port.partition("/")[0]), port.partition("/")[2]
-    wanted = rule.get("port", number)
-    if isinstance(wanted, str):
+    first: int | str = rule.get("port") or number
+    if isinstance(first, str):
         containers = called.pods.containers if called.pods else []
         named = {p["name"]: p["containerPort"] for c in containers for p in c.get("ports", ())}
-        wanted = named.get(wanted, 0)
-    is_within = wanted <= number <= rule.get("endPort", wanted)
-    return is_within and rule.get("protocol", "TCP") == protocol
+        first = int(named.get(first, 0))
+    is_within = first <= number <= int(rule.get("endPort", first))
+    return is_within and bool(rule.get("protocol", "TCP") == protocol)
 
 
 def selects(selector: Object, labels: dict[str, str]) -> bool:
-    """Whether a label selector takes these labels; an empty one takes all."""
+    """Whether a label selector matches some labels; an empty one matches all."""
     if not selector.get("matchLabels", {}).items() <= labels.items():
         return False
     for each in selector.get("matchExpressions", ()):

@@ -1,20 +1,16 @@
-"""The sixteen points that every rendering has to meet: the first eight, on workloads.
-
-One function for each point; each gives back findings, and every finding names its object. The other
-points stand in ``deploy_security_policies`` and ``deploy_service_policies``.
-"""
+"""Policies 1 to 8, on workloads: probes, rollouts, autoscalers, disruptions, resources, models."""
 
 from collections.abc import Iterator
 
-from deploy_quantities import flag, number, quantity, seconds_of_triton
-from manifests import Manifests, Object, Pods
-
+from deploy.policies.rendering import Manifests, Object, Pods
+from deploy.policies.rendering.quantities import flag, number, quantity, seconds_of_triton
 from retrieval_server.serving.settings import Settings
 
 READY_PATH, LIVE_PATH = "/v2/health/ready", "/v2/health/live"
 READY_SERVICE = "retrieval_server.v1.RetrievalService"
 SERVERS = ("triton", "retrieval")
 GPU = "nvidia.com/gpu"
+SHARED_MEMORY = "/dev/shm"  # noqa: S108 - of a container, with 64 MiB if nothing is mounted there
 SPARE_S = 5  # between the end of everything planned and the kill
 PROPAGATION_S = 5  # until every endpoint is told
 LONG_START_S = 120
@@ -24,7 +20,7 @@ THREADS = {"triton": ("OMP_NUM_THREADS",), "retrieval": ("RETRIEVAL_WORKERS",)}
 
 
 def separate_stateless_workloads(rendered: Manifests) -> Iterator[str]:
-    """1: Triton and the server are Deployments of their own; what they read they cannot write."""
+    """1: Triton and the server are separate Deployments, and cannot write the volumes they read."""
     for name in SERVERS:
         if rendered.find("Deployment", name) is None:
             yield f"Deployment/{name} is missing"
@@ -36,59 +32,67 @@ def separate_stateless_workloads(rendered: Manifests) -> Iterator[str]:
                 if lasting and not mount.get("readOnly"):
                     yield f"{pods.owner} can write {mount['mountPath']}"
     for claim in ("models", "index"):
-        if any(claim_of(volume) == claim for volume in volumes_of(rendered, "triton")):
-            yield f"Deployment/triton holds on to the volume {claim}"
+        if any(_claim_of(volume) == claim for volume in _volumes_of(rendered, "triton")):
+            yield (
+                f"Deployment/triton mounts the volume {claim}, which new pods of other nodes "
+                "then wait for"
+            )
 
 
 def probes_that_tell_apart(rendered: Manifests) -> Iterator[str]:
-    """2: a start may take minutes, readiness turns soon, liveness asks for no more than life."""
+    """2: startup takes minutes, readiness is lost soon, liveness does not depend on readiness."""
     for pods in rendered.pods(*SERVERS):
-        probes = {
-            kind: pods.main.get(f"{kind}Probe") for kind in ("startup", "readiness", "liveness")
-        }
+        kinds = ("startup", "readiness", "liveness")
+        probes: dict[str, Object] = {kind: pods.main.get(f"{kind}Probe") or {} for kind in kinds}
         missing = [kind for kind, probe in probes.items() if not probe]
         yield from (f"{pods.owner} has no {kind}Probe" for kind in missing)
         if missing:
             continue
         start, ready, live = probes["startup"], probes["readiness"], probes["liveness"]
-        if lasts_s(start) < LONG_START_S:
-            yield f"{pods.owner} is killed after {lasts_s(start)} s of starting"
-        if lasts_s(ready) > SLOWEST_S or lasts_s(ready) >= lasts_s(live):
-            yield f"{pods.owner} is restarted before it is taken out of the endpoints"
+        if _lasts_s(start) < LONG_START_S:
+            yield (
+                f"{pods.owner} is killed {_lasts_s(start)} s after its start, before "
+                f"{LONG_START_S} s"
+            )
+        if _lasts_s(ready) > SLOWEST_S or _lasts_s(ready) >= _lasts_s(live):
+            yield (
+                f"{pods.owner} is not taken out of the endpoints within {SLOWEST_S} s and "
+                "before a restart"
+            )
         expected = {"startup": True, "readiness": True, "liveness": False}
         for kind, wants_ready in expected.items():
-            if asks_for_readiness(probes[kind]) is not wants_ready:
-                yield f"{pods.owner}'s {kind}Probe asks {target_of(probes[kind])}"
+            if _asks_for_readiness(probes[kind]) is not wants_ready:
+                yield f"{pods.owner}'s {kind}Probe asks {_target_of(probes[kind])!r}"
         for kind, probe in probes.items():
             if probe.get("timeoutSeconds", 1) > probe.get("periodSeconds", 10):
-                yield f"{pods.owner}'s {kind}Probe may take longer than its period"
+                yield f"{pods.owner}'s {kind}Probe has a timeout longer than its period"
 
 
-def lasts_s(probe: Object) -> int:
-    """How long a probe fails before anything follows."""
+def _lasts_s(probe: Object) -> int:
+    """How long a probe has to fail until the kubelet acts."""
     period, failures = probe.get("periodSeconds", 10), probe.get("failureThreshold", 3)
-    return probe.get("initialDelaySeconds", 0) + period * failures
+    return int(probe.get("initialDelaySeconds", 0) + period * failures)
 
 
-def asks_for_readiness(probe: Object) -> bool | None:
-    """Whether a probe asks for readiness; None if it asks for neither that nor life."""
+def _asks_for_readiness(probe: Object) -> bool | None:
+    """Whether a probe asks for readiness; None if it asks for neither readiness nor liveness."""
     known = {READY_PATH: True, LIVE_PATH: False, READY_SERVICE: True, "": False}
-    return known.get(target_of(probe))
+    return known.get(_target_of(probe))
 
 
-def target_of(probe: Object) -> str:
+def _target_of(probe: Object) -> str:
     if "grpc" in probe:
-        return probe["grpc"].get("service", "")
-    return probe.get("httpGet", {}).get("path", "nothing")
+        return str(probe["grpc"].get("service", ""))
+    return str(probe.get("httpGet", {}).get("path", "nothing"))
 
 
 def ends_within_its_grace(rendered: Manifests) -> Iterator[str]:
-    """3: told to end, a pod goes on until nobody sends to it, then finishes what it has."""
+    """3: a pod that ends serves until its endpoint is removed, and then finishes its requests."""
     for pods in rendered.pods(*SERVERS):
         pause = pods.main.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
         if pause < PROPAGATION_S:
-            yield f"{pods.owner} stops {pause} s after it is told to: others still send to it"
-        settings = settings_of(rendered, pods.main)
+            yield f"{pods.owner} has a preStop sleep of {pause} s, less than {PROPAGATION_S} s"
+        settings = rendered.environment_of(pods.main)
         if pods.owner.endswith("triton"):
             drain = seconds_of_triton(pods.main["args"], "--exit-timeout-secs")
         else:
@@ -97,22 +101,22 @@ def ends_within_its_grace(rendered: Manifests) -> Iterator[str]:
                 for each, default in (("", Settings.drain_s), ("DELAY_", Settings.drain_delay_s))
             )
         if not drain:
-            yield f"{pods.owner} does not say how long requests may take to finish"
+            yield f"{pods.owner} has no drain time for the requests in progress"
             continue
         grace = pods.spec.get("terminationGracePeriodSeconds", 30)
         if pause + drain + SPARE_S > grace:
-            yield f"{pods.owner} is killed after {grace} s; it needs {pause} + {drain} + {SPARE_S}"
+            yield f"{pods.owner} is killed after {grace} s; it needs {pause + drain + SPARE_S} s"
 
 
 def rollouts_that_end(rendered: Manifests) -> Iterator[str]:
-    """4: a rollout loses no capacity; with GPUs it asks for none that is not there."""
+    """4: a rollout loses no capacity; with GPUs, it needs no additional one."""
     for name in SERVERS:
         spec = rendered.get(f"Deployment/{name}")["spec"]
         rolling = spec.get("strategy", {}).get("rollingUpdate", {})
         surge, lost = rolling.get("maxSurge"), rolling.get("maxUnavailable")
-        if uses_gpu(rendered.pods(name)[0]):
+        if _uses_gpu(rendered.pods(name)[0]):
             if (surge, lost) != (0, 1):
-                yield f"Deployment/{name} asks for a GPU more in a rollout (maxSurge {surge})"
+                yield f"Deployment/{name} needs one more GPU during a rollout (maxSurge {surge})"
         elif not surge or lost != 0:
             yield f"Deployment/{name} loses pods in a rollout (maxUnavailable {lost})"
         for field in ("minReadySeconds", "progressDeadlineSeconds", "revisionHistoryLimit"):
@@ -120,24 +124,24 @@ def rollouts_that_end(rendered: Manifests) -> Iterator[str]:
                 yield f"Deployment/{name} has no {field}"
 
 
-def uses_gpu(pods: Pods) -> bool:
+def _uses_gpu(pods: Pods) -> bool:
     return GPU in pods.main["resources"].get("limits", {})
 
 
 def one_autoscaler_each(rendered: Manifests) -> Iterator[str]:
-    """5: one autoscaler owns the replicas; it grows quickly, shrinks slowly, and not by memory."""
+    """5: one autoscaler owns the replicas, scales up fast, down slowly, and not by memory."""
     scalers = rendered.of_kind("HorizontalPodAutoscaler", "ScaledObject")
     for name in SERVERS:
         own = [each for each in scalers if each["spec"]["scaleTargetRef"]["name"] == name]
         if len(own) != 1:
-            yield f"Deployment/{name} has {len(own)} autoscalers"
+            yield f"Deployment/{name} has {len(own)} autoscalers instead of one"
         if "replicas" in rendered.get(f"Deployment/{name}")["spec"]:
             yield f"Deployment/{name} sets replicas, which its autoscaler owns"
     for scaler in scalers:
-        yield from scaler_findings(scaler)
+        yield from _scaler_findings(scaler)
 
 
-def scaler_findings(scaler: Object) -> Iterator[str]:
+def _scaler_findings(scaler: Object) -> Iterator[str]:
     name, spec = f"{scaler['kind']}/{scaler['metadata']['name']}", scaler["spec"]
     if scaler["kind"] == "ScaledObject":
         low, high = spec.get("minReplicaCount", 0), spec.get("maxReplicaCount", 100)
@@ -148,33 +152,35 @@ def scaler_findings(scaler: Object) -> Iterator[str]:
             yield f"{name} has no fallback between {low} and {high}"
         by_memory = any(each["type"] == "memory" for each in spec["triggers"])
         if not all(each.get("metadata") for each in spec["triggers"]) or not spec["triggers"]:
-            yield f"{name} measures nothing"
+            yield f"{name} has no metric to scale by"
     else:
         low, high = spec.get("minReplicas", 1), spec["maxReplicas"]
         behavior = spec.get("behavior", {})
         metrics = spec.get("metrics", ())
         by_memory = any(each.get("resource", {}).get("name") == "memory" for each in metrics)
         if not metrics:
-            yield f"{name} measures nothing"
+            yield f"{name} has no metric to scale by"
     if not 1 <= low < high:
         yield f"{name} cannot scale from {low} to {high}"
     if by_memory:
-        yield f"{name} scales by memory, which counts the mapped index"
+        yield f"{name} scales by memory, which includes the mapped index"
     if behavior.get("scaleDown", {}).get("stabilizationWindowSeconds", 300) < 300 or not behavior:
-        yield f"{name} shrinks in haste"
+        yield f"{name} scales down in less than 300 s"
     if behavior.get("scaleUp", {}).get("stabilizationWindowSeconds", 0) > 60:
-        yield f"{name} grows slowly"
+        yield f"{name} scales up later than after 60 s"
 
 
 def spread_and_protected(rendered: Manifests) -> Iterator[str]:
-    """6: one pod at a time is evicted; the pods of a revision stand in several zones and hosts."""
+    """6: one pod at a time is evicted; the pods of a revision are spread over zones and hosts."""
     for name in SERVERS:
         budget = rendered.find("PodDisruptionBudget", name)
         spec = budget["spec"] if budget else {}
         if spec.get("maxUnavailable") != 1:
-            yield f"PodDisruptionBudget/{name} does not let one pod go at a time"
+            yield f"PodDisruptionBudget/{name} does not have maxUnavailable 1"
         if spec.get("unhealthyPodEvictionPolicy") != "AlwaysAllow":
-            yield f"PodDisruptionBudget/{name} lets pods that are not ready block a drain"
+            yield (
+                f"PodDisruptionBudget/{name} lets pods that are not ready block the drain of a node"
+            )
         (pods,) = rendered.pods(name)
         spread = pods.spec.get("topologySpreadConstraints", ())
         if {each["topologyKey"] for each in spread} != {
@@ -185,13 +191,19 @@ def spread_and_protected(rendered: Manifests) -> Iterator[str]:
         for each in spread:
             taken = each["labelSelector"].get("matchLabels", {})
             if not taken or not taken.items() <= pods.labels.items():
-                yield f"Deployment/{name} spreads other pods than its own"
+                yield (
+                    f"Deployment/{name} has a topologySpreadConstraint whose labelSelector "
+                    "misses its own pods"
+                )
             if each.get("matchLabelKeys") != ["pod-template-hash"]:
-                yield f"Deployment/{name} counts the pods of old revisions when it spreads"
+                yield (
+                    f"Deployment/{name} counts the pods of old revisions in a "
+                    "topologySpreadConstraint"
+                )
 
 
 def bounded_resources(rendered: Manifests) -> Iterator[str]:
-    """7: asks for what it needs, is bounded in memory and disk, and throttled in nothing."""
+    """7: containers request what they need, and have limits of memory and disk but not of CPU."""
     for pods in rendered.pods():
         for container in pods.containers:
             name = f"{pods.owner}, container {container['name']},"
@@ -199,64 +211,69 @@ def bounded_resources(rendered: Manifests) -> Iterator[str]:
             limits = container.get("resources", {}).get("limits", {})
             for resource in ("cpu", "memory", "ephemeral-storage"):
                 if resource not in asked:
-                    yield f"{name} asks for no {resource}"
+                    yield f"{name} has no request of {resource}"
             for resource in ("memory", "ephemeral-storage"):
                 if resource not in limits:
                     yield f"{name} has no limit of {resource}"
                 elif quantity(limits[resource]) < quantity(asked.get(resource, "0")):
-                    yield f"{name} asks for more {resource} than its limit"
+                    yield f"{name} requests more {resource} than its limit"
             if "cpu" in limits:
-                yield f"{name} is throttled by a CPU limit"
+                yield f"{name} has a CPU limit, which throttles it"
         for volume in pods.spec.get("volumes", ()):
             if "emptyDir" in volume and "sizeLimit" not in (volume["emptyDir"] or {}):
                 yield f"{pods.owner}'s volume {volume['name']} has no sizeLimit"
-        yield from thread_findings(pods)
-    shm = [mount for mount in rendered.pods("triton")[0].main.get("volumeMounts", ()) if
-           mount["mountPath"] == "/dev/shm"]  # fmt: skip
-    memory = {volume["name"] for volume in volumes_of(rendered, "triton")
-              if (volume.get("emptyDir") or {}).get("medium") == "Memory"}  # fmt: skip
-    if not any(mount["name"] in memory for mount in shm):
-        yield "Deployment/triton has the 64 MiB of /dev/shm of a container"
+        yield from _thread_findings(pods)
+    mounts = rendered.pods("triton")[0].main.get("volumeMounts", ())
+    mounted = {mount["name"] for mount in mounts if mount["mountPath"] == SHARED_MEMORY}
+    in_memory = {
+        volume["name"]
+        for volume in _volumes_of(rendered, "triton")
+        if (volume.get("emptyDir") or {}).get("medium") == "Memory"
+    }
+    if not mounted & in_memory:
+        yield f"Deployment/triton mounts no emptyDir of medium Memory at {SHARED_MEMORY}"
 
 
-def thread_findings(pods: Pods) -> Iterator[str]:
-    """Threads follow from the CPUs asked for, and the compiled search has a place to be kept."""
+def _thread_findings(pods: Pods) -> Iterator[str]:
+    """The number of threads is the CPU request, and the compiled search is cached on a volume."""
     name = pods.owner.split("/")[1]
     env = {each["name"]: each for each in pods.main.get("env", ())}
     for variable in THREADS.get(name, ()):
         source = env.get(variable, {}).get("valueFrom", {}).get("resourceFieldRef", {})
         if source.get("resource") != "requests.cpu":
-            yield f"{pods.owner} starts as many threads as the node has cores ({variable})"
+            yield (
+                f"{pods.owner} does not take {variable} from requests.cpu, but starts a "
+                "thread for each core of the node"
+            )
     for variable in ONE_THREAD if name == "retrieval" else ():
         if env.get(variable, {}).get("value") != "1":
-            yield f"{pods.owner} starts threads inside of each search ({variable})"
+            yield f"{pods.owner} starts threads in each search: {variable} is not 1"
     wants_gpu = flag(pods.main.get("args", ()), "--model-config-name") in {"cuda", "tensorrt"}
-    if wants_gpu is not uses_gpu(pods):
-        yield f"{pods.owner}: its configurations and its limits disagree about a GPU"
+    if wants_gpu is not _uses_gpu(pods):
+        yield f"{pods.owner}: its --model-config-name and its limits disagree about a GPU"
     tolerated = {each.get("key") for each in pods.spec.get("tolerations", ())}
-    if uses_gpu(pods) and GPU not in tolerated:
-        yield f"{pods.owner} is kept away from the nodes with GPUs"
+    if _uses_gpu(pods) and GPU not in tolerated:
+        yield f"{pods.owner} does not tolerate the taint {GPU} of nodes with GPUs"
     asked = {kind: pods.main["resources"].get(kind, {}).get(GPU) for kind in ("requests", "limits")}
     if asked["requests"] != asked["limits"]:
-        yield f"{pods.owner} asks for other GPUs than its limit"
+        yield f"{pods.owner} requests another number of GPUs than its limit"
     for container in pods.containers:
         if not any(word.startswith("beauty-server") for word in container.get("command", ())):
             continue
-        cache = next((e.get("value") for e in container.get("env", ()) if
-                      e["name"] == "NUMBA_CACHE_DIR"), None)  # fmt: skip
-        writable = {mount["mountPath"] for mount in container.get("volumeMounts", ())
-                    if not mount.get("readOnly")}  # fmt: skip
-        if cache not in writable:
-            yield f"{pods.owner} compiles the search at each start: NUMBA_CACHE_DIR is {cache}"
+        values = {each["name"]: each.get("value") for each in container.get("env", ())}
+        cache = values.get("NUMBA_CACHE_DIR")
+        mounts = container.get("volumeMounts", ())
+        if cache not in {mount["mountPath"] for mount in mounts if not mount.get("readOnly")}:
+            yield f"{pods.owner} has no volume to write to at its NUMBA_CACHE_DIR, {cache}"
 
 
 def models_that_stay_what_they_are(rendered: Manifests) -> Iterator[str]:
-    """8: models and index come whole and are not changed while they are used."""
+    """8: models and index are complete and do not change while they are used."""
     (triton,) = rendered.pods("triton")
     if "--model-control-mode=none" not in triton.main["args"]:
-        yield "Deployment/triton lets models be loaded while it runs"
+        yield "Deployment/triton can load models while it runs"
     if not any(word.startswith("--model-repository=") for word in triton.main["args"]):
-        yield "Deployment/triton has no model repository"
+        yield "Deployment/triton has no --model-repository"
     for pods in rendered.pods():
         for volume in pods.spec.get("volumes", ()):
             reference = volume.get("image", {}).get("reference", "@sha256:")
@@ -266,25 +283,9 @@ def models_that_stay_what_they_are(rendered: Manifests) -> Iterator[str]:
                 yield f"{pods.owner}'s volume {volume['name']} is a folder of the node"
 
 
-def volumes_of(rendered: Manifests, name: str) -> list[Object]:
-    return [volume for pods in rendered.pods(name) for volume in pods.spec.get("volumes", ())]
+def _volumes_of(rendered: Manifests, name: str) -> list[Object]:
+    return [volume for pods in rendered.pods(name) for volume in pods.volumes]
 
 
-def claim_of(volume: Object) -> str | None:
-    return volume.get("persistentVolumeClaim", {}).get("claimName")
-
-
-def settings_of(rendered: Manifests, container: Object) -> dict[str, str]:
-    """The environment of a container, where it is written down."""
-    found: dict[str, str] = {}
-    for source in container.get("envFrom", ()):
-        reference = rendered.find("ConfigMap", source.get("configMapRef", {}).get("name", ""))
-        found |= reference["data"] if reference else {}
-    for each in container.get("env", ()):
-        key = each.get("valueFrom", {}).get("configMapKeyRef") or {}
-        reference = rendered.find("ConfigMap", key.get("name", ""))
-        if reference and key["key"] in reference["data"]:
-            found[each["name"]] = reference["data"][key["key"]]
-        elif "value" in each:
-            found[each["name"]] = each["value"]
-    return found
+def _claim_of(volume: Object) -> str:
+    return str(volume.get("persistentVolumeClaim", {}).get("claimName", ""))

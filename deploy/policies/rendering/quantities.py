@@ -9,7 +9,7 @@ SUFFIXES = {
 
 
 def quantity(text: object) -> float:
-    """``1536Mi`` in bytes, ``500m`` in cores."""
+    """A quantity of Kubernetes: ``1536Mi`` in bytes, ``500m`` in cores."""
     text = str(text)
     number = text.rstrip("mkKMGTi")
     return float(number) * SUFFIXES.get(text[len(number) :], 1)
@@ -22,12 +22,12 @@ def flag(arguments: Sequence[str], name: str) -> str | None:
 
 
 def seconds_of_triton(arguments: Sequence[str], name: str) -> float:
-    """A flag's number; 0 if it is not given."""
+    """The number of Triton's flag, in seconds; 0 if it is not given."""
     return float(flag(arguments, name) or 0)
 
 
 def number(text: object) -> float:
-    """A setting's number; 0 if it is none."""
+    """The number of a setting; 0 if it is not a number."""
     try:
         return float(str(text))
     except ValueError:
@@ -35,5 +35,5 @@ def number(text: object) -> float:
 
 
 def hours(text: str) -> float:
-    """``2160h``, as certificates have it."""
+    """The hours of a duration such as ``2160h``, as certificates have it."""
     return float(text.removesuffix("h"))

@@ -1,0 +1,109 @@
+"""Every overlay with every set of components that may be used together, rendered on all cores."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from itertools import combinations
+from pathlib import Path
+
+import yaml
+
+from deploy.policies.rendering.kubectl import TOOLS, render
+from deploy.policies.rendering.objects import DEPLOY, Manifests, Object
+
+EXCLUDED = {("client-tls", "gateway")}  # TLS ends in one of the two
+NEEDS = {"client-tls": "tls"}
+
+
+@dataclass(frozen=True)
+class Combination:
+    """An overlay and the components that are added to it, in that order."""
+
+    overlay: str
+    components: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The overlay and the components, such as ``cpu-dev+tls``."""
+        return "+".join((self.overlay, *self.components))
+
+
+def overlays(deploy: Path = DEPLOY) -> tuple[str, ...]:
+    """The names of the overlays of a tree, sorted."""
+    return tuple(sorted(path.parent.name for path in deploy.glob("overlays/*/kustomization.yaml")))
+
+
+def components(deploy: Path = DEPLOY) -> tuple[str, ...]:
+    """The names of the components of a tree, sorted."""
+    found = deploy.glob("components/*/kustomization.yaml")
+    return tuple(sorted(path.parent.name for path in found))
+
+
+def all_combinations(deploy: Path = DEPLOY) -> list[Combination]:
+    """Every overlay of a tree with every set of components that may be used together."""
+    known = components(deploy)
+    sets = [
+        chosen
+        for count in range(len(known) + 1)
+        for chosen in combinations(known, count)
+        if all(NEEDS[each] in chosen for each in chosen if each in NEEDS)
+        and not any(set(pair) <= set(chosen) for pair in EXCLUDED)
+    ]
+    return [Combination(overlay, chosen) for overlay in overlays(deploy) for chosen in sets]
+
+
+@cache
+def manifests(overlay: str, parts: tuple[str, ...] = (), deploy: Path = DEPLOY) -> Manifests:
+    """Render an overlay with components added, in the order they are given.
+
+    Args:
+        overlay: its name.
+        parts: names of the components.
+        deploy: the tree.
+
+    Raises:
+        RuntimeError: with Kustomize's message, if it cannot be rendered.
+    """
+    name = Combination(overlay, parts).name
+    TOOLS.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=TOOLS) as scratch:
+        folder = Path(scratch).resolve()
+        tree = os.path.relpath(deploy.resolve(), folder)
+        kustomization = {
+            "apiVersion": "kustomize.config.k8s.io/v1beta1",
+            "kind": "Kustomization",
+            "resources": [f"{tree}/overlays/{overlay}"],
+            "components": [f"{tree}/components/{part}" for part in parts],
+        }
+        (folder / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
+        try:
+            text = render(folder)
+        except RuntimeError as error:
+            raise RuntimeError(f"{name} cannot be rendered: {error}") from error
+    return Manifests(name, documents_in(text), deploy)
+
+
+def render_all(chosen: Sequence[Combination], deploy: Path = DEPLOY) -> Iterator[Manifests]:
+    """Render combinations on all cores, each yielded in its turn.
+
+    Raises:
+        RuntimeError: with Kustomize's message, if one cannot be rendered.
+    """
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        yield from pool.map(lambda each: manifests(each.overlay, each.components, deploy), chosen)
+
+
+def documents_in(text: str) -> list[Object]:
+    """The objects of a rendered text; equal ones of all texts are the same object."""
+    return [_document(each) for each in text.split("\n---\n")]
+
+
+@cache
+def _document(text: str) -> Object:
+    document: Object = yaml.load(text, yaml.CSafeLoader)
+    return document

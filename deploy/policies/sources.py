@@ -1,0 +1,113 @@
+"""Policies on the sources: every file is used, and everything is written once."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+
+from deploy.policies.rendering import Object, components, manifests, overlays
+
+DEPRECATED = {
+    "bases",
+    "commonLabels",
+    "imageTags",
+    "patchesJson6902",
+    "patchesStrategicMerge",
+    "vars",
+}
+
+
+def current_kustomizations(deploy: Path) -> Iterator[str]:
+    """No kustomization has a deprecated field, and each names every file beside it."""
+    for folder in (deploy / "base", *deploy.glob("components/*"), *deploy.glob("overlays/*")):
+        name = folder.relative_to(deploy)
+        path = folder / "kustomization.yaml"
+        if not path.is_file():
+            yield f"{name} has no kustomization.yaml"
+            continue
+        kustomization = yaml.safe_load(path.read_text(encoding="utf-8"))
+        for field in sorted(set(kustomization) & DEPRECATED):
+            yield f"{name}/kustomization.yaml has the deprecated field {field}"
+        text = json.dumps(kustomization)
+        for each in sorted(folder.iterdir()):
+            if each.name != "kustomization.yaml" and each.name not in text:
+                yield f"{name}/{each.name} is not used by its kustomization.yaml"
+
+
+def everything_once(deploy: Path) -> Iterator[str]:
+    """An object is made in one file of the base, and a setting has each value once."""
+    made: set[str] = set()
+    for path, document in _documents(deploy / "base"):
+        if path.name != "kustomization.yaml":
+            name = f"{document['kind']}/{document['metadata']['name']}"
+            if name in made:
+                yield f"{path.relative_to(deploy)} makes {name} a second time"
+            made.add(name)
+    yield from _literal_findings(deploy)
+    for path, document in _documents(deploy / "base"):
+        if "newTag" in str(document) and path.name != "kustomization.yaml":
+            yield f"{path.relative_to(deploy)} has an image tag"
+
+
+def _literal_findings(deploy: Path) -> Iterator[str]:
+    values: dict[str, set[str]] = {}
+    for path, document in _documents(deploy):
+        for generator in document.get("configMapGenerator", ()):
+            for literal in generator.get("literals", ()):
+                name, _, value = literal.partition("=")
+                where = f"{path.relative_to(deploy)} sets {literal}"
+                if value in values.setdefault(name, set()):
+                    yield f"{where} again"
+                elif values[name] and deploy / "base" in path.parents:
+                    yield f"{where} a second time in the base"
+                values[name].add(value)
+
+
+def images_of_the_dockerfile(deploy: Path) -> Iterator[str]:
+    """The images are stages of the Dockerfile, at the version of the project."""
+    dockerfile = (deploy / "images" / "Dockerfile").read_text(encoding="utf-8")
+    stages = re.findall(r"^FROM .* AS (\S+)$", dockerfile, re.MULTILINE)
+    images = {f"beauty-retrieval-{stage}" for stage in stages}
+    project = tomllib.loads((deploy.parent / "pyproject.toml").read_text(encoding="utf-8"))
+    version = project["project"]["version"]
+    named = _images_of(deploy / "base")
+    for name, tag in named.items():
+        if tag != version:
+            yield f"base/kustomization.yaml gives {name} the tag {tag}, not {version}"
+        if name not in images:
+            yield f"base/kustomization.yaml has the image {name}, no stage of the Dockerfile"
+    if "cpu-dev" in overlays(deploy):
+        rendered = manifests("cpu-dev", (), deploy)
+        used = {each["image"].partition(":")[0] for p in rendered.pods() for each in p.containers}
+        for name in sorted(used ^ set(named)):
+            yield f"base/kustomization.yaml: {name} is not both used and under images"
+    for overlay in overlays(deploy):
+        own = _images_of(deploy / "overlays" / overlay)
+        for name in sorted(set(own) ^ set(named)) if own or overlay.endswith("-prod") else ():
+            yield f"overlays/{overlay}: {name} is not both in it and in the base"
+
+
+def documented_components(deploy: Path) -> Iterator[str]:
+    """The README has a row for every component."""
+    text = (deploy / "README.md").read_text(encoding="utf-8")
+    rows = set(re.findall(r"^\| `components/([a-z-]+)`", text, re.MULTILINE))
+    for name in sorted(set(components(deploy)) - rows):
+        yield f"components/{name} is not in the table of deploy/README.md"
+
+
+def _images_of(folder: Path) -> dict[str, str | None]:
+    kustomization = yaml.safe_load((folder / "kustomization.yaml").read_text(encoding="utf-8"))
+    return {each["name"]: each.get("newTag") for each in kustomization.get("images", ())}
+
+
+def _documents(folder: Path) -> Iterator[tuple[Path, Object]]:
+    """Every YAML document of the sources; without lists, which are JSON patches."""
+    for path in sorted(folder.rglob("*.yaml")):
+        for document in yaml.safe_load_all(path.read_text(encoding="utf-8")):
+            if isinstance(document, dict):
+                yield path, document
