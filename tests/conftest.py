@@ -31,11 +31,9 @@ import numpy as np
 import onnx
 import pytest
 from hypothesis import settings
-from local_triton import NOT_ON_THIS_MACHINE, SERVE, LocalTriton, serving
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image, ImageDraw
-from served import Served, ServedBy, served
 
 from deploy.policies.checkers import programs_of
 from export.dataset.catalogue import read_catalogue
@@ -51,6 +49,8 @@ from export.sample import write_sample
 from retrieval_server.engines.embedded import EmbeddedEngine
 from retrieval_server.models.profile import Backbone, Profile
 from retrieval_server.serving.settings import Settings
+from tests.support.local_triton import NOT_ON_THIS_MACHINE, SERVE, LocalTriton, serving
+from tests.support.served import Served, ServedBy, served
 
 settings.register_profile("tests", deadline=None, derandomize=True)  # same examples every time
 settings.load_profile("tests")

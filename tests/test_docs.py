@@ -17,8 +17,8 @@ import client.cli
 import export.cli
 from retrieval_server.cli import serve_command
 from retrieval_server.models.model_repository import ModelRepository
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted(
     path.relative_to(ROOT).as_posix()
     for folder in (".", "model_repository", "deploy", "docs", "results")

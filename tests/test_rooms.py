@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
 
-ROOT = Path(__file__).parent.parent
+from tests.support.paths import ROOT
+
 PROTO = "retrieval_server/v1/retrieval.proto"
 STUBS = ("retrieval_pb2.py", "retrieval_pb2.pyi", "retrieval_pb2_grpc.py")
 ROOMS = ("client", "export", "retrieval_server")

@@ -1,0 +1,90 @@
+"""``beauty-search smoke-test``: one known image through the whole of a deployment."""
+
+import asyncio
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from client.cli import app
+from export.dataset.catalogue import read_catalogue
+from retrieval_server.errors import EngineUnavailableError
+from tests.support.served import Served, ServedBy
+
+
+@pytest.fixture(scope="module")
+def served(served_by: ServedBy) -> Iterator[Served]:
+    with served_by() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def images(tiny_catalogue: Path) -> dict[str, Path]:
+    """The catalogue's image of each product."""
+    catalogue = read_catalogue(tiny_catalogue)
+    return {row.product_id: catalogue.image_path(row) for row in catalogue.rows}
+
+
+def smoke(served: Served, *arguments: object) -> Result:
+    clean = {name: None for name in os.environ if name.startswith("BEAUTY_SEARCH")}
+    words = ["smoke-test", *map(str, arguments), "--server", served.address]
+    return CliRunner().invoke(app, words, env=clean)
+
+
+def test_every_catalogue_image_finds_its_product_first(
+    served: Served, images: dict[str, Path], tiny_index: Path
+) -> None:
+    version = (tiny_index / "current").read_text().strip()
+    for product_id, image in images.items():
+        result = smoke(served, image, "--expect", product_id)
+        assert result.exit_code == 0, result.output
+        assert result.stdout.startswith(f"{product_id} comes first of 7 with similarity 8.0000")
+        assert f"from index {version}" in result.stdout
+
+
+def test_the_server_knows_a_product_of_the_catalogue(
+    served: Served, tiny_catalogue: Path, tmp_path: Path
+) -> None:
+    result = smoke(served, "--catalogue", tiny_catalogue)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith("p0000 comes first of 7 with similarity 8.0000")
+    assert smoke(served, "--catalogue", tiny_catalogue, "--wait", "20").exit_code == 0
+    elsewhere = smoke(served, "--catalogue", tmp_path)
+    assert elsewhere.exit_code == 1
+    assert str(tmp_path / "images" / "p0000.png") in elsewhere.stderr
+
+
+def test_another_product_first_fails_and_names_both(
+    served: Served, images: dict[str, Path]
+) -> None:
+    result = smoke(served, images["p0000"], "--expect", "p0001")
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert "found p0000 first; p0001 comes in place " in result.stderr
+    unknown = smoke(served, images["p0000"], "--expect", "nobody")
+    assert unknown.exit_code == 1
+    assert "nobody is not among the results" in unknown.stderr
+
+
+def test_a_missing_image_and_a_missing_id_are_failures(served: Served, tmp_path: Path) -> None:
+    absent = smoke(served, tmp_path / "absent.jpg", "--expect", "p0000")
+    assert absent.exit_code == 1
+    assert "absent.jpg" in absent.stderr
+    for words in ((), ("absent.jpg",), ("--expect", "p0000"), ("absent.jpg", "--catalogue", ".")):
+        assert smoke(served, *words).exit_code == 2
+
+
+def test_waiting_outlasts_models_that_are_away(served: Served, images: dict[str, Path]) -> None:
+    served.engine.failure = EngineUnavailableError("Triton is away.")
+    at_once = smoke(served, images["p0000"], "--expect", "p0000")
+    assert at_once.exit_code == 1
+    assert "Triton is away" in at_once.stderr
+
+    async def come_back_later() -> None:
+        asyncio.get_running_loop().call_later(1.5, setattr, served.engine, "failure", None)
+
+    served.result(come_back_later())  # longer than gRPC's own retries
+    later = smoke(served, images["p0000"], "--expect", "p0000", "--wait", "20")
+    assert later.exit_code == 0, later.output

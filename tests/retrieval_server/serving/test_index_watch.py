@@ -1,0 +1,253 @@
+"""A rebuilt index takes the place of the one served: verified, and without a lost request."""
+
+import csv
+import logging
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import grpc
+import numpy as np
+import onnx
+import pytest
+
+from export.dataset.catalogue import read_catalogue
+from export.index.build import IndexBuild
+from retrieval_server.index.bundle import IndexBundle
+from retrieval_server.index.publish import make_current, open_index
+from retrieval_server.models.profile import Profile
+from retrieval_server.serving import index_watch
+from retrieval_server.v1 import retrieval_pb2 as pb
+from tests.support.served import PATIENCE_S, Served, ServedBy
+
+Rebuild = Callable[..., str]
+OFTEN_S = 0.01
+
+
+@pytest.fixture
+def catalogue(tiny_catalogue: Path, tmp_path: Path) -> Path:
+    """A catalogue to change."""
+    return shutil.copytree(tiny_catalogue, tmp_path / "catalogue")
+
+
+@pytest.fixture
+def rebuild(
+    catalogue: Path, tiny_profile: Profile, tiny_repository: Path, tiny_index_copy: Path
+) -> Rebuild:
+    """Add a product to the catalogue and build the index again; its version."""
+
+    def run(repository: Path = tiny_repository) -> str:
+        with (catalogue / "catalog.csv").open("a", encoding="utf-8", newline="") as file:
+            csv.writer(file).writerow(("new", "images/p0000.png", "a new one", "", ""))
+        build = IndexBuild(read_catalogue(catalogue), tiny_profile, repository, tiny_index_copy)
+        return build.run().folder.name
+
+    return run
+
+
+def status(served: Served) -> pb.GetStatusResponse:
+    return served.stub.GetStatus(pb.GetStatusRequest(), timeout=PATIENCE_S)
+
+
+def until_serving(served: Served, version: str) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while status(served).index_version != version:
+        assert time.monotonic() < deadline
+
+
+def counted(served: Served, outcome: str) -> float:
+    registry = served.running._index_watch._metrics.registry
+    return registry.get_sample_value("beauty_index_reloads_total", {"outcome": outcome}) or 0
+
+
+def until_refused(served: Served, times: int = 1) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while counted(served, "refused") < times:
+        assert time.monotonic() < deadline
+        time.sleep(OFTEN_S)
+
+
+@contextmanager
+def searching(served: Served) -> Iterator[list[pb.SearchResponse]]:
+    """Search without a pause; what was answered, at the end."""
+    answers: list[pb.SearchResponse] = []
+    enough = threading.Event()
+
+    def search() -> None:
+        while not enough.is_set():
+            answers.append(served.search(product_id="p0000", top_k=40))
+
+    with ThreadPoolExecutor(1) as executor:
+        work = executor.submit(search)
+        try:
+            yield answers
+        finally:
+            enough.set()
+            work.result(PATIENCE_S)
+
+
+def test_a_rebuilt_index_is_served_and_no_request_fails_or_mixes_the_two(
+    served_by: ServedBy, tiny_index_copy: Path, rebuild: Rebuild
+) -> None:
+    with served_by(index=tiny_index_copy, reload_every_s=OFTEN_S) as served:
+        old = status(served).index_version
+        with searching(served) as answers:
+            new = rebuild()
+            until_serving(served, new)
+            seen = len(answers)
+            while len(answers) < seen + 5:
+                time.sleep(OFTEN_S)
+        assert {answer.index_version for answer in answers} == {old, new}
+        for answer in answers:
+            ids = {match.product_id for match in answer.results}
+            assert ("new" in ids) == (answer.index_version == new)
+            assert len(ids) == (40 if answer.index_version == new else 39)
+        assert status(served).product_count == 41
+        assert (counted(served, "served"), counted(served, "refused")) == (1, 0)
+
+
+def test_a_search_in_progress_ends_with_the_index_it_began_with(
+    served_by: ServedBy, tiny_index_copy: Path, rebuild: Rebuild, catalogue: Path
+) -> None:
+    photo = (catalogue / "images" / "p0000.png").read_bytes()
+    with (
+        served_by(index=tiny_index_copy, reload_every_s=OFTEN_S) as served,
+        ThreadPoolExecutor(1) as executor,
+    ):
+        old = status(served).index_version
+        new = rebuild()
+        until_serving(served, new)
+        served.hold()
+        call = executor.submit(served.search, image=photo)
+        assert served.engine.arrived.acquire(timeout=PATIENCE_S)
+        make_current(tiny_index_copy, old)
+        gate, served.engine.gate = (
+            served.engine.gate,
+            None,
+        )  # the reference image passes, the search waits
+        until_serving(served, old)
+        served.engine.gate = gate
+        served.release()
+        answer = call.result(PATIENCE_S)
+        assert answer.index_version == new
+        assert "new" in {match.product_id for match in answer.results}
+
+
+def test_a_damaged_version_is_refused_once_and_served_when_it_is_mended(
+    served_by: ServedBy,
+    tiny_index_copy: Path,
+    rebuild: Rebuild,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    old = open_index(tiny_index_copy).version
+    new = rebuild()
+    make_current(tiny_index_copy, old)
+    damaged = tiny_index_copy / new / "descriptors.tiny_a.npy"
+    whole = damaged.read_bytes()
+    damaged.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    verified: list[str] = []
+    verify = IndexBundle.verify
+
+    def counting(bundle: IndexBundle) -> None:
+        verified.append(bundle.version)
+        verify(bundle)
+
+    monkeypatch.setattr(IndexBundle, "verify", counting)
+    with (
+        caplog.at_level(logging.ERROR),
+        served_by(index=tiny_index_copy, reload_every_s=OFTEN_S) as served,
+    ):
+        make_current(tiny_index_copy, new)
+        until_refused(served)
+        assert f"{new} is not served, {old} still is" in caplog.text
+        assert str(damaged) in caplog.text
+        time.sleep(20 * OFTEN_S)  # looks in between, none of which reads it all again
+        assert verified == [new]
+        assert status(served).index_version == old
+        damaged.write_bytes(whole)
+        monkeypatch.setattr(index_watch, "RETRY_S", 0.0)
+        watch = served.running._index_watch
+        watch._refused = (new, time.monotonic())
+        until_serving(served, new)
+
+
+def test_a_version_of_other_models_is_refused(
+    served_by: ServedBy,
+    tiny_index_copy: Path,
+    tiny_repository: Path,
+    rebuild: Rebuild,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    other = shutil.copytree(tiny_repository, tmp_path / "repository")
+    model = onnx.load(other / "tiny_b" / "1" / "model.onnx")
+    onnx.helper.set_model_props(model, {"weights": "others"})
+    onnx.save(model, other / "tiny_b" / "1" / "model.onnx")
+    with (
+        caplog.at_level(logging.ERROR),
+        served_by(index=tiny_index_copy, reload_every_s=OFTEN_S) as served,
+    ):
+        old = status(served).index_version
+        rebuild(other)
+        until_refused(served)
+        assert "model tiny_b of digest" in caplog.text
+        assert status(served).index_version == old
+
+
+def test_a_version_whose_reference_image_the_engine_does_not_compute_is_refused(
+    served_by: ServedBy, tiny_index_copy: Path, rebuild: Rebuild, caplog: pytest.LogCaptureFixture
+) -> None:
+    with (
+        caplog.at_level(logging.ERROR),
+        served_by(index=tiny_index_copy, reload_every_s=OFTEN_S) as served,
+    ):
+        old = status(served).index_version
+        real = served.engine.engine.infer
+
+        async def otherwise(*arguments: object) -> dict[str, np.ndarray]:
+            rows = await real(*arguments)
+            return {model: np.roll(row, 1, axis=1) for model, row in rows.items()}
+
+        served.engine.engine.infer = otherwise
+        rebuild()
+        until_refused(served)
+        assert "reference image" in caplog.text
+        assert status(served).index_version == old
+
+
+def test_a_version_that_is_not_there_is_refused_and_the_server_goes_on(
+    served_by: ServedBy, tiny_index_copy: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with (
+        caplog.at_level(logging.ERROR),
+        served_by(index=tiny_index_copy, reload_every_s=OFTEN_S) as served,
+    ):
+        make_current(tiny_index_copy, "tiny-000000000000")
+        until_refused(served)
+        assert "tiny-000000000000 is not served" in caplog.text
+        assert len(served.search(product_id="p0000").results) == 7
+
+
+def test_a_version_named_by_its_own_folder_is_held_on_to(
+    served_by: ServedBy, tiny_index_copy: Path, rebuild: Rebuild
+) -> None:
+    old = open_index(tiny_index_copy)
+    with served_by(index=old.folder, reload_every_s=OFTEN_S) as served:
+        rebuild()
+        served.result(served.running._index_watch.look())
+        assert status(served).index_version == old.version
+
+
+def test_no_look_is_taken_where_it_is_turned_off(
+    served_by: ServedBy, tiny_index_copy: Path, rebuild: Rebuild
+) -> None:
+    with served_by(index=tiny_index_copy, reload_every_s=0.0) as served:
+        assert served.running._index_watch._watch is None
+        assert rebuild() != status(served).index_version
+        with pytest.raises(grpc.RpcError):
+            served.search(product_id="new")
