@@ -22,9 +22,9 @@ from deploy.policies.metrics import (
 from deploy.policies.monitoring import dashboards, rules, runbooks
 from deploy.policies.rendering import DEPLOY, Manifests, manifests
 from retrieval_server.v1 import retrieval_pb2 as pb
-from tests.conftest import tiny_picture
 from tests.support.local_triton import LocalTriton, eventually
 from tests.support.served import PATIENCE_S, ServedBy
+from tests.support.tiny_world import tiny_picture
 
 
 @pytest.fixture(scope="module")

@@ -22,10 +22,10 @@ from tritonclient.utils import InferenceServerException
 from deploy.policies.rendering import DEPLOY, ROOT
 from export.models.profiles import PROFILES
 from retrieval_server.models.model_repository import ModelRepository
-from tests.conftest import tiny_model
 from tests.support.deploy_place import free_port
 from tests.support.dockerfile import build_stages, last
 from tests.support.local_triton import eventually
+from tests.support.tiny_world import tiny_model
 
 sys.path.insert(0, str(DEPLOY / "local_triton"))
 from environment import set_up

@@ -6,7 +6,7 @@ import onnxruntime
 import pytest
 
 from export.models.fingerprint import add_fingerprint
-from tests.conftest import tiny_model
+from tests.support.tiny_world import tiny_model
 
 
 def fingerprints(model: onnx.ModelProto, images: int) -> np.ndarray:

@@ -36,8 +36,8 @@ from retrieval_server.serving.server import start_server
 from retrieval_server.serving.settings import Settings
 from retrieval_server.v1 import retrieval_pb2 as pb
 from retrieval_server.v1 import retrieval_pb2_grpc as pb_grpc
-from tests.conftest import DIMENSIONS, tiny_model
 from tests.support.local_triton import RECOVER_WITHIN_S, LocalTriton, eventually, serving
+from tests.support.tiny_world import DIMENSIONS, tiny_model
 
 pytestmark = pytest.mark.usefixtures("local_triton_environment")
 
