@@ -14,7 +14,7 @@ from manifests import Manifests, Object, Pods
 
 import client.cli
 import export.cli
-from retrieval_server.cli import serve_command
+from retrieval_server.cli import create_app
 
 IN_THE_IMAGE = {"/models"}
 PATH = re.compile(r"(?:^|(?<=[\s=]))/[a-z][\w./-]*")
@@ -71,7 +71,8 @@ def argument_findings(rendered: Manifests, container: Object) -> Iterator[str]:
     env = settings_of(rendered, container)
     words = [re.sub(r"\$\((\w+)\)", lambda found: env.get(found[1], ""), each) for each in words]
     command = our_commands()[program]
-    if hasattr(command, "commands"):
+    serves = program == "beauty-server" and (not words or words[0].startswith("-"))
+    if hasattr(command, "commands") and not serves:
         verb = words.pop(0) if words else ""
         if verb not in command.commands:
             yield f"runs {program} {verb}, which there is not"
@@ -92,10 +93,8 @@ def argument_findings(rendered: Manifests, container: Object) -> Iterator[str]:
 @cache
 def our_commands() -> dict[str, Any]:
     """The command lines of this project by name."""
-    server = typer.Typer()
-    server.command()(serve_command)
     return {
         "beauty-export": typer.main.get_command(export.cli.app),
         "beauty-search": typer.main.get_command(client.cli.app),
-        "beauty-server": typer.main.get_command(server),
+        "beauty-server": typer.main.get_command(create_app()),
     }

@@ -10,7 +10,6 @@ from retrieval_server.access.tls import server_credentials
 from retrieval_server.errors import RetrievalError
 from retrieval_server.serving.settings import Settings
 
-REQUEST_OVERHEAD_BYTES = 2**20  # what a SearchRequest holds beside the image
 OTHER_CALLS = 64  # health checks, watches and GetStatus, answered while the server is full
 KEEPALIVE_MS = 60_000
 KEEPALIVE_TIMEOUT_MS = 20_000
@@ -32,7 +31,7 @@ def create_grpc_server(
         interceptors=interceptors,
         maximum_concurrent_rpcs=settings.max_concurrent_requests + OTHER_CALLS,
         options=[
-            ("grpc.max_receive_message_length", settings.max_image_bytes + REQUEST_OVERHEAD_BYTES),
+            ("grpc.max_receive_message_length", settings.max_request_bytes),
             # A client that vanished during a call is noticed, and its call given up.
             ("grpc.keepalive_time_ms", KEEPALIVE_MS),
             ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MS),
