@@ -329,7 +329,7 @@ def test_the_packages_that_are_blocked_above_are_those_beyond_the_index_extra() 
 def test_the_health_check_follows_the_server(
     served_by: ServedBy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(readiness, "LOOK_EVERY_S", 0.001)
+    monkeypatch.setattr(readiness, "POLL_EVERY_S", 0.001)
     with served_by(health_port=0) as served:
         address = served.running.health_address
         assert health_of(address) == "SERVING"

@@ -47,16 +47,17 @@ class RunningServer:
 
     Attributes:
         address: ``host:port``, with the port it really has.
-        health_address: that of health alone, if there is one.
+        health_address: that of the port for health checks only, if there is one.
+        index_watch: reloads the index.
     """
 
     address: str
     health_address: str | None
+    index_watch: IndexWatch
     _server: grpc.aio.Server
     _health_server: grpc.aio.Server
     _health: health.aio.HealthServicer
     _readiness: Readiness
-    _index_watch: IndexWatch
     _metrics: MetricsEndpoint | None
     _tracing: Tracing
     _engine: Engine
@@ -74,7 +75,7 @@ class RunningServer:
             drain_s: how long they may take.
             delay_s: how long new ones are still taken, until everybody knows.
         """
-        await self._index_watch.stop()
+        await self.index_watch.polling.stop()
         await self._readiness.stop()
         await self._health.enter_graceful_shutdown()
         await asyncio.sleep(delay_s)
@@ -139,18 +140,18 @@ async def start_server(settings: Settings) -> RunningServer:
     await health_server.start()
     await readiness.start()
     if settings.reload_every_s > 0:
-        index_watch.start(settings.reload_every_s)
+        index_watch.polling.start(settings.reload_every_s)
     for warning in bundle.manifest.warnings:
         log.warning(warning)
     log.info("serving %s (%s products) on %s", bundle.version, f"{len(bundle):,}", address)
     return RunningServer(
         address,
         health_address,
+        index_watch,
         server,
         health_server,
         health_servicer,
         readiness,
-        index_watch,
         metrics_endpoint,
         tracing,
         engine,

@@ -9,6 +9,7 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
+from functools import partial
 from typing import NoReturn
 
 import grpc
@@ -92,7 +93,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         self._in_progress += 1
         try:
             return await self._answer(
-                request_id, context, lambda: self._search(request, request_id, context)
+                request_id, context, partial(self._search, request, request_id, context)
             )
         finally:
             self._in_progress -= 1
@@ -163,13 +164,12 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         retriever = self._served.retriever  # this one to the end, whatever is served by then
         bundle = retriever.bundle
         parameters = self._parameters(request)
-        search: Callable[[], SearchResult]
+        search: partial[SearchResult]
         if request.WhichOneof("query") == "product_id":
-            product_id = request.product_id
-            search = lambda: retriever.similar_to(product_id, parameters)  # noqa: E731
+            search = partial(retriever.similar_to, request.product_id, parameters)
         else:
             query = await self._query(retriever, request, timings, context)
-            search = lambda: retriever.search(query, parameters)  # noqa: E731
+            search = partial(retriever.search, query, parameters)
         with self._tracing.span("search"):
             result = await asyncio.get_running_loop().run_in_executor(self._executor, search)
             self._tracing.note(rank_us=result.rank_us, refine_us=result.refine_us)
