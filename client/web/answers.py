@@ -16,9 +16,7 @@ from client.errors import (
     UnavailableError,
     UnreadableFileError,
 )
-from client.results import SearchResult, ServerStatus
-
-MAX_IMAGE_BYTES = 20 * 2**20  # what the search server takes, unless it is told otherwise
+from client.results import Limits, SearchResult, ServerStatus
 
 
 @dataclass(frozen=True)
@@ -116,13 +114,14 @@ def problem_of(error: RetrievalError) -> Problem:
     return Problem(*words, details=str(error))
 
 
-def too_large(limit: int) -> Problem:
-    """The problem of a photo above the limit, in bytes."""
+def too_large(limits: Limits) -> Problem:
+    """The problem of a photo above the server's limit."""
+    megabytes = limits.max_image_bytes // 10_000 / 100  # rounded down: what is promised is accepted
     return Problem(
         413,
         "image",
         "This photo is too large.",
-        f"At most {limit / 2**20:.3g} MB can be sent. Save it smaller, or choose another one.",
+        f"At most {megabytes:g} MB can be sent. Save it smaller, or choose another one.",
     )
 
 
@@ -137,7 +136,12 @@ def result_json(result: SearchResult) -> dict[str, Any]:
 
 
 def status_json(status: ServerStatus, catalogue: Path | None) -> dict[str, Any]:
-    """What the page needs to know before the first query."""
+    """What the page needs to know before the first query.
+
+    ``max_image_bytes`` and ``too_large``, the problem of a photo above it, are null where the
+    server does not report its limits.
+    """
+    limits = status.limits
     return {
         "index_version": status.index_version,
         "profile": status.profile,
@@ -147,6 +151,7 @@ def status_json(status: ServerStatus, catalogue: Path | None) -> dict[str, Any]:
         "default_top_k": status.default_top_k,
         "default_keep": status.default_keep,
         "warnings": list(status.warnings),
-        "max_image_bytes": MAX_IMAGE_BYTES,
+        "max_image_bytes": None if limits is None else limits.max_image_bytes,
+        "too_large": None if limits is None else too_large(limits).to_json(),
         "has_pictures": catalogue is not None,
     }

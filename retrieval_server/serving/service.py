@@ -21,7 +21,7 @@ from retrieval_server.observability.metrics import ServerMetrics
 from retrieval_server.observability.tracing import Tracing
 from retrieval_server.retrieval.retriever import Descriptors, Retriever, SearchParameters
 from retrieval_server.retrieval.search_result import SearchResult
-from retrieval_server.serving.messages import match_messages, model_messages
+from retrieval_server.serving.messages import limits_message, match_messages, model_messages
 from retrieval_server.serving.served_index import ServedIndex
 from retrieval_server.serving.settings import Settings
 from retrieval_server.v1 import retrieval_pb2 as pb
@@ -128,6 +128,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
                 for level in retriever.search_levels
             ],
             example=pb.Example(product_id=first.product_id, image=first.image),
+            limits=limits_message(self._settings),
         )
 
     async def _answer(
