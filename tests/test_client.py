@@ -288,6 +288,13 @@ def test_zero_results_are_refused_rather_than_read_as_the_default(address, name)
         client.search(b"photo", **{name: 0})
 
 
+def test_a_count_that_the_protocol_cannot_carry_is_one_line_and_exit_1(servicer, address):
+    result = beauty_search("similar", "1001", "--top-k", 2**32, "-s", address)
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: top_k of 4294967296 is more than any server takes")
+    assert servicer.requests == []
+
+
 def test_a_proxy_is_not_asked_for_a_server_on_this_machine(address, closed_address, monkeypatch):
     monkeypatch.setenv("http_proxy", f"http://{closed_address}")
     with RetrievalClient(address) as client:
