@@ -79,7 +79,7 @@ def batch(
     parameters: options.SearchParameters,
     connection: options.Connection,
 ) -> None:
-    """Search every image of a folder; a bad one is reported and the rest goes on."""
+    """Search every image of a folder; report those that fail, and go on."""
     keywords = parameters.keywords()
     with _connected(connection) as client:
         paths = image_files(folder, recursive=recursive)
@@ -99,7 +99,7 @@ def status(
     as_json: options.AsJson = False,
     connection: options.Connection,
 ) -> None:
-    """Say what the server serves."""
+    """Show what the server serves, and its limits."""
     with _connected(connection) as client:
         answer = client.status() if wait is None else client.wait_until_ready(wait)
     _print_warnings(answer.warnings)

@@ -36,7 +36,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object per 
 Compare = Annotated[
     bool, typer.Option("--compare", help="Show the ranking before and after refinement.")
 ]
-Recursive = Annotated[bool, typer.Option("--recursive", help="Look into folders inside too.")]
+Recursive = Annotated[bool, typer.Option("--recursive", help="Search subfolders too.")]
 Jobs = Annotated[int, typer.Option(min=1, max=64, metavar="N", help="Requests at a time.")]
 Expect = Annotated[
     str | None,
@@ -44,7 +44,7 @@ Expect = Annotated[
 ]
 Wait = Annotated[
     float | None,
-    typer.Option(min=0.1, metavar="SECONDS", help="Wait so long for a server that is starting."),
+    typer.Option(min=0.1, metavar="SECONDS", help="Longest wait for a server that is starting."),
 ]
 Host = Annotated[str, typer.Option(metavar="HOST", help="Where to serve the page.")]
 Port = Annotated[

@@ -24,7 +24,7 @@ from retrieval_server.v1 import retrieval_pb2_grpc as pb_grpc
 
 DEFAULT_SERVER = "localhost:50051"
 DEFAULT_TIMEOUT_S = 10.0
-OPEN = Access()  # a server that lets everybody in
+OPEN = Access()  # no TLS and no token
 
 _LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 _NO_LIMIT = -1  # the server has one, and tells it: ServerStatus.limits
@@ -41,8 +41,8 @@ _SERVICE_CONFIG = {
                 "initialBackoff": "0.1s",
                 "maxBackoff": "1s",
                 "backoffMultiplier": 2,
-                # A server that closes at that very moment says CANCELLED. What the caller itself
-                # cancels, gRPC does not try again.
+                # A server that stops at that moment reports CANCELLED. gRPC does not retry a call
+                # that the caller itself has cancelled.
                 "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
             },
         }
@@ -72,7 +72,7 @@ class RetrievalClient:
     """Search a catalogue by photo or by product.
 
     Thread-safe; one client serves many threads over one connection, which opens with the first
-    call. What a server that is away or closing refuses is retried within the time limit. Every
+    call. A call to a server that is unreachable or stopping is retried within the time limit. Every
     method raises RetrievalError.
     """
 
@@ -88,8 +88,8 @@ class RetrievalClient:
         Args:
             server: host:port.
             timeout_s: time limit of each call, retries included.
-            access: certificates and token, where the server wants them; by default none, and no
-                encryption.
+            access: certificates and token, where the server asks for them; by default neither TLS
+                nor a token.
         """
         self.server = server
         self.timeout_s = timeout_s
@@ -140,7 +140,7 @@ class RetrievalClient:
 
         Args:
             product_id: id in the server's index.
-            top_k: see search, and so the rest.
+            top_k: see search.
             keep: see search.
             refine: see search.
             alpha: see search.
@@ -181,7 +181,7 @@ class RetrievalClient:
             except DeadlineExceededError as error:
                 raise reason from error
             except UnavailableError as error:
-                reason = error  # it listens but is not ready; gRPC's retries spaced the attempts
+                reason = error  # it listens but is not ready; gRPC's retries waited in between
             else:
                 return decoded(ServerStatus, answer)
 

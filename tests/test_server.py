@@ -414,6 +414,15 @@ def test_index_has_to_be_named(failing: Callable[..., tuple[int, str]]) -> None:
     assert "--index" in stderr
 
 
+def test_environment_alone_names_the_index_too(
+    failing: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("RETRIEVAL_INDEX", str(tmp_path / "nowhere"))
+    status, stderr = failing(base=[])
+    assert status == 1
+    assert str(tmp_path / "nowhere") in one_error_line(stderr)
+
+
 def test_index_is_checked_before_the_port_is_opened(
     listening: socket.socket, tmp_path: Path, tiny_repository: Path
 ) -> None:

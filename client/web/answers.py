@@ -1,4 +1,4 @@
-"""What the page is told: results as JSON, and every error in plain words with what to do."""
+"""The answers to the page: results as JSON, and errors in plain words with what to do."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -28,7 +28,7 @@ class Problem:
         kind: for the page's program; ``unavailable`` makes it ask again until the server is back.
         title: what happened.
         advice: what the person can do.
-        details: what the program said, for whoever looks after it.
+        details: the error message of the program, for an operator.
     """
 
     status: int
@@ -105,7 +105,7 @@ _BROKEN_IMAGE = (
 
 
 def problem_of(error: RetrievalError) -> Problem:
-    """Say an error of the client in plain words."""
+    """Describe an error of the client in plain words."""
     words = _WORDS.get(type(error), _OTHERWISE)
     if isinstance(error, InvalidQueryError) and _IMAGE_FIELD in str(error):
         words = _BROKEN_IMAGE
@@ -126,7 +126,7 @@ def too_large(limits: Limits) -> Problem:
 
 
 def bad_parameter(details: str) -> Problem:
-    """The problem of a setting that no slider of the page can produce."""
+    """The problem of a parameter that the page itself never sends."""
     return Problem(400, "invalid", "A setting cannot be used.", "Reload the page.", details)
 
 

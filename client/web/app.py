@@ -44,7 +44,7 @@ class ProblemError(Exception):
 def web_app(
     client: RetrievalClient, catalogue: Path | None = None, allowed_hosts: Collection[str] = ()
 ) -> ASGIApp:
-    """Put the page together.
+    """Make the application that serves the page.
 
     ==============================  ==============================================================
     call                            answer
@@ -112,7 +112,7 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def _answering(endpoint: Endpoint) -> Endpoint:
-    """Make an endpoint's errors answers; the one place where the client's errors become HTTP."""
+    """Turn the errors of an endpoint into answers; only here do the client's errors become HTTP."""
 
     async def answer(request: Request) -> Response:
         try:
@@ -121,7 +121,7 @@ def _answering(endpoint: Endpoint) -> Endpoint:
             problem = problem_of(error)
         except ProblemError as error:
             problem = error.problem
-        except ClientDisconnect:  # the person chose another photo meanwhile; nobody reads this
+        except ClientDisconnect:  # the person has chosen another photo; nobody reads this answer
             return Response(status_code=400)
         return JSONResponse(problem.to_json(), status_code=problem.status)
 

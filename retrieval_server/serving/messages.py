@@ -20,7 +20,7 @@ _STAGES = {
 
 
 def model_messages(bundle: IndexBundle) -> list[pb.Model]:
-    """The backbones of an index, in the order of its profile."""
+    """Describe the backbones of an index, in the order of its profile."""
     return [
         pb.Model(
             name=backbone.model,

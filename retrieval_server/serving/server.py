@@ -1,4 +1,4 @@
-"""The server process: opens the index and the engine, serves until told to stop."""
+"""The server process: opens the index and the engine, and serves until a signal stops it."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from retrieval_server.observability.metrics_endpoint import MetricsEndpoint, ope
 from retrieval_server.observability.request_metrics import RequestMetrics
 from retrieval_server.observability.tracing import Tracing, start_tracing
 from retrieval_server.retrieval.retriever import Retriever
+from retrieval_server.serving.check_health import SERVICE
 from retrieval_server.serving.grpc_endpoint import create_grpc_server, listen, listen_in_the_clear
 from retrieval_server.serving.index_watch import IndexWatch
 from retrieval_server.serving.readiness import Readiness
@@ -33,12 +34,9 @@ from retrieval_server.serving.served_index import ServedIndex
 from retrieval_server.serving.served_state import ServedState
 from retrieval_server.serving.service import RetrievalService
 from retrieval_server.serving.settings import Settings
-from retrieval_server.v1 import retrieval_pb2 as pb
 from retrieval_server.v1 import retrieval_pb2_grpc as pb_grpc
 
 log = logging.getLogger(__name__)
-
-SERVICE = pb.DESCRIPTOR.services_by_name["RetrievalService"].full_name
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,7 @@ class RunningServer:
     """A server that answers.
 
     Attributes:
-        address: ``host:port``, with the port it really has.
+        address: ``host:port``; the port is the one that was taken if the settings say 0.
         health_address: that of the port for health checks only, if there is one.
         index_watch: reloads the index.
     """
@@ -72,8 +70,9 @@ class RunningServer:
         """Report NOT_SERVING, let the requests in progress finish, close the engine.
 
         Args:
-            drain_s: how long they may take.
-            delay_s: how long new ones are still taken, until everybody knows.
+            drain_s: seconds that the requests in progress get to finish.
+            delay_s: seconds before that in which new requests are still accepted, while clients
+                learn of the stop.
         """
         await self.index_watch.polling.stop()
         await self._readiness.stop()
@@ -89,7 +88,7 @@ class RunningServer:
 
 
 async def start_server(settings: Settings) -> RunningServer:
-    """Open the index and the models and start to answer.
+    """Open the index and the models, and start to answer requests.
 
     Raises:
         RetrievalError: if the index or a model cannot be used, they do not belong together, the
@@ -200,7 +199,7 @@ async def serve(settings: Settings) -> None:
 
 
 def _write_address(path: Path, address: str) -> None:
-    """Write the file at once, whole."""
+    """Write the file in one step: a reader sees all of it or none."""
     scratch = path.with_name(f".{path.name}")
     try:
         scratch.write_text(address + "\n", encoding="utf-8")

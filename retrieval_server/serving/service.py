@@ -55,11 +55,11 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
     """Answers ``Search`` and ``GetStatus``.
 
     Args:
-        served: does the work.
+        served: holds the index to search.
         executor: runs decoding and ranking, so that the event loop stays free.
         settings: the server's.
-        metrics: where to count.
-        tracing: where to note what a search spends its time on.
+        metrics: counts searches that are refused or fail, and times their stages.
+        tracing: records the stages of a search as spans.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         retriever = self._served.retriever
         bundle = retriever.bundle
         manifest = bundle.manifest
-        first = bundle.product(0)  # even where another has the very same image, it comes first
+        first = bundle.product(0)  # of products with the same image, the first is ranked first
         return pb.GetStatusResponse(
             server_version=VERSION,
             engine=retriever.engine.name,
@@ -137,13 +137,13 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         context: Context,
         search: Callable[[], Awaitable[pb.SearchResponse]],
     ) -> pb.SearchResponse:
-        """Run a search, count and log it; make our errors a status, and others INTERNAL."""
+        """Run a search, log it, and translate errors: ours to their status, others to INTERNAL."""
         try:
             response = await search()
         except errors.RetrievalError as error:
             self._metrics.count_failure(error)
             status, message = status_of(error), str(error)
-            if len(message) > LONGEST_MESSAGE:  # it may quote the request, of any length
+            if len(message) > LONGEST_MESSAGE:  # it may quote a long request
                 message = message[:LONGEST_MESSAGE] + " …"
             _log(request_id, status, message=message)
             await _abort(context, status, message)
@@ -162,7 +162,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
     ) -> pb.SearchResponse:
         started = time.perf_counter_ns()
         timings = pb.Timings()
-        retriever = self._served.retriever  # this one to the end, whatever is served by then
+        retriever = self._served.retriever  # kept to the end, even if the index is reloaded
         bundle = retriever.bundle
         parameters = self._parameters(request)
         search: partial[SearchResult]
@@ -194,7 +194,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         timings: pb.Timings,
         context: Context,
     ) -> Descriptors:
-        """The descriptors to search with; notes how long it took to get them."""
+        """Get the descriptors to search with, and note in ``timings`` how long that took."""
         kind = request.WhichOneof("query")
         if kind == "descriptors":
             return retriever.check_descriptors(

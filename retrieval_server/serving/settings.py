@@ -123,9 +123,9 @@ class Settings:
             min=1,
         ),
     ] = available_cores()
-    max_image_bytes: Annotated[int, Setting(help="Largest image accepted, in bytes.", min=1)] = (
-        20 * 2**20
-    )
+    max_image_bytes: Annotated[
+        int, Setting(help="Largest image, in bytes as encoded; a larger one is refused.", min=1)
+    ] = 20 * 2**20
     max_concurrent_requests: Annotated[
         int, Setting(help="Most searches in progress at once; further ones are refused.", min=1)
     ] = 64
