@@ -7,7 +7,7 @@ import logging
 import sys
 from dataclasses import MISSING, fields
 from inspect import Parameter, Signature
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
 
@@ -20,8 +20,7 @@ def serve_command(context: typer.Context, **values: Any) -> None:
     """Serve an index over gRPC until SIGTERM or Ctrl-C, or run a command."""
     if (command := context.invoked_subcommand) is not None:
         raise typer.BadParameter(
-            f"{command} is a command of its own and takes none of the options before it.",
-            param_hint=command,
+            f"{command} is a command of its own and takes none of the options before it."
         )
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
@@ -36,10 +35,10 @@ def serve_command(context: typer.Context, **values: Any) -> None:
 def _signature() -> Signature:
     """The parameters that typer makes options of, one for each setting."""
     hints = get_type_hints(Settings, include_extras=True)
-    context = Parameter("context", Parameter.POSITIONAL_ONLY, annotation=typer.Context)
+    context = Parameter("context", Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
     options = []
     for each in fields(Settings):
-        kind, setting = hints[each.name].__origin__, hints[each.name].__metadata__[0]
+        kind, setting = get_args(hints[each.name])
         assert isinstance(setting, Setting)
         option = typer.Option(
             envvar=environment_variable(each.name),
