@@ -35,7 +35,7 @@ from retrieval_server.cores import create_workers
 from retrieval_server.exact_search.cascade import CascadeSearch
 from retrieval_server.exact_search.parallelism import IntraQueryParallelism
 from retrieval_server.index.bundle import IndexBundle
-from retrieval_server.serving.check_health import health
+from retrieval_server.serving.check_health import health_of
 from retrieval_server.v1 import retrieval_pb2 as pb
 from retrieval_server.v1 import retrieval_pb2_grpc as pb_grpc
 
@@ -89,7 +89,7 @@ def server(index: Path, models: Path, triton: str) -> Iterator[tuple[int, str]]:
             process = subprocess.Popen(list(map(str, command)), stderr=file)
         try:
             deadline = time.monotonic() + PATIENCE_S
-            while not address_file.exists() or health(address_file.read_text()) != "SERVING":
+            while not address_file.exists() or health_of(address_file.read_text()) != "SERVING":
                 if process.poll() is not None or time.monotonic() > deadline:
                     raise RuntimeError(said.read_text())
                 time.sleep(0.01)

@@ -22,6 +22,7 @@ from client.errors import (
 )
 from client.results import (
     Example,
+    Limits,
     Match,
     Model,
     SearchLevel,
@@ -39,6 +40,7 @@ __all__ = [
     "DeadlineExceededError",
     "Example",
     "InvalidQueryError",
+    "Limits",
     "Match",
     "Model",
     "OverloadedError",

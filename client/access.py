@@ -1,4 +1,4 @@
-"""How a client reaches a server that does not let everybody in."""
+"""Certificates and token of a client, for a server that asks for them."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,14 +10,14 @@ from client.errors import RetrievalError, UnreadableFileError
 
 @dataclass(frozen=True, kw_only=True)
 class Access:
-    """What a server may ask for; nothing at all where it listens to everybody in the clear.
+    """What a client shows to a server; by default it uses no TLS and shows no token.
 
     Attributes:
         tls_ca: PEM file of the authority that signed the server's certificate; turns TLS on.
         tls_cert: PEM file of our certificate, where the server wants one; turns TLS on.
         tls_key: PEM file of its private key.
-        token_file: file whose first line is the token to show; read anew for each call, so that
-            a token can be replaced.
+        token_file: file whose first line is the token to show; read again for each call, so that
+            the token can be replaced.
     """
 
     tls_ca: Path | None = None
@@ -29,7 +29,7 @@ class Access:
         """Read the certificates.
 
         Returns:
-            What a secure channel needs; None for one in the clear.
+            The credentials of a secure channel; None for a channel without TLS.
 
         Raises:
             RetrievalError: if a file cannot be read, or one comes without the other.
@@ -43,7 +43,7 @@ class Access:
         return grpc.ssl_channel_credentials(ca, key, cert)
 
     def metadata(self) -> tuple[tuple[str, str], ...]:
-        """The header that shows the token.
+        """Make the header that shows the token.
 
         Raises:
             UnreadableFileError: if its file cannot be read.
@@ -60,10 +60,10 @@ class Access:
 
 
 def file_bytes(path: Path) -> bytes:
-    """Read a file that must hold something.
+    """Read a file that must not be empty.
 
     Raises:
-        UnreadableFileError: if it does not, or cannot be read.
+        UnreadableFileError: if it is empty or cannot be read.
     """
     if path.is_dir():
         raise UnreadableFileError(f"{path} is a folder, not a file. Name a file inside it.")

@@ -15,7 +15,7 @@ IMAGE_SUFFIXES = frozenset(
 
 @dataclass(frozen=True)
 class Answer:
-    """What became of one image of a batch."""
+    """The outcome for one image of a batch."""
 
     path: Path
     outcome: SearchResult | RetrievalError
@@ -25,8 +25,8 @@ def image_files(folder: Path, *, recursive: bool) -> list[Path]:
     """List the images of a folder.
 
     Args:
-        folder: where to look.
-        recursive: whether to look into its folders too.
+        folder: the folder to search.
+        recursive: whether to search its subfolders too.
 
     Returns:
         The files whose suffix is an image's, in either case, sorted by path; never empty.

@@ -17,12 +17,11 @@ from rich.console import Console
 from rich.progress import Progress
 
 from client import options, rendering
-from client.access import Access
 from client.batch import Answer, answers_in_order, image_files
 from client.errors import RetrievalError
 from client.known_answer import smoke_test_by_catalogue, smoke_test_by_photo
 from client.results import SearchResult
-from client.retrieval_client import DEFAULT_SERVER, DEFAULT_TIMEOUT_S, RetrievalClient
+from client.retrieval_client import RetrievalClient
 
 app = typer.Typer(
     help="Find the products of a cosmetics catalogue that match a photo.",
@@ -35,81 +34,57 @@ app = typer.Typer(
 
 
 @app.command(epilog="Example: beauty-search search photo.jpg --top-k 5 --compare")
+@options.takes_groups
 def search(
     photo: options.Photo,
     *,
-    server: options.Server = DEFAULT_SERVER,
-    top_k: options.TopK = None,
-    keep: options.Keep = None,
-    refine: options.Refine = True,
-    alpha: options.Alpha = None,
     compare: options.Compare = False,
     as_json: options.AsJson = False,
-    timeout: options.Timeout = DEFAULT_TIMEOUT_S,
-    tls_ca: options.TlsCa = None,
-    tls_cert: options.TlsCert = None,
-    tls_key: options.TlsKey = None,
-    token_file: options.TokenFile = None,
+    parameters: options.SearchParameters,
+    connection: options.Connection,
 ) -> None:
     """Find the products that match a photo."""
-    strengths = options.alpha_by_model(alpha)
-    access = Access(tls_ca=tls_ca, tls_cert=tls_cert, tls_key=tls_key, token_file=token_file)
-    with _connected(server, timeout, access) as client:
+    keywords = parameters.keywords()
+    with _connected(connection) as client:
         image = sys.stdin.buffer.read() if str(photo) == "-" else photo
-        result = client.search(image, top_k=top_k, keep=keep, refine=refine, alpha=strengths)
+        result = client.search(image, **keywords)
     _print_result(str(photo), result, compare=compare, as_json=as_json)
 
 
 @app.command(epilog="Example: beauty-search similar 1024 --top-k 5")
+@options.takes_groups
 def similar(
     product_id: options.ProductId,
     *,
-    server: options.Server = DEFAULT_SERVER,
-    top_k: options.TopK = None,
-    keep: options.Keep = None,
-    refine: options.Refine = True,
-    alpha: options.Alpha = None,
     compare: options.Compare = False,
     as_json: options.AsJson = False,
-    timeout: options.Timeout = DEFAULT_TIMEOUT_S,
-    tls_ca: options.TlsCa = None,
-    tls_cert: options.TlsCert = None,
-    tls_key: options.TlsKey = None,
-    token_file: options.TokenFile = None,
+    parameters: options.SearchParameters,
+    connection: options.Connection,
 ) -> None:
     """Find products like one of the catalogue."""
-    strengths = options.alpha_by_model(alpha)
-    access = Access(tls_ca=tls_ca, tls_cert=tls_cert, tls_key=tls_key, token_file=token_file)
-    with _connected(server, timeout, access) as client:
-        result = client.similar(product_id, top_k=top_k, keep=keep, refine=refine, alpha=strengths)
+    keywords = parameters.keywords()
+    with _connected(connection) as client:
+        result = client.similar(product_id, **keywords)
     _print_result(product_id, result, compare=compare, as_json=as_json)
 
 
 @app.command(epilog="Example: beauty-search batch photos --json > results.jsonl")
+@options.takes_groups
 def batch(
     folder: options.Folder,
     *,
     recursive: options.Recursive = False,
     jobs: options.Jobs = 4,
-    server: options.Server = DEFAULT_SERVER,
-    top_k: options.TopK = None,
-    keep: options.Keep = None,
-    refine: options.Refine = True,
-    alpha: options.Alpha = None,
     as_json: options.AsJson = False,
-    timeout: options.Timeout = DEFAULT_TIMEOUT_S,
-    tls_ca: options.TlsCa = None,
-    tls_cert: options.TlsCert = None,
-    tls_key: options.TlsKey = None,
-    token_file: options.TokenFile = None,
+    parameters: options.SearchParameters,
+    connection: options.Connection,
 ) -> None:
-    """Search every image of a folder; a bad one is reported and the rest goes on."""
-    strengths = options.alpha_by_model(alpha)
-    access = Access(tls_ca=tls_ca, tls_cert=tls_cert, tls_key=tls_key, token_file=token_file)
-    with _connected(server, timeout, access) as client:
+    """Search every image of a folder; report those that fail, and go on."""
+    keywords = parameters.keywords()
+    with _connected(connection) as client:
         paths = image_files(folder, recursive=recursive)
         _print_warnings(client.status().warnings)
-        ask = partial(client.search, top_k=top_k, keep=keep, refine=refine, alpha=strengths)
+        ask = partial(client.search, **keywords)
         with closing(answers_in_order(ask, paths, jobs=jobs, cancel=client.close)) as answers:
             failures = _print_answers(answers, len(paths), as_json=as_json)
     if failures:
@@ -117,20 +92,15 @@ def batch(
 
 
 @app.command(epilog="Example: beauty-search status --wait 60")
+@options.takes_groups
 def status(
     *,
-    server: options.Server = DEFAULT_SERVER,
     wait: options.Wait = None,
     as_json: options.AsJson = False,
-    timeout: options.Timeout = DEFAULT_TIMEOUT_S,
-    tls_ca: options.TlsCa = None,
-    tls_cert: options.TlsCert = None,
-    tls_key: options.TlsKey = None,
-    token_file: options.TokenFile = None,
+    connection: options.Connection,
 ) -> None:
-    """Say what the server serves."""
-    access = Access(tls_ca=tls_ca, tls_cert=tls_cert, tls_key=tls_key, token_file=token_file)
-    with _connected(server, timeout, access) as client:
+    """Show what the server serves, and its limits."""
+    with _connected(connection) as client:
         answer = client.status() if wait is None else client.wait_until_ready(wait)
     _print_warnings(answer.warnings)
     if as_json:
@@ -140,26 +110,21 @@ def status(
 
 
 @app.command(epilog="Example: beauty-search smoke-test photo.jpg --expect 1001 --wait 60")
+@options.takes_groups
 def smoke_test(
     photo: options.CataloguePhoto = None,
     *,
     expect: options.Expect = None,
     catalogue: options.CatalogueFolder = None,
-    server: options.Server = DEFAULT_SERVER,
     wait: options.Wait = None,
-    timeout: options.Timeout = DEFAULT_TIMEOUT_S,
-    tls_ca: options.TlsCa = None,
-    tls_cert: options.TlsCert = None,
-    tls_key: options.TlsKey = None,
-    token_file: options.TokenFile = None,
+    connection: options.Connection,
 ) -> None:
     """Search for a catalogue image; fail unless its product comes first.
 
     Name the image and its product, or the catalogue's folder: the server knows a product of it.
     """
-    access = Access(tls_ca=tls_ca, tls_cert=tls_cert, tls_key=tls_key, token_file=token_file)
     wait_s = wait or 0.0
-    with _connected(server, timeout, access) as client:
+    with _connected(connection) as client:
         if catalogue is not None and photo is None and expect is None:
             typer.echo(smoke_test_by_catalogue(client, catalogue, wait_s))
         elif catalogue is None and photo is not None and expect is not None:
@@ -169,22 +134,17 @@ def smoke_test(
 
 
 @app.command(epilog="Example: beauty-search web --catalogue build/demo/sample")
+@options.takes_groups
 def web(
     *,
     catalogue: options.Catalogue = None,
     host: options.Host = "127.0.0.1",
     port: options.Port = 8080,
     allowed_host: options.AllowedHost = None,
-    server: options.Server = DEFAULT_SERVER,
-    timeout: options.Timeout = DEFAULT_TIMEOUT_S,
-    tls_ca: options.TlsCa = None,
-    tls_cert: options.TlsCert = None,
-    tls_key: options.TlsKey = None,
-    token_file: options.TokenFile = None,
+    connection: options.Connection,
 ) -> None:
     """Serve a page to try the search in a browser."""
-    access = Access(tls_ca=tls_ca, tls_cert=tls_cert, tls_key=tls_key, token_file=token_file)
-    with _connected(server, timeout, access) as client:
+    with _connected(connection) as client:
         try:
             from client.web.serve import serve
         except ModuleNotFoundError as error:
@@ -196,7 +156,7 @@ def web(
             port=port,
             catalogue=catalogue,
             allowed_hosts=allowed_host or (),
-            on_ready=partial(_print_url, server),
+            on_ready=partial(_print_url, client.server),
         )
 
 
@@ -209,10 +169,10 @@ def main() -> None:
 
 
 @contextmanager
-def _connected(server: str, timeout_s: float, access: Access) -> Iterator[RetrievalClient]:
+def _connected(connection: options.Connection) -> Iterator[RetrievalClient]:
     """Open a client; a RetrievalError inside ends the command with one line and status 1."""
     try:
-        with RetrievalClient(server, timeout_s=timeout_s, access=access) as client:
+        with connection.client() as client:
             yield client
     except RetrievalError as error:
         _print_aside(f"error: {error}", "bold red")

@@ -7,7 +7,7 @@
     ├── ProductNotFoundError    NOT_FOUND
     ├── InvalidQueryError       INVALID_ARGUMENT: undecodable image, parameter out of range
     ├── DeadlineExceededError   DEADLINE_EXCEEDED
-    ├── OverloadedError         RESOURCE_EXHAUSTED: server full, or image too large
+    ├── OverloadedError         RESOURCE_EXHAUSTED: server full, or request too large
     ├── SmokeTestError          no status: another product came first than should have
     └── UnreadableFileError     no status: a local file, before anything was sent
 """
@@ -46,7 +46,7 @@ class DeadlineExceededError(RetrievalError):
 
 
 class OverloadedError(RetrievalError):
-    """The server is full, or the image is larger than it takes."""
+    """The server is full, or the request is larger than it accepts."""
 
 
 class SmokeTestError(RetrievalError):

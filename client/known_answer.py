@@ -1,4 +1,4 @@
-"""One search whose first result is known: does the whole of a deployment work?"""
+"""The smoke test of a deployment: one search whose first result is known."""
 
 import time
 from pathlib import Path
@@ -26,7 +26,7 @@ def smoke_test_by_catalogue(client: RetrievalClient, catalogue: Path, wait_s: fl
 def smoke_test_by_photo(
     client: RetrievalClient, photo: Path, expected_id: str, wait_s: float
 ) -> str:
-    """Search for a catalogue image and look whether its product comes first.
+    """Search for a catalogue image and check whether its product comes first.
 
     Args:
         client: of the server to test.
@@ -53,7 +53,7 @@ def smoke_test_by_photo(
 
 
 def _first_answer(client: RetrievalClient, photo: Path, wait_s: float) -> SearchResult:
-    """Search until there is an answer, or the server has not been able to give one for long."""
+    """Search until there is an answer, or the server was unavailable for ``wait_s``."""
     deadline = time.monotonic() + wait_s
     while True:
         try:

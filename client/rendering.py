@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from client.batch import Answer
-from client.results import Match, SearchResult, ServerStatus, Stage
+from client.results import Limits, Match, SearchResult, ServerStatus, Stage
 
 SIDE_BY_SIDE_COLUMNS = 120  # width from which the two rankings of a comparison fit abreast
 
@@ -81,6 +81,7 @@ def status_table(status: ServerStatus) -> RenderableType:
         ),
         ("search levels", _search_levels(status)),
         ("defaults", f"top-k {status.default_top_k}, keep {status.default_keep}"),
+        ("limits", _limits(status.limits)),
     ):
         facts.add_row(name, plain_line(value))
     return Group(facts, _models_table(status))
@@ -172,6 +173,17 @@ def _search_levels(status: ServerStatus) -> str:
         )
     ]
     return "; ".join(f"{place}: {levels}" for levels, place in places if levels)
+
+
+def _limits(limits: Limits | None) -> str:
+    """Say what the server refuses to go beyond."""
+    if limits is None:
+        return "not reported by this server"
+    return (
+        f"images of {limits.max_image_bytes:,} bytes, requests of {limits.max_request_bytes:,} "
+        f"bytes, top-k and keep {limits.max_top_k:,}, alpha {limits.max_alpha:,g}, "
+        f"{limits.max_concurrent_requests:,} searches at a time"
+    )
 
 
 def _models_table(status: ServerStatus) -> Table:

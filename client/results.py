@@ -1,14 +1,21 @@
 """What the server answers, as plain frozen Python values.
 
-Field by field the messages of ``retrieval.proto``, which holds meanings, units and ranges; this
-module decodes them once, so that no protobuf type reaches a caller.
+Field by field the messages of ``retrieval.proto``, which holds meanings, units and ranges. They
+are decoded here, so that no protobuf type reaches a caller.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, is_dataclass
 from enum import StrEnum
+from functools import cache, partial
+from types import UnionType
+from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
+
+from google.protobuf.message import Message
 
 from retrieval_server.v1 import retrieval_pb2 as pb
+
+Value = TypeVar("Value")
 
 
 class Stage(StrEnum):
@@ -19,8 +26,13 @@ class Stage(StrEnum):
     FILLED = "filled"
     UNKNOWN = "unknown"  # a stage that a newer server knows and this client does not
 
+    @classmethod
+    def _missing_(cls, value: object) -> "Stage":
+        """The stage of a number of the protocol."""
+        return _STAGES.get(value, cls.UNKNOWN)
 
-_STAGES: Mapping[int, Stage] = {
+
+_STAGES: Mapping[object, Stage] = {
     pb.STAGE_INITIAL: Stage.INITIAL,
     pb.STAGE_REFINED: Stage.REFINED,
     pb.STAGE_FILLED: Stage.FILLED,
@@ -34,11 +46,6 @@ class TextEvidence:
     seed_product_id: str
     seed_rank: int
     cosine: float
-
-    @classmethod
-    def from_message(cls, message: pb.TextEvidence) -> "TextEvidence":
-        """Decode the proto message."""
-        return cls(message.seed_product_id, message.seed_rank, message.cosine)
 
 
 @dataclass(frozen=True)
@@ -61,21 +68,6 @@ class Match:
     stage: Stage
     text: TextEvidence | None
 
-    @classmethod
-    def from_message(cls, message: pb.Match) -> "Match":
-        """Decode the proto message."""
-        return cls(
-            rank=message.rank,
-            product_id=message.product_id,
-            description=message.description,
-            image=message.image,
-            attributes=dict(message.attributes),
-            similarity=message.similarity,
-            cosines={cosine.model: cosine.cosine for cosine in message.cosines},
-            stage=_STAGES.get(message.stage, Stage.UNKNOWN),
-            text=TextEvidence.from_message(message.text) if message.HasField("text") else None,
-        )
-
 
 @dataclass(frozen=True)
 class Timings:
@@ -86,17 +78,6 @@ class Timings:
     rank_us: int
     refine_us: int
     total_us: int
-
-    @classmethod
-    def from_message(cls, message: pb.Timings) -> "Timings":
-        """Decode the proto message."""
-        return cls(
-            decode_us=message.decode_us,
-            encode_us=message.encode_us,
-            rank_us=message.rank_us,
-            refine_us=message.refine_us,
-            total_us=message.total_us,
-        )
 
 
 @dataclass(frozen=True)
@@ -109,18 +90,6 @@ class Model:
     alpha: float
     weights: str
     descriptor_bytes: int
-
-    @classmethod
-    def from_message(cls, message: pb.Model) -> "Model":
-        """Decode the proto message."""
-        return cls(
-            name=message.name,
-            digest=message.digest,
-            dimension=message.dimension,
-            alpha=message.alpha,
-            weights=message.weights,
-            descriptor_bytes=message.descriptor_bytes,
-        )
 
 
 @dataclass(frozen=True)
@@ -143,20 +112,6 @@ class SearchResult:
     warnings: tuple[str, ...]
     request_id: str
 
-    @classmethod
-    def from_message(cls, message: pb.SearchResponse) -> "SearchResult":
-        """Decode the proto message."""
-        return cls(
-            results=tuple(map(Match.from_message, message.results)),
-            initial_results=tuple(map(Match.from_message, message.initial_results)),
-            subset_size=message.subset_size,
-            timings=Timings.from_message(message.timings),
-            index_version=message.index_version,
-            models=tuple(map(Model.from_message, message.models)),
-            warnings=tuple(message.warnings),
-            request_id=message.request_id,
-        )
-
 
 @dataclass(frozen=True)
 class TextIndex:
@@ -165,11 +120,6 @@ class TextIndex:
     document_count: int
     pair_count: int
     threshold: float
-
-    @classmethod
-    def from_message(cls, message: pb.TextIndex) -> "TextIndex":
-        """Decode the proto message."""
-        return cls(message.document_count, message.pair_count, message.threshold)
 
 
 @dataclass(frozen=True)
@@ -180,11 +130,6 @@ class SearchLevel:
     bytes: int
     resident: bool
 
-    @classmethod
-    def from_message(cls, message: pb.SearchLevel) -> "SearchLevel":
-        """Decode the proto message."""
-        return cls(message.name, message.bytes, message.resident)
-
 
 @dataclass(frozen=True)
 class Example:
@@ -193,15 +138,33 @@ class Example:
     product_id: str
     image: str
 
-    @classmethod
-    def from_message(cls, message: pb.Example) -> "Example":
-        """Decode the proto message."""
-        return cls(message.product_id, message.image)
+
+@dataclass(frozen=True)
+class Limits:
+    """The largest requests that the server accepts; it refuses what is above.
+
+    Attributes:
+        max_image_bytes: size of an encoded image.
+        max_request_bytes: size of a whole request.
+        max_top_k: number of results, and the paper's k.
+        max_alpha: strength of a backbone in eq. (8).
+        max_concurrent_requests: searches in progress at once, of all clients together.
+    """
+
+    max_image_bytes: int
+    max_request_bytes: int
+    max_top_k: int
+    max_alpha: float
+    max_concurrent_requests: int
 
 
 @dataclass(frozen=True)
 class ServerStatus:
-    """What the server serves."""
+    """What the server serves.
+
+    Attributes:
+        limits: None if the server is too old to report them.
+    """
 
     server_version: str
     engine: str
@@ -215,21 +178,52 @@ class ServerStatus:
     warnings: tuple[str, ...]
     search_levels: tuple[SearchLevel, ...]
     example: Example
+    limits: Limits | None
 
-    @classmethod
-    def from_message(cls, message: pb.GetStatusResponse) -> "ServerStatus":
-        """Decode the proto message."""
-        return cls(
-            server_version=message.server_version,
-            engine=message.engine,
-            index_version=message.index_version,
-            profile=message.profile,
-            product_count=message.product_count,
-            models=tuple(map(Model.from_message, message.models)),
-            text_index=TextIndex.from_message(message.text_index),
-            default_top_k=message.default_top_k,
-            default_keep=message.default_keep,
-            warnings=tuple(message.warnings),
-            search_levels=tuple(map(SearchLevel.from_message, message.search_levels)),
-            example=Example.from_message(message.example),
-        )
+
+def decoded(cls: type[Value], message: Message) -> Value:
+    """Decode a message of the protocol.
+
+    Args:
+        cls: one of the dataclasses above, whose fields have the names of the message's.
+        message: the message.
+    """
+    values = {}
+    decoders = _decoders(cls)  # type: ignore[arg-type] # every class can be hashed
+    for name, decode, is_optional in decoders:
+        is_set = not is_optional or message.HasField(name)
+        values[name] = decode(getattr(message, name)) if is_set else None
+    return cls(**values)
+
+
+@cache
+def _decoders(cls: type[Any]) -> tuple[tuple[str, Callable[[Any], Any], bool], ...]:
+    """The name of each field, how its value is decoded, and whether it may be unset."""
+    decoders = []
+    for name, kind in get_type_hints(cls).items():
+        is_optional = get_origin(kind) is UnionType  # X | None
+        decoders.append((name, _decoder(get_args(kind)[0] if is_optional else kind), is_optional))
+    return tuple(decoders)
+
+
+def _decoder(kind: Any) -> Callable[[Any], Any]:
+    """How a value is decoded to the type that a field declares."""
+    if isinstance(kind, type) and is_dataclass(kind):
+        return partial(decoded, kind)
+    if get_origin(kind) is tuple:
+        decode = _decoder(get_args(kind)[0])
+        return lambda values: tuple(map(decode, values))
+    if get_origin(kind) is dict:
+        return _dictionary
+    return cast("Callable[[Any], Any]", kind)  # a number, a text, a stage
+
+
+def _dictionary(entries: Any) -> dict[Any, Any]:
+    """Decode a map, or a list of messages with two fields: a key and its value."""
+    if isinstance(entries, Mapping):
+        return dict(entries)
+    return {
+        getattr(entry, key.name): getattr(entry, value.name)
+        for entry in entries
+        for key, value in [entry.DESCRIPTOR.fields]
+    }

@@ -13,20 +13,22 @@ from client.access import Access, file_bytes
 from client.errors import (
     UNREACHABLE,
     DeadlineExceededError,
+    InvalidQueryError,
     UnavailableError,
     UnreadableFileError,
     translated,
 )
-from client.results import SearchResult, ServerStatus
+from client.results import SearchResult, ServerStatus, decoded
 from retrieval_server.v1 import retrieval_pb2 as pb
 from retrieval_server.v1 import retrieval_pb2_grpc as pb_grpc
 
 DEFAULT_SERVER = "localhost:50051"
 DEFAULT_TIMEOUT_S = 10.0
-OPEN = Access()  # a server that lets everybody in
+OPEN = Access()  # no TLS and no token
 
 _LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
-_MESSAGE_BYTES = 32 * 1024 * 1024  # an image of 20 MiB and room for the rest
+_NO_LIMIT = -1  # the server has one, and tells it: ServerStatus.limits
+_LARGEST_COUNT = 2**32 - 1  # of the protocol's uint32
 
 # About 0.1 + 0.2 + 0.4 s of waiting in all, within the deadline.
 _SERVICE_CONFIG = {
@@ -39,8 +41,8 @@ _SERVICE_CONFIG = {
                 "initialBackoff": "0.1s",
                 "maxBackoff": "1s",
                 "backoffMultiplier": 2,
-                # A server that closes at that very moment says CANCELLED. What the caller itself
-                # cancels, gRPC does not try again.
+                # A server that stops at that moment reports CANCELLED. gRPC does not retry a call
+                # that the caller itself has cancelled.
                 "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
             },
         }
@@ -50,9 +52,9 @@ _SERVICE_CONFIG = {
 _CHANNEL_OPTIONS: tuple[tuple[str, str | int], ...] = (
     ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
     # gRPC silently gives up retrying a request larger than this buffer, 256 KiB by default.
-    ("grpc.per_rpc_retry_buffer_size", _MESSAGE_BYTES),
-    ("grpc.max_send_message_length", _MESSAGE_BYTES),
-    ("grpc.max_receive_message_length", _MESSAGE_BYTES),
+    ("grpc.per_rpc_retry_buffer_size", 2**31 - 1),
+    ("grpc.max_send_message_length", _NO_LIMIT),
+    ("grpc.max_receive_message_length", _NO_LIMIT),
     # Pings run during a call only. An idle connection is dropped before a firewall forgets it.
     ("grpc.keepalive_time_ms", 60_000),
     ("grpc.keepalive_timeout_ms", 10_000),
@@ -70,7 +72,7 @@ class RetrievalClient:
     """Search a catalogue by photo or by product.
 
     Thread-safe; one client serves many threads over one connection, which opens with the first
-    call. What a server that is away or closing refuses is retried within the time limit. Every
+    call. A call to a server that is unreachable or stopping is retried within the time limit. Every
     method raises RetrievalError.
     """
 
@@ -86,8 +88,8 @@ class RetrievalClient:
         Args:
             server: host:port.
             timeout_s: time limit of each call, retries included.
-            access: certificates and token, where the server wants them; by default none, and no
-                encryption.
+            access: certificates and token, where the server asks for them; by default neither TLS
+                nor a token.
         """
         self.server = server
         self.timeout_s = timeout_s
@@ -112,9 +114,10 @@ class RetrievalClient:
 
         Args:
             image: an encoded image (JPEG, PNG, WebP, ...) or the path of one.
-            top_k: number of results, from 1; None takes the server's default.
-            keep: the paper's k, how many of the best visual matches stay, from 1; None takes the
-                server's default.
+            top_k: number of results, from 1 to ``Limits.max_top_k``; None takes the server's
+                default.
+            keep: the paper's k, how many of the best visual matches stay, from 1 to
+                ``Limits.max_top_k``; None takes the server's default.
             refine: whether to refine through the textual index.
             alpha: strength of a backbone in eq. (8) by model name; one left out keeps its default.
 
@@ -137,7 +140,7 @@ class RetrievalClient:
 
         Args:
             product_id: id in the server's index.
-            top_k: see search, and so the rest.
+            top_k: see search.
             keep: see search.
             refine: see search.
             alpha: see search.
@@ -151,7 +154,7 @@ class RetrievalClient:
     def status(self) -> ServerStatus:
         """Ask what is being served."""
         request = pb.GetStatusRequest()
-        return ServerStatus.from_message(self._call(self._get_status, request, self.timeout_s))
+        return decoded(ServerStatus, self._call(self._get_status, request, self.timeout_s))
 
     def wait_until_ready(self, wait_s: float) -> ServerStatus:
         """Wait for a server that is starting.
@@ -178,9 +181,9 @@ class RetrievalClient:
             except DeadlineExceededError as error:
                 raise reason from error
             except UnavailableError as error:
-                reason = error  # it listens but is not ready; gRPC's retries spaced the attempts
+                reason = error  # it listens but is not ready; gRPC's retries waited in between
             else:
-                return ServerStatus.from_message(answer)
+                return decoded(ServerStatus, answer)
 
     def close(self) -> None:
         """Close the connection and cancel the calls under way; safe to repeat."""
@@ -212,7 +215,7 @@ class RetrievalClient:
         request.keep = _count("keep", keep)
         request.refine = refine
         request.alpha.update(alpha or {})
-        return SearchResult.from_message(self._call(self._search, request, self.timeout_s))
+        return decoded(SearchResult, self._call(self._search, request, self.timeout_s))
 
     def _call(
         self,
@@ -246,9 +249,15 @@ def _channel(server: str, access: Access) -> grpc.Channel:
 
 def _count(name: str, value: int | None) -> int:
     """Return the wire's form, where 0 stands for the server's default."""
-    if value is not None and value < 1:
+    if value is None:
+        return 0
+    if value < 1:
         raise ValueError(f"{name} must be at least 1, not {value}; None takes the server's default")
-    return value or 0
+    if value > _LARGEST_COUNT:
+        raise InvalidQueryError(
+            f"{name} of {value} is more than any server takes. Its limit: beauty-search status"
+        )
+    return value
 
 
 def _image_bytes(image: bytes | Path) -> bytes:

@@ -9,11 +9,12 @@ def main() -> None:
     """Run the command, or name the package that is missing."""
     try:
         from retrieval_server.cli import main as run
+
+        run()
     except ModuleNotFoundError as error:
         sys.exit(
             f"error: beauty-server needs {error.name}. Install it with: pip install '.[server]'"
         )
-    run()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the page is told: results as JSON, and every error in plain words with what to do."""
+"""The answers to the page: results as JSON, and errors in plain words with what to do."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -16,9 +16,7 @@ from client.errors import (
     UnavailableError,
     UnreadableFileError,
 )
-from client.results import SearchResult, ServerStatus
-
-MAX_IMAGE_BYTES = 20 * 2**20  # what the search server takes, unless it is told otherwise
+from client.results import Limits, SearchResult, ServerStatus
 
 
 @dataclass(frozen=True)
@@ -30,7 +28,7 @@ class Problem:
         kind: for the page's program; ``unavailable`` makes it ask again until the server is back.
         title: what happened.
         advice: what the person can do.
-        details: what the program said, for whoever looks after it.
+        details: the error message of the program, for an operator.
     """
 
     status: int
@@ -107,7 +105,7 @@ _BROKEN_IMAGE = (
 
 
 def problem_of(error: RetrievalError) -> Problem:
-    """Say an error of the client in plain words."""
+    """Describe an error of the client in plain words."""
     words = _WORDS.get(type(error), _OTHERWISE)
     if isinstance(error, InvalidQueryError) and _IMAGE_FIELD in str(error):
         words = _BROKEN_IMAGE
@@ -116,18 +114,19 @@ def problem_of(error: RetrievalError) -> Problem:
     return Problem(*words, details=str(error))
 
 
-def too_large(limit: int) -> Problem:
-    """The problem of a photo above the limit, in bytes."""
+def too_large(limits: Limits) -> Problem:
+    """The problem of a photo above the server's limit."""
+    megabytes = limits.max_image_bytes // 10_000 / 100  # rounded down: what is promised is accepted
     return Problem(
         413,
         "image",
         "This photo is too large.",
-        f"At most {limit / 2**20:.3g} MB can be sent. Save it smaller, or choose another one.",
+        f"At most {megabytes:g} MB can be sent. Save it smaller, or choose another one.",
     )
 
 
 def bad_parameter(details: str) -> Problem:
-    """The problem of a setting that no slider of the page can produce."""
+    """The problem of a parameter that the page itself never sends."""
     return Problem(400, "invalid", "A setting cannot be used.", "Reload the page.", details)
 
 
@@ -137,7 +136,12 @@ def result_json(result: SearchResult) -> dict[str, Any]:
 
 
 def status_json(status: ServerStatus, catalogue: Path | None) -> dict[str, Any]:
-    """What the page needs to know before the first query."""
+    """What the page needs to know before the first query.
+
+    ``max_image_bytes`` and ``too_large``, the problem of a photo above it, are null where the
+    server does not report its limits.
+    """
+    limits = status.limits
     return {
         "index_version": status.index_version,
         "profile": status.profile,
@@ -147,6 +151,7 @@ def status_json(status: ServerStatus, catalogue: Path | None) -> dict[str, Any]:
         "default_top_k": status.default_top_k,
         "default_keep": status.default_keep,
         "warnings": list(status.warnings),
-        "max_image_bytes": MAX_IMAGE_BYTES,
+        "max_image_bytes": None if limits is None else limits.max_image_bytes,
+        "too_large": None if limits is None else too_large(limits).to_json(),
         "has_pictures": catalogue is not None,
     }

@@ -15,9 +15,9 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from client.errors import RetrievalError
+from client.results import Limits
 from client.retrieval_client import RetrievalClient
 from client.web.answers import (
-    MAX_IMAGE_BYTES,
     Problem,
     bad_parameter,
     problem_of,
@@ -29,7 +29,7 @@ from client.web.guard import Guard
 from client.web.pictures import picture_file
 
 PAGE = Path(__file__).with_name("page")
-MAX_COUNT = 100  # of top_k and keep, by retrieval.proto
+LONGEST_COUNT = 9  # digits of top_k and keep that are read at all
 _ALPHA = "alpha."  # what the parameters of eq. (8) begin with; the model's name follows
 
 
@@ -44,7 +44,7 @@ class ProblemError(Exception):
 def web_app(
     client: RetrievalClient, catalogue: Path | None = None, allowed_hosts: Collection[str] = ()
 ) -> ASGIApp:
-    """Put the page together.
+    """Make the application that serves the page.
 
     ==============================  ==============================================================
     call                            answer
@@ -57,7 +57,8 @@ def web_app(
     ==============================  ==============================================================
 
     Both searches take ``top_k``, ``keep``, ``refine`` (true or false) and ``alpha.MODEL``; one left
-    out takes the server's default. A failure is JSON as in ``answers.Problem``.
+    out takes the server's default. What is above the server's limits is not sent to it. A failure
+    is JSON as in ``answers.Problem``.
 
     Args:
         client: of the search server; stays the caller's to close.
@@ -69,14 +70,18 @@ def web_app(
         answer = await run_in_threadpool(client.status)
         return JSONResponse(status_json(answer, catalogue))
 
+    async def limits() -> Limits | None:
+        return (await run_in_threadpool(client.status)).limits
+
     async def search(request: Request) -> Response:
-        settings = _settings(request.query_params)
-        image = await _body(request)
+        allowed = await limits()
+        settings = _settings(request.query_params, allowed)
+        image = await _body(request, allowed)
         result = await run_in_threadpool(client.search, image, **settings)
         return JSONResponse(result_json(result))
 
     async def similar(request: Request) -> Response:
-        settings = _settings(request.query_params)
+        settings = _settings(request.query_params, await limits())
         product_id = request.query_params.get("product_id", "")
         result = await run_in_threadpool(client.similar, product_id, **settings)
         return JSONResponse(result_json(result))
@@ -107,7 +112,7 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def _answering(endpoint: Endpoint) -> Endpoint:
-    """Make an endpoint's errors answers; the one place where the client's errors become HTTP."""
+    """Turn the errors of an endpoint into answers; only here do the client's errors become HTTP."""
 
     async def answer(request: Request) -> Response:
         try:
@@ -116,34 +121,37 @@ def _answering(endpoint: Endpoint) -> Endpoint:
             problem = problem_of(error)
         except ProblemError as error:
             problem = error.problem
-        except ClientDisconnect:  # the person chose another photo meanwhile; nobody reads this
+        except ClientDisconnect:  # the person has chosen another photo; nobody reads this answer
             return Response(status_code=400)
         return JSONResponse(problem.to_json(), status_code=problem.status)
 
     return answer
 
 
-async def _body(request: Request) -> bytes:
+async def _body(request: Request, limits: Limits | None) -> bytes:
     """Read the image, and no more of it than is allowed."""
     declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > MAX_IMAGE_BYTES:
-        raise ProblemError(too_large(MAX_IMAGE_BYTES))
+    _check_size(int(declared) if declared.isdecimal() else 0, limits)
     body = bytearray()
     async for part in request.stream():
         body += part
-        if len(body) > MAX_IMAGE_BYTES:
-            raise ProblemError(too_large(MAX_IMAGE_BYTES))
+        _check_size(len(body), limits)
     return bytes(body)
 
 
-def _settings(parameters: QueryParams) -> Mapping[str, Any]:
+def _check_size(size: int, limits: Limits | None) -> None:
+    if limits is not None and size > limits.max_image_bytes:
+        raise ProblemError(too_large(limits))
+
+
+def _settings(parameters: QueryParams, limits: Limits | None) -> Mapping[str, Any]:
     """Read the keyword arguments of a search."""
     refine = parameters.get("refine", "true")
     if refine not in {"true", "false"}:
         raise ProblemError(bad_parameter(f"refine must be true or false, not {refine!r}."))
     return {
-        "top_k": _count(parameters, "top_k"),
-        "keep": _count(parameters, "keep"),
+        "top_k": _count(parameters, "top_k", limits),
+        "keep": _count(parameters, "keep", limits),
         "refine": refine == "true",
         "alpha": {
             name.removeprefix(_ALPHA): _number(name, value)
@@ -153,13 +161,14 @@ def _settings(parameters: QueryParams) -> Mapping[str, Any]:
     }
 
 
-def _count(parameters: QueryParams, name: str) -> int | None:
+def _count(parameters: QueryParams, name: str, limits: Limits | None) -> int | None:
     value = parameters.get(name)
     if value is None:
         return None
-    is_count = value.isascii() and value.isdecimal() and len(value) <= 3
-    if not (is_count and 1 <= int(value) <= MAX_COUNT):
-        raise ProblemError(bad_parameter(f"{name} must be 1..{MAX_COUNT}, not {value!r}."))
+    largest = 10**LONGEST_COUNT - 1 if limits is None else limits.max_top_k
+    is_count = value.isascii() and value.isdecimal() and len(value) <= LONGEST_COUNT
+    if not (is_count and 1 <= int(value) <= largest):
+        raise ProblemError(bad_parameter(f"{name} must be 1..{largest}, not {value!r}."))
     return int(value)
 
 

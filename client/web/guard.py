@@ -1,4 +1,4 @@
-"""Who may ask, and what a browser may do with the answer.
+"""Which requests are answered, and what a browser may do with the answer.
 
 The page has no password: on loopback, whoever can open it is on this machine. What remains are
 other web sites open in the same browser. A site could name this machine under its own name (DNS
@@ -58,7 +58,7 @@ class Guard:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers.update(SECURITY_HEADERS)
-                # Answers are nobody's to keep; files and pictures are asked for again by ETag.
+                # Nobody may cache an answer; files and pictures are revalidated by their ETag.
                 is_answer = scope["path"].startswith("/api/")
                 headers["cache-control"] = "no-store" if is_answer else "no-cache"
             await send(message)
@@ -83,7 +83,7 @@ class Guard:
         return None
 
     def _is_ours(self, host: str) -> bool:
-        """Whether a Host header is an address or one of the names."""
+        """Whether a Host header is an address or one of the allowed names."""
         try:
             name = (urlsplit(f"//{host}").hostname or "").rstrip(".")
             if name in self._names:

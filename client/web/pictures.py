@@ -1,4 +1,4 @@
-"""The catalogue's pictures, by the path that results name; nothing else of the folder."""
+"""The catalogue's pictures by the paths that results name; no other file is given out."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def picture_file(catalogue: Path, image: str) -> tuple[Path, str] | None:
 
     Args:
         catalogue: folder to which the catalogue's image paths are relative.
-        image: as a result names it; from a stranger.
+        image: the path, as a result names it; it is not trusted.
 
     Returns:
         The file and its media type; None if it leads out of the folder (by ``..``, an absolute

@@ -29,8 +29,8 @@ def serve(
 ) -> None:
     """Serve the page until Ctrl-C or SIGTERM.
 
-    Another host than loopback is served too, since a phone's camera is on another machine; the
-    caller is told, to warn.
+    The host may be another than loopback, since a phone's camera is on another machine;
+    ``on_ready`` is told, so that the caller can warn.
 
     Args:
         client: of the search server.
@@ -65,14 +65,14 @@ def serve(
 
 
 class _Server(uvicorn.Server):
-    """Says when it answers, and from when on a signal stops it in good order."""
+    """Calls back when it answers; from then on a signal stops it gracefully."""
 
     def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
         super().__init__(config)
         self._on_ready = on_ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to answer."""
+        """Start to answer, and call back."""
         await super().startup(sockets)
         self._on_ready()
 

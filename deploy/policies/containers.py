@@ -13,7 +13,7 @@ import typer
 import client.cli
 import export.cli
 from deploy.policies.rendering import Manifests, Object, Pods
-from retrieval_server.cli import serve_command
+from retrieval_server.cli import create_app
 
 IN_THE_IMAGE = {"/models"}
 PATH = re.compile(r"(?:^|(?<=[\s=]))/[a-z][\w./-]*")
@@ -70,7 +70,8 @@ def _argument_findings(rendered: Manifests, container: Object) -> Iterator[str]:
     env = rendered.environment_of(container)
     words = [re.sub(r"\$\((\w+)\)", lambda found: env.get(found[1], ""), each) for each in words]
     command = our_commands()[program]
-    if hasattr(command, "commands"):
+    serves = program == "beauty-server" and (not words or words[0].startswith("-"))
+    if hasattr(command, "commands") and not serves:
         verb = words.pop(0) if words else ""
         if verb not in command.commands:
             yield f"runs {program} {verb}, which does not exist"
@@ -91,10 +92,8 @@ def _argument_findings(rendered: Manifests, container: Object) -> Iterator[str]:
 @cache
 def our_commands() -> dict[str, Any]:
     """The command lines of this project by name."""
-    server = typer.Typer()
-    server.command()(serve_command)
     return {
         "beauty-export": typer.main.get_command(export.cli.app),
         "beauty-search": typer.main.get_command(client.cli.app),
-        "beauty-server": typer.main.get_command(server),
+        "beauty-server": typer.main.get_command(create_app()),
     }

@@ -6,7 +6,7 @@ from functools import cache
 
 from deploy.policies.rendering import Manifests
 from deploy.policies.rendering.quantities import flag
-from retrieval_server.cli import serve_command
+from retrieval_server.serving.settings import Setting, Settings, environment_variable
 
 PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
 PORTS = {
@@ -74,26 +74,25 @@ def _setting_findings(rendered: Manifests) -> Iterator[str]:
 
 
 @cache
-def known_settings() -> dict[str, tuple[type, typing.Any]]:
-    """Every environment variable that ``beauty-server`` reads: its type and its option."""
+def known_settings() -> dict[str, tuple[type, Setting]]:
+    """Every environment variable that ``beauty-server`` reads: its type, and its bounds."""
     found = {}
-    for hint in typing.get_type_hints(serve_command, include_extras=True).values():
-        if typing.get_origin(hint) is typing.Annotated:
-            kind, option = typing.get_args(hint)
-            alternatives = typing.get_args(kind) or (kind,)
-            found[option.envvar] = (alternatives[0], option)
+    for name, hint in typing.get_type_hints(Settings, include_extras=True).items():
+        kind, setting = typing.get_args(hint)
+        alternatives = typing.get_args(kind) or (kind,)
+        found[environment_variable(name)] = (alternatives[0], setting)
     return found
 
 
 def is_understood(variable: str, value: str) -> bool:
-    """Whether the server accepts a value of a setting."""
-    kind, option = known_settings()[variable]
+    """Whether the server can read a setting's value."""
+    kind, setting = known_settings()[variable]
     if kind not in {int, float}:
         return True
     try:
         number = kind(value)
     except ValueError:
         return False
-    low = -float("inf") if option.min is None else option.min
-    high = float("inf") if option.max is None else option.max
+    low = -float("inf") if setting.min is None else setting.min
+    high = float("inf") if setting.max is None else setting.max
     return bool(low <= number <= high)

@@ -1,7 +1,7 @@
-"""Who may ask: callers that show a token of a file. Health is open to everybody.
+"""Bearer tokens: a request must carry one of the tokens of a file; a health check needs none.
 
-The file holds one token a line; two of them while one replaces the other. It is read again when it
-has changed.
+The file holds one token a line, and two while one replaces the other. It is read again when it has
+changed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from retrieval_server.errors import RetrievalError
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 _OPEN = f"/{health.SERVICE_NAME}/"
-_TOKEN = re.compile(rb"[!-~]{16,}")  # what a header may hold, and nobody guesses
+_TOKEN = re.compile(rb"[!-~]{16,}")  # visible ASCII, as a header may hold; too long to guess
 
 
 class BearerTokens(grpc.aio.ServerInterceptor):
@@ -30,7 +30,7 @@ class BearerTokens(grpc.aio.ServerInterceptor):
         path: file with the tokens.
 
     Raises:
-        RetrievalError: if the file cannot be read, is empty, or holds what is no token.
+        RetrievalError: if the file cannot be read, is empty, or has a line that is not a token.
     """
 
     def __init__(self, path: Path) -> None:
@@ -41,7 +41,7 @@ class BearerTokens(grpc.aio.ServerInterceptor):
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Handler | None:
-        """Let the request pass, or answer it with a refusal."""
+        """Pass the request on if its token is known, and refuse it otherwise."""
         handler = await continuation(handler_call_details)
         if handler is None or handler_call_details.method.startswith(_OPEN):
             return handler
@@ -50,7 +50,7 @@ class BearerTokens(grpc.aio.ServerInterceptor):
         return _refusing(handler)
 
     def _is_known(self, shown: bytes) -> bool:
-        # Every token is compared, each in constant time: how long it takes tells nothing.
+        # Every token is compared, each in constant time: the time taken reveals nothing.
         known = [hmac.compare_digest(shown, token) for token in self._tokens.content()]
         return any(known)
 
@@ -75,7 +75,7 @@ def _shown(metadata: Any) -> bytes:
 
 
 def _refusing(handler: Handler) -> Handler:
-    """A handler of the same kind that only refuses."""
+    """Make a handler of the same kind that refuses every request."""
 
     async def refuse(request: object, context: grpc.aio.ServicerContext[Any, Any]) -> NoReturn:
         await context.abort(

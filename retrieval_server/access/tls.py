@@ -1,4 +1,4 @@
-"""The server's side of TLS: certificates out of files, read again when they are rotated."""
+"""TLS of the server: certificates from files, which are read again when they are rotated."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from retrieval_server.errors import RetrievalError
 
 @dataclass(frozen=True, kw_only=True)
 class TlsFiles:
-    """PEM files.
+    """The server's PEM files.
 
     Attributes:
-        cert: the server's certificate, with those between it and its authority.
+        cert: the server's certificate, followed by the intermediate certificates.
         key: its private key.
-        client_ca: the authority of the clients' certificates, which then are demanded; None to
-            let every client in.
+        client_ca: certificate of the authority of the clients; every client then has to show a
+            certificate of it. None asks clients for no certificate.
     """
 
     cert: Path
@@ -29,13 +29,12 @@ class TlsFiles:
 
 
 def server_credentials(files: TlsFiles) -> grpc.ServerCredentials:
-    """Credentials that look at their files before each handshake.
+    """Make credentials that check before each handshake whether their files have changed.
 
-    Connections that are open keep the certificate they began with, until the server's
-    ``max_connection_age_s`` ends them.
+    An open connection keeps the certificate it began with, until ``max_connection_age_s`` ends it.
 
     Args:
-        files: where the certificates are.
+        files: the certificates.
 
     Raises:
         RetrievalError: if a file cannot be used, naming it.
@@ -57,7 +56,7 @@ def _configuration(files: TlsFiles) -> grpc.ServerCertificateConfiguration:
 
 
 def _check(files: TlsFiles) -> None:
-    """Refuse what gRPC would refuse at each handshake, without a word."""
+    """Refuse files with which gRPC would fail at each handshake, without an error message."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
         context.load_cert_chain(files.cert, files.key, password="")

@@ -17,10 +17,10 @@ State = tuple[tuple[int, int, int], ...]  # of each file: inode, size, time of c
 
 
 class WatchedFiles(Generic[Content]):
-    """What some files hold; read again once they have changed, and whole.
+    """The content of some files; all of them are read again when one has changed.
 
-    Thread-safe. Files that cannot be used, half of a rotation among them, change nothing: what
-    was read before holds on, and the log says so.
+    Thread-safe. If the changed files cannot be used, as in the middle of a rotation, the content
+    that was read before stays in use, and the log says so.
 
     Args:
         paths: the files.
@@ -34,27 +34,27 @@ class WatchedFiles(Generic[Content]):
         self._paths = paths
         self._read = read
         self._lock = threading.Lock()
-        self._state = self._look()
+        self._state = self._current_state()
         self._content = read()
 
     def content(self) -> Content:
-        """What the files hold now, or held when they could last be used."""
+        """Return what the files hold now, or held when they could last be used."""
         with self._lock:
-            if (state := self._look()) == self._state:
+            if (state := self._current_state()) == self._state:
                 return self._content
             try:
                 content = self._read()
             except RetrievalError as error:
                 log.error("%s What was read before is still used.", error)
             else:
-                if self._look() != state:  # replaced while it was read: the next call reads again
+                if self._current_state() != state:  # replaced meanwhile: the next call reads it
                     return self._content
                 self._content = content
                 log.info("read again: %s", ", ".join(map(str, self._paths)))
             self._state = state
             return self._content
 
-    def _look(self) -> State:
+    def _current_state(self) -> State:
         return tuple(_state(path) for path in self._paths)
 
 

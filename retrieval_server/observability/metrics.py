@@ -1,7 +1,8 @@
-"""What the server tells Prometheus; ``deploy/METRICS.md`` has the same as a table.
+"""The metrics of the server; ``deploy/METRICS.md`` lists them as a table.
 
-Counters and histograms are moved as things happen, a few for each search and none for each row.
-What describes the state of the server is read when Prometheus asks. Every label has few values.
+Counters and histograms change with each request, a few for each search and none for each row.
+``serving/served_state.py`` reads the state of the server with each scrape. Every label has few
+values.
 """
 
 from __future__ import annotations
@@ -100,13 +101,13 @@ class ServerMetrics:
             self.engine_failures.labels(reason)
 
     def observe_stages(self, timings: Mapping[str, int]) -> None:
-        """Take the times of a search: microseconds by stage, such as ``rank_us``."""
+        """Observe the times of a search: microseconds by stage, such as ``rank_us``."""
         for stage in STAGES:
             if (microseconds := timings.get(f"{stage}_us")) is not None:
                 self.stages.labels(stage).observe(microseconds / 1e6)
 
     def count_failure(self, error: errors.RetrievalError) -> None:
-        """Count an error if it is the engine's or the models'."""
+        """Count an error if the engine or the models caused it."""
         reason = next((FAILURES[kind] for kind in type(error).__mro__ if kind in FAILURES), None)
         if reason is not None:
             self.engine_failures.labels(reason).inc()

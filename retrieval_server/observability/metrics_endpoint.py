@@ -1,4 +1,4 @@
-"""Where Prometheus asks: HTTP on a port of its own, in the clear, for the cluster's inside."""
+"""The HTTP endpoint that Prometheus scrapes: a port of its own, without TLS."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from retrieval_server.errors import RetrievalError
 
 @dataclass(frozen=True)
 class MetricsEndpoint:
-    """An HTTP server that answers; every path but the icon's gives the metrics.
+    """A running HTTP server; every path but ``/favicon.ico`` returns the metrics.
 
     Attributes:
-        address: ``host:port``, with the port it really has.
+        address: ``host:port``; the port is the one that was taken if 0 was asked for.
     """
 
     address: str
@@ -24,14 +24,14 @@ class MetricsEndpoint:
     _thread: threading.Thread
 
     def close(self) -> None:
-        """Answer no more."""
+        """Stop the HTTP server."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
 
 
 def open_metrics_endpoint(registry: CollectorRegistry, host: str, port: int) -> MetricsEndpoint:
-    """Start to answer, in a thread.
+    """Start the HTTP server in a thread.
 
     Args:
         registry: the metrics.

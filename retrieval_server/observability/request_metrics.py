@@ -15,10 +15,10 @@ Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 Context = grpc.aio.ServicerContext[Any, Any]
 
 LATE_SHARE = 0.05
-"""What may be left of a request's time when its caller gives up for lateness, at most.
+"""Largest share of a request's time that may remain where its cancellation means a deadline.
 
-A caller's clock rings before ours: gRPC rounds a deadline up by as much as 1 % on the wire, and
-ours starts when the request arrives. So its cancellation may come first.
+The caller's deadline passes before the server's: gRPC rounds a deadline up by as much as 1 % on the
+wire, and the server's time starts when the request arrives. So the cancellation may come first.
 """
 
 
@@ -29,7 +29,7 @@ class RequestMetrics(grpc.aio.ServerInterceptor):
     A method that does not exist has no handler and is not measured: labels stay bounded.
 
     Args:
-        metrics: where to count.
+        metrics: counts and times the requests.
     """
 
     def __init__(self, metrics: ServerMetrics) -> None:
@@ -77,7 +77,7 @@ class RequestMetrics(grpc.aio.ServerInterceptor):
 
 
 def _status_of_cancelled(remaining_s: float | None, allowed_s: float | None) -> grpc.StatusCode:
-    """What a caller saw whose request was cancelled: its deadline pass, or its own cancellation."""
+    """The status that the caller of a cancelled request saw: late, or cancelled by itself."""
     if remaining_s is None or allowed_s is None:  # it set no deadline
         return grpc.StatusCode.CANCELLED
     is_late = remaining_s <= LATE_SHARE * allowed_s

@@ -1,8 +1,8 @@
-"""Traces of searches, for those who have OpenTelemetry: the extra ``tracing`` and an endpoint.
+"""Traces of searches through OpenTelemetry; they need the extra ``tracing`` and an endpoint.
 
-OpenTelemetry's own environment variables set everything. Where OTEL_EXPORTER_OTLP_ENDPOINT is not
-set, nothing of it is imported. A search is one span, a child of its caller's, with one child for
-each stage; Triton's spans join the same trace, as it is told which.
+OpenTelemetry's own environment variables configure it. Without OTEL_EXPORTER_OTLP_ENDPOINT it is
+not imported. A search is one span, a child of its caller's span, with a child for each stage. The
+request to Triton names the trace, so that Triton's spans join it.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 SERVICE_NAME = "beauty-server"  # unless OTEL_SERVICE_NAME says otherwise
-LAST_SPANS_S = 2.0  # what a collector that is away may cost a server that stops
+LAST_SPANS_S = 2.0  # longest that an unreachable collector may delay a stop
 
 
 class Tracing:
-    """What a server traces with; without a provider it does nothing.
+    """Makes the spans of a server; without a provider it does nothing.
 
     Args:
-        provider: makes the spans; None for none.
+        provider: of OpenTelemetry; None makes no spans.
     """
 
     def __init__(self, provider: TracerProvider | None = None) -> None:
@@ -40,7 +40,7 @@ class Tracing:
 
     @property
     def interceptors(self) -> list[grpc.aio.ServerInterceptor]:
-        """What makes a span of every request but those for health; goes before all others."""
+        """Interceptors that make a span of each request but health checks; they go first."""
         if self._provider is None:
             return []
         from opentelemetry.instrumentation.grpc import aio_server_interceptor, filters
@@ -53,31 +53,31 @@ class Tracing:
         ]
 
     def span(self, name: str) -> AbstractContextManager[object]:
-        """A span of the request in progress, as long as the block."""
+        """Open a span in that of the request in progress, for the length of the block."""
         return nullcontext() if self._tracer is None else self._tracer.start_as_current_span(name)
 
     def note(self, **attributes: str | int) -> None:
-        """Say something about the request in progress."""
+        """Set attributes on the span of the request in progress."""
         if self._tracer is not None:
             from opentelemetry.trace import get_current_span
 
             get_current_span().set_attributes(attributes)
 
     def close(self) -> None:
-        """Send what is left, for two seconds at most."""
+        """Send the last spans, for ``LAST_SPANS_S`` at most."""
         if self._provider is not None:
-            # It tries again and again, whatever time it is given.
+            # The exporter retries for longer than any time limit it is given.
             sending = threading.Thread(target=self._provider.shutdown, daemon=True)
             sending.start()
             sending.join(LAST_SPANS_S)
 
 
 def start_tracing(environment: Mapping[str, str] = os.environ) -> Tracing:
-    """Trace, if the environment names an endpoint.
+    """Start to trace if the environment names an endpoint.
 
     Args:
-        environment: OpenTelemetry's variables, two of which are looked at here; the others it reads
-            from the process itself.
+        environment: OpenTelemetry's variables. Only the endpoints and OTEL_SDK_DISABLED are read
+            here; OpenTelemetry reads the others from the process.
 
     Raises:
         RetrievalError: if there is an endpoint, but no OpenTelemetry.
@@ -104,9 +104,9 @@ def start_tracing(environment: Mapping[str, str] = os.environ) -> Tracing:
 
 
 def trace_headers() -> dict[str, str]:
-    """Headers of a request that shall join the trace in progress, if one is kept.
+    """Make the headers of a request that joins the trace in progress, if that is sampled.
 
-    Triton has no sampler: it traces whatever names a trace.
+    Triton has no sampler: it traces every request that names a trace.
     """
     if "opentelemetry.instrumentation.grpc" not in sys.modules:
         return {}

@@ -1,11 +1,6 @@
-"""Asks a server for its health, for a container's health check: ``python -m`` this HOST:PORT.
-
-Exit status 0 if the server can search, 1 if not. Where its port speaks TLS, ask ``--health-port``.
-"""
+"""Asks a server for its health, as a container's health check does: ``beauty-server health``."""
 
 from __future__ import annotations
-
-import sys
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -16,11 +11,14 @@ TIMEOUT_S = 3.0
 SERVICE = pb.DESCRIPTOR.services_by_name["RetrievalService"].full_name
 
 
-def health(address: str) -> str:
-    """What a server says of its readiness: SERVING, NOT_SERVING, or why there is no answer.
+def health_of(address: str) -> str:
+    """Ask whether a server can search.
 
     Args:
         address: ``host:port`` without TLS.
+
+    Returns:
+        SERVING, NOT_SERVING, or the status and the details of a call that failed.
     """
     options = [("grpc.enable_http_proxy", 0)]
     request = health_pb2.HealthCheckRequest(service=SERVICE)
@@ -30,16 +28,3 @@ def health(address: str) -> str:
         except grpc.RpcError as error:
             return f"{error.code().name}: {error.details()}"
     return str(health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status))
-
-
-def main() -> None:
-    """Run the command."""
-    if len(sys.argv) != 2:
-        sys.exit("usage: python -m retrieval_server.serving.check_health HOST:PORT")
-    state = health(sys.argv[1])
-    if state != "SERVING":
-        sys.exit(f"{sys.argv[1]}: {state}")
-
-
-if __name__ == "__main__":
-    main()

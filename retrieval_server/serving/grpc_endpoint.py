@@ -1,4 +1,4 @@
-"""The gRPC servers of this process: where they listen, and what they allow a client."""
+"""The gRPC servers of this process: their ports, and their limits for a client."""
 
 from __future__ import annotations
 
@@ -10,30 +10,29 @@ from retrieval_server.access.tls import server_credentials
 from retrieval_server.errors import RetrievalError
 from retrieval_server.serving.settings import Settings
 
-REQUEST_OVERHEAD_BYTES = 2**20  # what a SearchRequest holds beside the image
 OTHER_CALLS = 64  # health checks, watches and GetStatus, answered while the server is full
 KEEPALIVE_MS = 60_000
 KEEPALIVE_TIMEOUT_MS = 20_000
-NEVER_MS = 2**31 - 1  # gRPC takes it so
+NEVER_MS = 2**31 - 1  # gRPC reads it as no limit
 AGE_GRACE_MS = 60_000  # for the calls of a connection that has reached its age
 
 
 def create_grpc_server(
     settings: Settings, interceptors: Sequence[grpc.aio.ServerInterceptor]
 ) -> grpc.aio.Server:
-    """The server that searches, with limits on messages, calls and connections.
+    """Make the server of the search, with limits on messages, calls and connections.
 
     Args:
         settings: the server's.
-        interceptors: what each request goes through, the outermost first.
+        interceptors: see each request before the service does, the outermost first.
     """
     age_ms = settings.max_connection_age_s * 1000
     return grpc.aio.server(
         interceptors=interceptors,
         maximum_concurrent_rpcs=settings.max_concurrent_requests + OTHER_CALLS,
         options=[
-            ("grpc.max_receive_message_length", settings.max_image_bytes + REQUEST_OVERHEAD_BYTES),
-            # A client that vanished during a call is noticed, and its call given up.
+            ("grpc.max_receive_message_length", settings.max_request_bytes),
+            # The server notices a client that vanished during a call, and cancels the call.
             ("grpc.keepalive_time_ms", KEEPALIVE_MS),
             ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MS),
             ("grpc.http2.min_recv_ping_interval_without_data_ms", 30_000),  # clients ping at 60 s
@@ -45,10 +44,10 @@ def create_grpc_server(
 
 
 def listen(server: grpc.aio.Server, settings: Settings) -> str:
-    """Take the port of the searches; with TLS where the settings have certificates.
+    """Open the port of the search, with TLS if the settings name certificates.
 
     Returns:
-        ``host:port``, with the port it really has.
+        ``host:port``; the port is the one that was taken if the settings say 0.
 
     Raises:
         RetrievalError: if the port is taken, or a certificate cannot be used.
@@ -58,7 +57,7 @@ def listen(server: grpc.aio.Server, settings: Settings) -> str:
 
 
 def listen_in_the_clear(server: grpc.aio.Server, host: str, port: int) -> str:
-    """Take the port for health alone; see ``listen``.
+    """Open the port for health checks only, always without TLS; see ``listen``.
 
     Args:
         server: has the health service.

@@ -1,4 +1,4 @@
-"""Serves a rebuilt index without a restart: looks what ``current`` names, and swaps.
+"""Reloads the index without a restart: polls the file ``current``, and serves what it names.
 
 The server opens the new version beside the old one, compares every file with its checksum, searches
 once and verifies the engine, while the old version answers. It does not serve a version that fails
@@ -22,23 +22,27 @@ from retrieval_server.index.publish import current_version, open_index
 from retrieval_server.models.model_repository import ModelRepository
 from retrieval_server.observability.metrics import ServerMetrics
 from retrieval_server.retrieval.open_retriever import open_retriever
+from retrieval_server.serving.polling import Polling
 from retrieval_server.serving.served_index import ServedIndex
 
 log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
-RETRY_S = 300.0  # a refused version is read whole again, so not at every look
+RETRY_S = 300.0  # reading a refused version whole again is too costly for every poll
 
 
 class IndexWatch:
-    """Looks after the served index, from its ``start`` to its ``stop``.
+    """Keeps the served index the one that ``current`` names, while ``polling`` runs.
 
     Args:
-        path: the index folder; a version's own folder never changes.
+        path: the index folder; the folder of a version never gets another version.
         repository: the models that are served.
-        served: where the new index goes.
-        metrics: where to count.
+        served: holds the index that is served; gets the new one.
+        metrics: counts the reloads.
+
+    Attributes:
+        polling: calls ``poll``.
     """
 
     def __init__(
@@ -49,20 +53,10 @@ class IndexWatch:
         self._served = served
         self._metrics = metrics
         self._refused: tuple[str, float] | None = None  # a version, and when to try it again
-        self._watch: asyncio.Task[None] | None = None
+        self.polling = Polling(self.poll, "cannot tell whether there is a new index")
 
-    def start(self, every_s: float) -> None:
-        """Look again and again."""
-        self._watch = asyncio.create_task(self._look_again_and_again(every_s))
-
-    async def stop(self) -> None:
-        """Look no more."""
-        if self._watch is not None:
-            self._watch.cancel()
-            await asyncio.wait([self._watch])
-
-    async def look(self) -> None:
-        """Serve the version that ``current`` names, if it is another one and all is well."""
+    async def poll(self) -> None:
+        """Serve the version that ``current`` names, if it is a new one and passes every check."""
         version = current_version(self._path)
         if version is None or version == self._served.retriever.bundle.version:
             return
@@ -106,22 +100,14 @@ class IndexWatch:
         bundle.verify()
         return bundle
 
-    async def _look_again_and_again(self, every_s: float) -> None:
-        while True:
-            await asyncio.sleep(every_s)
-            try:
-                await self.look()
-            except Exception:
-                log.exception("cannot tell whether there is a new index")
-
 
 async def _in_a_thread(work: Callable[[], Result]) -> Result:
-    """Run in a thread that a server which stops does not wait for: gigabytes may be to be read."""
+    """Run in a daemon thread, since a server that stops must not wait for gigabytes to be read."""
     loop = asyncio.get_running_loop()
     outcome: asyncio.Future[Result] = loop.create_future()
 
     def deliver(result: Result | None, error: Exception | None) -> None:
-        if outcome.done():  # nobody waits any more
+        if outcome.done():  # the caller was cancelled
             return
         if error is None:
             outcome.set_result(cast("Result", result))

@@ -1,11 +1,14 @@
-"""From what a search found to the messages of the protocol."""
+"""Makes the messages of the protocol from an index, its matches and the settings."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from retrieval_server.index.bundle import IndexBundle
+from retrieval_server.models.profile import MAX_ALPHA
+from retrieval_server.retrieval.search_request import MAX_TOP_K
 from retrieval_server.retrieval.search_result import Match, Stage, TextEvidence
+from retrieval_server.serving.settings import Settings
 from retrieval_server.v1 import retrieval_pb2 as pb
 
 _STAGES = {
@@ -16,7 +19,7 @@ _STAGES = {
 
 
 def model_messages(bundle: IndexBundle) -> list[pb.Model]:
-    """The backbones of an index, in the order of its profile."""
+    """Describe the backbones of an index, in the order of its profile."""
     return [
         pb.Model(
             name=backbone.model,
@@ -30,8 +33,19 @@ def model_messages(bundle: IndexBundle) -> list[pb.Model]:
     ]
 
 
+def limits_message(settings: Settings) -> pb.Limits:
+    """The largest requests that the server accepts."""
+    return pb.Limits(
+        max_image_bytes=settings.max_image_bytes,
+        max_request_bytes=settings.max_request_bytes,
+        max_top_k=MAX_TOP_K,
+        max_alpha=MAX_ALPHA,
+        max_concurrent_requests=settings.max_concurrent_requests,
+    )
+
+
 def match_messages(bundle: IndexBundle, matches: Iterable[Match]) -> list[pb.Match]:
-    """What was found, in its order, with what the catalogue says of it."""
+    """The matches in their order, each with the catalogue's fields of its product."""
     return [_match(bundle, rank, match) for rank, match in enumerate(matches, start=1)]
 
 

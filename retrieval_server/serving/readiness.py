@@ -1,31 +1,32 @@
 """Whether this server can search now: its engine may go away, and come back with other models.
 
-``grpc.health.v1`` answers for two names. The empty one says that this process answers (liveness: a
-restart of it would bring no Triton back). The service's name says that it can search (readiness).
+``grpc.health.v1`` answers for two names. The empty name says that this process answers: liveness,
+since a restart of the process would not bring Triton back. The service's name says that the server
+can search: readiness.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 
 from grpc_health.v1 import health, health_pb2
 
 from retrieval_server.errors import RetrievalError
+from retrieval_server.serving.polling import Polling
 from retrieval_server.serving.served_index import ServedIndex
 
 log = logging.getLogger(__name__)
 
-LOOK_EVERY_S = 2.0
+POLL_EVERY_S = 2.0
 PROCESS = ""
 
 
 class Readiness:
-    """Keeps the health service true, from its ``start`` to the health service's shutdown.
+    """Reports to the health service whether the engine answers, from ``start`` to ``stop``.
 
     Args:
-        served: whose engine to look at.
-        servicer: where to report.
+        served: has the engine that is polled.
+        servicer: the health service.
         service: full name of the service that searches.
     """
 
@@ -36,27 +37,25 @@ class Readiness:
         self._servicer = servicer
         self._service = service
         self._problem: str | None = None
-        self._watch: asyncio.Task[None] | None = None
+        self._polling = Polling(self.poll, "cannot tell whether the engine is ready")
 
     @property
     def is_ready(self) -> bool:
-        """Whether searches can be answered now; not so before the start and after the stop."""
-        return self._watch is not None and not self._watch.done() and self._problem is None
+        """Whether searches can be answered now; False before ``start`` and after ``stop``."""
+        return self._polling.is_running and self._problem is None
 
     async def start(self) -> None:
-        """Report that all is well, and go on looking."""
+        """Report SERVING, and start to poll the engine."""
         for name in (PROCESS, self._service):
             await self._servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
-        self._watch = asyncio.create_task(self._look_again_and_again())
+        self._polling.start(POLL_EVERY_S)
 
     async def stop(self) -> None:
-        """Look no more."""
-        if self._watch is not None:
-            self._watch.cancel()
-            await asyncio.wait([self._watch])
+        """Stop polling; what was reported last stays."""
+        await self._polling.stop()
 
-    async def look(self) -> None:
-        """Ask the engine, let it prove what it computes where that is in doubt, and report."""
+    async def poll(self) -> None:
+        """Ask the engine, check its descriptors where they are in doubt, and report."""
         problem = None
         try:
             retriever = self._served.retriever
@@ -71,11 +70,3 @@ class Readiness:
             )
             log.warning("ready again" if problem is None else f"not ready: {problem}")
         self._problem = problem
-
-    async def _look_again_and_again(self) -> None:
-        while True:
-            await asyncio.sleep(LOOK_EVERY_S)
-            try:
-                await self.look()
-            except Exception:
-                log.exception("cannot tell whether the engine is ready")

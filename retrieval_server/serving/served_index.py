@@ -1,4 +1,4 @@
-"""The index that is being served; another one takes its place at once and whole."""
+"""Holds the index that is served; a reload replaces it in one step."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from retrieval_server.retrieval.retriever import Retriever
 class ServedIndex:
     """Holds the retriever of the index that is served.
 
-    Whoever answers a request takes the retriever once and stays with it: an answer never mixes two
-    indexes. The old one goes when the last request that took it has ended.
+    A request takes the retriever once and keeps it to the end, so that no answer mixes two indexes.
+    The old index is released when the last request that uses it has ended.
 
     Attributes:
-        retriever: the one to take now.
+        retriever: the current one.
     """
 
     def __init__(self, retriever: Retriever) -> None:

@@ -1,4 +1,4 @@
-"""What is being served, as metrics that are read whenever Prometheus asks."""
+"""Metrics of what is being served, which are read with each scrape of Prometheus."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ class Ready(Protocol):
 
     @property
     def is_ready(self) -> bool:
-        """Whether they can."""
+        """Whether searches can be answered now."""
 
 
 class ServedState(Collector):
-    """What is being served and whether it can be, read whenever Prometheus asks.
+    """The state of the server, which is read with each scrape of Prometheus.
 
     Args:
-        served: whose index and engine.
+        served: holds the index and the engine.
         readiness: knows whether the engine answers.
     """
 
@@ -33,7 +33,7 @@ class ServedState(Collector):
         self._readiness = readiness
 
     def collect(self) -> Iterable[Metric]:
-        """The state now."""
+        """Read the state now."""
         retriever = self._served.retriever
         bundle, engine = retriever.bundle, retriever.engine
         yield GaugeMetricFamily(

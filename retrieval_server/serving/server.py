@@ -1,4 +1,4 @@
-"""The server process: opens the index and the engine, serves until told to stop."""
+"""The server process: opens the index and the engine, and serves until a signal stops it."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from retrieval_server.observability.metrics_endpoint import MetricsEndpoint, ope
 from retrieval_server.observability.request_metrics import RequestMetrics
 from retrieval_server.observability.tracing import Tracing, start_tracing
 from retrieval_server.retrieval.open_retriever import open_retriever
+from retrieval_server.serving.check_health import SERVICE
 from retrieval_server.serving.grpc_endpoint import create_grpc_server, listen, listen_in_the_clear
 from retrieval_server.serving.index_watch import IndexWatch
 from retrieval_server.serving.readiness import Readiness
@@ -35,12 +36,9 @@ from retrieval_server.serving.served_index import ServedIndex
 from retrieval_server.serving.served_state import ServedState
 from retrieval_server.serving.service import RetrievalService
 from retrieval_server.serving.settings import Settings
-from retrieval_server.v1 import retrieval_pb2 as pb
 from retrieval_server.v1 import retrieval_pb2_grpc as pb_grpc
 
 log = logging.getLogger(__name__)
-
-SERVICE = pb.DESCRIPTOR.services_by_name["RetrievalService"].full_name
 
 
 @dataclass(frozen=True)
@@ -48,17 +46,18 @@ class RunningServer:
     """A server that answers.
 
     Attributes:
-        address: ``host:port``, with the port it really has.
-        health_address: that of health alone, if there is one.
+        address: ``host:port``; the port is the one that was taken if the settings say 0.
+        health_address: that of the port for health checks only, if there is one.
+        index_watch: reloads the index.
     """
 
     address: str
     health_address: str | None
+    index_watch: IndexWatch
     _server: grpc.aio.Server
     _health_server: grpc.aio.Server
     _health: health.aio.HealthServicer
     _readiness: Readiness
-    _index_watch: IndexWatch
     _metrics: MetricsEndpoint | None
     _tracing: Tracing
     _engine: Engine
@@ -73,10 +72,11 @@ class RunningServer:
         """Report NOT_SERVING, let the requests in progress finish, close the engine.
 
         Args:
-            drain_s: how long they may take.
-            delay_s: how long new ones are still taken, until everybody knows.
+            drain_s: seconds that the requests in progress get to finish.
+            delay_s: seconds before that in which new requests are still accepted, while clients
+                learn of the stop.
         """
-        await self._index_watch.stop()
+        await self.index_watch.polling.stop()
         await self._readiness.stop()
         await self._health.enter_graceful_shutdown()
         await asyncio.sleep(delay_s)
@@ -90,7 +90,7 @@ class RunningServer:
 
 
 async def start_server(settings: Settings) -> RunningServer:
-    """Open the index and the models and start to answer.
+    """Open the index and the models, and start to answer requests.
 
     Raises:
         RetrievalError: if the index or a model cannot be used, they do not belong together, the
@@ -139,18 +139,18 @@ async def start_server(settings: Settings) -> RunningServer:
     await health_server.start()
     await readiness.start()
     if settings.reload_every_s > 0:
-        index_watch.start(settings.reload_every_s)
+        index_watch.polling.start(settings.reload_every_s)
     for warning in bundle.manifest.warnings:
         log.warning(warning)
     log.info("serving %s (%s products) on %s", bundle.version, f"{len(bundle):,}", address)
     return RunningServer(
         address,
         health_address,
+        index_watch,
         server,
         health_server,
         health_servicer,
         readiness,
-        index_watch,
         metrics_endpoint,
         tracing,
         retriever.engine,
@@ -199,7 +199,7 @@ async def serve(settings: Settings) -> None:
 
 
 def _write_address(path: Path, address: str) -> None:
-    """Write the file at once, whole."""
+    """Write the file in one step: a reader sees all of it or none."""
     scratch = path.with_name(f".{path.name}")
     try:
         scratch.write_text(address + "\n", encoding="utf-8")

@@ -9,6 +9,7 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
+from functools import partial
 from typing import NoReturn
 
 import grpc
@@ -21,7 +22,7 @@ from retrieval_server.observability.tracing import Tracing
 from retrieval_server.retrieval.retriever import Retriever
 from retrieval_server.retrieval.search_request import QueryDescriptors, SearchParameters
 from retrieval_server.retrieval.search_result import SearchResult
-from retrieval_server.serving.messages import match_messages, model_messages
+from retrieval_server.serving.messages import limits_message, match_messages, model_messages
 from retrieval_server.serving.served_index import ServedIndex
 from retrieval_server.serving.settings import Settings
 from retrieval_server.v1 import retrieval_pb2 as pb
@@ -55,11 +56,11 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
     """Answers ``Search`` and ``GetStatus``.
 
     Args:
-        served: does the work.
+        served: holds the index to search.
         executor: runs decoding and ranking, so that the event loop stays free.
         settings: the server's.
-        metrics: where to count.
-        tracing: where to note what a search spends its time on.
+        metrics: counts searches that are refused or fail, and times their stages.
+        tracing: records the stages of a search as spans.
     """
 
     def __init__(
@@ -93,7 +94,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         self._in_progress += 1
         try:
             return await self._answer(
-                request_id, context, lambda: self._search(request, request_id, context)
+                request_id, context, partial(self._search, request, request_id, context)
             )
         finally:
             self._in_progress -= 1
@@ -107,7 +108,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         retriever = self._served.retriever
         bundle = retriever.bundle
         manifest = bundle.manifest
-        first = bundle.product(0)  # even where another has the very same image, it comes first
+        first = bundle.product(0)  # of products with the same image, the first is ranked first
         return pb.GetStatusResponse(
             server_version=VERSION,
             engine=retriever.engine.name,
@@ -128,6 +129,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
                 for level in retriever.search_levels
             ],
             example=pb.Example(product_id=first.product_id, image=first.image),
+            limits=limits_message(self._settings),
         )
 
     async def _answer(
@@ -136,13 +138,13 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         context: Context,
         search: Callable[[], Awaitable[pb.SearchResponse]],
     ) -> pb.SearchResponse:
-        """Run a search, count and log it; make our errors a status, and others INTERNAL."""
+        """Run a search, log it, and translate errors: ours to their status, others to INTERNAL."""
         try:
             response = await search()
         except errors.RetrievalError as error:
             self._metrics.count_failure(error)
             status, message = status_of(error), str(error)
-            if len(message) > LONGEST_MESSAGE:  # it may quote the request, of any length
+            if len(message) > LONGEST_MESSAGE:  # it may quote a long request
                 message = message[:LONGEST_MESSAGE] + " …"
             _log(request_id, status, message=message)
             await _abort(context, status, message)
@@ -161,16 +163,15 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
     ) -> pb.SearchResponse:
         started = time.perf_counter_ns()
         timings = pb.Timings()
-        retriever = self._served.retriever  # this one to the end, whatever is served by then
+        retriever = self._served.retriever  # kept to the end, even if the index is reloaded
         bundle = retriever.bundle
         parameters = self._parameters(request)
-        search: Callable[[], SearchResult]
+        search: partial[SearchResult]
         if request.WhichOneof("query") == "product_id":
-            product_id = request.product_id
-            search = lambda: retriever.similar_to(product_id, parameters)  # noqa: E731
+            search = partial(retriever.similar_to, request.product_id, parameters)
         else:
             query = await self._query(retriever, request, timings, context)
-            search = lambda: retriever.search(query, parameters)  # noqa: E731
+            search = partial(retriever.search, query, parameters)
         with self._tracing.span("search"):
             result = await asyncio.get_running_loop().run_in_executor(self._executor, search)
             self._tracing.note(rank_us=result.rank_us, refine_us=result.refine_us)
@@ -194,7 +195,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         timings: pb.Timings,
         context: Context,
     ) -> QueryDescriptors:
-        """The descriptors to search with; notes how long it took to get them."""
+        """Get the descriptors to search with, and note in ``timings`` how long that took."""
         kind = request.WhichOneof("query")
         if kind == "descriptors":
             return retriever.check_descriptors(

@@ -1,94 +1,199 @@
-"""The server's settings: each has one default, here."""
+"""The server's settings: each one is stated here once, with its default, bounds and description.
+
+The command line makes its options from these fields, see ``serving/serve_command.py``.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 from retrieval_server.access.tls import TlsFiles
 from retrieval_server.cores import available_cores
-from retrieval_server.engines.engine import TritonConnection
+from retrieval_server.engines.engine import ENGINES, TritonConnection
 from retrieval_server.errors import RetrievalError
-from retrieval_server.retrieval.search_request import DEFAULT_KEEP, DEFAULT_TOP_K
+from retrieval_server.retrieval.search_request import DEFAULT_KEEP, DEFAULT_TOP_K, MAX_TOP_K
+
+LARGEST_PORT = 65_535
+REQUEST_OVERHEAD_BYTES = 2**20  # what a SearchRequest holds beside the image
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """What a field of ``Settings`` says of itself, beside its type and its default.
+
+    Attributes:
+        help: the description, with units and the meaning of special values.
+        min: smallest value that is allowed; None if there is no bound.
+        max: largest value that is allowed; None if there is no bound.
+    """
+
+    help: str
+    min: float | None = None
+    max: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What the server serves, and how.
+    """What the server serves, and how; the ``Setting`` of each field describes it."""
 
-    Attributes:
-        index: a version's folder, or the folder whose ``current`` names the version.
-        model_repository: the folder with the models the index was built with.
-        engine: what computes the descriptors of a query.
-        host: address to listen on; 0.0.0.0 for every interface.
-        port: port to listen on; 0 takes a free one.
-        health_port: port for health alone, always in the clear, for probes that speak no TLS; None
-            for none beside ``port``.
-        metrics_port: port where Prometheus asks over HTTP; 0 takes a free one, None for none.
-        tls_cert: PEM file of our certificate; turns TLS on. Read again when it changes, as the
-            other three files.
-        tls_key: PEM file of its private key.
-        tls_client_ca: PEM file of the authority of the clients' certificates, which then are
-            demanded.
-        token_file: file with one token a line, one of which every request then has to show; health
-            does not.
-        max_connection_age_s: seconds after which a connection is closed, gently, so that clients
-            find new servers and show their certificates again; 0 for never.
-        reload_every_s: seconds between two looks whether ``index`` has another current version,
-            which then takes the place of the one served; 0 for none.
-        address_file: where to write ``host:port`` once the server answers; None for nowhere.
-        workers: searches and decodings that go on side by side; a search with idle ones beside it
-            is spread over their cores.
-        max_image_bytes: largest image accepted.
-        max_concurrent_requests: searches in progress at most; further ones are refused.
-        default_top_k: results for a request that does not say.
-        default_keep: the paper's k for a request that does not say.
-        drain_delay_s: seconds at shutdown to report NOT_SERVING and go on serving, until everybody
-            has heard of it.
-        drain_s: seconds that requests in progress get after that.
-        triton_url: ``host:port`` of Triton's gRPC endpoint, for the engine ``triton``.
-        triton_timeout_s: seconds a query's call to Triton may take, retries included.
-        triton_tls_ca: PEM file of the authority behind Triton's certificate; a TLS file turns TLS
-            on.
-        triton_tls_cert: PEM file of our certificate, where Triton asks for one.
-        triton_tls_key: PEM file of its private key.
-        triton_access_key: ``NAME=VALUE``, where inference is a restricted protocol; a secret.
-    """
+    index: Annotated[
+        Path,
+        Setting(help="Folder of the index, whose file 'current' names a version; or of a version."),
+    ]
+    model_repository: Annotated[
+        Path, Setting(help="Folder with the models that the index was built with.")
+    ] = Path("model_repository")
+    engine: Annotated[
+        str, Setting(help=f"Engine that computes the descriptors: {' or '.join(ENGINES)}.")
+    ] = "embedded"
+    host: Annotated[
+        str, Setting(help="Address to listen on; 0.0.0.0 listens on every interface.")
+    ] = "127.0.0.1"
+    port: Annotated[
+        int, Setting(help="Port of the search; 0 takes a free one.", min=0, max=LARGEST_PORT)
+    ] = 50051
+    health_port: Annotated[
+        int | None,
+        Setting(
+            help="Further port that answers health checks only, always without TLS; 0 takes a free "
+            "one. There is none by default.",
+            min=0,
+            max=LARGEST_PORT,
+        ),
+    ] = None
+    metrics_port: Annotated[
+        int | None,
+        Setting(
+            help="HTTP port of the Prometheus metrics; 0 takes a free one. There is none by "
+            "default.",
+            min=0,
+            max=LARGEST_PORT,
+        ),
+    ] = None
+    tls_cert: Annotated[
+        Path | None,
+        Setting(
+            help="PEM file with the server's certificate; turns TLS on. The files of --tls-* and "
+            "--token-file are read again when they change."
+        ),
+    ] = None
+    tls_key: Annotated[
+        Path | None, Setting(help="PEM file with the private key of --tls-cert.")
+    ] = None
+    tls_client_ca: Annotated[
+        Path | None,
+        Setting(
+            help="PEM file with the authority of the clients' certificates; every client then has "
+            "to show one."
+        ),
+    ] = None
+    token_file: Annotated[
+        Path | None,
+        Setting(
+            help="File with one token a line; every request except a health check then has to show "
+            "one of them."
+        ),
+    ] = None
+    max_connection_age_s: Annotated[
+        float,
+        Setting(
+            help="Seconds after which a connection is closed gracefully, so that clients find new "
+            "servers and show their certificates again; 0 means never.",
+            min=0,
+        ),
+    ] = 300.0
+    reload_every_s: Annotated[
+        float,
+        Setting(
+            help="Seconds between two checks whether the index has a new version, which the server "
+            "then loads and serves; 0 means never.",
+            min=0,
+        ),
+    ] = 10.0
+    address_file: Annotated[
+        Path | None, Setting(help="File to write HOST:PORT to as soon as the server answers.")
+    ] = None
+    workers: Annotated[
+        int,
+        Setting(
+            help="Threads that decode and search, one for each request in progress; the idle ones "
+            "help a search that runs alone.",
+            min=1,
+        ),
+    ] = available_cores()
+    max_image_bytes: Annotated[
+        int, Setting(help="Largest image, in bytes as encoded; a larger one is refused.", min=1)
+    ] = 20 * 2**20
+    max_concurrent_requests: Annotated[
+        int, Setting(help="Most searches in progress at once; further ones are refused.", min=1)
+    ] = 64
+    default_top_k: Annotated[
+        int,
+        Setting(help="Number of results, if the request does not say.", min=1, max=MAX_TOP_K),
+    ] = DEFAULT_TOP_K
+    default_keep: Annotated[
+        int,
+        Setting(
+            help="Best visual matches that stay (the paper's k), if the request does not say.",
+            min=1,
+            max=MAX_TOP_K,
+        ),
+    ] = DEFAULT_KEEP
+    drain_delay_s: Annotated[
+        float,
+        Setting(
+            help="Seconds to accept requests at shutdown while health already reports NOT_SERVING.",
+            min=0,
+        ),
+    ] = 0.0
+    drain_s: Annotated[
+        float,
+        Setting(help="Seconds that requests in progress have to finish after that.", min=0),
+    ] = 10.0
+    triton_url: Annotated[
+        str, Setting(help="HOST:PORT of Triton's gRPC endpoint, for the engine triton.")
+    ] = TritonConnection.url
+    triton_timeout_s: Annotated[
+        float,
+        Setting(
+            help="Seconds that one query's call to Triton may take, retries included.", min=0.001
+        ),
+    ] = TritonConnection.timeout_s
+    triton_tls_ca: Annotated[
+        Path | None,
+        Setting(
+            help="PEM file with the authority of Triton's certificate; any of the --triton-tls-* "
+            "files turns TLS on."
+        ),
+    ] = TritonConnection.tls_ca
+    triton_tls_cert: Annotated[
+        Path | None,
+        Setting(help="PEM file with the certificate to show to Triton, where it asks for one."),
+    ] = TritonConnection.tls_cert
+    triton_tls_key: Annotated[
+        Path | None, Setting(help="PEM file with the private key of --triton-tls-cert.")
+    ] = TritonConnection.tls_key
+    triton_access_key: Annotated[
+        str | None,
+        Setting(
+            help="NAME=VALUE that Triton asks for where inference is a restricted protocol; a "
+            "secret, so set it in the environment."
+        ),
+    ] = field(default=TritonConnection.access_key, repr=False)
 
-    index: Path
-    model_repository: Path = Path("model_repository")
-    engine: str = "embedded"
-    host: str = "127.0.0.1"
-    port: int = 50051
-    health_port: int | None = None
-    metrics_port: int | None = None
-    tls_cert: Path | None = None
-    tls_key: Path | None = None
-    tls_client_ca: Path | None = None
-    token_file: Path | None = None
-    max_connection_age_s: float = 300.0
-    reload_every_s: float = 10.0
-    address_file: Path | None = None
-    workers: int = available_cores()
-    max_image_bytes: int = 20 * 2**20
-    max_concurrent_requests: int = 64
-    default_top_k: int = DEFAULT_TOP_K
-    default_keep: int = DEFAULT_KEEP
-    drain_delay_s: float = 0.0
-    drain_s: float = 10.0
-    triton_url: str = TritonConnection.url
-    triton_timeout_s: float = TritonConnection.timeout_s
-    triton_tls_ca: Path | None = TritonConnection.tls_ca
-    triton_tls_cert: Path | None = TritonConnection.tls_cert
-    triton_tls_key: Path | None = TritonConnection.tls_key
-    triton_access_key: str | None = field(default=TritonConnection.access_key, repr=False)
+    @property
+    def max_request_bytes(self) -> int:
+        """Largest request message: an image of the largest size and everything beside it."""
+        return self.max_image_bytes + REQUEST_OVERHEAD_BYTES
 
     @property
     def tls(self) -> TlsFiles | None:
-        """The server's certificates; None to talk in the clear.
+        """The server's certificates; None where it speaks without TLS.
 
         Raises:
-            RetrievalError: if one of them makes no sense without another.
+            RetrievalError: if a file is given without the one it belongs to.
         """
         if self.tls_cert is not None and self.tls_key is not None:
             return TlsFiles(cert=self.tls_cert, key=self.tls_key, client_ca=self.tls_client_ca)
@@ -109,3 +214,8 @@ class Settings:
             tls_key=self.triton_tls_key,
             access_key=self.triton_access_key,
         )
+
+
+def environment_variable(name: str) -> str:
+    """The environment variable of a setting, by its field's name."""
+    return f"RETRIEVAL_{name.upper()}"

@@ -56,7 +56,7 @@ class RetrievalServiceServicer:
 
         INVALID_ARGUMENT: the query or a parameter is unusable; the message names the field.
         NOT_FOUND: product_id is not in the index.
-        RESOURCE_EXHAUSTED: the server is full, or the request is far above its size limit.
+        RESOURCE_EXHAUSTED: the server is full, or the request is above Limits.max_request_bytes.
         UNAVAILABLE: the engine that computes descriptors cannot be reached; a retry is safe.
         DEADLINE_EXCEEDED: the caller's deadline passed first.
 

@@ -1,5 +1,6 @@
 """The client room against a real gRPC server on port 0, with a small servicer that records."""
 
+import dataclasses
 import json
 import os
 import re
@@ -21,9 +22,20 @@ from typer.testing import CliRunner, Result
 import client as client_room
 from client import RetrievalClient, Stage
 from client.cli import app
+from client.results import decoded
 from retrieval_server.v1 import retrieval_pb2 as pb
 from tests.support.recording_servicer import INITIAL_IDS, MODELS, PATIENCE_S, Servicer, started
 
+SHARED_NAMES = [
+    "Example",
+    "Limits",
+    "Match",
+    "Model",
+    "SearchLevel",
+    "TextEvidence",
+    "TextIndex",
+    "Timings",
+]
 COMMANDS = ("search", "similar", "batch", "status", "smoke-test")
 ESCAPE = "\x1b"
 
@@ -143,15 +155,37 @@ def test_status_holds_index_models_and_text_index(address):
     assert [model.name for model in status.models] == list(MODELS)
     assert status.text_index == client_room.TextIndex(400_000, 9_000_000, 0.5)
     assert (status.default_top_k, status.default_keep) == (7, 3)
+    assert status.limits == client_room.Limits(20 * 2**20, 21 * 2**20, 100, 1e6, 64)
     assert status.search_levels == (
         client_room.SearchLevel("coarse", 66_000_000, True),
         client_room.SearchLevel("originals", 7_900_000_000, False),
     )
 
 
+def test_a_server_that_is_too_old_to_report_its_limits_is_still_understood(servicer, address):
+    servicer.limits = None
+    with RetrievalClient(address) as client:
+        assert client.status().limits is None
+    assert "not reported by this server" in beauty_search("status", "-s", address).stdout
+
+
+@pytest.mark.parametrize(
+    ("cls", "message"),
+    [
+        (client_room.SearchResult, pb.SearchResponse),
+        (client_room.ServerStatus, pb.GetStatusResponse),
+        *((getattr(client_room, name), getattr(pb, name)) for name in SHARED_NAMES),
+    ],
+)
+def test_a_result_has_the_fields_of_its_message(cls, message):
+    names = {field.name for field in dataclasses.fields(cls)}
+    assert names == {field.name for field in message.DESCRIPTOR.fields}
+    decoded(cls, message())
+
+
 def test_a_stage_of_a_newer_server_is_unknown_rather_than_an_error():
     message = pb.Match(product_id="1001", stage=99)
-    assert client_room.Match.from_message(message).stage is Stage.UNKNOWN
+    assert decoded(client_room.Match, message).stage is Stage.UNKNOWN
 
 
 def test_one_client_serves_many_threads(servicer, address):
@@ -252,6 +286,13 @@ def test_unreadable_files_are_refused_before_anything_is_sent(servicer, address,
 def test_zero_results_are_refused_rather_than_read_as_the_default(address, name):
     with RetrievalClient(address) as client, pytest.raises(ValueError, match=f"{name} must be"):
         client.search(b"photo", **{name: 0})
+
+
+def test_a_count_that_the_protocol_cannot_carry_is_one_line_and_exit_1(servicer, address):
+    result = beauty_search("similar", "1001", "--top-k", 2**32, "-s", address)
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: top_k of 4294967296 is more than any server takes")
+    assert servicer.requests == []
 
 
 def test_a_proxy_is_not_asked_for_a_server_on_this_machine(address, closed_address, monkeypatch):
@@ -364,10 +405,11 @@ def test_server_comes_from_the_environment(servicer, address, photo):
 
 def test_status_shows_index_and_models(address):
     result = beauty_search("status", "-s", address)
-    for fact in ("500,000", "paper", "embedded", "1.0 GB", "abababababab", "keep 3"):
+    for fact in ("500,000", "paper", "embedded", "1.0 GB", "abababababab", "keep 3", "20,971,520"):
         assert fact in result.stdout
     (record,) = json_lines(beauty_search("status", "-s", address, "--json").stdout)
     assert record["text_index"]["threshold"] == 0.5
+    assert record["limits"]["max_image_bytes"] == 20 * 2**20
 
 
 def test_warnings_of_the_server_go_loudly_to_stderr(servicer, address, photo, photos):

@@ -16,11 +16,18 @@ import pytest
 from starlette.testclient import TestClient
 
 from client import RetrievalClient
-from client.web.answers import MAX_IMAGE_BYTES
 from client.web.app import PAGE, web_app
 from client.web.guard import SECURITY_HEADERS
+from retrieval_server.v1 import retrieval_pb2 as pb
 from tests.support.paths import ROOT
-from tests.support.recording_servicer import INITIAL_IDS, MODELS, PATIENCE_S, Servicer, started
+from tests.support.recording_servicer import (
+    INITIAL_IDS,
+    LIMITS,
+    MODELS,
+    PATIENCE_S,
+    Servicer,
+    started,
+)
 
 HERE = "http://127.0.0.1:8080"
 PNG = b"\x89PNG\r\n\x1a\n and the rest"
@@ -175,7 +182,7 @@ def test_an_empty_photo_is_refused_before_anything_is_sent(page, servicer):
 
 @pytest.mark.parametrize("is_declared", [True, False])
 def test_a_photo_above_the_limit_is_refused_before_anything_is_sent(page, servicer, is_declared):
-    large = bytes(MAX_IMAGE_BYTES + 1)
+    large = bytes(LIMITS.max_image_bytes + 1)
     parts = (large[start : start + 2**20] for start in range(0, len(large), 2**20))
     answer = page.post("/api/search", content=large if is_declared else parts)
     assert (answer.status_code, answer.json()["title"]) == (413, "This photo is too large.")
@@ -183,8 +190,47 @@ def test_a_photo_above_the_limit_is_refused_before_anything_is_sent(page, servic
 
 
 def test_a_photo_of_exactly_the_limit_is_searched(page, servicer):
-    assert page.post("/api/search", content=bytes(MAX_IMAGE_BYTES)).status_code == 200
-    assert len(servicer.requests[0].image) == MAX_IMAGE_BYTES
+    assert page.post("/api/search", content=bytes(LIMITS.max_image_bytes)).status_code == 200
+    assert len(servicer.requests[0].image) == LIMITS.max_image_bytes
+
+
+def test_the_limits_are_those_of_the_server_at_that_moment(page, servicer):
+    servicer.limits = pb.Limits(max_image_bytes=1_000_000, max_top_k=5)
+    told = page.get("/api/status").json()
+    assert told["max_image_bytes"] == 1_000_000
+    assert told["too_large"]["advice"].startswith("At most 1 MB can be sent.")
+    answer = page.post("/api/search", content=bytes(1_000_001))
+    assert (answer.status_code, answer.json()) == (413, told["too_large"])
+    assert page.get("/api/similar?product_id=1&top_k=6").status_code == 400
+    assert servicer.requests == []
+    servicer.limits = LIMITS
+    assert page.post("/api/search?top_k=6", content=bytes(1_000_001)).status_code == 200
+
+
+def test_a_server_that_does_not_report_its_limits_refuses_for_itself(page, servicer):
+    servicer.limits = None
+    told = page.get("/api/status").json()
+    assert (told["max_image_bytes"], told["too_large"]) == (None, None)
+    large = bytes(LIMITS.max_image_bytes + 1)
+    assert page.post("/api/search?top_k=101", content=large).status_code == 200
+    (request,) = servicer.requests
+    assert (len(request.image), request.top_k) == (len(large), 101)
+
+
+@pytest.mark.parametrize("size", [1_000_000, 1_000_001])
+def test_a_real_server_s_largest_image_is_the_page_s(served_by, size):
+    with (
+        served_by(max_image_bytes=1_000_000) as served,
+        RetrievalClient(served.address) as client,
+    ):
+        page = TestClient(web_app(client), base_url=HERE)
+        assert page.get("/api/status").json()["max_image_bytes"] == 1_000_000
+        answer = page.post("/api/search", content=bytes(size)).json()
+    if size > 1_000_000:
+        assert answer["title"] == "This photo is too large."
+        assert answer["advice"].startswith("At most 1 MB can be sent.")
+    else:
+        assert answer["title"] == "This photo cannot be read."  # the server looked into it
 
 
 # Who may ask

@@ -16,7 +16,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -60,6 +60,7 @@ class Site:
     repository: Path
     catalogue: Path
     port: int
+    options: tuple[object, ...] = ()
     server: "subprocess.Popen[str] | None" = None
     url: str = ""
 
@@ -72,7 +73,8 @@ class Site:
         folder = self.index.parent / "address"
         folder.unlink(missing_ok=True)
         models = ("--model-repository", self.repository, "--address-file", folder)
-        self.server = process(SERVE, "--index", self.index, "--port", self.port, *models)
+        options = (*models, *self.options)
+        self.server = process(SERVE, "--index", self.index, "--port", self.port, *options)
         pace = threading.Event()  # nobody sets it
         while not folder.exists():
             assert self.server.poll() is None
@@ -88,6 +90,12 @@ class Site:
     def expected(self, ask: Callable[[RetrievalClient], SearchResult]) -> SearchResult:
         with RetrievalClient(self.address) as client:
             return ask(client)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 @contextmanager
@@ -119,9 +127,7 @@ def site(
     index = tmp_path_factory.mktemp("web") / "index"
     IndexBuild(read_catalogue(catalogue), tiny_profile, tiny_repository, index).run()
     (catalogue / "images" / f"{NO_PICTURE}.png").unlink()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        site = Site(index, tiny_repository, catalogue, probe.getsockname()[1])
+    site = Site(index, tiny_repository, catalogue, free_port())
     site.start_server()
     try:
         with web_process("--catalogue", catalogue, "-s", site.address) as site.url:
@@ -431,6 +437,26 @@ def test_an_unusable_file_is_refused_before_it_is_sent(page, tmp_path, size, tit
     file.write_bytes(bytes(size))
     page.set_input_files("#file", file)
     expect(page.get_by_role("alert")).to_contain_text(title)
+
+
+def test_the_largest_photo_is_the_server_s(browser, site, tmp_path):
+    other = replace(site, port=free_port(), options=("--max-image-bytes", 1_000_000))
+    small, large = site.photo(1), tmp_path / "large.jpg"
+    large.write_bytes(bytes(1_000_001))
+    other.start_server()
+    try:
+        with web_process("-s", other.address) as url:
+            page = browser.new_page()
+            page.goto(url)
+            expect(page.locator("#served")).to_contain_text("40 products")
+            page.set_input_files("#file", large)
+            expect(page.get_by_role("alert")).to_contain_text("This photo is too large.")
+            expect(page.get_by_role("alert")).to_contain_text("At most 1 MB can be sent.")
+            page.set_input_files("#file", small)
+            expect(page.locator("#refined")).to_be_visible()
+            page.close()
+    finally:
+        other.stop_server()
 
 
 def test_the_page_goes_on_by_itself_when_the_server_is_back(page, site):

@@ -14,11 +14,13 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from client import RetrievalClient
+from retrieval_server import cli
 from retrieval_server.errors import EngineUnavailableError
-from retrieval_server.serving import check_health, readiness
-from retrieval_server.serving.check_health import health
+from retrieval_server.serving import readiness
+from retrieval_server.serving.check_health import health_of
 from retrieval_server.serving.settings import Settings
 from tests.support.dockerfile import (
     DOCKERFILE,
@@ -151,9 +153,9 @@ def test_the_server_s_environment_holds_settings_and_its_ports_are_exposed(
 def test_every_image_has_a_health_check_but_that_of_the_jobs(stages: dict[str, Stage]) -> None:
     assert last(stages, "export", "HEALTHCHECK") == "NONE"
     command = json.loads(last(stages, "server", "HEALTHCHECK").partition("CMD ")[2])
-    assert command[:3] == ["python", "-m", "retrieval_server.serving.check_health"]
+    assert command[:2] == ["beauty-server", "health"]
     port = environment(stages, "server")["RETRIEVAL_HEALTH_PORT"]
-    assert command[3] == f"127.0.0.1:{port}"
+    assert command[2:] == [f"127.0.0.1:{port}"]
     probe = json.loads(last(stages, "triton", "HEALTHCHECK").partition("CMD ")[2])
     assert probe[-1] == "http://127.0.0.1:8000/v2/health/ready"
 
@@ -333,20 +335,19 @@ def test_the_packages_that_are_blocked_above_are_those_beyond_the_index_extra() 
 
 
 def test_the_health_check_follows_the_server(
-    served_by: ServedBy, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    served_by: ServedBy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(readiness, "LOOK_EVERY_S", 0.001)
+    monkeypatch.setattr(readiness, "POLL_EVERY_S", 0.001)
     with served_by(health_port=0) as served:
         address = served.running.health_address
-        assert health(address) == "SERVING"
+        assert health_of(address) == "SERVING"
         served.engine.failure = EngineUnavailableError("away")
-        while health(address) == "SERVING":
+        while health_of(address) == "SERVING":
             pass
-        assert health(address) == "NOT_SERVING"
-        monkeypatch.setattr(sys, "argv", ["check_health", address])
-        with pytest.raises(SystemExit, match="NOT_SERVING"):
-            check_health.main()
-    assert health(address).startswith("UNAVAILABLE")
-    monkeypatch.setattr(sys, "argv", ["check_health"])
-    with pytest.raises(SystemExit, match="usage"):
-        check_health.main()
+        assert health_of(address) == "NOT_SERVING"
+        asked = CliRunner().invoke(cli.create_app(["health"]), ["health", address])
+        assert (asked.exit_code, asked.stderr) == (1, f"{address}: NOT_SERVING\n")
+    assert health_of(address).startswith("UNAVAILABLE")
+    asked = CliRunner().invoke(cli.create_app(["health"]), ["health"])
+    assert asked.exit_code == 2
+    assert "HOST:PORT" in asked.stderr

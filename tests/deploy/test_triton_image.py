@@ -64,7 +64,7 @@ def run_models_stage(repository: Path, profile: str, models: Path) -> "subproces
     assert stage.arguments("COPY") == ["model_repository /model_repository"]
     (command,) = stage.arguments("RUN")
     for there, here in (
-        ("/opt/beauty/bin/python", sys.executable),
+        ("/opt/beauty/bin/beauty-server", f"{sys.executable} -m retrieval_server"),
         (" /model_repository ", f" {repository} "),
         ("/models", str(models)),
     ):

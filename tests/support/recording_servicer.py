@@ -10,6 +10,13 @@ from retrieval_server.v1 import retrieval_pb2_grpc as pb_grpc
 
 MODELS = ("densenet201_grmac", "seresnet152_grmac")
 INITIAL_IDS = ("1001", "1002", "1003", "1004")
+LIMITS = pb.Limits(
+    max_image_bytes=20 * 2**20,
+    max_request_bytes=21 * 2**20,
+    max_top_k=100,
+    max_alpha=1e6,
+    max_concurrent_requests=64,
+)
 PATIENCE_S = 10  # no test waits so long unless it fails
 
 
@@ -80,6 +87,7 @@ class Servicer(pb_grpc.RetrievalServiceServicer):
         self.requests: list[pb.SearchRequest] = []
         self.refusals: list[tuple[grpc.StatusCode, str]] = []  # for the next calls, one each
         self.warnings: list[str] = []
+        self.limits: pb.Limits | None = LIMITS
         self.last_arrived = threading.Event()
         self.held_arrived = threading.Event()
         self.release = threading.Event()
@@ -105,6 +113,10 @@ class Servicer(pb_grpc.RetrievalServiceServicer):
         if self.refusals:
             context.abort(*self.refusals.pop(0))
         response = status_response()
+        if self.limits is None:
+            response.ClearField("limits")
+        else:
+            response.limits.CopyFrom(self.limits)
         response.warnings.extend(self.warnings)
         return response
 

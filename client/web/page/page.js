@@ -21,14 +21,7 @@ let served = null; // the server's status, once it is known
 async function choosePhoto(photo) {
   if (!photo) return;
   try {
-    if (served && photo.size > served.max_image_bytes) {
-      const limit = `${Math.round(served.max_image_bytes / 2 ** 20)} MB`;
-      throw new Problem({
-        kind: "image",
-        title: "This photo is too large.",
-        advice: `At most ${limit} can be sent. Save it smaller, or choose another one.`,
-      });
-    }
+    if (served?.too_large && photo.size > served.max_image_bytes) throw new Problem(served.too_large);
     open({ photo, bytes: await bytesOf(photo), url: URL.createObjectURL(photo) });
   } catch (error) {
     showProblem(error, { canRetry: false });

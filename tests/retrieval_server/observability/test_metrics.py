@@ -251,7 +251,7 @@ def test_a_failure_of_the_engine_is_counted_by_its_reason(
 def test_an_engine_that_is_away_shows_in_readiness_and_failures(
     served_by: ServedBy, photo: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(readiness_module, "LOOK_EVERY_S", 0.001)
+    monkeypatch.setattr(readiness_module, "POLL_EVERY_S", 0.001)
     with served_by(metrics_port=0) as served:
         assert value(served, "beauty_ready") == 1
         served.engine.failure = EngineUnavailableError("away")

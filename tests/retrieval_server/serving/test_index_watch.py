@@ -60,7 +60,7 @@ def until_serving(served: Served, version: str) -> None:
 
 
 def counted(served: Served, outcome: str) -> float:
-    registry = served.running._index_watch._metrics.registry
+    registry = served.running.index_watch._metrics.registry
     return registry.get_sample_value("beauty_index_reloads_total", {"outcome": outcome}) or 0
 
 
@@ -171,7 +171,7 @@ def test_a_damaged_version_is_refused_once_and_served_when_it_is_mended(
         assert status(served).index_version == old
         damaged.write_bytes(whole)
         monkeypatch.setattr(index_watch, "RETRY_S", 0.0)
-        watch = served.running._index_watch
+        watch = served.running.index_watch
         watch._refused = (new, time.monotonic())
         until_serving(served, new)
 
@@ -239,7 +239,7 @@ def test_a_version_named_by_its_own_folder_is_held_on_to(
     old = open_index(tiny_index_copy)
     with served_by(index=old.folder, reload_every_s=OFTEN_S) as served:
         rebuild()
-        served.result(served.running._index_watch.look())
+        served.result(served.running.index_watch.poll())
         assert status(served).index_version == old.version
 
 
@@ -247,7 +247,7 @@ def test_no_look_is_taken_where_it_is_turned_off(
     served_by: ServedBy, tiny_index_copy: Path, rebuild: Rebuild
 ) -> None:
     with served_by(index=tiny_index_copy, reload_every_s=0.0) as served:
-        assert served.running._index_watch._watch is None
+        assert not served.running.index_watch.polling.is_running
         assert rebuild() != status(served).index_version
         with pytest.raises(grpc.RpcError):
             served.search(product_id="new")

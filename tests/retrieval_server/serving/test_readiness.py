@@ -80,7 +80,7 @@ class NoContext:
 
 @pytest.fixture
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(readiness_module, "LOOK_EVERY_S", 0.001)
+    monkeypatch.setattr(readiness_module, "POLL_EVERY_S", 0.001)
 
 
 @pytest.mark.usefixtures("often")
@@ -103,16 +103,16 @@ def test_an_engine_that_goes_away_and_comes_back_is_reported(tiny_index: Path) -
 def test_an_engine_that_comes_back_with_other_models_is_not_ready(tiny_index: Path) -> None:
     async def run() -> None:
         watched = Watched(tiny_index)
-        await watched.readiness.look()
+        await watched.readiness.poll()
         own = watched.engine.reference_descriptors
         watched.engine.reference_descriptors = {
             model: np.roll(rows, 1) for model, rows in own.items()
         }
         watched.engine.generation += 1
-        await watched.readiness.look()
+        await watched.readiness.poll()
         assert await watched.reported(SERVICE) == NOT_SERVING
         watched.engine.reference_descriptors = own
-        await watched.readiness.look()
+        await watched.readiness.poll()
         assert await watched.reported(SERVICE) == SERVING
 
     asyncio.run(run())
@@ -143,7 +143,7 @@ def test_nothing_is_reported_after_the_shutdown(tiny_index: Path) -> None:
         await watched.readiness.start()
         await watched.readiness.stop()
         await watched.servicer.enter_graceful_shutdown()
-        await watched.readiness.look()
+        await watched.readiness.poll()
         assert await watched.reported(SERVICE) == NOT_SERVING
 
     asyncio.run(run())

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import grpc
 import pytest
@@ -174,20 +175,6 @@ def one_error_line(stderr: str) -> str:
     assert "Traceback" not in stderr
     (line,) = [line for line in stderr.splitlines() if line.startswith("error: ")]
     return line
-
-
-def command_of(monkeypatch: pytest.MonkeyPatch) -> typer.core.TyperCommand:
-    """The command as typer builds it, not run."""
-    built = []
-
-    def keep(app: typer.Typer) -> None:
-        built.append(app)
-
-    monkeypatch.setattr(typer.Typer, "__call__", keep)
-    cli.main()
-    command = typer.main.get_command(built[0])
-    assert isinstance(command, typer.core.TyperCommand)
-    return command
 
 
 def test_server_answers_at_the_address_in_its_file_and_stops_at_sigterm(serve: Serve) -> None:
@@ -427,6 +414,15 @@ def test_index_has_to_be_named(failing: Callable[..., tuple[int, str]]) -> None:
     assert "--index" in stderr
 
 
+def test_environment_alone_names_the_index_too(
+    failing: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("RETRIEVAL_INDEX", str(tmp_path / "nowhere"))
+    status, stderr = failing(base=[])
+    assert status == 1
+    assert str(tmp_path / "nowhere") in one_error_line(stderr)
+
+
 def test_index_is_checked_before_the_port_is_opened(
     listening: socket.socket, tmp_path: Path, tiny_repository: Path
 ) -> None:
@@ -441,10 +437,8 @@ def test_index_is_checked_before_the_port_is_opened(
 # Options
 
 
-def test_every_setting_is_an_option_with_its_environment_variable_and_default(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    command = command_of(monkeypatch)
+def test_every_setting_is_an_option_with_its_environment_variable_and_default() -> None:
+    command = typer.main.get_command(cli.create_app())
     options = {parameter.name: parameter for parameter in command.params}
     options.pop("help", None)
     fields = {field.name: field for field in dataclasses.fields(Settings)}
@@ -457,9 +451,28 @@ def test_every_setting_is_an_option_with_its_environment_variable_and_default(
     assert options["index"].required
 
 
-def test_every_setting_is_documented() -> None:
+def test_every_setting_is_described_once_and_in_the_help() -> None:
+    hints = get_type_hints(Settings, include_extras=True)
+    options = {each.name: each for each in typer.main.get_command(cli.create_app()).params}
     for field in dataclasses.fields(Settings):
-        assert re.search(rf"^        {field.name}: \S", Settings.__doc__ or "", re.MULTILINE)
+        (setting,) = get_args(hints[field.name])[1:]
+        assert re.fullmatch(r"[A-Z].{10,}\.", setting.help)
+        assert options[field.name].help == setting.help
+        assert f"{field.name}:" not in (Settings.__doc__ or "")
+
+
+def test_a_command_takes_no_setting(failing: Callable[..., tuple[int, str]]) -> None:
+    status, stderr = failing(base=["health", "--port", "0", "127.0.0.1:1"])
+    assert status == 2
+    assert "--port" in stderr
+
+
+def test_a_command_after_the_settings_is_refused_rather_than_run(
+    failing: Callable[..., tuple[int, str]],
+) -> None:
+    status, stderr = failing("health", "127.0.0.1:1")
+    assert status == 2
+    assert "health is a command of its own" in stderr
 
 
 def test_help_shows_every_environment_variable_and_ends_with_an_example(
@@ -473,4 +486,35 @@ def test_help_shows_every_environment_variable_and_ends_with_an_example(
     text = capsys.readouterr().out
     for field in dataclasses.fields(Settings):
         assert f"RETRIEVAL_{field.name.upper()}" in text
+    for command in ("health", "models"):
+        assert re.search(rf"^  {command}  +\S", text, re.MULTILINE)
     assert text.rstrip().splitlines()[-1].strip().startswith("Example: beauty-server --index")
+
+
+@pytest.mark.parametrize("command", ["health", "models"])
+def test_help_of_each_command_ends_with_an_example(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["beauty-server", command, "--help"])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    assert caught.value.code == 0
+    last_line = capsys.readouterr().out.rstrip().splitlines()[-1]
+    assert last_line.startswith(f"  Example: beauty-server {command} ")
+
+
+def test_a_health_check_imports_neither_numpy_nor_the_engines() -> None:
+    program = (
+        "import sys; from retrieval_server.cli import main\n"
+        "sys.argv = ['beauty-server', 'health', '127.0.0.1:1']\n"
+        "try: main()\n"
+        "finally: print(*sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("127.0.0.1:1: UNAVAILABLE")
+    loaded = set(done.stdout.split())
+    assert "grpc_health.v1.health_pb2" in loaded
+    assert loaded.isdisjoint({"numpy", "numba", "onnxruntime", "tritonclient", "PIL"})

@@ -277,6 +277,30 @@ def test_status_states_what_is_served(shared: Served, bundle: IndexBundle) -> No
     )
 
 
+def test_status_reports_the_limits_that_the_server_enforces(shared: Served) -> None:
+    limits = shared.stub.GetStatus(pb.GetStatusRequest()).limits
+    model = shared.search(product_id="p0000").models[0].name
+    assert (limits.max_image_bytes, limits.max_concurrent_requests) == (100_000, 200)
+    largest = {
+        "top_k": limits.max_top_k,
+        "keep": limits.max_top_k,
+        "alpha": {model: limits.max_alpha},
+    }
+    assert len(shared.search(product_id="p0000", **largest).results) == 39
+    assert "bytes" not in shared.refused(image=bytes(limits.max_image_bytes)).details()
+    for query in (
+        {"image": bytes(limits.max_image_bytes + 1)},
+        {"top_k": limits.max_top_k + 1, "product_id": "p0000"},
+        {"keep": limits.max_top_k + 1, "product_id": "p0000"},
+        {"alpha": {model: limits.max_alpha * 2}, "product_id": "p0000"},
+    ):
+        error = shared.refused(**query)
+        assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert error.details().startswith(f"{next(iter(query))}: ")
+    error = shared.refused(image=bytes(limits.max_request_bytes))
+    assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
 def test_random_weights_are_reported_with_every_answer(
     served_by: ServedBy,
     tiny_catalogue: Path,
