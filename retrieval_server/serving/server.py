@@ -21,6 +21,7 @@ from retrieval_server.engines.create_engine import create_engine
 from retrieval_server.engines.engine import Engine
 from retrieval_server.errors import RetrievalError
 from retrieval_server.exact_search.parallelism import IntraQueryParallelism
+from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.index.publish import open_index
 from retrieval_server.models.model_repository import ModelRepository
 from retrieval_server.observability.metrics import ServerMetrics
@@ -28,6 +29,7 @@ from retrieval_server.observability.metrics_endpoint import MetricsEndpoint, ope
 from retrieval_server.observability.request_metrics import RequestMetrics
 from retrieval_server.observability.tracing import Tracing, start_tracing
 from retrieval_server.retrieval.open_retriever import open_retriever
+from retrieval_server.retrieval.retriever import Retriever
 from retrieval_server.serving.check_health import SERVICE
 from retrieval_server.serving.grpc_endpoint import create_grpc_server, listen, listen_in_the_clear
 from retrieval_server.serving.index_watch import IndexWatch
@@ -98,9 +100,8 @@ async def start_server(settings: Settings) -> RunningServer:
     """
     bundle = open_index(settings.index)
     repository = ModelRepository(settings.model_repository)
-    metrics = ServerMetrics()
+    metrics, tracing = ServerMetrics(), start_tracing()
     metrics.limit.set(settings.max_concurrent_requests)
-    tracing = start_tracing()
     server = create_grpc_server(
         settings, [*tracing.interceptors, *_interceptors(settings, metrics)]
     )
@@ -108,29 +109,10 @@ async def start_server(settings: Settings) -> RunningServer:
     health_server, health_address = grpc.aio.server(options=[("grpc.so_reuseport", 0)]), None
     if settings.health_port is not None:
         health_address = listen_in_the_clear(health_server, settings.host, settings.health_port)
-    threadpool_limits(1, user_api="blas")  # one core for each search; see Settings.workers
     executor = create_workers(settings.workers)
-    open_engine = partial(
-        create_engine,
-        settings.engine,
-        settings.model_repository,
-        bundle.profile.name,
-        workers=settings.workers,
-        threads_per_run=settings.workers,
-        triton=settings.triton,
-    )
-    parallelism = IntraQueryParallelism(settings.workers)
-    retriever = await open_retriever(bundle, repository, open_engine, parallelism)
-    served = ServedIndex(retriever)
-    health_servicer = health.aio.HealthServicer()
-    for each in (server, health_server):
-        health_pb2_grpc.add_HealthServicer_to_server(health_servicer, each)
-    pb_grpc.add_RetrievalServiceServicer_to_server(  # type: ignore[no-untyped-call]
-        RetrievalService(served, executor, settings, metrics, tracing), server
-    )
-    reflection.enable_server_reflection(
-        (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), server
-    )
+    served = ServedIndex(await _open_retriever(settings, bundle, repository))
+    service = RetrievalService(served, executor, settings, metrics, tracing)
+    health_servicer = _add_services(server, health_server, service)
     readiness = Readiness(served, health_servicer, SERVICE)
     index_watch = IndexWatch(settings.index, repository, served, metrics)
     metrics.registry.register(ServedState(served, readiness))
@@ -153,9 +135,41 @@ async def start_server(settings: Settings) -> RunningServer:
         readiness,
         metrics_endpoint,
         tracing,
-        retriever.engine,
+        served.retriever.engine,
         executor,
     )
+
+
+async def _open_retriever(
+    settings: Settings, bundle: IndexBundle, repository: ModelRepository
+) -> Retriever:
+    """Open the index for searching, with one core for each search; see ``Settings.workers``."""
+    threadpool_limits(1, user_api="blas")
+    open_engine = partial(
+        create_engine,
+        settings.engine,
+        settings.model_repository,
+        bundle.profile.name,
+        workers=settings.workers,
+        threads_per_run=settings.workers,
+        triton=settings.triton,
+    )
+    parallelism = IntraQueryParallelism(settings.workers)
+    return await open_retriever(bundle, repository, open_engine, parallelism)
+
+
+def _add_services(
+    server: grpc.aio.Server, health_server: grpc.aio.Server, service: RetrievalService
+) -> health.aio.HealthServicer:
+    """Register search, reflection and health; health also on the server for health checks only."""
+    servicer = health.aio.HealthServicer()
+    for each in (server, health_server):
+        health_pb2_grpc.add_HealthServicer_to_server(servicer, each)
+    pb_grpc.add_RetrievalServiceServicer_to_server(service, server)  # type: ignore[no-untyped-call]
+    reflection.enable_server_reflection(
+        (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), server
+    )
+    return servicer
 
 
 def _interceptors(settings: Settings, metrics: ServerMetrics) -> list[grpc.aio.ServerInterceptor]:
