@@ -24,12 +24,14 @@ from retrieval_server.errors import IndexBundleError
 from retrieval_server.exact_search import (
     byte_level,
     coarse_level,
-    kernels,
     middle_level,
     residual_level,
 )
-from retrieval_server.exact_search.encoders import encode_axes
 from retrieval_server.exact_search.fused_bound import FusedBound
+from retrieval_server.exact_search.kernels.encoders import encode_axes
+from retrieval_server.exact_search.kernels.middle import middle_bounds
+from retrieval_server.exact_search.kernels.residual import residual_bounds
+from retrieval_server.exact_search.kernels.vector_instructions import HAS_VNNI
 from retrieval_server.exact_search.level_files import open_levels
 from retrieval_server.exact_search.levels import append_rows, empty_levels
 from retrieval_server.exact_search.open_search import open_search
@@ -58,7 +60,7 @@ def level_bounds(levels, query, weights):
     coarse_level.scan(
         arrays["coarse.codes"],
         arrays["coarse.bounds"],
-        coarse_level.coarse_query(levels.fit, rotated, weights),
+        coarse_level.coarse_query(levels.fit, rotated),
         range(blocks),
         values,
         uppers,
@@ -67,7 +69,7 @@ def level_bounds(levels, query, weights):
     assert block_max.tolist() == uppers.reshape(-1, 64).max(axis=1).tolist()
     every, (middles, middle_uppers) = np.arange(rows, dtype=np.int32), np.empty((2, rows), "f4")
     query_digits = middle_level.middle_query(levels.fit, rotated)
-    kernels.middle_bounds(
+    middle_bounds(
         arrays["middle.codes"],
         arrays["middle.bounds"],
         every,
@@ -76,13 +78,13 @@ def level_bounds(levels, query, weights):
         values,
         query_digits.digits,
         query_digits.scales,
-        query_digits.weights,
+        query_digits.terms,
         middles,
         middle_uppers,
     )
     residual_uppers = np.empty(rows, np.float32)
     query_digits = residual_level.residual_query(levels.fit, rotated)
-    kernels.residual_bounds(
+    residual_bounds(
         arrays["residual.codes"],
         arrays["residual.bounds"],
         every,
@@ -90,7 +92,7 @@ def level_bounds(levels, query, weights):
         rows,
         query_digits.digits,
         query_digits.scales,
-        query_digits.weights,
+        query_digits.terms,
         middles,
         residual_uppers,
     )
@@ -103,7 +105,7 @@ def byte_bounds(levels, query, alphas):
     queries = [byte_level.byte_query(q, o) for q, o in zip(query, offsets, strict=True)]
     rows = levels.bytes_.rows(np.arange(levels.rows, dtype=np.int32))
     cosines, radii = byte_level.estimates(*rows, queries)
-    return byte_level.largest_similarities(cosines, radii, alphas)
+    return byte_level.similarity_upper_bounds(cosines, radii, alphas)
 
 
 def random_levels(rng):
@@ -373,8 +375,8 @@ import hashlib, sys
 import numpy as np
 sys.path.insert(0, {tests!r})
 from made_up_databases import cascade, clustered_vectors
-from retrieval_server.exact_search import kernels
 from retrieval_server.exact_search.cascade import SearchCounts
+from retrieval_server.exact_search.kernels.vector_instructions import HAS_VNNI
 from test_search_levels import byte_bounds, level_bounds
 
 rng = np.random.default_rng(12)
@@ -390,7 +392,7 @@ for row in range(0, 500, 25):
     ranking = search.rank_all(query, (3.0, 1.0), 7, counts=counts)
     digest.update(ranking.rows)
     digest.update(repr(counts).encode())
-print(kernels.HAS_VNNI, digest.hexdigest())
+print(HAS_VNNI, digest.hexdigest())
 """
 
 
@@ -408,7 +410,7 @@ def test_processor_without_the_wide_instruction_gives_the_same_bounds(tmp_path):
     has_it, here = printed()
     without, there = printed(NUMBA_CPU_NAME="x86-64-v3", NUMBA_CPU_FEATURES="+avx2,+fma")
     assert without == "False"
-    assert has_it == str(kernels.HAS_VNNI)
+    assert has_it == str(HAS_VNNI)
     assert there == here
 
 

@@ -33,7 +33,7 @@ def build_search_levels(
     Args:
         folder: holds the descriptors of all models.
         alphas: the profile's α by model name, in the order of eq. (8).
-        log: knows which rows are encoded, and is told; None to encode them all.
+        log: lists the rows that are encoded, and records others; None to encode them all.
 
     Returns:
         What the manifest says about them; None for a database small enough to be scanned.
@@ -48,7 +48,7 @@ def build_search_levels(
         progress("search levels", rows) as advance,
     ):
         fit = fit_search(descriptors, list(alphas.values()))
-        dimensions = [part.shape[1] for part in descriptors]
+        dimensions = [matrix.shape[1] for matrix in descriptors]
         finished = {} if log is None else _finished(log)
         target = create_levels(folder, fit, dimensions, rows, keep=bool(finished))
         if log is not None and not finished:

@@ -32,14 +32,16 @@ from numpy.typing import NDArray
 
 from retrieval_server.exact_search import byte_level, coarse_level, middle_level, residual_level
 from retrieval_server.exact_search.fused_bound import FusedBound
-from retrieval_server.exact_search.kernels import middle_bounds, residual_bounds
+from retrieval_server.exact_search.kernels.middle import middle_bounds
+from retrieval_server.exact_search.kernels.residual import residual_bounds
+from retrieval_server.exact_search.kernels.selection import keep, largest, survivors
+from retrieval_server.exact_search.layout import BLOCK_ROWS
 from retrieval_server.exact_search.levels import Levels
 from retrieval_server.exact_search.originals import BestRows, RowSource
 from retrieval_server.exact_search.parallelism import IntraQueryParallelism
 from retrieval_server.exact_search.rotation import FloatArray, RotatedQuery
 from retrieval_server.exact_search.scan import eligible_rows, originals_level
 from retrieval_server.exact_search.search import Query, SearchLevel
-from retrieval_server.exact_search.selection import keep, largest, survivors
 from retrieval_server.exact_search.similarity import Ranking, fused_similarity
 from retrieval_server.exact_search.tuning import DEFAULT_TUNING, Tuning
 
@@ -63,7 +65,7 @@ class _Scratch(threading.local):
     """A thread's working memory, of the size of the database."""
 
     def __init__(self, blocks: int) -> None:
-        rows = coarse_level.BLOCK_ROWS * blocks
+        rows = BLOCK_ROWS * blocks
         self.values, self.uppers, self.values_left, self.uppers_left = (
             np.empty(rows, np.float32) for _ in range(4)
         )
@@ -182,7 +184,7 @@ class _OneSearch:
         ]
         bound = FusedBound(self._alphas, rectified)
         rotated = RotatedQuery(self._levels.fit, self._query, bound.weights)
-        self._scan(rotated, bound, exclude, allowed)
+        self._scan(rotated, exclude, allowed)
         self._seed(self._scratch.values, self._levels.rows)
         if not (self._best.is_full and bound.covers(self._best.last)):
             return self.part(eligible_rows(self._levels.rows, exclude, allowed))
@@ -200,7 +202,7 @@ class _OneSearch:
         if len(rows) <= self._top_k + self._tuning.more_seeds:
             self._read(rows)
             return self._best.ranking
-        uppers = byte_level.largest_similarities(*self._bytes(rows), self._alphas)
+        uppers = byte_level.similarity_upper_bounds(*self._bytes(rows), self._alphas)
         wanted = np.flatnonzero(uppers >= self._best.last)
         order = wanted[np.argsort(-uppers[wanted])]
         first, count = 0, READ_AT_ONCE
@@ -213,14 +215,13 @@ class _OneSearch:
     def _scan(
         self,
         rotated: RotatedQuery,
-        bound: FusedBound,
         exclude: int | None,
         allowed: NDArray[np.bool_] | None,
     ) -> None:
         """Bound every row by the coarse level; what may not be found gets -inf."""
         arrays, scratch = self._levels.arrays, self._scratch
         codes, bounds = arrays["coarse.codes"], arrays["coarse.bounds"]
-        query = coarse_level.coarse_query(self._levels.fit, rotated, bound.weights)
+        query = coarse_level.coarse_query(self._levels.fit, rotated)
         values, uppers, block_max = scratch.values, scratch.uppers, scratch.block_max
 
         def scan(first: int, last: int) -> None:
@@ -251,7 +252,7 @@ class _OneSearch:
         def bound_by_middle(first: int, last: int) -> None:
             middle_bounds(
                 arrays["middle.codes"], arrays["middle.bounds"], rows, first, last,
-                base, query.digits, query.scales, query.weights, values, uppers,
+                base, query.digits, query.scales, query.terms, values, uppers,
             )  # fmt: skip
 
         self._parallelism.share(bound_by_middle, count, self._tuning.rows_at_once)
@@ -263,7 +264,7 @@ class _OneSearch:
         def bound_by_residual(first: int, last: int) -> None:
             residual_bounds(
                 arrays["residual.codes"], arrays["residual.bounds"], rows, first, last,
-                rest.digits, rest.scales, rest.weights, values, uppers,
+                rest.digits, rest.scales, rest.terms, values, uppers,
             )  # fmt: skip
 
         self._parallelism.share(bound_by_residual, count, self._tuning.rows_at_once)

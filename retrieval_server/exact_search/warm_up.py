@@ -13,8 +13,9 @@ import numpy as np
 
 from retrieval_server.exact_search.cascade import CascadeSearch
 from retrieval_server.exact_search.fit_parameters import FitParameters
+from retrieval_server.exact_search.layout import AXES
 from retrieval_server.exact_search.levels import empty_levels, encode_all
-from retrieval_server.exact_search.rotation import AXES, SearchFit
+from retrieval_server.exact_search.rotation import SearchFit
 from retrieval_server.exact_search.tuning import Tuning
 
 _ROWS, _DIMENSION = 256, 64
