@@ -25,7 +25,9 @@ from retrieval_server.exact_search.kernels.encoders import encode_bytes
 from retrieval_server.exact_search.layout import byte_width
 from retrieval_server.exact_search.rotation import LONGEST, FloatArray
 from retrieval_server.exact_search.row_file import RowFile
+from retrieval_server.exact_search.similarity import fused_similarity
 
+BOUND_AT_ONCE = 256  # rows: a megabyte of codes, which stays in the processor's cache
 _LARGEST_HIGH = 126
 
 
@@ -160,3 +162,42 @@ def estimates(
         )  # fmt: skip
         column += len(query.high)
     return cosines, radii
+
+
+class ByteSearch:
+    """The byte level as the last stage of the cascade: estimates and bounds of eq. (8) itself.
+
+    Args:
+        level: the level.
+        query: (C_n,) by backbone.
+        offsets: o by backbone.
+        alphas: (N,).
+    """
+
+    def __init__(
+        self,
+        level: ByteLevel,
+        query: Sequence[NDArray[np.float32]],
+        offsets: Sequence[int],
+        alphas: Sequence[float],
+    ) -> None:
+        self._level, self._alphas = level, alphas
+        self._queries = [byte_query(*each) for each in zip(query, offsets, strict=True)]
+
+    def similarities(self, rows: NDArray[np.int32]) -> FloatArray:
+        """Estimate eq. (8) of some rows, (m,)."""
+        cosines, _ = self._cosines(rows)
+        return fused_similarity(cosines.T, self._alphas)
+
+    def upper_bounds(self, rows: NDArray[np.int32]) -> FloatArray:
+        """Bound eq. (8) of some rows from above, (m,)."""
+        return similarity_upper_bounds(*self._cosines(rows), self._alphas)
+
+    def _cosines(self, rows: NDArray[np.int32]) -> tuple[FloatArray, FloatArray]:
+        """Estimates of the cosines of some rows, and their largest errors, (N, m) both."""
+        pieces = [
+            estimates(*self._level.rows(rows[first : first + BOUND_AT_ONCE]), self._queries)
+            for first in range(0, max(1, len(rows)), BOUND_AT_ONCE)
+        ]
+        cosines, radii = (np.concatenate(each, axis=1) for each in zip(*pieces, strict=True))
+        return cosines, radii

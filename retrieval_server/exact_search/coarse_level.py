@@ -36,6 +36,7 @@ from retrieval_server.exact_search.layout import (
     WORD,
     bound_words,
 )
+from retrieval_server.exact_search.parallelism import IntraQueryParallelism
 from retrieval_server.exact_search.rotation import (
     FloatArray,
     RotatedQuery,
@@ -44,6 +45,7 @@ from retrieval_server.exact_search.rotation import (
     rounding,
     tail_norms,
 )
+from retrieval_server.exact_search.stage import Candidates
 
 _LARGEST_BOUND = 255
 _SEGMENTS = Planes(
@@ -135,28 +137,38 @@ def coarse_query(fit: SearchFit, rotated: RotatedQuery) -> CoarseQuery:
     )
 
 
-def scan(
-    codes: NDArray[np.uint8],
-    bounds: NDArray[np.uint8],
-    query: CoarseQuery,
-    blocks: range,
-    estimates: NDArray[np.float32],
-    upper_bounds: NDArray[np.float32],
-    block_maxima: NDArray[np.float32],
-) -> None:
-    """Estimate and bound L of the rows of some blocks.
+@dataclass(frozen=True)
+class CoarseStage:
+    """The coarse level as the first stage of the cascade: every row is a candidate.
 
-    Args:
-        codes: (blocks, 32, 256).
-        bounds: (blocks, W, 256).
-        query: the query.
-        blocks: which blocks.
-        estimates: (64 · blocks,) out.
-        upper_bounds: (64 · blocks,) out.
-        block_maxima: (blocks,) out, the largest upper bound of each block.
+    Attributes:
+        fit: the axes.
+        codes: (blocks, 32, 256) uint8.
+        bounds: (blocks, W, 256) uint8.
+        piece: number of blocks to hand to another core at once.
+        fewest_candidates: see ``Stage``.
+        name: the name of the level.
     """
-    coarse_bounds(
-        codes, bounds, blocks.start, blocks.stop,
-        query.digits, _SEGMENT_LENGTHS, query.scales, query.weights,
-        estimates, upper_bounds, block_maxima,
-    )  # fmt: skip
+
+    fit: SearchFit
+    codes: NDArray[np.uint8]
+    bounds: NDArray[np.uint8]
+    piece: int
+    fewest_candidates: int = 0
+    name: str = "coarse"
+
+    def bound(  # noqa: D102 - see Stage
+        self, query: RotatedQuery, candidates: Candidates, parallelism: IntraQueryParallelism
+    ) -> None:
+        rounded = coarse_query(self.fit, query)
+
+        def bound_blocks(first: int, last: int) -> None:
+            coarse_bounds(
+                self.codes, self.bounds, first, last,
+                rounded.digits, _SEGMENT_LENGTHS, rounded.scales, rounded.weights,
+                candidates.coarse_estimates, candidates.coarse_upper_bounds,
+                candidates.block_maxima,
+            )  # fmt: skip
+
+        parallelism.share(bound_blocks, len(self.codes), self.piece)
+        candidates.leave_out_ineligible()

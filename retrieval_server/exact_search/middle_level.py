@@ -12,11 +12,14 @@ where the estimate is the coarse level's plus this level's codes times Pg, see `
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 from retrieval_server.exact_search.digits import DigitQuery, Planes, digit_query
 from retrieval_server.exact_search.kernels.encoders import AXES_SQUARE, MIDDLE_LOST, REFINED_LOST
+from retrieval_server.exact_search.kernels.middle import middle_bounds
 from retrieval_server.exact_search.layout import (
     AXES,
     COARSE_AXES,
@@ -24,6 +27,7 @@ from retrieval_server.exact_search.layout import (
     MIDDLE_LINES,
     REFINED_BITS,
 )
+from retrieval_server.exact_search.parallelism import IntraQueryParallelism
 from retrieval_server.exact_search.rotation import (
     FloatArray,
     RotatedQuery,
@@ -31,6 +35,7 @@ from retrieval_server.exact_search.rotation import (
     SearchFit,
     tail_norms,
 )
+from retrieval_server.exact_search.stage import Candidates
 
 _BITS = [bits for bits in MIDDLE_LINES for _ in range(8 // bits)]
 _PLANES = Planes([LINE] * len(_BITS), _BITS)
@@ -67,3 +72,39 @@ def middle_query(fit: SearchFit, rotated: RotatedQuery) -> DigitQuery:
     coefficients = np.concatenate([rotated.region(0), rotated.region(1)]) * steps
     factors = [rotated.region_norm(0), rotated.region_norm(1), rotated.tail_norm(2)]
     return digit_query(rotated, coefficients, _PLANES, factors)
+
+
+@dataclass(frozen=True)
+class MiddleStage:
+    """The middle level as a stage of the cascade; it rotates the query further.
+
+    Attributes:
+        fit: the axes.
+        codes: (N, 320) uint8.
+        bounds: (N, 3) float32.
+        piece: number of rows to hand to another core at once.
+        fewest_candidates: see ``Stage``.
+        name: the name of the level.
+    """
+
+    fit: SearchFit
+    codes: NDArray[np.uint8]
+    bounds: NDArray[np.float32]
+    piece: int
+    fewest_candidates: int
+    name: str = "middle"
+
+    def bound(  # noqa: D102 - see Stage
+        self, query: RotatedQuery, candidates: Candidates, parallelism: IntraQueryParallelism
+    ) -> None:
+        rounded = middle_query(self.fit, query)
+        rows = candidates.rows
+
+        def bound_rows(first: int, last: int) -> None:
+            middle_bounds(
+                self.codes, self.bounds, rows, first, last, candidates.coarse_estimates,
+                rounded.digits, rounded.scales, rounded.terms,
+                candidates.estimates, candidates.upper_bounds,
+            )  # fmt: skip
+
+        parallelism.share(bound_rows, candidates.count, self.piece)

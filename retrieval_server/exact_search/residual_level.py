@@ -23,12 +23,14 @@ added to the norms of e.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from retrieval_server.exact_search.digits import DigitQuery, Planes, digit_query
 from retrieval_server.exact_search.kernels.encoders import encode_residuals
+from retrieval_server.exact_search.kernels.residual import residual_bounds
 from retrieval_server.exact_search.layout import (
     COARSE_AXES,
     LINE,
@@ -36,6 +38,7 @@ from retrieval_server.exact_search.layout import (
     RESIDUAL_DIMENSIONS,
 )
 from retrieval_server.exact_search.middle_level import rounded_up
+from retrieval_server.exact_search.parallelism import IntraQueryParallelism
 from retrieval_server.exact_search.rotation import (
     UNIT,
     FloatArray,
@@ -46,6 +49,7 @@ from retrieval_server.exact_search.rotation import (
     product_error,
     tail_norms,
 )
+from retrieval_server.exact_search.stage import Candidates
 
 
 def residuals(
@@ -106,6 +110,42 @@ def residual_query(fit: SearchFit, rotated: RotatedQuery) -> DigitQuery:
     either = (fit.parameters.rotation_error * 1.01 + 1e-9) * rotated.norm
     factors = [rotated.region_norm(0) + either, rotated.tail_norm(1) + either]
     return digit_query(rotated, coefficients, planes, factors)
+
+
+@dataclass(frozen=True)
+class ResidualStage:
+    """The residual level as a stage of the cascade.
+
+    Attributes:
+        fit: the axes.
+        codes: (N, 192 · ⌈D / 512⌉) uint8.
+        bounds: (N, 2) float32.
+        piece: number of rows to hand to another core at once.
+        fewest_candidates: see ``Stage``.
+        name: the name of the level.
+    """
+
+    fit: SearchFit
+    codes: NDArray[np.uint8]
+    bounds: NDArray[np.float32]
+    piece: int
+    fewest_candidates: int = 0
+    name: str = "residual"
+
+    def bound(  # noqa: D102 - see Stage
+        self, query: RotatedQuery, candidates: Candidates, parallelism: IntraQueryParallelism
+    ) -> None:
+        rounded = residual_query(self.fit, query)
+        rows = candidates.rows
+
+        def bound_rows(first: int, last: int) -> None:
+            residual_bounds(
+                self.codes, self.bounds, rows, first, last,
+                rounded.digits, rounded.scales, rounded.terms,
+                candidates.estimates, candidates.upper_bounds,
+            )  # fmt: skip
+
+        parallelism.share(bound_rows, candidates.count, self.piece)
 
 
 def _norms(vectors: NDArray[np.float32]) -> FloatArray:
