@@ -25,10 +25,10 @@ CREATED_STAGE, ENCODED_STAGE = "empty levels", "encoded rows"
 def build_search_levels(
     folder: Path, alphas: Mapping[str, float], log: StageLog | None = None
 ) -> SearchRecord | None:
-    """Write the levels beside the descriptors; overwrites, but for what a log says is encoded.
+    """Write the levels beside the descriptors; overwrites rows that no log lists as encoded.
 
-    One BLAS thread and pieces of fixed size: equal descriptors give equal files, however many
-    threads encode.
+    BLAS uses one thread and the pieces have a fixed size: equal descriptors give equal files,
+    whatever the number of threads that encode.
 
     Args:
         folder: holds the descriptors of all models.
@@ -36,7 +36,8 @@ def build_search_levels(
         log: lists the rows that are encoded, and records others; None to encode them all.
 
     Returns:
-        What the manifest says about them; None for a database small enough to be scanned.
+        What the manifest records about the levels; None for a database that is small enough to
+        be scanned.
     """
     descriptors = [open_descriptors(folder, model) for model in alphas]
     rows = len(descriptors[0])

@@ -122,7 +122,7 @@ class CascadeSearch:
         return self.levels.rows
 
     def level_sizes(self) -> tuple[SearchLevel, ...]:
-        """What a search reads, from what it reads whole to what it reads a few rows of."""
+        """The levels, from the one that a search reads whole to the one it reads a few rows of."""
         sizes = self.levels.sizes().items()
         levels = [SearchLevel(name, size, is_resident=name != "bytes") for name, size in sizes]
         return (*levels, originals_level(self.descriptors))
