@@ -30,6 +30,7 @@ from benchmarks.descriptor_generator import HARD_KINDS, KINDS
 from benchmarks.search_database import ROOT, SearchDatabase, prepare_database
 from benchmarks.search_growth import SIZES, plot_growth
 from retrieval_server.exact_search.cascade import CascadeSearch, SearchCounts
+from retrieval_server.exact_search.layout import REGIONS
 from retrieval_server.exact_search.open_search import open_search
 from retrieval_server.exact_search.parallelism import IntraQueryParallelism
 
@@ -148,7 +149,7 @@ def bytes_touched(search: CascadeSearch, counts: Any) -> int:
     """What one search read: rows of each level, and the rotation as far as it was needed."""
     sizes, rows = search.levels.sizes(), len(search)
     axis = search.levels.fit.rotation.shape[1] * 4
-    axes = 256 + 512 * (counts.middle > 0)
+    axes = REGIONS[0] + REGIONS[1] * (counts.middle > 0)
     total = sizes["coarse"] + axes * axis
     for level in ("middle", "residual", "bytes"):
         total += getattr(counts, level) * sizes[level] // rows

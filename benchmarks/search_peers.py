@@ -132,11 +132,11 @@ class ByteScan:
         queries = [byte_level.byte_query(q, o) for q, o in zip(query, offsets, strict=True)]
         level = self._levels.bytes_
         cosines, radii = byte_level.estimates(level.codes, level.bounds, queries)
-        uppers = byte_level.largest_similarities(cosines, radii, ALPHA)
-        best = np.argpartition(-uppers, 2 * TOP_K)[: 2 * TOP_K]
+        upper_bounds = byte_level.similarity_upper_bounds(cosines, radii, ALPHA)
+        best = np.argpartition(-upper_bounds, 2 * TOP_K)[: 2 * TOP_K]
         scan = ScanSearch(self._search.descriptors)
         last = scan.rank_rows(query, ALPHA, best, TOP_K).similarities[-1]
-        return scan.rank_rows(query, ALPHA, np.flatnonzero(uppers >= last), TOP_K).rows
+        return scan.rank_rows(query, ALPHA, np.flatnonzero(upper_bounds >= last), TOP_K).rows
 
 
 class FaissIndex:

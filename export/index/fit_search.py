@@ -17,12 +17,19 @@ import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
 
-from retrieval_server.exact_search.encoders import encode_axes
 from retrieval_server.exact_search.fit_parameters import FitParameters
 from retrieval_server.exact_search.fused_bound import FusedBound
+from retrieval_server.exact_search.kernels.encoders import (
+    COARSE_LOST,
+    COARSE_SQUARE,
+    SIGNED_OFFSET,
+    SQUARES,
+    encode_axes,
+)
+from retrieval_server.exact_search.layout import AXES, COARSE_AXES
 from retrieval_server.exact_search.levels import empty_levels
 from retrieval_server.exact_search.residual_level import residuals
-from retrieval_server.exact_search.rotation import AXES, REGIONS, SearchFit, rotate_rows, tail_norms
+from retrieval_server.exact_search.rotation import SearchFit, rotate_rows, tail_norms
 from retrieval_server.storage.arrays import release_pages
 
 SAMPLE_ROWS = 40_000
@@ -42,44 +49,44 @@ def fit_search(
     The same rows give the same fit, bit for bit, on the same machine if BLAS has one thread.
 
     Args:
-        descriptors: (N, C_n) float32 or float16 by backbone; may lie on disk.
+        descriptors: (N, C_n) float32 or float16 by backbone; may be mapped from disk.
         alphas: the profile's α by backbone.
-        sample_rows: how many rows to look at.
+        sample_rows: number of rows of the sample.
     """
     rows = len(descriptors[0])
     chosen = np.sort(np.random.default_rng(0).permutation(rows)[:sample_rows])
-    parts = [_gathered(part, chosen) for part in descriptors]
+    sample = [_gathered(matrix, chosen) for matrix in descriptors]
     scalings = _scalings(alphas)
-    means = np.concatenate([part.mean(axis=0, dtype=np.float64) for part in parts])
+    means = np.concatenate([matrix.mean(axis=0, dtype=np.float64) for matrix in sample])
     means = means.astype(np.float32)
-    rotation = _principal_axes(_scaled(parts, means, scalings))
+    rotation = _principal_axes(_scaled(sample, means, scalings))
     exact = rotation.astype(np.float64)
     error = float(np.linalg.norm(exact @ exact.T - np.eye(len(exact))))
-    offsets = tuple(0 if bool((part >= 0).all()) else 128 for part in parts)
+    offsets = tuple(0 if bool((matrix >= 0).all()) else SIGNED_OFFSET for matrix in sample)
     parameters = FitParameters(
         rows=rows,
         sample_rows=len(chosen),
         alphas=tuple(map(float, alphas)),
         scalings=scalings,
         rotation_error=error * (1 + 1e-9),
-        mean_lows=(0.0,) * len(parts),
-        mean_steps=(1.0,) * len(parts),
+        mean_lows=(0.0,) * len(sample),
+        mean_steps=(1.0,) * len(sample),
         residual_step=1.0,
         tail_step=1.0,
         code_offsets=offsets,
     )
     unfitted = np.zeros(AXES, np.float32), np.zeros(len(means), np.float32)
     fit = SearchFit(parameters, means, rotation, *unfitted)
-    return _with_ranges(fit, [part[:: -(-len(chosen) // RANGE_ROWS)] for part in parts])
+    return _with_ranges(fit, [matrix[:: -(-len(chosen) // RANGE_ROWS)] for matrix in sample])
 
 
-def _gathered(part: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Some rows in memory; the mapped pages around them are let go of as it proceeds."""
-    gathered = np.empty((len(rows), part.shape[1]), np.float32)
+def _gathered(matrix: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Copy some rows to memory; releases the mapped pages around them piece by piece."""
+    gathered = np.empty((len(rows), matrix.shape[1]), np.float32)
     for first in range(0, len(rows), GATHERED_AT_ONCE):
         chunk = slice(first, first + GATHERED_AT_ONCE)
-        gathered[chunk] = part[rows[chunk]]
-        release_pages(part)
+        gathered[chunk] = matrix[rows[chunk]]
+        release_pages(matrix)
     return gathered
 
 
@@ -92,15 +99,15 @@ def _scalings(alphas: Sequence[float]) -> tuple[float, ...]:
 
 
 def _scaled(
-    parts: Sequence[NDArray[np.float32]], means: NDArray[np.float32], scalings: Sequence[float]
+    sample: Sequence[NDArray[np.float32]], means: NDArray[np.float32], scalings: Sequence[float]
 ) -> NDArray[np.float32]:
     """The sample's y, (m, D)."""
-    scaled = np.concatenate(parts, axis=1)
+    scaled = np.concatenate(sample, axis=1)
     scaled -= means
     first = 0
-    for part, scaling in zip(parts, scalings, strict=True):
-        scaled[:, first : first + part.shape[1]] *= np.float32(scaling)
-        first += part.shape[1]
+    for matrix, scaling in zip(sample, scalings, strict=True):
+        scaled[:, first : first + matrix.shape[1]] *= np.float32(scaling)
+        first += matrix.shape[1]
     return scaled
 
 
@@ -119,21 +126,21 @@ def _principal_axes(scaled: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.ascontiguousarray(orthonormal.T, dtype=np.float32)
 
 
-def _with_ranges(fit: SearchFit, parts: Sequence[NDArray[np.float32]]) -> SearchFit:
-    """Complete a fit by its steps and ranges."""
-    rows = rotate_rows(fit, parts)
+def _with_ranges(fit: SearchFit, sample: Sequence[NDArray[np.float32]]) -> SearchFit:
+    """Complete a fit by the steps and ranges of a sample, (m, C_n) by backbone."""
+    rows = rotate_rows(fit, sample)
     deviations = np.sqrt(np.mean(rows.coordinates**2, axis=0, dtype=np.float64))
     steps = (deviations * _STEP_OF_4_BITS).astype(np.float32)
-    squares, decoded = np.empty((len(parts[0]), 5)), np.empty_like(rows.coordinates)
-    unused = empty_levels(fit, [part.shape[1] for part in parts], len(parts[0])).arrays
+    squares, decoded = np.empty((len(sample[0]), SQUARES)), np.empty_like(rows.coordinates)
+    unused = empty_levels(fit, [matrix.shape[1] for matrix in sample], len(sample[0])).arrays
     encode_axes(
         rows.coordinates, steps, 0, unused["coarse.codes"], unused["middle.codes"], decoded, squares
     )
     remainder = np.sqrt(np.mean(residuals(fit, rows, decoded) ** 2, axis=0, dtype=np.float64))
     residual_steps = (remainder * _STEP_OF_3_BITS).astype(np.float32)
-    error = rows.error(REGIONS[0])
-    lost = np.sqrt(squares[:, 0]) + error
-    tails = tail_norms(rows.norms, squares[:, 3], error, fit.parameters.rotation_error)
+    error = rows.error(COARSE_AXES)
+    lost = np.sqrt(squares[:, COARSE_LOST]) + error
+    tails = tail_norms(rows.norms, squares[:, COARSE_SQUARE], error, fit.parameters.rotation_error)
     lows, highs = rows.means.min(axis=0), rows.means.max(axis=0)
     room = (MARGIN - 1) * (highs - lows) + 1e-6
     parameters = replace(

@@ -25,18 +25,19 @@ CREATED_STAGE, ENCODED_STAGE = "empty levels", "encoded rows"
 def build_search_levels(
     folder: Path, alphas: Mapping[str, float], log: StageLog | None = None
 ) -> SearchRecord | None:
-    """Write the levels beside the descriptors; overwrites, but for what a log says is encoded.
+    """Write the levels beside the descriptors; overwrites rows that no log lists as encoded.
 
-    One BLAS thread and pieces of fixed size: equal descriptors give equal files, however many
-    threads encode.
+    BLAS uses one thread and the pieces have a fixed size: equal descriptors give equal files,
+    whatever the number of threads that encode.
 
     Args:
         folder: holds the descriptors of all models.
         alphas: the profile's α by model name, in the order of eq. (8).
-        log: knows which rows are encoded, and is told; None to encode them all.
+        log: lists the rows that are encoded, and records others; None to encode them all.
 
     Returns:
-        What the manifest says about them; None for a database small enough to be scanned.
+        What the manifest records about the levels; None for a database that is small enough to
+        be scanned.
     """
     descriptors = [open_descriptors(folder, model) for model in alphas]
     rows = len(descriptors[0])
@@ -48,7 +49,7 @@ def build_search_levels(
         progress("search levels", rows) as advance,
     ):
         fit = fit_search(descriptors, list(alphas.values()))
-        dimensions = [part.shape[1] for part in descriptors]
+        dimensions = [matrix.shape[1] for matrix in descriptors]
         finished = {} if log is None else _finished(log)
         target = create_levels(folder, fit, dimensions, rows, keep=bool(finished))
         if log is not None and not finished:

@@ -26,7 +26,7 @@ from export.tuning.pooling_sweep import DescribedImages, PoolingSweep
 from export.tuning.rate_settings import RowLists
 from retrieval_server.cores import available_cores
 from retrieval_server.errors import CatalogueError, RetrievalError
-from retrieval_server.exact_search.kernels import dots
+from retrieval_server.exact_search.kernels.inner_products import dots
 from retrieval_server.models.profile import Profile
 from retrieval_server.text.neighbours import TextIndex
 

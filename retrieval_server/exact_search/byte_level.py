@@ -1,9 +1,8 @@
 """The byte level: 8 bits on each dimension as it is, unrotated; so tight that few rows pass it.
 
-Layout: codes (rows, W) uint8, one backbone after the other, each C rounded up to 64, and bounds
-(rows, 2 N) float32. With the row's own scale a, code k stands for a (k - o); o is 0 for rectified
-descriptors, else 128. The bounds of a backbone are a and the norm ρ of the residual x - x̂, rounded
-up. The codes are the largest file of the levels by far, and are read from disk row by row.
+The codes are the largest file of the levels by far, and are read from disk row by row; see layout.
+With the row's own scale a, code k stands for a (k - o); o is 0 for rectified descriptors, else 128.
+The bounds of a backbone are a and the norm ρ of the residual x - x̂, rounded up.
 
 Bound. The query is rounded to two signed digits of 7 bits, q̂ = S (128 high + low). Then
 
@@ -21,27 +20,25 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval_server.exact_search.encoders import encode_bytes
-from retrieval_server.exact_search.kernels import LINE, byte_cosines
-from retrieval_server.exact_search.rotation import FloatArray
+from retrieval_server.exact_search.kernels.byte import HIGH_DIGIT, byte_cosines
+from retrieval_server.exact_search.kernels.encoders import encode_bytes
+from retrieval_server.exact_search.layout import byte_width
+from retrieval_server.exact_search.rotation import LONGEST, FloatArray
 from retrieval_server.exact_search.row_file import RowFile
+from retrieval_server.exact_search.similarity import fused_similarity
 
+BOUND_AT_ONCE = 256  # rows: a megabyte of codes, which stays in the processor's cache
 _LARGEST_HIGH = 126
-
-
-def code_width(dimension: int) -> int:
-    """Bytes of a row's codes of one backbone: the dimension rounded up to whole lines."""
-    return -(-dimension // LINE) * LINE
 
 
 @dataclass(frozen=True)
 class ByteLevel:
-    """The level's arrays.
+    """The arrays of the byte level.
 
     Attributes:
         codes: (rows, W) uint8.
         bounds: (rows, 2 N) float32.
-        file: where the codes are read from; None for an array in memory.
+        file: the file that codes are read from; None for an array in memory.
     """
 
     codes: NDArray[np.uint8]
@@ -49,74 +46,84 @@ class ByteLevel:
     file: RowFile | None = None
 
     def rows(self, rows: NDArray[np.int32]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-        """Codes and bounds of some rows."""
+        """Read the codes and bounds of some rows."""
         codes = self.codes[rows] if self.file is None else self.file[rows]
         return codes, self.bounds[rows]
 
 
 def encode_rows(
-    level: ByteLevel, first_row: int, parts: Sequence[NDArray[np.float32]], offsets: Sequence[int]
+    level: ByteLevel,
+    first_row: int,
+    descriptors: Sequence[NDArray[np.float32]],
+    offsets: Sequence[int],
 ) -> None:
-    """Encode rows into their place.
+    """Write the codes and bounds of rows.
 
     Args:
-        level: has room for them.
+        level: has room for the rows.
         first_row: row of the first.
-        parts: (m, C) by backbone.
+        descriptors: (m, C_n) by backbone.
         offsets: o by backbone.
     """
     column = 0
-    for number, (part, offset) in enumerate(zip(parts, offsets, strict=True)):
-        width = code_width(part.shape[1])
-        encode_bytes(part, offset, first_row, column, width, number, level.codes, level.bounds)
+    for backbone, (matrix, offset) in enumerate(zip(descriptors, offsets, strict=True)):
+        width = byte_width(matrix.shape[1])
+        encode_bytes(matrix, offset, first_row, column, width, backbone, level.codes, level.bounds)
         column += width
 
 
 @dataclass(frozen=True)
 class ByteQuery:
-    """One backbone's query as the kernel reads it.
+    """The query of one backbone as the kernel reads it.
 
     Attributes:
         high: (C rounded up,) int8.
         low: (C rounded up,) int8.
-        numbers: float64: S; o · Σ (128 high + low); at least |q|; at least |q - q̂|.
+        unit: S.
+        shift: o · Σ (128 high + low).
+        norm: at least |q|.
+        lost: at least |q - q̂|.
     """
 
     high: NDArray[np.int8]
     low: NDArray[np.int8]
-    numbers: FloatArray
+    unit: float
+    shift: float
+    norm: float
+    lost: float
 
 
 def byte_query(query: NDArray[np.float32], offset: int) -> ByteQuery:
-    """Round one backbone's query.
+    """Round the query of one backbone.
 
     Args:
         query: (C,).
         offset: o.
     """
-    vector = np.zeros(code_width(len(query)))
-    vector[: len(query)] = query
-    unit = np.abs(vector).max() / (128 * _LARGEST_HIGH) + 1e-30
-    whole = np.rint(vector / unit)
-    high = np.rint(whole / 128)
-    low = whole - 128 * high
-    lost = float(np.linalg.norm(vector - whole * unit)) * (1 + 1e-9) + 1e-15
-    norm = float(np.linalg.norm(vector)) * (1 + 1e-9)
+    padded = np.zeros(byte_width(len(query)))
+    padded[: len(query)] = query
+    unit = float(np.abs(padded).max()) / (HIGH_DIGIT * _LARGEST_HIGH) + 1e-30
+    whole = np.rint(padded / unit)
+    high = np.rint(whole / HIGH_DIGIT)
+    low = whole - HIGH_DIGIT * high
     return ByteQuery(
         high.astype(np.int8),
         low.astype(np.int8),
-        np.array([unit, offset * float(whole[: len(query)].sum()), norm, lost]),
+        unit=unit,
+        shift=offset * float(whole[: len(query)].sum()),
+        norm=float(np.linalg.norm(padded)) * (1 + 1e-9),
+        lost=float(np.linalg.norm(padded - whole * unit)) * (1 + 1e-9) + 1e-15,
     )
 
 
-def largest_similarities(
+def similarity_upper_bounds(
     cosines: FloatArray, radii: FloatArray, alphas: Sequence[float]
 ) -> FloatArray:
-    """Upper bounds of eq. (8).
+    """Upper bounds of eq. (8), (m,).
 
     Args:
         cosines: (N, m) estimates.
-        radii: (N, m) their largest errors.
+        radii: (N, m) the largest error of each estimate.
         alphas: (N,).
     """
     low, high = np.ones(cosines.shape[1]), np.ones(cosines.shape[1])
@@ -140,17 +147,57 @@ def estimates(
     Args:
         codes: (m, W).
         bounds: (m, 2 N).
-        queries: by backbone.
+        queries: the query by backbone.
 
     Returns:
-        The cosines (N, m), and their largest errors.
+        Estimates of the cosines, and the largest error of each, (N, m) both.
     """
     cosines, radii = np.empty((len(queries), len(codes))), np.empty((len(queries), len(codes)))
     column = 0
-    for number, query in enumerate(queries):
+    for backbone, query in enumerate(queries):
         byte_cosines(
-            codes, bounds, column, number, query.high, query.low, query.numbers,
-            cosines[number], radii[number],
+            codes, bounds, column, backbone,
+            query.high, query.low, query.unit, query.shift, query.norm, query.lost, LONGEST,
+            cosines[backbone], radii[backbone],
         )  # fmt: skip
         column += len(query.high)
     return cosines, radii
+
+
+class ByteSearch:
+    """The byte level as the last stage of the cascade: estimates and bounds of eq. (8) itself.
+
+    Args:
+        level: the level.
+        query: (C_n,) by backbone.
+        offsets: o by backbone.
+        alphas: (N,).
+    """
+
+    def __init__(
+        self,
+        level: ByteLevel,
+        query: Sequence[NDArray[np.float32]],
+        offsets: Sequence[int],
+        alphas: Sequence[float],
+    ) -> None:
+        self._level, self._alphas = level, alphas
+        self._queries = [byte_query(*each) for each in zip(query, offsets, strict=True)]
+
+    def similarities(self, rows: NDArray[np.int32]) -> FloatArray:
+        """Estimate eq. (8) of some rows, (m,)."""
+        cosines, _ = self._cosines(rows)
+        return fused_similarity(cosines.T, self._alphas)
+
+    def upper_bounds(self, rows: NDArray[np.int32]) -> FloatArray:
+        """Bound eq. (8) of some rows from above, (m,)."""
+        return similarity_upper_bounds(*self._cosines(rows), self._alphas)
+
+    def _cosines(self, rows: NDArray[np.int32]) -> tuple[FloatArray, FloatArray]:
+        """Estimates of the cosines of some rows, and their largest errors, (N, m) both."""
+        pieces = [
+            estimates(*self._level.rows(rows[first : first + BOUND_AT_ONCE]), self._queries)
+            for first in range(0, max(1, len(rows)), BOUND_AT_ONCE)
+        ]
+        cosines, radii = (np.concatenate(each, axis=1) for each in zip(*pieces, strict=True))
+        return cosines, radii

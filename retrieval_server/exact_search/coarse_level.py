@@ -1,23 +1,18 @@
 """The coarse level: 4 bits on each of the 256 leading axes; the one that every search reads whole.
 
-Layout, 132 bytes a row for up to two backbones, in blocks of 64 rows:
-
-- codes (blocks, 32, 256) uint8: for each group g of 8 axes, 64 rows × 4 bytes; byte j of a row has
-  the code of axis 8g + j in its low and of axis 8g + 4 + j in its high half. A code k stands for
-  (k - 7.5) · step of its axis.
-- bounds (blocks, W, 256) uint8: 64 rows × 4 bytes, W = ⌈(N + 2) / 4⌉ of them: b by backbone, the
-  norm ρ of the coordinates' residual, the norm t beside the axes; each rounded up in steps.
-
-A row that one of them cannot hold is an *outlier*: it skips the levels on the axes.
+132 bytes a row for up to two backbones, see layout. The bounds of a row are b by backbone, the norm
+ρ of the coordinates' residual and the norm t beside the axes, each rounded up in steps. A row that
+one of them cannot hold is an *outlier*: it skips the levels on the axes.
 
 Bound (notation: rotation). With ĉ from the codes,
 
     L(x) ≤ ⟨Pg, ĉ⟩ + Σ w_n b_n + constant + |Pg| ρ + |Tg| t.
 
-The first three make the ``value``, all five the ``upper`` of a row. Pg · step becomes ``digits``;
-the leading axes, on which it is by far the largest, share a scale with few others, so that little
-is lost on those. The weights of the bounds become digits rounded up. All sums of codes and digits
-are exact integers below 2²⁴; the few float32 operations on them are covered by ``rounding``.
+The first three terms are the estimate of a row, all five its upper bound. Pg · step becomes digits
+(see digits); the leading axes, on which it is by far the largest, share a scale with few others, so
+that little is lost on those. The weights of the bounds become digits rounded up. All sums of codes
+and digits are exact integers below 2²⁴; the few float32 operations on them are covered by
+``rounding``.
 """
 
 from __future__ import annotations
@@ -29,9 +24,20 @@ from numpy.typing import NDArray
 
 from retrieval_server.exact_search.digits import Planes, digits_of
 from retrieval_server.exact_search.fit_parameters import FitParameters
-from retrieval_server.exact_search.kernels import COARSE_SEGMENTS, coarse_scan
+from retrieval_server.exact_search.kernels.coarse import coarse_bounds
+from retrieval_server.exact_search.kernels.encoders import COARSE_LOST, COARSE_SQUARE
+from retrieval_server.exact_search.layout import (
+    BLOCK_ROWS,
+    COARSE_AXES,
+    COARSE_BITS,
+    COARSE_SEGMENTS,
+    GROUP_AXES,
+    GROUPS,
+    WORD,
+    bound_words,
+)
+from retrieval_server.exact_search.parallelism import IntraQueryParallelism
 from retrieval_server.exact_search.rotation import (
-    REGIONS,
     FloatArray,
     RotatedQuery,
     RotatedRows,
@@ -39,18 +45,14 @@ from retrieval_server.exact_search.rotation import (
     rounding,
     tail_norms,
 )
+from retrieval_server.exact_search.stage import Candidates
 
-BLOCK_ROWS = 64
-BITS = 4
-_GROUPS = REGIONS[0] // 8
-_SEGMENTS = Planes([8 * groups for groups in COARSE_SEGMENTS], [BITS] * len(COARSE_SEGMENTS))
-_SEGMENT_LENGTHS = np.array([len(COARSE_SEGMENTS), *COARSE_SEGMENTS], np.int64)  # number first
+_LARGEST_BOUND = 255
+_SEGMENTS = Planes(
+    [GROUP_AXES * groups for groups in COARSE_SEGMENTS], [COARSE_BITS] * len(COARSE_SEGMENTS)
+)
+_SEGMENT_LENGTHS = np.array([len(COARSE_SEGMENTS), *COARSE_SEGMENTS], np.int64)  # count first
 _JUST_UNDER = 126.999  # so that rounding up stays a signed byte
-
-
-def bound_words(backbones: int) -> int:
-    """W: how many times 4 bytes the bounds of a row take."""
-    return -(-(backbones + 2) // 4)
 
 
 def encode_bounds(
@@ -66,23 +68,23 @@ def encode_bounds(
     Returns:
         (m, 4 W) uint8, and (m,) whether a row is an outlier.
     """
-    error = rows.error(REGIONS[0])
-    residuals = np.sqrt(squares[:, 0]) + error
-    tails = tail_norms(rows.norms, squares[:, 3], error, parameters.rotation_error)
+    error = rows.error(COARSE_AXES)
+    residuals = np.sqrt(squares[:, COARSE_LOST]) + error
+    tails = tail_norms(rows.norms, squares[:, COARSE_SQUARE], error, parameters.rotation_error)
     steps = [
         *(rows.means - parameters.mean_lows).T / np.array(parameters.mean_steps)[:, None],
         residuals / parameters.residual_step,
         tails / parameters.tail_step,
     ]
     rounded: FloatArray = np.ceil(np.array(steps).T * (1 + 1e-9) + 1e-9)
-    stored = np.zeros((len(rounded), 4 * bound_words(rows.means.shape[1])), np.uint8)
-    stored[:, : rounded.shape[1]] = np.clip(rounded, 0, 255)
-    is_outlier: NDArray[np.bool_] = np.any(rounded > 255, axis=1)
+    stored = np.zeros((len(rounded), WORD * bound_words(rows.means.shape[1])), np.uint8)
+    stored[:, : rounded.shape[1]] = np.clip(rounded, 0, _LARGEST_BOUND)
+    is_outlier: NDArray[np.bool_] = np.any(rounded > _LARGEST_BOUND, axis=1)
     return stored, is_outlier
 
 
 def store_bounds(bounds: NDArray[np.uint8], first_row: int, stored: NDArray[np.uint8]) -> None:
-    """Put the bounds of rows in their place in the blocks.
+    """Write the bounds of rows to the blocks.
 
     Args:
         bounds: (blocks, W, 256).
@@ -90,20 +92,20 @@ def store_bounds(bounds: NDArray[np.uint8], first_row: int, stored: NDArray[np.u
         stored: (m, 4 W), from ``encode_bounds``.
     """
     rows = np.arange(first_row, first_row + len(stored))
-    by_row = bounds.reshape(len(bounds), -1, BLOCK_ROWS, 4)
-    words = stored.reshape(len(stored), -1, 4)
+    by_row = bounds.reshape(len(bounds), -1, BLOCK_ROWS, WORD)
+    words = stored.reshape(len(stored), -1, WORD)
     by_row[rows // BLOCK_ROWS, :, rows % BLOCK_ROWS] = words
 
 
 @dataclass(frozen=True)
 class CoarseQuery:
-    """A query as the scan reads it.
+    """A query as the kernel reads it.
 
     Attributes:
-        digits: (32, 2, 4) int8, of the axes as the codes lie.
+        digits: (32, 2, 4) int8, of the axes in the order of the codes.
         scales: (8,) float32: S of the 6 segments, the unit of the weights, the constant.
-        weights: (W, 2, 4) int8: of the bytes of the bounds that belong to the value, and of those
-            that belong to the upper bound only.
+        weights: (W, 2, 4) int8: of the bytes of the bounds that belong to the estimate, and of
+            those that belong to the upper bound only.
     """
 
     digits: NDArray[np.int8]
@@ -111,17 +113,11 @@ class CoarseQuery:
     weights: NDArray[np.int8]
 
 
-def coarse_query(fit: SearchFit, rotated: RotatedQuery, weights: FloatArray) -> CoarseQuery:
-    """Round a query for the scan.
-
-    Args:
-        fit: the axes.
-        rotated: the query on them.
-        weights: (N,) w.
-    """
-    parameters = fit.parameters
-    digits = digits_of(rotated.region(0) * fit.steps[: REGIONS[0]], _SEGMENTS)
-    by_byte = np.zeros((2, 4 * bound_words(len(weights))))  # of the value, of the upper bound
+def coarse_query(fit: SearchFit, rotated: RotatedQuery) -> CoarseQuery:
+    """Round a query for the kernel."""
+    parameters, weights = fit.parameters, rotated.weights
+    digits = digits_of(rotated.region(0) * fit.steps[:COARSE_AXES], _SEGMENTS)
+    by_byte = np.zeros((2, WORD * bound_words(len(weights))))  # of estimate, of upper bound
     by_byte[0, : len(weights)] = weights * parameters.mean_steps
     by_byte[1, len(weights) : len(weights) + 2] = (
         rotated.region_norm(0) * parameters.residual_step,
@@ -131,35 +127,48 @@ def coarse_query(fit: SearchFit, rotated: RotatedQuery, weights: FloatArray) -> 
     weight_digits = np.ceil(by_byte / unit)
 
     constant = rotated.constant + float(weights @ parameters.mean_lows) + digits.constant
-    constant += rounding(unit * 255 * weight_digits.sum(), abs(constant), abs(digits.constant))
+    largest = unit * _LARGEST_BOUND * weight_digits.sum()
+    constant += rounding(largest, abs(constant), abs(digits.constant))
+    by_word = weight_digits.astype(np.int8).reshape(2, -1, WORD).transpose(1, 0, 2)
     return CoarseQuery(
-        digits.digits.reshape(_GROUPS, 2, 4),
+        digits.digits.reshape(GROUPS, -1, WORD),
         np.array([*digits.scales, unit, constant], np.float32),
-        np.ascontiguousarray(weight_digits.astype(np.int8).reshape(2, -1, 4).transpose(1, 0, 2)),
+        np.ascontiguousarray(by_word),
     )
 
 
-def scan(
-    codes: NDArray[np.uint8],
-    bounds: NDArray[np.uint8],
-    query: CoarseQuery,
-    blocks: range,
-    values: NDArray[np.float32],
-    uppers: NDArray[np.float32],
-    block_max: NDArray[np.float32],
-) -> None:
-    """Bound the rows of some blocks.
+@dataclass(frozen=True)
+class CoarseStage:
+    """The coarse level as the first stage of the cascade: every row is a candidate.
 
-    Args:
-        codes: (blocks, 32, 256).
-        bounds: (blocks, W, 256).
-        query: the query.
-        blocks: which blocks.
-        values: (64 · blocks,) out.
-        uppers: (64 · blocks,) out.
-        block_max: (blocks,) out, the largest upper bound of each block.
+    Attributes:
+        fit: the axes.
+        codes: (blocks, 32, 256) uint8.
+        bounds: (blocks, W, 256) uint8.
+        piece: number of blocks to hand to another core at once.
+        fewest_candidates: see ``Stage``.
+        name: the name of the level.
     """
-    coarse_scan(
-        codes, bounds, query.digits, _SEGMENT_LENGTHS, query.scales, query.weights,
-        blocks.start, blocks.stop, values, uppers, block_max,
-    )  # fmt: skip
+
+    fit: SearchFit
+    codes: NDArray[np.uint8]
+    bounds: NDArray[np.uint8]
+    piece: int
+    fewest_candidates: int = 0
+    name: str = "coarse"
+
+    def bound(  # noqa: D102 - see Stage
+        self, query: RotatedQuery, candidates: Candidates, parallelism: IntraQueryParallelism
+    ) -> None:
+        rounded = coarse_query(self.fit, query)
+
+        def bound_blocks(first: int, last: int) -> None:
+            coarse_bounds(
+                self.codes, self.bounds, first, last,
+                rounded.digits, _SEGMENT_LENGTHS, rounded.scales, rounded.weights,
+                candidates.coarse_estimates, candidates.coarse_upper_bounds,
+                candidates.block_maxima,
+            )  # fmt: skip
+
+        parallelism.share(bound_blocks, len(self.codes), self.piece)
+        candidates.leave_out_ineligible()

@@ -1,8 +1,9 @@
 """A query in signed bytes: what the integer kernels multiply codes with.
 
-The coefficients of a *plane* share a scale S and become digits of 7 bits and a sign. What that
-loses against codes k - middle, none of which exceeds ``middle``, is by Cauchy-Schwarz at most
-|coefficients - S · digits| · middle · √size, and goes into the constant of a bound.
+The coefficients of a plane (see layout; at the coarse level, of a segment) share a scale S and
+become digits of 7 bits and a sign. What rounding loses against codes k - middle, none of which
+exceeds ``middle``, is by Cauchy-Schwarz at most |coefficients - S · digits| · middle · √size, and
+goes into the constant of a bound.
 """
 
 from __future__ import annotations
@@ -15,16 +16,15 @@ from numpy.typing import NDArray
 
 from retrieval_server.exact_search.rotation import FloatArray, RotatedQuery, rounding
 
-PLANE = 64  # coefficients of a plane, where a level does not choose otherwise
 LARGEST_DIGIT = 127
 
 
 class Planes:
-    """How codes lie in planes.
+    """The planes of a row's codes.
 
     Args:
-        sizes: coefficients of each plane.
-        bits: bits of its codes.
+        sizes: number of codes in each plane.
+        bits: bits of a code in each plane.
     """
 
     def __init__(self, sizes: Sequence[int], bits: Sequence[int]) -> None:
@@ -35,13 +35,13 @@ class Planes:
 
 @dataclass(frozen=True)
 class Digits:
-    """Coefficients as digits, and what that means for a bound.
+    """Coefficients rounded to digits, and what the rounding adds to a bound.
 
     Attributes:
         digits: (n,) int8.
         scales: (planes,) float32, S.
-        constant: what to add to Σ S · code · digit: takes the codes to their middle, and bounds
-            what rounding to digits and the kernel's float32 arithmetic lose.
+        constant: addend of Σ S · code · digit: it shifts the codes to their middle, and bounds what
+            rounding to digits and the kernel's float32 arithmetic lose.
     """
 
     digits: NDArray[np.int8]
@@ -50,11 +50,11 @@ class Digits:
 
 
 def digits_of(coefficients: FloatArray, planes: Planes) -> Digits:
-    """Round coefficients.
+    """Round coefficients to digits.
 
     Args:
-        coefficients: (n,) of the codes of each plane, one plane after the other.
-        planes: how they lie.
+        coefficients: (n,) one for each code, plane after plane.
+        planes: the planes of the codes.
     """
     largest = np.maximum.reduceat(np.abs(coefficients), planes.starts)
     scales = (largest / LARGEST_DIGIT + 1e-30).astype(np.float32)
@@ -73,28 +73,28 @@ class DigitQuery:
     """A query as the kernel of the middle or the residual level reads it.
 
     Attributes:
-        digits: (n,) int8, in the order of the planes; zero where nothing is coded.
+        digits: (n,) int8, plane after plane; zero where nothing is coded.
         scales: (planes,) float32.
-        weights: float64: the constant, then the factor of each bound.
+        terms: (1 + bounds,) float64: the constant, then the factor of each bound of a row.
     """
 
     digits: NDArray[np.int8]
     scales: NDArray[np.float32]
-    weights: FloatArray
+    terms: FloatArray
 
 
 def digit_query(
     rotated: RotatedQuery, coefficients: FloatArray, planes: Planes, factors: Sequence[float]
 ) -> DigitQuery:
-    """Round a query for a kernel.
+    """Round a query for the kernel of the middle or the residual level.
 
     Args:
         rotated: the query.
-        coefficients: (n,) of the codes of each plane.
-        planes: how they lie.
-        factors: of each bound of a row.
+        coefficients: (n,) one for each code, plane after plane.
+        planes: the planes of the codes.
+        factors: factor of each bound of a row.
     """
     digits = digits_of(coefficients, planes)
-    # The values and bounds of the levels are stored as float32: a few units of each term.
+    # Estimates and bounds are stored as float32: a few units of each term.
     constant = digits.constant + rounding(abs(rotated.constant), *factors, 8)
     return DigitQuery(digits.digits, digits.scales, np.array([constant, *factors]))

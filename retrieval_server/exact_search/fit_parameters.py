@@ -1,4 +1,4 @@
-"""The numbers of a fit, as they stand in the manifest."""
+"""The parameters of a fit, as the manifest of an index records them."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Any, Self
 
 @dataclass(frozen=True, kw_only=True)
 class FitParameters:
-    """What the levels were encoded with, besides the axes; see rotation and coarse_level.
+    """The scalars that the levels were encoded with; see rotation and coarse_level.
 
     Attributes:
-        rows: rows of the database when the fit was made.
-        sample_rows: how many of them it was made from.
-        alphas: the profile's α, which shaped the scalings.
+        rows: number of rows of the database when the fit was made.
+        sample_rows: number of rows that the fit was made from.
+        alphas: the profile's α by backbone, which shaped the scalings.
         scalings: β by backbone.
         rotation_error: ε.
-        mean_lows: smallest b that the coarse level can tell, by backbone.
-        mean_steps: its step, by backbone.
-        residual_step: step of the coarse level's residual norm.
-        tail_step: step of the norm beside its axes.
+        mean_lows: smallest b that the coarse level can hold, by backbone.
+        mean_steps: step of b at the coarse level, by backbone.
+        residual_step: step of the residual norm at the coarse level.
+        tail_step: step of the norm beside the axes of the coarse level.
         code_offsets: code of zero at the byte level, by backbone.
     """
 
@@ -38,10 +38,10 @@ class FitParameters:
 
 @dataclass(frozen=True)
 class SearchRecord:
-    """What the manifest says about the levels.
+    """What the manifest of an index records about its levels.
 
     Attributes:
-        fit: what they were encoded with.
+        fit: the scalars that the levels were encoded with.
         rectified: by backbone, whether no descriptor has a negative value.
     """
 

@@ -46,7 +46,7 @@ class FusedBound:
         self._active = np.array(alphas) > 0
         self._u = 1 / factors[self._active]
         self.weights: FloatArray = np.array(alphas, dtype=np.float64) / factors
-        """(N,) w; zero where α is."""
+        """(N,) w; zero where α is zero."""
         self._largest_with_negatives = _largest_with_negatives(alphas, rectified)
 
     def covers(self, similarity: float) -> bool:
@@ -54,7 +54,7 @@ class FusedBound:
         return similarity > max(0.0, self._largest_with_negatives)
 
     def threshold(self, similarity: float) -> np.float32:
-        """What L must reach for this similarity, if it is covered; rounded down."""
+        """The L that a row of this similarity reaches, rounded down; see ``covers``."""
         count = len(self._u)
         exact = count * math.pow(similarity * (1 - 1e-12) * float(self._u.prod()), 1 / count)
         total = float(self._u.sum())
@@ -68,15 +68,15 @@ def _largest_with_negatives(alphas: Sequence[float], rectified: Sequence[bool]) 
         alpha * _LARGEST_COSINE - 1 if not is_rectified else -1.0
         for alpha, is_rectified in zip(alphas, rectified, strict=True)
     ]
-    possible = [number for number, largest in enumerate(negative) if largest >= 0]
+    possible = [backbone for backbone, largest in enumerate(negative) if largest >= 0]
     best = -math.inf
     for count in range(2, len(possible) + 1, 2):
         for chosen in itertools.combinations(possible, count):
             best = max(
                 best,
                 math.prod(
-                    negative[number] if number in chosen else 1 + alpha * _LARGEST_COSINE
-                    for number, alpha in enumerate(alphas)
+                    negative[backbone] if backbone in chosen else 1 + alpha * _LARGEST_COSINE
+                    for backbone, alpha in enumerate(alphas)
                 ),
             )
     return best * (1 + 1e-9)

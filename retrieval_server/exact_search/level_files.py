@@ -1,22 +1,18 @@
 """The files of the levels, beside the descriptors in an index.
 
-============================  ==========================  ========================================
-file                          dtype, shape                content
-============================  ==========================  ========================================
-``search.means.npy``          float32 (D,)                see rotation
-``search.rotation.npy``       float32 (K, D)              see rotation
-``search.steps.npy``          float32 (768,)              see rotation
-``coarse.codes.npy``          uint8 (blocks, 32, 256)     see coarse_level
-``coarse.bounds.npy``         uint8 (blocks, W, 256)      see coarse_level
-``coarse.outliers.npy``       int32 (M,)                  rows it cannot hold, ascending
-``middle.codes.npy``          uint8 (N, 320)              see middle_level
-``middle.bounds.npy``         float32 (N, 3)              see middle_level
-``residual.steps.npy``        float32 (D,)                see residual_level
-``residual.codes.npy``        uint8 (N, 192 a 512 of D)   see residual_level
-``residual.bounds.npy``       float32 (N, 2)              see residual_level
-``bytes.codes.npy``           uint8 (N, W)                see byte_level
-``bytes.bounds.npy``          float32 (N, 2 backbones)    see byte_level
-============================  ==========================  ========================================
+============================  ================  =======================================
+file                          dtype, shape      content
+============================  ================  =======================================
+``search.means.npy``          float32 (D,)      means, see rotation
+``search.rotation.npy``       float32 (K, D)    rotation, see rotation
+``search.steps.npy``          float32 (768,)    steps of the codes on the axes
+``residual.steps.npy``        float32 (D,)      steps of the residual level's codes
+``coarse.outliers.npy``       int32 (M,)        rows that it cannot hold, ascending
+``LEVEL.codes.npy``           uint8             see layout
+``LEVEL.bounds.npy``          uint8 or float32  see layout
+============================  ================  =======================================
+
+LEVEL is ``coarse``, ``middle``, ``residual`` or ``bytes``.
 """
 
 from __future__ import annotations
@@ -31,8 +27,9 @@ from numpy.typing import DTypeLike, NDArray
 from retrieval_server.errors import IndexBundleError
 from retrieval_server.exact_search.byte_level import ByteLevel
 from retrieval_server.exact_search.fit_parameters import SearchRecord
-from retrieval_server.exact_search.levels import Levels, byte_shapes, level_shapes
-from retrieval_server.exact_search.rotation import AXES, SearchFit
+from retrieval_server.exact_search.layout import AXES, byte_shapes, level_shapes
+from retrieval_server.exact_search.levels import Levels
+from retrieval_server.exact_search.rotation import SearchFit
 from retrieval_server.storage.arrays import REBUILD, create_array, open_array
 
 OUTLIERS_FILE = "coarse.outliers.npy"
@@ -46,10 +43,10 @@ def create_levels(
 
     Args:
         folder: holds the descriptors.
-        fit: what the rows will be encoded with.
+        fit: the fit that the rows will be encoded with.
         dimensions: C by backbone.
         rows: N.
-        keep: whether the files are there, with rows that were encoded by the same fit.
+        keep: whether to keep files that are there, with rows that the same fit encoded.
 
     Raises:
         OSError: if the disk has no room for them.
@@ -68,12 +65,12 @@ def create_levels(
     codes, bounds = byte_shapes(dimensions, rows)
     bytes_ = ByteLevel(array(BYTE_CODES_FILE, *codes), array(BYTE_BOUNDS_FILE, *bounds))
     rectified = (True,) * len(dimensions)
-    nothing = np.empty(0, np.int32)
-    return Levels(fit, arrays, bytes_, nothing, rows, rectified)
+    no_outliers = np.empty(0, np.int32)
+    return Levels(fit, arrays, bytes_, no_outliers, rows, rectified)
 
 
 def write_outliers(folder: Path, levels: Levels) -> None:
-    """Write the last file, once the others are filled; overwrites."""
+    """Write the file of the outliers, once the other files are filled; overwrites."""
     np.save(folder / OUTLIERS_FILE, levels.outliers)
 
 
@@ -87,7 +84,7 @@ def open_levels(
 
     Args:
         folder: the bundle.
-        record: what the manifest says about them.
+        record: what the manifest records about the levels.
         dimensions: C by backbone.
         rows: N.
 

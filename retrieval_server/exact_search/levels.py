@@ -1,7 +1,7 @@
 """The levels of a database: their arrays, and how rows are encoded into them.
 
-Rows are encoded with a fit that never saw them as well as with one that did: every bound is that of
-the row. What suffers as the database drifts away from its fit is only how much the levels prune.
+Rows may be encoded with a fit that was made without them: their bounds hold all the same. As the
+database drifts away from its fit, the levels only leave more rows to the next level.
 """
 
 from __future__ import annotations
@@ -17,25 +17,26 @@ from numpy.typing import NDArray
 
 from retrieval_server.exact_search import byte_level, coarse_level, middle_level, residual_level
 from retrieval_server.exact_search.byte_level import ByteLevel
-from retrieval_server.exact_search.encoders import encode_axes
 from retrieval_server.exact_search.fit_parameters import SearchRecord
-from retrieval_server.exact_search.rotation import AXES, LONGEST, REGIONS, SearchFit, rotate_rows
+from retrieval_server.exact_search.kernels.encoders import SQUARES, encode_axes
+from retrieval_server.exact_search.layout import AXES, byte_shapes, level_shapes
+from retrieval_server.exact_search.rotation import LONGEST, SearchFit, rotate_rows
 from retrieval_server.storage.arrays import release_pages
 
-ENCODED_AT_ONCE = 4096  # rows; a multiple of a block, so that two encoders never share one
+ENCODED_AT_ONCE = 4096  # rows; a multiple of a block, so that two threads never share a block
 
 Descriptors = Sequence[NDArray[Any]]
 
 
 @dataclass(frozen=True)
 class Levels:
-    """A database's levels.
+    """The levels of a database.
 
     Attributes:
-        fit: what they were encoded with.
-        arrays: by the names of the files of the coarse, middle and residual level.
+        fit: the fit that the rows were encoded with.
+        arrays: codes and bounds of the coarse, middle and residual level, as layout names them.
         bytes_: the byte level.
-        outliers: (M,) int32.
+        outliers: (M,) int32, rows that the coarse level cannot hold, ascending.
         rows: N.
         rectified: by backbone, whether no descriptor has a negative value.
     """
@@ -49,11 +50,11 @@ class Levels:
 
     @property
     def record(self) -> SearchRecord:
-        """What the manifest has to say about them."""
+        """What the manifest of an index records about these levels."""
         return SearchRecord(self.fit.parameters, self.rectified)
 
     def sizes(self) -> dict[str, int]:
-        """Bytes of each level."""
+        """Size of each level, and of the rotation, in bytes."""
         sizes = {
             level: sum(a.nbytes for name, a in self.arrays.items() if name.startswith(level))
             for level in ("coarse", "middle", "residual")
@@ -65,11 +66,11 @@ class Levels:
 
 @dataclass(frozen=True)
 class Encoded:
-    """What encoded rows add to the levels beside their arrays.
+    """What some encoded rows add to ``Levels`` beside the arrays.
 
     Attributes:
-        outliers: (M,) int32, ascending.
-        rectified: by backbone, whether none has a negative value.
+        outliers: (M,) int32, rows that the coarse level cannot hold, ascending.
+        rectified: by backbone, whether no descriptor of them has a negative value.
     """
 
     outliers: NDArray[np.int32]
@@ -82,46 +83,49 @@ def encode(
     target: Levels,
     first_row: int,
 ) -> Encoded:
-    """Encode rows into their place.
+    """Write the codes and bounds of rows.
 
     Args:
         fit: the axes.
         descriptors: (m, C_n) float32 or float16 by backbone.
-        target: has room for them, zero so far; or with these rows encoded by the same fit, whole
-            or in part, which changes nothing.
+        target: levels whose arrays have room for the rows, zero so far. Rows that the same fit
+            encoded before, all or some, do not change.
         first_row: row of the first.
 
     Returns:
-        What they add to the levels beside the arrays.
+        What the rows add to the levels beside the arrays.
 
     Raises:
         ValueError: if a descriptor is longer than a unit vector, naming its row.
     """
-    parts = [np.ascontiguousarray(part, dtype=np.float32) for part in descriptors]
-    rows = len(parts[0])
-    for part in parts:
-        norms = np.sqrt(np.einsum("ij,ij->i", part, part, dtype=np.float64))
-        if not (norms <= LONGEST).all():
-            row = int(np.argmin(norms <= LONGEST))
-            raise ValueError(f"Row {first_row + row} has L2 norm {norms[row]:.6g} instead of 1.")
-    rotated = rotate_rows(fit, parts)
-    squares, decoded = np.empty((rows, 5)), np.empty((rows, AXES), np.float32)
-    arrays, where = target.arrays, slice(first_row, first_row + rows)
+    single = [np.ascontiguousarray(matrix, dtype=np.float32) for matrix in descriptors]
+    for matrix in single:
+        _require_unit_vectors(matrix, first_row)
+    rotated, rows = rotate_rows(fit, single), len(single[0])
+    squares, decoded = np.empty((rows, SQUARES)), np.empty((rows, AXES), np.float32)
+    arrays, own = target.arrays, slice(first_row, first_row + rows)
     encode_axes(
         rotated.coordinates, fit.steps, first_row,
         arrays["coarse.codes"], arrays["middle.codes"], decoded, squares,
     )  # fmt: skip
     stored, is_outlier = coarse_level.encode_bounds(fit.parameters, rotated, squares)
     coarse_level.store_bounds(arrays["coarse.bounds"], first_row, stored)
-    arrays["middle.bounds"][where] = middle_level.encode_bounds(
+    arrays["middle.bounds"][own] = middle_level.encode_bounds(
         fit.parameters.rotation_error, rotated, squares
     )
-    arrays["residual.bounds"][where] = residual_level.encode_rows(
-        fit, rotated, decoded, arrays["residual.codes"][where]
+    arrays["residual.bounds"][own] = residual_level.encode_rows(
+        fit, rotated, decoded, arrays["residual.codes"][own]
     )
-    byte_level.encode_rows(target.bytes_, first_row, parts, fit.parameters.code_offsets)
+    byte_level.encode_rows(target.bytes_, first_row, single, fit.parameters.code_offsets)
     outliers = (first_row + np.flatnonzero(is_outlier)).astype(np.int32)
-    return Encoded(outliers, tuple(bool((part >= 0).all()) for part in parts))
+    return Encoded(outliers, tuple(bool((matrix >= 0).all()) for matrix in single))
+
+
+def _require_unit_vectors(matrix: NDArray[np.float32], first_row: int) -> None:
+    norms = np.sqrt(np.einsum("ij,ij->i", matrix, matrix, dtype=np.float64))
+    if not (norms <= LONGEST).all():
+        row = int(np.argmin(norms <= LONGEST))
+        raise ValueError(f"Row {first_row + row} has L2 norm {norms[row]:.6g} instead of 1.")
 
 
 def encode_all(
@@ -137,42 +141,49 @@ def encode_all(
 
     Args:
         fit: the axes.
-        descriptors: (N, C_n) by backbone, may lie on disk.
+        descriptors: (N, C_n) by backbone, may be mapped from disk.
         target: the levels to fill.
         executor: its threads encode side by side. The result does not depend on their number if
-            BLAS works with one thread.
-        advance: is told the rows finished.
-        finished: what ``on_finished`` was told earlier, about the same database and target.
-        on_finished: is told, from the executor's threads, the first row of what was encoded.
+            BLAS uses one thread.
+        advance: called with the number of rows of each finished piece.
+        finished: pieces that need not be encoded again, by their first row: what ``on_finished``
+            was called with earlier, for the same database and target.
+        on_finished: called from the executor's threads with the first row of a piece, and what
+            its rows add to the levels.
 
     Returns:
         The levels, complete.
     """
     rows = len(descriptors[0])
-
     used: list[NDArray[Any]] = [*descriptors, *target.arrays.values()]
     used += [target.bytes_.codes, target.bytes_.bounds]
 
     def encode_from(first: int) -> Encoded:
-        part = slice(first, min(first + ENCODED_AT_ONCE, rows))
+        piece = slice(first, min(first + ENCODED_AT_ONCE, rows))
         encoded = finished.get(first)
         if encoded is None:
-            encoded = encode(fit, [array[part] for array in descriptors], target, first)
+            encoded = encode(fit, [matrix[piece] for matrix in descriptors], target, first)
             for array in used:
                 release_pages(array)
             on_finished(first, encoded)
-        advance(part.stop - part.start)
+        advance(piece.stop - piece.start)
         return encoded
 
     return _completed(target, list(executor.map(encode_from, range(0, rows, ENCODED_AT_ONCE))))
 
 
 def empty_levels(fit: SearchFit, dimensions: Sequence[int], rows: int) -> Levels:
-    """Levels in memory, with room for so many rows."""
-    shapes, (codes, bounds) = level_shapes(dimensions, rows), byte_shapes(dimensions, rows)
+    """Make levels in memory, with room for so many rows.
+
+    Args:
+        fit: the fit that the rows will be encoded with.
+        dimensions: C by backbone.
+        rows: N.
+    """
+    codes, bounds = byte_shapes(dimensions, rows)
     return Levels(
         fit,
-        {name: np.zeros(*shape) for name, shape in shapes.items()},
+        {name: np.zeros(*shape) for name, shape in level_shapes(dimensions, rows).items()},
         ByteLevel(np.zeros(*codes), np.zeros(*bounds)),
         np.empty(0, np.int32),
         rows,
@@ -181,10 +192,10 @@ def empty_levels(fit: SearchFit, dimensions: Sequence[int], rows: int) -> Levels
 
 
 def append_rows(levels: Levels, descriptors: Descriptors) -> Levels:
-    """Add rows with the fit as it is.
+    """Add rows, encoded with the fit of the other rows.
 
     Args:
-        levels: the levels so far; they stay as they are.
+        levels: the levels so far; they do not change.
         descriptors: (m, C_n) float32 or float16 by backbone.
 
     Returns:
@@ -193,7 +204,7 @@ def append_rows(levels: Levels, descriptors: Descriptors) -> Levels:
     Raises:
         ValueError: if a descriptor is longer than a unit vector, naming its row.
     """
-    dimensions = [part.shape[1] for part in descriptors]
+    dimensions = [matrix.shape[1] for matrix in descriptors]
     grown = empty_levels(levels.fit, dimensions, levels.rows + len(descriptors[0]))
     for name, array in levels.arrays.items():
         grown.arrays[name][: len(array)] = array
@@ -206,30 +217,8 @@ def append_rows(levels: Levels, descriptors: Descriptors) -> Levels:
 def _completed(levels: Levels, encoded: Sequence[Encoded]) -> Levels:
     return replace(
         levels,
-        outliers=np.concatenate([np.empty(0, np.int32), *(part.outliers for part in encoded)]),
+        outliers=np.concatenate([np.empty(0, np.int32), *(piece.outliers for piece in encoded)]),
         rectified=tuple(
-            all(flags) for flags in zip(*(part.rectified for part in encoded), strict=True)
+            all(flags) for flags in zip(*(piece.rectified for piece in encoded), strict=True)
         ),
     )
-
-
-def level_shapes(dimensions: Sequence[int], rows: int) -> dict[str, tuple[tuple[int, ...], Any]]:
-    """Shape and dtype of the arrays of the coarse, the middle and the residual level."""
-    blocks = -(-rows // coarse_level.BLOCK_ROWS)
-    words = coarse_level.bound_words(len(dimensions))
-    return {
-        "coarse.codes": ((blocks, REGIONS[0] // 8, 4 * coarse_level.BLOCK_ROWS), np.uint8),
-        "coarse.bounds": ((blocks, words, 4 * coarse_level.BLOCK_ROWS), np.uint8),
-        "middle.codes": ((rows, middle_level.CODE_BYTES), np.uint8),
-        "middle.bounds": ((rows, 3), np.float32),
-        "residual.codes": ((rows, residual_level.code_bytes(sum(dimensions))), np.uint8),
-        "residual.bounds": ((rows, 2), np.float32),
-    }
-
-
-def byte_shapes(
-    dimensions: Sequence[int], rows: int
-) -> tuple[tuple[tuple[int, int], Any], tuple[tuple[int, int], Any]]:
-    """Shape and dtype of the codes and the bounds of the byte level."""
-    width = sum(map(byte_level.code_width, dimensions))
-    return ((rows, width), np.uint8), ((rows, 2 * len(dimensions)), np.float32)

@@ -1,4 +1,4 @@
-"""From an index to its search: what stays in memory and what stays on disk."""
+"""Opens the search of an index: which levels are copied to memory, which are read from disk."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval_server.exact_search.byte_level import ByteLevel
-from retrieval_server.exact_search.cascade import CascadeSearch
+from retrieval_server.exact_search.cascade import DEFAULT_SETTINGS, CascadeSearch, CascadeSettings
 from retrieval_server.exact_search.levels import Levels
 from retrieval_server.exact_search.parallelism import IntraQueryParallelism
 from retrieval_server.exact_search.row_file import RowFile
 from retrieval_server.exact_search.scan import ScanSearch
 from retrieval_server.exact_search.search import ExactSearch
-from retrieval_server.exact_search.tuning import DEFAULT_TUNING, Tuning
 from retrieval_server.storage.arrays import file_of, mapping_of, release_pages
 
 _READ_AT_ONCE = 2**24  # bytes
@@ -27,20 +26,20 @@ _COPIED_AT_ONCE = 2**14  # rows, or blocks of rows
 def open_search(
     descriptors: tuple[NDArray[Any], ...],
     levels: Levels | None,
-    tuning: Tuning = DEFAULT_TUNING,
+    settings: CascadeSettings = DEFAULT_SETTINGS,
     parallelism: IntraQueryParallelism | None = None,
 ) -> ExactSearch:
-    """Search an index.
+    """Open the search of an index.
 
-    The coarse, the middle and the residual level are copied to memory: every search reads the first
-    whole and the others here and there. The byte level is read once into the page cache. It and the
-    originals are read a row at a time, for which the system is told not to read ahead.
+    The coarse, the middle and the residual level are copied to memory: every search reads the whole
+    coarse level and scattered rows of the others. The byte level is read once into the page cache.
+    Searches read it and the originals a row at a time, without read-ahead of the system.
 
     Args:
         descriptors: (N, C_n) float32 or float16 by backbone, mapped.
-        levels: their levels, mapped; None for a small database.
-        tuning: what the speed depends on.
-        parallelism: who helps a search of a large database; None for nobody.
+        levels: levels of the descriptors, mapped; None for a small database.
+        settings: what the speed of a large database's search depends on.
+        parallelism: divides a search of a large database among idle cores; None for one core.
     """
     if levels is None:
         return ScanSearch(descriptors)
@@ -52,11 +51,11 @@ def open_search(
     bytes_ = ByteLevel(codes, bounds, _row_file(codes))
     levels = replace(levels, arrays=resident, bytes_=bytes_)
     originals = [_row_file(array) or array for array in descriptors]
-    return CascadeSearch(descriptors, levels, tuning, parallelism, originals)
+    return CascadeSearch(descriptors, levels, settings, parallelism, originals)
 
 
 def _in_memory(array: NDArray[Any]) -> NDArray[Any]:
-    """A copy in huge pages, where there are any, that starts with a cache line."""
+    """A copy in huge pages, where the system has them; it starts with a cache line."""
     if array.nbytes == 0:
         return np.array(array)
     memory = mmap.mmap(-1, array.nbytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
@@ -65,8 +64,8 @@ def _in_memory(array: NDArray[Any]) -> NDArray[Any]:
             memory.madvise(mmap.MADV_HUGEPAGE)
     copy = np.frombuffer(memory, array.dtype).reshape(array.shape)
     for first in range(0, len(array), _COPIED_AT_ONCE):
-        part = slice(first, first + _COPIED_AT_ONCE)
-        copy[part] = array[part]
+        piece = slice(first, first + _COPIED_AT_ONCE)
+        copy[piece] = array[piece]
         release_pages(array)
     return copy
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval_server.exact_search.kernels import dots
+from retrieval_server.exact_search.kernels.inner_products import dots
 from retrieval_server.exact_search.rotation import FloatArray
 from retrieval_server.exact_search.row_file import RowFile
 from retrieval_server.exact_search.similarity import Ranking, fused_similarity
@@ -35,11 +35,11 @@ def exact_cosines(
         (m, N) float64.
     """
     cosines = np.empty((len(rows), len(descriptors)))
-    for number, (database, vector) in enumerate(zip(descriptors, query, strict=True)):
-        part = database[rows].astype(np.float32, copy=False)
-        found = np.empty(len(rows))
-        dots(part, vector.astype(np.float64), found)
-        cosines[:, number] = found
+    for backbone, (source, descriptor) in enumerate(zip(descriptors, query, strict=True)):
+        matrix = source[rows].astype(np.float32, copy=False)
+        products = np.empty(len(rows))
+        dots(matrix, descriptor.astype(np.float64), products)
+        cosines[:, backbone] = products
     return cosines
 
 
@@ -50,7 +50,7 @@ class BestRows:
         descriptors: (N, C_n) float32 or float16 by backbone.
         query: (C_n,) by backbone.
         alphas: (N,) α ≥ 0.
-        top_k: how many to keep.
+        top_k: number of rows to keep.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class BestRows:
 
     @property
     def is_full(self) -> bool:
-        """Whether there are top_k."""
+        """Whether there are top_k rows."""
         return len(self.ranking.rows) == self._top_k
 
     @property
@@ -80,13 +80,13 @@ class BestRows:
         return float(self.ranking.similarities[-1]) if self.is_full else -np.inf
 
     def unseen(self, rows: NDArray[np.integer]) -> NDArray[np.int64]:
-        """The rows that were not read yet, in their order."""
+        """Those of some rows that were not read yet, in the same order."""
         if not self._seen:
             return rows.astype(np.int64)
         return np.array([row for row in rows.tolist() if row not in self._seen], np.int64)
 
     def read(self, rows: NDArray[np.int64]) -> None:
-        """Read distinct rows that were not read yet."""
+        """Read distinct rows that were not read yet, and keep the best."""
         self._seen.update(rows.tolist())
         cosines = exact_cosines(self._descriptors, self._query, rows)
         cosines = np.concatenate([self.ranking.cosines, cosines])

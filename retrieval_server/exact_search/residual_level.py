@@ -1,10 +1,6 @@
 """The residual level: 3 bits on each dimension of what the axes leave; few rows pass it.
 
-Layout, 1,544 bytes a row for D = 3,968: codes (rows, 192 · ⌈D / 512⌉) uint8, and bounds (rows, 2)
-float32. Each 512 dimensions have three lines of 64 bytes. Byte j of the first has the upper 2 bits
-of dimensions j, 64 + j, 128 + j and 192 + j, in the second those of the next 256, the first of them
-in the lowest bits; byte j of the third has the lowest bit of dimensions j, 64 + j, … 448 + j. A
-code k stands for (k - 3.5) · step of its dimension.
+1,544 bytes a row for D = 3,968, see layout. A code k stands for (k - 3.5) · step of its dimension.
 
 What is coded is r = y - Pᵀĉ, with ĉ from the coarse and the middle codes, in the dimensions of the
 descriptors: so the query needs no further rotation. With r̂ from the codes and e = r - r̂,
@@ -27,16 +23,23 @@ added to the norms of e.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval_server.exact_search.digits import PLANE, DigitQuery, Planes, digit_query
-from retrieval_server.exact_search.encoders import encode_residuals
-from retrieval_server.exact_search.kernels import LINE, RESIDUAL_GROUP, RESIDUAL_LINES
+from retrieval_server.exact_search.digits import DigitQuery, Planes, digit_query
+from retrieval_server.exact_search.kernels.encoders import encode_residuals
+from retrieval_server.exact_search.kernels.residual import residual_bounds
+from retrieval_server.exact_search.layout import (
+    COARSE_AXES,
+    LINE,
+    RESIDUAL_BITS,
+    RESIDUAL_DIMENSIONS,
+)
 from retrieval_server.exact_search.middle_level import rounded_up
+from retrieval_server.exact_search.parallelism import IntraQueryParallelism
 from retrieval_server.exact_search.rotation import (
-    REGIONS,
     UNIT,
     FloatArray,
     RotatedQuery,
@@ -46,13 +49,7 @@ from retrieval_server.exact_search.rotation import (
     product_error,
     tail_norms,
 )
-
-BITS = 3
-
-
-def code_bytes(dimension: int) -> int:
-    """Bytes of a row's codes."""
-    return -(-dimension // RESIDUAL_GROUP) * RESIDUAL_LINES * LINE
+from retrieval_server.exact_search.stage import Candidates
 
 
 def residuals(
@@ -79,7 +76,7 @@ def encode_rows(
         fit: the axes and steps.
         rows: (m) rotated rows.
         decoded: (m, 768), ĉ.
-        codes: (m, ``code_bytes``) out, zero before.
+        codes: (m, 192 · ⌈D / 512⌉) out, zero before.
 
     Returns:
         (m, 2) their bounds.
@@ -92,7 +89,7 @@ def encode_rows(
     length = 1 + rotation_error
     computed = product_error(axes) * math.sqrt(axes) * length * _norms(decoded)
     error = 4 * UNIT * length * rows.norms + computed + 2 * UNIT * (remainder_norms + norms)
-    leading = fit.rotation[: REGIONS[0]]
+    leading = fit.rotation[:COARSE_AXES]
     squares = _norms(blockwise_product(remainder, leading.T)) ** 2
     longest = norms + error
     on_axes_error = length * (product_error(remainder.shape[1]) * len(leading) ** 0.5 * norms)
@@ -103,13 +100,52 @@ def encode_rows(
 
 def residual_query(fit: SearchFit, rotated: RotatedQuery) -> DigitQuery:
     """Round a query for the kernel."""
-    coefficients = np.zeros(-(-len(fit.means) // RESIDUAL_GROUP) * RESIDUAL_GROUP)
-    coefficients[: len(fit.means)] = rotated.vector * fit.residual_steps
-    planes = len(coefficients) // PLANE
+    dimension = len(fit.means)
+    groups = -(-dimension // RESIDUAL_DIMENSIONS)
+    coefficients = np.zeros(groups * RESIDUAL_DIMENSIONS)
+    coefficients[:dimension] = rotated.vector * fit.residual_steps
+    count = len(coefficients) // LINE
+    planes = Planes([LINE] * count, [RESIDUAL_BITS] * count)
     # ε |g| |e|, and what float64 loses, generously
     either = (fit.parameters.rotation_error * 1.01 + 1e-9) * rotated.norm
     factors = [rotated.region_norm(0) + either, rotated.tail_norm(1) + either]
-    return digit_query(rotated, coefficients, Planes([PLANE] * planes, [BITS] * planes), factors)
+    return digit_query(rotated, coefficients, planes, factors)
+
+
+@dataclass(frozen=True)
+class ResidualStage:
+    """The residual level as a stage of the cascade.
+
+    Attributes:
+        fit: the axes.
+        codes: (N, 192 · ⌈D / 512⌉) uint8.
+        bounds: (N, 2) float32.
+        piece: number of rows to hand to another core at once.
+        fewest_candidates: see ``Stage``.
+        name: the name of the level.
+    """
+
+    fit: SearchFit
+    codes: NDArray[np.uint8]
+    bounds: NDArray[np.float32]
+    piece: int
+    fewest_candidates: int = 0
+    name: str = "residual"
+
+    def bound(  # noqa: D102 - see Stage
+        self, query: RotatedQuery, candidates: Candidates, parallelism: IntraQueryParallelism
+    ) -> None:
+        rounded = residual_query(self.fit, query)
+        rows = candidates.rows
+
+        def bound_rows(first: int, last: int) -> None:
+            residual_bounds(
+                self.codes, self.bounds, rows, first, last,
+                rounded.digits, rounded.scales, rounded.terms,
+                candidates.estimates, candidates.upper_bounds,
+            )  # fmt: skip
+
+        parallelism.share(bound_rows, candidates.count, self.piece)
 
 
 def _norms(vectors: NDArray[np.float32]) -> FloatArray:

@@ -37,11 +37,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval_server.exact_search.fit_parameters import FitParameters
-from retrieval_server.exact_search.kernels import dots
+from retrieval_server.exact_search.kernels.inner_products import dots
+from retrieval_server.exact_search.layout import AXES, REGIONS
 from retrieval_server.exact_search.similarity import NORM_TOLERANCE
 
-REGIONS = (256, 512)  # axes that the coarse and the middle level add
-AXES = sum(REGIONS)
 LONGEST = 1 + 2 * NORM_TOLERANCE  # norm of a descriptor, with room for its rounding
 _BLOCK = 256  # terms that are summed in float32 at once
 UNIT = 2.0**-24  # float32's rounding unit
@@ -69,7 +68,11 @@ class SearchFit:
     residual_steps: NDArray[np.float32]
 
     def columns(self, dimensions: Sequence[int]) -> list[slice]:
-        """Where each backbone's columns stand."""
+        """The columns of each backbone in the D dimensions.
+
+        Args:
+            dimensions: C by backbone.
+        """
         ends = np.cumsum(dimensions).tolist()
         return [slice(end - size, end) for end, size in zip(ends, dimensions, strict=True)]
 
@@ -83,8 +86,9 @@ class RotatedRows:
         coordinates: (m, 768) float32, Py up to rounding; zero where there is no axis.
         norms: (m,) float64, at least |y|.
         means: (m, N) float64, b.
-        axis_error: error of one coordinate is at most this times the norm.
-        whole_error: likewise, of all of them together, from the rounding of y.
+        axis_error: the error of one coordinate is at most this times the norm.
+        whole_error: the error of all coordinates together, from the rounding of y, is at most this
+            times the norm.
     """
 
     scaled: NDArray[np.float32]
@@ -107,16 +111,16 @@ def rotate_rows(fit: SearchFit, descriptors: Sequence[NDArray[np.float32]]) -> R
         descriptors: (m, C_n) float32 by backbone.
     """
     rows = len(descriptors[0])
-    columns = fit.columns([part.shape[1] for part in descriptors])
+    columns = fit.columns([matrix.shape[1] for matrix in descriptors])
     scaled = np.empty((rows, len(fit.means)), np.float32)
     means = np.empty((rows, len(descriptors)))
-    for number, (part, where) in enumerate(zip(descriptors, columns, strict=True)):
-        mean = fit.means[where]
-        np.subtract(part, mean, out=scaled[:, where])
-        scaled[:, where] *= np.float32(fit.parameters.scalings[number])
+    for backbone, (matrix, own) in enumerate(zip(descriptors, columns, strict=True)):
+        mean = fit.means[own]
+        np.subtract(matrix, mean, out=scaled[:, own])
+        scaled[:, own] *= np.float32(fit.parameters.scalings[backbone])
         products = np.empty(rows)
-        dots(part, mean.astype(np.float64), products)
-        means[:, number] = products - np.dot(mean.astype(np.float64), mean.astype(np.float64))
+        dots(matrix, mean.astype(np.float64), products)
+        means[:, backbone] = products - np.dot(mean.astype(np.float64), mean.astype(np.float64))
     norms = np.sqrt(np.einsum("ij,ij->i", scaled, scaled, dtype=np.float64)) * (1 + 4 * UNIT)
     axes, dimension = fit.rotation.shape
     coordinates = np.zeros((rows, AXES), np.float32)
@@ -141,7 +145,11 @@ def blockwise_product(left: NDArray[np.float32], right: NDArray[np.float32]) -> 
 
 
 def product_error(terms: int) -> float:
-    """γ of a ``blockwise_product`` over so many terms: error of an entry, by its vectors' norms."""
+    """γ of a ``blockwise_product`` over so many terms.
+
+    The error of an entry is at most γ times the norms of its row of ``left`` and column of
+    ``right``.
+    """
     units = (_BLOCK + math.ceil(terms / _BLOCK) + 1) * UNIT
     return units / (1 - units)
 
@@ -149,12 +157,12 @@ def product_error(terms: int) -> float:
 def tail_norms(
     norms: FloatArray, squares: FloatArray, errors: FloatArray, rotation_error: float
 ) -> FloatArray:
-    """Upper bounds of |Ty|.
+    """Upper bounds of |Ty|, (m,).
 
     Args:
         norms: (m,) at least |y|.
         squares: (m,) squared norm of the computed coordinates.
-        errors: (m,) bounds of their error.
+        errors: (m,) bounds of the error of the coordinates.
         rotation_error: ε.
     """
     on_axes = np.maximum(0, np.sqrt(squares) - errors) ** 2 * (1 - rotation_error)
@@ -173,25 +181,25 @@ class RotatedQuery:
     def __init__(
         self, fit: SearchFit, query: Sequence[NDArray[np.float32]], weights: FloatArray
     ) -> None:
-        self._fit = fit
-        columns = fit.columns([len(part) for part in query])
+        self._fit, self.weights = fit, weights
+        columns = fit.columns([len(descriptor) for descriptor in query])
         g = np.empty(len(fit.means))
         constant = longest = 0.0
-        for number, (part, where) in enumerate(zip(query, columns, strict=True)):
-            mean = fit.means[where].astype(np.float64)
-            scaling = float(np.float32(fit.parameters.scalings[number]))
-            vector = part.astype(np.float64)
-            g[where] = (vector - mean) * (weights[number] / scaling)
-            constant += weights[number] * float(vector @ mean)
+        for backbone, (descriptor, own) in enumerate(zip(query, columns, strict=True)):
+            mean = fit.means[own].astype(np.float64)
+            scaling = float(np.float32(fit.parameters.scalings[backbone]))
+            exact = descriptor.astype(np.float64)
+            g[own] = (exact - mean) * (weights[backbone] / scaling)
+            constant += weights[backbone] * float(exact @ mean)
             longest += (scaling * (LONGEST + math.sqrt(float(mean @ mean)))) ** 2
         self._g = g
         self._square = float(g @ g)
         self.constant = constant
-        """Σ w_n ⟨q_n, μ_n⟩, with all that belongs to neither term: ε |g| |y|, float64 rounding."""
+        """Σ w_n ⟨q_n, μ_n⟩, with what belongs to no other term: ε |g| |y|, float64 rounding."""
         self.constant += (fit.parameters.rotation_error + _TINY) * math.sqrt(
             self._square * longest
         ) + _TINY * float(weights.sum())
-        self._parts: list[FloatArray] = []
+        self._regions: list[FloatArray] = []
 
     @property
     def vector(self) -> FloatArray:
@@ -203,24 +211,28 @@ class RotatedQuery:
         """At least |g|."""
         return math.sqrt(self._square) * (1 + _TINY)
 
-    def region(self, number: int) -> FloatArray:
-        """Pg on a region's axes, zero where there is no axis; the regions come in order."""
-        while len(self._parts) <= number:
-            first = sum(REGIONS[: len(self._parts)])
-            size = REGIONS[len(self._parts)]
-            last = max(first, min(first + size, len(self._fit.rotation)))
-            part = np.zeros(size)
-            dots(self._fit.rotation[first:last], self._g, part[: last - first])
-            self._parts.append(part)
-        return self._parts[number]
+    def region(self, index: int) -> FloatArray:
+        """Pg on a region's axes, zero where there is no axis.
 
-    def region_norm(self, number: int) -> float:
-        """|Pg| on a region's axes."""
-        return float(np.linalg.norm(self.region(number))) * (1 + _TINY)
+        Args:
+            index: 0 for the axes of the coarse level, 1 for those that the middle level adds.
+        """
+        while len(self._regions) <= index:
+            first = sum(REGIONS[: len(self._regions)])
+            size = REGIONS[len(self._regions)]
+            last = max(first, min(first + size, len(self._fit.rotation)))
+            coordinates = np.zeros(size)
+            dots(self._fit.rotation[first:last], self._g, coordinates[: last - first])
+            self._regions.append(coordinates)
+        return self._regions[index]
+
+    def region_norm(self, index: int) -> float:
+        """At least |Pg| on the axes of ``region(index)``."""
+        return float(np.linalg.norm(self.region(index))) * (1 + _TINY)
 
     def tail_norm(self, regions: int) -> float:
-        """At least |Tg|, beside the axes of the first regions."""
-        on_axes = sum(float(part @ part) for part in map(self.region, range(regions)))
+        """At least |Tg|, beside the axes of the first ``regions`` regions."""
+        on_axes = sum(float(each @ each) for each in map(self.region, range(regions)))
         kept = on_axes * (1 - self._fit.parameters.rotation_error - _TINY)
         return math.sqrt(max(0.0, self._square * (1 + _TINY) - kept))
 
@@ -229,7 +241,7 @@ def rounding(*magnitudes: float, operations: int = 32) -> float:
     """Bound of float32 rounding in a level's kernel.
 
     Args:
-        magnitudes: of its terms.
-        operations: how many each of them goes through, or more.
+        magnitudes: largest absolute value of each term of the kernel's sum.
+        operations: how many operations a term goes through, or more.
     """
     return operations * UNIT * sum(magnitudes)

@@ -1,8 +1,8 @@
-"""Rows read from a file one by one, where a memory map would be the wrong thing.
+"""Rows read from a file one by one, without a memory map.
 
-A page fault of a mapped file maps the 64 kB around it: a thousand rows here and there take some
+A page fault of a mapped file maps the 64 kB around it: a thousand scattered rows take some
 milliseconds, and make the process as large as the file. ``pread`` of a row takes a microsecond and
-leaves nothing behind; what is read often stays in the system's page cache all the same.
+adds nothing to the process; rows that are read often stay in the system's page cache all the same.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numba import types
 from numpy.typing import NDArray
 
 from retrieval_server.errors import IndexBundleError
-from retrieval_server.exact_search.compilation import compiled
+from retrieval_server.exact_search.kernels.compilation import compiled
 from retrieval_server.storage.arrays import REBUILD
 
 _pread: Any = types.ExternalFunction(
@@ -30,8 +30,8 @@ class RowFile:
 
     Args:
         path: a ``.npy`` file.
-        array: it, mapped: (N, W), row-major.
-        offset: bytes before its first row.
+        array: the file's array, mapped: (N, W), row-major.
+        offset: bytes before the first row.
     """
 
     def __init__(self, path: Path, array: NDArray[Any], offset: int) -> None:
@@ -43,7 +43,7 @@ class RowFile:
             os.posix_fadvise(self._file, 0, 0, os.POSIX_FADV_RANDOM)
 
     def __getitem__(self, rows: NDArray[np.integer]) -> NDArray[Any]:
-        """Some rows, (m, W), as an array in memory has them.
+        """Read some rows, (m, W), as an array in memory gives them.
 
         Raises:
             IndexBundleError: if the file ends before a row, or the disk fails.
@@ -59,14 +59,15 @@ class RowFile:
 
 @compiled
 def _read_rows(file: int, offset: int, rows: NDArray[np.int32], found: NDArray[np.uint8]) -> int:
-    """Read rows; which one could not be, or -1."""
+    """Read rows; the first position that could not be read, or -1."""
     width = found.shape[1]
-    for place in range(len(rows)):
+    for position in range(len(rows)):
         done = 0
         while done < width:  # a signal may cut a read short
-            start = found.ctypes.data + np.uintp(place * width + done)
-            got = _pread(file, start, width - done, offset + np.int64(rows[place]) * width + done)
+            start = found.ctypes.data + np.uintp(position * width + done)
+            source = offset + np.int64(rows[position]) * width + done
+            got = _pread(file, start, width - done, source)
             if got <= 0:
-                return place
+                return position
             done += got
     return -1

@@ -1,4 +1,4 @@
-"""The search of a small database: every row is read."""
+"""The search of a small database: it reads every row."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from retrieval_server.exact_search.originals import BestRows
 from retrieval_server.exact_search.search import Query, SearchLevel
 from retrieval_server.exact_search.similarity import Ranking
 
-SCANNED_ROWS = 4096  # up to so many: a few milliseconds, and nothing to fit or to store
+SCANNED_ROWS = 4096  # up to so many rows a scan takes a few milliseconds, and needs no levels
 
 
 class ScanSearch:
-    """Reads every row.
+    """Ranks a small database by eq. (8): reads every row.
 
     Args:
         descriptors: (N, C_n) float32 or float16 by backbone, rows of unit norm or zero.
@@ -52,7 +52,7 @@ class ScanSearch:
 
 def originals_level(descriptors: Sequence[NDArray[Any]]) -> SearchLevel:
     """The stored descriptors as the last level."""
-    return SearchLevel("originals", sum(part.nbytes for part in descriptors), False)
+    return SearchLevel("originals", sum(matrix.nbytes for matrix in descriptors), False)
 
 
 def eligible_rows(

@@ -1,4 +1,4 @@
-"""The seam of exact search: what every search of a database answers, however it finds it."""
+"""The interface of exact search, which every search of a database has."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Query = Sequence[NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class SearchLevel:
-    """What a search reads.
+    """One of the arrays that a search reads.
 
     Attributes:
         name: such as "coarse", or "originals".
-        bytes: its size.
-        is_resident: whether it is kept in memory instead of mapped from disk.
+        bytes: size of the level in bytes.
+        is_resident: whether the level is copied to memory instead of read from disk.
     """
 
     name: str
@@ -37,7 +37,7 @@ class ExactSearch(Protocol):
     def __len__(self) -> int: ...
 
     def level_sizes(self) -> tuple[SearchLevel, ...]:
-        """What is read, from what is read whole to what is read a few rows of."""
+        """The levels, from the one that a search reads whole to the one it reads a few rows of."""
 
     def rank_all(
         self,

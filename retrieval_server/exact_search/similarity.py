@@ -3,8 +3,8 @@
 The similarity of a query q and a database image x over N backbones is ∏ (1 + α_n s_n), with the
 cosine s_n accumulated in float64 over the stored descriptors. It is not rounded to float32: that
 would turn neighbours in a ranking into ties. Ties go to the smaller row. A factor may be negative
-(α_n s_n < -1, possible for unrectified descriptors); it is taken as it is. The search for the best
-is ``exact_search``. Paper → here: s_visual^n → ``cosines``, ŝ_visual → ``similarity``.
+(α_n s_n < -1, possible for unrectified descriptors); it is taken as it is. Paper → here:
+s_visual^n → ``cosines``, ŝ_visual → ``similarity``.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Ranking:
     cosines: NDArray[np.float64]
 
     def head(self, k: int) -> Ranking:
-        """The best k."""
+        """The ranking of the best k rows."""
         return Ranking(self.rows[:k], self.similarities[:k], self.cosines[:k])
 
 

@@ -1,8 +1,8 @@
-"""Compile the search before the first query needs it: ``python -m`` this, or call it.
+"""Compiles the search before the first query needs it; ``make setup`` runs this module.
 
-With numba's cache on disk that takes half a second, without it some ten. ``make setup`` runs it;
-the server does before it reports to be ready. Where the package's folder cannot be written, numba
-uses the user's cache folder, or the one that NUMBA_CACHE_DIR names.
+The server calls ``compile_kernels`` before it reports to be ready. With numba's cache on disk that
+takes half a second, without it some ten seconds. Where the package's folder cannot be written,
+numba uses the user's cache folder, or the one that NUMBA_CACHE_DIR names.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from retrieval_server.exact_search.cascade import CascadeSearch
+from retrieval_server.exact_search.cascade import CascadeSearch, CascadeSettings
 from retrieval_server.exact_search.fit_parameters import FitParameters
+from retrieval_server.exact_search.layout import AXES
 from retrieval_server.exact_search.levels import empty_levels, encode_all
-from retrieval_server.exact_search.rotation import AXES, SearchFit
-from retrieval_server.exact_search.tuning import Tuning
+from retrieval_server.exact_search.rotation import SearchFit
 
 _ROWS, _DIMENSION = 256, 64
 
@@ -46,7 +46,7 @@ def compile_kernels() -> None:
     )
     with ThreadPoolExecutor(1) as executor:
         levels = encode_all(fit, descriptors, empty_levels(fit, [_DIMENSION], _ROWS), executor)
-    search = CascadeSearch(descriptors, levels, Tuning(seeds=2, few_rows=0))
+    search = CascadeSearch(descriptors, levels, CascadeSettings(probes=2, few_rows=0))
     search.rank_all([descriptors[0][0]], [1.0], 1)
 
 

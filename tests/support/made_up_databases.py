@@ -7,9 +7,8 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from export.index.fit_search import fit_search
-from retrieval_server.exact_search.cascade import CascadeSearch
+from retrieval_server.exact_search.cascade import CascadeSearch, CascadeSettings
 from retrieval_server.exact_search.levels import empty_levels, encode_all
-from retrieval_server.exact_search.tuning import Tuning
 
 ALPHAS = (0.0, 1e-6, 0.01, 0.5, 1.0, 3.0, 30.0, 1e6)
 
@@ -103,5 +102,5 @@ def encoded(database, alphas, fitted_rows=None, fit=None, threads=1):
 
 def cascade(database, alphas=None):
     """A search that goes through every level, however small the database."""
-    tuning = Tuning(seeds=4, more_seeds=1, few_rows=0)
-    return CascadeSearch(database, encoded(database, alphas or [1.0] * len(database)), tuning)
+    settings = CascadeSettings(probes=4, extra_reads=1, few_rows=0)
+    return CascadeSearch(database, encoded(database, alphas or [1.0] * len(database)), settings)

@@ -15,7 +15,7 @@ from retrieval_server.cores import create_workers
 from retrieval_server.errors import IndexBundleError
 from retrieval_server.exact_search import levels
 from retrieval_server.exact_search.cascade import CascadeSearch
-from retrieval_server.exact_search.coarse_level import BLOCK_ROWS
+from retrieval_server.exact_search.layout import BLOCK_ROWS
 from retrieval_server.exact_search.scan import ScanSearch
 from retrieval_server.index.publish import is_intact, open_index
 from retrieval_server.models.profile import Profile

@@ -3,11 +3,10 @@
 import numpy as np
 import pytest
 
-from retrieval_server.exact_search.cascade import CascadeSearch, SearchCounts
+from retrieval_server.exact_search.cascade import CascadeSearch, CascadeSettings, SearchCounts
 from retrieval_server.exact_search.levels import append_rows
 from retrieval_server.exact_search.scan import ScanSearch
 from retrieval_server.exact_search.similarity import fused_similarity
-from retrieval_server.exact_search.tuning import Tuning
 from tests.support.made_up_databases import (
     ALPHAS,
     brute_force,
@@ -73,8 +72,8 @@ def test_ranking_equals_brute_force_on_random_databases(batch):
         levels = encoded(database, rng.choice([0.0, 1.0, 3.0], len(database)), fitted)
         if fitted < rows:
             levels = append_rows(levels, [part[fitted:] for part in database])
-        few_rows, seeds = int(rng.choice([0, 10, 4000])), int(rng.integers(1, 20))
-        search = CascadeSearch(database, levels, Tuning(seeds=seeds, few_rows=few_rows))
+        few_rows, probes = int(rng.choice([0, 10, 4000])), int(rng.integers(1, 20))
+        search = CascadeSearch(database, levels, CascadeSettings(probes=probes, few_rows=few_rows))
         for _ in range(2):
             query = random_query(rng, database)
             alphas = rng.choice(ALPHAS, len(database)).tolist()
@@ -162,7 +161,7 @@ def test_rows_appended_far_from_the_fit_are_found(search_over):
     strange = [normalised(rng.normal(size=(100, 60))) for _ in range(2)]
     database = [np.concatenate(parts) for parts in zip(fitted, strange, strict=True)]
     levels = append_rows(encoded(fitted, [3, 1]), strange)
-    search = CascadeSearch(database, levels, Tuning(seeds=4, few_rows=0))
+    search = CascadeSearch(database, levels, CascadeSettings(probes=4, few_rows=0))
 
     assert len(levels.outliers)
     assert levels.rectified == (False, False)
@@ -247,7 +246,7 @@ def test_half_precision_originals_are_the_database_to_be_exact_about(search_over
 def test_each_level_leaves_fewer_rows_to_the_next():
     rng = np.random.default_rng(13)
     database = [clustered_vectors(rng, 6000, 300, True), clustered_vectors(rng, 6000, 400, True)]
-    search = CascadeSearch(database, encoded(database, (3, 1)), Tuning(few_rows=0))
+    search = CascadeSearch(database, encoded(database, (3, 1)), CascadeSettings(few_rows=0))
     query = [normalised(part[:1] + 0.01 * rng.random(part[:1].shape))[0] for part in database]
     counts = SearchCounts()
 

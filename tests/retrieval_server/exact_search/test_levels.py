@@ -12,23 +12,21 @@ import pytest
 from export.index import search_levels
 from export.index.fit_search import fit_search
 from retrieval_server.errors import IndexBundleError
-from retrieval_server.exact_search import (
-    byte_level,
-    coarse_level,
-    kernels,
-    middle_level,
-    residual_level,
-)
-from retrieval_server.exact_search.encoders import encode_axes
+from retrieval_server.exact_search import byte_level, residual_level
+from retrieval_server.exact_search.cascade import CascadeSettings, stages_of
 from retrieval_server.exact_search.fused_bound import FusedBound
+from retrieval_server.exact_search.kernels.encoders import codes_reference, encode_axes
+from retrieval_server.exact_search.kernels.vector_instructions import HAS_VNNI
+from retrieval_server.exact_search.layout import BLOCK_ROWS, COARSE_BITS, RESIDUAL_BITS
 from retrieval_server.exact_search.level_files import open_levels
 from retrieval_server.exact_search.levels import append_rows, empty_levels
 from retrieval_server.exact_search.open_search import open_search
+from retrieval_server.exact_search.parallelism import IntraQueryParallelism
 from retrieval_server.exact_search.rotation import RotatedQuery, rotate_rows
 from retrieval_server.exact_search.row_file import RowFile
 from retrieval_server.exact_search.scan import ScanSearch
 from retrieval_server.exact_search.similarity import fused_similarity
-from retrieval_server.exact_search.tuning import Tuning
+from retrieval_server.exact_search.stage import Candidates, Scratch
 from retrieval_server.index.descriptors import create_descriptors, open_descriptors
 from tests.support.made_up_databases import (
     ALPHAS,
@@ -53,49 +51,20 @@ def exact_sums(database, query, weights):
 def level_bounds(levels, query, weights):
     """Upper bounds of every row by the coarse, the middle and the residual level."""
     rotated = RotatedQuery(levels.fit, query, weights)
-    arrays, rows = levels.arrays, levels.rows
-    blocks = len(arrays["coarse.codes"])
-    values, uppers = np.empty((2, 64 * blocks), np.float32)
-    coarse_level.scan(
-        arrays["coarse.codes"],
-        arrays["coarse.bounds"],
-        coarse_level.coarse_query(levels.fit, rotated, weights),
-        range(blocks),
-        values,
-        uppers,
-        block_max := np.empty(blocks, np.float32),
-    )
-    assert block_max.tolist() == uppers.reshape(-1, 64).max(axis=1).tolist()
-    every, (middles, middle_uppers) = np.arange(rows, dtype=np.int32), np.empty((2, rows), "f4")
-    query_digits = middle_level.middle_query(levels.fit, rotated)
-    kernels.middle_bounds(
-        arrays["middle.codes"],
-        arrays["middle.bounds"],
-        every,
-        0,
-        rows,
-        values,
-        query_digits.digits,
-        query_digits.scales,
-        query_digits.weights,
-        middles,
-        middle_uppers,
-    )
-    residual_uppers = np.empty(rows, np.float32)
-    query_digits = residual_level.residual_query(levels.fit, rotated)
-    kernels.residual_bounds(
-        arrays["residual.codes"],
-        arrays["residual.bounds"],
-        every,
-        0,
-        rows,
-        query_digits.digits,
-        query_digits.scales,
-        query_digits.weights,
-        middles,
-        residual_uppers,
-    )
-    return uppers[:rows], middle_uppers, residual_uppers
+    blocks, rows = len(levels.arrays["coarse.codes"]), levels.rows
+    candidates, found = Candidates(Scratch(blocks), rows), []
+    for stage in stages_of(levels):
+        stage.bound(rotated, candidates, IntraQueryParallelism())
+        if stage.name == "coarse":
+            found.append(candidates.coarse_upper_bounds[:rows])
+            whole = rows // BLOCK_ROWS
+            largest = found[0][: BLOCK_ROWS * whole].reshape(-1, BLOCK_ROWS).max(axis=1)
+            assert candidates.block_maxima[:whole].tolist() == largest.tolist()
+        else:
+            found.append(candidates.upper_bounds[:rows].copy())
+        candidates.keep(np.float32(-np.inf))
+        assert candidates.rows.tolist() == list(range(rows))
+    return found
 
 
 def byte_bounds(levels, query, alphas):
@@ -104,7 +73,7 @@ def byte_bounds(levels, query, alphas):
     queries = [byte_level.byte_query(q, o) for q, o in zip(query, offsets, strict=True)]
     rows = levels.bytes_.rows(np.arange(levels.rows, dtype=np.int32))
     cosines, radii = byte_level.estimates(*rows, queries)
-    return byte_level.largest_similarities(cosines, radii, alphas)
+    return byte_level.similarity_upper_bounds(cosines, radii, alphas)
 
 
 def random_levels(rng):
@@ -156,10 +125,9 @@ def test_rows_built_to_sit_on_a_bound_are_not_below_it():
     for row in range(0, 300, 7):
         y = (database[0][row].astype(np.float64) - fit.means) * scaling
         axes = fit.rotation.astype(np.float64)
-        steps = fit.steps[: len(axes)].astype(np.float64)
         coordinates = axes @ y
-        codes = np.clip(np.floor(coordinates / np.where(steps > 0, steps, 1) + 8), 0, 15)
-        lost = axes.T @ (coordinates - (codes - 7.5) * steps)
+        _, decoded = codes_reference(coordinates, fit.steps[: len(axes)], COARSE_BITS)
+        lost = axes.T @ (coordinates - decoded)
         # g is parallel to what was lost: q = μ + β g / w, as long as a unit vector may be.
         direction = lost / np.linalg.norm(lost) * scaling
         mean = fit.means.astype(np.float64)
@@ -191,8 +159,7 @@ def test_rows_built_to_sit_on_the_residual_bound_are_not_below_it():
         unused["coarse.codes"], unused["middle.codes"], decoded, np.empty((300, 5)),
     )  # fmt: skip
     remainder = residual_level.residuals(fit, rotated, decoded).astype(np.float64)
-    steps = np.where(fit.residual_steps > 0, fit.residual_steps, 1).astype(np.float64)
-    lost = remainder - (np.clip(np.floor(remainder / steps + 4), 0, 7) - 3.5) * steps
+    lost = remainder - codes_reference(remainder, fit.residual_steps, RESIDUAL_BITS)[1]
     mean = fit.means.astype(np.float64)
     nearest, spreads = [], []
     for row in range(0, 300, 7):
@@ -302,7 +269,7 @@ def test_search_from_disk_is_the_search_in_memory(written):
     folder, record, dimensions = written
     database = tuple(open_descriptors(folder, model) for model in dimensions)
     levels = open_levels(folder, record, list(dimensions.values()), 300)
-    search = open_search(database, levels, Tuning(seeds=4, few_rows=0))
+    search = open_search(database, levels, CascadeSettings(probes=4, few_rows=0))
     reference = ScanSearch(database)
     for row in range(300):
         query = [np.array(part[row]) for part in database]
@@ -373,10 +340,10 @@ PRINT_BOUNDS = """
 import hashlib, sys
 import numpy as np
 sys.path.insert(0, {root!r})
-from tests.support.made_up_databases import cascade, clustered_vectors
-from retrieval_server.exact_search import kernels
 from retrieval_server.exact_search.cascade import SearchCounts
+from retrieval_server.exact_search.kernels.vector_instructions import HAS_VNNI
 from tests.retrieval_server.exact_search.test_levels import byte_bounds, level_bounds
+from tests.support.made_up_databases import cascade, clustered_vectors
 
 rng = np.random.default_rng(12)
 database = [clustered_vectors(rng, 500, 80), clustered_vectors(rng, 500, 90, True)]
@@ -391,7 +358,7 @@ for row in range(0, 500, 25):
     ranking = search.rank_all(query, (3.0, 1.0), 7, counts=counts)
     digest.update(ranking.rows)
     digest.update(repr(counts).encode())
-print(kernels.HAS_VNNI, digest.hexdigest())
+print(HAS_VNNI, digest.hexdigest())
 """
 
 
@@ -409,7 +376,7 @@ def test_processor_without_the_wide_instruction_gives_the_same_bounds(tmp_path):
     has_it, here = printed()
     without, there = printed(NUMBA_CPU_NAME="x86-64-v3", NUMBA_CPU_FEATURES="+avx2,+fma")
     assert without == "False"
-    assert has_it == str(kernels.HAS_VNNI)
+    assert has_it == str(HAS_VNNI)
     assert there == here
 
 

@@ -7,9 +7,8 @@ import time
 import numpy as np
 import pytest
 
-from retrieval_server.exact_search.cascade import CascadeSearch
+from retrieval_server.exact_search.cascade import CascadeSearch, CascadeSettings
 from retrieval_server.exact_search.parallelism import IntraQueryParallelism
-from retrieval_server.exact_search.tuning import Tuning
 from tests.support.made_up_databases import ALPHAS, encoded, random_database, random_query
 
 PATIENCE_S = 30
@@ -114,18 +113,18 @@ def test_results_do_not_depend_on_who_helps():
         rng = np.random.default_rng([22, number])
         database = random_database(rng)
         levels = encoded(database, [1.0] * len(database), len(database[0]))
-        alone = CascadeSearch(database, levels, Tuning(few_rows=0))
-        tuning = Tuning(few_rows=0, blocks_at_once=1, rows_at_once=1)
-        helped = CascadeSearch(database, levels, tuning, IntraQueryParallelism(4))
+        alone = CascadeSearch(database, levels, CascadeSettings(few_rows=0))
+        settings = CascadeSettings(few_rows=0, piece_blocks=1, piece_rows=1)
+        helped = CascadeSearch(database, levels, settings, IntraQueryParallelism(4))
         query = random_query(rng, database)
         alphas = rng.choice(ALPHAS, len(database)).tolist()
         expected = alone.rank_all(query, alphas, 5)
         found = [None] * 4
 
-        def search(place, helped=helped, query=query, alphas=alphas, found=found):
-            found[place] = helped.rank_all(query, alphas, 5)
+        def search(index, helped=helped, query=query, alphas=alphas, found=found):
+            found[index] = helped.rank_all(query, alphas, 5)
 
-        threads = [threading.Thread(target=search, args=(place,)) for place in range(4)]
+        threads = [threading.Thread(target=search, args=(index,)) for index in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:

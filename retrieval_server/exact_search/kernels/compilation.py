@@ -1,0 +1,38 @@
+"""How the search's loops are compiled.
+
+numba keeps compiled code on disk and compiles again when the file of a function changes, but not
+when a module changes from which the function takes constants or instructions. The kernels take
+both from ``SHARED_SOURCES``, so a digest of these files is part of each compiled function's name. A
+compiled function calls other compiled or inlined functions of its own file only.
+
+Where neither the package's folder nor the user's cache can be written, each process compiles for
+itself; NUMBA_CACHE_DIR names a folder that can.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from numba import njit
+
+_FOLDER = Path(__file__).parent
+SHARED_SOURCES = (_FOLDER.parent / "layout.py", _FOLDER / "vector_instructions.py")
+_DIGEST = sha256(b"".join(path.read_bytes() for path in SHARED_SOURCES)).hexdigest()[:8]
+
+
+def compiled(function: Callable[..., Any]) -> Any:
+    """Compile on first use, to run without the interpreter's lock."""
+    function.__qualname__ += f"_{_DIGEST}"
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+    try:
+        return njit(cache=True, **options)(function)
+    except RuntimeError:  # "no locator available": there is no folder for a cache
+        return njit(**options)(function)
+
+
+def inlined(function: Callable[..., Any]) -> Any:
+    """Compile as a part of each compiled function that calls it; for helpers in the same file."""
+    return njit(inline="always", error_model="numpy")(function)

@@ -1,0 +1,208 @@
+"""The compiled loops that encode rows; layout says where each code lies.
+
+A code k of B bits stands for (k - (2^B - 1) / 2) · step: the middle of the k-th of 2^B steps around
+zero. Values beyond them get the outermost code, and a step of zero the code just above zero.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval_server.exact_search.kernels.compilation import compiled, inlined
+from retrieval_server.exact_search.layout import (
+    BLOCK_ROWS,
+    BYTE_BOUNDS,
+    COARSE_AXES,
+    COARSE_BITS,
+    GROUP_AXES,
+    LINE,
+    MIDDLE_BITS,
+    REFINED_BITS,
+    RESIDUAL_BITS,
+    RESIDUAL_DIMENSIONS,
+    RESIDUAL_STRIDE,
+    WORD,
+)
+
+# Columns of ``squares``: squared norms of what codes lose, and of coordinates.
+COARSE_LOST, REFINED_LOST, MIDDLE_LOST, COARSE_SQUARE, AXES_SQUARE = range(5)
+SQUARES = 5
+SIGNED_OFFSET = 128  # code of zero at the byte level, for descriptors with negative values
+_LARGEST_BYTE, _LARGEST_SIGNED_BYTE = 255, 127
+_REFINEMENT = 2.0**REFINED_BITS
+_MIDDLE_LINE_AXES = LINE * 8 // MIDDLE_BITS
+_UPPER_BITS = RESIDUAL_BITS - 1
+_UPPER_LINE_DIMENSIONS = LINE * 8 // _UPPER_BITS
+_LOWEST_LINE = RESIDUAL_STRIDE - LINE
+
+
+@inlined
+def _code_of(value: float, step: float, bits: int) -> int:
+    half = 1 << (bits - 1)
+    if step > 0:
+        return int(min(max(np.floor(value / step + half), 0.0), 2.0 * half - 1))
+    return half
+
+
+@inlined
+def _value_of(code: int, step: float, bits: int) -> float:
+    return (code - ((1 << bits) - 1) / 2) * step
+
+
+@inlined
+def _put(codes: NDArray[np.uint8], row: int, line: int, index: int, bits: int, code: int) -> None:
+    """Put code ``index`` of the line that starts at byte ``line`` of a row: plane after plane."""
+    codes[row, line + index % LINE] |= np.uint8(code << (bits * (index // LINE)))
+
+
+@inlined
+def _put_coarse(codes: NDArray[np.uint8], row: int, axis: int, code: int) -> None:
+    byte = WORD * (row % BLOCK_ROWS) + axis % WORD
+    shift = COARSE_BITS * (axis % GROUP_AXES // WORD)
+    codes[row // BLOCK_ROWS, axis // GROUP_AXES, byte] |= np.uint8(code << shift)
+
+
+@compiled
+def encode_axes(
+    coordinates: NDArray[np.float32],
+    steps: NDArray[np.float32],
+    first_row: int,
+    coarse: NDArray[np.uint8],
+    middle: NDArray[np.uint8],
+    decoded: NDArray[np.float32],
+    squares: NDArray[np.float64],
+) -> None:
+    """Write the codes of rows at the coarse and the middle level.
+
+    Args:
+        coordinates: (m, 768).
+        steps: (768,).
+        first_row: row of the database that the first of them is.
+        coarse: (blocks, 32, 256) of the database, zero before.
+        middle: (rows, 320) of the database, zero before.
+        decoded: (m, 768) out: what the codes stand for.
+        squares: (m, 5) out: squared residual norms of the coarse codes, the refined codes, the
+            middle axes; squared norms of the first 256, 768 coordinates.
+    """
+    for index in range(coordinates.shape[0]):
+        row, square = first_row + index, 0.0
+        squares[index] = 0.0
+        for axis in range(coordinates.shape[1]):
+            value, step = np.float64(coordinates[index, axis]), np.float64(steps[axis])
+            square += value * value
+            code = _code_of(value, step, COARSE_BITS)
+            stored = _value_of(code, step, COARSE_BITS)
+            residual = value - stored
+            if axis < COARSE_AXES:
+                _put_coarse(coarse, row, axis, code)
+                squares[index, COARSE_LOST] += residual * residual
+                finer = step / _REFINEMENT
+                code = _code_of(residual, finer, REFINED_BITS)
+                _put(middle, row, 0, axis, REFINED_BITS, code)
+                stored += _value_of(code, finer, REFINED_BITS)
+                residual = value - stored
+                squares[index, REFINED_LOST] += residual * residual
+                squares[index, COARSE_SQUARE] = square
+            else:
+                line, within = divmod(axis - COARSE_AXES, _MIDDLE_LINE_AXES)
+                _put(middle, row, LINE * (1 + line), within, MIDDLE_BITS, code)
+                squares[index, MIDDLE_LOST] += residual * residual
+            decoded[index, axis] = stored
+        squares[index, AXES_SQUARE] = square
+
+
+@compiled
+def encode_residuals(
+    residuals: NDArray[np.float32],
+    steps: NDArray[np.float32],
+    codes: NDArray[np.uint8],
+) -> None:
+    """Write the codes of rows at the residual level.
+
+    Args:
+        residuals: (m, D) r; what the codes lose of it afterwards.
+        steps: (D,).
+        codes: (m, 192 · ⌈D / 512⌉), zero before.
+    """
+    for row in range(residuals.shape[0]):
+        for dimension in range(residuals.shape[1]):
+            value, step = np.float64(residuals[row, dimension]), np.float64(steps[dimension])
+            code = _code_of(value, step, RESIDUAL_BITS)
+            residuals[row, dimension] = value - _value_of(code, step, RESIDUAL_BITS)
+            group, within = divmod(dimension, RESIDUAL_DIMENSIONS)
+            start = group * RESIDUAL_STRIDE
+            line, index = divmod(within, _UPPER_LINE_DIMENSIONS)
+            _put(codes, row, start + LINE * line, index, _UPPER_BITS, code >> 1)
+            _put(codes, row, start + _LOWEST_LINE, within, 1, code & 1)
+
+
+@compiled
+def encode_bytes(
+    descriptors: NDArray[np.float32],
+    offset: int,
+    first_row: int,
+    column: int,
+    width: int,
+    backbone: int,
+    codes: NDArray[np.uint8],
+    bounds: NDArray[np.float32],
+) -> None:
+    """Write the codes and bounds of rows at the byte level, of one backbone.
+
+    Args:
+        descriptors: (m, C).
+        offset: code of zero.
+        first_row: row of the database that the first of them is.
+        column: column of the first code.
+        width: number of codes; those beyond C stand for zero.
+        backbone: its index.
+        codes: (rows, W) out.
+        bounds: (rows, 2 N) out: scale; norm of the residual, a little more.
+    """
+    for index in range(descriptors.shape[0]):
+        row, largest = first_row + index, np.float32(0)
+        for dimension in range(descriptors.shape[1]):
+            largest = max(largest, abs(descriptors[index, dimension]))
+        scale = largest / np.float32(_LARGEST_BYTE if offset == 0 else _LARGEST_SIGNED_BYTE)
+        if not scale > 0:
+            scale = np.float32(1)
+        square = 0.0
+        for dimension in range(descriptors.shape[1]):
+            value = np.float64(descriptors[index, dimension])
+            rounded = np.floor(value / np.float64(scale) + 0.5) + offset
+            code = min(max(rounded, 0.0), float(_LARGEST_BYTE))
+            residual = value - (code - offset) * np.float64(scale)
+            square += residual * residual
+            codes[row, column + dimension] = np.uint8(int(code))
+        for dimension in range(descriptors.shape[1], width):
+            codes[row, column + dimension] = np.uint8(offset)
+        bounds[row, BYTE_BOUNDS * backbone] = scale
+        bounds[row, BYTE_BOUNDS * backbone + 1] = np.float32(np.sqrt(square) * (1 + 1e-6) + 1e-30)
+
+
+def codes_reference(
+    values: NDArray[np.floating], steps: NDArray[np.floating], bits: int
+) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    """The codes of some values, and the values that they stand for, by numpy.
+
+    Args:
+        values: (m, n).
+        steps: (n,), some of which may be zero.
+        bits: of a code.
+    """
+    exact = steps.astype(np.float64)
+    steps_away = np.floor(values / np.where(exact > 0, exact, np.inf) + 2 ** (bits - 1))
+    codes = steps_away.clip(0, 2**bits - 1)
+    return codes.astype(np.uint8), (codes - (2**bits - 1) / 2) * exact
+
+
+def byte_codes_reference(
+    descriptors: NDArray[np.float32], offset: int
+) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float64]]:
+    """The codes of ``encode_bytes``, the scale of each row, and what the codes lose, by numpy."""
+    largest = np.abs(descriptors).max(axis=1, keepdims=True)
+    scales = largest / np.float32(_LARGEST_BYTE if offset == 0 else _LARGEST_SIGNED_BYTE)
+    scales[~(scales > 0)] = 1
+    codes = (np.floor(descriptors / scales.astype(np.float64) + 0.5) + offset).clip(0, 255)
+    return codes.astype(np.uint8), scales[:, 0], descriptors - (codes - offset) * scales

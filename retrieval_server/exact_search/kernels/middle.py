@@ -1,0 +1,120 @@
+"""The kernel of the middle level: estimates and upper bounds of L of some rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numpy.typing import NDArray
+
+from retrieval_server.exact_search.kernels.compilation import compiled
+from retrieval_server.exact_search.kernels.vector_instructions import (
+    FLOATS,
+    WORDS,
+    add_scaled,
+    address,
+    broadcast,
+    constant,
+    dot4,
+    intrinsic,
+    lane_sum,
+    load,
+    offset_by,
+    planes,
+    pointer_to,
+    prefetch,
+)
+from retrieval_server.exact_search.layout import (
+    FLOAT32_BYTES,
+    LINE,
+    MIDDLE_BOUNDS,
+    MIDDLE_LINES,
+    MIDDLE_STRIDE,
+    unpacked_lines,
+)
+
+_AHEAD = 16  # positions that the loop asks for in advance
+
+
+@intrinsic
+def _middle_dot(typing_context: Any, row: Any, digits: Any, scales: Any) -> Any:
+    """Σ over planes of scale · Σ code · digit, for one row; the arguments are addresses."""
+
+    def generate(context: Any, b: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
+        row, digits, scales = (pointer_to(b, argument) for argument in arguments)
+        total, plane = constant(FLOATS, 0.0), 0
+        for line, bits in enumerate(MIDDLE_LINES):
+            for codes in planes(b, load(b, offset_by(b, row, LINE * line), WORDS), bits):
+                digit = load(b, offset_by(b, digits, LINE * plane), WORDS)
+                dots = dot4(b, constant(WORDS, 0), codes, digit)
+                scale = broadcast(b, offset_by(b, scales, FLOAT32_BYTES * plane), FLOATS)
+                total = add_scaled(b, total, dots, scale)
+                plane += 1
+        return lane_sum(b, total)
+
+    return types.float32(types.intp, types.intp, types.intp), generate
+
+
+@compiled
+def middle_bounds(
+    codes: NDArray[np.uint8],
+    bounds: NDArray[np.float32],
+    rows: NDArray[np.int32],
+    first: int,
+    last: int,
+    coarse_estimates: NDArray[np.float32],
+    digits: NDArray[np.int8],
+    scales: NDArray[np.float32],
+    terms: NDArray[np.float64],
+    estimates: NDArray[np.float32],
+    upper_bounds: NDArray[np.float32],
+) -> None:
+    """Estimate and bound L of rows[first:last]; see middle_level.
+
+    Args:
+        codes: (N, 320).
+        bounds: (N, 3).
+        rows: (M,) rows.
+        first: first position in ``rows``.
+        last: one past the last position.
+        coarse_estimates: (N,) estimates of every row.
+        digits: (768,) of the query, plane after plane.
+        scales: (12,) of the planes.
+        terms: (4,) the constant, the factor of each bound.
+        estimates: (M,) out.
+        upper_bounds: (M,) out.
+    """
+    codes_at, bounds_at = address(codes), address(bounds)
+    for position in range(first, last):
+        ahead = position + _AHEAD
+        if ahead < last:
+            for offset in range(0, MIDDLE_STRIDE, LINE):
+                prefetch(codes_at + rows[ahead] * MIDDLE_STRIDE + offset)
+            prefetch(bounds_at + rows[ahead] * (MIDDLE_BOUNDS * FLOAT32_BYTES))
+        row = rows[position]
+        dot = _middle_dot(codes_at + row * MIDDLE_STRIDE, address(digits), address(scales))
+        estimate = coarse_estimates[row] + np.float64(dot) + terms[0]
+        on_axes = terms[1] * bounds[row, 0] + terms[2] * bounds[row, 1]
+        estimates[position] = estimate
+        upper_bounds[position] = estimate + on_axes + terms[3] * bounds[row, 2]
+
+
+def middle_bounds_reference(
+    codes: NDArray[np.uint8],
+    bounds: NDArray[np.float32],
+    coarse_estimates: NDArray[np.float32],
+    digits: NDArray[np.int8],
+    scales: NDArray[np.float32],
+    terms: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """What ``middle_bounds`` computes of every row, by numpy, up to float32 rounding.
+
+    Returns:
+        Estimates and upper bounds, (N,) each.
+    """
+    products = unpacked_lines(codes, MIDDLE_LINES).astype(np.int32) * digits
+    dots = products.reshape(len(codes), len(scales), LINE).sum(axis=2)
+    estimates = coarse_estimates + dots @ scales.astype(np.float64) + terms[0]
+    return estimates, estimates + bounds.astype(np.float64) @ terms[1:]

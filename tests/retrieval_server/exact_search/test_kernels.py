@@ -1,0 +1,205 @@
+"""Each compiled loop of the exact search computes what its reference by numpy says."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import retrieval_server
+from retrieval_server.exact_search import (
+    byte_level,
+    coarse_level,
+    layout,
+    middle_level,
+    residual_level,
+)
+from retrieval_server.exact_search.cascade import stages_of
+from retrieval_server.exact_search.kernels import encoders
+from retrieval_server.exact_search.kernels.byte import byte_cosines_reference
+from retrieval_server.exact_search.kernels.coarse import coarse_bounds_reference
+from retrieval_server.exact_search.kernels.inner_products import dots, dots_reference
+from retrieval_server.exact_search.kernels.middle import middle_bounds_reference
+from retrieval_server.exact_search.kernels.residual import residual_bounds_reference
+from retrieval_server.exact_search.parallelism import IntraQueryParallelism
+from retrieval_server.exact_search.rotation import LONGEST, RotatedQuery, rotate_rows
+from retrieval_server.exact_search.stage import Candidates, Scratch
+from tests.support.made_up_databases import clustered_vectors, encoded, unit_vectors
+
+FLOAT32_ROUNDING = 2e-6  # of sums of some hundred terms below 1
+WEIGHTS = np.array([0.9, 0.5])
+
+
+@pytest.fixture(scope="module", params=[(60, 80), (600, 700)], ids=["few axes", "all axes"])
+def database(request):
+    """Two backbones, one of them rectified; 500 rows do not fill the last block."""
+    rng = np.random.default_rng(31)
+    first, second = request.param
+    return [clustered_vectors(rng, 500, first), clustered_vectors(rng, 500, second, True)]
+
+
+@pytest.fixture(scope="module")
+def levels(database):
+    return encoded(database, (3, 1))
+
+
+@pytest.fixture(scope="module")
+def rotated(database, levels):
+    return RotatedQuery(levels.fit, [part[3] for part in database], WEIGHTS)
+
+
+@pytest.fixture
+def written(levels, rotated):
+    """What the stages write for every row: estimates and upper bounds by level."""
+    candidates, found = Candidates(Scratch(len(levels.arrays["coarse.codes"])), levels.rows), {}
+    for stage in stages_of(levels):
+        stage.bound(rotated, candidates, IntraQueryParallelism())
+        if stage.name == "coarse":
+            estimates, upper_bounds = candidates.coarse_estimates, candidates.coarse_upper_bounds
+        else:
+            estimates, upper_bounds = candidates.estimates, candidates.upper_bounds
+        found[stage.name] = estimates[: levels.rows].copy(), upper_bounds[: levels.rows].copy()
+        candidates.keep(np.float32(-np.inf))
+    return found, candidates.block_maxima
+
+
+def test_coarse_kernel_is_its_reference_to_the_last_bit(levels, rotated, written):
+    query = coarse_level.coarse_query(levels.fit, rotated)
+    segments = np.array([len(layout.COARSE_SEGMENTS), *layout.COARSE_SEGMENTS])
+    estimates, upper_bounds = coarse_bounds_reference(
+        levels.arrays["coarse.codes"], levels.arrays["coarse.bounds"],
+        query.digits, segments, query.scales, query.weights,
+    )  # fmt: skip
+    found, block_maxima = written
+    assert found["coarse"][0].tolist() == estimates[: levels.rows].tolist()
+    assert found["coarse"][1].tolist() == upper_bounds[: levels.rows].tolist()
+    by_block = upper_bounds.reshape(-1, layout.BLOCK_ROWS)
+    assert block_maxima.tolist() == by_block.max(axis=1).tolist()
+
+
+@pytest.mark.parametrize(
+    ("level", "before", "rounded", "reference"),
+    [
+        ("middle", "coarse", middle_level.middle_query, middle_bounds_reference),
+        ("residual", "middle", residual_level.residual_query, residual_bounds_reference),
+    ],
+)
+def test_middle_and_residual_kernels_are_their_references(
+    levels, rotated, written, level, before, rounded, reference
+):
+    query, (found, _) = rounded(levels.fit, rotated), written
+    estimates, upper_bounds = reference(
+        levels.arrays[f"{level}.codes"], levels.arrays[f"{level}.bounds"],
+        found[before][0], query.digits, query.scales, query.terms,
+    )  # fmt: skip
+    assert found[level][0] == pytest.approx(estimates, rel=0, abs=FLOAT32_ROUNDING)
+    assert found[level][1] == pytest.approx(upper_bounds, rel=0, abs=FLOAT32_ROUNDING)
+
+
+def test_byte_kernel_is_its_reference_to_the_last_bit(database, levels):
+    offsets = levels.fit.parameters.code_offsets
+    queries = [byte_level.byte_query(part[3], o) for part, o in zip(database, offsets, strict=True)]
+    level, column = levels.bytes_, 0
+    cosines, radii = byte_level.estimates(level.codes, level.bounds, queries)
+    for backbone, query in enumerate(queries):
+        expected = byte_cosines_reference(
+            level.codes, level.bounds, column, backbone,
+            query.high, query.low, query.unit, query.shift, query.norm, query.lost, LONGEST,
+        )  # fmt: skip
+        assert cosines[backbone].tolist() == expected[0].tolist()
+        assert radii[backbone].tolist() == expected[1].tolist()
+        column += len(query.high)
+
+
+@pytest.mark.parametrize("columns", [1, 31, 32, 100])
+def test_inner_products_are_numpys(columns):
+    rng = np.random.default_rng(columns)
+    matrix, vector = unit_vectors(rng, 50, columns), rng.normal(size=columns)
+    found = np.empty(50)
+    dots(matrix, vector, found)
+    assert found == pytest.approx(dots_reference(matrix, vector), rel=0, abs=1e-13)
+
+
+def test_codes_lie_where_the_layout_says_and_stand_for_what_was_decoded(database, levels):
+    fit, rows = levels.fit, levels.rows
+    coordinates = rotate_rows(fit, database).coordinates
+    decoded, squares = np.empty_like(coordinates), np.empty((rows, encoders.SQUARES))
+    arrays = {name: np.zeros_like(array) for name, array in levels.arrays.items()}
+    encoders.encode_axes(
+        coordinates, fit.steps, 0, arrays["coarse.codes"], arrays["middle.codes"], decoded, squares
+    )
+    coarse = layout.COARSE_AXES
+    codes, stored = encoders.codes_reference(coordinates, fit.steps, layout.COARSE_BITS)
+    assert (layout.unpacked_coarse(arrays["coarse.codes"])[:rows] == codes[:, :coarse]).all()
+    lost = coordinates[:, :coarse] - stored[:, :coarse]
+    assert squares[:, encoders.COARSE_LOST] == pytest.approx((lost**2).sum(axis=1))
+    refined, finer = encoders.codes_reference(lost, fit.steps[:coarse] / 4, layout.REFINED_BITS)
+    stored[:, :coarse] += finer
+    expected = np.concatenate([refined, codes[:, coarse:]], axis=1)
+    middle = layout.unpacked_lines(arrays["middle.codes"], layout.MIDDLE_LINES)
+    assert (middle == expected).all()
+    assert decoded == pytest.approx(stored, rel=1e-6, abs=1e-9)
+
+
+def test_residual_codes_lie_where_the_layout_says():
+    rng = np.random.default_rng(32)
+    residuals, steps = rng.normal(size=(70, 1100)).astype(np.float32), rng.random(1100)
+    steps = np.where(rng.random(1100) < 0.1, 0, steps).astype(np.float32)
+    expected, stored = encoders.codes_reference(residuals, steps, layout.RESIDUAL_BITS)
+    lost, codes = residuals.copy(), np.zeros((70, layout.residual_bytes(1100)), np.uint8)
+    encoders.encode_residuals(lost, steps, codes)
+    assert (layout.unpacked_residual(codes)[:, :1100] == expected).all()
+    assert lost == pytest.approx(residuals - stored, rel=0, abs=1e-6)
+
+
+def test_byte_codes_are_those_of_the_reference(database, levels):
+    level, column = levels.bytes_, 0
+    for backbone, part in enumerate(database):
+        offset = levels.fit.parameters.code_offsets[backbone]
+        codes, scales, lost = encoders.byte_codes_reference(part, offset)
+        scale, residual_norm = level.bounds[:, 2 * backbone : 2 * backbone + 2].T
+        assert (level.codes[:, column : column + part.shape[1]] == codes).all()
+        assert scale.tolist() == scales.tolist()
+        assert residual_norm == pytest.approx(np.linalg.norm(lost, axis=1), rel=1e-5, abs=1e-12)
+        column += layout.byte_width(part.shape[1])
+
+
+def test_bounds_of_the_coarse_level_lie_where_the_layout_says(levels):
+    rng = np.random.default_rng(33)
+    bounds = np.zeros_like(levels.arrays["coarse.bounds"])
+    stored = rng.integers(0, 256, (100, 4 * bounds.shape[1])).astype(np.uint8)
+    coarse_level.store_bounds(bounds, 70, stored)
+    assert layout.coarse_bound_bytes(bounds)[70:170].tolist() == stored.tolist()
+
+
+MEASURE_ONE = """
+import numpy as np
+from retrieval_server.exact_search.kernels.inner_products import dots
+dots(np.zeros((1, 32), np.float32), np.zeros(32), np.zeros(1))
+"""
+
+
+def test_change_of_a_module_that_kernels_share_is_compiled_again(tmp_path: Path):
+    """numba's cache by itself notices a change of a function's own file only."""
+    package = tmp_path / "retrieval_server"
+    shutil.copytree(
+        Path(retrieval_server.__file__).parent,
+        package,
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )
+    cache = tmp_path / "cache"
+
+    def compiled_versions() -> int:
+        variables = {**os.environ, "NUMBA_CACHE_DIR": str(cache)}
+        command = [sys.executable, "-c", MEASURE_ONE]
+        subprocess.run(command, cwd=tmp_path, env=variables, check=True)
+        return len(list(cache.rglob("*.nbi")))
+
+    assert compiled_versions() == compiled_versions() == 1
+    for shared in ("layout.py", "kernels/vector_instructions.py"):
+        with (package / "exact_search" / shared).open("a") as file:
+            file.write("# changed\n")
+    assert compiled_versions() == 2
