@@ -44,8 +44,8 @@ STOPS_AFTER = BLOCK_ROWS + 20  # images, in a build that then waits to be killed
 CORES = 2  # few enough images in flight for the first block to be finished by then
 STOPPED_BUILD = """
 import asyncio
-from export import extract_shard
 from export.cli import main
+from export.descriptors import extract_shard
 from retrieval_server.engines.embedded import EmbeddedEngine
 
 infer, images = EmbeddedEngine.infer, 0
@@ -65,17 +65,17 @@ main()
 STOPPED_TEXT_INDEX = """
 import sys
 import threading
-from export import build_text_index
 from export.cli import main
+from export.text_index import build
 
-work = build_text_index.{function}
+work = build.{function}
 
 def work_and_wait(*arguments, **options):
     work(*arguments, **options)
     print("waiting", flush=True)
     threading.Event().wait()
 
-build_text_index.{function} = work_and_wait
+build.{function} = work_and_wait
 main()
 """
 
