@@ -39,6 +39,7 @@ from PIL import Image, ImageDraw
 from served import Served, ServedBy, served
 
 from export.dataset.catalogue import read_catalogue
+from export.descriptors.engine_choice import EngineChoice
 from export.index.build import IndexBuild
 from export.models.fingerprint import add_fingerprint
 from export.models.model_configs import (
@@ -158,7 +159,9 @@ def tiny_index(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
     root = tmp_path_factory.mktemp("index")
-    IndexBuild(read_catalogue(tiny_catalogue), tiny_profile, tiny_repository, root).run()
+    IndexBuild(
+        read_catalogue(tiny_catalogue), tiny_profile, EngineChoice(tiny_repository), root
+    ).run()
     return root
 
 

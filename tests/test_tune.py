@@ -18,6 +18,7 @@ from small_networks import SEED, SMALL, WEIGHTS
 from export import cli
 from export.dataset.catalogue import read_catalogue
 from export.dataset.ground_truth import Query
+from export.descriptors.engine_choice import EngineChoice
 from export.evaluation.metrics import average_precision
 from export.evaluation.terminal import sections_table
 from export.index.build import IndexBuild
@@ -116,7 +117,9 @@ def test_a_point_of_the_grid_is_what_index_and_search_give(
         export_profile(profile, folder / "models", weights)
         text = TextSettings(threshold=setting.threshold)
         catalogue = read_catalogue(tiny_catalogue)
-        IndexBuild(catalogue, profile, folder / "models", folder / "index", text=text).run()
+        IndexBuild(
+            catalogue, profile, EngineChoice(folder / "models"), folder / "index", text=text
+        ).run()
 
         expected = searched(
             open_index(folder / "index"), folder / "models", tiny_catalogue, setting.keep

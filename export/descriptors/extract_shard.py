@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.dataset.catalogue import Catalogue
+from export.descriptors.engine_choice import EngineChoice
 from export.descriptors.extract_features import FeatureExtraction
 from export.descriptors.finished_shards import FinishedShard
 from export.descriptors.known_descriptors import FLOAT32, KnownDescriptors, open_known
@@ -31,8 +32,6 @@ from export.descriptors.shard_manifest import (
 from export.descriptors.shards import Shard
 from export.output.folder import output_folder
 from export.progress import progress
-from retrieval_server.cores import available_cores
-from retrieval_server.engines import TritonConnection, create_engine
 from retrieval_server.errors import (
     IndexBundleError,
     ModelMismatchError,
@@ -91,10 +90,8 @@ class ShardExtraction:
         catalogue: all products, those of the other shards too.
         shard: which of them.
         profile: the backbones.
-        model_repository: the folder with the profile's models.
-        folder: of this shard alone.
         engine: what computes the descriptors.
-        triton: where Triton is, for the engine ``triton``.
+        folder: of this shard alone.
         reuse: an index from which the descriptors of unchanged images are taken; None for none.
         dtype: of the descriptors that the index to build will store.
     """
@@ -102,10 +99,8 @@ class ShardExtraction:
     catalogue: Catalogue
     shard: Shard
     profile: Profile
-    model_repository: Path
+    engine: EngineChoice
     folder: Path
-    engine: str = "embedded"
-    triton: TritonConnection | None = None
     reuse: Path | None = None
     dtype: str = FLOAT32
 
@@ -129,7 +124,7 @@ class ShardExtraction:
 
     def features(self) -> FeatureExtraction:
         """The extraction of this shard's part of the catalogue."""
-        models = profile_models(self.model_repository, self.profile)
+        models = profile_models(self.engine.repository, self.profile)
         return FeatureExtraction(
             catalogue=self.shard.part(self.catalogue),
             profile=self.profile,
@@ -170,14 +165,7 @@ class ShardExtraction:
         Returns:
             How many images an index had described already, and why it was of no use.
         """
-        engine = create_engine(
-            self.engine,
-            self.model_repository,
-            self.profile.name,
-            workers=available_cores(),
-            threads_per_run=1,
-            triton=self.triton,
-        )
+        engine = self.engine.open(self.profile.name)
         try:
             image = canary_image(self.profile.side)[None]
             canary = await engine.infer(self.profile.name, image)

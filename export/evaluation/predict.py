@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from export.dataset.perfect_500k import ImagesById
+from export.descriptors.engine_choice import EngineChoice
 from export.evaluation.metrics import RESULTS
 from export.evaluation.query_descriptors import describe_images, open_retriever
 from export.output.text_file import write_text_file
 from export.progress import progress
-from retrieval_server.engines import TritonConnection
 from retrieval_server.errors import CatalogueError
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.retrieval.retriever import (
@@ -44,9 +44,7 @@ def predict(
     images: Path,
     output: Path,
     bundle: IndexBundle,
-    model_repository: Path,
-    engine: str = "embedded",
-    triton: TritonConnection | None = None,
+    engine: EngineChoice,
     keep: int = DEFAULT_KEEP,
 ) -> Prediction:
     """Search for every image of a folder and write the ids found.
@@ -55,9 +53,7 @@ def predict(
         images: folder of query images, named after their ids; those in folders below count too.
         output: CSV file to write; overwritten, at once or not at all.
         bundle: the index to search.
-        model_repository: the models it was built with.
-        engine: what computes the descriptors of the queries.
-        triton: where Triton is, for the engine ``triton``.
+        engine: what computes the descriptors of the queries, by the models of the index.
         keep: the paper's k; 7 is the initial ranking.
 
     Raises:
@@ -67,7 +63,7 @@ def predict(
     by_id = ImagesById(images).all()
     if not by_id:
         raise CatalogueError(f"There are no images in {images}.")
-    retriever = open_retriever(bundle, model_repository, engine, triton)
+    retriever = open_retriever(bundle, engine)
     described = describe_images(list(by_id.values()), retriever)
     unreadable = [i for i, found in zip(by_id, described, strict=True) if found is None]
     if len(unreadable) == len(by_id):

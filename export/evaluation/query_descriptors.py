@@ -6,9 +6,8 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
+from export.descriptors.engine_choice import EngineChoice
 from export.progress import progress
-from retrieval_server.cores import available_cores
-from retrieval_server.engines import TritonConnection, create_engine
 from retrieval_server.errors import ImageError
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.models.model_repository import ModelRepository
@@ -16,33 +15,21 @@ from retrieval_server.models.preprocessing import read_image
 from retrieval_server.retrieval.retriever import Descriptors, Retriever
 
 
-def open_retriever(
-    bundle: IndexBundle,
-    model_repository: Path,
-    engine: str = "embedded",
-    triton: TritonConnection | None = None,
-) -> Retriever:
+def open_retriever(bundle: IndexBundle, engine: EngineChoice) -> Retriever:
     """A retriever over an index, with every core for the queries' descriptors.
 
     Args:
         bundle: the index.
-        model_repository: the models it was built with.
-        engine: what computes the descriptors of the queries.
-        triton: where Triton is, for the engine ``triton``.
+        engine: what computes the descriptors of the queries; its repository must hold the models
+            that the index was built with.
 
     Raises:
         RetrievalError: if the models are missing or differ from the index's.
     """
     name = bundle.profile.name
-    members = ModelRepository(model_repository).ensemble(name)
+    members = ModelRepository(engine.repository).ensemble(name)
     bundle.require_models({member.name: member.digest for member in members})
-    cores = available_cores()
-    return Retriever(
-        bundle,
-        create_engine(
-            engine, model_repository, name, workers=cores, threads_per_run=1, triton=triton
-        ),
-    )
+    return Retriever(bundle, engine.open(name))
 
 
 def describe_images(images: Sequence[Path], retriever: Retriever) -> list[Descriptors | None]:

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from export.dataset.catalogue import Catalogue, CatalogueRow
+from export.descriptors.engine_choice import EngineChoice
 from export.descriptors.extract_features import Reject
 from export.descriptors.extract_shard import ShardExtraction, profile_models
 from export.descriptors.finished_shards import FinishedShard, open_shards
@@ -29,7 +30,6 @@ from export.output.folder import output_folder
 from export.progress import progress
 from export.text_index.build import build_text_index
 from export.text_index.settings import TextSettings
-from retrieval_server.engines import TritonConnection
 from retrieval_server.errors import CatalogueError
 from retrieval_server.index.bundle import ID_ORDER_FILE, REJECTS_FILE
 from retrieval_server.index.manifest import IndexedModel, Manifest
@@ -70,11 +70,9 @@ class IndexBuild:
     Attributes:
         catalogue: the products.
         profile: backbones, side and default α.
-        model_repository: the folder with the profile's models.
-        root: the index folder to publish in.
         engine: what computes the descriptors.
+        root: the index folder to publish in.
         text: how the textual index is made.
-        triton: where Triton is, for the engine ``triton``.
         half_precision: store the descriptors as float16; the ranking is exact for those.
         from_shards: folder with the shards in which the images were described; None to describe
             them here.
@@ -84,11 +82,9 @@ class IndexBuild:
 
     catalogue: Catalogue
     profile: Profile
-    model_repository: Path
+    engine: EngineChoice
     root: Path
-    engine: str = "embedded"
     text: TextSettings = field(default_factory=TextSettings)
-    triton: TritonConnection | None = None
     half_precision: bool = False
     from_shards: Path | None = None
     shard_count: int | None = None
@@ -102,7 +98,7 @@ class IndexBuild:
                 fails, a shard is refused, no image can be read, the disk is full, or another build
                 is at work in the same folder.
         """
-        models = profile_models(self.model_repository, self.profile)
+        models = profile_models(self.engine.repository, self.profile)
         with output_folder(self.root):
             return self._build(models)
 
@@ -111,10 +107,8 @@ class IndexBuild:
             catalogue=self.catalogue,
             shard=WHOLE,
             profile=self.profile,
-            model_repository=self.model_repository,
-            folder=self._scratch / "blocks",
             engine=self.engine,
-            triton=self.triton,
+            folder=self._scratch / "blocks",
             reuse=self.root if self.reuse else None,
             dtype=self.dtype,
         )

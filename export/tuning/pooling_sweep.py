@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.dataset.catalogue import Catalogue
+from export.descriptors.engine_choice import EngineChoice
 from export.descriptors.extract_features import FeatureExtraction
 from export.models.backbones import LoadedBackbone, WeightsChoice, load_backbone, weights_digest
 from export.models.model_configs import (
@@ -40,8 +41,6 @@ from export.models.to_onnx import write_onnx
 from export.output.folder import lock_folder
 from export.progress import Advance
 from export.tuning.sweep_encoder import build_sweep_encoder
-from retrieval_server.cores import available_cores
-from retrieval_server.engines import create_engine
 from retrieval_server.errors import EngineError
 from retrieval_server.exact_search.similarity import NORM_TOLERANCE
 from retrieval_server.index.descriptors import create_descriptors, descriptor_file, open_descriptors
@@ -211,13 +210,7 @@ class _SweepRun:
         return self._repository / self.profile.models[0] / "1" / MODEL_FILE
 
     async def _extract(self, extraction: FeatureExtraction, advance: Advance) -> None:
-        engine = create_engine(
-            "embedded",
-            self._repository,
-            self.profile.name,
-            workers=available_cores(),
-            threads_per_run=1,
-        )
+        engine = EngineChoice(self._repository).open(self.profile.name)
         try:
             await extraction.run(engine, engine.in_flight, advance)
         finally:
