@@ -22,8 +22,8 @@ from PIL import Image
 
 from export.dataset.catalogue import read_catalogue
 from export.descriptors import engine_choice, merge_blocks
+from export.descriptors.block import BLOCK_ROWS
 from export.descriptors.engine_choice import EngineChoice
-from export.descriptors.extract_features import BLOCK_ROWS
 from export.descriptors.extract_shard import ShardExtraction
 from export.index.build import BuiltIndex, IndexBuild
 from export.text_index.settings import TextSettings

@@ -15,8 +15,8 @@ from PIL import Image
 
 from export.cli import main
 from export.dataset.catalogue import read_catalogue
+from export.descriptors.block import BLOCK_ROWS
 from export.descriptors.engine_choice import EngineChoice
-from export.descriptors.extract_features import BLOCK_ROWS
 from export.descriptors.extract_shard import ShardExtraction
 from export.descriptors.shards import Shard
 from export.index.build import BuiltIndex, IndexBuild

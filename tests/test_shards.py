@@ -20,8 +20,8 @@ from export.cli import BAD_INPUT, main
 from export.commands import options
 from export.dataset.catalogue import Catalogue, CatalogueRow, read_catalogue
 from export.descriptors import engine_choice
+from export.descriptors.block import BLOCK_ROWS
 from export.descriptors.engine_choice import EngineChoice
-from export.descriptors.extract_features import BLOCK_ROWS
 from export.descriptors.extract_shard import ShardExtraction
 from export.descriptors.finished_shards import FinishedShard
 from export.descriptors.shards import Shard, shard_number, shard_numbers

@@ -1,7 +1,7 @@
-"""Describes one shard of a catalogue; the whole of it is the shard 0 of 1.
+"""The extraction of one shard of a catalogue; the whole catalogue is shard 0 of 1.
 
-Safe to run twice, and after a kill: blocks that are there and fit are kept, and where nothing is
-left to do no model is loaded. What an index has described already is taken from there.
+The extraction can run twice, and resumes after a kill: it keeps every block that is up to date. If
+all are, it loads no model. It reuses the descriptors that an index has of the same images.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from export.dataset.catalogue import Catalogue
 from export.descriptors.engine_choice import EngineChoice
 from export.descriptors.extract_features import FeatureExtraction
 from export.descriptors.finished_shards import FinishedShard
-from export.descriptors.known_descriptors import FLOAT32, KnownDescriptors, open_known
+from export.descriptors.merge_blocks import FLOAT32
+from export.descriptors.reuse import ReusableDescriptors, open_reusable
 from export.descriptors.shard_manifest import (
     PRODUCTS_FILE,
     SHARD_FILE,
@@ -70,10 +71,10 @@ class ExtractedShard:
     """Outcome of the work on a shard.
 
     Attributes:
-        shard: the shard, finished.
-        is_new: whether there was anything to do.
-        reused: images whose descriptors were taken from an index.
-        no_reuse: why nothing could be taken from the index; mostly empty.
+        shard: the finished shard.
+        is_new: whether this run finished it; False if there was nothing to do.
+        reused: number of images whose descriptors come from an index.
+        no_reuse: why the index could not be used; empty if it could, or if there is none.
     """
 
     shard: FinishedShard
@@ -84,16 +85,16 @@ class ExtractedShard:
 
 @dataclass(frozen=True)
 class ShardExtraction:
-    """The work on one shard.
+    """The extraction of one shard.
 
     Attributes:
-        catalogue: all products, those of the other shards too.
-        shard: which of them.
+        catalogue: all products, with those of the other shards.
+        shard: which shard to extract.
         profile: the backbones.
         engine: what computes the descriptors.
-        folder: of this shard alone.
+        folder: the folder of this shard.
         reuse: an index from which the descriptors of unchanged images are taken; None for none.
-        dtype: of the descriptors that the index to build will store.
+        dtype: what the new index will store; descriptors of another dtype are not reused.
     """
 
     catalogue: Catalogue
@@ -105,25 +106,28 @@ class ShardExtraction:
     dtype: str = FLOAT32
 
     def run(self) -> ExtractedShard:
-        """Describe what is not described yet.
+        """Describe the images that have no up-to-date descriptors, and finish the shard.
 
         Raises:
             RetrievalError: if the models are missing or do not fit the profile, the engine fails,
-                the disk is full, or another process is at work on the same shard.
+                the disk is full, or another process works on the same shard.
         """
         extraction = self.features()
         rows = self.shard.rows(self.catalogue)
         with output_folder(self.folder):
-            manifest, is_done = self._finished(extraction)
-            if manifest is not None and is_done:
-                return ExtractedShard(FinishedShard(self.folder, manifest, rows), False)
+            if (finished := self._finished(extraction)) is not None:
+                return ExtractedShard(FinishedShard(self.folder, finished, rows), False)
             (self.folder / SHARD_FILE).unlink(missing_ok=True)
             reused, no_reuse = asyncio.run(self._describe(extraction))
             shard = FinishedShard(self.folder, self._finish(extraction), rows)
             return ExtractedShard(shard, True, reused, no_reuse)
 
     def features(self) -> FeatureExtraction:
-        """The extraction of this shard's part of the catalogue."""
+        """The extraction of this shard's blocks.
+
+        Raises:
+            ModelRepositoryError: if the models are missing or do not fit the profile.
+        """
         models = profile_models(self.engine.repository, self.profile)
         return FeatureExtraction(
             catalogue=self.shard.part(self.catalogue),
@@ -132,22 +136,22 @@ class ShardExtraction:
             folder=self.folder,
         )
 
-    def _finished(self, extraction: FeatureExtraction) -> tuple[ShardManifest | None, bool]:
-        """The manifest, and whether it is of this work; what is damaged is removed."""
+    def _finished(self, extraction: FeatureExtraction) -> ShardManifest | None:
+        """The manifest of the shard, if it is finished and up to date; removes damaged files."""
         try:
             manifest = read_shard_manifest(self.folder)
         except ShardError:
-            return None, False
+            return None
         if manifest is None:
-            return None, False
+            return None
         damaged = list(damaged_files(self.folder, manifest))
         for path in damaged:
             path.unlink(missing_ok=True)
-        is_same = replace(manifest, products=0, rejected=0, files={}) == self._claim(extraction)
-        return manifest, is_same and not damaged
+        described = replace(manifest, products=0, rejected=0, files={})
+        return manifest if described == self._source(extraction) and not damaged else None
 
-    def _claim(self, extraction: FeatureExtraction) -> ShardManifest:
-        """The manifest before anything is described."""
+    def _source(self, extraction: FeatureExtraction) -> ShardManifest:
+        """The manifest without what the extraction finds out: counts and files."""
         return ShardManifest(
             shard=self.shard,
             models=extraction.digests,
@@ -163,33 +167,37 @@ class ShardExtraction:
         """Make the blocks, and the descriptors of the canary image.
 
         Returns:
-            How many images an index had described already, and why it was of no use.
+            The number of images with reused descriptors, and why the index could not be used.
         """
         engine = self.engine.open(self.profile.name)
         try:
             image = canary_image(self.profile.side)[None]
             canary = await engine.infer(self.profile.name, image)
             write_canary(self.folder, canary)
-            known, no_reuse = self._known(extraction.digests, canary)
+            reusable, no_reuse = self._reusable(extraction.digests, canary)
             with progress("images", len(extraction.catalogue.rows)) as advance:
-                reused = await extraction.run(engine, engine.in_flight, advance, known)
+                reused = await extraction.run(engine, engine.in_flight, advance, reusable)
             return reused, no_reuse
         finally:
             await engine.close()
 
-    def _known(
+    def _reusable(
         self, digests: Mapping[str, str], canary: Mapping[str, NDArray[np.float32]]
-    ) -> tuple[KnownDescriptors | None, str]:
-        """What need not be described again, or why there is nothing."""
+    ) -> tuple[ReusableDescriptors | None, str]:
+        """The descriptors that need not be computed again, or why there are none."""
         if self.reuse is None:
             return None, ""
         try:
-            return open_known(self.reuse, self.profile, digests, canary, self.dtype), ""
+            return open_reusable(self.reuse, self.profile, digests, canary, self.dtype), ""
         except (IndexBundleError, ModelMismatchError) as error:
             return None, str(error)
 
     def _finish(self, extraction: FeatureExtraction) -> ShardManifest:
-        """Look at every block once more, remove what is of former work, write the manifest."""
+        """Check every block again, remove the blocks of an earlier catalogue, write the manifest.
+
+        Raises:
+            RetrievalError: if an image or a model has changed since its block was made.
+        """
         products = rejected = 0
         for block in extraction.blocks():
             products += len(block.rows)
@@ -202,8 +210,7 @@ class ShardExtraction:
         (self.folder / PRODUCTS_FILE).write_text(json.dumps(rows, ensure_ascii=False), "utf-8")
         canaries = [canary_file(model) for model in self.profile.models]
         files = written_files(self.folder, [*blocks, PRODUCTS_FILE, *canaries])
-        manifest = replace(
-            self._claim(extraction), products=products, rejected=rejected, files=files
-        )
+        source = self._source(extraction)
+        manifest = replace(source, products=products, rejected=rejected, files=files)
         write_shard_manifest(self.folder, manifest)
         return manifest
