@@ -1,4 +1,4 @@
-"""The commands of ``beauty-export`` that answer queries: ``evaluate`` and ``predict``."""
+"""The commands that answer queries: ``evaluate`` and ``predict``."""
 
 from __future__ import annotations
 
@@ -27,8 +27,6 @@ from retrieval_server.retrieval.retriever import DEFAULT_KEEP
 
 STDOUT = Path("-")
 BUILT_HERE = Path("build/evaluate")  # indexes of datasets that are given none
-EVALUATE_EXAMPLE = "Example: beauty-export evaluate build/demo/sample --html build/report.html"
-PREDICT_EXAMPLE = "Example: beauty-export predict photos answers.csv --index build/demo/index"
 
 
 @engine_options(secured=False)
@@ -56,6 +54,8 @@ def evaluate(
 
     With 95 % intervals and a paired test against the baseline, by category where the catalogue
     has a column "category", and with the queries that changed most.
+
+    Example: beauty-export evaluate build/demo/sample --html build/report.html
     """
     if index is None:
         chosen = find_profile(profile)
@@ -93,7 +93,10 @@ def predict(
         int, typer.Option("-k", "--keep", min=1, max=7, help="The paper's k; 7: no refinement.")
     ] = DEFAULT_KEEP,
 ) -> None:
-    """Answer a folder of photos in the form of the challenge AI Meets Beauty."""
+    """Answer a folder of photos in the form of the challenge AI Meets Beauty.
+
+    Example: beauty-export predict photos answers.csv --index build/demo/index
+    """
     answered = predict_folder(images, output, open_index(index), engine, keep)
     for query in answered.unreadable:
         warn(f"query {query} cannot be read; its seven fields are empty.")

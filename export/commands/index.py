@@ -1,4 +1,4 @@
-"""The commands that describe a catalogue and build its index, whole or in shards."""
+"""The commands that build an index from a catalogue, whole or in shards, and verify it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from export.commands.index_summary import catalogue_warnings, index_summary, shard_summary
-from export.commands.messages import tell
+from export.commands.messages import say, tell
 from export.commands.options import ProfileName, ShardNumber, engine_options
 from export.dataset.catalogue import read_catalogue
 from export.descriptors.engine_choice import EngineChoice
@@ -18,13 +18,8 @@ from export.index.build import IndexBuild
 from export.models.profiles import LITE, find_profile
 from export.text_index.language_filter import LANGUAGE_FILTERS
 from export.text_index.settings import TextSettings
+from retrieval_server.index.publish import open_index
 from retrieval_server.text.tokens import TOKENISERS
-
-EXTRACT_EXAMPLE = (
-    "Example: beauty-export extract build/demo/sample --output build/demo/shards --shard 0 "
-    "--shards 4"
-)
-INDEX_EXAMPLE = "Example: beauty-export index build/demo/sample --output build/demo/index"
 
 
 def _between_0_and_1(value: float) -> float:
@@ -59,6 +54,8 @@ def extract(
     """Describe one shard of a catalogue's images; index --from-shards puts them together.
 
     Exit status 65 says that the input is at fault and that trying again is no use.
+
+    Example: beauty-export extract build/demo/sample --output build/demo/shards --shard 0 --shards 4
     """
     if shard >= shards:
         raise typer.BadParameter(f"{shard} must be below --shards {shards}.", param_hint="--shard")
@@ -121,6 +118,8 @@ def index(
 
     Images that the current version has described are not described again, and a build that was
     interrupted is taken up.
+
+    Example: beauty-export index build/demo/sample --output build/demo/index
     """
     if shards is not None and from_shards is None:
         raise typer.BadParameter("It goes with --from-shards.", param_hint="--shards")
@@ -144,3 +143,15 @@ def index(
         reuse=reuse,
     )
     tell(index_summary(build.run()))
+
+
+def verify(
+    index: Annotated[Path, typer.Argument(help="Index folder, or one version of it.")],
+) -> None:
+    """Read every file of an index and compare it with its checksum.
+
+    Example: beauty-export verify build/demo/index
+    """
+    bundle = open_index(index)
+    bundle.verify()
+    say(f"{bundle.folder}: {len(bundle):,} products, every file as it was written")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import typer
+
+from retrieval_server.errors import RetrievalError
 
 
 @dataclass(frozen=True)
@@ -35,3 +38,21 @@ def say(text: str) -> None:
 def warn(text: str) -> None:
     """Print a line that deserves attention."""
     typer.secho(f"warning: {text}", err=True, fg=typer.colors.YELLOW)
+
+
+@contextmanager
+def optional_packages(need: str) -> Iterator[None]:
+    """Turn the import of a missing package into an error that says how to install it.
+
+    Args:
+        need: begins the message, such as "Pictures need"; the package's name follows.
+
+    Raises:
+        RetrievalError: if an import in the block fails.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise RetrievalError(
+            f"{need} {error.name}. Install it with: pip install '.[export]'"
+        ) from error
