@@ -130,7 +130,7 @@ def test_trec_eval_says_the_same_of_each_query(tiny_index, tiny_catalogue, tiny_
 
     result = evaluate(tiny_catalogue, bundle, EngineChoice(tiny_repository))
 
-    place = result.place("k = 3")
+    place = result.position("k = 3")
     for query in result.rated_queries:
         rating = query.ratings[place]
         assert rating.average_precision.gt == pytest.approx(said[query.name]["map_cut_7"])
@@ -162,7 +162,7 @@ def test_a_query_has_the_category_of_most_of_its_relevant_images(
     assert result.detailed == "k = 1"
     for category, query in zip(result.categories, result.rated_queries, strict=True):
         assert (category.name, category.queries) == (query.category, 1)
-        gt = [query.ratings[place].average_precision.gt for place in (0, result.place("k = 1"))]
+        gt = [query.ratings[place].average_precision.gt for place in (0, result.position("k = 1"))]
         assert category.difference == pytest.approx(gt[1] - gt[0])
 
 

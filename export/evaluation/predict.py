@@ -1,7 +1,8 @@
 """The challenge's answer: seven database ids for each image of a folder, as one CSV file.
 
-A row for each query, by id: the query's id, then seven ids, best first; no header. A query that
-cannot be read, and ranks beyond the end of a catalogue of fewer than seven, have empty fields.
+The file has no header. It has one row for each query, sorted by id: the id of the query, then seven
+ids, best first. The seven fields are empty for a query that cannot be read; fields beyond the
+number of products are empty too.
 """
 
 from __future__ import annotations
@@ -29,11 +30,11 @@ from retrieval_server.retrieval.retriever import (
 
 @dataclass(frozen=True)
 class Prediction:
-    """What was answered.
+    """The outcome of a prediction.
 
     Attributes:
-        queries: rows written.
-        unreadable: ids of the images that could not be read.
+        queries: number of rows written.
+        unreadable: ids of the query images that could not be read.
     """
 
     queries: int
@@ -50,8 +51,8 @@ def predict(
     """Search for every image of a folder and write the ids found.
 
     Args:
-        images: folder of query images, named after their ids; those in folders below count too.
-        output: CSV file to write; overwritten, at once or not at all.
+        images: folder of query images, named after their ids; includes the folders below.
+        output: CSV file to write; overwritten in one step.
         bundle: the index to search.
         engine: what computes the descriptors of the queries, by the models of the index.
         keep: the paper's k; 7 is the initial ranking.
@@ -79,7 +80,7 @@ def predict(
 
 
 def _results(retriever: Retriever, descriptors: Descriptors | None, keep: int) -> list[str]:
-    """Seven ids; empty where there are no more."""
+    """Seven ids, filled up with empty texts."""
     found: list[str] = []
     if descriptors is not None:
         parameters = SearchParameters(top_k=RESULTS, keep=keep)

@@ -1,4 +1,4 @@
-"""Describes query images offline, as the server does online: same models, same preprocessing."""
+"""Descriptors of query images, computed as the server does: same models, same preprocessing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from retrieval_server.retrieval.retriever import Descriptors, Retriever
 
 
 def open_retriever(bundle: IndexBundle, engine: EngineChoice) -> Retriever:
-    """A retriever over an index, with every core for the queries' descriptors.
+    """Open a retriever over an index; its engine uses every available core.
 
     Args:
         bundle: the index.
@@ -33,14 +33,14 @@ def open_retriever(bundle: IndexBundle, engine: EngineChoice) -> Retriever:
 
 
 def describe_images(images: Sequence[Path], retriever: Retriever) -> list[Descriptors | None]:
-    """Describe query images, each once; the retriever's engine is closed afterwards.
+    """Describe query images, then close the retriever's engine.
 
     Args:
-        images: files.
-        retriever: of the index to be searched.
+        images: image files.
+        retriever: the retriever of the index to search.
 
     Returns:
-        The descriptors of each image; None for one that cannot be read.
+        The descriptors of each image; None for an image that cannot be read.
 
     Raises:
         RetrievalError: if the engine fails, or computes other descriptors than the index's.
