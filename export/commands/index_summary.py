@@ -1,4 +1,4 @@
-"""What a person should know of a catalogue, and of the shard or the index made from it."""
+"""Messages about a catalogue, and about the shard or the index that is made from it."""
 
 from __future__ import annotations
 

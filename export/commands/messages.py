@@ -1,4 +1,4 @@
-"""What ``beauty-export`` tells a person, on stderr."""
+"""Messages of ``beauty-export`` to a person, on stderr."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ def engine_choice(
         ),
     ] = None,
 ) -> EngineChoice:
-    """The engine that a command line chooses; ``engine_options`` gives a command these options."""
+    """The engine that a command line chooses; ``engine_options`` adds these options to commands."""
     triton = TritonConnection(
         url=triton_url,
         timeout_s=TRITON_TIMEOUT_S,
@@ -98,13 +98,13 @@ def engine_choice(
 
 
 def engine_options(*, secured: bool) -> Callable[[Command], Command]:
-    """Give a command the options of ``engine_choice``, and their value as its ``engine``.
+    """Add the options of ``engine_choice`` to a command, which gets their value as ``engine``.
 
-    The options take the place of the command's parameter of type ``EngineChoice``, so that its
-    help lists them there.
+    In the signature that Typer reads, the options replace the command's parameter of type
+    ``EngineChoice``, so the help lists them at its position.
 
     Args:
-        secured: whether the options of TLS and of the access key are among them.
+        secured: whether to add the options for TLS and for the access key.
     """
     options = [
         option

@@ -1,4 +1,4 @@
-"""Which engine computes descriptors offline, and with the models of which repository."""
+"""The choice of the engine that computes descriptors offline, and of its model repository."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class _Image:
 
 @dataclass(frozen=True)
 class FeatureExtraction:
-    """One catalogue described by one profile.
+    """The extraction of descriptors from one catalogue by one profile.
 
     Attributes:
         catalogue: the products.

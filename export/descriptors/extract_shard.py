@@ -68,7 +68,7 @@ def profile_models(repository: Path, profile: Profile) -> tuple[ModelFolder, ...
 
 @dataclass(frozen=True)
 class ExtractedShard:
-    """Outcome of the work on a shard.
+    """Outcome of the extraction of a shard.
 
     Attributes:
         shard: the finished shard.

@@ -69,7 +69,7 @@ def open_shards(
         count: how many shards there are; None takes the only count that the folder holds.
         catalogue: the products.
         models: SHA-256 of each model's ONNX file, by name.
-        side: of the models' input, in pixels.
+        side: side of the models' input, in pixels.
 
     Raises:
         ShardError: if a shard is missing, damaged, or of another catalogue or model; names it.

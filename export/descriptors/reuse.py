@@ -61,7 +61,7 @@ def open_reusable(
         profile: the backbones.
         models: SHA-256 of each model's ONNX file, by name.
         canary: (1, C) by model name, what the engine computes of the canary image.
-        dtype: of the descriptors that are wanted.
+        dtype: type of the descriptors that are wanted.
 
     Returns:
         The descriptors; None if there is no index yet.

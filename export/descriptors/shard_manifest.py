@@ -30,12 +30,12 @@ PRODUCTS_FILE = "products.json"
 
 @dataclass(frozen=True, kw_only=True)
 class ShardManifest:
-    """What a shard's descriptors were computed from.
+    """Catalogue part, models and files of a finished shard.
 
     Attributes:
         shard: which part of the catalogue.
         models: SHA-256 of each model's ONNX file, by name.
-        side: of the models' input, in pixels.
+        side: side of the models' input, in pixels.
         preprocessing: name of the rules that turned image files into pixels.
         source: digest of all that the descriptors depend on, with sizes and times of the images.
         products: number of images that could be read.

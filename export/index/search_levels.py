@@ -25,18 +25,20 @@ CREATED_STAGE, ENCODED_STAGE = "empty levels", "encoded rows"
 def build_search_levels(
     folder: Path, alphas: Mapping[str, float], log: StageLog | None = None
 ) -> SearchRecord | None:
-    """Write the levels beside the descriptors; overwrites, but for what a log says is encoded.
+    """Write the search levels beside the descriptors; overwrites all rows, or resumes from a log.
 
-    One BLAS thread and pieces of fixed size: equal descriptors give equal files, however many
-    threads encode.
+    BLAS uses one thread and the pieces have a fixed size, so equal descriptors give equal files for
+    any number of threads.
 
     Args:
         folder: holds the descriptors of all models.
         alphas: the profile's α by model name, in the order of eq. (8).
-        log: knows which rows are encoded, and is told; None to encode them all.
+        log: lists the rows that an earlier run encoded, and gets those of this run; None encodes
+            all rows.
 
     Returns:
-        What the manifest says about them; None for a database small enough to be scanned.
+        The record of the levels for the manifest; None for a database that is small enough to be
+        scanned.
     """
     descriptors = [open_descriptors(folder, model) for model in alphas]
     rows = len(descriptors[0])
