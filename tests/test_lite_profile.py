@@ -199,7 +199,7 @@ def test_refinement_helps_on_real_photos(lite_repository, tmp_path):
 
 
 def test_refinement_helps_on_the_sample_catalogue(lite_repository, sample, sample_index):
-    result = evaluate(sample, sample_index, lite_repository)
+    result = evaluate(sample, sample_index, EngineChoice(lite_repository))
 
     map_at_7 = {row.method: row.map_at_7.gt for row in result.rows}
     assert [row.keep for row in result.rows] == [None, 6, 5, 4, 3, 2, 1]
