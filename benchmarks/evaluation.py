@@ -18,7 +18,7 @@ from benchmarks.descriptor_generator import DescriptorGenerator
 from benchmarks.search_database import ROOT, prepare_database
 from benchmarks.search_index import prepare_index, product_id
 from export.dataset.ground_truth import Query
-from export.evaluation.ablation import METHODS, WAYS, rate_queries
+from export.evaluation.ablation import METHOD_PARAMETERS, METHODS, rate_queries
 from export.evaluation.results import RatedQuery
 from export.evaluation.statistics import categories_of, rows_of
 from retrieval_server.index.bundle import IndexBundle
@@ -54,7 +54,9 @@ def main() -> None:
     rated, searched = timed(lambda: rate_queries(retriever, queries, described))
     rows, measured = timed(lambda: _statistics(rated))
     slow = described[:SLOW_QUERIES]
-    _, apart = timed(lambda: [retriever.search(d, way) for d in slow for way in WAYS])
+    _, apart = timed(
+        lambda: [retriever.search(d, parameters) for d in slow for parameters in METHOD_PARAMETERS]
+    )
     print(f"{options.queries:,} described photos, {len(bundle):,} products, {len(rows)} methods")
     print(f"open and warm up               {opened:>8.1f} s")
     print(f"search and rate                {searched:>8.1f} s")

@@ -1,4 +1,4 @@
-"""Progress of long work, on stderr: a bar for people, a line now and then for a log."""
+"""Progress of long work, on stderr: a bar in a terminal, otherwise a line every few seconds."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from rich.progress import (
 from rich.text import Text
 
 LOG_EVERY_S = 15.0
-PICTURES_FROM = 50  # fewer take no time
+PICTURES_FROM = 50  # fewer pictures are drawn in no time
 
 Item = TypeVar("Item")
 
@@ -41,8 +41,8 @@ def progress(title: str, total: int) -> Iterator[Advance]:
     """Show the progress of one piece of work.
 
     Args:
-        title: what is being done, such as "images".
-        total: how many units there are.
+        title: the units, such as "images".
+        total: number of units.
 
     Yields:
         A function to call with the number of units just finished.
@@ -64,11 +64,11 @@ def progress(title: str, total: int) -> Iterator[Advance]:
 
 
 def pictures_progress(title: str, items: Sequence[Item]) -> Iterator[Item]:
-    """Go through what pictures are made of, and show the progress where it takes some time.
+    """Yield items one by one; show the progress if there are many.
 
     Args:
-        title: what they are, such as "queries".
-        items: each yielded when its turn comes.
+        title: the items, such as "queries".
+        items: the items of which pictures are made.
     """
     if len(items) < PICTURES_FROM:
         yield from items

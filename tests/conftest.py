@@ -34,6 +34,7 @@ from numpy.typing import NDArray
 
 from deploy.policies.checkers import programs_of
 from export.dataset.catalogue import read_catalogue
+from export.descriptors.engine_choice import EngineChoice
 from export.index.build import IndexBuild
 from export.models.model_configs import (
     backbone_config,
@@ -147,7 +148,9 @@ def tiny_index(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
     root = tmp_path_factory.mktemp("index")
-    IndexBuild(read_catalogue(tiny_catalogue), tiny_profile, tiny_repository, root).run()
+    IndexBuild(
+        read_catalogue(tiny_catalogue), tiny_profile, EngineChoice(tiny_repository), root
+    ).run()
     return root
 
 

@@ -1,4 +1,4 @@
-"""The commands of ``beauty-export`` that answer queries: ``evaluate`` and ``predict``."""
+"""The commands that answer queries: ``evaluate`` and ``predict``."""
 
 from __future__ import annotations
 
@@ -9,45 +9,36 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from export.commands.index import build
-from export.commands.messages import say, warn
-from export.commands.options import (
-    DEFAULT_REPOSITORY,
-    Dataset,
-    EngineName,
-    GroundTruth,
-    ProfileName,
-    Repository,
-    TritonUrl,
-    patient_triton,
-)
+from export.commands.index_summary import catalogue_warnings, index_summary
+from export.commands.messages import say, tell, warn
+from export.commands.options import Dataset, GroundTruth, ProfileName, engine_options
+from export.dataset.catalogue import read_catalogue
+from export.descriptors.engine_choice import EngineChoice
 from export.evaluation.evaluate import evaluate as evaluate_index
 from export.evaluation.html import evaluation_page
 from export.evaluation.markdown import evaluation_markdown
 from export.evaluation.predict import predict as predict_folder
 from export.evaluation.terminal import evaluation_table
+from export.index.build import IndexBuild
 from export.models.profiles import LITE, find_profile
 from export.output.text_file import write_text_file
-from export.text_index.settings import TextSettings
-from retrieval_server.engines.engine import ENGINES, TritonConnection
 from retrieval_server.index.publish import open_index
 from retrieval_server.retrieval.search_request import DEFAULT_KEEP
 
 STDOUT = Path("-")
-EVALUATE_EXAMPLE = "Example: beauty-export evaluate build/demo/sample --html build/report.html"
-PREDICT_EXAMPLE = "Example: beauty-export predict photos answers.csv --index build/demo/index"
+BUILT_HERE = Path("build/evaluate")  # indexes of datasets that are given none
 
 
+@engine_options(secured=False)
 def evaluate(
+    *,
     dataset: Dataset,
     index: Annotated[
         Path | None,
         typer.Option(help="Index of its catalogue; built in build/evaluate if not given."),
     ] = None,
     profile: ProfileName = LITE.name,
-    model_repository: Repository = DEFAULT_REPOSITORY,
-    engine: EngineName = ENGINES[0],
-    triton_url: TritonUrl = TritonConnection.url,
+    engine: EngineChoice,
     keep: Annotated[
         int,
         typer.Option("-k", "--keep", min=1, max=6, help="The k to show by category and by query."),
@@ -63,15 +54,16 @@ def evaluate(
 
     With 95 % intervals and a paired test against the baseline, by category where the catalogue
     has a column "category", and with the queries that changed most.
+
+    Example: beauty-export evaluate build/demo/sample --html build/report.html
     """
-    triton = patient_triton(triton_url)
     if index is None:
-        name = f"{dataset.resolve().name}-{find_profile(profile).name}"
-        index = Path("build/evaluate") / name
-        build(dataset, index, profile, model_repository, engine, triton, TextSettings())
-    evaluation = evaluate_index(
-        dataset, open_index(index), model_repository, engine, triton, keep, ground_truth
-    )
+        chosen = find_profile(profile)
+        index = BUILT_HERE / f"{dataset.resolve().name}-{chosen.name}"
+        products = read_catalogue(dataset)
+        tell(catalogue_warnings(products))
+        tell(index_summary(IndexBuild(products, chosen, engine, root=index).run()))
+    evaluation = evaluate_index(dataset, open_index(index), engine, keep, ground_truth)
     for warning in evaluation.warnings:
         warn(warning)
     for image in evaluation.unreadable:
@@ -90,22 +82,22 @@ def evaluate(
         Console().print(evaluation_table(evaluation))
 
 
+@engine_options(secured=False)
 def predict(
+    *,
     images: Annotated[Path, typer.Argument(help="Folder of query images, named after their ids.")],
     output: Annotated[Path, typer.Argument(help="CSV file to write: a query, seven ids a row.")],
     index: Annotated[Path, typer.Option(help="Index folder, or one version of it.")],
-    model_repository: Repository = DEFAULT_REPOSITORY,
-    engine: EngineName = ENGINES[0],
-    triton_url: TritonUrl = TritonConnection.url,
+    engine: EngineChoice,
     keep: Annotated[
         int, typer.Option("-k", "--keep", min=1, max=7, help="The paper's k; 7: no refinement.")
     ] = DEFAULT_KEEP,
 ) -> None:
-    """Answer a folder of photos in the form of the challenge AI Meets Beauty."""
-    triton = patient_triton(triton_url)
-    answered = predict_folder(
-        images, output, open_index(index), model_repository, engine, triton, keep
-    )
+    """Answer a folder of photos in the form of the challenge AI Meets Beauty.
+
+    Example: beauty-export predict photos answers.csv --index build/demo/index
+    """
+    answered = predict_folder(images, output, open_index(index), engine, keep)
     for query in answered.unreadable:
         warn(f"query {query} cannot be read; its seven fields are empty.")
     say(f"{answered.queries:,} queries: {output}")

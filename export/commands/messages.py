@@ -1,15 +1,58 @@
-"""What ``beauty-export`` tells a person, on stderr."""
+"""Messages of ``beauty-export`` to a person, on stderr."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
 import typer
+
+from retrieval_server.errors import RetrievalError
+
+
+@dataclass(frozen=True)
+class Message:
+    """One line for a person.
+
+    Attributes:
+        text: what it says.
+        is_warning: whether it is printed as a warning.
+    """
+
+    text: str
+    is_warning: bool = False
+
+
+def tell(messages: Iterable[Message]) -> None:
+    """Print messages in their order, each on a line of its own."""
+    for message in messages:
+        (warn if message.is_warning else say)(message.text)
 
 
 def say(text: str) -> None:
-    """Say one thing, on a line of its own."""
+    """Print a line."""
     typer.echo(text, err=True)
 
 
 def warn(text: str) -> None:
-    """Say one thing that deserves attention."""
+    """Print a line that deserves attention."""
     typer.secho(f"warning: {text}", err=True, fg=typer.colors.YELLOW)
+
+
+@contextmanager
+def optional_packages(need: str) -> Iterator[None]:
+    """Turn the import of a missing package into an error that says how to install it.
+
+    Args:
+        need: begins the message, such as "Pictures need"; the package's name follows.
+
+    Raises:
+        RetrievalError: if an import in the block fails.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise RetrievalError(
+            f"{need} {error.name}. Install it with: pip install '.[export]'"
+        ) from error

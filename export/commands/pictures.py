@@ -1,27 +1,15 @@
-"""The commands of ``beauty-export`` that make pictures; ``cli`` registers them."""
+"""The commands that make pictures: contact sheets, and what the models look at."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from export.commands.messages import say, warn
+from export.commands.messages import optional_packages, say, warn
 from export.commands.options import DEFAULT_REPOSITORY, GroundTruth, ProfileName, Repository
 from export.models.profiles import LITE, find_profile
-from retrieval_server.errors import RetrievalError
-
-CONTACT_SHEET_EXAMPLE = (
-    "Example: beauty-export contact-sheet build/demo/results.jsonl "
-    "--catalogue build/demo/sample --output build/demo/contact-sheet.html"
-)
-ATTENTION_EXAMPLE = (
-    "Example: beauty-export attention build/demo/sample/queries/q0001.jpg "
-    "--output build/demo/attention.html"
-)
 
 Output = Annotated[Path, typer.Option(help="HTML file to write.")]
 Pictures = Annotated[
@@ -40,8 +28,12 @@ def contact_sheet(
     ] = False,
     model_repository: Repository = DEFAULT_REPOSITORY,
 ) -> None:
-    """Show queries and results as pictures in one self-contained HTML file."""
-    with _export_extra():
+    """Show queries and results as pictures in one self-contained HTML file.
+
+    Example: beauty-export contact-sheet build/demo/results.jsonl --catalogue build/demo/sample
+    --output build/demo/contact-sheet.html
+    """
+    with optional_packages("Pictures need"):
         from export.pictures.contact_sheet import write_contact_sheet
     count = write_contact_sheet(
         results,
@@ -63,8 +55,12 @@ def attention(
     png: Pictures = None,
     model_repository: Repository = DEFAULT_REPOSITORY,
 ) -> None:
-    """Show what a profile's models look at in photos, by eq. (1) and (2)."""
-    with _export_extra():
+    """Show what a profile's models look at in photos, by eq. (1) and (2).
+
+    Example: beauty-export attention build/demo/sample/queries/q0001.jpg
+    --output build/demo/attention.html
+    """
+    with optional_packages("Pictures need"):
         from export.pictures.attention_page import write_attention_page
     ensemble = find_profile(profile).name
     count = write_attention_page(
@@ -72,17 +68,6 @@ def attention(
     )
     say(f"attention of {count} photos: {output}")
     _say_where(png)
-
-
-@contextmanager
-def _export_extra() -> Iterator[None]:
-    """Turn a missing package (onnx, matplotlib) into an error that says how to get it."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        raise RetrievalError(
-            f"Pictures need {error.name}. Install it with: pip install '.[export]'"
-        ) from error
 
 
 def _say_where(png: Path | None) -> None:

@@ -1,4 +1,4 @@
-"""The commands of ``beauty-export`` that compare settings on a dataset with ground truth."""
+"""The commands that compare settings on a dataset with ground truth: ``tune``, ``augmentation``."""
 
 from __future__ import annotations
 
@@ -9,19 +9,16 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from export.commands.messages import say, warn
+from export.commands.messages import optional_packages, say, warn
 from export.commands.options import Dataset, GroundTruth, ProfileName
 from export.evaluation.terminal import sections_table
 from export.models.profiles import LITE, find_profile
 from export.output.text_file import write_text_file
 from export.text_index.settings import TextSettings
-from retrieval_server.errors import RetrievalError
 from retrieval_server.retrieval.search_request import DEFAULT_KEEP
 
 DEFAULT_CACHE = Path("build/descriptors")
 DEFAULT_FOLDS = 5
-TUNE_EXAMPLE = "Example: beauty-export tune build/demo/sample --html build/tuning.html"
-AUGMENTATION_EXAMPLE = "Example: beauty-export augmentation build/demo/sample"
 
 Cache = Annotated[Path, typer.Option(help="Folder to keep descriptors in, for the next run.")]
 Checkpoints = Annotated[
@@ -74,8 +71,10 @@ def tune(
     """Choose pooling, side, α, k and τ by cross-validated mAP@7, and print the settings.
 
     What is given for an option replaces its default values; the profile's own are always tried.
+
+    Example: beauty-export tune build/demo/sample --html build/tuning.html
     """
-    try:
+    with optional_packages("This needs"):
         from export.models.backbones import weights_choices
         from export.models.pooling_choice import PoolingChoice
         from export.tuning.described_dataset import describe_dataset
@@ -84,8 +83,6 @@ def tune(
         from export.tuning.pooling_sweep import PoolingSweep
         from export.tuning.sections import tuned_settings, tuning_sections
         from export.tuning.tune import tune as tune_on
-    except ModuleNotFoundError as error:
-        raise _missing(error) from error
     chosen = find_profile(profile)
     grid = Grid.of(
         chosen,
@@ -125,15 +122,16 @@ def augmentation(
     random_seed: RandomSeed = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure query expansion, database-side augmentation and white-out of the background."""
-    try:
+    """Measure query expansion, database-side augmentation and white-out of the background.
+
+    Example: beauty-export augmentation build/demo/sample
+    """
+    with optional_packages("This needs"):
         from export.models.backbones import weights_choices
         from export.models.pooling_choice import PoolingChoice
         from export.tuning.described_dataset import describe_dataset
         from export.tuning.evaluate_augmentation import evaluate_augmentation
         from export.tuning.pooling_sweep import PoolingSweep
-    except ModuleNotFoundError as error:
-        raise _missing(error) from error
     chosen = find_profile(profile)
     poolings = tuple(dict.fromkeys(map(PoolingChoice.of, chosen.backbones)))
     sweep = PoolingSweep(cache, weights_choices(chosen, checkpoint or (), random_seed))
@@ -144,10 +142,6 @@ def augmentation(
         typer.echo(json.dumps(report.to_json()))
     else:
         Console().print(sections_table([report.section()]))
-
-
-def _missing(error: ModuleNotFoundError) -> RetrievalError:
-    return RetrievalError(f"This needs {error.name}. Install it with: pip install '.[export]'")
 
 
 def _warn_of(unreadable: tuple[str, ...], rejected: int, random_seed: int | None) -> None:

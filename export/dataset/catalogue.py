@@ -1,9 +1,9 @@
-"""Reads a catalogue: id, image and description of each product, and whatever else there is.
+"""The reader of catalogues: id, image, description and attributes of each product.
 
-``catalog.csv`` (UTF-8, with a header), ``catalog.parquet`` or ``catalog.jsonl`` with the columns
-``id``, ``image`` (a path relative to the catalogue file) and ``description``. Further columns are
-kept as attributes and come back with every result. A folder laid out as Perfect-500K is read as it
-is: see ``perfect_500k``.
+A catalogue is a file ``catalog.csv`` (UTF-8, with a header), ``catalog.parquet`` or
+``catalog.jsonl`` with the columns ``id``, ``image`` (a path relative to the file) and
+``description``. Further columns are attributes, which every result returns. The reader also takes
+a folder in the layout of Perfect-500K: see ``perfect_500k``.
 """
 
 from __future__ import annotations
@@ -42,18 +42,18 @@ class CatalogueRow:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """A catalogue in its own order.
+    """The products of a catalogue.
 
     Attributes:
-        path: the file it was read from.
-        rows: its products.
+        path: the catalogue file.
+        rows: the products, in the order of the file.
     """
 
     path: Path
     rows: tuple[CatalogueRow, ...]
 
     def image_path(self, row: CatalogueRow) -> Path:
-        """Where a row's image lies."""
+        """Path of a row's image file."""
         return self.path.parent / row.image
 
 
@@ -64,8 +64,8 @@ def read_catalogue(path: Path) -> Catalogue:
         path: the file, or the folder that holds it under one of ``NAMES``.
 
     Raises:
-        CatalogueError: if it is missing, of another form, lacks a column, is empty, or repeats an
-            id; names the place.
+        CatalogueError: if it is missing, has another form, lacks a column, is empty, or repeats an
+            id; names the line.
     """
     file = _find(path)
     readers = {
@@ -139,24 +139,24 @@ def _jsonl_records(file: Path) -> Iterator[tuple[str, Record]]:
 
 
 def _rows(file: Path, records: Iterable[tuple[str, Record]]) -> Iterator[CatalogueRow]:
-    places: dict[str, str] = {}
-    for place, record in records:
+    locations: dict[str, str] = {}
+    for location, record in records:
         texts = {column: _text(value) for column, value in record.items()}
         if unusable := [column for column, text in texts.items() if not _is_storable(text)]:
             raise CatalogueError(
-                f"{file}, {place}: the {unusable[0]} holds a NUL character or half a surrogate "
+                f"{file}, {location}: the {unusable[0]} holds a NUL character or half a surrogate "
                 "pair. Remove it."
             )
         product_id, image, description = (texts.pop(column) for column in REQUIRED_COLUMNS)
         if not product_id.strip() or not image.strip():
             empty = "image" if product_id.strip() else "id"
-            raise CatalogueError(f"{file}, {place}: the {empty} is empty.")
-        if product_id in places:
+            raise CatalogueError(f"{file}, {location}: the {empty} is empty.")
+        if product_id in locations:
             raise CatalogueError(
-                f"{file}, {place}: the id {product_id!r} stands in {places[product_id]} already. "
-                "Ids must be unique."
+                f"{file}, {location}: the id {product_id!r} stands in {locations[product_id]} "
+                "already. Ids must be unique."
             )
-        places[product_id] = place
+        locations[product_id] = location
         attributes = {column: text for column, text in texts.items() if text}
         yield CatalogueRow(product_id, image, description, attributes)
 

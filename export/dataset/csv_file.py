@@ -1,4 +1,4 @@
-"""Reads CSV files by row, with errors that name the file and the line."""
+"""The reader of CSV files, by row; its errors name the file and the line."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, TextIO
 
 from retrieval_server.errors import CatalogueError
 
-LONGEST_FIELD = 2**24  # characters; csv's own limit of 2**17 is met by real descriptions
+LONGEST_FIELD = 2**24  # characters; real descriptions exceed csv's own limit of 2**17
 
 Record = Mapping[str, Any]
 
@@ -23,22 +23,22 @@ def csv_records(file: Path, required: Iterable[str]) -> Iterator[tuple[str, Reco
         required: columns it must have.
 
     Yields:
-        The place, such as ``line 7``, and the row.
+        The location, such as ``line 7``, and the row.
 
     Raises:
-        CatalogueError: if the file cannot be read, a column is missing or stands twice, or a row
+        CatalogueError: if the file cannot be read, a column is missing or appears twice, or a row
             does not fit the header.
     """
     rows = csv_rows(file)
     _, header = next(rows, ("", []))
     check_columns(file, header, required)
-    for place, fields in rows:
+    for location, fields in rows:
         if len(fields) != len(header):
             raise CatalogueError(
-                f"{file}, {place}: the row does not have the header's {len(header)} fields. "
+                f"{file}, {location}: the row does not have the header's {len(header)} fields. "
                 "Quote texts that hold commas."
             )
-        yield place, dict(zip(header, fields, strict=True))
+        yield location, dict(zip(header, fields, strict=True))
 
 
 def csv_rows(file: Path) -> Iterator[tuple[str, list[str]]]:
@@ -48,7 +48,7 @@ def csv_rows(file: Path) -> Iterator[tuple[str, list[str]]]:
         file: UTF-8, with or without a byte-order mark.
 
     Yields:
-        The place, such as ``line 7``, and the fields.
+        The location, such as ``line 7``, and the fields.
 
     Raises:
         CatalogueError: if the file cannot be read or is no CSV.
@@ -69,7 +69,7 @@ def csv_rows(file: Path) -> Iterator[tuple[str, list[str]]]:
 
 @contextmanager
 def open_text(file: Path) -> Iterator[TextIO]:
-    """Open a text file; what goes wrong while it is read becomes one error that names it."""
+    """Open a text file; an error while it is read becomes a ``CatalogueError`` that names it."""
     try:
         with file.open(encoding="utf-8-sig", newline="") as lines:
             yield lines

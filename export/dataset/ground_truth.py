@@ -1,8 +1,8 @@
-"""Reads what each query image should find.
+"""The reader of ground truths: the true matches of each query image.
 
 ``ground_truth.csv`` has the columns ``query_image``, a path relative to the file, and ``ids``, the
-ids of the database images that show the same item, separated by spaces. The challenge's own form is
-known by its header: see ``perfect_500k``.
+ids of the database images that show the same item, separated by spaces. The reader recognises the
+challenge's own form by its header: see ``perfect_500k``.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ GROUND_TRUTH_FILE = "ground_truth.csv"
 
 @dataclass(frozen=True)
 class Query:
-    """A query image and what it should find.
+    """A query image and its true matches.
 
     Attributes:
         image: its file.
@@ -40,35 +40,35 @@ class Query:
 
 
 class Products(Protocol):
-    """What a ground truth speaks of: an index, or a catalogue that will become one."""
+    """The database of a ground truth: an index, or a catalogue."""
 
     @property
     def folder(self) -> Path:
-        """Where it is."""
+        """Folder of the index, or file of the catalogue."""
 
     def row_of(self, product_id: str) -> int | None:
         """The row of a product; None if there is none."""
 
 
 def read_ground_truth(path: Path, bundle: Products) -> list[Query]:
-    """Read what each query should find.
+    """Read the true matches of each query, and check that the database has them.
 
     Args:
         path: the dataset's folder, or the file.
         bundle: the index that will be searched, or the catalogue.
 
     Raises:
-        CatalogueError: if the file is missing or malformed, or names an id the index lacks.
+        CatalogueError: if the file is missing or malformed, or names an id that the index lacks.
     """
     file = _find(path) if path.is_dir() else path
     queries = []
-    for place, image, ids in true_matches(file):
+    for location, image, ids in true_matches(file):
         relevant = frozenset(ids)
         if not relevant:
-            raise CatalogueError(f"{file}, {place}: there are no ids of what it should find.")
+            raise CatalogueError(f"{file}, {location}: there are no ids of what it should find.")
         if missing := sorted(i for i in relevant if bundle.row_of(i) is None):
             raise CatalogueError(
-                f"{file}, {place}: {bundle.folder} has no product {missing[0]!r}. Take the "
+                f"{file}, {location}: {bundle.folder} has no product {missing[0]!r}. Take the "
                 "catalogue that the ground truth belongs to; what an index rejected, missing "
                 f"images too, stands in its {REJECTS_FILE}."
             )
@@ -81,15 +81,15 @@ def read_ground_truth(path: Path, bundle: Products) -> list[Query]:
 def items_of(queries: Sequence[Query]) -> list[int]:
     """Number the items that the queries show.
 
-    Two photos of one item rise and fall together: a statistic that takes them for independent
-    claims too much, and a fold that holds one of them knows the other.
+    Ratings of two photos of one item are correlated: a statistic must not take them for
+    independent, and a cross-validation must not divide them between two folds.
 
     Args:
         queries: photos and their true matches.
 
     Returns:
-        For each query its item, from 0 in order of appearance; queries with a true match in common,
-        directly or through others, show the same item.
+        The item of each query, from 0 in order of appearance. Queries with a common true match show
+        the same item, also if they are connected through other queries only.
     """
     parent = list(range(len(queries)))
 
@@ -116,20 +116,20 @@ def _find(folder: Path) -> Path:
 
 
 def has_ground_truth(folder: Path) -> bool:
-    """Tell whether a dataset's folder has a ground truth, in whatever form."""
+    """Tell whether a dataset's folder has a ground truth of either form."""
     if (folder / GROUND_TRUTH_FILE).is_file():
         return True
     return (folder / TRAINING_FILE).is_file() and bool(validation_files(folder))
 
 
 def true_matches(path: Path) -> Iterator[tuple[str, Path, list[str]]]:
-    """Read a ground truth as it stands, whatever its form.
+    """Read a ground truth of either form, without a check against a database.
 
     Args:
         path: the dataset's folder, or the file.
 
     Yields:
-        The place, the query's image, the ids of its true matches.
+        The location, the query's image, the ids of its true matches.
 
     Raises:
         CatalogueError: if the file is missing or malformed.
@@ -139,7 +139,7 @@ def true_matches(path: Path) -> Iterator[tuple[str, Path, list[str]]]:
         if has_validation_header(file):
             yield from validation_queries(file)
             return
-        for place, record in csv_records(file, ("query_image", "ids")):
-            yield place, file.parent / record["query_image"], record["ids"].split()
+        for location, record in csv_records(file, ("query_image", "ids")):
+            yield location, file.parent / record["query_image"], record["ids"].split()
     except OSError as error:
         raise CatalogueError(f"Cannot read the ground truth {file}: {error}.") from error

@@ -1,4 +1,4 @@
-"""The layout of Perfect-500K, the data set of the challenge "AI Meets Beauty".
+"""The reader of Perfect-500K, the data set of the challenge "AI Meets Beauty".
 
 =========================  ========================================================================
 file                       content
@@ -9,8 +9,8 @@ a CSV of any other name    header ``Validation Image ID,Training Image ID``; the
 folders of images          any number and depth; an image is named after its id: ``n0000001.jpg``
 =========================  ========================================================================
 
-UTF-8, with or without a byte-order mark. What further columns ``training_public.csv`` has become
-attributes.
+The files are UTF-8, with or without a byte-order mark. Further columns of ``training_public.csv``
+become attributes.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ def training_records(file: Path, required: tuple[str, str, str]) -> Iterator[tup
     """Read the catalogue.
 
     Args:
-        file: ``training_public.csv``; the images lie in its folder, or below.
-        required: names under which id, image and title are handed on. Where an id has no image,
-            its image is the bare id, a file that is not there.
+        file: ``training_public.csv``; its folder and the folders below it hold the images.
+        required: column names for id, image and title in the result. If an id has no image, its
+            image is the bare id, the name of a missing file.
 
     Yields:
-        The place, such as ``line 7``, and the row.
+        The location, such as ``line 7``, and the row.
 
     Raises:
         CatalogueError: if the file is malformed, has no header, or an id has several images.
@@ -45,45 +45,45 @@ def training_records(file: Path, required: tuple[str, str, str]) -> Iterator[tup
     _, header = next(rows, ("", []))
     images = ImagesById(file.parent)
     _check_training_header(file, header, required, images)
-    for place, fields in rows:
+    for location, fields in rows:
         if len(fields) != len(header):
             raise CatalogueError(
-                f"{file}, {place}: the row does not have the header's {len(header)} fields. "
+                f"{file}, {location}: the row does not have the header's {len(header)} fields. "
                 "Quote titles that hold commas."
             )
         image_id, title, *further = fields
         image = images.find(image_id) or image_id
         values = (image_id, image, title, *further)
-        yield place, dict(zip((*required, *header[2:]), values, strict=True))
+        yield location, dict(zip((*required, *header[2:]), values, strict=True))
 
 
 def validation_queries(file: Path) -> Iterator[tuple[str, Path, list[str]]]:
     """Read the ground truth.
 
     Args:
-        file: the CSV; the images lie in its folder, or below.
+        file: the CSV file; its folder and the folders below it hold the images.
 
     Yields:
-        The place; the query's image, a file that is not there where it has none; its true matches.
+        The location; the image of the query, a missing file if it has none; its true matches.
 
     Raises:
-        CatalogueError: if the file is malformed, a query stands twice or has several images.
+        CatalogueError: if the file is malformed, a query has two rows or several images.
     """
     rows = csv_rows(file)
     next(rows, None)
     images = ImagesById(file.parent)
-    places: dict[str, str] = {}
-    for place, fields in rows:
+    locations: dict[str, str] = {}
+    for location, fields in rows:
         query, *relevant = (field.strip() for field in fields)
         if not query:
-            raise CatalogueError(f"{file}, {place}: the {VALIDATION_HEADER[0]} is empty.")
-        if query in places:
+            raise CatalogueError(f"{file}, {location}: the {VALIDATION_HEADER[0]} is empty.")
+        if query in locations:
             raise CatalogueError(
-                f"{file}, {place}: the query {query!r} stands in {places[query]} already. Put its "
-                "ids into one row."
+                f"{file}, {location}: the query {query!r} stands in {locations[query]} already. "
+                "Put its ids into one row."
             )
-        places[query] = place
-        yield place, file.parent / (images.find(query) or query), [i for i in relevant if i]
+        locations[query] = location
+        yield location, file.parent / (images.find(query) or query), [i for i in relevant if i]
 
 
 def validation_file(folder: Path) -> Path:
@@ -109,7 +109,7 @@ def validation_file(folder: Path) -> Path:
 
 
 def validation_files(folder: Path) -> list[Path]:
-    """The ground truths in a folder, known by their headers.
+    """The ground truth files of a folder, recognised by their header.
 
     Raises:
         CatalogueError: if a CSV file there cannot be read.
@@ -131,7 +131,7 @@ class ImagesById:
     """The images in a folder and below, by id: the name of the file up to its first dot.
 
     Args:
-        root: the folder; hidden ones in it are left out, links are followed.
+        root: the folder; hidden folders in it are left out, links are followed.
     """
 
     def __init__(self, root: Path) -> None:
@@ -198,7 +198,7 @@ def _header(file: Path) -> list[str]:
 
 
 def _image_paths(root: Path) -> Iterator[str]:
-    """Paths of images relative to root, by ``/``, in a fixed order; each folder is seen once."""
+    """Paths of images relative to root, with ``/``, in a fixed order; visits every folder once."""
     seen = set()
     for folder, inner, names in os.walk(root, followlinks=True):
         inner[:] = sorted(name for name in inner if not name.startswith("."))

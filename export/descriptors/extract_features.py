@@ -1,11 +1,11 @@
-"""Descriptors of a whole catalogue, through the engine, in blocks that survive a kill.
+"""Descriptors of a whole catalogue, through the engine, in blocks that a kill does not lose.
 
-Each block of ``BLOCK_ROWS`` catalogue rows becomes one file, written aside and renamed. A block
-that is there and was made from the same images by the same models is not made again. A block's
-content does not depend on how the work was cut or interrupted, so neither does the index.
+Each block is one file (see ``block``), written under another name and renamed. A run keeps every
+block that was made from the same images by the same models, and makes the others. The content of a
+block does not depend on how often the work was interrupted, so the index does not either.
 
-An image whose very bytes an earlier index has described already is not described again; see
-known_descriptors. An unreadable image is a reject: it is reported, and the rest goes on.
+Descriptors of an image whose bytes an earlier index has described are taken from there (see
+``reuse``). An image that cannot be read becomes a reject; the work goes on.
 """
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ import itertools
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from export.dataset.catalogue import Catalogue, CatalogueRow
-from export.descriptors.known_descriptors import KnownDescriptors
+from export.descriptors.block import BLOCK_ROWS, Block, Reject, read_block, write_block
+from export.descriptors.reuse import ReusableDescriptors
 from export.progress import Advance
 from retrieval_server.engines.engine import Engine
 from retrieval_server.errors import ImageError, RetrievalError
@@ -31,47 +32,18 @@ from retrieval_server.index.bundle import IMAGE_DIGEST_BYTES
 from retrieval_server.models.preprocessing import PREPROCESSING, decode_image, read_bytes
 from retrieval_server.models.profile import Profile
 
-BLOCK_ROWS = 64
 BLOCKS_AT_ONCE = 2  # so that the engine does not idle where one block ends
 
 
 @dataclass(frozen=True)
-class Reject:
-    """A catalogue row that is not in the index.
-
-    Attributes:
-        product_id: its id.
-        image: its image, as the catalogue has it.
-        reason: why.
-    """
-
-    product_id: str
-    image: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class Block:
-    """Descriptors of a run of catalogue rows.
-
-    Attributes:
-        rows: (M,) int64, catalogue rows whose image could be read, ascending.
-        descriptors: (M, C) float32 by model name.
-        image_digests: (M, 32) uint8, SHA-256 of their image files.
-        rejects: the other rows.
-        key: digest of all that they depend on.
-    """
-
-    rows: NDArray[np.int64]
-    descriptors: Mapping[str, NDArray[np.float32]]
-    image_digests: NDArray[np.uint8]
-    rejects: tuple[Reject, ...]
-    key: str
-
-
-@dataclass(frozen=True)
 class _Image:
-    """An image that was read: its digest, its pixels unless it was known, its descriptors."""
+    """An image that could be read.
+
+    Attributes:
+        digest: SHA-256 of its file.
+        pixels: (S, S, 3) uint8; None where its descriptors are reused.
+        descriptors: (C,) by model name; empty until the engine has computed them.
+    """
 
     digest: bytes
     pixels: NDArray[np.uint8] | None
@@ -80,7 +52,7 @@ class _Image:
 
 @dataclass(frozen=True)
 class FeatureExtraction:
-    """One catalogue described by one profile.
+    """The extraction of descriptors from one catalogue by one profile.
 
     Attributes:
         catalogue: the products.
@@ -104,34 +76,35 @@ class FeatureExtraction:
         engine: Engine,
         in_flight: int,
         advance: Advance,
-        known: KnownDescriptors | None = None,
+        reusable: ReusableDescriptors | None = None,
     ) -> int:
-        """Make every block that is not there yet.
+        """Make every block that is missing or outdated.
 
         Args:
             engine: computes the descriptors.
-            in_flight: images in work at the same time; in groups of as many as a call best has.
+            in_flight: how many images are processed at the same time; a call of the engine gets as
+                many of them as it handles best.
             advance: told the number of rows finished.
-            known: descriptors that need not be computed; of the same models.
+            reusable: descriptors that need not be computed; of the same models.
 
         Returns:
-            How many images of these blocks were known.
+            How many images of the new blocks have reused descriptors.
 
         Raises:
-            EngineError: if the engine fails; what is finished stays and is not made again.
+            EngineError: if the engine fails; finished blocks stay and are not made again.
             OSError: if a block cannot be written.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        found = 0
+        reused = 0
         calls = asyncio.Semaphore(max(1, in_flight // engine.images_per_call))
         blocks = asyncio.Semaphore(BLOCKS_AT_ONCE)
 
         async def make(number: int) -> None:
-            nonlocal found
+            nonlocal reused
             async with blocks:
                 if self.read(number) is None:
-                    known_images = await self._make(number, engine, calls, known)
-                    found += known_images  # after the wait: another block may have counted in it
+                    in_block = await self._make(number, engine, calls, reusable)
+                    reused += in_block  # read only after the wait: another block may have added
                 advance(len(self._rows(number)))
 
         try:
@@ -140,10 +113,10 @@ class FeatureExtraction:
                     group.create_task(make(number))
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from None
-        return found
+        return reused
 
     def read(self, number: int) -> Block | None:
-        """Read a block; None if it is not there or was made from something else."""
+        """Read a block; None if it is missing, damaged or outdated."""
         try:
             block = read_block(self.path(number), self.profile.models)
         except Exception:  # zipfile raises anything on damaged data; the block is made again
@@ -154,7 +127,7 @@ class FeatureExtraction:
         """All blocks in order, one at a time.
 
         Raises:
-            RetrievalError: if one is missing or outdated.
+            RetrievalError: if a block is missing or outdated.
         """
         for number in range(self.block_count):
             block = self.read(number)
@@ -169,70 +142,62 @@ class FeatureExtraction:
         number: int,
         engine: Engine,
         calls: asyncio.Semaphore,
-        known: KnownDescriptors | None,
+        reusable: ReusableDescriptors | None,
     ) -> int:
-        """Make a block; how many of its images were known."""
+        """Make a block; return how many of its images have reused descriptors."""
         key = self._key(number)
         rows, size = self._rows(number), engine.images_per_call
         groups = [rows[first : first + size] for first in range(0, len(rows), size)]
-        described = list(
-            itertools.chain(
-                *await asyncio.gather(
-                    *(self._describe(group, engine, calls, known) for group in groups)
-                )
-            )
+        described = await asyncio.gather(
+            *(self._describe(group, engine, calls, reusable) for group in groups)
         )
-        rejects = [asdict(entry) for entry in described if isinstance(entry, Reject)]
-        kept = {
-            number * BLOCK_ROWS + index: entry
-            for index, entry in enumerate(described)
-            if not isinstance(entry, Reject)
-        }
-        arrays = {
-            _array(model): np.array(
-                [entry.descriptors[model] for entry in kept.values()], dtype=np.float32
-            )
-            for model in self.profile.models
-        }
-        digests = b"".join(entry.digest for entry in kept.values())
-        scratch = self.path(number).with_suffix(".partial")
-        with scratch.open("wb") as file:
-            np.savez(
-                file,
-                key=np.frombuffer(key.encode(), np.uint8),
-                rows=np.array(list(kept), dtype=np.int64),
-                rejects=np.frombuffer(json.dumps(rejects).encode(), np.uint8),
-                image_digests=np.frombuffer(digests, np.uint8).reshape(-1, IMAGE_DIGEST_BYTES),
-                allow_pickle=False,
-                **arrays,
-            )
-        scratch.replace(self.path(number))
-        return sum(entry.pixels is None for entry in kept.values())
+        images: dict[int, _Image] = {}
+        rejects: list[Reject] = []
+        for row, entry in enumerate(itertools.chain(*described), number * BLOCK_ROWS):
+            if isinstance(entry, Reject):
+                rejects.append(entry)
+            else:
+                images[row] = entry
+        digests = b"".join(image.digest for image in images.values())
+        block = Block(
+            rows=np.array(list(images), dtype=np.int64),
+            descriptors={
+                model: np.array(
+                    [image.descriptors[model] for image in images.values()], dtype=np.float32
+                )
+                for model in self.profile.models
+            },
+            image_digests=np.frombuffer(digests, np.uint8).reshape(-1, IMAGE_DIGEST_BYTES),
+            rejects=tuple(rejects),
+            key=key,
+        )
+        write_block(self.path(number), block)
+        return sum(image.pixels is None for image in images.values())
 
     async def _describe(
         self,
         group: Sequence[CatalogueRow],
         engine: Engine,
         calls: asyncio.Semaphore,
-        known: KnownDescriptors | None,
+        reusable: ReusableDescriptors | None,
     ) -> list[_Image | Reject]:
-        """Each image with its descriptors (C,) by model name, or why there are none."""
+        """Read the images of some rows and describe them in one call of the engine."""
         async with calls:
             read = await asyncio.gather(
-                *(asyncio.to_thread(self._read, row, known) for row in group)
+                *(asyncio.to_thread(self._read, row, reusable) for row in group)
             )
             new = [entry for entry in read if isinstance(entry, _Image) and not entry.descriptors]
-            pixels = [entry.pixels for entry in new if entry.pixels is not None]
+            pixels = [image.pixels for image in new if image.pixels is not None]
             described = await engine.infer(self.profile.name, np.stack(pixels)) if new else {}
-        for number, entry in enumerate(new):
-            entry.descriptors.update({model: rows[number] for model, rows in described.items()})
+        for index, image in enumerate(new):
+            image.descriptors.update({model: rows[index] for model, rows in described.items()})
         return list(read)
 
-    def _read(self, row: CatalogueRow, known: KnownDescriptors | None) -> _Image | Reject:
+    def _read(self, row: CatalogueRow, reusable: ReusableDescriptors | None) -> _Image | Reject:
         try:
             data = read_bytes(self.catalogue.image_path(row))
             digest = hashlib.sha256(data).digest()
-            if known is not None and (descriptors := known.find(digest)) is not None:
+            if reusable is not None and (descriptors := reusable.find(digest)) is not None:
                 return _Image(digest, None, descriptors)
             return _Image(digest, decode_image(data, self.profile.side), {})
         except ImageError as error:
@@ -242,11 +207,11 @@ class FeatureExtraction:
         return self.catalogue.rows[number * BLOCK_ROWS : (number + 1) * BLOCK_ROWS]
 
     def path(self, number: int) -> Path:
-        """Where a block is kept."""
+        """The file of a block."""
         return self.folder / f"block-{number:07d}.npz"
 
     def _key(self, number: int) -> str:
-        """Digest of all that a block depends on; of images, their size and time of change."""
+        """Digest of all that a block depends on; of an image, its size and modification time."""
         source = {
             "preprocessing": PREPROCESSING,
             "side": self.profile.side,
@@ -262,33 +227,6 @@ class FeatureExtraction:
         """Digest of all that the descriptors depend on, and of another text."""
         keys = "".join(self._key(number) for number in range(self.block_count))
         return hashlib.sha256((keys + more).encode()).hexdigest()
-
-
-def read_block(path: Path, models: Sequence[str]) -> Block:
-    """Read the file of a block.
-
-    Args:
-        path: the file.
-        models: names of the models.
-
-    Raises:
-        Exception: of any class, if it is missing or damaged.
-    """
-    # np.load closes a file it opened itself only if all goes well.
-    with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-        rejects = json.loads(file["rejects"].tobytes())
-        return Block(
-            rows=file["rows"],
-            descriptors={model: file[_array(model)] for model in models},
-            image_digests=file["image_digests"],
-            rejects=tuple(Reject(**reject) for reject in rejects),
-            key=file["key"].tobytes().decode(),
-        )
-
-
-def _array(model: str) -> str:
-    """Name of a model's array in a block; a model may be called ``rows``."""
-    return f"descriptors.{model}"
 
 
 def _size_and_time(path: Path) -> tuple[int, int]:

@@ -1,7 +1,7 @@
-"""Describes one shard of a catalogue; the whole of it is the shard 0 of 1.
+"""The extraction of one shard of a catalogue; the whole catalogue is shard 0 of 1.
 
-Safe to run twice, and after a kill: blocks that are there and fit are kept, and where nothing is
-left to do no model is loaded. What an index has described already is taken from there.
+The extraction can run twice, and resumes after a kill: it keeps every block that is up to date. If
+all are, it loads no model. It reuses the descriptors that an index has of the same images.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.dataset.catalogue import Catalogue
+from export.descriptors.engine_choice import EngineChoice
 from export.descriptors.extract_features import FeatureExtraction
 from export.descriptors.finished_shards import FinishedShard
-from export.descriptors.known_descriptors import FLOAT32, KnownDescriptors, open_known
+from export.descriptors.merge_blocks import FLOAT32
+from export.descriptors.reuse import ReusableDescriptors, open_reusable
 from export.descriptors.shard_manifest import (
     PRODUCTS_FILE,
     SHARD_FILE,
@@ -31,9 +33,6 @@ from export.descriptors.shard_manifest import (
 from export.descriptors.shards import Shard
 from export.output.folder import output_folder
 from export.progress import progress
-from retrieval_server.cores import available_cores
-from retrieval_server.engines.create_engine import create_engine
-from retrieval_server.engines.engine import TritonConnection
 from retrieval_server.errors import (
     IndexBundleError,
     ModelMismatchError,
@@ -69,13 +68,13 @@ def profile_models(repository: Path, profile: Profile) -> tuple[ModelFolder, ...
 
 @dataclass(frozen=True)
 class ExtractedShard:
-    """Outcome of the work on a shard.
+    """Outcome of the extraction of a shard.
 
     Attributes:
-        shard: the shard, finished.
-        is_new: whether there was anything to do.
-        reused: images whose descriptors were taken from an index.
-        no_reuse: why nothing could be taken from the index; mostly empty.
+        shard: the finished shard.
+        is_new: whether this run finished it; False if there was nothing to do.
+        reused: number of images whose descriptors come from an index.
+        no_reuse: why the index could not be used; empty if it could, or if there is none.
     """
 
     shard: FinishedShard
@@ -86,51 +85,50 @@ class ExtractedShard:
 
 @dataclass(frozen=True)
 class ShardExtraction:
-    """The work on one shard.
+    """The extraction of one shard.
 
     Attributes:
-        catalogue: all products, those of the other shards too.
-        shard: which of them.
+        catalogue: all products, with those of the other shards.
+        shard: which shard to extract.
         profile: the backbones.
-        model_repository: the folder with the profile's models.
-        folder: of this shard alone.
         engine: what computes the descriptors.
-        triton: where Triton is, for the engine ``triton``.
+        folder: the folder of this shard.
         reuse: an index from which the descriptors of unchanged images are taken; None for none.
-        dtype: of the descriptors that the index to build will store.
+        dtype: what the new index will store; descriptors of another dtype are not reused.
     """
 
     catalogue: Catalogue
     shard: Shard
     profile: Profile
-    model_repository: Path
+    engine: EngineChoice
     folder: Path
-    engine: str = "embedded"
-    triton: TritonConnection | None = None
     reuse: Path | None = None
     dtype: str = FLOAT32
 
     def run(self) -> ExtractedShard:
-        """Describe what is not described yet.
+        """Describe the images that have no up-to-date descriptors, and finish the shard.
 
         Raises:
             RetrievalError: if the models are missing or do not fit the profile, the engine fails,
-                the disk is full, or another process is at work on the same shard.
+                the disk is full, or another process works on the same shard.
         """
         extraction = self.features()
         rows = self.shard.rows(self.catalogue)
         with output_folder(self.folder):
-            manifest, is_done = self._finished(extraction)
-            if manifest is not None and is_done:
-                return ExtractedShard(FinishedShard(self.folder, manifest, rows), False)
+            if (finished := self._finished(extraction)) is not None:
+                return ExtractedShard(FinishedShard(self.folder, finished, rows), False)
             (self.folder / SHARD_FILE).unlink(missing_ok=True)
             reused, no_reuse = asyncio.run(self._describe(extraction))
             shard = FinishedShard(self.folder, self._finish(extraction), rows)
             return ExtractedShard(shard, True, reused, no_reuse)
 
     def features(self) -> FeatureExtraction:
-        """The extraction of this shard's part of the catalogue."""
-        models = profile_models(self.model_repository, self.profile)
+        """The extraction of this shard's blocks.
+
+        Raises:
+            ModelRepositoryError: if the models are missing or do not fit the profile.
+        """
+        models = profile_models(self.engine.repository, self.profile)
         return FeatureExtraction(
             catalogue=self.shard.part(self.catalogue),
             profile=self.profile,
@@ -138,22 +136,22 @@ class ShardExtraction:
             folder=self.folder,
         )
 
-    def _finished(self, extraction: FeatureExtraction) -> tuple[ShardManifest | None, bool]:
-        """The manifest, and whether it is of this work; what is damaged is removed."""
+    def _finished(self, extraction: FeatureExtraction) -> ShardManifest | None:
+        """The manifest of the shard, if it is finished and up to date; removes damaged files."""
         try:
             manifest = read_shard_manifest(self.folder)
         except ShardError:
-            return None, False
+            return None
         if manifest is None:
-            return None, False
+            return None
         damaged = list(damaged_files(self.folder, manifest))
         for path in damaged:
             path.unlink(missing_ok=True)
-        is_same = replace(manifest, products=0, rejected=0, files={}) == self._claim(extraction)
-        return manifest, is_same and not damaged
+        described = replace(manifest, products=0, rejected=0, files={})
+        return manifest if described == self._source(extraction) and not damaged else None
 
-    def _claim(self, extraction: FeatureExtraction) -> ShardManifest:
-        """The manifest before anything is described."""
+    def _source(self, extraction: FeatureExtraction) -> ShardManifest:
+        """The manifest without what the extraction finds out: counts and files."""
         return ShardManifest(
             shard=self.shard,
             models=extraction.digests,
@@ -169,40 +167,37 @@ class ShardExtraction:
         """Make the blocks, and the descriptors of the reference image.
 
         Returns:
-            How many images an index had described already, and why it was of no use.
+            The number of images with reused descriptors, and why the index could not be used.
         """
-        engine = create_engine(
-            self.engine,
-            self.model_repository,
-            self.profile.name,
-            workers=available_cores(),
-            threads_per_run=1,
-            triton=self.triton,
-        )
+        engine = self.engine.open(self.profile.name)
         try:
             image = reference_image(self.profile.side)[None]
             reference = await engine.infer(self.profile.name, image)
             write_reference(self.folder, reference)
-            known, no_reuse = self._known(extraction.digests, reference)
+            reusable, no_reuse = self._reusable(extraction.digests, reference)
             with progress("images", len(extraction.catalogue.rows)) as advance:
-                reused = await extraction.run(engine, engine.in_flight, advance, known)
+                reused = await extraction.run(engine, engine.in_flight, advance, reusable)
             return reused, no_reuse
         finally:
             await engine.close()
 
-    def _known(
+    def _reusable(
         self, digests: Mapping[str, str], reference: Mapping[str, NDArray[np.float32]]
-    ) -> tuple[KnownDescriptors | None, str]:
-        """What need not be described again, or why there is nothing."""
+    ) -> tuple[ReusableDescriptors | None, str]:
+        """The descriptors that need not be computed again, or why there are none."""
         if self.reuse is None:
             return None, ""
         try:
-            return open_known(self.reuse, self.profile, digests, reference, self.dtype), ""
+            return open_reusable(self.reuse, self.profile, digests, reference, self.dtype), ""
         except (IndexBundleError, ModelMismatchError) as error:
             return None, str(error)
 
     def _finish(self, extraction: FeatureExtraction) -> ShardManifest:
-        """Look at every block once more, remove what is of former work, write the manifest."""
+        """Check every block again, remove the blocks of an earlier catalogue, write the manifest.
+
+        Raises:
+            RetrievalError: if an image or a model has changed since its block was made.
+        """
         products = rejected = 0
         for block in extraction.blocks():
             products += len(block.rows)
@@ -215,8 +210,7 @@ class ShardExtraction:
         (self.folder / PRODUCTS_FILE).write_text(json.dumps(rows, ensure_ascii=False), "utf-8")
         references = [reference_file(model) for model in self.profile.models]
         files = written_files(self.folder, [*blocks, PRODUCTS_FILE, *references])
-        manifest = replace(
-            self._claim(extraction), products=products, rejected=rejected, files=files
-        )
+        source = self._source(extraction)
+        manifest = replace(source, products=products, rejected=rejected, files=files)
         write_shard_manifest(self.folder, manifest)
         return manifest

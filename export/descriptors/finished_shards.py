@@ -1,4 +1,4 @@
-"""The shards that an index is put together from, and why one of them is refused."""
+"""Shards that are finished: opened for a merge into one index, or refused with a reason."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.dataset.catalogue import Catalogue, CatalogueRow
-from export.descriptors.extract_features import Block, read_block
+from export.descriptors.block import Block, read_block
 from export.descriptors.shard_manifest import (
     PRODUCTS_FILE,
     SHARD_FILE,
@@ -36,8 +36,8 @@ class FinishedShard:
     """Descriptors of some rows of a catalogue.
 
     Attributes:
-        folder: where they lie.
-        manifest: what they were computed from.
+        folder: the shard's folder.
+        manifest: what the descriptors were computed from.
         rows: (M,) int64, the catalogue's row of each product, in the shard's order.
     """
 
@@ -46,7 +46,7 @@ class FinishedShard:
     rows: NDArray[np.int64]
 
     def blocks(self) -> Iterator[Block]:
-        """Read the blocks, one after the other; their rows are those of the shard."""
+        """Read the blocks one after the other; their rows count from the shard's first product."""
         for name in self.manifest.blocks:
             yield read_block(self.folder / name, tuple(self.manifest.models))
 
@@ -65,14 +65,14 @@ def open_shards(
     """Open all shards of a catalogue and compare every file with its checksum.
 
     Args:
-        folder: where they lie side by side.
-        count: how many there are; None if the folder holds those of one number only.
+        folder: holds one folder for each shard.
+        count: how many shards there are; None takes the only count that the folder holds.
         catalogue: the products.
         models: SHA-256 of each model's ONNX file, by name.
-        side: of the models' input, in pixels.
+        side: side of the models' input, in pixels.
 
     Raises:
-        ShardError: naming what is missing, damaged, or of another catalogue or model.
+        ShardError: if a shard is missing, damaged, or of another catalogue or model; names it.
     """
     count = _count(folder) if count is None else count
     manifests = [_manifest(folder, Shard(number, count)) for number in range(count)]
@@ -87,18 +87,18 @@ def open_shards(
     shards = []
     with progress("shards", count) as advance:
         for manifest in filter(None, manifests):
-            place = folder / manifest.shard.folder_name
-            _check_source(place, manifest, models, side)
-            _check_files(place, manifest)
+            shard = folder / manifest.shard.folder_name
+            _check_source(shard, manifest, models, side)
+            _check_files(shard, manifest)
             rows = np.flatnonzero(numbers == manifest.shard.number)
-            shards.append(FinishedShard(place, manifest, _in_shards_order(place, catalogue, rows)))
+            shards.append(FinishedShard(shard, manifest, _in_shards_order(shard, catalogue, rows)))
             advance(1)
     _check_canaries(shards)
     return shards
 
 
 def again(manifest: ShardManifest) -> str:
-    """What to do about a shard that is refused."""
+    """Say how to mend a shard that is refused."""
     return (
         f"Run again: beauty-export extract … --shards {manifest.shard.count} --shard "
         f"{manifest.shard.number}; what fits is kept."
@@ -134,7 +134,7 @@ def _manifest(folder: Path, shard: Shard) -> ShardManifest | None:
 def _check_source(
     folder: Path, manifest: ShardManifest, models: Mapping[str, str], side: int
 ) -> None:
-    """Refuse descriptors of other models than those that will be served."""
+    """Refuse a shard whose descriptors come from other models than those of the profile."""
     if set(manifest.models) != set(models):
         raise ShardError(
             f"{folder} was made by the models {sorted(manifest.models)}, the profile has "
@@ -180,15 +180,15 @@ def _identity(row: CatalogueRow) -> tuple[str, str]:
 
 
 def _check_canaries(shards: Sequence[FinishedShard]) -> None:
-    """Refuse shards of machines that compute differently."""
+    """Refuse shards from machines that compute different descriptors of the reference image."""
     first = shards[0]
-    kept = first.reference_descriptors()
+    expected = first.reference_descriptors()
     for other in shards[1:]:
         computed = {
             model: descriptor[None] for model, descriptor in other.reference_descriptors().items()
         }
         try:
-            check_reference(first.folder, kept, computed)
+            check_reference(first.folder, expected, computed)
         except ModelMismatchError as error:
             raise ShardError(
                 f"{first.folder} and {other.folder} were not computed alike: their descriptors of "

@@ -1,4 +1,4 @@
-"""From the blocks of all shards to one array for each model, in the order of the catalogue."""
+"""The blocks of all shards merged into one array for each model, in the order of the catalogue."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.dataset.catalogue import Catalogue
-from export.descriptors.extract_features import Reject
+from export.descriptors.block import Reject
 from export.descriptors.finished_shards import FinishedShard
 from retrieval_server.errors import EngineError
 from retrieval_server.exact_search.similarity import NORM_TOLERANCE
@@ -17,25 +17,27 @@ from retrieval_server.index.bundle import IMAGE_DIGEST_BYTES, IMAGE_DIGESTS_FILE
 from retrieval_server.index.descriptors import create_descriptors
 from retrieval_server.models.model_repository import ModelFolder
 
+FLOAT32, FLOAT16 = "<f4", "<f2"  # what an index can store
 
-def kept_rows(shards: Sequence[FinishedShard]) -> tuple[NDArray[np.int64], list[Reject]]:
-    """Catalogue rows whose image could be read, (M,) int64 ascending, and the other ones.
+
+def readable_rows(shards: Sequence[FinishedShard]) -> tuple[NDArray[np.int64], list[Reject]]:
+    """Catalogue rows whose image could be read, (M,) int64 ascending, and the other rows.
 
     Args:
-        shards: all of a catalogue.
+        shards: all shards of a catalogue.
     """
-    kept: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
+    readable: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
     rejects: list[tuple[int, Reject]] = []
     for shard in shards:
-        is_kept = np.zeros(len(shard.rows), bool)
-        refused: list[Reject] = []
+        is_readable = np.zeros(len(shard.rows), bool)
+        in_shard: list[Reject] = []
         for block in shard.blocks():
-            is_kept[block.rows] = True
-            refused += block.rejects
-        kept.append(shard.rows[is_kept])
-        rejects += zip(shard.rows[~is_kept].tolist(), refused, strict=True)
+            is_readable[block.rows] = True
+            in_shard += block.rejects
+        readable.append(shard.rows[is_readable])
+        rejects += zip(shard.rows[~is_readable].tolist(), in_shard, strict=True)
     rejects.sort(key=lambda entry: entry[0])
-    return np.sort(np.concatenate(kept)), [reject for _, reject in rejects]
+    return np.sort(np.concatenate(readable)), [reject for _, reject in rejects]
 
 
 def write_descriptors(
@@ -44,17 +46,17 @@ def write_descriptors(
     catalogue: Catalogue,
     models: tuple[ModelFolder, ...],
     rows: NDArray[np.int64],
-    dtype: str = "<f4",
+    dtype: str = FLOAT32,
 ) -> Mapping[str, int]:
-    """Put the blocks together, in the order of the catalogue.
+    """Write the descriptors of all blocks in the order of the catalogue; overwrites.
 
     Args:
-        folder: where each model's file and that of the images' digests are written; overwrites.
-        shards: all of a catalogue.
+        folder: gets one file for each model and one with the digests of the images.
+        shards: all shards of a catalogue.
         catalogue: the products.
-        models: the models, by name and dimension.
-        rows: (M,) what ``kept_rows`` found.
-        dtype: float32 or float16.
+        models: the models of the profile; give the name and the dimension of each file.
+        rows: (M,) the rows that ``readable_rows`` returns.
+        dtype: ``FLOAT32`` or ``FLOAT16``.
 
     Returns:
         The number of all-zero descriptors by model name.
@@ -73,12 +75,12 @@ def write_descriptors(
             described = shard.rows[block.rows]
             if not len(described):
                 continue
-            places = np.searchsorted(rows, described)
-            digests[places] = block.image_digests
+            positions = np.searchsorted(rows, described)
+            digests[positions] = block.image_digests
             for name, descriptors in block.descriptors.items():
                 norms = np.linalg.norm(descriptors, axis=1)
                 _check_norms(name, norms, catalogue, described)
-                arrays[name][places] = descriptors
+                arrays[name][positions] = descriptors
                 zeros[name] += int((norms == 0).sum())
     np.save(folder / IMAGE_DIGESTS_FILE, digests)
     return zeros

@@ -1,10 +1,10 @@
-"""The manifest of a finished shard: what was described by what, and what each file must look like.
+"""The manifest of a finished shard: its models and images, and size and digest of every file.
 
 ::
 
     shard-00003-of-00016/
       shard.json              the manifest; written last, so that its presence says "finished"
-      block-0000000.npz, …    see extract_features
+      block-0000000.npz, …    see block
       products.json           [[id, image], …] in the order of the blocks' rows
       canary.<model>.npy      see retrieval_server.index.reference_image
 """
@@ -30,17 +30,17 @@ PRODUCTS_FILE = "products.json"
 
 @dataclass(frozen=True, kw_only=True)
 class ShardManifest:
-    """What a shard's descriptors were computed from.
+    """Catalogue part, models and files of a finished shard.
 
     Attributes:
         shard: which part of the catalogue.
         models: SHA-256 of each model's ONNX file, by name.
-        side: of the models' input, in pixels.
-        preprocessing: name of the rules that turned files into pixels.
-        source: digest of all that they depend on, sizes and times of the images included.
-        products: images that could be read.
-        rejected: images that could not.
-        files: every other file as it was written.
+        side: side of the models' input, in pixels.
+        preprocessing: name of the rules that turned image files into pixels.
+        source: digest of all that the descriptors depend on, with sizes and times of the images.
+        products: number of images that could be read.
+        rejected: number of images that could not be read.
+        files: size and digest of every other file, by name.
     """
 
     shard: Shard
@@ -71,10 +71,10 @@ class ShardManifest:
 
 
 def read_shard_manifest(folder: Path) -> ShardManifest | None:
-    """Read a shard's manifest; None where the shard is not finished.
+    """Read a shard's manifest; None if the shard is not finished.
 
     Raises:
-        ShardError: if it is damaged, or of another format.
+        ShardError: if the manifest is damaged, or of another format.
     """
     path = folder / SHARD_FILE
     try:
@@ -91,7 +91,7 @@ def read_shard_manifest(folder: Path) -> ShardManifest | None:
 
 
 def write_shard_manifest(folder: Path, manifest: ShardManifest) -> None:
-    """Finish a shard: sync its files to disk, then write the manifest, at once or not at all."""
+    """Finish a shard: sync its files to disk, then write the manifest and rename it into place."""
     for name in manifest.files:
         sync(folder / name)
     scratch = folder / f".{SHARD_FILE}"
@@ -111,7 +111,7 @@ def written_files(folder: Path, names: Iterable[str]) -> dict[str, WrittenFile]:
 
 
 def damaged_files(folder: Path, manifest: ShardManifest) -> Iterator[Path]:
-    """Files that are missing or are not as they were written; reads them all, one by one."""
+    """Files that are missing or differ from the manifest; reads all of them, one by one."""
     for name, written in manifest.files.items():
         path = folder / name
         try:

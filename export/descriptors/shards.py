@@ -1,7 +1,7 @@
-"""Which products are described where, when several machines share a catalogue.
+"""Shards: how several machines share the images of one catalogue.
 
-A product's shard depends on its id and on the number of shards alone: not on its place in the
-catalogue, nor on the other products. Within a shard the order is the catalogue's.
+The shard of a product depends only on the product's id and on the number of shards, not on its
+row in the catalogue nor on the other products. A shard keeps the order of the catalogue.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ class Shard:
 
     @property
     def folder_name(self) -> str:
-        """Name of its folder among those of the others."""
+        """Name of the shard's folder, beside the folders of the other shards."""
         return f"shard-{self.number:05d}-of-{self.count:05d}"
 
     def rows(self, catalogue: Catalogue) -> NDArray[np.int64]:
-        """The rows of its products, (M,) ascending."""
+        """The catalogue rows of the shard's products, (M,) ascending."""
         return np.flatnonzero(shard_numbers(catalogue, self.count) == self.number)
 
     def part(self, catalogue: Catalogue) -> Catalogue:
-        """A catalogue of its products alone."""
+        """A catalogue that holds the shard's products only."""
         return replace(catalogue, rows=tuple(catalogue.rows[row] for row in self.rows(catalogue)))
 
 
@@ -51,6 +51,6 @@ def shard_number(product_id: str, count: int) -> int:
 
 
 def shard_numbers(catalogue: Catalogue, count: int) -> NDArray[np.int64]:
-    """The number of each row's shard, (N,)."""
+    """The shard number of every catalogue row, (N,)."""
     numbers = (shard_number(row.product_id, count) for row in catalogue.rows)
     return np.fromiter(numbers, np.int64, len(catalogue.rows))

@@ -1,4 +1,4 @@
-"""Searches every query with every method of the paper's Table 1 and rates what is found."""
+"""The methods of the paper's Table 1, and the ratings of every query by every method."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ METHODS: tuple[tuple[str, int | None], ...] = (
     (BASELINE, None),
     *((f"k = {keep}", keep) for keep in KEEPS),
 )
-PARAMETERS = (
+METHOD_PARAMETERS = (  # of the search by each of METHODS
     SearchParameters(top_k=RESULTS, refine=False),
     *(SearchParameters(top_k=RESULTS, keep=keep) for keep in KEEPS),
 )
@@ -29,12 +29,14 @@ CATEGORY_COLUMN = "category"
 def rate_queries(
     retriever: Retriever, queries: Sequence[Query], described: Sequence[QueryDescriptors]
 ) -> list[RatedQuery]:
-    """Answer each query by each of ``METHODS``; its initial ranking is computed once.
+    """Search with every query by all ``METHODS``, and rate the results.
+
+    The initial ranking of a query is computed once for all methods.
 
     Args:
-        retriever: of the index.
-        queries: what should be found.
-        described: the descriptors of each.
+        retriever: the retriever of the index.
+        queries: the queries with their true matches.
+        described: the descriptors of each query.
     """
     rated = []
     items = items_of(queries)
@@ -57,8 +59,8 @@ def _ratings(
     retriever: Retriever, query: Query, descriptors: QueryDescriptors
 ) -> tuple[Rating, ...]:
     ratings = []
-    initial = retriever.rank(descriptors, PARAMETERS[0])
-    for parameters in PARAMETERS:
+    initial = retriever.rank(descriptors, METHOD_PARAMETERS[0])
+    for parameters in METHOD_PARAMETERS:
         found = retriever.search(descriptors, parameters, initial=initial)
         results = [retriever.bundle.product_id(match.row) for match in found.matches]
         ratings.append(
@@ -73,7 +75,7 @@ def _ratings(
 
 
 def _category(query: Query, bundle: IndexBundle) -> str | None:
-    """The most frequent category of the relevant images; of equals the first by name."""
+    """The most frequent category of the relevant images; in a tie the first by name."""
     counts: Counter[str] = Counter()
     for product_id in sorted(query.relevant):
         row = bundle.row_of(product_id)

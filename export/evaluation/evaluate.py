@@ -1,15 +1,15 @@
-"""The paper's ablation (Table 1) on any folder with a catalogue and a ground truth."""
+"""The evaluation of an index by the paper's ablation (Table 1), on any dataset."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from export.dataset.ground_truth import read_ground_truth
+from export.descriptors.engine_choice import EngineChoice
 from export.evaluation.ablation import METHODS, rate_queries
 from export.evaluation.query_descriptors import describe_images, open_retriever
 from export.evaluation.results import Evaluation
 from export.evaluation.statistics import categories_of, rows_of
-from retrieval_server.engines.engine import TritonConnection
 from retrieval_server.errors import CatalogueError
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.retrieval.search_request import DEFAULT_KEEP
@@ -18,28 +18,24 @@ from retrieval_server.retrieval.search_request import DEFAULT_KEEP
 def evaluate(
     dataset: Path,
     bundle: IndexBundle,
-    model_repository: Path,
-    engine: str = "embedded",
-    triton: TritonConnection | None = None,
+    engine: EngineChoice,
     keep: int = DEFAULT_KEEP,
     ground_truth: Path | None = None,
 ) -> Evaluation:
-    """Measure the baseline and every k of the paper.
+    """Measure mAP@7 of the baseline and of every k of the paper.
 
     Args:
         dataset: folder of the catalogue.
         bundle: the index of the dataset's catalogue.
-        model_repository: the models the index was built with.
-        engine: what computes the descriptors of the queries.
-        triton: where Triton is, for the engine ``triton``.
-        keep: the k, 1 to 6, whose changes are shown by category and by query.
+        engine: what computes the descriptors of the queries, by the models of the index.
+        keep: the k, 1 to 6, that is compared with the baseline by category and by query.
         ground_truth: its file; None takes the dataset's own.
 
     Raises:
         RetrievalError: if the ground truth cannot be used, the models differ from the index's,
             or no query image can be read.
     """
-    retriever = open_retriever(bundle, model_repository, engine, triton)
+    retriever = open_retriever(bundle, engine)
     queries = read_ground_truth(ground_truth or dataset, bundle)
     described = describe_images([query.image for query in queries], retriever)
     answered = [(q, d) for q, d in zip(queries, described, strict=True) if d is not None]

@@ -1,4 +1,4 @@
-"""An evaluation as one self-contained HTML file: no script, nothing from outside."""
+"""An evaluation as one self-contained HTML file, without scripts and external resources."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
 """Retrieval metrics over the first seven results: average precision, recall, hit@1.
 
-Two conventions of mAP@7 are in circulation, and both are printed. They differ in what the sum of
-precisions at the hits is divided by:
+Two conventions of mAP@7 are in use, and both are printed. They divide the sum of the precisions at
+the hits by different numbers:
 
-- ``gt``: min(relevant images, 7), the default; finding fewer than there are costs.
-- ``hits``: the hits found; finding one of six at rank 1 counts as perfect.
+- ``gt``: divided by min(relevant images, 7), the default; a relevant image that is not found costs.
+- ``hits``: divided by the number of hits; one of six relevant images at rank 1 counts as perfect.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ class AveragePrecision:
     """Average precision at 7 of one query, or its mean over queries, in [0, 1].
 
     Attributes:
-        gt: divided by min(relevant, 7).
-        hits: divided by the hits found; 0 where there is none.
+        gt: the sum divided by min(relevant, 7).
+        hits: the sum divided by the number of hits; 0 without a hit.
     """
 
     gt: float
@@ -43,7 +43,7 @@ def average_precision(results: Sequence[str], relevant: Collection[str]) -> Aver
     if not relevant:
         raise ValueError("average precision needs at least one relevant id")
     hits = 0
-    precisions = 0  # whole multiples of 1 / _UNIT: what is equal compares equal
+    precisions = 0  # in units of 1 / _UNIT, an integer: equal sums compare equal
     for rank, product_id in enumerate(results[:RESULTS], start=1):
         if product_id in relevant:
             hits += 1
@@ -55,7 +55,7 @@ def average_precision(results: Sequence[str], relevant: Collection[str]) -> Aver
 
 
 def ranks_of(results: Sequence[str], relevant: Collection[str]) -> dict[str, int]:
-    """Where the relevant images stand among the first seven results, by id; ranks from 1."""
+    """Ranks of the relevant images among the first seven results, by id, from 1."""
     return {
         product_id: rank
         for rank, product_id in enumerate(results[:RESULTS], start=1)
@@ -74,7 +74,7 @@ def hit_at_1(results: Sequence[str], relevant: Collection[str]) -> float:
 
 
 def mean_average_precision(ratings: Sequence[AveragePrecision]) -> AveragePrecision:
-    """Mean over queries (mAP@7); at least one."""
+    """Mean over at least one query (mAP@7)."""
     count = len(ratings)
     return AveragePrecision(
         gt=sum(rating.gt for rating in ratings) / count,

@@ -1,7 +1,8 @@
 """The challenge's answer: seven database ids for each image of a folder, as one CSV file.
 
-A row for each query, by id: the query's id, then seven ids, best first; no header. A query that
-cannot be read, and ranks beyond the end of a catalogue of fewer than seven, have empty fields.
+The file has no header. It has one row for each query, sorted by id: the id of the query, then seven
+ids, best first. The seven fields are empty for a query that cannot be read; fields beyond the
+number of products are empty too.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from export.dataset.perfect_500k import ImagesById
+from export.descriptors.engine_choice import EngineChoice
 from export.evaluation.metrics import RESULTS
 from export.evaluation.query_descriptors import describe_images, open_retriever
 from export.output.text_file import write_text_file
 from export.progress import progress
-from retrieval_server.engines.engine import TritonConnection
 from retrieval_server.errors import CatalogueError
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.retrieval.retriever import Retriever
@@ -29,11 +30,11 @@ from retrieval_server.retrieval.search_request import (
 
 @dataclass(frozen=True)
 class Prediction:
-    """What was answered.
+    """The outcome of a prediction.
 
     Attributes:
-        queries: rows written.
-        unreadable: ids of the images that could not be read.
+        queries: number of rows written.
+        unreadable: ids of the query images that could not be read.
     """
 
     queries: int
@@ -44,20 +45,16 @@ def predict(
     images: Path,
     output: Path,
     bundle: IndexBundle,
-    model_repository: Path,
-    engine: str = "embedded",
-    triton: TritonConnection | None = None,
+    engine: EngineChoice,
     keep: int = DEFAULT_KEEP,
 ) -> Prediction:
     """Search for every image of a folder and write the ids found.
 
     Args:
-        images: folder of query images, named after their ids; those in folders below count too.
-        output: CSV file to write; overwritten, at once or not at all.
+        images: folder of query images, named after their ids; includes the folders below.
+        output: CSV file to write; overwritten in one step.
         bundle: the index to search.
-        model_repository: the models it was built with.
-        engine: what computes the descriptors of the queries.
-        triton: where Triton is, for the engine ``triton``.
+        engine: what computes the descriptors of the queries, by the models of the index.
         keep: the paper's k; 7 is the initial ranking.
 
     Raises:
@@ -67,7 +64,7 @@ def predict(
     by_id = ImagesById(images).all()
     if not by_id:
         raise CatalogueError(f"There are no images in {images}.")
-    retriever = open_retriever(bundle, model_repository, engine, triton)
+    retriever = open_retriever(bundle, engine)
     described = describe_images(list(by_id.values()), retriever)
     unreadable = [i for i, found in zip(by_id, described, strict=True) if found is None]
     if len(unreadable) == len(by_id):
@@ -83,7 +80,7 @@ def predict(
 
 
 def _results(retriever: Retriever, descriptors: QueryDescriptors | None, keep: int) -> list[str]:
-    """Seven ids; empty where there are no more."""
+    """Seven ids, filled up with empty texts."""
     found: list[str] = []
     if descriptors is not None:
         parameters = SearchParameters(top_k=RESULTS, keep=keep)

@@ -1,4 +1,4 @@
-"""Describes query images offline, as the server does online: same models, same preprocessing."""
+"""Descriptors of query images, computed as the server does: same models, same preprocessing."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
+from export.descriptors.engine_choice import EngineChoice
 from export.progress import progress
-from retrieval_server.cores import available_cores
-from retrieval_server.engines.create_engine import create_engine
-from retrieval_server.engines.engine import TritonConnection
 from retrieval_server.errors import ImageError
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.models.model_repository import ModelRepository
@@ -18,44 +16,32 @@ from retrieval_server.retrieval.retriever import Retriever
 from retrieval_server.retrieval.search_request import QueryDescriptors
 
 
-def open_retriever(
-    bundle: IndexBundle,
-    model_repository: Path,
-    engine: str = "embedded",
-    triton: TritonConnection | None = None,
-) -> Retriever:
-    """A retriever over an index, with every core for the queries' descriptors.
+def open_retriever(bundle: IndexBundle, engine: EngineChoice) -> Retriever:
+    """Open a retriever over an index; its engine uses every available core.
 
     Args:
         bundle: the index.
-        model_repository: the models it was built with.
-        engine: what computes the descriptors of the queries.
-        triton: where Triton is, for the engine ``triton``.
+        engine: what computes the descriptors of the queries; its repository must hold the models
+            that the index was built with.
 
     Raises:
         RetrievalError: if the models are missing or differ from the index's.
     """
     name = bundle.profile.name
-    members = ModelRepository(model_repository).ensemble(name)
+    members = ModelRepository(engine.repository).ensemble(name)
     bundle.require_models({member.name: member.digest for member in members})
-    cores = available_cores()
-    return Retriever(
-        bundle,
-        create_engine(
-            engine, model_repository, name, workers=cores, threads_per_run=1, triton=triton
-        ),
-    )
+    return Retriever(bundle, engine.open(name))
 
 
 def describe_images(images: Sequence[Path], retriever: Retriever) -> list[QueryDescriptors | None]:
-    """Describe query images, each once; the retriever's engine is closed afterwards.
+    """Describe query images, then close the retriever's engine.
 
     Args:
-        images: files.
-        retriever: of the index to be searched.
+        images: image files.
+        retriever: the retriever of the index to search.
 
     Returns:
-        The descriptors of each image; None for one that cannot be read.
+        The descriptors of each image; None for an image that cannot be read.
 
     Raises:
         RetrievalError: if the engine fails, or computes other descriptors than the index's.

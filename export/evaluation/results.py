@@ -1,7 +1,7 @@
-"""What an evaluation found: the paper's Table 1 with its uncertainty, by query and by category.
+"""The result of an evaluation: the paper's Table 1 with its uncertainty, by query and by category.
 
-One value, several renderings: ``evaluation_sections`` puts it into words and tables, which
-``evaluation_table``, ``evaluation_markdown`` and ``evaluation_page`` print.
+``sections`` puts a result into words and tables; ``terminal``, ``markdown`` and ``html`` render
+these.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from export.evaluation.significance import SIGNIFICANCE, Interval
 
 @dataclass(frozen=True)
 class Rating:
-    """How well one method answered one query.
+    """The rating of one query by one method.
 
     Attributes:
         average_precision: at 7, by both conventions.
         recall_at_7: share of the relevant images among the first seven.
         hit_at_1: whether the first result is relevant, 0 or 1.
-        ranks: where the relevant images stand, by id; those beyond the seventh are missing.
+        ranks: ranks of the relevant images, by id; without those beyond the seventh.
     """
 
     average_precision: AveragePrecision
@@ -33,13 +33,13 @@ class Rating:
 
 @dataclass(frozen=True)
 class RatedQuery:
-    """One query by all methods.
+    """The ratings of one query by all methods.
 
     Attributes:
-        name: the name of its file.
-        item: number of the item it shows; queries with a relevant image in common share it.
-        category: that of most of its relevant images; None where the catalogue has none.
-        relevant: how many relevant images there are.
+        name: name of its image file.
+        item: the item that it shows, as a number; queries with a relevant image in common share it.
+        category: category of most of its relevant images; None if the catalogue has none.
+        relevant: number of relevant images.
         ratings: in the order of ``Evaluation.rows``.
     """
 
@@ -52,13 +52,13 @@ class RatedQuery:
 
 @dataclass(frozen=True)
 class Intervals:
-    """95 % confidence intervals of a row's means; None where one item allows none.
+    """95 % confidence intervals of a row's means; None for fewer than two items.
 
     Attributes:
-        gt: of mAP@7 (gt).
-        hits: of mAP@7 (hits).
-        recall_at_7: of recall.
-        hit_at_1: of hit@1.
+        gt: interval of mAP@7 (gt).
+        hits: interval of mAP@7 (hits).
+        recall_at_7: interval of mean recall.
+        hit_at_1: interval of mean hit@1.
     """
 
     gt: Interval | None
@@ -69,13 +69,13 @@ class Intervals:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The difference of a row's mAP@7 to the baseline's.
+    """The difference between a row's mAP@7 and the baseline's.
 
     Attributes:
         difference: the row's mean minus the baseline's.
         interval: 95 % confidence interval of the difference; None for fewer than two items.
-        p_value: of the sign-flip randomisation test, two-sided.
-        adjusted_p_value: the same, corrected by Holm for all rows of the table.
+        p_value: p-value of the two-sided sign-flip randomisation test.
+        adjusted_p_value: the p-value corrected by Holm for all rows of the table.
     """
 
     difference: float
@@ -85,7 +85,7 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """``gain``, ``loss``, or ``noise`` where the test does not tell it from chance."""
+        """``gain``, ``loss``, or ``noise`` if the difference is not significant."""
         if self.adjusted_p_value > SIGNIFICANCE:
             return "noise"
         return "gain" if self.difference > 0 else "loss"
@@ -98,13 +98,14 @@ class Row:
     Attributes:
         method: "baseline", or "k = 3".
         keep: the paper's k; None for the baseline.
-        map_at_7: by both conventions.
+        map_at_7: mAP@7 by both conventions.
         recall_at_7: mean recall among the first seven.
         hit_at_1: share of queries whose first result is relevant.
-        intervals: of these means.
-        improved_percent: queries whose average precision (gt) rose against the baseline.
-        impaired_percent: queries whose average precision (gt) fell.
-        against_baseline: by ``gt`` and ``hits``; None for the baseline.
+        intervals: intervals of these means.
+        improved_percent: percentage of queries with a higher average precision (gt) than by the
+            baseline.
+        impaired_percent: percentage of queries with a lower one.
+        against_baseline: comparison by ``gt`` and by ``hits``; None for the baseline.
     """
 
     method: str
@@ -120,15 +121,16 @@ class Row:
 
 @dataclass(frozen=True)
 class Category:
-    """The queries of one category.
+    """mAP@7 on the queries of one category.
 
     Attributes:
         name: the category.
-        queries: how many.
-        items: how many items they show.
+        queries: number of queries.
+        items: number of items that they show.
         map_at_7: mAP@7 (gt) by method.
-        difference: of the method looked at closely to the baseline, mAP@7 (gt).
-        interval: of the difference, 95 %, not corrected for the number of categories.
+        difference: mAP@7 (gt) of the detailed method minus that of the baseline.
+        interval: 95 % confidence interval of ``difference``, not corrected for the number of
+            categories.
     """
 
     name: str
@@ -141,21 +143,22 @@ class Category:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The table and what it was measured on.
+    """The paper's Table 1 on one dataset, with details.
 
     Attributes:
-        dataset: the folder.
-        index_version: the index that was searched.
-        profile: the profile of the index.
-        products: database images.
-        queries: queries that were answered.
-        items: items that they show.
-        unreadable: query images that could not be read; they count nowhere.
+        dataset: name of the dataset's folder.
+        index_version: version of the index.
+        profile: profile of the index.
+        products: number of database images.
+        queries: number of queries whose image could be read.
+        items: number of items that they show.
+        unreadable: query images that could not be read; no figure includes them.
         rows: baseline, then k = 6 to 1.
-        detailed: the method that categories and queries are compared by, such as "k = 3".
-        categories: most queries first; empty where the catalogue has no column ``category``.
-        rated_queries: every query by every method.
-        warnings: what a reader should know, such as random weights.
+        detailed: the method that is compared with the baseline by category and by query, such as
+            "k = 3".
+        categories: most queries first; empty if the catalogue has no column ``category``.
+        rated_queries: ratings of every query by every method.
+        warnings: facts that a reader should know, such as random weights.
     """
 
     dataset: str
@@ -171,8 +174,8 @@ class Evaluation:
     rated_queries: tuple[RatedQuery, ...]
     warnings: tuple[str, ...]
 
-    def place(self, method: str) -> int:
-        """Position of a method's row, from 0."""
+    def position(self, method: str) -> int:
+        """Position of a method's row in ``rows``."""
         return [row.method for row in self.rows].index(method)
 
     def to_json(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""An evaluation in words and tables, whatever they are printed on."""
+"""An evaluation in words and tables, for every form of output."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Cell:
     """One cell of a table.
 
     Attributes:
-        text: what it says.
-        below: what stands below it in small print, such as an interval.
+        text: the text.
+        below: a second line in small print, such as an interval.
     """
 
     text: str
@@ -28,14 +28,14 @@ class Cell:
 
 @dataclass(frozen=True)
 class Section:
-    """A table with what is to be said about it.
+    """A table with its title and notes.
 
     Attributes:
-        title: its heading.
-        columns: headings; the first column holds names, the others figures.
+        title: heading of the table.
+        columns: headings of the columns.
         rows: cells, one for each column.
-        notes: sentences below it.
-        texts: numbers of the columns that hold text, not figures.
+        notes: sentences below the table.
+        texts: positions of the columns that hold text; the others hold figures.
     """
 
     title: str
@@ -55,7 +55,7 @@ def sections(evaluation: Evaluation) -> list[Section]:
 
 
 def conclusions(evaluation: Evaluation) -> list[str]:
-    """What may be concluded, by each convention: where there is a gain, a loss, or noise only."""
+    """One sentence for each convention: at which k there is a gain, a loss, or noise."""
     return [_conclusion(evaluation.rows, convention) for convention in _CONVENTIONS]
 
 
@@ -141,9 +141,9 @@ def _categories(evaluation: Evaluation) -> Section:
 
 
 def _changes(evaluation: Evaluation) -> Section:
-    place = evaluation.place(evaluation.detailed)
+    position = evaluation.position(evaluation.detailed)
     by_change = sorted(
-        ((_gain(query, place), query) for query in evaluation.rated_queries),
+        ((_gain(query, position), query) for query in evaluation.rated_queries),
         key=lambda change: (-abs(change[0]), change[1].name),
     )
     gained = [query for gain, query in by_change if gain > 0]
@@ -153,8 +153,8 @@ def _changes(evaluation: Evaluation) -> Section:
         (
             Cell(query.name),
             Cell(f"{query.ratings[0].average_precision.gt:.3f}"),
-            Cell(f"{query.ratings[place].average_precision.gt:.3f}"),
-            Cell(_moves(query.ratings[0].ranks, query.ratings[place].ranks)),
+            Cell(f"{query.ratings[position].average_precision.gt:.3f}"),
+            Cell(_moves(query.ratings[0].ranks, query.ratings[position].ranks)),
         )
         for query in shown
     )
@@ -171,7 +171,7 @@ def _changes(evaluation: Evaluation) -> Section:
 
 
 def _conclusion(rows: Sequence[Row], convention: str) -> str:
-    """One sentence: the rows of each verdict."""
+    """A sentence that lists the k of each verdict."""
     methods: dict[str, list[str]] = {"gain": [], "loss": [], "noise": []}
     for row in rows:
         if row.keep is not None and row.against_baseline is not None:
@@ -195,14 +195,14 @@ def comparison_cells(comparison: Comparison) -> tuple[Cell, Cell, Cell]:
 
 
 def _moves(before: Mapping[str, int], after: Mapping[str, int]) -> str:
-    """What became of the relevant images whose rank changed, best new rank first."""
+    """Old and new ranks of the relevant images whose rank changed, best new rank first."""
     moved = [i for i in {**after, **before} if before.get(i) != after.get(i)]
     moved.sort(key=lambda i: (after.get(i, 8), before.get(i, 8), i))
     return ", ".join(f"{i} {before.get(i, '-')} → {after.get(i, '-')}" for i in moved)
 
 
-def _gain(query: RatedQuery, place: int) -> float:
-    return query.ratings[place].average_precision.gt - query.ratings[0].average_precision.gt
+def _gain(query: RatedQuery, position: int) -> float:
+    return query.ratings[position].average_precision.gt - query.ratings[0].average_precision.gt
 
 
 def _items(evaluation: Evaluation) -> str:

@@ -1,15 +1,15 @@
-"""How much of a mean over queries, or of a difference of two, is chance.
+"""The uncertainty of a mean over queries, and of the difference of two means.
 
 - Intervals: percentile bootstrap over items. Percentile rather than BCa: it is defined for every
-  sample, constant ones included, it never leaves the range of the values, and on differences of
-  which most are zero, as refinement gives, BCa's lower bound is the more often too high.
+  sample, also a constant one, and never leaves the range of the values. Of the differences that
+  refinement makes most are zero, and there BCa's lower bound is more often too high.
 - Test: the sign-flip randomisation test on the paired differences (Smucker, Allan, Carterette,
   *A comparison of statistical significance tests for information retrieval evaluation*, CIKM
   2007), two-sided, exact where there are few changes, otherwise by random flips.
 - Several comparisons at once: Holm's step-down correction.
 
-Photos of one item rise and fall together; so both take items, not photos, for independent, where
-they are told which photos belong together. Everything is seeded: same input, same answer.
+The ratings of two photos of one item are correlated, so interval and test take items, not photos,
+for independent, if they get the items. Everything is seeded: the same input gives the same result.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ class Interval:
 
 @dataclass(frozen=True)
 class Difference:
-    """How the mean of one method differs from that of another, over the same queries.
+    """The difference between the means of two methods over the same queries.
 
     Attributes:
         mean: after minus before.
-        interval: of the mean; None for fewer than two items.
-        p_value: of no difference, two-sided; not corrected for further comparisons.
+        interval: confidence interval of the mean; None for fewer than two items.
+        p_value: two-sided p-value of no difference; not corrected for further comparisons.
     """
 
     mean: float
@@ -63,13 +63,13 @@ def mean_interval(
     """95 % confidence interval of a mean over queries, by the percentile bootstrap.
 
     Args:
-        values: (Q,) one for each query.
-        items: (Q,) number of the item that a query shows; queries of one item are resampled
-            together. None: each query is an item of its own.
-        seed: of the resampling.
+        values: (Q,) one value for each query.
+        items: (Q,) item that each query shows; queries of one item are resampled together. None
+            means that each query shows another item.
+        seed: seed of the resampling.
 
     Returns:
-        The interval; None for fewer than two items, which say nothing about others.
+        The interval; None for fewer than two items.
 
     Raises:
         ValueError: if ``items`` has another length.
@@ -96,16 +96,16 @@ def mean_interval(
 def paired_p_value(
     before: ArrayLike, after: ArrayLike, items: Sequence[int] | None = None, seed: int = 0
 ) -> float:
-    """Two-sided p-value of "which of the two methods is which makes no difference".
+    """Two-sided p-value of the hypothesis that the two methods do not differ.
 
     Args:
-        before: (Q,) one value for each query.
-        after: (Q,) of the other method, same order.
-        items: as in ``mean_interval``; the sign of an item is flipped as a whole.
-        seed: of the random flips.
+        before: (Q,) values of one method, one for each query.
+        after: (Q,) values of the other method, in the same order.
+        items: as in ``mean_interval``; a flip changes the sign of all queries of an item.
+        seed: seed of the random flips.
 
     Returns:
-        A probability in (0, 1]; 1 where nothing differs.
+        A probability in (0, 1]; 1 if no value differs.
 
     Raises:
         ValueError: if the lengths differ.
@@ -113,7 +113,7 @@ def paired_p_value(
     from scipy import stats
 
     sums, _ = _by_item(_differences(before, after), items)
-    changed = sums[sums != 0]  # the flip of a zero changes nothing
+    changed = sums[sums != 0]  # a flip does not change a zero
     if len(changed) < 2:
         return 1.0
     return float(
@@ -145,19 +145,19 @@ def paired_difference(
 
 
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:
-    """Correct p-values for being several (Holm 1979): the chance of one false alarm stays bounded.
+    """Correct the p-values of several comparisons (Holm 1979), which bounds the family-wise error.
 
     Args:
-        p_values: of comparisons that are looked at together.
+        p_values: p-values of all comparisons of one table.
 
     Returns:
         The adjusted values in the same order, each at least the given one and at most 1.
     """
     adjusted = [0.0] * len(p_values)
     largest = 0.0
-    for rank, place in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[place]))
-        adjusted[place] = largest
+    for rank, index in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = largest
     return tuple(adjusted)
 
 

@@ -1,4 +1,4 @@
-"""From the ratings of single queries to the rows and categories of an evaluation."""
+"""The rows and categories of an evaluation, computed from the ratings of single queries."""
 
 from __future__ import annotations
 
@@ -16,23 +16,25 @@ OTHERS = "others"
 
 
 def rows_of(methods: Sequence[tuple[str, int | None]], queries: Sequence[RatedQuery]) -> list[Row]:
-    """The table: means over queries with their intervals, and the differences to the baseline.
+    """Rows of the table: means over queries with intervals, and differences to the baseline.
 
     Args:
-        methods: name and k of each, the baseline first.
-        queries: at least one, rated by each method.
+        methods: name and k of each method, the baseline first.
+        queries: at least one query, with ratings by every method.
     """
     items = [query.item for query in queries]
-    by_method = [[query.ratings[place] for query in queries] for place in range(len(methods))]
+    by_method = [[query.ratings[position] for query in queries] for position in range(len(methods))]
     baseline = by_method[0]
-    with progress("statistics", 3 * len(methods) - 2) as advance:  # two comparisons a row but one
+    with progress(
+        "statistics", 3 * len(methods) - 2
+    ) as advance:  # two comparisons for each row except the baseline
         compared = {
             convention: _comparisons(convention, by_method, items, advance)
             for convention in ("gt", "hits")
         }
         intervals = [_intervals(ratings, items, advance) for ratings in by_method]
     rows = []
-    for place, ((method, keep), ratings) in enumerate(zip(methods, by_method, strict=True)):
+    for position, ((method, keep), ratings) in enumerate(zip(methods, by_method, strict=True)):
         improved, impaired = changed_percent(
             [rating.average_precision for rating in baseline],
             [rating.average_precision for rating in ratings],
@@ -44,11 +46,11 @@ def rows_of(methods: Sequence[tuple[str, int | None]], queries: Sequence[RatedQu
                 map_at_7=mean_average_precision([r.average_precision for r in ratings]),
                 recall_at_7=float(np.mean([rating.recall_at_7 for rating in ratings])),
                 hit_at_1=float(np.mean([rating.hit_at_1 for rating in ratings])),
-                intervals=intervals[place],
-                improved_percent=improved if place else None,
-                impaired_percent=impaired if place else None,
-                against_baseline={name: c[place - 1] for name, c in compared.items()}
-                if place
+                intervals=intervals[position],
+                improved_percent=improved if position else None,
+                impaired_percent=impaired if position else None,
+                against_baseline={name: c[position - 1] for name, c in compared.items()}
+                if position
                 else None,
             )
         )
@@ -60,16 +62,17 @@ def categories_of(
 ) -> list[Category]:
     """The breakdown by category, most queries first.
 
-    Categories that are paths, such as ``Care/Hair/Shampoo``, are cut to their first part where
-    there are more than ``CATEGORIES_SHOWN``; what then is still beyond these counts as "others".
+    If there are more than ``CATEGORIES_SHOWN``, categories that are paths, such as
+    ``Care/Hair/Shampoo``, are shortened to their first part; the smallest of the rest become
+    "others".
 
     Args:
-        methods: names, the baseline first.
-        detailed: the one compared with the baseline.
-        queries: rated by each method.
+        methods: names of the methods, the baseline first.
+        detailed: the method to compare with the baseline.
+        queries: queries with ratings by every method.
 
     Returns:
-        The categories; none where no query has one.
+        The categories; empty if no query has one.
     """
     members: dict[str, list[RatedQuery]] = {}
     names = [query.category for query in queries]
@@ -98,7 +101,7 @@ def _comparisons(
     items: Sequence[int],
     advance: Advance,
 ) -> list[Comparison]:
-    """Every method but the baseline against it, by one convention."""
+    """Comparison of every other method with the baseline, by one convention."""
     values = [
         [getattr(rating.average_precision, convention) for rating in ratings]
         for ratings in by_method
@@ -115,7 +118,7 @@ def _comparisons(
 
 
 def _shown(names: Sequence[str | None]) -> list[str]:
-    """The names to show: the first parts of paths, and "others", where there are too many."""
+    """The names to show; if there are too many, the first parts of paths, and "others"."""
     full = [name or OTHERS for name in names]
     if len(set(full)) > CATEGORIES_SHOWN:
         full = [name.split("/")[0].split(">")[0].strip() or OTHERS for name in full]
@@ -129,8 +132,8 @@ def _category(
 ) -> Category:
     items = [query.item for query in queries]
     by_method = {
-        method: [query.ratings[place].average_precision.gt for query in queries]
-        for place, method in enumerate(methods)
+        method: [query.ratings[position].average_precision.gt for query in queries]
+        for position, method in enumerate(methods)
     }
     changes = np.subtract(by_method[detailed], by_method[methods[0]])
     return Category(

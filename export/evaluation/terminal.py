@@ -1,4 +1,4 @@
-"""An evaluation, or whatever else has sections, for a terminal."""
+"""Sections, such as those of an evaluation, as tables for a terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a catalogue to one sealed index: descriptors, search levels, texts, manifest.
+"""The build of one sealed index from a catalogue: descriptors, search levels, texts, manifest.
 
 May import: descriptors, text_index, dataset, output, progress, and the server's formats; never
 torch. Door: `IndexBuild.run`.

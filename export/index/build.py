@@ -1,7 +1,7 @@
-"""From a catalogue to a version of the index: describe, join the texts, seal, publish.
+"""The build of an index from a catalogue: describe, encode, join the texts, seal, publish.
 
-All work happens in ``<index>/.building``; a run that was killed is taken up again by the same
-command. The finished version appears under its name at once, whole.
+A build works in ``<index>/.building``. The same command resumes a build that was killed. The
+finished version gets its name in one step, so that nobody sees a part of it.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 
 from export.dataset.catalogue import Catalogue, CatalogueRow
-from export.descriptors.extract_features import Reject
+from export.descriptors.block import Reject
+from export.descriptors.engine_choice import EngineChoice
 from export.descriptors.extract_shard import ShardExtraction, profile_models
 from export.descriptors.finished_shards import FinishedShard, open_shards
-from export.descriptors.known_descriptors import FLOAT16, FLOAT32
-from export.descriptors.merge_blocks import kept_rows, write_descriptors
+from export.descriptors.merge_blocks import FLOAT16, FLOAT32, readable_rows, write_descriptors
 from export.descriptors.shards import WHOLE
 from export.index.search_levels import build_search_levels
 from export.index.stage_log import StageLog, file_names
@@ -29,7 +29,6 @@ from export.output.folder import output_folder
 from export.progress import progress
 from export.text_index.build import build_text_index
 from export.text_index.settings import TextSettings
-from retrieval_server.engines.engine import TritonConnection
 from retrieval_server.errors import CatalogueError
 from retrieval_server.index.bundle import ID_ORDER_FILE, REJECTS_FILE
 from retrieval_server.index.manifest import IndexedModel, Manifest
@@ -50,10 +49,10 @@ class BuiltIndex:
 
     Attributes:
         folder: the version's folder.
-        manifest: what it was built from; None if there was nothing to do.
-        warnings: about its descriptions; mostly empty.
-        reused: images whose descriptors were taken from the version that was current.
-        no_reuse: why nothing could be taken from it; mostly empty.
+        manifest: the version's manifest; None if there was nothing to do.
+        warnings: what a person should know of the descriptions.
+        reused: number of images whose descriptors come from the version that was current.
+        no_reuse: why that version could not be used; empty if it could, or if there was none.
     """
 
     folder: Path
@@ -70,77 +69,66 @@ class IndexBuild:
     Attributes:
         catalogue: the products.
         profile: backbones, side and default α.
-        model_repository: the folder with the profile's models.
-        root: the index folder to publish in.
         engine: what computes the descriptors.
-        text: how the textual index is made.
-        triton: where Triton is, for the engine ``triton``.
-        half_precision: store the descriptors as float16; the ranking is exact for those.
-        from_shards: folder with the shards in which the images were described; None to describe
-            them here.
-        shard_count: how many shards; None if the folder has those of one number only.
-        reuse: whether images that the current version has described are not described again.
+        root: the index folder to publish in.
+        text: settings of the textual index.
+        half_precision: whether to store float16 descriptors; the ranking is exact for these.
+        from_shards: folder of finished shards; None describes the images in this build.
+        shard_count: how many shards there are; None takes the only count that the folder holds.
+        reuse: whether to reuse the descriptors of unchanged images from the current version.
     """
 
     catalogue: Catalogue
     profile: Profile
-    model_repository: Path
+    engine: EngineChoice
     root: Path
-    engine: str = "embedded"
     text: TextSettings = field(default_factory=TextSettings)
-    triton: TritonConnection | None = None
     half_precision: bool = False
     from_shards: Path | None = None
     shard_count: int | None = None
     reuse: bool = True
 
     def run(self) -> BuiltIndex:
-        """Build the index, or take up a build that was interrupted.
+        """Build the index, or resume a build that was interrupted.
 
         Raises:
             RetrievalError: if the models are missing or do not fit the profile, the engine
                 fails, a shard is refused, no image can be read, the disk is full, or another build
-                is at work in the same folder.
+                works in the same folder.
         """
-        models = profile_models(self.model_repository, self.profile)
+        models = profile_models(self.engine.repository, self.profile)
         with output_folder(self.root):
-            return self._build(models)
+            if self.from_shards is None:
+                return self._build_from_images(models)
+            return self._build_from_shards(self.from_shards, models)
 
-    def _build(self, models: tuple[ModelFolder, ...]) -> BuiltIndex:
+    def _build_from_images(self, models: tuple[ModelFolder, ...]) -> BuiltIndex:
         extraction = ShardExtraction(
             catalogue=self.catalogue,
             shard=WHOLE,
             profile=self.profile,
-            model_repository=self.model_repository,
-            folder=self._scratch / "blocks",
             engine=self.engine,
-            triton=self.triton,
+            folder=self._scratch / "blocks",
             reuse=self.root if self.reuse else None,
             dtype=self.dtype,
         )
-        shards: Sequence[FinishedShard] = ()
-        if self.from_shards is None:
-            described = extraction.features().key("")
-        else:
-            digests = {model.name: model.digest for model in models}
-            shards = open_shards(
-                self.from_shards, self.shard_count, self.catalogue, digests, self.profile.side
-            )
-            described = json.dumps([shard.manifest.to_json() for shard in shards], sort_keys=True)
-        source = self._source_key(described)
-        if (built := self._already_built(source)) is not None:
-            make_current(self.root, built.name)
-            shutil.rmtree(self._scratch, ignore_errors=True)  # of a run killed at its very end
-            return BuiltIndex(built, None)
-        if shards:
-            return self._assemble(shards, models, source)
+        source = self._source_key(extraction.features().key(""))
+        if (existing := self._existing(source)) is not None:
+            return existing
         extracted = extraction.run()
-        outcome = self._assemble([extracted.shard], models, source)
-        return replace(outcome, reused=extracted.reused, no_reuse=extracted.no_reuse)
+        built = self._assemble([extracted.shard], models, source)
+        return replace(built, reused=extracted.reused, no_reuse=extracted.no_reuse)
+
+    def _build_from_shards(self, folder: Path, models: tuple[ModelFolder, ...]) -> BuiltIndex:
+        digests = {model.name: model.digest for model in models}
+        shards = open_shards(folder, self.shard_count, self.catalogue, digests, self.profile.side)
+        manifests = [shard.manifest.to_json() for shard in shards]
+        source = self._source_key(json.dumps(manifests, sort_keys=True))
+        return self._existing(source) or self._assemble(shards, models, source)
 
     @property
     def dtype(self) -> str:
-        """Of the stored descriptors."""
+        """The dtype of the stored descriptors."""
         return FLOAT16 if self.half_precision else FLOAT32
 
     @property
@@ -156,16 +144,15 @@ class IndexBuild:
         folder = self._scratch / "bundle"
         self._scratch.mkdir(exist_ok=True)
         log = StageLog(self._scratch / STAGES_FILE, source)
-        _take_up(folder, log)
-        rows, rejects = kept_rows(shards)
+        _resume(folder, log)
+        rows, rejects = readable_rows(shards)
         if not len(rows):
             raise CatalogueError(
                 f"None of the {len(self.catalogue.rows):,} images of {self.catalogue.path} could "
                 f"be read; the first: {rejects[0].image} {rejects[0].reason}"
             )
-        described = log.find(DESCRIPTORS_STAGE)
-        if described:
-            zeros = described[-1]["zeros"]
+        if finished := log.find(DESCRIPTORS_STAGE):
+            zeros = finished[-1]["zeros"]
         else:
             zeros = write_descriptors(folder, shards, self.catalogue, models, rows, self.dtype)
             log.add(DESCRIPTORS_STAGE, zeros=zeros, files=file_names(folder))
@@ -209,8 +196,12 @@ class IndexBuild:
     def _built_file(self) -> Path:
         return self.root / ".built.json"
 
-    def _source_key(self, described: str) -> str:
-        """All that the bundle depends on, for the question whether there is anything to do."""
+    def _source_key(self, descriptors: str) -> str:
+        """Digest of all that the bundle depends on, to tell whether a version is up to date.
+
+        Args:
+            descriptors: what the descriptors depend on.
+        """
         parameters = {
             "profile": self.profile.to_json(),
             "text": self.text.to_json(),
@@ -220,28 +211,36 @@ class IndexBuild:
             (row.product_id, row.image, row.description, row.attributes)
             for row in self.catalogue.rows
         ]
-        return hashlib.sha256(json.dumps([described, parameters, products]).encode()).hexdigest()
+        source = json.dumps([descriptors, parameters, products])
+        return hashlib.sha256(source.encode()).hexdigest()
 
-    def _already_built(self, source: str) -> Path | None:
-        """The version that this build would make, if it is there and intact."""
+    def _existing(self, source: str) -> BuiltIndex | None:
+        """The version that this build would make, now current again; None if it is not intact."""
         try:
             built = json.loads(self._built_file.read_text())
             folder = self.root / built["version"]
             is_same = built["source"] == source
         except (OSError, ValueError, KeyError, TypeError):
             return None
-        return folder if is_same and is_intact(folder) else None
+        if not is_same or not is_intact(folder):
+            return None
+        make_current(self.root, folder.name)
+        shutil.rmtree(self._scratch, ignore_errors=True)  # of a build that was killed at its end
+        return BuiltIndex(folder, None)
 
 
-def _take_up(folder: Path, log: StageLog) -> None:
-    """Leave in a folder what its log says is finished, and nothing where any of that is missing."""
-    there = set(file_names(folder)) if folder.is_dir() else set()
-    if not log.find(DESCRIPTORS_STAGE) or log.files - there:
+def _resume(folder: Path, log: StageLog) -> None:
+    """Prepare the folder of a bundle: keep the files of the finished stages, remove the others.
+
+    Where a file of a finished stage is missing, the build starts again with an empty folder.
+    """
+    present = set(file_names(folder)) if folder.is_dir() else set()
+    if not log.find(DESCRIPTORS_STAGE) or log.files - present:
         log.clear()
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
-    elif log.find(LEVELS_STAGE):  # what came after them is made again, under whatever name
-        for name in there - log.files:
+    elif log.find(LEVELS_STAGE):  # later stages leave no entry: the build runs them again
+        for name in present - log.files:
             (folder / name).unlink()
 
 

@@ -1,6 +1,6 @@
-"""Fit what the exact search encodes a database with, from a sample of its rows.
+"""The parameters with which the exact search encodes a database, fitted to a sample of its rows.
 
-Nothing here decides about correctness, see ``retrieval_server.exact_search.rotation``. The scalings
+The search is exact for any parameters, see ``retrieval_server.exact_search.rotation``. The scalings
 are √w at the profile's α, the axes the principal ones of the sample, the steps those of the best
 uniform quantiser of a Gaussian (J. Max, Quantizing for minimum distortion, 1960, table II: 0.3352 σ
 for 16 levels, 0.5860 σ for 8), and the ranges of the coarse level's bounds those of the sample with
@@ -33,7 +33,7 @@ from retrieval_server.exact_search.rotation import SearchFit, rotate_rows, tail_
 from retrieval_server.storage.arrays import release_pages
 
 SAMPLE_ROWS = 40_000
-RANGE_ROWS = 8_000  # of the sample, that the ranges and steps are taken from
+RANGE_ROWS = 8_000  # of the sample; the ranges and steps are fitted to them
 GATHERED_AT_ONCE = 4_096
 SMALLEST_SCALING = 0.2  # of the largest; a backbone without α today may have one tomorrow
 MARGIN = 1.25  # of the coarse level's ranges
@@ -44,7 +44,7 @@ _STEP_OF_4_BITS, _STEP_OF_3_BITS = 0.3352, 0.5860
 def fit_search(
     descriptors: Sequence[NDArray[Any]], alphas: Sequence[float], sample_rows: int = SAMPLE_ROWS
 ) -> SearchFit:
-    """Fit to a database.
+    """Fit the parameters to a database.
 
     The same rows give the same fit, bit for bit, on the same machine if BLAS has one thread.
 
@@ -101,7 +101,7 @@ def _scalings(alphas: Sequence[float]) -> tuple[float, ...]:
 def _scaled(
     sample: Sequence[NDArray[np.float32]], means: NDArray[np.float32], scalings: Sequence[float]
 ) -> NDArray[np.float32]:
-    """The sample's y, (m, D)."""
+    """The centred and scaled rows y of the sample, (m, D)."""
     scaled = np.concatenate(sample, axis=1)
     scaled -= means
     first = 0

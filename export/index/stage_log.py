@@ -1,8 +1,9 @@
-"""What a build has finished, so that the same command goes on from there after a kill.
+"""The log of the finished stages of a build, from which the next run resumes after a kill.
 
-Lines of JSON beside the files they speak of. These need not be on the disk when their line is
-written: a kill loses nothing of what the system keeps in memory, a power failure may. So a log from
-before the machine's last start, or of another machine, is not believed.
+The log is a file of JSON lines beside the files that it names. The files need not be on the disk
+when their line is written: the system keeps them in memory after a kill, but may lose them in a
+power failure. So a run ignores a log that was written before the last start of the machine, or on
+another machine.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ class StageLog:
     """The log of one build; safe to write to from several threads.
 
     Args:
-        path: its file, in a folder that is there. Entries of another source, program or start of
-            the machine are dropped.
+        path: the file; its folder must exist. Entries that belong to another source, to another
+            version of the program or to an earlier start of the machine are dropped.
         source: digest of all that the build depends on.
     """
 
@@ -45,23 +46,23 @@ class StageLog:
 
     @property
     def files(self) -> set[str]:
-        """The names of all files that entries speak of, in their value ``files``."""
+        """The names of all files that the entries list in their value ``files``."""
         return {name for entry in self._entries for name in entry["values"].get("files", ())}
 
     def add(self, stage: str, **values: object) -> None:
-        """Note that something is finished; the files of it are written."""
+        """Add an entry for a finished stage, or a part of one; its files must be written."""
         entry = {"stage": stage, "values": values}
         with self._lock, self._path.open("a", encoding="utf-8") as file:
             self._entries.append(entry)
             file.write(json.dumps(entry) + "\n")
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Drop every entry."""
         self._entries = []
         self._rewrite()
 
     def _rewrite(self) -> None:
-        """Write the entries again, without a last line that was cut off."""
+        """Write the file again, without a last line that a kill has cut off."""
         scratch = self._path.with_suffix(".partial")
         lines = [json.dumps(entry) + "\n" for entry in (self._head, *self._entries)]
         scratch.write_text("".join(lines), encoding="utf-8")
@@ -74,7 +75,7 @@ def file_names(folder: Path) -> list[str]:
 
 
 def _boot_id() -> str:
-    """What changes with every start of the machine; empty where that cannot be told."""
+    """An id that changes with every start of the machine; empty if the system gives none."""
     try:
         return _BOOT_ID.read_text().strip()
     except OSError:
@@ -90,6 +91,6 @@ def _read(path: Path) -> list[dict[str, Any]]:
     for line in lines:
         try:
             entries.append(json.loads(line))
-        except ValueError:  # the kill came in the middle of it
+        except ValueError:  # a kill has cut off this line
             break
     return entries

@@ -43,7 +43,7 @@ class WeightsChoice:
 
     Attributes:
         checkpoint: a ``.safetensors`` or ``.pth`` state dict for timm's architecture.
-        random_seed: seed of weights that mean nothing; for tests and dry runs.
+        random_seed: seed of meaningless weights, for tests and dry runs.
     """
 
     checkpoint: Path | None = None
@@ -84,12 +84,12 @@ class FeatureMap(nn.Module):
 def weights_choices(
     profile: Profile, checkpoints: Iterable[str], random_seed: int | None
 ) -> dict[str, WeightsChoice]:
-    """Read what a command line says about weights.
+    """Read the options of a command line for weights.
 
     Args:
-        profile: whose models.
-        checkpoints: ``MODEL=FILE``; goes before the seed.
-        random_seed: of weights that mean nothing, for all models; None for none.
+        profile: the profile with the models.
+        checkpoints: ``MODEL=FILE`` each; overrides the seed for that model.
+        random_seed: seed of meaningless weights for all models; None keeps their own sources.
 
     Raises:
         ProfileError: if a checkpoint is not of that form, or names no model of the profile.
@@ -110,7 +110,7 @@ def weights_choices(
 
 
 def describe_weights(backbone: Backbone, choice: WeightsChoice) -> str:
-    """Say where a backbone's weights will come from, for people; starts with "random" if so.
+    """Name the source of a backbone's weights, for people; starts with "random" for random ones.
 
     Raises:
         ProfileError: if a file or a package is missing.
@@ -129,11 +129,11 @@ def load_backbone(backbone: Backbone, choice: WeightsChoice) -> LoadedBackbone:
     """Build a backbone and load its weights.
 
     Args:
-        backbone: which one; names the timm model and its own source of weights.
-        choice: weights from elsewhere than the profile says, if any.
+        backbone: names the timm model and its own source of weights.
+        choice: a source of weights that replaces the backbone's own, if any.
 
     Raises:
-        ProfileError: if the model is unknown, the weights cannot be had or do not fit.
+        ProfileError: if the model is unknown, or the weights are missing or do not fit.
     """
     model = _build(backbone, choice)
     config = model.pretrained_cfg
@@ -145,7 +145,7 @@ def load_backbone(backbone: Backbone, choice: WeightsChoice) -> LoadedBackbone:
 
 
 def weights_digest(loaded: LoadedBackbone) -> str:
-    """SHA-256 of a backbone's tensors and normalisation, hexadecimal: what it computes with."""
+    """Hexadecimal SHA-256 of a backbone's tensors and normalisation."""
     digest = hashlib.sha256(repr((loaded.mean, loaded.std)).encode())
     for name, tensor in loaded.features.state_dict().items():
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
@@ -169,7 +169,7 @@ def _build(backbone: Backbone, choice: WeightsChoice) -> Any:
 
 
 def _create(backbone: Backbone, *, pretrained: bool = False, file: Path | None = None) -> Any:
-    """Build a timm model, untrained, with the weights of its hub, or with those of a file."""
+    """Build a timm model with random weights, with those of its hub, or with those of a file."""
     name = backbone.timm_name
     if not timm.is_model(name):
         raise ProfileError(
@@ -219,23 +219,24 @@ def _block_names(model: Any, state: Mapping[str, Tensor]) -> Iterator[tuple[str,
     separable |= {"_bn2": "bn2"}
     inverted = {"_expand_conv": "conv_pw", "_bn0": "bn1", "_depthwise_conv": "conv_dw"}
     inverted |= {"_bn1": "bn2", "_project_conv": "conv_pwl", "_bn2": "bn3"}
-    places = [
-        f"blocks.{stage}.{index}"
+    prefixes = [
+        f"blocks.{stage}.{block}"
         for stage, blocks in enumerate(model.blocks)
-        for index in range(len(blocks))
+        for block in range(len(blocks))
     ]
-    for number, place in enumerate(places):
-        expands = f"_blocks.{number}._expand_conv.weight" in state
+    for index, prefix in enumerate(prefixes):
+        expands = f"_blocks.{index}._expand_conv.weight" in state
         for source, target in (inverted if expands else separable).items():
-            yield f"_blocks.{number}.{source}", f"{place}.{target}"
+            yield f"_blocks.{index}.{source}", f"{prefix}.{target}"
 
 
 def _randomly_initialised(backbone: Backbone, seed: int) -> Any:
-    """Build a network of seeded weights that computes on a sane scale.
+    """Build a network of seeded weights whose activations keep a sane scale.
 
-    An untrained network of 150 layers amplifies what its batch norms have not seen, flat images
-    above all, and with it float32's rounding (to 2e-4 of the feature map; 7e-6 as built here). So
-    its norms see textures, black and white once, and its residual branches start damped.
+    An untrained network of 150 layers amplifies inputs to which its batch norms were not fitted,
+    most of all flat images. It also amplifies the rounding of float32, to 2e-4 of the feature map;
+    this network to 7e-6. So its norms are fitted to textures, a black and a white image, and its
+    residual branches are damped.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

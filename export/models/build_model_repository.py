@@ -1,4 +1,4 @@
-"""From a profile to its folders in the model repository."""
+"""The export of a profile: its folders in the model repository."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class ExportedModel:
 
     Attributes:
         model: its folder.
-        weights: where the weights came from; starts with "random" if they mean nothing.
+        weights: source of the weights; starts with "random" for meaningless ones.
         dimension: length of its descriptors.
-        parity: how far it is from PyTorch; None if it was there already.
+        parity: its difference from PyTorch; None if an earlier run exported it.
     """
 
     model: str
@@ -51,17 +51,17 @@ def export_profile(
 ) -> list[ExportedModel]:
     """Export every backbone of a profile, then its ensemble.
 
-    A model takes its place only after it agreed with PyTorch. One that was exported from the same
-    weights with the same settings stays as it is.
+    A model gets its name in the repository only after it agrees with PyTorch. A model that was
+    exported from the same weights with the same settings is kept.
 
     Args:
-        profile: what to export.
+        profile: the profile to export.
         repository: folder to write to; made if needed.
-        choices: weights from elsewhere, by model name.
+        choices: sources of weights that replace those of the backbones, by model name.
         on_model: told each model's name before its export.
 
     Raises:
-        ProfileError: if a choice names no model of the profile, or weights cannot be had.
+        ProfileError: if a choice names no model of the profile, or weights are missing.
         ModelRepositoryError: if an exported graph differs from PyTorch, or a folder of the same
             name belongs to a profile of another side.
     """

@@ -1,9 +1,8 @@
-"""The fingerprint of a model: an output that proves, in every answer, which weights computed it.
+"""The fingerprint of a model: an output that proves in every response which weights computed it.
 
 A server can be restarted, or load a model again, with other weights under the same name, version
-and shapes. So the graph itself carries 256 bits of SHA-256 over all that it was before they were
-added, weights included, and gives them back beside each descriptor. Whoever knows the fingerprint
-needs no trust in names.
+and shapes. So the graph itself holds the SHA-256 of the graph before this addition, weights
+included, and returns it beside each descriptor. A caller compares the fingerprint, not the name.
 """
 
 from __future__ import annotations

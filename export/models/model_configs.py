@@ -41,7 +41,7 @@ MAX_BATCH_SIZE = 4  # images; on a CPU a batch of 8 takes 8 % longer for each of
 INSTANCES = 2  # of each model; with one thread each, they share the cores without fighting
 THREADS_PER_INSTANCE = 1
 MAX_QUEUE_DELAY_US = 100  # on a CPU a batch is no faster than its images, so hardly ever wait
-LONGEST_IN_QUEUE_US = 120_000_000  # a request may ask for less by its `timeout`, not for more
+LONGEST_IN_QUEUE_US = 120_000_000  # the `timeout` of a request may shorten it, not extend it
 
 GPU_MAX_BATCH_SIZE = 32
 GPU_MAX_QUEUE_DELAY_US = 2_000  # a GPU gains from batches
@@ -55,10 +55,10 @@ class GpuVariant:
     """One way to run a model on a GPU.
 
     Attributes:
-        name: of the configuration, for ``--model-config-name``.
+        name: name of the configuration, for ``--model-config-name``.
         accelerator: ONNX Runtime's provider, as Triton names it.
-        options: of the provider.
-        instances: of each model on each GPU.
+        options: options of the provider.
+        instances: number of instances of each model on each GPU.
         warmup_batches: sizes of the batches to run before the model is ready.
     """
 

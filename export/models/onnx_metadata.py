@@ -1,4 +1,4 @@
-"""Texts inside an exported model: which weights it has, and the settings it was made with."""
+"""The metadata of an exported model: the source of its weights, and the settings of its export."""
 
 from __future__ import annotations
 

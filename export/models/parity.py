@@ -1,7 +1,8 @@
-"""The exported graph against PyTorch, on probe images, before it takes its place.
+"""The comparison of an exported graph with PyTorch on probe images, before it replaces a model.
 
-One hazard is known: a cell of the feature map so close to the threshold of eq. (1) that rounding
-decides about it moves a whole region's weight. Images with such a cell have a looser bound.
+One hazard is known: if a cell of the feature map is so close to the threshold of eq. (1) that
+rounding decides on which side it is, the weights of its regions change. Images with such a cell
+have a looser bound.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ HAZARD_MIN_COSINE = 0.9999  # one flipped cell cost at most 5.4e-5 of cosine
 
 @dataclass(frozen=True)
 class Parity:
-    """How far onnxruntime is from PyTorch on the worst of the probe images.
+    """The difference between onnxruntime and PyTorch on the worst of the probe images.
 
     Attributes:
         min_cosine: smallest cosine between the two descriptors.
@@ -60,10 +61,10 @@ def check_parity(encoder: Encoder, side: int, path: Path) -> Parity:
 
 
 def near_threshold(encoder: Encoder, images: Tensor) -> NDArray[np.bool_]:
-    """Tell for which images rounding may decide about a cell of the attention mask.
+    """Tell for which images rounding may change a cell of the attention mask.
 
     Args:
-        encoder: any; only poolings with attention have such images.
+        encoder: any encoder; only poolings with attention have such images.
         images: (B, S, S, 3) uint8.
 
     Returns:

@@ -41,7 +41,7 @@ class Level(NamedTuple):
     """One level of R-MAC's regions: squares at every pair of offsets.
 
     Attributes:
-        side: of each square, in cells.
+        side: side of each square, in cells.
         offsets: rows at which squares begin, and likewise columns.
     """
 
@@ -113,15 +113,15 @@ def attention_mask(feature_map: Tensor, p: float = 1.0) -> Tensor:
 
 
 def threshold_margin(feature_map: Tensor, p: float = 1.0) -> Tensor:
-    """Measure how clearly eq. (1) decides about each image.
+    """Measure how close the cells of each image are to the threshold of eq. (1).
 
     Args:
         feature_map: (B, C, h, w) float.
         p: as for ``attention_mask``.
 
     Returns:
-        (B,) float, the smallest |X̃ - t| of any cell in units of X̃'s standard deviation. Where
-        it is tiny, rounding decides about a cell, and with it about a region's weight.
+        (B,) float, the smallest |X̃ - t| of any cell in units of X̃'s standard deviation. If it
+        is tiny, rounding may change a cell of the mask, and with it a region's weight.
     """
     above_minimum, threshold = _activation_and_threshold(feature_map, p)
     distance = (above_minimum - threshold).abs().amin(dim=(1, 2, 3))
@@ -144,7 +144,7 @@ def _activation_and_threshold(feature_map: Tensor, p: float) -> tuple[Tensor, Te
 
 
 class GeneralizedAttentionRmac(nn.Module):
-    """Attention-weighted regional maxima, eq. (1)-(2); all zero where no cell stands out."""
+    """Attention-weighted regional maxima, eq. (1)-(2); all zero if the mask is empty."""
 
     def __init__(self, cells: int, p: float, *, released: bool = False) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""A pooling with its exponent, by name; what each computes stands in ``pooling``."""
+"""A pooling with its exponent, by name; ``pooling`` lists what each computes."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class PoolingChoice(NamedTuple):
 
     @classmethod
     def of(cls, backbone: Backbone) -> Self:
-        """The pooling of a backbone, its exponent written out."""
+        """The pooling of a backbone, with its exponent explicit."""
         return cls.checked(backbone.pooling, backbone.p)
 
     @classmethod
     def checked(cls, name: str, p: float | None = None) -> Self:
-        """A pooling that exists, its exponent written out.
+        """A pooling that exists, with its exponent explicit.
 
         Raises:
             ProfileError: if the name is unknown, or p is not positive or of no use to it.
@@ -49,7 +49,7 @@ class PoolingChoice(NamedTuple):
         """Read ``NAME`` or ``NAME:P``, such as ``gem:4``.
 
         Raises:
-            ProfileError: if it is neither, or no such pooling; names the text.
+            ProfileError: if the text has another form, or names no pooling.
         """
         name, separator, exponent = text.partition(":")
         try:
@@ -62,16 +62,16 @@ class PoolingChoice(NamedTuple):
 
     @property
     def label(self) -> str:
-        """Its name as a part of file and model names, such as ``gem-p4``."""
+        """The name in file and model names, such as ``gem-p4``."""
         return self.name if self.p is None else f"{self.name}-p{self.p:g}"
 
     @property
     def mask_p(self) -> float:
-        """Exponent of eq. (1) for the attention mask; the paper's, where this has no mask."""
+        """Exponent of eq. (1) for the attention mask; the paper's for a pooling without a mask."""
         has_mask = self.name in {"grmac", "grmac-released"}
         return self.p if has_mask and self.p is not None else DEFAULT_P["grmac"]
 
     def apply(self, backbone: Backbone) -> Backbone:
-        """The backbone with this pooling; p stays unsaid where it is the pooling's default."""
+        """The backbone with this pooling; its p is None if that is the pooling's default."""
         p = None if self.p is None or self.p == DEFAULT_P[self.name] else self.p
         return replace(backbone, pooling=self.name, p=p)

@@ -1,4 +1,4 @@
-"""Images without a source: what random networks are calibrated and exports are compared on."""
+"""Synthetic images, to calibrate random networks and to compare exports with PyTorch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The profiles that ship, and how to read one's own.
+"""The profiles that ship, and the reader of profiles from TOML files.
 
 ``paper`` is the reference (section 2.3: DenseNet201 with α = 3, SE-ResNet152 with α = 1, images of
 480 × 480). ``lite`` has real ImageNet weights that pip brings along, so that everything runs

@@ -1,10 +1,10 @@
-"""Export: normalisation, backbone, pooling and L2 norm in one ONNX graph.
+"""The ONNX export: normalisation, backbone, pooling and L2 norm in one graph.
 
 The graph takes uint8 NHWC images, so that the wire carries a quarter of float32's bytes, and
 returns unit descriptors and the fingerprint of its weights. Opset 18 and IR version 10 with the
 weights inside the file: onnxruntime 1.18 and Triton 24.08 still load it.
 
-`parity` compares every file with PyTorch before it takes its place in the repository.
+``parity`` compares every file with PyTorch before it gets its name in the repository.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def write_onnx(encoder: Encoder, side: int, path: Path, metadata: Mapping[str, s
         encoder: what to export.
         side: height and width in pixels of the images.
         path: file to write; overwritten.
-        metadata: texts to keep in the file, such as the source of the weights.
+        metadata: texts to write into the file, such as the source of the weights.
 
     Returns:
         C, the length of a descriptor.

@@ -1,4 +1,5 @@
-"""What a command writes: a folder that one command holds at a time, files that appear whole.
+"""The output of a command: a folder that it locks, and text files that appear in one step.
 
-May import: the server's errors. Door: `hold_folder`, `write_text`.
+May import: the server's errors. Door: `output_folder`, `lock_folder`,
+`write_text_file`.
 """

@@ -1,4 +1,4 @@
-"""A folder that a command writes, alone and with its disk's refusals as one error."""
+"""The output folder of a command: locked against other commands; a disk error says what to do."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from retrieval_server.errors import RetrievalError
 
 @contextlib.contextmanager
 def lock_folder(root: Path, advice: str) -> Iterator[None]:
-    """Hold a folder; a kill lets go of it.
+    """Lock a folder; the system releases the lock when the process ends, even by a kill.
 
     Args:
-        root: the folder.
-        advice: what to do where another process holds it.
+        root: the folder; it must exist.
+        advice: what a person should do if another process has the lock.
 
     Raises:
-        RetrievalError: if another process holds it.
+        RetrievalError: if another process has the lock.
     """
     with (root / ".lock").open("w") as file:
         try:
@@ -31,10 +31,11 @@ def lock_folder(root: Path, advice: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def output_folder(folder: Path) -> Iterator[None]:
-    """Make a folder and hold it; a kill lets go of it.
+    """Make a folder, and lock it as ``lock_folder`` does.
 
     Raises:
-        RetrievalError: if another process holds it, or its disk refuses something meanwhile.
+        RetrievalError: if another process has the lock, or an operation in the block raises an
+            ``OSError``, such as a full disk.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)

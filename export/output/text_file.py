@@ -1,4 +1,4 @@
-"""Text files that are there whole or not at all."""
+"""Text files that appear in one step, so that nobody reads a part of one."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from pathlib import Path
 
 
 def write_text_file(path: Path, text: str) -> None:
-    """Write a UTF-8 file aside and rename it; overwrites.
+    """Write a UTF-8 file under another name, then rename it; overwrites.
 
     Args:
-        path: the file; its folder is made where it is missing.
-        text: what to write; what UTF-8 cannot express becomes ``?``.
+        path: the file; its folder is made if it is missing.
+        text: the content; a character that UTF-8 cannot express becomes ``?``.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(f".{path.name}")

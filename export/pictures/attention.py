@@ -1,9 +1,9 @@
-"""What the pooling of an exported model looked at: the mask of eq. (1), the weights of eq. (2).
+"""The attention of an exported model: the mask of eq. (1) and the region weights of eq. (2).
 
-Nothing is computed a second way. The exported graph holds the mask as one of its own tensors; here
-that tensor, the feature map and the threshold become outputs beside the descriptor, and the regions
-are read from the graph's pooling layers. Before anything is shown, the descriptor is pooled once
-more from these parts and compared with the one that the graph gave.
+The exported graph has the mask as one of its own tensors. This module makes that tensor, the
+feature map and the threshold outputs beside the descriptor, and reads the regions from the pooling
+layers of the graph. Then it pools a descriptor from these parts, and refuses to show an attention
+that does not give the descriptor of the graph.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class RegionLevel:
     """One level of R-MAC's regions with their weights in eq. (2).
 
     Attributes:
-        side: of each square, in cells.
+        side: side of each square, in cells.
         offsets: rows at which squares begin, and likewise columns.
         weights: (l, l) float32 in [0, 1], the share of each square that the mask covers; for
             ``grmac-released`` 0 where it is at most 1/3.
@@ -48,7 +48,7 @@ class RegionLevel:
 
 @dataclass(frozen=True)
 class Attention:
-    """What one model looked at in one image.
+    """The attention of one model to one image.
 
     Attributes:
         model: its name.
@@ -79,7 +79,7 @@ class Attention:
 
 
 class AttentionModel:
-    """An exported model that also tells what it looked at.
+    """An exported model that also returns its attention.
 
     Args:
         folder: the model, as the repository describes it.
@@ -108,13 +108,13 @@ class AttentionModel:
         self._session = _session(folder, model)
 
     def attention(self, image: NDArray[np.uint8]) -> Attention:
-        """Describe one image and tell what was looked at.
+        """Describe one image and return the attention to it.
 
         Args:
             image: (S, S, 3) uint8 RGB, as ``read_image`` gives it.
 
         Raises:
-            ModelRepositoryError: if these parts do not give the descriptor of the graph.
+            ModelRepositoryError: if the attention does not give the descriptor of the graph.
         """
         descriptor, feature_map, minimum, above, mask = (
             tensor[0]
@@ -150,7 +150,7 @@ class AttentionModel:
         return RegionLevel(side, offsets, weights)
 
     def _check(self, attention: Attention, feature_map: NDArray[np.float32]) -> None:
-        """Refuse to show what does not explain the descriptor."""
+        """Refuse an attention that does not give the descriptor."""
         pooled = pool(attention, feature_map)
         norms = np.linalg.norm(pooled) * np.linalg.norm(attention.descriptor)
         if norms == 0:

@@ -1,4 +1,4 @@
-"""Finds the attention of eq. (1)-(2) in a graph that the export wrote.
+"""The search for the attention of eq. (1)-(2) in a graph that the export wrote.
 
 The export writes eq. (1) as Greater(Sub(X̃, min X̃), t - min X̃) with X̃ = ReduceMean(map), and the
 weights of eq. (2) as AveragePool(Cast(that)), followed by Gather at the offsets of the regions.
@@ -19,7 +19,7 @@ from retrieval_server.errors import ModelRepositoryError
 
 @dataclass(frozen=True)
 class AttentionTensors:
-    """Where a graph holds its attention.
+    """The tensors and regions of the attention in a graph.
 
     Attributes:
         feature_map: name of the map, (B, C, h, w).
@@ -42,9 +42,9 @@ class AttentionTensors:
 
 
 def pooling_and_weights(model: onnx.ModelProto) -> tuple[str, str]:
-    """What the export wrote into the file: name of the pooling, and where the weights came from.
+    """The name of the pooling and the source of the weights, from the metadata of the export.
 
-    Both are empty if it is not one of ours.
+    Both are empty for a file that the export did not write.
     """
     properties = {entry.key: entry.value for entry in model.metadata_props}
     settings = json.loads(properties.get("settings", "{}"))
@@ -56,11 +56,11 @@ def find_attention(path: Path, graph: onnx.GraphProto) -> AttentionTensors:
     """Find the tensors and the regions of the attention.
 
     Args:
-        path: of the file, for the message.
-        graph: as the export writes it.
+        path: the file, for the message.
+        graph: the graph, as the export writes it.
 
     Raises:
-        ModelRepositoryError: if they are not there.
+        ModelRepositoryError: if the graph has no such tensors.
     """
     producers = {name: node for node in graph.node for name in node.output}
     constants = {tensor.name: tensor for tensor in graph.initializer}
@@ -117,7 +117,7 @@ def _kernel_side(node: onnx.NodeProto) -> int:
 def _offsets(
     graph: onnx.GraphProto, constants: Mapping[str, onnx.TensorProto], pool: onnx.NodeProto
 ) -> tuple[int, ...]:
-    """Where the regions of a level begin: the indices that are gathered from its windows."""
+    """Offsets of the regions of a level: the indices that the graph gathers from its windows."""
     gather = next(
         node for node in graph.node if node.op_type == "Gather" and node.input[0] == pool.output[0]
     )

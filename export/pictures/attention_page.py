@@ -1,7 +1,7 @@
-"""What the models of a profile look at in some photos: an HTML page, and a PNG for each on request.
+"""The attention of a profile's models to photos: an HTML page, and on request a PNG for each photo.
 
-Left the photo as the models see it, then for each model the mask of eq. (1) over it and the regions
-by their weight in eq. (2), as ``attention_view`` draws them.
+Each photo is shown on the left as the models see it, and beside it for each model the mask of
+eq. (1) and the region weights of eq. (2), as ``attention_view`` draws them.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def write_attention_page(
     pictures: Path | None = None,
     on_warning: Callable[[str], None] = lambda warning: None,
 ) -> int:
-    """Show what the models of a profile look at.
+    """Write a page with the attention of a profile's models to photos.
 
     Args:
         photos: image files, or folders of them.
@@ -97,7 +97,7 @@ def write_attention_page(
 
 
 def attention_picture(photo: Path, views: Sequence[AttentionView]) -> Image.Image:
-    """Draw a photo and, in a row for each model, what it looked at."""
+    """Draw a photo and, in a row for each model, the attention to it."""
     row_height = PICTURE_SIDE + MARGIN + 3 * LINE
     width = 5 * MARGIN + 3 * PICTURE_SIDE + WEIGHTS_WIDTH
     height = int(2 * MARGIN + row_height * len(views))

@@ -1,7 +1,8 @@
-"""The attention view: a photo with the mask of eq. (1) over it, for each model that looked at it.
+"""The attention view: a photo with the mask of eq. (1) over it, for each model that described it.
 
-What the mask leaves out is dimmed, its edge is drawn. A second picture shades each cell by the sum
-of the weights that the regions containing it have in eq. (2); the weights themselves stand below.
+The cells outside the mask are dimmed, and the edge of the mask is drawn. A second picture shades
+each cell by the sum of the weights in eq. (2) of the regions that contain it; the caption lists the
+weights.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ STYLE = """
 
 @dataclass(frozen=True)
 class AttentionView:
-    """What one model looked at in one photo, as pictures.
+    """The attention of one model to one photo, as pictures.
 
     Attributes:
         attention: the mask, threshold and weights that the pictures show.
@@ -62,7 +63,7 @@ class AttentionView:
 
 
 class AttentionViewer:
-    """Shows what models looked at; each model is loaded once.
+    """Draws the attention of models to photos; loads each model once.
 
     Args:
         repository: the model repository.
@@ -77,11 +78,11 @@ class AttentionViewer:
         self._models: dict[str, AttentionModel | None] = {}
 
     def views(self, photo: Path, digests: Mapping[str, str]) -> list[AttentionView]:
-        """Show what models looked at in a photo.
+        """Draw the attention of models to a photo.
 
         Args:
             photo: image file.
-            digests: of the models by name, as the results give them.
+            digests: digests of the models by name, from the results.
 
         Returns:
             One view for each model with a mask; none if the photo cannot be read.
@@ -128,7 +129,7 @@ class AttentionViewer:
 
 
 def attention_view(model: AttentionModel, image: NDArray[np.uint8]) -> AttentionView:
-    """Show what a model looked at in an image (S, S, 3), as ``read_image`` gives it."""
+    """Draw the attention of a model to an image (S, S, 3), as ``read_image`` gives it."""
     attention = model.attention(image)
     weights = attention.cell_weights
     largest = weights.max()

@@ -1,11 +1,12 @@
 """Search results as pictures, as in the paper's figures 1 and 3.
 
-For each query its photo, the initial ranking, and the refined one below it. What refinement removed
-and what it brought are marked, true matches are framed where a ground truth is given, and under
-each product stand its description, its similarities and the neighbour that brought it. With the
-models at hand, the photo shows what they looked at (``attention``).
+A sheet shows for each query its photo, the initial ranking, and the refined ranking below it. It
+marks the products that refinement removed or brought, and frames true matches if there is a ground
+truth. Each product has its description, its similarities and the neighbour that brought it. With
+the models, the photo shows what they looked at (``attention``).
 
-One HTML file with the pictures inside, no network, no script; on request a PNG for each query.
+A sheet is one HTML file with the pictures inside, without network access and scripts; on request
+there is a PNG for each query.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def write_contact_sheet(
     """Write a contact sheet.
 
     Args:
-        results: file of what ``beauty-search search`` or ``batch`` printed with ``--json``.
+        results: output of ``beauty-search search`` or ``batch`` with ``--json``, as a file.
         catalogue: folder to which the catalogue's image paths are relative.
         output: HTML file to write; overwritten.
         ground_truth: file that names the true matches; None takes the catalogue's, if any.

@@ -42,7 +42,7 @@ _CLASSES = {"kept": "", "removed": "gone", "brought": "new"}
 
 
 def page_head(*, has_ground_truth: bool) -> str:
-    """What stands before the first section."""
+    """The beginning of the page, up to the first section."""
     legend = (
         "Framed in green: the same item, by the ground truth. "
         if has_ground_truth
@@ -60,12 +60,12 @@ def page_head(*, has_ground_truth: bool) -> str:
 
 
 def page_foot() -> str:
-    """What stands after the last section."""
+    """The end of the page, after the last section."""
     return "</main></html>\n"
 
 
 def section(rankings: QueryRankings, views: Sequence[AttentionView]) -> str:
-    """One query, what the models looked at, and its rankings."""
+    """One query, the attention of the models to it, and its rankings."""
     looked_at = "".join(view_element(view) for view in views)
     return (
         "<section><div class=query><h2>Query</h2>"

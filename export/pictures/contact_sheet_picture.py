@@ -36,11 +36,11 @@ CHANGES = {"kept": "#dddddd", "removed": "#a8321f", "brought": "#1d5fb4"}
 
 
 def picture(rankings: QueryRankings, views: Sequence[AttentionView]) -> Image.Image:
-    """Draw one query: its photo with what was looked at on the left, its rankings on the right.
+    """Draw one query: its photo with the attention on the left, its rankings on the right.
 
     Args:
-        rankings: what to draw; a true match has a green frame.
-        views: what each model looked at; may be empty.
+        rankings: the rankings to draw; a true match has a green frame.
+        views: attention of each model; may be empty.
     """
     height = max(_query_height(views), _rankings_height(rankings)) + 2 * MARGIN
     width = 3 * MARGIN + QUERY_SIDE + COLUMNS * TILE_WIDTH
@@ -75,7 +75,7 @@ def _draw_query(
 def _draw_ranking(
     canvas: Image.Image, products: Sequence[RankedProduct], left: float, top: float
 ) -> float:
-    """Draw rows of products; return where the next thing may begin."""
+    """Draw rows of products; returns the top of the next heading."""
     for row in _rows(products):
         height = max(map(_tile_height, row))
         for number, product in enumerate(row):

@@ -1,4 +1,4 @@
-"""Text and pictures below one another on a canvas, each line elided to the width there is."""
+"""Text and pictures below one another on a canvas; lines are elided to the width of the column."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def wrapped(text: str, font: ImageFont.FreeTypeFont, width: float, lines: int) -
 
 
 def printable(text: str) -> str:
-    """One line of a text from elsewhere: no control characters, no half surrogate pairs."""
+    """A text without control characters, line breaks and lone surrogates."""
     whole = text.encode(errors="replace").decode()
     return "".join(letter if letter.isprintable() else " " for letter in whole)
 
@@ -65,10 +65,10 @@ class Column:
     """Draws pictures and lines of text below one another.
 
     Attributes:
-        canvas: what to draw on.
-        left: of everything, in pixels.
-        width: of everything, in pixels.
-        top: of the next thing.
+        canvas: the image to draw on.
+        left: left edge of the column, in pixels.
+        width: width of the column, in pixels.
+        top: top of the next line or picture, in pixels.
     """
 
     canvas: Image.Image
@@ -81,16 +81,16 @@ class Column:
         self.draw = ImageDraw.Draw(self.canvas)
 
     def picture(self, image: Image.Image | None, side: int, frame: str | None = None) -> None:
-        """Draw a square picture, or that there is none."""
-        place = (int(self.left), int(self.top))
-        box = (*place, place[0] + side - 1, place[1] + side - 1)
+        """Draw a square picture, or a placeholder if there is none."""
+        corner = (int(self.left), int(self.top))
+        box = (*corner, corner[0] + side - 1, corner[1] + side - 1)
         if image is None:
             self.draw.rectangle(box, fill="#eeeeee")
-            middle = (place[0] + side / 2, place[1] + side / 2)
+            middle = (corner[0] + side / 2, corner[1] + side / 2)
             font = caption_font(TEXT_PIXELS)
             self.draw.text(middle, "no picture", fill=QUIET, font=font, anchor="mm")
         else:
-            self.canvas.paste(image.resize((side, side), Image.Resampling.LANCZOS), place)
+            self.canvas.paste(image.resize((side, side), Image.Resampling.LANCZOS), corner)
         if frame is not None:
             self.draw.rectangle(box, outline=frame, width=4)
         self.top += side + 4

@@ -25,11 +25,11 @@ def thumbnail(path: Path, side: int = THUMBNAIL_SIDE) -> Image.Image | None:
 
 
 def thumbnail_element(path: Path, alternative: str, side: int = THUMBNAIL_SIDE) -> str:
-    """An image element with a thumbnail inside; a placeholder where there is no image.
+    """An image element with a thumbnail inside; a placeholder if there is no image.
 
     Args:
         path: image file.
-        alternative: text for whoever does not see it.
+        alternative: alternative text of the image.
         side: in pixels.
     """
     image = thumbnail(path, side)

@@ -1,4 +1,4 @@
-"""Pictures and pages written aside, then renamed: a reader never meets half a file."""
+"""Pictures and pages that appear in one step, so that nobody reads a part of one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from PIL import Image
 
 @contextmanager
 def page_file(path: Path) -> Iterator[TextIO]:
-    """Write an HTML file; it takes its place when the block ends without an error.
+    """Write an HTML file under another name; renames it when the block ends without an error.
 
     Args:
         path: overwritten; its folder is made if needed.
@@ -33,9 +33,9 @@ def write_png(folder: Path, number: int, name: str, image: Image.Image) -> Path:
 
     Args:
         folder: made if needed.
-        number: of the photo, from 1.
+        number: position of the photo, from 1.
         name: file name of the photo.
-        image: what to write.
+        image: the picture.
     """
     folder.mkdir(parents=True, exist_ok=True)
     stem = Path(name).stem.encode(errors="replace").decode()

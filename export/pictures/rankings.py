@@ -1,4 +1,4 @@
-"""A query's two rankings, read from what ``beauty-search --json`` printed, ready to be shown."""
+"""The two rankings of a query, read from the output of ``beauty-search --json``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Change = Literal["kept", "removed", "brought"]
 
 @dataclass(frozen=True)
 class TextOrigin:
-    """The kept product whose text neighbour a product is, and the cosine of their descriptions."""
+    """The seed of which a product is a text neighbour, and the cosine of their descriptions."""
 
     seed_rank: int
     seed_product_id: str
@@ -28,10 +28,10 @@ class RankedProduct:
     Attributes:
         picture: its image file.
         similarity: fused similarity, eq. (8).
-        cosines: of each backbone, by model name; empty if the results do not hold them.
-        text: what brought it in the second search; None if the first search did.
-        change: whether refinement removed it, brought it, or left it in the results.
-        is_true: whether it is a true match of the query, by the ground truth.
+        cosines: cosine of each backbone, by model name; empty if the results lack them.
+        text: the seed whose text neighbour it is, if the search among these brought it; else None.
+        change: whether refinement removed it, brought it, or kept it in the results.
+        is_true: whether the ground truth has it as a true match of the query.
     """
 
     rank: int
@@ -46,7 +46,7 @@ class RankedProduct:
 
     @property
     def mark(self) -> str:
-        """What refinement did, in a few words; empty if nothing."""
+        """The effect of refinement in a few words; empty if there is none."""
         if self.change == "removed":
             return "− removed"
         if self.change == "brought":
@@ -72,11 +72,11 @@ class RankedProduct:
 
 @dataclass(frozen=True)
 class QueryRankings:
-    """One query with its rankings before and after refinement.
+    """A query with its rankings before and after refinement.
 
     Attributes:
         query: its image file; its name is shown.
-        digests: of the models that computed the results, by name; empty if not known.
+        digests: digests of the models that computed the results, by name; empty if not known.
     """
 
     query: Path

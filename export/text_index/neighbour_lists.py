@@ -1,8 +1,8 @@
-"""From pairs of distinct vectors to each product's list of neighbours, in bounded memory.
+"""The neighbour lists of all products, written from pairs of distinct vectors in bounded memory.
 
-Rows with equal vectors are one *group*, joined once through its first row. Ten thousand identical
-descriptions are then one row of the join, and their hundred million neighbours are written straight
-to the memory-mapped files of the index.
+Rows with equal vectors form one *group*, and the join compares only the first row of a group. So
+ten thousand identical descriptions are one row of the join, and their hundred million neighbours
+are written directly to the memory-mapped files of the index.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from export.text_index.pair_file import PairFile
-from export.text_index.scratch_array import release_pages, scratch_array
+from export.text_index.scratch_array import release_if_large, scratch_array
 from retrieval_server.cores import available_cores
 from retrieval_server.text.neighbours import COSINE_SCALE, create_text_index
 
@@ -43,14 +43,14 @@ class Groups(NamedTuple):
 
 @dataclass(frozen=True)
 class ListSizes:
-    """What became of the lists.
+    """Sizes of the lists that were written.
 
     Attributes:
         neighbours: ordered pairs (product, neighbour) written.
         cut_lists: lists that the cap shortened.
-        cut_neighbours: neighbours that it left out.
-        longest: the longest list, before the cap.
-        longest_row: the row it belongs to.
+        cut_neighbours: neighbours that the cap left out.
+        longest: length of the longest list, before the cap.
+        longest_row: the row of that list.
     """
 
     neighbours: int
@@ -61,7 +61,7 @@ class ListSizes:
 
 
 def group_rows(vectors: scipy.sparse.csr_matrix) -> Groups:
-    """Group the rows of equal, not empty vectors; the entries of a row are in order of terms."""
+    """Group the rows with equal vectors that are not empty; entries of a row are in term order."""
     indptr = vectors.indptr.astype(np.int64)
     hashes = _row_hashes(indptr, vectors.indices, vectors.data)
     order = np.argsort(hashes, kind="stable")
@@ -83,16 +83,16 @@ def write_neighbour_lists(
     """Write the textual index: each row's neighbours, cosine descending, then row ascending.
 
     Args:
-        folder: where the files of text_index go.
-        groups: of equal rows.
-        found: pairs of groups, each once.
+        folder: gets the files of the textual index.
+        groups: rows by equal vectors.
+        found: pairs of groups, every pair once.
         row_count: N, rows of the index.
         max_neighbours: the longest list allowed; None allows any.
-        threads: how many to use; None means the cores available.
+        threads: number of threads; None takes one for each available core.
     """
     sizes = np.diff(groups.offsets)
     degrees = np.zeros(len(sizes), np.int64)
-    whole = sizes - 1  # length of each list of a group, before the cap
+    whole = sizes - 1  # (G,) length of a list of the group, before the cap
     for pairs in found.chunks():
         _measure(pairs, sizes, degrees, whole)
     kept = whole if max_neighbours is None else np.minimum(whole, max_neighbours)
@@ -108,15 +108,15 @@ def write_neighbour_lists(
         free = starts[:-1].copy()
         for pairs in found.chunks():
             _place(pairs, free, partners, partner_cosines)
-            release_pages(partners)
-            release_pages(partner_cosines)
+            release_if_large(partners)
+            release_if_large(partner_cosines)
 
         def write_part(span: tuple[int, int]) -> None:
             _write_lists(
                 *span, groups, starts, partners, partner_cosines, whole, indptr, rows, cosines
             )
             for array in (partners, partner_cosines, rows, cosines):
-                release_pages(array)
+                release_if_large(array)
 
         with ThreadPoolExecutor(threads or available_cores()) as pool:
             list(pool.map(write_part, _spans(whole + degrees)))
@@ -144,7 +144,7 @@ def _spans(work: NDArray[np.int64]) -> list[tuple[int, int]]:
 def _row_hashes(
     indptr: NDArray[np.int64], indices: NDArray[np.int32], data: NDArray[np.float64]
 ) -> NDArray[np.uint64]:
-    """One number for each row; equal rows have equal ones."""
+    """A hash of every row; equal rows have equal hashes."""
     hashes = np.zeros(len(indptr) - 1, np.uint64)
     bits = data.view(np.uint64)
     for row in range(len(hashes)):
@@ -164,7 +164,7 @@ def _leaders(
     indices: NDArray[np.int32],
     data: NDArray[np.float64],
 ) -> NDArray[np.int32]:
-    """The first row with the same entries, for each row; rows are in order of their hashes."""
+    """For every row the first row with the same entries; ``order`` sorts the rows by hash."""
     leader = np.empty(len(order), np.int32)
     head = order[0] if len(order) else 0
     for row in order:
@@ -199,7 +199,7 @@ def _measure(
     degrees: NDArray[np.int64],
     whole: NDArray[np.int64],
 ) -> None:
-    """Count the partners of each group, and their rows."""
+    """Count the partner groups of every group, and the rows in them."""
     for index in range(len(pairs)):
         first, second = pairs[index].first, pairs[index].second
         degrees[first] += 1
@@ -215,7 +215,7 @@ def _place(
     partners: NDArray[np.int32],
     partner_cosines: NDArray[np.uint16],
 ) -> None:
-    """Put each pair in the lists of both its groups."""
+    """Add every pair to the lists of both its groups."""
     for index in range(len(pairs)):
         first, second, cosine = pairs[index].first, pairs[index].second, pairs[index].cosine
         partners[free[first]] = second
@@ -239,7 +239,7 @@ def _write_lists(
     rows: NDArray[np.int32],
     cosines: NDArray[np.uint16],
 ) -> None:
-    """Sort the neighbours of each group, and write them for each of its rows."""
+    """Sort the neighbours of every group, and write them for every row of the group."""
     keys = np.empty(whole[begin:end].max() + 1, np.int64)
     for group in range(begin, end):
         count = 0

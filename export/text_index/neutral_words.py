@@ -1,4 +1,4 @@
-"""Words that say nothing of a description's language, and English ones that word lists lack.
+"""Words that do not tell the language of a description, and English words that word lists lack.
 
 All in lower case, without accents.
 """

@@ -1,4 +1,4 @@
-"""Pairs on their way to lists, in a scratch file: memory does not grow with their number."""
+"""Pairs of rows in a scratch file, between the join and the lists: memory holds none of them."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ CHUNK_PAIRS = 1 << 21  # read at once
 
 
 class PairFile:
-    """Pairs of rows with their cosines in a nameless scratch file: memory stays free of them.
+    """Pairs of rows with their cosines, in a nameless scratch file.
 
     Args:
-        folder: on the disk to use; nothing is left there, not even after a kill.
+        folder: a folder on the disk to use; not even a kill leaves a file there.
     """
 
     def __init__(self, folder: Path) -> None:

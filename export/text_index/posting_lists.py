@@ -1,4 +1,4 @@
-"""Posting lists of sparse unit vectors, with what cannot reach the threshold left out.
+"""Posting lists of sparse unit vectors, without the entries that cannot reach the threshold.
 
 Terms are renumbered by frequency and each row is ordered from its rarest term to its commonest;
 ``norm(x, t)`` is the norm of row x from term t on. If t is the rarest term that x and y share, all
@@ -6,9 +6,9 @@ other shared terms are commoner, so by Cauchy-Schwarz
 
     cos(x, y) ≤ norm(x, t) · norm(y, t).
 
-Hence a row stands in the list of t only where its norm from t on exceeds τ (the prefix filter of
-Bayardo, Ma, Srikant, WWW 2007), and in a list ordered by falling norm the partners of a row are one
-range. Every pair above τ meets in the list of its rarest shared term.
+Hence the list of t holds a row only if the norm of the row from t on exceeds τ (the prefix filter
+of Bayardo, Ma, Srikant, WWW 2007), and in a list ordered by falling norm the partners of a row are
+one range. Every pair above τ is found in the list of its rarest shared term.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ import scipy.sparse
 from numba import njit
 from numpy.typing import NDArray
 
-NORM_BUCKETS = 2048  # lists are ordered by norm only as finely as this: a counting sort is enough
+NORM_BUCKETS = 2048  # the order of a list by norm is as fine as this, so a counting sort is enough
 BUCKET_WIDTH = np.float32(1 / (NORM_BUCKETS - 1))
-_ROUNDING = 1 + 1e-6  # norms are kept in float32, and must not be too small
+_ROUNDING = 1 + 1e-6  # keeps a norm an upper bound when it is rounded to float32
 
 
 class PostingLists(NamedTuple):
@@ -34,8 +34,8 @@ class PostingLists(NamedTuple):
         weights: (nnz,) float64.
         offsets: (V + 1,) int64, spans of the lists.
         rows: (M,) int32, rows of each list by falling norm.
-        places: (M,) int32, where in its row the list's term stands.
-        norms: (M,) float32, norm of the row from there on, rounded up.
+        positions: (M,) int32, position of the list's term in the row.
+        norms: (M,) float32, norm of the row from that position on, rounded up.
     """
 
     indptr: NDArray[np.int64]
@@ -43,16 +43,16 @@ class PostingLists(NamedTuple):
     weights: NDArray[np.float64]
     offsets: NDArray[np.int64]
     rows: NDArray[np.int32]
-    places: NDArray[np.int32]
+    positions: NDArray[np.int32]
     norms: NDArray[np.float32]
 
 
 def posting_lists(vectors: scipy.sparse.csr_matrix, lower_bound: float) -> PostingLists:
-    """Build the lists in which every pair with a cosine above a bound meets.
+    """Build lists such that every pair with a cosine above a bound shares one.
 
     Args:
         vectors: (N, V) float64, each row of L2 norm 1 or empty; no term twice in a row.
-        lower_bound: what a cosine has to exceed.
+        lower_bound: the bound.
     """
     frequencies = np.bincount(vectors.indices, minlength=vectors.shape[1])
     rank = np.empty(vectors.shape[1], np.int32)
@@ -76,20 +76,20 @@ def _order_rows(
     weights: NDArray[np.float64],
     norms: NDArray[np.float32],
 ) -> None:
-    """Order each row from its rarest term to its commonest; norms from each place on."""
+    """Sort every row from its rarest term to its commonest; compute the norms of its tails."""
     for row in range(len(indptr) - 1):
         first, last = indptr[row], indptr[row + 1]
         for entry in range(first, last):
             term, weight = rank[indices[entry]], data[entry]
-            place = entry - 1
-            while place >= first and terms[place] < term:
-                terms[place + 1], weights[place + 1] = terms[place], weights[place]
-                place -= 1
-            terms[place + 1], weights[place + 1] = term, weight
+            position = entry - 1
+            while position >= first and terms[position] < term:
+                terms[position + 1], weights[position + 1] = terms[position], weights[position]
+                position -= 1
+            terms[position + 1], weights[position + 1] = term, weight
         squares = 0.0
-        for place in range(last - 1, first - 1, -1):
-            squares += weights[place] * weights[place]
-            norms[place] = np.float32(np.sqrt(squares) * _ROUNDING)
+        for position in range(last - 1, first - 1, -1):
+            squares += weights[position] * weights[position]
+            norms[position] = np.float32(np.sqrt(squares) * _ROUNDING)
 
 
 @njit(cache=True, nogil=True)
@@ -100,40 +100,40 @@ def _lists(
     term_count: int,
     lower_bound: np.float32,
 ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]:
-    """Lists of the places whose norm exceeds the bound, each by falling norm."""
+    """The lists of the entries whose norm exceeds the bound, by falling norm."""
     offsets = np.zeros(term_count + 1, np.int64)
     buckets = np.zeros(NORM_BUCKETS + 1, np.int64)
     count = 0
-    for place in range(len(terms)):
-        if norms[place] > lower_bound:
-            offsets[terms[place] + 1] += 1
-            buckets[_bucket(norms[place]) + 1] += 1
+    for position in range(len(terms)):
+        if norms[position] > lower_bound:
+            offsets[terms[position] + 1] += 1
+            buckets[_bucket(norms[position]) + 1] += 1
             count += 1
     for term in range(term_count):
         offsets[term + 1] += offsets[term]
     for bucket in range(NORM_BUCKETS):
         buckets[bucket + 1] += buckets[bucket]
     by_norm_row = np.empty(count, np.int32)
-    by_norm_place = np.empty(count, np.int64)
+    by_norm_position = np.empty(count, np.int64)
     for row in range(len(indptr) - 1):
-        for place in range(indptr[row], indptr[row + 1]):
-            if norms[place] > lower_bound:
-                bucket = _bucket(norms[place])
+        for position in range(indptr[row], indptr[row + 1]):
+            if norms[position] > lower_bound:
+                bucket = _bucket(norms[position])
                 by_norm_row[buckets[bucket]] = row
-                by_norm_place[buckets[bucket]] = place
+                by_norm_position[buckets[bucket]] = position
                 buckets[bucket] += 1
     free = offsets[:-1].copy()
     rows = np.empty(count, np.int32)
-    places = np.empty(count, np.int32)
+    positions = np.empty(count, np.int32)
     list_norms = np.empty(count, np.float32)
     for index in range(count):
-        row, place = by_norm_row[index], by_norm_place[index]
-        target = free[terms[place]]
-        free[terms[place]] += 1
+        row, position = by_norm_row[index], by_norm_position[index]
+        target = free[terms[position]]
+        free[terms[position]] += 1
         rows[target] = row
-        places[target] = place - indptr[row]
-        list_norms[target] = norms[place]
-    return offsets, rows, places, list_norms
+        positions[target] = position - indptr[row]
+        list_norms[target] = norms[position]
+    return offsets, rows, positions, list_norms
 
 
 @njit(cache=True, nogil=True)

@@ -1,4 +1,4 @@
-"""Arrays in nameless files: data larger than memory, of which a kill leaves nothing behind."""
+"""Arrays in nameless scratch files: they may exceed memory, and a kill leaves no file behind."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-LARGE_BYTES = 1 << 27  # below it, mapping the pages again costs more than they do
+LARGE_BYTES = 1 << 27  # pages of a smaller array cost more to map again than to keep
 
 
 @contextmanager
@@ -21,9 +21,9 @@ def scratch_array(folder: Path, size: int, dtype: DTypeLike) -> Iterator[NDArray
     """Make an array (size,) of zeros in a nameless file.
 
     Args:
-        folder: on the disk to use.
+        folder: a folder on the disk to use.
         size: number of elements.
-        dtype: of the elements.
+        dtype: type of the elements.
 
     Yields:
         The array, for reading and writing.
@@ -42,7 +42,7 @@ def scratch_array(folder: Path, size: int, dtype: DTypeLike) -> Iterator[NDArray
         yield np.memmap(file, dtype, "r+", shape=(size,))
 
 
-def release_pages(array: NDArray[Any]) -> None:
-    """Let go of the memory that a large mapped array holds; what was written stays in its file."""
+def release_if_large(array: NDArray[Any]) -> None:
+    """Release the mapped pages of an array beyond ``LARGE_BYTES``; the file keeps its content."""
     if array.nbytes > LARGE_BYTES and isinstance(array.base, mmap.mmap):
         array.base.madvise(mmap.MADV_DONTNEED)

@@ -12,7 +12,7 @@ from retrieval_server.text.tokens import DEFAULT_TOKENISER, TOKENISERS
 
 @dataclass(frozen=True, kw_only=True)
 class TextSettings:
-    """How the textual index is made; the manifest records all of it.
+    """Settings of the textual index; the manifest records all of them.
 
     Attributes:
         threshold: τ of eq. (7) in (0, 1); section 2.2 has 0.6.

@@ -1,19 +1,20 @@
 """TF-IDF vectors of descriptions, eq. (3)-(5): w = TF · (ln((1 + N) / (1 + DF)) + 1), L2 norm 1.
 
-These are scikit-learn's ``CountVectorizer`` over our own terms and its ``smooth_idf``.
+The counts are those of scikit-learn's ``CountVectorizer`` over our own terms, the IDF is its
+``smooth_idf``.
 
 ==========================  =========  ============================================================
 file                        dtype      content
 ==========================  =========  ============================================================
 ``terms.*.npy``             string     the vocabulary (V), see string_table
-``terms.documents.npy``     int32      (V,): DF, the documents that a term stands in
+``terms.documents.npy``     int32      (V,): DF, number of documents with the term
 ``text_terms.indptr.npy``   int64      (N + 1,): row i's terms are indptr[i] to indptr[i + 1]
-``text_terms.terms.npy``    int32      terms of each row, ascending
-``text_terms.counts.npy``   int32      TF, how often
+``text_terms.terms.npy``    int32      terms of the rows, ascending in a row
+``text_terms.counts.npy``   int32      TF, how often the row has the term
 ==========================  =========  ============================================================
 
-The server reads none of them: they are what new descriptions are compared with later, under the
-same IDF.
+Every bundle holds these files, but today only ``append`` reads them, and only tests call that. Live
+updates, which are planned, will compare new descriptions with them under the same IDF.
 """
 
 from __future__ import annotations
@@ -39,12 +40,12 @@ _COUNTS = "text_terms"
 
 @dataclass(frozen=True)
 class TermCounts:
-    """How often each term stands in each description.
+    """Counts of the terms in the descriptions.
 
     Attributes:
         terms: the vocabulary (V).
         counts: (N, V) int32; the row of a description that is not covered is empty.
-        frequencies: (V,) int32, DF: under which IDF the vectors are made.
+        frequencies: (V,) int32, DF, from which the IDF of the vectors is computed.
         documents: N of eq. (4), the rows that were not empty when DF was counted.
     """
 
@@ -55,11 +56,11 @@ class TermCounts:
 
     @property
     def idf(self) -> NDArray[np.float64]:
-        """Eq. (4), (V,) float64; a term that came later has DF = 0."""
+        """IDF of eq. (4), (V,) float64; a term of appended descriptions only has DF = 0."""
         return np.log((1 + self.documents) / (1 + self.frequencies.astype(np.float64))) + 1
 
     def vectors(self) -> scipy.sparse.csr_matrix:
-        """Eq. (3) and (5), each row of L2 norm 1 or empty, (N, V) float64."""
+        """Vectors of eq. (3) and (5), (N, V) float64; a row has L2 norm 1 or is empty."""
         weights = self.counts.data * self.idf[self.counts.indices]
         vectors = scipy.sparse.csr_matrix(
             (weights, self.counts.indices, self.counts.indptr), self.counts.shape
@@ -69,20 +70,20 @@ class TermCounts:
 
 
 def count_terms(texts: Sequence[str], tokeniser: Tokeniser) -> TermCounts:
-    """Count the terms of descriptions, and the documents that each stands in."""
+    """Count the terms of descriptions, and the documents of every term."""
     terms, counts = _counted(texts, tokeniser)
     frequencies = np.bincount(counts.indices, minlength=len(terms)).astype(np.int32)
     return TermCounts(terms, counts, frequencies, int(np.count_nonzero(np.diff(counts.indptr))))
 
 
 def append_counts(known: TermCounts, texts: Sequence[str], tokeniser: Tokeniser) -> TermCounts:
-    """Add descriptions below those known, under their IDF; new terms come behind the known ones."""
+    """Append descriptions under the IDF of the known ones; new terms get the last columns."""
     terms, counts = _counted(texts, tokeniser)
-    place = {term: index for index, term in enumerate(known.terms)}
-    new = tuple(term for term in terms if term not in place)
-    place.update({term: len(known.terms) + index for index, term in enumerate(new)})
+    column_of = {term: index for index, term in enumerate(known.terms)}
+    new = tuple(term for term in terms if term not in column_of)
+    column_of.update({term: len(known.terms) + index for index, term in enumerate(new)})
     width = len(known.terms) + len(new)
-    column = np.array([place[term] for term in terms], dtype=counts.indices.dtype)
+    column = np.array([column_of[term] for term in terms], dtype=counts.indices.dtype)
     added = scipy.sparse.csr_matrix(
         (counts.data, column[counts.indices], counts.indptr), (counts.shape[0], width)
     )

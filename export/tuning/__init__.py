@@ -1,5 +1,5 @@
-"""Which settings fit a dataset: a grid by cross-validation, poolings compared, augmentation.
+"""Settings tuned on a dataset: a cross-validated grid, compared poolings, measured augmentation.
 
-May import: evaluation, descriptors, text_index, dataset, models; poolings are compared here, so it
-may import torch. Door: `tune`, `evaluate_augmentation`.
+May import: evaluation, descriptors, text_index, dataset, models, and torch, with which it compares
+poolings. Door: `tune`, `evaluate_augmentation`.
 """

@@ -1,7 +1,7 @@
-"""Query expansion and database-side augmentation: a descriptor pulled towards its neighbours.
+"""Query expansion and database-side augmentation: descriptors moved towards their neighbours.
 
-Both add to a descriptor two thirds of its nearest neighbour's and a third of the second's, each
-backbone by itself, and scale the sum to unit length:
+Both add to a descriptor 2/3 of the descriptor of its nearest neighbour and 1/3 of that of the
+second, for each backbone separately, and scale the sum to unit length:
 
     q' = (q + 2/3 d1 + 1/3 d2) / |q + 2/3 d1 + 1/3 d2|.
 
@@ -48,34 +48,35 @@ def fused(queries: Parts, database: Parts, alphas: Sequence[float]) -> NDArray[n
 def expanded(
     descriptors: Parts, database: Parts, neighbours: NDArray[np.int64]
 ) -> list[NDArray[np.float32]]:
-    """Pull descriptors towards their neighbours.
+    """Move descriptors towards their neighbours.
 
     Args:
         descriptors: (M, C_n) by backbone, of unit norm or zero.
         database: (N, C_n) by backbone.
-        neighbours: (M, at least as many as there are weights, or all) rows, nearest first.
+        neighbours: (M, R) rows of ``database``, nearest first; R is at least the number of weights,
+            or N.
 
     Returns:
         (M, C_n) by backbone, of unit norm or zero.
     """
-    found = []
+    moved = []
     for part, rows in zip(descriptors, database, strict=True):
         total = part.astype(np.float64)
-        for place, weight in enumerate(NEIGHBOUR_WEIGHTS[: neighbours.shape[1]]):
-            total += weight * rows[neighbours[:, place]]
-        total[~part.any(axis=1)] = 0  # nothing is near an image without a descriptor
-        found.append(_unit(total))
-    return found
+        for rank, weight in enumerate(NEIGHBOUR_WEIGHTS[: neighbours.shape[1]]):
+            total += weight * rows[neighbours[:, rank]]
+        total[~part.any(axis=1)] = 0  # an all-zero descriptor has no neighbours
+        moved.append(_unit(total))
+    return moved
 
 
 def augmented_database(
     database: Parts, alphas: Sequence[float], advance: Advance
 ) -> list[NDArray[np.float32]]:
-    """Pull every database image towards its neighbours; takes the square of their number.
+    """Move every database descriptor towards its neighbours; the time is quadratic in N.
 
     Args:
         database: (N, C_n) by backbone.
-        alphas: α of the similarity that says what is near.
+        alphas: α by backbone, of the similarity that ranks the neighbours.
         advance: told the number of images finished.
 
     Returns:

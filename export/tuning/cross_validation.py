@@ -1,8 +1,8 @@
-"""Choosing a setting on some queries and rating it on others: the figure is not the tuned one.
+"""Cross-validation of the choice of a setting: chosen on some queries, rated on others.
 
-A grid's best value is too good: it is the best for these very queries. Here the queries are split
-into folds, the photos of an item all in one. For each fold the whole search is done without it, and
-what it finds is rated on the fold.
+The best value of a grid is optimistic, since it is the best for these very queries. So the queries
+are split into folds, with all photos of an item in one fold. For each fold the whole search runs
+without the fold, and the setting that it chooses is rated on the fold.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from retrieval_server.errors import CatalogueError
 
 @dataclass(frozen=True)
 class CrossValidated:
-    """What a search over settings found, and what that is worth.
+    """The result of a search over settings, with held-out ratings.
 
     Attributes:
-        setting: chosen on all queries.
-        optimistic: (Q,) its ratings on the queries it was chosen on.
-        chosen: for each fold what was chosen without it.
-        held_out: (Q,) each query rated with what was chosen without its fold.
+        setting: the setting chosen on all queries.
+        optimistic: (Q,) ratings of ``setting`` on the queries on which it was chosen.
+        chosen: for each fold the setting chosen without it.
+        held_out: (Q,) rating of each query with the setting chosen without its fold.
     """
 
     setting: Setting
@@ -41,12 +41,12 @@ def folds_of(items: Sequence[int], count: int, seed: int) -> NDArray[np.int64]:
     """Split queries into folds.
 
     Args:
-        items: for each query the number of its item; all queries of an item go together.
-        count: folds; fewer where there are fewer items.
-        seed: of the shuffling.
+        items: the item of each query; all queries of an item go into one fold.
+        count: number of folds; fewer if there are fewer items.
+        seed: seed of the shuffling.
 
     Returns:
-        (Q,) number of each query's fold, from 0.
+        (Q,) fold of each query, from 0.
 
     Raises:
         CatalogueError: if there are fewer than two items.
@@ -72,10 +72,10 @@ def cross_validate(
     """Search for the best setting, on all queries and without each fold.
 
     Args:
-        ratings: rates settings; knows the folds.
-        grid: for the poolings of single backbones.
-        stages: initial rankings to choose from; of equals, the first.
-        advance: told the number of folds finished, one more than there are.
+        ratings: rates settings, by fold.
+        grid: gives the other poolings of single backbones.
+        stages: initial rankings to choose from; of equally good ones the first is chosen.
+        advance: told 1 after the search on all queries, and 1 after each fold.
     """
     folds = range(int(ratings.folds.max()) + 1)
     setting = best_setting(ratings, grid, stages, folds)
@@ -96,15 +96,15 @@ def best_setting(
 ) -> Setting:
     """Search for the setting with the highest mAP@7 (gt) on some folds.
 
-    All the given initial rankings with every τ and k; then, from the best on, another pooling for
-    one backbone at a time, as long as that helps. A ranking whose poolings may not differ from the
-    profile's is given with those only, and stays as it is.
+    Rates all the given initial rankings with every τ and k. Then changes the best one, the pooling
+    of one backbone at a time, as long as mAP@7 rises. Omits the second step if all the given
+    rankings have the same poolings.
 
     Args:
         ratings: rates settings.
-        grid: the poolings of the second step.
-        stages: one or more initial rankings; of equals, the first.
-        folds: numbers of the folds that may be looked at.
+        grid: gives the poolings of the second step.
+        stages: one or more initial rankings; of equally good ones the first is chosen.
+        folds: the folds whose queries are rated.
     """
     seen = sorted(folds)
     best, value = _best_of(ratings, stages, seen)
@@ -121,14 +121,14 @@ def best_setting(
 def _best_of(
     ratings: GridRatings, stages: Sequence[InitialStage], folds: Sequence[int]
 ) -> tuple[Setting, float]:
-    """The best setting of some initial rankings, and the sum of its ratings."""
+    """The best setting with one of some initial rankings, and the sum of its ratings."""
     ratings.rate(stages, lambda _: None)
     best, value = None, -np.inf
     for stage in stages:
         sums = ratings.sums(stage)[:, :, folds].sum(axis=-1)  # (T, K)
-        place = np.unravel_index(np.argmax(sums), sums.shape)
-        if sums[place] > value:
-            best, value = (stage, place), float(sums[place])
+        position = np.unravel_index(np.argmax(sums), sums.shape)
+        if sums[position] > value:
+            best, value = (stage, position), float(sums[position])
     assert best is not None
     stage, (threshold, keep) = best
     setting = Setting(

@@ -1,7 +1,7 @@
-"""A dataset with ground truth, described under every setting that shall be compared.
+"""A dataset with ground truth, described by every side and pooling that a tuning compares.
 
-Images, texts and true matches come together here as plain arrays: what a grid over settings, or a
-trial of query expansion, needs and an index does not hold.
+It holds descriptors, text neighbours and true matches as plain arrays. An index holds one
+description of the database; a grid over settings, or a test of query expansion, needs several.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ class DescribedDataset:
     """Queries and products whose images could be read.
 
     Attributes:
-        folder: where it is.
-        profile: whose backbones described them.
-        queries: with their true matches.
-        products: in the order of the catalogue.
+        folder: the folder of the dataset.
+        profile: the profile whose backbones describe the images.
+        queries: the queries with their true matches.
+        products: the products, in the order of the catalogue.
         unreadable: names of query images that could not be read.
         rejected: number of database images that could not be read.
-        images: database and queries by (side, model).
+        images: descriptors of the database and of the queries, by (side, model).
     """
 
     folder: Path
@@ -55,20 +55,20 @@ class DescribedDataset:
 
     @property
     def name(self) -> str:
-        """Of the folder."""
+        """The name of the dataset's folder."""
         return self.folder.resolve().name
 
     @property
     def items(self) -> list[int]:
-        """For each query the number of the item it shows."""
+        """The item that each query shows, as a number from 0."""
         return items_of(self.queries)
 
     @property
     def relevant(self) -> RowLists:
-        """For each query the rows that it should find.
+        """The products that each query should find, as rows of ``products``.
 
         Raises:
-            CatalogueError: if the image of one of them could not be read.
+            CatalogueError: if the image of such a product could not be read.
         """
         row_of = {product.product_id: row for row, product in enumerate(self.products)}
         for query in self.queries:
@@ -80,7 +80,7 @@ class DescribedDataset:
         return RowLists.of([sorted(row_of[i] for i in query.relevant) for query in self.queries])
 
     def cosines(self, side: int, model: str, pooling: PoolingChoice) -> NDArray[np.float64]:
-        """Cosines of all queries and products by one backbone, (Q, N) float64."""
+        """Cosines of all queries with all products by one backbone, (Q, N) float64."""
         database, queries = self.images[side, model]
         return cosine_matrix(queries.descriptors[pooling], database.descriptors[pooling])
 
@@ -97,10 +97,10 @@ def describe_dataset(
 
     Args:
         dataset: folder with a catalogue and its ground truth.
-        profile: its backbones; their own poolings and its side count nowhere.
-        sides: height and width in pixels that the backbones see.
-        poolings: distinct.
-        sweep: what describes.
+        profile: the backbones; their poolings and the side of the profile are not used.
+        sides: heights and widths of the images, in pixels.
+        poolings: distinct poolings.
+        sweep: describes the images.
         ground_truth: its file; None takes the dataset's own.
 
     Raises:
@@ -118,20 +118,20 @@ def describe_dataset(
                     (catalogue, photos), backbone, side, poolings, advance
                 )
                 images[side, backbone.model] = (database, queries)
-    kept = _common_rows(database for database, _ in images.values())
+    readable = _common_rows(database for database, _ in images.values())
     answered = _common_rows(queries for _, queries in images.values())
-    if not len(kept):
+    if not len(readable):
         raise CatalogueError(f"None of the images of {catalogue.path} can be read.")
     if not len(answered):
         raise CatalogueError(f"None of the {len(truth)} query images of {dataset} can be read.")
-    lost = sorted(set(range(len(truth))) - set(answered.tolist()))
+    unreadable = sorted(set(range(len(truth))) - set(answered.tolist()))
     return DescribedDataset(
         folder=dataset,
         profile=profile,
         queries=tuple(truth[row] for row in answered),
-        products=tuple(catalogue.rows[row] for row in kept),
-        unreadable=tuple(truth[row].image.name for row in lost),
-        rejected=len(catalogue.rows) - len(kept),
+        products=tuple(catalogue.rows[row] for row in readable),
+        unreadable=tuple(truth[row].image.name for row in unreadable),
+        rejected=len(catalogue.rows) - len(readable),
         images=images,
     )
 
@@ -142,36 +142,36 @@ def white_out_queries(
     white_out_p: Mapping[str, float],
     sweep: PoolingSweep,
 ) -> list[NDArray[np.float32]]:
-    """Describe the queries once more, with what the attention mask leaves out painted white.
+    """Describe the queries again, with the cells outside the attention mask painted white.
 
-    Each backbone looks with its own mask.
+    Every backbone uses its own mask.
 
     Args:
-        described: the dataset; its profile says the side.
-        pooling_of: by model name.
+        described: the dataset; the side is that of its profile.
+        pooling_of: pooling by model name.
         white_out_p: p of the mask, by model name.
-        sweep: what describes.
+        sweep: describes the images.
 
     Returns:
         (Q, C) float32 by backbone.
     """
     profile = described.profile
     photos = _photos(described.folder, described.queries)
-    found = []
+    whitened = []
     with progress("queries", len(profile.backbones) * len(photos.rows)) as advance:
         for backbone in profile.backbones:
             pooling = pooling_of[backbone.model]
             (images,) = sweep.describe(
                 (photos,), backbone, profile.side, (pooling,), advance, white_out_p[backbone.model]
             )
-            found.append(images.descriptors[pooling])
-    return found
+            whitened.append(images.descriptors[pooling])
+    return whitened
 
 
 def text_neighbours(
     products: Sequence[CatalogueRow], thresholds: Collection[float]
 ) -> dict[float, RowLists]:
-    """Build the textual index for several τ, as ``beauty-export index`` does, and read it back."""
+    """Build the textual index for several τ, as ``beauty-export index`` does; return its lists."""
     texts = [product.description for product in products]
     lists = {}
     with progress("descriptions", len(texts) * len(thresholds)) as advance:
@@ -188,7 +188,7 @@ def text_neighbours(
 def cosine_matrix(
     queries: NDArray[np.float32], database: NDArray[np.float32]
 ) -> NDArray[np.float64]:
-    """Cosines of unit vectors, as the search sums them: the same to the last bit.
+    """Cosines of unit vectors, equal to those of the search to the last bit.
 
     Args:
         queries: (Q, C).
@@ -206,7 +206,7 @@ def cosine_matrix(
 
 @dataclass(frozen=True)
 class _CatalogueIds:
-    """The products of a catalogue, for the question whether a ground truth fits it."""
+    """The product ids of a catalogue, against which a ground truth is checked."""
 
     folder: Path
     rows: Mapping[str, int]

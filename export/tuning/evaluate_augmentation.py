@@ -1,4 +1,4 @@
-"""What query expansion, database-side augmentation and white-out bring: measured, not assumed."""
+"""The measured gain of query expansion, database-side augmentation and white-out."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ PLAIN = "as it is"
 
 @dataclass(frozen=True)
 class AugmentationRow:
-    """One method, with or without refinement.
+    """mAP@7 of one method, with or without refinement.
 
     Attributes:
-        method: what is done to queries or database.
+        method: name of the method.
         keep: k of the refinement; None for the initial ranking.
         map_at_7: mean average precision (gt).
-        interval: of that, 95 %.
-        gain: over the same without augmentation; None for that itself.
+        interval: 95 % confidence interval of ``map_at_7``.
+        gain: difference to the same ranking without augmentation; None for that ranking itself.
     """
 
     method: str
@@ -44,15 +44,15 @@ class AugmentationRow:
 
 @dataclass(frozen=True)
 class AugmentationReport:
-    """The table and what it was measured on.
+    """mAP@7 of every method on a dataset.
 
     Attributes:
-        dataset: name of the folder.
+        dataset: name of the dataset's folder.
         profile: name of the profile.
-        queries: that were answered.
-        products: database images.
+        queries: number of queries whose image could be read.
+        products: number of database images.
         threshold: τ of the refinement.
-        rows: for each method without and with refinement.
+        rows: every method without and with refinement.
     """
 
     dataset: str
@@ -96,8 +96,8 @@ def evaluate_augmentation(
     """Rate every method without and with refinement.
 
     Args:
-        described: the dataset by its profile's own side and poolings.
-        sweep: what describes the queries with their background painted white.
+        described: the dataset, described at the side and by the poolings of its profile.
+        sweep: describes the queries with their background painted white.
         keep: k of the refinement.
         threshold: τ of the refinement.
 
@@ -136,9 +136,9 @@ def _methods(described: DescribedDataset, sweep: PoolingSweep) -> dict[str, NDAr
     with progress("database images", len(database[0])) as advance:
         augmented = augmented_database(database, alphas, advance)
 
-    def expanded_similarities(some: Parts, rows: Parts) -> NDArray[np.float64]:
-        best = best_rows(fused(some, rows, alphas))
-        return fused(expanded(some, rows, best), rows, alphas)
+    def expanded_similarities(photos: Parts, rows: Parts) -> NDArray[np.float64]:
+        best = best_rows(fused(photos, rows, alphas))
+        return fused(expanded(photos, rows, best), rows, alphas)
 
     return {
         PLAIN: fused(queries, database, alphas),
@@ -160,8 +160,8 @@ def _rows(
     }
     adjusted = holm([difference.p_value for difference in differences.values()])
     gains = {
-        place: Comparison(d.mean, d.interval, d.p_value, p)
-        for (place, d), p in zip(differences.items(), adjusted, strict=True)
+        row: Comparison(d.mean, d.interval, d.p_value, p)
+        for (row, d), p in zip(differences.items(), adjusted, strict=True)
     }
     return tuple(
         AugmentationRow(

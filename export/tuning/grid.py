@@ -39,8 +39,8 @@ DEFAULT_POOLINGS = (
     *(PoolingChoice(name) for name in ("rmac", "mac", "spoc")),
 )
 SIDE_FACTORS = (0.7, 1.5)
-SIDE_STEP = 32  # what most backbones reduce a side by
-SMALLEST_SIDE = 4 * SIDE_STEP  # tried unless told: poolings with regions need some cells
+SIDE_STEP = 32  # pixels: most backbones divide the side by it
+SMALLEST_SIDE = 4 * SIDE_STEP  # of the defaults: poolings with regions need some cells
 DEFAULT_ALPHAS = (0.5, 1.0, 2.0, 4.0, 8.0)
 DEFAULT_THRESHOLDS = (0.4, 0.5, 0.6, 0.7, 0.8)
 DEFAULT_KEEPS = (1, 2, 3, 4, 5, 6, RESULTS)
@@ -49,13 +49,14 @@ MOST_ALPHAS = 256  # combinations; beyond it, one α at a time is changed
 
 @dataclass(frozen=True, kw_only=True)
 class Grid:
-    """Values to try; those of the profile are tried in any case, and come first.
+    """The values to try. Those of the profile are always tried, and come first.
 
     Attributes:
-        profile: what is tuned.
-        sides: heights and widths in pixels.
-        poolings: each for all backbones; for single ones where that helps (see ``tune``).
-        alphas: α to try for every backbone.
+        profile: the profile to tune.
+        sides: heights and widths of the images, in pixels.
+        poolings: poolings for all backbones at once, then for one backbone at a time (see
+            ``tune``).
+        alphas: α for every backbone.
         keeps: k.
         thresholds: τ.
     """
@@ -78,7 +79,7 @@ class Grid:
         keeps: Sequence[int] = (),
         thresholds: Sequence[float] = (),
     ) -> Grid:
-        """Put a grid together; what is not given takes the default values."""
+        """Make a grid; an empty argument takes the default values."""
         scaled = [_scaled(profile.side, factor) for factor in SIDE_FACTORS]
         sides = sides or [side for side in scaled if side >= SMALLEST_SIDE]
         return cls(
@@ -94,7 +95,7 @@ class Grid:
 
     @property
     def default(self) -> Setting:
-        """The profile as it is, with the defaults of index and server."""
+        """The setting of the unchanged profile, with the default k and the default τ."""
         return Setting(
             initial=InitialStage(
                 side=self.profile.side,
@@ -106,7 +107,7 @@ class Grid:
         )
 
     def initial_stages(self) -> Iterator[InitialStage]:
-        """Every initial ranking of the grid, the profile's own first; one pooling for all."""
+        """Every initial ranking whose backbones share a pooling; the profile's own comes first."""
         count = len(self.profile.backbones)
         shared = [(pooling,) * count for pooling in self.poolings]
         for side, poolings in product(
@@ -120,18 +121,18 @@ class Grid:
                 yield InitialStage(side=side, poolings=poolings, alphas=alphas)
 
     def other_poolings(self, initial: InitialStage) -> Iterator[InitialStage]:
-        """The same ranking with another pooling of one of its backbones."""
-        for number, pooling in product(initial.used, self.poolings):
-            if pooling != initial.poolings[number]:
-                yield initial.with_pooling(number, pooling)
+        """The initial rankings that differ from one in the pooling of one backbone."""
+        for backbone, pooling in product(initial.used, self.poolings):
+            if pooling != initial.poolings[backbone]:
+                yield initial.with_pooling(backbone, pooling)
 
     def edges(self, setting: Setting) -> list[str]:
-        """What lies at an edge of the grid in a setting, so that more values may help; in words."""
+        """Name the options whose value in a setting is the least or the greatest that was tried."""
         initial = setting.initial
         chosen: dict[str, list[float]] = {"--side": [initial.side]}
         tried: dict[str, Sequence[float]] = {"--side": self.sides, "--alpha": self.alphas}
         if not initial.is_single:
-            chosen["--alpha"] = [initial.alphas[number] for number in initial.used]
+            chosen["--alpha"] = [initial.alphas[backbone] for backbone in initial.used]
         if setting.keep < RESULTS:
             chosen["--threshold"] = [setting.threshold]
             tried["--threshold"] = self.thresholds
@@ -147,17 +148,17 @@ class Grid:
         if len(own) == 1:
             return ()
         values = [_distinct(alpha, *self.alphas) for alpha in own]
-        if np.prod([len(some) for some in values]) <= MOST_ALPHAS:
+        if np.prod([len(alphas) for alphas in values]) <= MOST_ALPHAS:
             return _distinct(own, *product(*values))
         one_changed = (
-            (*own[:number], alpha, *own[number + 1 :])
-            for number, some in enumerate(values)
-            for alpha in some
+            (*own[:backbone], alpha, *own[backbone + 1 :])
+            for backbone, alphas in enumerate(values)
+            for alpha in alphas
         )
         return _distinct(own, *one_changed)
 
     def _sums(self) -> tuple[tuple[float, ...], ...]:
-        """Those of the products, but only their ratios matter."""
+        """The α of the products, scaled to 1 for the largest: only their ratios matter in a sum."""
         return _distinct(
             *(
                 tuple(alpha / max(alphas) for alpha in alphas)
@@ -167,11 +168,11 @@ class Grid:
         )
 
     def _singles(self) -> tuple[tuple[float, ...], ...]:
-        """One backbone at a time with its own α, which does not matter unless it is 0."""
+        """α of one backbone at a time; its value does not change the ranking unless it is 0."""
         own = self.default.initial.alphas
         return tuple(
-            tuple((alpha or 1.0) if n == number else 0.0 for n in range(len(own)))
-            for number, alpha in enumerate(own)
+            tuple((alpha or 1.0) if other == backbone else 0.0 for other in range(len(own)))
+            for backbone, alpha in enumerate(own)
         )
 
 

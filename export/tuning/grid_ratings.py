@@ -1,7 +1,8 @@
-"""Average precision of every point of a grid, from similarities in memory.
+"""Average precision of every setting of a grid, from similarities in memory.
 
-Descriptors are there already, so a point costs milliseconds. Of the ratings only sums by fold are
-kept, which is all that a choice needs; those of a setting that was chosen are computed again.
+The descriptors are computed before, so a setting costs milliseconds. Only the sums of the ratings
+by fold are kept, which are enough to choose a setting; the ratings of a chosen setting are computed
+again.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from export.tuning.rate_settings import RowLists, best_rows, rate_settings
 from export.tuning.setting import InitialStage, Setting
 from retrieval_server.cores import available_cores
 
-CACHE_BYTES = 1 << 30  # of cosines, which several points share
-CHUNK_VALUES = 1 << 24  # similarities at once, by thread
+CACHE_BYTES = 1 << 30  # of cosines, which several settings share
+CHUNK_VALUES = 1 << 24  # similarities in memory at once, for each thread
 
 
 class GridRatings:
@@ -29,9 +30,9 @@ class GridRatings:
 
     Args:
         described: the dataset.
-        neighbours: the textual index by τ.
-        keeps: k of every setting.
-        folds: (Q,) number of the fold of each query, from 0.
+        neighbours: text neighbours of the products, by τ.
+        keeps: the k to rate.
+        folds: (Q,) fold of each query, from 0.
     """
 
     def __init__(
@@ -51,10 +52,10 @@ class GridRatings:
         self._cosines: dict[tuple[int, str, PoolingChoice], NDArray[np.float64]] = {}
 
     def rate(self, stages: Iterable[InitialStage], advance: Advance) -> None:
-        """Rate initial rankings with every τ and k, on all cores; those rated before cost nothing.
+        """Rate initial rankings with every τ and k, on all cores; skips those already rated.
 
         Args:
-            stages: fastest where those with the same descriptors are neighbours.
+            stages: initial rankings; fastest if those with the same descriptors are adjacent.
             advance: told the number of stages finished.
         """
         with ThreadPoolExecutor(available_cores()) as pool:
@@ -62,8 +63,8 @@ class GridRatings:
                 group = list(same)
                 new = [stage for stage in group if stage not in self._sums]
                 if new:
-                    found = pool.map(self._sums_of, new, repeat(self._cosines_of(new[0])))
-                    self._sums |= zip(new, found, strict=True)
+                    sums = pool.map(self._sums_of, new, repeat(self._cosines_of(new[0])))
+                    self._sums |= zip(new, sums, strict=True)
                 advance(len(group))
 
     def sums(self, stage: InitialStage) -> NDArray[np.float64]:
@@ -103,7 +104,7 @@ class GridRatings:
         keeps: NDArray[np.int64],
         thresholds: Sequence[float],
     ) -> Iterator[NDArray[np.float64]]:
-        """Ratings of some queries after the others, each (T, K, q)."""
+        """Ratings (T, K, q) of the queries, q of them at a time."""
         queries, products = cosines[0].shape
         step = max(1, CHUNK_VALUES // products)
         for first in range(0, queries, step):
@@ -120,16 +121,16 @@ class GridRatings:
             )
 
     def _cosines_of(self, stage: InitialStage) -> list[NDArray[np.float64]]:
-        """Cosines (Q, N) by backbone; the last ones used are kept."""
+        """Cosines (Q, N) by backbone, from a cache that drops the oldest ones."""
         models = self._described.profile.models
-        found = []
+        cosines_of = []
         for model, pooling in zip(models, stage.poolings, strict=True):
             key = (stage.side, model, pooling)
             if key not in self._cosines:
                 cosines = self._described.cosines(*key)
-                used = sum(kept.nbytes for kept in self._cosines.values())
+                used = sum(cached.nbytes for cached in self._cosines.values())
                 while self._cosines and used + cosines.nbytes > CACHE_BYTES:
                     used -= self._cosines.pop(next(iter(self._cosines))).nbytes
                 self._cosines[key] = cosines
-            found.append(self._cosines[key])
-        return found
+            cosines_of.append(self._cosines[key])
+        return cosines_of

@@ -1,4 +1,4 @@
-"""A tuning as one self-contained HTML page, with the grid as pictures."""
+"""The result of a tuning as one self-contained HTML page, with heat maps of the grid."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from export.evaluation.html import PAGE_STYLE, section_html
-from export.tuning.grid_slices import Slice
+from export.tuning.heat_maps import HeatMap
 from export.tuning.sections import stability_section, tuned_settings, tuning_sections
 from export.tuning.tune import Tuning
 
 
 def tuning_page(tuning: Tuning) -> str:
-    """The sections of a tuning, the settings to use, and pictures of the grid."""
+    """A page with the sections of a tuning, the settings to use, and heat maps of the grid."""
     worth, found = tuning_sections(tuning)
     pictures = "".join(
-        f"<h3>{html.escape(part.title)}</h3>{_heat_map(part)}" for part in tuning.slices
+        f"<h3>{html.escape(heat_map.title)}</h3>{_heat_map(heat_map)}"
+        for heat_map in tuning.heat_maps
     )
     return (
         "<!doctype html><html lang=en><meta charset=utf-8>"
@@ -35,15 +36,15 @@ def tuning_page(tuning: Tuning) -> str:
 
 
 def _bars(tuning: Tuning) -> str:
-    """Held-out figures with their intervals beside the optimistic ones."""
+    """A plot of held-out mAP@7 with its intervals, beside optimistic mAP@7."""
     figure = Figure(figsize=(9, 0.5 * len(tuning.rows) + 1.6), layout="constrained")
     axes = figure.subplots()
-    names = ["nothing", *(row.scope for row in tuning.rows)]
+    names = ["nothing", *(row.search_space for row in tuning.rows)]
     means = [tuning.default, *(row.held_out for row in tuning.rows)]
     intervals = [tuning.default_interval, *(row.interval for row in tuning.rows)]
-    for place, interval in enumerate(intervals):
+    for row, interval in enumerate(intervals):
         if interval is not None:
-            axes.plot([interval.low, interval.high], [place, place], color="tab:blue", alpha=0.4)
+            axes.plot([interval.low, interval.high], [row, row], color="tab:blue", alpha=0.4)
     axes.plot(means, range(len(means)), "o", color="tab:blue", label="held out, 95 % interval")
     optimistic = [row.optimistic for row in tuning.rows]
     axes.plot(
@@ -56,10 +57,11 @@ def _bars(tuning: Tuning) -> str:
     return _picture(figure, "mAP@7 of each search, held out and optimistic")
 
 
-def _heat_map(part: Slice) -> str:
-    values = np.array(part.values)
+def _heat_map(shown: HeatMap) -> str:
+    values = np.array(shown.values)
     figure = Figure(
-        figsize=(1.1 * len(part.columns) + 3, 0.4 * len(part.rows) + 1.4), layout="constrained"
+        figsize=(1.1 * len(shown.columns) + 3, 0.4 * len(shown.rows) + 1.4),
+        layout="constrained",
     )
     axes = figure.subplots()
     axes.imshow(values, aspect="auto", cmap="viridis")
@@ -67,11 +69,11 @@ def _heat_map(part: Slice) -> str:
     for (row, column), value in np.ndenumerate(values):
         colour = "black" if value > middle else "white"
         axes.text(column, row, f"{value:.3f}", ha="center", va="center", color=colour)
-    axes.set_xticks(range(len(part.columns)), part.columns)
-    axes.set_yticks(range(len(part.rows)), part.rows)
-    axes.set_xlabel(part.column_name)
-    axes.set_ylabel(part.row_name)
-    return _picture(figure, part.title)
+    axes.set_xticks(range(len(shown.columns)), shown.columns)
+    axes.set_yticks(range(len(shown.rows)), shown.rows)
+    axes.set_xlabel(shown.column_name)
+    axes.set_ylabel(shown.row_name)
+    return _picture(figure, shown.title)
 
 
 def _picture(figure: Figure, alternative: str) -> str:

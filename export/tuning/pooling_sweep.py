@@ -1,14 +1,14 @@
-"""Descriptors of images under several poolings, each image through a backbone once.
+"""Descriptors of images by several poolings; a backbone runs once for each image.
 
-The backbone is what costs, so one graph gives the descriptors of every pooling that is missing, and
-they are kept on disk. What is kept is found again by content: images (size and time of change),
-weights, normalisation, side. A run that was killed is taken up at its last finished block.
+The backbone takes most of the time, so one graph computes the descriptors of all missing poolings.
+A cache on disk keeps them. Its key is a digest of the images (size and modification time), the
+weights, the normalisation and the side. A run that was killed resumes after its last block.
 
 ::
 
     <cache>/<network>-<side>-<key>/
-      rows.npy                          which images could be read
-      descriptors.<pooling>-p<p>.npy    (M, C) float32; complete once it is there
+      rows.npy                          rows of the images that could be read
+      descriptors.<pooling>-p<p>.npy    (M, C) float32; renamed into place when complete
     <cache>/<network>-<side>.sweep/     model and blocks of a run that has not finished
 """
 
@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.dataset.catalogue import Catalogue
+from export.descriptors.engine_choice import EngineChoice
 from export.descriptors.extract_features import FeatureExtraction
 from export.models.backbones import LoadedBackbone, WeightsChoice, load_backbone, weights_digest
 from export.models.model_configs import (
@@ -40,8 +41,6 @@ from export.models.to_onnx import write_onnx
 from export.output.folder import lock_folder
 from export.progress import Advance
 from export.tuning.sweep_encoder import build_sweep_encoder
-from retrieval_server.cores import available_cores
-from retrieval_server.engines.create_engine import create_engine
 from retrieval_server.errors import EngineError
 from retrieval_server.exact_search.similarity import NORM_TOLERANCE
 from retrieval_server.index.descriptors import create_descriptors, descriptor_file, open_descriptors
@@ -56,7 +55,7 @@ _BLOCKS = "blocks"
 
 @dataclass(frozen=True)
 class DescribedImages:
-    """Images by one backbone at one side.
+    """Descriptors of images by one backbone at one side.
 
     Attributes:
         rows: (M,) int64, rows of the catalogue whose image could be read, ascending.
@@ -68,11 +67,11 @@ class DescribedImages:
 
 
 class PoolingSweep:
-    """Describes images, or finds what an earlier run described.
+    """Describes images, or reads the descriptors of an earlier run from its cache.
 
     Args:
-        cache: folder to keep descriptors in.
-        choices: weights from elsewhere than a backbone's own source, by model name.
+        cache: folder that keeps the descriptors.
+        choices: sources of weights that replace those of the backbones, by model name.
     """
 
     def __init__(self, cache: Path, choices: Mapping[str, WeightsChoice]) -> None:
@@ -92,16 +91,16 @@ class PoolingSweep:
         """Describe the images of catalogues.
 
         Args:
-            catalogues: name the images; their texts count nowhere.
-            backbone: which network; its own pooling counts nowhere.
-            side: height and width in pixels that it sees.
+            catalogues: name the images; their texts are not used.
+            backbone: the network; its own pooling is not used.
+            side: height and width of the images, in pixels.
             poolings: one or more, distinct.
             advance: told the number of images finished, all of them in the end.
-            white_out_p: as for ``to_onnx.SweepEncoder``.
+            white_out_p: as for ``sweep_encoder.SweepEncoder``.
 
         Raises:
-            RetrievalError: if weights cannot be had, the side is too small for a pooling, a model
-                computes no descriptor, or another run is at work in the same cache.
+            RetrievalError: if weights are missing, the side is too small for a pooling, a model
+                computes no unit vectors, or another run works in the same cache.
             OSError: if the disk is full.
         """
         self._cache.mkdir(parents=True, exist_ok=True)
@@ -148,7 +147,7 @@ class PoolingSweep:
         ]
 
     def _network(self, backbone: Backbone) -> tuple[LoadedBackbone, str]:
-        """The layers of a backbone and the digest of its weights."""
+        """The loaded backbone and the digest of its weights."""
         if backbone.model not in self._networks:
             choice = self._choices.get(backbone.model, WeightsChoice())
             loaded = load_backbone(backbone, choice)
@@ -158,7 +157,7 @@ class PoolingSweep:
 
 @dataclass(frozen=True)
 class _SweepRun:
-    """Passes of one graph over images, for the poolings that are missing."""
+    """One run of a backbone over images, for the poolings that the cache lacks."""
 
     scratch: Path
     profile: Profile
@@ -167,12 +166,12 @@ class _SweepRun:
     digest: str
 
     def export(self, loaded: LoadedBackbone) -> None:
-        """Write the graph of all the poolings, unless it is there."""
+        """Write the ONNX graph of all the poolings, unless an earlier run has."""
         metadata = {"source": json.dumps([self._source, self.white_out_p])}
         self._path.parent.mkdir(parents=True, exist_ok=True)
         if self._path.is_file() and read_metadata(self._path) == metadata:
             return
-        shutil.rmtree(self.scratch / _BLOCKS, ignore_errors=True)  # of another graph
+        shutil.rmtree(self.scratch / _BLOCKS, ignore_errors=True)  # they are of another graph
         (backbone,) = self.profile.backbones
         side = self.profile.side
         encoder = build_sweep_encoder(backbone, side, loaded, self.poolings, self.white_out_p)
@@ -198,7 +197,7 @@ class _SweepRun:
 
     @property
     def _source(self) -> dict[str, str]:
-        """What the descriptors depend on besides the images."""
+        """All that the descriptors depend on, except the images."""
         labels = " ".join(pooling.label for pooling in self.poolings)
         return {"network": self.digest, "poolings": labels}
 
@@ -211,20 +210,14 @@ class _SweepRun:
         return self._repository / self.profile.models[0] / "1" / MODEL_FILE
 
     async def _extract(self, extraction: FeatureExtraction, advance: Advance) -> None:
-        engine = create_engine(
-            "embedded",
-            self._repository,
-            self.profile.name,
-            workers=available_cores(),
-            threads_per_run=1,
-        )
+        engine = EngineChoice(self._repository).open(self.profile.name)
         try:
             await extraction.run(engine, engine.in_flight, advance)
         finally:
             await engine.close()
 
     def _write(self, extraction: FeatureExtraction, folder: Path) -> None:
-        """Put the blocks together, one file for each pooling."""
+        """Merge the blocks into one file for each pooling."""
         rows = np.concatenate([block.rows for block in extraction.blocks()])
         (model,) = ModelRepository(self._repository).ensemble(self.profile.name)
         dimension = model.dimension // len(self.poolings)
@@ -240,8 +233,8 @@ class _SweepRun:
                 raise EngineError(
                     f"{model.name} gave a descriptor whose L2 norm is not 1. Check its weights."
                 )
-            for place, array in enumerate(arrays):
-                array[first : first + len(block.rows)] = described[:, place]
+            for position, array in enumerate(arrays):
+                array[first : first + len(block.rows)] = described[:, position]
             first += len(block.rows)
         np.save(self.scratch / ROWS_FILE, rows)
         for file in (ROWS_FILE, *(descriptor_file(pooling.label) for pooling in self.poolings)):

@@ -1,8 +1,7 @@
-"""Average precision of many settings of refinement at once: compiled, as a grid asks for it.
+"""Average precision of many settings of refinement at once, in compiled code.
 
-The same initial ranking is refined with every k and rated. What it computes is, to the last bit,
-what ``refinement`` and ``metrics`` say, one call of which takes longer than a thousand here; the
-tests hold the two together.
+One initial ranking is refined with every k, and every result is rated. The ratings equal those of
+``refinement`` and ``metrics`` to the last bit, a thousand times faster; tests compare the two.
 """
 
 from __future__ import annotations
@@ -21,11 +20,11 @@ _UNIT = math.lcm(*range(1, RESULTS + 1))  # precisions are whole multiples of it
 
 
 class RowLists(NamedTuple):
-    """Lists of database rows, one after the other.
+    """Lists of database rows, concatenated.
 
     Attributes:
-        indptr: (L + 1,) int64, spans of the lists.
-        rows: their rows, int64.
+        indptr: (L + 1,) int64; list i is ``rows[indptr[i] : indptr[i + 1]]``.
+        rows: the rows of all lists, int64.
     """
 
     indptr: NDArray[np.int64]
@@ -33,7 +32,7 @@ class RowLists(NamedTuple):
 
     @classmethod
     def of(cls, lists: Sequence[Sequence[int]]) -> RowLists:
-        """Put lists together."""
+        """Concatenate lists."""
         lengths = [len(rows) for rows in lists]
         flat = [row for rows in lists for row in rows]
         return cls(np.cumsum([0, *lengths]).astype(np.int64), np.array(flat, np.int64))
@@ -64,9 +63,9 @@ def rate_settings(
 
     Args:
         similarities: (Q, N) float64, fused.
-        best: of ``best_rows``.
-        neighbours: of each database row, D of eq. (7).
-        relevant: rows that each query should find, at least one.
+        best: the result of ``best_rows``.
+        neighbours: text neighbours of each database row, D of eq. (7).
+        relevant: the rows that each query should find, at least one.
         keeps: (K,) int64 ≥ 1; 7 and more leave the initial ranking.
 
     Returns:
@@ -97,9 +96,9 @@ def _rate(
     result = np.empty(RESULTS, np.int64)
     for query in range(best.shape[0]):
         true = relevant.rows[relevant.indptr[query] : relevant.indptr[query + 1]]
-        for place in range(len(keeps)):
-            count = _refine(similarities[query], best[query], neighbours, keeps[place], result)
-            ratings[place, query] = _average_precision(result[:count], true)
+        for index in range(len(keeps)):
+            count = _refine(similarities[query], best[query], neighbours, keeps[index], result)
+            ratings[index, query] = _average_precision(result[:count], true)
 
 
 @njit(cache=True, nogil=True)
@@ -110,7 +109,7 @@ def _refine(
     keep: int,
     result: NDArray[np.int64],
 ) -> int:
-    """Algorithm 1 for one query; the length of the result."""
+    """Algorithm 1 for one query; returns the length of the result."""
     seeds = min(keep, len(best))
     result[:seeds] = best[:seeds]
     count = seeds
@@ -134,20 +133,20 @@ def _insert(
     count: int,
     limit: int,
 ) -> int:
-    """Put a row where it belongs in ranking[first:count], if there; the new count."""
+    """Insert a row into ranking[first:count] by similarity, if it fits; returns the new count."""
     similarity = similarities[row]
-    place = count
-    while place > first:
-        other = ranking[place - 1]
+    position = count
+    while position > first:
+        other = ranking[position - 1]
         if similarities[other] > similarity or (similarities[other] == similarity and other < row):
             break
-        place -= 1
-    if place == limit:
+        position -= 1
+    if position == limit:
         return count
     count = min(count + 1, limit)
-    for moved in range(count - 1, place, -1):
+    for moved in range(count - 1, position, -1):
         ranking[moved] = ranking[moved - 1]
-    ranking[place] = row
+    ranking[position] = row
     return count
 
 

@@ -1,4 +1,4 @@
-"""A tuning in words and tables, and the settings it found."""
+"""The result of a tuning in words and tables, and the chosen settings as TOML."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ _DOUBT = "By the test that is no gain: the profile as it was may serve as well, 
 
 
 def tuning_sections(tuning: Tuning) -> list[Section]:
-    """What each search is worth, and what it found."""
+    """The held-out mAP@7 of every search, and the setting that it chose."""
     return [_worth(tuning), _found(tuning)]
 
 
 def stability_section(tuning: Tuning) -> Section:
-    """What would have been chosen without each fold."""
+    """The settings that the search chooses without each fold."""
     chosen = [("on all queries", tuning.chosen.described)]
     chosen += [(f"without fold {n}", said) for n, said in enumerate(tuning.chosen.by_fold, 1)]
     return Section(
@@ -28,7 +28,7 @@ def stability_section(tuning: Tuning) -> Section:
 
 
 def tuned_settings(tuning: Tuning) -> str:
-    """The chosen settings: TOML for ``--profile``, and as comments what is no part of a profile."""
+    """The chosen settings: a TOML file for ``--profile``, with k and τ in its comments."""
     setting = tuning.chosen.setting
     doubt = "" if tuning.chosen.gain.verdict == "gain" else f"# {_DOUBT}\n"
     return (
@@ -50,7 +50,7 @@ def _worth(tuning: Tuning) -> Section:
     )
     rows = [
         (
-            Cell(row.scope),
+            Cell(row.search_space),
             Cell(f"{row.held_out:.6f}", range_text(row.interval)),
             *comparison_cells(row.gain),
             Cell(f"{row.optimistic:.6f}"),
@@ -80,7 +80,7 @@ def _found(tuning: Tuning) -> Section:
     return Section(
         "Chosen on all queries",
         ("May change", "Setting"),
-        tuple((Cell(row.scope), Cell(row.described)) for row in tuning.rows),
+        tuple((Cell(row.search_space), Cell(row.described)) for row in tuning.rows),
         tuple(notes),
         texts=(0, 1),
     )

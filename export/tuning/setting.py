@@ -1,4 +1,4 @@
-"""One point of a tuning grid: everything a ranking depends on.
+"""A setting: everything that a ranking depends on, one point of a tuning grid.
 
 Paper → here: ``alphas`` is α of eq. (8), ``keep`` is k of Algorithm 1, ``threshold`` is τ of
 eq. (7).
@@ -22,12 +22,12 @@ PRODUCT, SUM = "product", "sum"
 
 @dataclass(frozen=True, kw_only=True)
 class InitialStage:
-    """What the initial ranking depends on.
+    """The settings of the initial ranking.
 
     Attributes:
-        side: height and width in pixels that the backbones see.
-        poolings: by backbone, in the order of the profile.
-        alphas: by backbone; 0 leaves it out.
+        side: height and width of the images, in pixels.
+        poolings: pooling of each backbone, in the order of the profile.
+        alphas: α of each backbone; 0 leaves the backbone out.
         fusion: ``product``, eq. (8), or ``sum``, Σ α_n s_n.
     """
 
@@ -38,8 +38,8 @@ class InitialStage:
 
     @property
     def used(self) -> tuple[int, ...]:
-        """Numbers of the backbones that are not left out."""
-        return tuple(number for number, alpha in enumerate(self.alphas) if alpha)
+        """The backbones with α > 0, as positions in the profile."""
+        return tuple(backbone for backbone, alpha in enumerate(self.alphas) if alpha)
 
     @property
     def is_single(self) -> bool:
@@ -54,19 +54,19 @@ class InitialStage:
         similarities: NDArray[np.float64] = stacked @ np.asarray(self.alphas)
         return similarities
 
-    def with_pooling(self, number: int, pooling: PoolingChoice) -> InitialStage:
-        """The same with another pooling of one backbone."""
+    def with_pooling(self, backbone: int, pooling: PoolingChoice) -> InitialStage:
+        """The same settings with another pooling of one backbone."""
         poolings = list(self.poolings)
-        poolings[number] = pooling
+        poolings[backbone] = pooling
         return replace(self, poolings=tuple(poolings))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """One point of the grid.
+    """A setting of the initial ranking and of the refinement.
 
     Attributes:
-        initial: the initial ranking.
+        initial: settings of the initial ranking.
         keep: k; 7 leaves the initial ranking.
         threshold: τ.
     """
@@ -76,17 +76,17 @@ class Setting:
     threshold: float
 
     def profile(self, source: Profile) -> Profile:
-        """The profile that has this setting, as far as a profile says it.
+        """A profile with this setting's side, poolings and α; k and τ are no part of a profile.
 
-        Backbones that are left out are gone; one whose graph changes gets a model name of its own.
+        It lacks the backbones with α = 0. A backbone whose graph changes gets a new model name.
         """
         assert self.initial.fusion == PRODUCT, "a profile fuses by eq. (8)"
         used = self.initial.used
-        backbones = tuple(_changed(source, self.initial, number) for number in used)
+        backbones = tuple(_changed(source, self.initial, position) for position in used)
         if len({backbone.model for backbone in backbones}) < len(backbones):  # one network twice
             backbones = tuple(
-                replace(backbone, model=f"{backbone.model}_{number}")
-                for number, backbone in zip(used, backbones, strict=True)
+                replace(backbone, model=f"{backbone.model}_{position}")
+                for position, backbone in zip(used, backbones, strict=True)
             )
         if self.initial.side == source.side and backbones == source.backbones:
             return source
@@ -95,8 +95,8 @@ class Setting:
     def describe(self, profile: Profile) -> str:
         """This setting in one line for people."""
         initial = self.initial
-        names = [profile.models[number] for number in initial.used]
-        poolings = {initial.poolings[number].label for number in initial.used}
+        names = [profile.models[backbone] for backbone in initial.used]
+        poolings = {initial.poolings[backbone].label for backbone in initial.used}
         parts = [f"side {initial.side}"]
         if len(poolings) == 1:
             parts.append(poolings.pop())
@@ -107,17 +107,17 @@ class Setting:
         if initial.is_single:
             parts.append(f"{names[0]} alone")
         else:
-            alphas = ", ".join(f"{initial.alphas[number]:g}" for number in initial.used)
+            alphas = ", ".join(f"{initial.alphas[backbone]:g}" for backbone in initial.used)
             parts.append(f"α {alphas}" + (" (sum)" if initial.fusion == SUM else ""))
         refined = f"k {self.keep}, τ {self.threshold:g}" if self.keep < RESULTS else "no refinement"
         return "; ".join([*parts, refined])
 
 
-def _changed(source: Profile, initial: InitialStage, number: int) -> Backbone:
-    backbone = source.backbones[number]
-    pooling = initial.poolings[number]
-    changed = replace(pooling.apply(backbone), alpha=initial.alphas[number])
+def _changed(source: Profile, initial: InitialStage, position: int) -> Backbone:
+    backbone = source.backbones[position]
+    pooling, alpha = initial.poolings[position], initial.alphas[position]
+    changed = replace(pooling.apply(backbone), alpha=alpha)
     if pooling == PoolingChoice.of(backbone) and initial.side == source.side:
-        return replace(backbone, alpha=initial.alphas[number])  # the graph stays, and its name
+        return replace(backbone, alpha=alpha)  # the same graph keeps its name
     stem = backbone.model.removesuffix(f"_{backbone.pooling}")
     return replace(changed, model=f"{stem}_{pooling.label}_{initial.side}")

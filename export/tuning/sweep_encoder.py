@@ -1,4 +1,4 @@
-"""A backbone with several poolings side by side, for comparing them on one run of the backbone."""
+"""A backbone with several poolings, which one run of the backbone compares."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from retrieval_server.models.profile import Backbone
 
 
 class SweepEncoder(Encoder):
-    """uint8 images (B, S, S, 3) → descriptors by several poolings side by side, (B, P · C).
+    """uint8 images (B, S, S, 3) → descriptors by P poolings, concatenated to (B, P · C).
 
-    The backbone runs once for all of them; each is what an ``Encoder`` with that pooling gives.
+    The backbone runs once. A descriptor equals that of an ``Encoder`` with the same pooling.
 
     Args:
         backbone: the backbone's layers and normalisation.
-        poolings: P of them.
-        white_out_p: paint white first what the attention mask of eq. (1) with this p leaves out
-            (see ``white_out``), which runs the backbone a second time; None for the image as it is.
+        poolings: P poolings.
+        white_out_p: p of an attention mask, eq. (1); cells outside it are first painted white (see
+            ``white_out``), for which the backbone runs twice. None leaves the image unchanged.
     """
 
     def __init__(
@@ -43,11 +43,11 @@ class SweepEncoder(Encoder):
 
 
 def white_out(images: Tensor, mask: Tensor) -> Tensor:
-    """Paint white what a mask leaves out; an image whose mask is empty stays as it is.
+    """Paint the cells outside a mask white; an image with an empty mask is not changed.
 
     Args:
         images: (B, S, S, 3) uint8.
-        mask: (B, 1, h, w) float, 1 for what stays; a cell stands for its S/h × S/w pixels.
+        mask: (B, 1, h, w) float, 1 for a cell that stays; a cell stands for its S/h × S/w pixels.
 
     Returns:
         (B, S, S, 3) uint8.

@@ -2,8 +2,8 @@
 
 Every setting of the grid is rated: all initial rankings whose backbones share a pooling, with every
 k and τ; then, from the best on, other poolings for single backbones, one at a time (all pairs of
-poolings would be the square of their number). Beyond ``tuning_grid.MOST_ALPHAS`` combinations of α,
-one α at a time is changed. What is reported is cross-validated: see ``cross_validation``.
+poolings would be the square of their number). Beyond ``grid.MOST_ALPHAS`` combinations of α, one α
+at a time is changed. The reported mAP@7 is cross-validated: see ``cross_validation``.
 """
 
 from __future__ import annotations
@@ -22,41 +22,41 @@ from export.tuning.cross_validation import CrossValidated, cross_validate, folds
 from export.tuning.described_dataset import DescribedDataset, text_neighbours
 from export.tuning.grid import Grid
 from export.tuning.grid_ratings import GridRatings
-from export.tuning.grid_slices import Slice, grid_slices
+from export.tuning.heat_maps import HeatMap, heat_maps
 from export.tuning.setting import PRODUCT, SUM, InitialStage, Setting
 
 CHOSEN = "whole profile"
 
 
 @dataclass(frozen=True)
-class Scope:
-    """What a search may change.
+class SearchSpace:
+    """The settings among which a search chooses.
 
     Attributes:
-        name: for people.
-        allows: whether it may choose an initial ranking.
+        name: names the settings that may change, for people.
+        contains: tells whether an initial ranking belongs to the space.
     """
 
     name: str
-    allows: Callable[[InitialStage], bool]
+    contains: Callable[[InitialStage], bool]
 
 
 @dataclass(frozen=True)
 class TunedRow:
-    """What one search found.
+    """The result of the search in one space.
 
     Attributes:
-        scope: what it could change.
-        setting: what it chose on all queries.
+        search_space: name of the space.
+        setting: the setting chosen on all queries.
         described: that setting in words.
         held_out: cross-validated mAP@7 (gt).
-        interval: of that, 95 %.
-        gain: over the profile as it is, on the same queries.
-        optimistic: mAP@7 of the setting on the queries it was chosen on.
-        by_fold: what was chosen without each fold, in words.
+        interval: 95 % confidence interval of ``held_out``.
+        gain: difference of ``held_out`` to the unchanged profile, on the same queries.
+        optimistic: mAP@7 of the setting on the queries on which it was chosen.
+        by_fold: for each fold, the setting chosen without it, in words.
     """
 
-    scope: str
+    search_space: str
     setting: Setting
     described: str
     held_out: float
@@ -65,21 +65,26 @@ class TunedRow:
     optimistic: float
     by_fold: tuple[str, ...]
 
+    def to_json(self) -> dict[str, Any]:
+        """This row as plain JSON values."""
+        values = asdict(self)
+        return {"scope": values.pop("search_space"), **values}
+
 
 @dataclass(frozen=True)
 class Tuning:
-    """The outcome.
+    """The result of a tuning.
 
     Attributes:
-        described: what was tuned on.
-        grid: what was tried.
-        settings: how many settings were rated in the first step.
-        folds: of the cross-validation.
-        seed: of the folds.
-        default: mAP@7 of the profile as it is.
-        default_interval: of that, 95 %.
-        rows: one for each scope.
-        slices: parts of the grid, through the chosen setting.
+        described: the dataset.
+        grid: the values that were tried.
+        settings: number of settings rated in the first step.
+        folds: number of folds of the cross-validation.
+        seed: seed of the folds.
+        default: mAP@7 (gt) of the unchanged profile.
+        default_interval: 95 % confidence interval of ``default``.
+        rows: one for each search space.
+        heat_maps: mAP@7 of the grid around the chosen setting.
     """
 
     described: DescribedDataset
@@ -90,15 +95,15 @@ class Tuning:
     default: float
     default_interval: Interval | None
     rows: tuple[TunedRow, ...]
-    slices: tuple[Slice, ...]
+    heat_maps: tuple[HeatMap, ...]
 
     @property
     def chosen(self) -> TunedRow:
         """The row whose setting goes into the profile."""
-        return next(row for row in self.rows if row.scope == CHOSEN)
+        return next(row for row in self.rows if row.search_space == CHOSEN)
 
     def to_json(self) -> dict[str, Any]:
-        """This outcome as plain JSON values."""
+        """This result as plain JSON values."""
         profile = self.chosen.setting.profile(self.grid.profile)
         return {
             "dataset": self.described.name,
@@ -115,24 +120,24 @@ class Tuning:
                 "interval": self.default_interval and asdict(self.default_interval),
                 "setting": asdict(self.grid.default),
             },
-            "rows": [asdict(row) for row in self.rows],
+            "rows": [row.to_json() for row in self.rows],
             "chosen": {
                 "profile": profile.to_json(),
                 "keep": self.chosen.setting.keep,
                 "threshold": self.chosen.setting.threshold,
             },
-            "slices": [asdict(part) for part in self.slices],
+            "slices": [asdict(heat_map) for heat_map in self.heat_maps],
         }
 
 
 def tune(described: DescribedDataset, grid: Grid, folds: int, seed: int) -> Tuning:
-    """Rate a grid on a dataset, choose, and say what the choice is worth.
+    """Rate a grid on a dataset, choose a setting, and cross-validate the choice.
 
     Args:
-        described: the dataset under all sides and poolings of the grid.
-        grid: what to try.
-        folds: of the cross-validation, two or more.
-        seed: of the folds.
+        described: the dataset, described at all sides and by all poolings of the grid.
+        grid: the values to try.
+        folds: number of folds of the cross-validation, two or more.
+        seed: seed of the folds.
 
     Raises:
         CatalogueError: if the ground truth is too small to be split, or names a product whose
@@ -147,13 +152,14 @@ def tune(described: DescribedDataset, grid: Grid, folds: int, seed: int) -> Tuni
     with progress("initial rankings", len(stages)) as advance:
         ratings.rate(stages, advance)
     searches = {}
-    allowed = {
-        scope.name: [stage for stage in stages if scope.allows(stage)] for scope in scopes(grid)
+    in_space = {
+        space.name: [stage for stage in stages if space.contains(stage)]
+        for space in search_spaces(grid)
     }
-    allowed = {name: some for name, some in allowed.items() if some}
-    with progress("searches", len(allowed) * (count + 1)) as advance:
-        for name, some in allowed.items():
-            searches[name] = cross_validate(ratings, grid, some, advance)
+    in_space = {name: members for name, members in in_space.items() if members}
+    with progress("searches", len(in_space) * (count + 1)) as advance:
+        for name, members in in_space.items():
+            searches[name] = cross_validate(ratings, grid, members, advance)
     before = ratings.ratings(grid.default)
     return Tuning(
         described=described,
@@ -164,12 +170,12 @@ def tune(described: DescribedDataset, grid: Grid, folds: int, seed: int) -> Tuni
         default=float(before.mean()),
         default_interval=mean_interval(before, items),
         rows=_rows(searches, before, items, grid),
-        slices=grid_slices(ratings, stages, searches[CHOSEN].setting, grid),
+        heat_maps=heat_maps(ratings, stages, searches[CHOSEN].setting, grid),
     )
 
 
-def scopes(grid: Grid) -> tuple[Scope, ...]:
-    """What is searched, from little freedom to much; the last but one is for the profile."""
+def search_spaces(grid: Grid) -> tuple[SearchSpace, ...]:
+    """The spaces, from the smallest to the largest; the last but one is chosen for the profile."""
     own = grid.default.initial
 
     def keeps_descriptors(stage: InitialStage) -> bool:
@@ -179,12 +185,12 @@ def scopes(grid: Grid) -> tuple[Scope, ...]:
         return stage.fusion == PRODUCT and not stage.is_single
 
     return (
-        Scope("k, τ", lambda stage: stage == own),
-        Scope("k, τ, α", lambda stage: keeps_descriptors(stage) and is_product(stage)),
-        Scope("all, eq. (8)", is_product),
-        Scope("one backbone", lambda stage: stage.is_single),
-        Scope(CHOSEN, lambda stage: stage.fusion == PRODUCT),
-        Scope("all, sum", lambda stage: stage.fusion == SUM),
+        SearchSpace("k, τ", lambda stage: stage == own),
+        SearchSpace("k, τ, α", lambda stage: keeps_descriptors(stage) and is_product(stage)),
+        SearchSpace("all, eq. (8)", is_product),
+        SearchSpace("one backbone", lambda stage: stage.is_single),
+        SearchSpace(CHOSEN, lambda stage: stage.fusion == PRODUCT),
+        SearchSpace("all, sum", lambda stage: stage.fusion == SUM),
     )
 
 
@@ -198,7 +204,7 @@ def _rows(
     adjusted = holm([gain.p_value for gain in gains])
     return tuple(
         TunedRow(
-            scope=name,
+            search_space=name,
             setting=found.setting,
             described=found.setting.describe(grid.profile),
             held_out=float(found.held_out.mean()),

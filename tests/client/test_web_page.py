@@ -27,6 +27,7 @@ from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
 from client import RetrievalClient, SearchResult
 from export.dataset.catalogue import read_catalogue
+from export.descriptors.engine_choice import EngineChoice
 from export.index.build import IndexBuild
 from export.pictures.contact_sheet import write_contact_sheet
 from retrieval_server.models.profile import Profile
@@ -125,7 +126,7 @@ def site(
     with file.open("w", encoding="utf-8", newline="") as lines:
         csv.writer(lines).writerows(rows)
     index = tmp_path_factory.mktemp("web") / "index"
-    IndexBuild(read_catalogue(catalogue), tiny_profile, tiny_repository, index).run()
+    IndexBuild(read_catalogue(catalogue), tiny_profile, EngineChoice(tiny_repository), index).run()
     (catalogue / "images" / f"{NO_PICTURE}.png").unlink()
     site = Site(index, tiny_repository, catalogue, free_port())
     site.start_server()

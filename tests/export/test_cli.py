@@ -97,6 +97,23 @@ def test_every_help_ends_with_an_example_of_its_command(run: Run, command: str) 
     assert last.startswith(f"Example: beauty-export {command} ")
 
 
+def test_the_options_of_the_engine_are_the_same_for_every_command_that_describes_images() -> None:
+    commands = typer.main.get_command(app).commands
+    found = {
+        name: [
+            (option.name, option.opts, option.envvar, option.default, option.help)
+            for option in command.params
+            if option.name in {"model_repository", "engine"} or option.name.startswith("triton_")
+        ]
+        for name, command in commands.items()
+        if any(option.name == "engine" for option in command.params)
+    }
+    assert set(found) == {"extract", "index", "evaluate", "predict"}
+    assert found["extract"] == found["index"]
+    assert found["evaluate"] == found["predict"] == found["index"][:3]
+    assert len(found["index"]) == 7
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -11,6 +11,7 @@ from export import cli
 from export.dataset.catalogue import read_catalogue
 from export.dataset.ground_truth import read_ground_truth
 from export.dataset.perfect_500k import ImagesById
+from export.descriptors.engine_choice import EngineChoice
 from export.evaluation.evaluate import evaluate
 from retrieval_server.errors import CatalogueError
 from retrieval_server.index.bundle import REJECTS_FILE
@@ -99,7 +100,7 @@ def test_one_command_gives_the_table_that_the_same_photos_give_in_our_own_form(
         query, ids = line.split(",")
         lines[number - 100] = f"{query},{' '.join(ids.split()[: 1 + number % 5])}"
     (own / "ground_truth.csv").write_text("\n".join(lines))
-    expected = evaluate(own, open_index(tiny_index), tiny_repository).to_json()
+    expected = evaluate(own, open_index(tiny_index), EngineChoice(tiny_repository)).to_json()
     assert result["rows"] == json.loads(json.dumps(expected["rows"]))
     relevant = [query["relevant"] for query in result["rated_queries"]]
     assert relevant == [2, 3, 4, 5, 1, 2, 3, 4]

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from export.dataset.catalogue import read_catalogue
-from export.descriptors.extract_features import BLOCK_ROWS, Block, FeatureExtraction
+from export.descriptors.block import BLOCK_ROWS, Block
+from export.descriptors.extract_features import FeatureExtraction
 from retrieval_server.engines.embedded import EmbeddedEngine
 from retrieval_server.errors import EngineError
 from retrieval_server.models.preprocessing import read_image

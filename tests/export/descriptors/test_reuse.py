@@ -15,7 +15,8 @@ from PIL import Image
 
 from export.cli import main
 from export.dataset.catalogue import read_catalogue
-from export.descriptors.extract_features import BLOCK_ROWS
+from export.descriptors.block import BLOCK_ROWS
+from export.descriptors.engine_choice import EngineChoice
 from export.descriptors.extract_shard import ShardExtraction
 from export.descriptors.shards import Shard
 from export.index.build import BuiltIndex, IndexBuild
@@ -40,7 +41,9 @@ def catalogue(catalogue_folder: Callable[..., Path]) -> Path:
 @pytest.fixture
 def build(catalogue: Path, tiny_profile: Profile, tiny_repository: Path) -> Build:
     def run(root: Path, **changes: object) -> BuiltIndex:
-        job = IndexBuild(read_catalogue(catalogue), tiny_profile, tiny_repository, root)
+        job = IndexBuild(
+            read_catalogue(catalogue), tiny_profile, EngineChoice(tiny_repository), root
+        )
         return replace(job, **changes).run()
 
     return run
@@ -175,7 +178,7 @@ def test_an_index_of_other_models_is_not_built_upon(
     (model, _) = ModelRepository(others).ensemble("tiny")
     with model.onnx_path.open("ab") as file:
         file.write(b"\x72\x00")  # an empty entry of the metadata: the same graph, another file
-    updated = build(root, model_repository=others)
+    updated = build(root, engine=EngineChoice(others))
     assert updated.reused == 0
     assert "was built with other models" in updated.no_reuse
 
@@ -234,7 +237,7 @@ def test_shards_take_over_what_an_index_knows(
             catalogue=read_catalogue(catalogue),
             shard=shard,
             profile=tiny_profile,
-            model_repository=tiny_repository,
+            engine=EngineChoice(tiny_repository),
             folder=shards / shard.folder_name,
             reuse=root,
         ).run()

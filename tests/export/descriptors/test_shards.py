@@ -19,8 +19,9 @@ from PIL import Image
 from export.cli import BAD_INPUT, main
 from export.commands import options
 from export.dataset.catalogue import Catalogue, CatalogueRow, read_catalogue
-from export.descriptors import extract_shard
-from export.descriptors.extract_features import BLOCK_ROWS
+from export.descriptors import engine_choice
+from export.descriptors.block import BLOCK_ROWS
+from export.descriptors.engine_choice import EngineChoice
 from export.descriptors.extract_shard import ShardExtraction
 from export.descriptors.finished_shards import FinishedShard
 from export.descriptors.shards import Shard, shard_number, shard_numbers
@@ -51,7 +52,7 @@ class Job:
             catalogue=read_catalogue(self.catalogue),
             shard=shard,
             profile=self.profile,
-            model_repository=self.repository,
+            engine=EngineChoice(self.repository),
             folder=self.folder / shard.folder_name,
         )
         return replace(whole, **changes)
@@ -71,7 +72,7 @@ class Job:
         build = IndexBuild(
             read_catalogue(self.catalogue),
             self.profile,
-            self.repository,
+            EngineChoice(self.repository),
             root,
             from_shards=self.folder,
         )
@@ -106,7 +107,7 @@ def unsharded(
 ) -> Path:
     """Its index, built in one go."""
     root = tmp_path_factory.mktemp("unsharded")
-    IndexBuild(read_catalogue(catalogue), tiny_profile, tiny_repository, root).run()
+    IndexBuild(read_catalogue(catalogue), tiny_profile, EngineChoice(tiny_repository), root).run()
     return open_index(root).folder
 
 
@@ -256,7 +257,7 @@ def test_a_finished_shard_is_skipped_without_loading_a_model(
     def no_engine(*_: object, **__: object) -> None:
         raise AssertionError("an engine was made")
 
-    monkeypatch.setattr(extract_shard, "create_engine", no_engine)
+    monkeypatch.setattr(engine_choice, "create_engine", no_engine)
     again, is_new = job.extract(1, 3)
     assert not is_new
     assert again.manifest == first.manifest
@@ -277,7 +278,7 @@ def test_a_half_done_shard_is_taken_up_where_it_stopped(
 
     with monkeypatch.context() as patch:
         patch.setattr(EmbeddedEngine, "infer", failing)
-        patch.setattr(extract_shard, "available_cores", lambda: 2)
+        patch.setattr(engine_choice, "available_cores", lambda: 2)
         with pytest.raises(EngineError, match="out of memory"):
             job.extract(0, 1)
     assert not (job.place(0, 1) / "shard.json").exists()
@@ -408,7 +409,7 @@ def test_a_shard_of_other_models_is_refused_naming_the_model(small: Job, tmp_pat
     other = shutil.copytree(small.repository, tmp_path / "repository")
     with (other / "tiny_b" / "1" / "model.onnx").open("ab") as file:
         file.write(b"\0")
-    message = small.refused(tmp_path / "index", model_repository=other)
+    message = small.refused(tmp_path / "index", engine=EngineChoice(other))
     assert f"{small.place(0, 2)} was made by tiny_b of digest" in message
     assert "--shards 2 --shard 0" in message
 

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from export import cli
 from export.dataset.catalogue import read_catalogue
+from export.descriptors.engine_choice import EngineChoice
 from export.evaluation.evaluate import evaluate
 from export.evaluation.terminal import evaluation_table
 from export.index.build import IndexBuild
@@ -87,7 +88,7 @@ def test_every_figure_is_what_loops_over_the_paper_s_formulas_give(
 ):
     bundle = open_index(tiny_index)
 
-    result = evaluate(tiny_catalogue, bundle, tiny_repository)
+    result = evaluate(tiny_catalogue, bundle, EngineChoice(tiny_repository))
 
     assert [row.method for row in result.rows] == [
         "baseline", "k = 6", "k = 5", "k = 4", "k = 3", "k = 2", "k = 1",
@@ -127,9 +128,9 @@ def test_trec_eval_says_the_same_of_each_query(tiny_index, tiny_catalogue, tiny_
         {name: {i: 7.0 - n for n, i in enumerate(ids)} for name, (_, ids) in found.items()}
     )
 
-    result = evaluate(tiny_catalogue, bundle, tiny_repository)
+    result = evaluate(tiny_catalogue, bundle, EngineChoice(tiny_repository))
 
-    place = result.place("k = 3")
+    place = result.position("k = 3")
     for query in result.rated_queries:
         rating = query.ratings[place]
         assert rating.average_precision.gt == pytest.approx(said[query.name]["map_cut_7"])
@@ -149,22 +150,26 @@ def test_a_query_has_the_category_of_most_of_its_relevant_images(
     rows[0] = (*rows[0][:3], "p01")  # one of five lies: the others decide
     with (dataset / "catalog.csv").open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([("id", "image", "description", "category"), *rows])
-    IndexBuild(read_catalogue(dataset), tiny_profile, tiny_repository, tmp_path / "index").run()
+    IndexBuild(
+        read_catalogue(dataset), tiny_profile, EngineChoice(tiny_repository), tmp_path / "index"
+    ).run()
 
-    result = evaluate(dataset, open_index(tmp_path / "index"), tiny_repository, keep=1)
+    result = evaluate(
+        dataset, open_index(tmp_path / "index"), EngineChoice(tiny_repository), keep=1
+    )
 
     assert [query.category for query in result.rated_queries] == [f"p{i:02d}" for i in range(8)]
     assert result.detailed == "k = 1"
     for category, query in zip(result.categories, result.rated_queries, strict=True):
         assert (category.name, category.queries) == (query.category, 1)
-        gt = [query.ratings[place].average_precision.gt for place in (0, result.place("k = 1"))]
+        gt = [query.ratings[place].average_precision.gt for place in (0, result.position("k = 1"))]
         assert category.difference == pytest.approx(gt[1] - gt[0])
 
 
 def test_the_table_names_both_conventions(tiny_index, tiny_catalogue, tiny_repository):
     console = Console(width=100, record=True, file=io.StringIO())
 
-    evaluation = evaluate(tiny_catalogue, open_index(tiny_index), tiny_repository)
+    evaluation = evaluate(tiny_catalogue, open_index(tiny_index), EngineChoice(tiny_repository))
     console.print(evaluation_table(evaluation))
 
     text = console.export_text()
@@ -206,7 +211,7 @@ def test_the_command_writes_a_page_and_markdown_of_the_same_figures(
     printed = capsys.readouterr().out
 
     assert printed.endswith(markdown.read_text(encoding="utf-8"))
-    result = evaluate(dataset, open_index(tiny_index), tiny_repository)
+    result = evaluate(dataset, open_index(tiny_index), EngineChoice(tiny_repository))
     for row in result.rows:
         for text in (page.read_text(encoding="utf-8"), markdown.read_text(encoding="utf-8")):
             assert f"{row.map_at_7.gt:.6f}" in text
@@ -223,10 +228,10 @@ def test_an_unreadable_query_is_named_and_counts_nowhere(
     lines = (dataset / "ground_truth.csv").read_text(encoding="utf-8").splitlines()
     write_truth(dataset, *lines, "queries/gone.jpg,p0000", "catalog.csv,p0000")
 
-    result = evaluate(dataset, bundle, tiny_repository)
+    result = evaluate(dataset, bundle, EngineChoice(tiny_repository))
 
     assert result.unreadable == ("gone.jpg", "catalog.csv")
-    assert result.rows == evaluate(tiny_catalogue, bundle, tiny_repository).rows
+    assert result.rows == evaluate(tiny_catalogue, bundle, EngineChoice(tiny_repository)).rows
 
 
 @pytest.mark.parametrize(
@@ -246,14 +251,14 @@ def test_a_bad_ground_truth_says_where_and_what(
     write_truth(dataset, *lines)
 
     with pytest.raises(CatalogueError, match=message):
-        evaluate(dataset, open_index(tiny_index), tiny_repository)
+        evaluate(dataset, open_index(tiny_index), EngineChoice(tiny_repository))
 
 
 def test_a_missing_ground_truth_is_named(dataset, tiny_index, tiny_repository):
     (dataset / "ground_truth.csv").unlink()
 
     with pytest.raises(CatalogueError, match=r"Cannot read .*ground_truth\.csv: No such file"):
-        evaluate(dataset, open_index(tiny_index), tiny_repository)
+        evaluate(dataset, open_index(tiny_index), EngineChoice(tiny_repository))
 
 
 def test_models_other_than_the_index_s_are_refused(dataset, tiny_index, tiny_repository, tmp_path):
@@ -263,7 +268,7 @@ def test_models_other_than_the_index_s_are_refused(dataset, tiny_index, tiny_rep
     )
 
     with pytest.raises(ModelMismatchError, match="was built with model tiny_b"):
-        evaluate(dataset, open_index(tiny_index), repository)
+        evaluate(dataset, open_index(tiny_index), EngineChoice(repository))
 
 
 def test_weights_that_mean_nothing_are_said(dataset, tiny_index_copy, tiny_repository):
@@ -273,7 +278,7 @@ def test_weights_that_mean_nothing_are_said(dataset, tiny_index_copy, tiny_repos
     manifest["models"]["tiny_a"]["weights"] = "random (seed 0)"
     path.write_text(json.dumps(manifest))
 
-    result = evaluate(dataset, open_index(tiny_index_copy), tiny_repository)
+    result = evaluate(dataset, open_index(tiny_index_copy), EngineChoice(tiny_repository))
 
     assert result.warnings == ("tiny_a has random (seed 0) weights: results mean nothing.",)
     assert np.isfinite(result.rows[0].map_at_7.gt)

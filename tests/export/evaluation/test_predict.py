@@ -7,6 +7,7 @@ import pytest
 
 from export import cli
 from export.dataset.catalogue import read_catalogue
+from export.descriptors.engine_choice import EngineChoice
 from export.evaluation.query_descriptors import describe_images, open_retriever
 from export.index.build import IndexBuild
 from retrieval_server.index.publish import open_index
@@ -50,7 +51,7 @@ def test_every_photo_has_a_row_of_its_id_and_the_seven_ids_that_search_finds(
 
     assert code == 0
     files = sorted(photos.iterdir())
-    retriever = open_retriever(open_index(tiny_index), tiny_repository)
+    retriever = open_retriever(open_index(tiny_index), EngineChoice(tiny_repository))
     for row, file, query in zip(rows, files, describe_images(files, retriever), strict=True):
         found = retriever.search(query, SearchParameters(keep=keep)).matches
         assert row == [file.stem, *(retriever.bundle.product_id(match.row) for match in found)]
@@ -75,7 +76,7 @@ def test_a_catalogue_of_five_leaves_two_fields_empty(
     predict, catalogue_folder, tiny_profile, tiny_repository, tmp_path
 ):
     catalogue = read_catalogue(catalogue_folder(families=1))
-    IndexBuild(catalogue, tiny_profile, tiny_repository, tmp_path / "five").run()
+    IndexBuild(catalogue, tiny_profile, EngineChoice(tiny_repository), tmp_path / "five").run()
 
     code, rows = predict(tmp_path / "five")
 

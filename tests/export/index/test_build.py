@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from export.dataset.catalogue import read_catalogue
-from export.descriptors import extract_shard, merge_blocks
-from export.descriptors.extract_features import BLOCK_ROWS
+from export.descriptors import engine_choice, merge_blocks
+from export.descriptors.block import BLOCK_ROWS
+from export.descriptors.engine_choice import EngineChoice
 from export.descriptors.extract_shard import ShardExtraction
 from export.index.build import BuiltIndex, IndexBuild
 from export.text_index.settings import TextSettings
@@ -44,8 +45,8 @@ STOPS_AFTER = BLOCK_ROWS + 20  # images, in a build that then waits to be killed
 CORES = 2  # few enough images in flight for the first block to be finished by then
 STOPPED_BUILD = """
 import asyncio
-from export import extract_shard
 from export.cli import main
+from export.descriptors import engine_choice
 from retrieval_server.engines.embedded import EmbeddedEngine
 
 infer, images = EmbeddedEngine.infer, 0
@@ -58,24 +59,24 @@ async def infer_or_wait(self, ensemble, batch):
     return await infer(self, ensemble, batch)
 
 EmbeddedEngine.infer = infer_or_wait
-extract_shard.available_cores = lambda: {cores}
+engine_choice.available_cores = lambda: {cores}
 main()
 """
 
 STOPPED_TEXT_INDEX = """
 import sys
 import threading
-from export import build_text_index
 from export.cli import main
+from export.text_index import build
 
-work = build_text_index.{function}
+work = build.{function}
 
 def work_and_wait(*arguments, **options):
     work(*arguments, **options)
     print("waiting", flush=True)
     threading.Event().wait()
 
-build_text_index.{function} = work_and_wait
+build.{function} = work_and_wait
 main()
 """
 
@@ -120,7 +121,9 @@ def kill() -> Kill:
 @pytest.fixture
 def build(tiny_profile: Profile, tiny_repository: Path) -> Build:
     def run(catalogue: Path, root: Path, **changes: object) -> BuiltIndex:
-        job = IndexBuild(read_catalogue(catalogue), tiny_profile, tiny_repository, root)
+        job = IndexBuild(
+            read_catalogue(catalogue), tiny_profile, EngineChoice(tiny_repository), root
+        )
         return replace(job, **changes).run()
 
     return run
@@ -141,7 +144,7 @@ def undisturbed(
 ) -> Path:
     """The index of ``catalogue``, built in one go."""
     root = tmp_path_factory.mktemp("undisturbed")
-    IndexBuild(read_catalogue(catalogue), tiny_profile, tiny_repository, root).run()
+    IndexBuild(read_catalogue(catalogue), tiny_profile, EngineChoice(tiny_repository), root).run()
     return root
 
 
@@ -322,7 +325,7 @@ def test_engine_failure_is_one_error_and_the_next_run_goes_on_from_there(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(EmbeddedEngine, "infer", failing)
-        patch.setattr(extract_shard, "available_cores", lambda: CORES)
+        patch.setattr(engine_choice, "available_cores", lambda: CORES)
         with pytest.raises(EngineError, match="out of memory"):
             build(catalogue, tmp_path)
     assert versions(tmp_path) == []
@@ -590,14 +593,14 @@ def test_missing_models_say_how_to_export_them(
     with pytest.raises(ModelRepositoryError, match=r"no model 'other'; it has .*'tiny_a'"):
         build(changed, tmp_path / "index", profile=replace(tiny_profile, name="other"))
     with pytest.raises(ModelRepositoryError, match="There is no model repository at"):
-        build(changed, tmp_path / "index", model_repository=tmp_path / "none")
+        build(changed, tmp_path / "index", engine=EngineChoice(tmp_path / "none"))
     copy = shutil.copytree(tiny_repository, tmp_path / "repository")
     (copy / "tiny_b" / "1" / "model.onnx").unlink()
     with pytest.raises(ModelRepositoryError, match=r"tiny_b has no .*model\.onnx.*beauty-export"):
-        build(changed, tmp_path / "index", model_repository=copy)
+        build(changed, tmp_path / "index", engine=EngineChoice(copy))
     (copy / "tiny_b" / "1" / "model.onnx").write_bytes(b"no model")
     with pytest.raises(EngineError, match="tiny_b cannot be loaded"):
-        build(changed, tmp_path / "index", model_repository=copy)
+        build(changed, tmp_path / "index", engine=EngineChoice(copy))
     with pytest.raises(EngineError, match="Unknown engine 'tritn'"):
-        build(changed, tmp_path / "index", engine="tritn")
+        build(changed, tmp_path / "index", engine=EngineChoice(tiny_repository, "tritn"))
     assert versions(tmp_path / "index") == []

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from export.dataset.catalogue import read_catalogue
+from export.descriptors.engine_choice import EngineChoice
 from export.index import build as build_module
 from export.index import search_levels
 from export.index.build import IndexBuild
@@ -59,7 +60,11 @@ def build(
         catalogue = read_catalogue(tiny_catalogue)
         return (
             IndexBuild(
-                catalogue, tiny_profile, tiny_repository, root, half_precision=half_precision
+                catalogue,
+                tiny_profile,
+                EngineChoice(tiny_repository),
+                root,
+                half_precision=half_precision,
             )
             .run()
             .folder
@@ -161,7 +166,7 @@ def large(
     catalogue = read_catalogue(catalogue_folder(families=40))
 
     def run(root: Path) -> Path:
-        return IndexBuild(catalogue, tiny_profile, tiny_repository, root).run().folder
+        return IndexBuild(catalogue, tiny_profile, EngineChoice(tiny_repository), root).run().folder
 
     return run
 

@@ -13,6 +13,7 @@ from PIL import Image
 from sklearn.datasets import load_sample_image
 
 from export.dataset.catalogue import read_catalogue
+from export.descriptors.engine_choice import EngineChoice
 from export.evaluation.evaluate import evaluate
 from export.index.build import IndexBuild
 from export.models import build_model_repository
@@ -201,15 +202,15 @@ def test_a_checkpoint_gives_the_weights_it_holds(tmp_path):
 @pytest.fixture(scope="module")
 def sample_index(lite_repository, sample, tmp_path_factory):
     root = tmp_path_factory.mktemp("sample_index")
-    IndexBuild(read_catalogue(sample), LITE, lite_repository, root).run()
+    IndexBuild(read_catalogue(sample), LITE, EngineChoice(lite_repository), root).run()
     return open_index(root)
 
 
 @pytest.mark.skipif(not DEV_SET.is_dir(), reason=f"needs the photos in {DEV_SET}")
 def test_refinement_helps_on_real_photos(lite_repository, tmp_path):
-    IndexBuild(read_catalogue(DEV_SET), LITE, lite_repository, tmp_path).run()
+    IndexBuild(read_catalogue(DEV_SET), LITE, EngineChoice(lite_repository), tmp_path).run()
 
-    result = evaluate(DEV_SET, open_index(tmp_path), lite_repository)
+    result = evaluate(DEV_SET, open_index(tmp_path), EngineChoice(lite_repository))
 
     map_at_7 = {row.method: row.map_at_7.gt for row in result.rows}
     assert result.queries == 259
@@ -218,7 +219,7 @@ def test_refinement_helps_on_real_photos(lite_repository, tmp_path):
 
 
 def test_refinement_helps_on_the_sample_catalogue(lite_repository, sample, sample_index):
-    result = evaluate(sample, sample_index, lite_repository)
+    result = evaluate(sample, sample_index, EngineChoice(lite_repository))
 
     map_at_7 = {row.method: row.map_at_7.gt for row in result.rows}
     assert [row.keep for row in result.rows] == [None, 6, 5, 4, 3, 2, 1]

@@ -17,8 +17,9 @@ from sklearn.preprocessing import normalize
 from sparse_dot_topn import sp_matmul_topn
 
 from benchmarks.listings import listings
-from export.text_index import join, pair_file
-from export.text_index.join import join as join_module
+from export.text_index import join as join_module
+from export.text_index import pair_file
+from export.text_index.join import join
 from export.text_index.pair_file import PAIR, PairFile
 from export.text_index.tfidf import count_terms
 from retrieval_server.text.neighbours import COSINE_SCALE

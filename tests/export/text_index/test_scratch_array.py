@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from export.text_index import scratch_array as module
-from export.text_index.scratch_array import release_pages, scratch_array
+from export.text_index.scratch_array import release_if_large, scratch_array
 
 
 def test_what_was_written_stays_when_its_memory_is_let_go(
@@ -16,7 +16,7 @@ def test_what_was_written_stays_when_its_memory_is_let_go(
     with scratch_array(tmp_path, 100_000, np.int32) as array:
         assert not array.any()
         array[:] = np.arange(len(array))
-        release_pages(array)
+        release_if_large(array)
         np.testing.assert_array_equal(array, np.arange(100_000))
         assert list(tmp_path.iterdir()) == []
 
@@ -24,7 +24,7 @@ def test_what_was_written_stays_when_its_memory_is_let_go(
 def test_array_of_nothing_needs_no_file(tmp_path: Path) -> None:
     with scratch_array(tmp_path, 0, np.uint16) as array:
         assert (len(array), array.dtype) == (0, np.uint16)
-        release_pages(array)
+        release_if_large(array)
 
 
 def test_full_disk_is_an_error_and_not_a_killed_process(

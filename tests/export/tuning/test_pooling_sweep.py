@@ -10,6 +10,7 @@ import torch
 
 import export.tuning.pooling_sweep
 from export.dataset.catalogue import read_catalogue
+from export.descriptors import engine_choice
 from export.models.backbones import WeightsChoice, load_backbone, weights_digest
 from export.models.build_model_repository import export_profile
 from export.models.pooling_choice import PoolingChoice
@@ -46,7 +47,7 @@ def runs(monkeypatch):
         engine.infer = counting
         return engine
 
-    monkeypatch.setattr(export.tuning.pooling_sweep, "create_engine", opened)
+    monkeypatch.setattr(engine_choice, "create_engine", opened)
     return counted
 
 
@@ -144,7 +145,7 @@ def test_unreadable_images_are_left_out(catalogue, tmp_path):
 
 
 def test_a_model_that_computes_no_unit_vectors_is_refused(catalogue, tmp_path, monkeypatch):
-    monkeypatch.setattr("export.models.to_onnx.l2_normalise", lambda vectors: vectors)
+    monkeypatch.setattr("export.tuning.sweep_encoder.l2_normalise", lambda vectors: vectors)
 
     with pytest.raises(EngineError, match="small_b_grmac gave a descriptor whose L2 norm"):
         described(tmp_path / "cache", catalogue, MAC)

@@ -17,6 +17,7 @@ from rich.console import Console
 from export import cli
 from export.dataset.catalogue import read_catalogue
 from export.dataset.ground_truth import Query
+from export.descriptors.engine_choice import EngineChoice
 from export.evaluation.metrics import average_precision
 from export.evaluation.terminal import sections_table
 from export.index.build import IndexBuild
@@ -28,7 +29,7 @@ from export.tuning.cross_validation import best_setting, cross_validate, folds_o
 from export.tuning.described_dataset import cosine_matrix, describe_dataset, text_neighbours
 from export.tuning.grid import MOST_ALPHAS, Grid
 from export.tuning.grid_ratings import GridRatings
-from export.tuning.grid_slices import grid_slices
+from export.tuning.heat_maps import heat_maps
 from export.tuning.html import tuning_page
 from export.tuning.pooling_sweep import PoolingSweep
 from export.tuning.rate_settings import RowLists, best_rows, rate_settings
@@ -117,7 +118,9 @@ def test_a_point_of_the_grid_is_what_index_and_search_give(
         export_profile(profile, folder / "models", weights)
         text = TextSettings(threshold=setting.threshold)
         catalogue = read_catalogue(tiny_catalogue)
-        IndexBuild(catalogue, profile, folder / "models", folder / "index", text=text).run()
+        IndexBuild(
+            catalogue, profile, EngineChoice(folder / "models"), folder / "index", text=text
+        ).run()
 
         expected = searched(
             open_index(folder / "index"), folder / "models", tiny_catalogue, setting.keep
@@ -268,12 +271,12 @@ def test_the_photos_of_an_item_are_in_one_fold():
 
 
 def test_a_wider_search_is_never_worse_on_its_own_queries(tuning):
-    optimistic = {row.scope: row.optimistic for row in tuning.rows}
+    optimistic = {row.search_space: row.optimistic for row in tuning.rows}
 
     assert tuning.default <= optimistic["k, τ"] <= optimistic["k, τ, α"]
     assert optimistic["k, τ, α"] <= optimistic["all, eq. (8)"] <= optimistic[CHOSEN]
     assert optimistic["one backbone"] <= optimistic[CHOSEN]
-    assert [row.scope for row in tuning.rows][-1] == "all, sum"
+    assert [row.search_space for row in tuning.rows][-1] == "all, sum"
     assert tuning.chosen.setting.initial.fusion != SUM
     for row in tuning.rows:
         assert len(row.by_fold) == tuning.folds == 4
@@ -285,7 +288,7 @@ def test_the_report_shows_the_grid_in_pictures_and_needs_nothing_else(tuning):
     page = tuning_page(tuning)
 
     pictures = re.findall(r'<img alt="([^"]+)" src="data:image/png;base64,([^"]+)"', page)
-    assert len(pictures) == 1 + len(tuning.slices)
+    assert len(pictures) == 1 + len(tuning.heat_maps)
     for _, data in pictures:
         picture = Image.open(io.BytesIO(base64.b64decode(data)))
         assert picture.format == "PNG"
@@ -293,19 +296,19 @@ def test_the_report_shows_the_grid_in_pictures_and_needs_nothing_else(tuning):
     assert "http" not in page
     assert "<script" not in page
     assert "[[backbones]]" in page
-    for part in tuning.slices:
+    for part in tuning.heat_maps:
         assert np.array(part.values).shape == (len(part.rows), len(part.columns))
-    best = max(max(row) for row in tuning.slices[-1].values)
+    best = max(max(row) for row in tuning.heat_maps[-1].values)
     assert best == pytest.approx(tuning.chosen.optimistic)
 
 
-def test_a_slice_goes_through_the_chosen_setting(described):
+def test_a_heat_map_goes_through_the_chosen_setting(described):
     grid = SMALL_GRID
     neighbours = text_neighbours(described.products, grid.thresholds)
     ratings = GridRatings(described, neighbours, grid.keeps, np.zeros(8, np.int64))
     setting = replace(grid.default, keep=1)
 
-    by_pooling, by_alpha, by_refinement = grid_slices(
+    by_pooling, by_alpha, by_refinement = heat_maps(
         ratings, list(grid.initial_stages()), setting, grid
     )
 

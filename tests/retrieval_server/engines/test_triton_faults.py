@@ -27,6 +27,7 @@ from tritonclient.grpc import InferenceServerClient, InferInput
 from tritonclient.utils import InferenceServerException
 
 from export.dataset.catalogue import read_catalogue
+from export.descriptors.engine_choice import EngineChoice
 from export.index.build import IndexBuild
 from export.models.fingerprint import add_fingerprint
 from retrieval_server.engines.triton_errors import may_pass, translated
@@ -352,7 +353,7 @@ def slow_server(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[SearchServer]:
     catalogue, index = catalogue_folder(2, 2), tmp_path_factory.mktemp("slow_index")
-    IndexBuild(read_catalogue(catalogue), tiny_profile, slow_repository, index).run()
+    IndexBuild(read_catalogue(catalogue), tiny_profile, EngineChoice(slow_repository), index).run()
     photo, url = catalogue / "queries" / "q00.jpg", slow_triton.addresses["grpc"]
     with searching(index, slow_repository, url, photo) as server:
         yield server

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from export.dataset.catalogue import read_catalogue
+from export.descriptors.engine_choice import EngineChoice
 from export.index.build import IndexBuild
 from retrieval_server.engines.create_engine import create_engine
 from retrieval_server.errors import (
@@ -482,7 +483,9 @@ def test_permuted_catalogue_gives_the_same_products(
     order = np.random.default_rng(3).permutation(len(rows))
     with (folder / "catalog.csv").open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([header, *(rows[row] for row in order)])
-    build = IndexBuild(read_catalogue(folder), tiny_profile, tiny_repository, tmp_path / "index")
+    build = IndexBuild(
+        read_catalogue(folder), tiny_profile, EngineChoice(tiny_repository), tmp_path / "index"
+    )
     permuted = Retriever(open_index(build.run().folder), NoEngine())
 
     def found(searched: Retriever, query: QueryDescriptors) -> list[tuple[str, float, Stage]]:

@@ -16,6 +16,7 @@ import onnx
 import pytest
 
 from export.dataset.catalogue import read_catalogue
+from export.descriptors.engine_choice import EngineChoice
 from export.index.build import IndexBuild
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.index.publish import make_current, open_index
@@ -43,7 +44,9 @@ def rebuild(
     def run(repository: Path = tiny_repository) -> str:
         with (catalogue / "catalog.csv").open("a", encoding="utf-8", newline="") as file:
             csv.writer(file).writerow(("new", "images/p0000.png", "a new one", "", ""))
-        build = IndexBuild(read_catalogue(catalogue), tiny_profile, repository, tiny_index_copy)
+        build = IndexBuild(
+            read_catalogue(catalogue), tiny_profile, EngineChoice(repository), tiny_index_copy
+        )
         return build.run().folder.name
 
     return run

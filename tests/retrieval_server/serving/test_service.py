@@ -23,6 +23,7 @@ from PIL import Image
 
 from client import InvalidQueryError, OverloadedError, ProductNotFoundError, RetrievalClient, Stage
 from export.dataset.catalogue import read_catalogue
+from export.descriptors.engine_choice import EngineChoice
 from export.index.build import IndexBuild
 from retrieval_server import errors
 from retrieval_server.errors import EngineUnavailableError
@@ -314,7 +315,7 @@ def test_random_weights_are_reported_with_every_answer(
     onnx.helper.set_model_props(model, {"weights": "random (seed 7)"})
     onnx.save(model, path)
     index = tmp_path / "index"
-    IndexBuild(read_catalogue(tiny_catalogue), tiny_profile, repository, index).run()
+    IndexBuild(read_catalogue(tiny_catalogue), tiny_profile, EngineChoice(repository), index).run()
     with served_by(index=index, model_repository=repository) as served:
         answers = (
             served.search(image=photo()),

@@ -1,7 +1,7 @@
-"""Descriptors that an index has already, so that a catalogue's next build describes what is new.
+"""Descriptors of an earlier index that the next build reuses instead of computing them again.
 
-An image is known by the SHA-256 of its file: whether it was renamed, moved within the catalogue or
-given another description makes no difference, and one that was replaced under its old name is new.
+SHA-256 of the image file identifies an image. A renamed file, another row of the catalogue or
+another description makes no difference; a file with new content under an old name is a new image.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from export.descriptors.merge_blocks import FLOAT32
 from retrieval_server.errors import ModelMismatchError
 from retrieval_server.index.bundle import IMAGE_DIGESTS_FILE, IndexBundle
 from retrieval_server.index.descriptors import descriptor_file
@@ -20,10 +21,8 @@ from retrieval_server.index.publish import current_version, open_index
 from retrieval_server.index.reference_image import check_reference
 from retrieval_server.models.profile import Profile
 
-FLOAT32, FLOAT16 = "<f4", "<f2"
 
-
-class KnownDescriptors:
+class ReusableDescriptors:
     """The descriptors of an index, by the digests of its images.
 
     Args:
@@ -35,10 +34,10 @@ class KnownDescriptors:
         self._rows = {digest.tobytes(): row for row, digest in enumerate(bundle.image_digests)}
 
     def find(self, digest: bytes) -> dict[str, NDArray[np.float32]] | None:
-        """The descriptors (C,) of an image by model name, or None.
+        """The descriptors (C,) of an image by model name; None if the index does not have them.
 
         Args:
-            digest: SHA-256 of its file.
+            digest: SHA-256 of the image file.
         """
         row = self._rows.get(digest)
         if row is None:
@@ -46,21 +45,23 @@ class KnownDescriptors:
         return {m: rows[row].astype(np.float32) for m, rows in self._descriptors.items()}
 
 
-def open_known(
+def open_reusable(
     index: Path,
     profile: Profile,
     models: Mapping[str, str],
     reference: Mapping[str, NDArray[np.float32]],
     dtype: str = FLOAT32,
-) -> KnownDescriptors | None:
-    """Open what an index knows, if it is what the engine would compute; reads its descriptors once.
+) -> ReusableDescriptors | None:
+    """Open the descriptors of an index if they are those that the engine would compute.
+
+    Reads all of them once, to compare them with their checksums.
 
     Args:
         index: a version's folder, or the folder whose ``current`` names the version.
         profile: the backbones.
         models: SHA-256 of each model's ONNX file, by name.
         reference: (1, C) by model name, the engine's descriptors of the reference image.
-        dtype: of the descriptors that are wanted.
+        dtype: type of the descriptors that are wanted.
 
     Returns:
         The descriptors; None if there is no index yet.
@@ -83,4 +84,4 @@ def open_known(
         )
     check_reference(bundle.folder, bundle.reference_descriptors, reference)
     bundle.verify([IMAGE_DIGESTS_FILE, *map(descriptor_file, profile.models)])
-    return KnownDescriptors(bundle)
+    return ReusableDescriptors(bundle)

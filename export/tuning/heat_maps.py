@@ -1,4 +1,4 @@
-"""Parts of a rated grid for people to look at, each through the setting that was chosen."""
+"""Heat maps of a rated grid: mAP@7 by two settings at a time, the others as they were chosen."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from export.tuning.setting import PRODUCT, InitialStage, Setting
 
 
 @dataclass(frozen=True)
-class Slice:
-    """A part of the grid to look at: mAP@7 on all queries, hence optimistic.
+class HeatMap:
+    """mAP@7 on all queries by two settings; its best values are optimistic.
 
     Attributes:
-        title: what varies, and what is fixed.
-        row_name: what the rows are.
-        column_name: what the columns are.
-        rows: their labels.
-        columns: their labels.
-        values: by row and column.
+        title: names the settings that vary and the values of the others.
+        row_name: the setting that varies by row.
+        column_name: the setting that varies by column.
+        rows: labels of the rows.
+        columns: labels of the columns.
+        values: mAP@7 by row and column.
     """
 
     title: str
@@ -31,27 +31,27 @@ class Slice:
     values: tuple[tuple[float, ...], ...]
 
 
-def grid_slices(
+def heat_maps(
     ratings: GridRatings, stages: Sequence[InitialStage], setting: Setting, grid: Grid
-) -> tuple[Slice, ...]:
-    """Pooling × side, α × α where there are two backbones, and k × τ.
+) -> tuple[HeatMap, ...]:
+    """Draw pooling × side, α × α if there are two backbones, and k × τ.
 
     Args:
-        ratings: of the grid.
-        stages: its initial rankings.
-        setting: what was chosen.
-        grid: what was tried.
+        ratings: ratings of the grid.
+        stages: initial rankings of the grid.
+        setting: the chosen setting; the maps hold its other values fixed.
+        grid: the values that were tried.
     """
     fused = [stage for stage in stages if stage.fusion == PRODUCT]
-    parts = [_pooling_by_side(ratings, fused, setting)]
+    maps = [_pooling_by_side(ratings, fused, setting)]
     if len(setting.initial.used) == len(grid.profile.backbones) == 2:
-        parts.append(_alpha_by_alpha(ratings, fused, setting, grid))
-    return (*parts, _threshold_by_keep(ratings, setting))
+        maps.append(_alpha_by_alpha(ratings, fused, setting, grid))
+    return (*maps, _threshold_by_keep(ratings, setting))
 
 
 def _pooling_by_side(
     ratings: GridRatings, fused: Sequence[InitialStage], setting: Setting
-) -> Slice:
+) -> HeatMap:
     best: dict[tuple[str, int], float] = {}
     for stage in fused:
         label = " + ".join(dict.fromkeys(pooling.label for pooling in stage.poolings))
@@ -59,7 +59,7 @@ def _pooling_by_side(
         best[key] = max(best.get(key, 0.0), _mean(ratings, replace(setting, initial=stage)))
     labels = tuple(dict.fromkeys(label for label, _ in best))
     sides = sorted({side for _, side in best})
-    return Slice(
+    return HeatMap(
         title=f"pooling and side, each with its best α; {_refinement(setting)}",
         row_name="pooling",
         column_name="side",
@@ -71,11 +71,11 @@ def _pooling_by_side(
 
 def _alpha_by_alpha(
     ratings: GridRatings, fused: Sequence[InitialStage], setting: Setting, grid: Grid
-) -> Slice:
+) -> HeatMap:
     used = [stage.alphas for stage in fused if not stage.is_single]
-    first, second = (sorted({alphas[number] for alphas in used}) for number in (0, 1))
+    first, second = (sorted({alphas[backbone] for alphas in used}) for backbone in (0, 1))
     stages = [[replace(setting.initial, alphas=(one, other)) for other in second] for one in first]
-    return Slice(
+    return HeatMap(
         title=f"α, with the chosen side and poolings; {_refinement(setting)}",
         row_name=f"α of {grid.profile.models[0]}",
         column_name=f"α of {grid.profile.models[1]}",
@@ -88,9 +88,9 @@ def _alpha_by_alpha(
     )
 
 
-def _threshold_by_keep(ratings: GridRatings, setting: Setting) -> Slice:
+def _threshold_by_keep(ratings: GridRatings, setting: Setting) -> HeatMap:
     keeps, thresholds = sorted(ratings.keeps), sorted(ratings.thresholds)
-    return Slice(
+    return HeatMap(
         title="τ and k, with the chosen initial ranking",
         row_name="τ",
         column_name="k",
@@ -106,7 +106,7 @@ def _threshold_by_keep(ratings: GridRatings, setting: Setting) -> Slice:
 
 
 def _mean(ratings: GridRatings, setting: Setting) -> float:
-    """mAP@7 (gt) on all queries."""
+    """mAP@7 (gt) of a setting on all queries."""
     threshold = ratings.thresholds.index(setting.threshold)
     sums = ratings.sums(setting.initial)[threshold, ratings.keeps.index(setting.keep)]
     return float(sums.sum()) / len(ratings.folds)

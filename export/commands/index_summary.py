@@ -1,0 +1,81 @@
+"""Messages about a catalogue, and about the shard or the index that is made from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from export.commands.messages import Message
+from export.dataset.catalogue import Catalogue
+from export.descriptors.extract_shard import ExtractedShard
+from export.index.build import BuiltIndex
+from retrieval_server.index.bundle import REJECTS_FILE
+
+DESCRIPTIONS_NAMED = 5  # ids to name in a warning
+
+
+def catalogue_warnings(catalogue: Catalogue) -> Iterator[Message]:
+    """Warn of products that refinement cannot use, since they have no description."""
+    blank = [row.product_id for row in catalogue.rows if not row.description.strip()]
+    if blank:
+        named = ", ".join(blank[:DESCRIPTIONS_NAMED]) + (
+            " …" if len(blank) > DESCRIPTIONS_NAMED else ""
+        )
+        yield Message(
+            f"{len(blank):,} products have an empty description ({named}): they are found by "
+            "image only. Fill in the description column to have them refined.",
+            is_warning=True,
+        )
+
+
+def shard_summary(extracted: ExtractedShard) -> Iterator[Message]:
+    """Say what a shard holds, and warn of images that could not be read."""
+    shard = extracted.shard
+    if not extracted.is_new:
+        yield Message(f"nothing to do: {shard.folder} is complete")
+        return
+    yield Message(f"{shard.folder}: {shard.manifest.products:,} images described")
+    yield from _reuse_summary(extracted.reused, extracted.no_reuse)
+    if rejected := shard.manifest.rejected:
+        yield Message(
+            f"{rejected:,} images could not be read; the index will name them.", is_warning=True
+        )
+
+
+def index_summary(built: BuiltIndex) -> Iterator[Message]:
+    """Say what an index holds; warn of what it leaves out, and why."""
+    manifest = built.manifest
+    if manifest is None:
+        yield Message(f"nothing to do: {built.folder} is up to date")
+        return
+    yield Message(
+        f"{built.folder}: {manifest.products:,} products, {manifest.documents:,} descriptions, "
+        f"{manifest.text_pairs:,} text neighbours"
+    )
+    yield from _reuse_summary(built.reused, built.no_reuse)
+    if left_out := manifest.text["left_out"]:
+        languages = ", ".join(f"{language} {count:,}" for language, count in left_out.items())
+        yield Message(
+            f"{sum(left_out.values()):,} descriptions are not English ({languages}): their "
+            "products are found by image"
+        )
+    if manifest.rejected:
+        yield Message(
+            f"{manifest.rejected:,} images could not be read and are not in the index; see "
+            f"{built.folder / REJECTS_FILE}",
+            is_warning=True,
+        )
+    for name, model in manifest.models.items():
+        if model.zero_descriptors:
+            yield Message(
+                f"{model.zero_descriptors:,} images have an all-zero descriptor by {name}.",
+                is_warning=True,
+            )
+    for warning in (*built.warnings, *manifest.warnings):
+        yield Message(warning, is_warning=True)
+
+
+def _reuse_summary(reused: int, no_reuse: str) -> Iterator[Message]:
+    if reused:
+        yield Message(f"{reused:,} images were described before and have not changed")
+    if no_reuse:
+        yield Message(f"every image was described anew: {no_reuse}", is_warning=True)
