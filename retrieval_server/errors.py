@@ -3,7 +3,7 @@
 ::
 
     RetrievalError
-    ├── ProfileError            a profile that no stage could use
+    ├── ProfileError            a profile has a missing, unknown or invalid value
     ├── CatalogueError          the catalogue or the ground truth cannot be read
     ├── ShardError              a shard is missing, damaged, or of another catalogue or model
     ├── ModelRepositoryError    a model is missing, or its configuration differs from its graph
@@ -27,7 +27,7 @@ class RetrievalError(Exception):
 
 
 class ProfileError(RetrievalError):
-    """A profile that no stage could use."""
+    """A profile has a missing, unknown or invalid value."""
 
 
 class CatalogueError(RetrievalError):

@@ -101,8 +101,8 @@ def open_array(
 
 def sync(path: Path) -> None:
     """Wait until a file's content, or the list of files of a folder, is on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
+    file_descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        os.fsync(file_descriptor)
     finally:
-        os.close(descriptor)
+        os.close(file_descriptor)
