@@ -1,1 +1,1 @@
-"""What we publish about speed and memory, each figure by a module of its own: ``make bench-…``."""
+"""The programs that measure the published figures of speed and memory: ``make bench-…``."""

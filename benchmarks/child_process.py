@@ -1,4 +1,4 @@
-"""Runs one piece of work in a process of its own, and measures it there."""
+"""Runs a function in a child process, and measures its time and memory."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ _RESET_PEAK = "5"
 
 @dataclass(frozen=True)
 class Measured:
-    """What a piece of work cost.
+    """Result, time and memory of a function call.
 
     Attributes:
-        result: what it returned.
+        result: the value that the function returned.
         wall_s: wall time.
         cpu_s: user and system time of all threads.
-        peak_bytes: highest resident memory above that before it began; mapped files count.
+        peak_bytes: peak of the resident memory, above the resident memory before the call; mapped
+            files count.
     """
 
     result: Any
@@ -33,23 +34,23 @@ class Measured:
 
 
 def in_child_process(work: Callable[..., Any], *arguments: object) -> Any:
-    """Call a module's function in a new process, and return what it returns."""
+    """Call a module's function in a new process, and return its result."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context) as pool:
         return pool.submit(work, *arguments).result()
 
 
 def measured(work: Callable[[], Any]) -> Measured:
-    """Do a piece of work in this process, and measure it."""
-    before = resident_bytes("VmRSS")
+    """Call a function in this process, and measure it."""
+    start_bytes = resident_bytes("VmRSS")
     _CLEAR_REFS.write_text(_RESET_PEAK)
-    wall, cpu = time.perf_counter(), cpu_seconds()
+    start_wall_s, start_cpu_s = time.perf_counter(), cpu_seconds()
     result = work()
     return Measured(
         result,
-        time.perf_counter() - wall,
-        cpu_seconds() - cpu,
-        resident_bytes("VmHWM") - before,
+        time.perf_counter() - start_wall_s,
+        cpu_seconds() - start_cpu_s,
+        resident_bytes("VmHWM") - start_bytes,
     )
 
 

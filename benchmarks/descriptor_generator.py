@@ -1,19 +1,19 @@
-"""Databases of made-up descriptors that behave like real ones, of any size.
+"""Synthetic descriptor databases of any size, with the statistics of real descriptors.
 
-A descriptor is a Gaussian vector z put through the value distribution of each channel, which is
-that of a real channel (zeros included), and L2-normalised. z is made of joint factors with a
-decaying spectrum, the same ones for both backbones, and noise of each channel and image. The
-factors of an image are a sum of a family's, a product's and a shot's part. The share of each, and
-the spectrum, come from ``descriptor_calibration.json``, fitted to real descriptors by
-``calibrate_descriptors.py``.
+A descriptor starts as a Gaussian vector z. Each channel of z is mapped to the value distribution of
+a real channel (zeros included), and the result is L2-normalised. z is a sum of joint factors with a
+decaying spectrum, shared by both backbones, and of noise for each channel and image. The factors of
+an image are a sum of three components: one of its family, one of its product, one of the shot. The
+share of each component and the spectrum come from ``descriptor_calibration.json``, which
+``calibrate_descriptors.py`` fits to real descriptors.
 
-Rows come in random order; equal seeds and sizes give equal databases. Kinds of queries:
+Rows are in random order. Equal seeds and sizes give equal databases. Kinds of queries:
 
 =============  ==================================================================================
 duplicate      an image of the database, compressed again
-shot           another clean shot of a product that is there
-photo          a photo by a customer of a product that is there: the kind the challenge asks
-photo, absent  a photo of a product whose whole family is not there
+shot           another clean shot of a product in the database
+photo          a customer's photo of a product in the database: the queries of the challenge
+photo, absent  a customer's photo of a product whose whole family is not in the database
 =============  ==================================================================================
 """
 
@@ -36,7 +36,7 @@ HARD_KINDS = ("photo", "photo, absent")
 FACTORS = 384
 LARGEST_FAMILY = 8
 IMAGES_PER_PRODUCT = 2.2
-_GRID = 129  # points of a channel's value distribution, over ±4 deviations
+_GRID = 129  # points of a channel's value distribution, over ±4 standard deviations
 _SEEDS = {"loadings": 1, "families": 2, "products": 3, "images": 4, "queries": 5}
 
 FloatArray = NDArray[np.float32]
@@ -44,16 +44,16 @@ FloatArray = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Calibration:
-    """What makes the descriptors realistic.
+    """The parameters that make the descriptors realistic.
 
     Attributes:
-        quantiles: by backbone, for some real channels, values at equally spaced probabilities.
+        quantiles: by backbone, the values of some real channels at equally spaced probabilities.
         decay: factor k has a variance ∝ (k + 4)^-decay.
         factor_share: share of the factors in the variance of z; the rest is noise.
-        family: share of the family's part in the factors.
-        product: share of the product's part; the rest is the shot's.
-        photo: what is left of family and product in a customer's photo, as a correlation of z.
-        duplicate: likewise of a whole image when it is compressed again.
+        family: share of the family's component in the factors.
+        product: share of the product's component in the factors; the rest is the shot's.
+        photo: correlation of a customer's photo with the components of its family and product.
+        duplicate: correlation of z of an image with z of the same image compressed again.
     """
 
     quantiles: tuple[NDArray[np.float64], ...]
@@ -75,16 +75,16 @@ class Calibration:
 
 
 class DescriptorGenerator:
-    """Makes databases and queries.
+    """Generates the descriptors of a database and of its queries.
 
     Args:
         rows: N.
         dimensions: C by backbone.
-        calibration: what makes them realistic.
+        calibration: the parameters of the distribution.
     """
 
     def __init__(self, rows: int, dimensions: Sequence[int], calibration: Calibration) -> None:
-        self.rows, self.dimensions, self._is = rows, tuple(dimensions), calibration
+        self.rows, self.dimensions, self._calibration = rows, tuple(dimensions), calibration
         channels = sum(dimensions)
         spectrum = (np.arange(FACTORS) + 4.0) ** (-calibration.decay / 2)
         loadings = _random("loadings").normal(size=(FACTORS, channels)) * spectrum[:, None]
@@ -104,76 +104,77 @@ class DescriptorGenerator:
         self._product_of_row = random.permutation(product)
 
     def descriptors(self, first: int, last: int) -> list[FloatArray]:
-        """Rows [first, last) of the database, (m, C_n) by backbone."""
+        """Descriptors of the rows [first, last) of the database, (last - first, C) by backbone."""
         rows = np.arange(first, last)
         return self._described(self._factors(self._product_of_row[rows], "images", rows), rows)
 
     def queries(self, kind: str, count: int) -> list[FloatArray]:
-        """(count, C_n) by backbone."""
-        numbers = KINDS.index(kind) * 1_000_000 + np.arange(count)
+        """Descriptors of queries of one kind, (count, C) by backbone."""
+        keys = KINDS.index(kind) * 1_000_000 + np.arange(count)
         rows = self.rows_of_queries(kind, count)
         products = self._product_of_row[rows]
         if kind == "photo, absent":
             products = self.rows + 10 + np.arange(count)
         if kind == "duplicate":
-            return self._duplicates(rows, numbers)
-        factors = self._factors(products, "queries", numbers)
+            return self._duplicates(rows, keys)
+        factors = self._factors(products, "queries", keys)
         if kind != "shot":
-            known = self._parts(products) / math.sqrt(self._is.family + self._is.product)
-            photo = _normal("queries", numbers + 500_000, FACTORS)
-            kept = self._is.photo
-            factors = math.sqrt(kept) * known + math.sqrt(1 - kept) * photo
-        return self._described(factors, numbers, "queries")
+            known_share = self._calibration.family + self._calibration.product
+            known = self._known_factors(products) / math.sqrt(known_share)
+            photo = _normal("queries", keys + 500_000, FACTORS)
+            correlation = self._calibration.photo
+            factors = math.sqrt(correlation) * known + math.sqrt(1 - correlation) * photo
+        return self._described(factors, keys, "queries")
 
     def rows_of_queries(self, kind: str, count: int) -> NDArray[np.int64]:
-        """(count,) for each query a row of its product, where that is there."""
+        """For each query a row of its product, (count,); without meaning for "photo, absent"."""
         random = np.random.default_rng([_SEEDS["queries"], KINDS.index(kind)])
         return random.integers(0, self.rows, count)
 
     def same_product(self, row: int) -> list[int]:
-        """The rows that show the product of a row, itself included."""
+        """The rows that show the product of a row, including the row."""
         return np.flatnonzero(self._product_of_row == self._product_of_row[row]).tolist()
 
-    def _duplicates(self, rows: NDArray[np.int64], numbers: NDArray[np.int64]) -> list[FloatArray]:
+    def _duplicates(self, rows: NDArray[np.int64], keys: NDArray[np.int64]) -> list[FloatArray]:
         latent = self._latent(self._factors(self._product_of_row[rows], "images", rows), rows)
-        kept = self._is.duplicate
-        noise = _normal("queries", numbers, latent.shape[1])
-        return self._values(math.sqrt(kept) * latent + math.sqrt(1 - kept) * noise)
+        correlation = self._calibration.duplicate
+        noise = _normal("queries", keys, latent.shape[1])
+        return self._values(math.sqrt(correlation) * latent + math.sqrt(1 - correlation) * noise)
 
-    def _parts(self, products: NDArray[np.int64]) -> FloatArray:
-        """The family's and the product's part of the factors."""
-        known = np.minimum(products, self.rows - 1)
-        families = np.where(products < self.rows, self._family_of_product[known], products)
-        return math.sqrt(self._is.family) * _normal("families", families, FACTORS) + math.sqrt(
-            self._is.product
-        ) * _normal("products", products, FACTORS)
+    def _known_factors(self, products: NDArray[np.int64]) -> FloatArray:
+        """The components of the family and of the product in the factors."""
+        clipped = np.minimum(products, self.rows - 1)
+        families = np.where(products < self.rows, self._family_of_product[clipped], products)
+        family = math.sqrt(self._calibration.family) * _normal("families", families, FACTORS)
+        product = math.sqrt(self._calibration.product) * _normal("products", products, FACTORS)
+        return family + product
 
     def _factors(
-        self, products: NDArray[np.int64], stream: str, numbers: NDArray[np.int64]
+        self, products: NDArray[np.int64], stream: str, keys: NDArray[np.int64]
     ) -> FloatArray:
-        shot = 1 - self._is.family - self._is.product
-        return self._parts(products) + math.sqrt(shot) * _normal(stream, numbers, FACTORS)
+        shot = 1 - self._calibration.family - self._calibration.product
+        return self._known_factors(products) + math.sqrt(shot) * _normal(stream, keys, FACTORS)
 
     def _described(
-        self, factors: FloatArray, numbers: NDArray[np.int64], stream: str = "images"
+        self, factors: FloatArray, keys: NDArray[np.int64], stream: str = "images"
     ) -> list[FloatArray]:
-        return self._values(self._latent(factors, numbers, stream))
+        return self._values(self._latent(factors, keys, stream))
 
     def _latent(
-        self, factors: FloatArray, numbers: NDArray[np.int64], stream: str = "images"
+        self, factors: FloatArray, keys: NDArray[np.int64], stream: str = "images"
     ) -> FloatArray:
-        noise = _normal(stream, numbers + 250_000_000, self._loadings.shape[1])
-        noise *= np.float32(math.sqrt(1 - self._is.factor_share))
+        noise = _normal(stream, keys + 250_000_000, self._loadings.shape[1])
+        noise *= np.float32(math.sqrt(1 - self._calibration.factor_share))
         noise += factors.astype(np.float32) @ self._loadings
         return noise
 
     def _values(self, latent: FloatArray) -> list[FloatArray]:
         values = np.ascontiguousarray(latent, dtype=np.float32)
         _through_tables(values, self._tables)
-        parts = np.split(values, np.cumsum(self.dimensions)[:-1], axis=1)
+        matrices = np.split(values, np.cumsum(self.dimensions)[:-1], axis=1)
         return [
-            np.ascontiguousarray(part / np.linalg.norm(part, axis=1, keepdims=True))
-            for part in parts
+            np.ascontiguousarray(matrix / np.linalg.norm(matrix, axis=1, keepdims=True))
+            for matrix in matrices
         ]
 
 
@@ -181,20 +182,20 @@ def _random(stream: str) -> np.random.Generator:
     return np.random.default_rng([_SEEDS[stream], 0])
 
 
-def _normal(stream: str, numbers: NDArray[np.int64], size: int) -> FloatArray:
-    """Rows of standard normal numbers; a number always has the same row."""
-    rows = np.empty((len(numbers), size), np.float32)
-    _fill_normal(rows, np.asarray(numbers, np.uint64), np.uint64(_SEEDS[stream]))
+def _normal(stream: str, keys: NDArray[np.int64], size: int) -> FloatArray:
+    """A row of standard normal numbers for each key; equal streams and keys give equal rows."""
+    rows = np.empty((len(keys), size), np.float32)
+    _fill_normal(rows, np.asarray(keys, np.uint64), np.uint64(_SEEDS[stream]))
     return rows
 
 
 @njit(cache=True, nogil=True)
-def _fill_normal(rows: FloatArray, numbers: NDArray[np.uint64], stream: np.uint64) -> None:
-    """Box-Muller on SplitMix64 (Steele, Lea, Flood 2014), seeded by stream and number."""
+def _fill_normal(rows: FloatArray, keys: NDArray[np.uint64], stream: np.uint64) -> None:
+    """Box-Muller on SplitMix64 (Steele, Lea, Flood 2014), seeded by stream and key."""
     for row in range(rows.shape[0]):
-        state = (numbers[row] + np.uint64(1)) * np.uint64(0xD1342543DE82EF95)
+        state = (keys[row] + np.uint64(1)) * np.uint64(0xD1342543DE82EF95)
         state ^= stream * np.uint64(0x2545F4914F6CDD1D)
-        for place in range(0, rows.shape[1], 2):
+        for column in range(0, rows.shape[1], 2):
             state += np.uint64(0x9E3779B97F4A7C15)
             mixed = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
             mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -203,9 +204,9 @@ def _fill_normal(rows: FloatArray, numbers: NDArray[np.uint64], stream: np.uint6
             second = np.float32(mixed & np.uint64(0xFFFFFF)) / np.float32(2**24)
             radius = np.sqrt(np.float32(-2) * np.log(first))
             angle = np.float32(2 * math.pi) * second
-            rows[row, place] = radius * np.cos(angle)
-            if place + 1 < rows.shape[1]:
-                rows[row, place + 1] = radius * np.sin(angle)
+            rows[row, column] = radius * np.cos(angle)
+            if column + 1 < rows.shape[1]:
+                rows[row, column + 1] = radius * np.sin(angle)
 
 
 def _value_tables(quantiles: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -221,9 +222,9 @@ def _through_tables(values: FloatArray, tables: FloatArray) -> None:
     last = tables.shape[1] - 1
     for row in range(values.shape[0]):
         for channel in range(values.shape[1]):
-            place = (values[row, channel] + np.float32(4)) * np.float32(last / 8)
-            place = min(max(place, np.float32(0)), np.float32(last) - np.float32(0.001))
-            left = int(place)
-            part = place - np.float32(left)
+            position = (values[row, channel] + np.float32(4)) * np.float32(last / 8)
+            position = min(max(position, np.float32(0)), np.float32(last) - np.float32(0.001))
+            left = int(position)
+            fraction = position - np.float32(left)
             low, high = tables[channel, left], tables[channel, left + 1]
-            values[row, channel] = low + part * (high - low)
+            values[row, channel] = low + fraction * (high - low)

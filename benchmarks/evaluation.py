@@ -1,9 +1,9 @@
-"""How long the evaluation of a large catalogue takes, its photos already described.
+"""Measure the time of an evaluation of a large catalogue, without the description of its photos.
 
     python -m benchmarks.evaluation --rows 500000 --queries 100
 
-The database is that of ``search``, the descriptions have nothing to do with it: the quality means
-nothing, only the time does.
+The database is that of ``search``. Its descriptions are not those of its descriptors' products, so
+only the time has a meaning, and the quality has none.
 """
 
 from __future__ import annotations
@@ -26,23 +26,27 @@ from retrieval_server.retrieval.retriever import Retriever
 from retrieval_server.retrieval.search_request import QueryDescriptors
 
 KIND = "photo"
-SLOW_QUERIES = 20  # searched once more for each k, as a comparison
+SLOW_QUERIES = 20  # searched again by each method separately, as a comparison
 
 
 def made_up_queries(
     generator: DescriptorGenerator, count: int
 ) -> tuple[list[Query], list[QueryDescriptors]]:
-    """Photos of products that are there, with the images of the same product."""
-    found = generator.queries(KIND, count)
+    """Queries of products in the database, with the images of the same product as true matches.
+
+    Returns:
+        The queries, and the descriptors of each.
+    """
+    matrices = generator.queries(KIND, count)
     queries = [
-        Query(Path(f"v{number:06d}.jpg"), frozenset(map(product_id, generator.same_product(row))))
-        for number, row in enumerate(generator.rows_of_queries(KIND, count).tolist())
+        Query(Path(f"v{query:06d}.jpg"), frozenset(map(product_id, generator.same_product(row))))
+        for query, row in enumerate(generator.rows_of_queries(KIND, count).tolist())
     ]
-    return queries, [tuple(part[i] for part in found) for i in range(count)]
+    return queries, [tuple(matrix[query] for matrix in matrices) for query in range(count)]
 
 
 def main() -> None:
-    """Prepare an index, evaluate, print."""
+    """Prepare an index, evaluate it and print the times."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=500_000)
     parser.add_argument("--queries", type=int, default=100)
@@ -66,7 +70,7 @@ def main() -> None:
 
 
 def timed(work: Callable[[], Any]) -> tuple[Any, float]:
-    """What some work gives, and the seconds it takes."""
+    """Call a function; returns its result and its wall time in seconds."""
     started = time.perf_counter()
     result = work()
     return result, time.perf_counter() - started

@@ -1,8 +1,8 @@
-"""What the language filter keeps, by language, of titles that somebody labelled by hand.
+"""Measure the language filter on titles with hand-made labels, by language.
 
     python -m benchmarks.language_filter [FILE]
 
-FILE has lines of a language, a tab and a title; by default those of the tests.
+Each line of FILE has a language, a tab and a title. The default is the tests' file.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ ENGLISH_NAME = "English"  # in FILE
 
 
 def kept_by_language(file: Path, language_filter: LanguageFilter) -> dict[str, list[bool]]:
-    """Whether each title of a file is kept as English, by the language of its label."""
+    """For each title of a file, whether the filter keeps it as English; by labelled language."""
     kept = defaultdict(list)
     for line in file.read_text(encoding="utf-8").splitlines():
         language, title = line.split("\t")
@@ -29,18 +29,18 @@ def kept_by_language(file: Path, language_filter: LanguageFilter) -> dict[str, l
 
 
 def main() -> None:
-    """Print a table, and as the last line JSON."""
+    """Print a table, and JSON as the last line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("file", type=Path, nargs="?", default=HAND_LABELLED)
     kept = kept_by_language(parser.parse_args().file, LanguageFilter())
     out = sys.stdout
-    for language, found in sorted(kept.items()):
+    for language, titles_kept in sorted(kept.items()):
         is_english = language == ENGLISH_NAME
-        right = found.count(is_english) / len(found)
+        correct = titles_kept.count(is_english) / len(titles_kept)
         verb = "kept" if is_english else "left out"
-        out.write(f"{language:<12}{len(found):>6}  {verb:<9}{right:.3f}\n")
+        out.write(f"{language:<12}{len(titles_kept):>6}  {verb:<9}{correct:.3f}\n")
     english = kept.pop(ENGLISH_NAME, [])
-    others = [is_kept for found in kept.values() for is_kept in found]
+    others = [is_kept for titles_kept in kept.values() for is_kept in titles_kept]
     summary = {
         "english": len(english),
         "kept": round(sum(english) / max(1, len(english)), 4),

@@ -1,8 +1,9 @@
-"""Made-up listings of a beauty shop, as many as asked for, as alike and as uneven as real ones.
+"""Synthetic listings of a beauty shop, in any number, with the similarities of real listings.
 
-Families (a line of a brand) have products (shades, scents, sizes), and products have listings by
-different sellers; all three are heavy-tailed. Brands and lines are coined, so that the vocabulary
-grows with the catalogue. One family in twelve is described in another language.
+A family (a line of a brand) has products (shades, scents, sizes), and a product has listings by
+several sellers. All three numbers have heavy-tailed distributions. Most names of brands and lines
+are invented, so that the vocabulary grows with the catalogue. One family in twelve is in another
+language.
 """
 
 from __future__ import annotations
@@ -17,41 +18,41 @@ TYPO_SHARE = 0.015
 LARGEST_FAMILY = 150
 
 
-def _each(text: str) -> tuple[str, ...]:
+def _split(text: str) -> tuple[str, ...]:
     return tuple(text.split("|"))
 
 
-_ONSETS = _each("b|br|c|ch|d|dr|f|fl|g|gr|h|j|k|kl|l|m|n|p|pr|qu|r|s|sh|st|t|tr|v|w|z")
-_VOWELS = _each("a|e|i|o|u|ae|ea|ie|ou")
+_ONSETS = _split("b|br|c|ch|d|dr|f|fl|g|gr|h|j|k|kl|l|m|n|p|pr|qu|r|s|sh|st|t|tr|v|w|z")
+_VOWELS = _split("a|e|i|o|u|ae|ea|ie|ou")
 _CODAS = ["", "", "l", "n", "r", "s", "x", "nd", "lle", "tte", "ra", "na", "ra", "vi", "mo"]
 _KNOWN = (
     "L'Oréal Paris", "Lancôme", "Kérastase", "Estée Lauder", "Shu Uemura", "Maybelline", "Nivea",
     "Garnier", "Clinique", "MAC", "NYX", "Revlon", "Dove", "Olay", "Neutrogena", "CeraVe", "Vichy",
     "La Roche-Posay", "Shiseido", "Dior", "Chanel", "OPI", "Essie", "Pantene", "Aveeno", "Bioderma",
 )  # fmt: skip
-_LINE_WORDS = _each(
+_LINE_WORDS = _split(
     "Velvet|Pure|Glow|Silk|Radiant|Botanic|Ultra|Aqua|Rose|Midnight|Golden|Fresh|Soft|True|Deep|"
     "Lumi|Nutri|Hydra|Color|Perfect|Miracle|Royal|Crystal|Wild|Secret|Infinite|Bare|Power|Calm|Bright"
 )
-_SHADES = _each(
+_SHADES = _split(
     "Nude Beige|Ruby Red|Coral|Rosewood|Berry|Mauve|Ivory|Porcelain|Sand|Honey|Caramel|Espresso|"
     "Black|Brown|Plum|Fuchsia|Peach|Taupe|Champagne|Bronze|Navy|Emerald|Silver|Copper|Light Medium|"
     "Terracotta|Raspberry|Cinnamon|Almond|Mocha|Blush Pink|Burgundy|Cherry|Apricot|Amber|Pearl|"
     "Lilac|Mint|Sky Blue|Charcoal|Gold|Rose Gold|Cocoa|Hazelnut|Toffee|Bare|Pomegranate|Neroli|"
     "01 Fair|02 Light|03 Medium|04 Tan|05 Deep|Lavender|Vanilla|Coconut|Jasmine|Green Tea|Citrus"
 )
-_SIZES = _each(
+_SIZES = _split(
     "1 oz|1.7 oz|3.4 oz|8 oz|12 fl oz|30ml|50 ml|50ml|100 ml|200ml|250 ml|400ml|0.12 oz|15 g|75g|"
     "6.7 Fl. Oz.|1.7 oz / 50 ml|3.4 fl oz/100 ml|Pack of 2|Pack of 3|2 x 50 ml"
 )
-_BENEFITS = _each(
+_BENEFITS = _split(
     "for Dry Skin|for All Skin Types|for Women|for Men|Long Lasting|Anti-Aging|with Vitamin C|"
     "Hydrating|Fragrance Free|Oil Free|Matte Finish|Waterproof|with Hyaluronic Acid|Sulfate Free|"
     "Cruelty Free|SPF 30|for Curly Hair|Color Safe|Repairing|Gentle|Daily|Intense|Natural|Vegan|"
     "Lightweight|Non Greasy|Dermatologist Tested|Paraben Free|Volumizing|Smoothing|Brightening|"
     "Firming|Soothing|Refillable|Travel Size|Limited Edition|Dewy|Buildable|Ultra Light|Unscented"
 )
-_SELLERS = _each(
+_SELLERS = _split(
     "Free Shipping|New|Brand New|100% Authentic|Sealed|In Box|Fast Dispatch|US Seller|Sale|Genuine|"
     "(Packaging May Vary)|by Beauty|Best Price|Full Size|Exp 2027|Gift"
 )
@@ -68,22 +69,25 @@ _FOREIGN_TEMPLATE = "{brand} {line} {kind} {variant} {size}"
 
 
 def listings(count: int, seed: int = 0) -> Iterator[str]:
-    """Descriptions in random order of nothing: families follow each other; shuffle at will."""
+    """Generate descriptions; those of a family follow each other until the caller shuffles them."""
     rng = random.Random(seed)
-    brands = [*_KNOWN, *(_coined(rng).title() for _ in range(40 + count // 200))]
-    made = 0
-    while made < count:
+    brands = [*_KNOWN, *(_invented_name(rng).title() for _ in range(40 + count // 200))]
+    generated = 0
+    while generated < count:
         for text in _family(rng, brands):
-            if made == count:
+            if generated == count:
                 return
-            made += 1
+            generated += 1
             yield text
 
 
 def _family(rng: random.Random, brands: list[str]) -> Iterator[str]:
     brand = brands[_zipf(rng, len(brands), 10)]
     line = " ".join(
-        [rng.choice(_LINE_WORDS), *(_coined(rng).title() for _ in range(rng.choice((0, 1, 1))))]
+        [
+            rng.choice(_LINE_WORDS),
+            *(_invented_name(rng).title() for _ in range(rng.choice((0, 1, 1)))),
+        ]
     )
     kind = KINDS[rng.choice(tuple(KINDS))]
     is_foreign = rng.random() < FOREIGN_SHARE
@@ -111,11 +115,11 @@ def _variant(rng: random.Random) -> str:
 
 
 def _zipf(rng: random.Random, count: int, flat: int) -> int:
-    """A rank below count; the first `flat` or so are about equally likely."""
+    """A random rank below count; about the first `flat` ranks are equally likely."""
     return min(count - 1, int(flat * ((count + flat) / flat) ** rng.random()) - flat)
 
 
-def _coined(rng: random.Random) -> str:
+def _invented_name(rng: random.Random) -> str:
     syllables = rng.choice((2, 2, 3))
     return "".join(
         rng.choice(_ONSETS) + rng.choice(_VOWELS) + rng.choice(_CODAS) for _ in range(syllables)
@@ -123,5 +127,5 @@ def _coined(rng: random.Random) -> str:
 
 
 def _with_typo(rng: random.Random, text: str) -> str:
-    place = rng.randrange(len(text) - 1)
-    return text[:place] + text[place + 1] + text[place] + text[place + 2 :]
+    position = rng.randrange(len(text) - 1)
+    return text[:position] + text[position + 1] + text[position] + text[position + 2 :]

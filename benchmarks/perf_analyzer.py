@@ -1,8 +1,8 @@
-"""NVIDIA's perf_analyzer, a client that we did not write, against the local Triton.
+"""Measure the local Triton with NVIDIA's perf_analyzer, an independent client.
 
-``make bench-perf-analyzer`` sets it up in an environment of its own (tritonclient 2.51.0 is the
-last wheel that carries the program for older Linux systems) and runs it on the profile ``lite``,
-one to eight requests at a time. The last line is one JSON object.
+``make bench-perf-analyzer`` installs perf_analyzer in a separate environment (tritonclient 2.51.0
+is the last wheel with the program for older Linux systems) and runs it on the profile ``lite``,
+with one to eight requests at a time. The last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from export.models.profiles import LITE
 
 PACKAGE = "tritonclient==2.51.0"
 CONCURRENCY = (1, 2, 4, 8)
-REQUESTS = 120  # at each of them
+REQUESTS = 120  # for each concurrency
 COLUMNS = {
     "Concurrency": "at a time",
     "Inferences/Second": "images/s",
@@ -54,7 +54,11 @@ def main() -> None:
 
 
 def _set_up(work: Path) -> tuple[Path, Path]:
-    """The program, and a folder with the libraries that it needs, out of Triton's own wheel."""
+    """Install perf_analyzer, and link the libraries that it needs from Triton's wheel.
+
+    Returns:
+        The program, and the folder with the libraries.
+    """
     venv, libraries = work / "venv", work / "lib"
     site = f"lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
     if not (venv / "bin" / "perf_analyzer").exists():
@@ -82,13 +86,13 @@ def _run(
         check=True,
         env={**os.environ, "LD_LIBRARY_PATH": str(libraries)},
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,  # an ensemble's time on the server, summed over its models
+        stderr=subprocess.DEVNULL,  # server times of the ensemble, summed over its models
     )
     with output.open(newline="") as file:
         return [
             {
                 short: f"{float(row[name]) / (1e3 if short.endswith('ms') else 1):.4g}"
-                for name, short in COLUMNS.items()  # latencies come in microseconds
+                for name, short in COLUMNS.items()  # latencies are in microseconds
             }
             for row in csv.DictReader(file)
         ]

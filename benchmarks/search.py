@@ -1,11 +1,12 @@
-"""``make bench-search``: the exact search beside its peers, on the same rows and queries.
+"""``make bench-search``: compare the exact search with its peers, on the same rows and queries.
 
     python -m benchmarks.search --rows 500000
 
-One process, one thread, one query at a time. numpy is measured again beside every other method, and
-the ratios are those of the two. The graph of hnswlib takes by far the longest to build; flat and
-graph need 8 GB of memory at 500,000 rows: ``--methods`` runs a part. The database is built once and
-kept in ``build/bench-search``; so is each method's result, until ``--again``.
+The benchmark runs one process, one thread, one query at a time. It measures numpy again next to
+every other method; a ratio compares these two. The graph of hnswlib takes the longest to build. The
+methods flat and hnsw need 8 GB of memory at 500,000 rows; ``--methods`` runs only some methods. The
+database is built once and kept in ``build/bench-search``. The result of each method is kept, too,
+until ``--again``.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from retrieval_server.exact_search.open_search import open_search
 from retrieval_server.exact_search.parallelism import IntraQueryParallelism
 
 QUERIES = 48  # of each kind
-WARM_UP = 16  # queries before the clock starts: pages are mapped, code is compiled
+WARM_UP = 16  # queries before the measurement: they map the pages and compile the code
 EXACT_QUERIES = 250  # of each kind, compared with brute force
 TARGETS = (0.95, 0.99)
 
@@ -43,19 +44,19 @@ Queries = dict[str, list[list[NDArray[np.float32]]]]
 
 
 def queries_of(database: SearchDatabase, count: int) -> Queries:
-    """By kind, so many queries as lists of one descriptor a backbone."""
+    """Queries by kind, ``count`` of each; a query is a list of one descriptor per backbone."""
     generator = database.generator()
-    found = {}
+    queries = {}
     for kind in KINDS:
-        parts = generator.queries(kind, count)
-        found[kind] = [[part[number] for part in parts] for number in range(count)]
-    return found
+        matrices = generator.queries(kind, count)
+        queries[kind] = [[matrix[query] for matrix in matrices] for query in range(count)]
+    return queries
 
 
 def open_cascade(
     database: SearchDatabase, parallelism: IntraQueryParallelism | None = None
 ) -> CascadeSearch:
-    """Our search."""
+    """Open the search of a large database."""
     search = open_search(database.descriptors(), database.levels(), parallelism=parallelism)
     assert isinstance(search, CascadeSearch)
     return search
@@ -64,7 +65,7 @@ def open_cascade(
 def measure(
     peer: peers.Peer, setting: int | None, queries: Queries, truth: dict[str, Any]
 ) -> dict[str, Any]:
-    """Times in ms and recall by kind, of one setting."""
+    """Measure one setting of a peer: times in ms and recall by kind of query."""
     result: dict[str, Any] = {}
     for query in queries[HARD_KINDS[0]][:WARM_UP]:
         peer.rank(query, setting)
@@ -84,7 +85,7 @@ def measure(
 
 
 def hard_recall(result: dict[str, Any]) -> float:
-    """The recall over the hard kinds."""
+    """The mean recall of the hard kinds."""
     return float(np.mean([result[kind]["recall"] for kind in HARD_KINDS]))
 
 
@@ -95,9 +96,10 @@ def run_peer(
     numpy_peer: peers.NumpyFloat32,
     search: CascadeSearch,
 ) -> dict[str, Any]:
-    """Measure the settings that first reach each target, or the last one.
+    """Measure a peer with the first setting that reaches each target recall.
 
-    numpy and ours are measured again right after, on the hard queries.
+    If no setting reaches a target, the last setting is measured. Then numpy and our search are
+    measured again, on hard queries.
     """
     runs: dict[str, Any] = {}
     targets = list(TARGETS)
@@ -111,26 +113,26 @@ def run_peer(
         if not targets:
             break
     few = {kind: kind_queries[:8] for kind, kind_queries in queries.items() if kind == "photo"}
-    beside = measure(numpy_peer, None, few, truth | {"photo": truth["photo"][:8]})
+    numpy_result = measure(numpy_peer, None, few, truth | {"photo": truth["photo"][:8]})
     numpy_peer.release()
     ours = peers.Ours(search, 0.0)
     hard = {kind: queries[kind] for kind in HARD_KINDS}
-    ours_beside = measure(ours, None, hard, truth)
+    our_result = measure(ours, None, hard, truth)
     return {
         "runs": runs,
         "build_s": round(peer.build_s, 1),
         "index_bytes": peer.bytes,
-        "numpy_ms": beside["photo"]["median_ms"],
-        "ours_ms": {kind: ours_beside[kind]["median_ms"] for kind in HARD_KINDS},
+        "numpy_ms": numpy_result["photo"]["median_ms"],
+        "ours_ms": {kind: our_result[kind]["median_ms"] for kind in HARD_KINDS},
     }
 
 
 def run_ours(database: SearchDatabase, queries: Queries, truth: dict[str, Any]) -> dict[str, Any]:
-    """The cascade, with what it touched."""
+    """Measure the cascade, and the share of the database that it reads."""
     search = open_cascade(database)
     ours = peers.Ours(search, database.build["seconds"])
     outcome = run_peer(ours, queries, truth, peers.NumpyFloat32(database), search)
-    originals = len(search) * sum(part.shape[1] * 4 for part in search.descriptors)
+    originals = len(search) * sum(matrix.shape[1] * 4 for matrix in search.descriptors)
     per_kind = {}
     for kind, kind_queries in queries.items():
         counts = [SearchCounts() for _ in kind_queries]
@@ -146,58 +148,60 @@ def run_ours(database: SearchDatabase, queries: Queries, truth: dict[str, Any]) 
 
 
 def bytes_touched(search: CascadeSearch, counts: Any) -> int:
-    """What one search read: rows of each level, and the rotation as far as it was needed."""
+    """Bytes that one search read: the rows of each level, and the axes of the rotation it used."""
     sizes, rows = search.levels.sizes(), len(search)
     axis = search.levels.fit.rotation.shape[1] * 4
     axes = REGIONS[0] + REGIONS[1] * (counts.middle > 0)
     total = sizes["coarse"] + axes * axis
     for level in ("middle", "residual", "bytes"):
         total += getattr(counts, level) * sizes[level] // rows
-    return int(total + counts.originals * sum(p.shape[1] * 4 for p in search.descriptors))
+    return int(total + counts.originals * sum(m.shape[1] * 4 for m in search.descriptors))
 
 
 def compare_with_brute_force(database: SearchDatabase, count: int) -> dict[str, Any]:
-    """Rows and similarities of many queries against a float64 check of a float32 brute force.
+    """Compare rows and similarities of many queries with a brute-force search.
 
-    float32 products have a provable error, below 2e-3 here (γ of 2,048 terms, times the factors),
-    so every row within ten times that of the seventh best is computed again in float64.
+    The brute-force search computes in float32. The error of its products has a provable bound,
+    below 2e-3 here (γ of 2,048 terms, times the factors). So it computes every row within ten times
+    this bound of the seventh best again in float64.
     """
     queries = queries_of(database, count)
     flat = [query for kind in KINDS for query in queries[kind]]
-    parts = database.descriptors()
+    matrices = database.descriptors()
     fused = np.empty((len(flat), database.rows), np.float32)
-    stacked = [np.stack([query[n] for query in flat]) for n in range(len(parts))]
+    stacked = [np.stack([query[n] for query in flat]) for n in range(len(matrices))]
     for first in range(0, database.rows, 8192):
-        where = slice(first, first + 8192)
+        rows = slice(first, first + 8192)
         block = np.float32(1)
-        for part, vectors, alpha in zip(parts, stacked, peers.ALPHA, strict=True):
-            block = block * (1 + np.float32(alpha) * (vectors @ part[where].T))
-        fused[:, where] = block
-    search, differences, largest = open_cascade(database), 0, 0.0
+        for matrix, vectors, alpha in zip(matrices, stacked, peers.ALPHA, strict=True):
+            block = block * (1 + np.float32(alpha) * (vectors @ matrix[rows].T))
+        fused[:, rows] = block
+    search, differences, largest_error = open_cascade(database), 0, 0.0
     for query, similarities in zip(flat, fused, strict=True):
-        last = np.partition(similarities, -peers.TOP_K)[-peers.TOP_K]
-        near = np.flatnonzero(similarities >= last - 0.02)
+        seventh = np.partition(similarities, -peers.TOP_K)[-peers.TOP_K]
+        candidates = np.flatnonzero(similarities >= seventh - 0.02)
         cosines = np.stack(
             [
-                part[near].astype(np.float64) @ vector.astype(np.float64)
-                for part, vector in zip(parts, query, strict=True)
+                matrix[candidates].astype(np.float64) @ vector.astype(np.float64)
+                for matrix, vector in zip(matrices, query, strict=True)
             ],
             axis=1,
         )
         exact = peers.fused_similarity(cosines, peers.ALPHA)
-        order = np.lexsort((near, -exact))[: peers.TOP_K]
+        order = np.lexsort((candidates, -exact))[: peers.TOP_K]
         ranking = search.rank_all(query, peers.ALPHA, peers.TOP_K)
-        differences += ranking.rows.tolist() != near[order].tolist()
-        largest = max(largest, float(np.abs(ranking.similarities - exact[order]).max()))
-    return {"queries": len(flat), "differences": differences, "largest_error": largest}
+        differences += ranking.rows.tolist() != candidates[order].tolist()
+        errors = np.abs(ranking.similarities - exact[order])
+        largest_error = max(largest_error, float(errors.max()))
+    return {"queries": len(flat), "differences": differences, "largest_error": largest_error}
 
 
 def main() -> None:
-    """Measure, print a table, and as the last line JSON."""
+    """Measure the methods, and print a table, and JSON as the last line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=500_000)
-    parser.add_argument("--methods", default="", help="comma-separated, to run a part")
-    parser.add_argument("--again", action="store_true", help="measure again what is there")
+    parser.add_argument("--methods", default="", help="comma-separated; default: all")
+    parser.add_argument("--again", action="store_true", help="replace the results that are kept")
     arguments = parser.parse_args()
     plan: dict[str, Callable[[SearchDatabase], peers.Peer] | None] = {
         "ours": None,
@@ -229,8 +233,8 @@ def main() -> None:
 
 
 def _rabitq_fastscan(database: SearchDatabase) -> peers.Peer:
-    # Of faiss 1.15.1: at 3,968 dimensions it ranks some of the best rows last, whatever k is, which
-    # IndexRaBitQ does not. So both are measured.
+    # In faiss 1.15.1, at 3,968 dimensions, the fast-scan index ranks some of the best rows last,
+    # for every k. IndexRaBitQ does not. So both are measured.
     return peers.FaissIndex(database, "RaBitQfs", (64, 256, 1024, 4096))
 
 
@@ -253,13 +257,13 @@ def _result(
     chosen: list[str],
     again: bool,
 ) -> dict[str, Any] | None:
-    """Measure a method, or take what was measured."""
-    kept = ROOT / f"{rows}" / f"result.{name}.json"
-    is_wanted = not chosen or name in chosen
-    if kept.is_file() and not (again and is_wanted):
-        result: dict[str, Any] = json.loads(kept.read_text())
+    """Measure a method, or read the result that is kept; None if the method is not chosen."""
+    file = ROOT / f"{rows}" / f"result.{name}.json"
+    is_chosen = not chosen or name in chosen
+    if file.is_file() and not (again and is_chosen):
+        result: dict[str, Any] = json.loads(file.read_text())
         return result
-    if not is_wanted:
+    if not is_chosen:
         return None
     database = prepare_database(ROOT, rows)
     queries = queries_of(database, QUERIES)
@@ -273,35 +277,35 @@ def _result(
     else:
         result = run_peer(make(database), queries, truth, peers.NumpyFloat32(database), search)
     result |= {"rows": rows, "build": database.build}
-    kept.write_text(json.dumps(result))
+    file.write_text(json.dumps(result))
     return result
 
 
 def _exactness(rows: int, chosen: list[str], again: bool) -> dict[str, Any] | None:
-    kept = ROOT / f"{rows}" / "result.exact.json"
-    is_wanted = not chosen or "exact" in chosen
-    if kept.is_file() and not (again and is_wanted):
-        result: dict[str, Any] = json.loads(kept.read_text())
+    file = ROOT / f"{rows}" / "result.exact.json"
+    is_chosen = not chosen or "exact" in chosen
+    if file.is_file() and not (again and is_chosen):
+        result: dict[str, Any] = json.loads(file.read_text())
         return result
-    if not is_wanted:
+    if not is_chosen:
         return None
     result = compare_with_brute_force(prepare_database(ROOT, rows), EXACT_QUERIES)
-    kept.write_text(json.dumps(result))
+    file.write_text(json.dumps(result))
     return result
 
 
 def _serving(rows: int, chosen: list[str], again: bool) -> dict[str, Any] | None:
-    kept = ROOT / f"{rows}" / "result.serving.json"
-    is_wanted = not chosen or "serving" in chosen
-    if is_wanted and (again or not kept.is_file()):
+    file = ROOT / f"{rows}" / "result.serving.json"
+    is_chosen = not chosen or "serving" in chosen
+    if is_chosen and (again or not file.is_file()):
         command = [sys.executable, "-m", "benchmarks.search_serving", "--rows", str(rows)]
-        printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        kept.write_text(printed.splitlines()[-1])
-    return json.loads(kept.read_text()) if kept.is_file() else None  # type: ignore[no-any-return]
+        output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        file.write_text(output.splitlines()[-1])
+    return json.loads(file.read_text()) if file.is_file() else None  # type: ignore[no-any-return]
 
 
 def _growth(rows: int) -> dict[str, Any]:
-    """Ours at several sizes, as a plot."""
+    """Plot the median times of our search at several sizes of the database."""
     measured = {}
     with threadpool_limits(1, user_api="blas"):
         for size in sorted({size for size in SIZES if size < rows} | {rows}):
@@ -317,10 +321,10 @@ def _peak_gb() -> float:
 
 
 def table_of(results: dict[str, Any]) -> Table:
-    """One line for each method and setting: median ms by kind; beside it numpy's and ours."""
+    """One line for each method and setting: its median ms by kind, then those of numpy and ours."""
     table = Table(title="Median ms a query (recall@7), one thread; then numpy and ours beside it")
-    beside = ("numpy", *(f"ours, {kind}" for kind in HARD_KINDS))
-    for heading in ("method", "rows", *KINDS, "photo p95", *beside, "build s", "GB"):
+    comparison = ("numpy", *(f"ours, {kind}" for kind in HARD_KINDS))
+    for heading in ("method", "rows", *KINDS, "photo p95", *comparison, "build s", "GB"):
         table.add_column(heading, justify="left" if heading == "method" else "right")
     for name, result in results.items():
         for setting, run in result.get("runs", {}).items():

@@ -24,22 +24,22 @@ from retrieval_server.index.descriptors import create_descriptors, open_descript
 from retrieval_server.storage.arrays import release_pages
 from retrieval_server.storage.digest import file_digest
 
-ROOT = Path("build/bench-search")  # one folder a size
+ROOT = Path("build/bench-search")  # has one folder for each size
 MODELS = {"densenet201_grmac": 1920, "seresnet152_grmac": 2048}  # profile paper
 ALPHAS = {"densenet201_grmac": 3.0, "seresnet152_grmac": 1.0}
-_AT_ONCE = 4096
-_DONE = "database.json"
+_CHUNK_ROWS = 4096
+_RECORD_FILE = "database.json"  # written last
 
 
 @dataclass(frozen=True)
 class SearchDatabase:
-    """A database that was built.
+    """A database on disk.
 
     Attributes:
-        folder: where it lies.
+        folder: folder of the database.
         rows: N.
-        build: seconds and peak bytes of the build of the levels.
-        record: their fit.
+        build: ``seconds`` and ``peak_gb`` of the build of the levels.
+        record: the fit of the levels.
     """
 
     folder: Path
@@ -48,29 +48,29 @@ class SearchDatabase:
     record: SearchRecord
 
     def generator(self) -> DescriptorGenerator:
-        """What made it, for its queries."""
+        """The generator of this database, for queries."""
         return DescriptorGenerator(self.rows, list(MODELS.values()), Calibration.read())
 
     def descriptors(self) -> tuple[NDArray[Any], ...]:
-        """(N, C_n) float32 by backbone, mapped."""
+        """The descriptors, (N, C) float32 by backbone, memory-mapped."""
         return tuple(open_descriptors(self.folder, model) for model in MODELS)
 
     def levels(self) -> Levels:
-        """The levels, mapped."""
+        """The levels of the exact search, memory-mapped."""
         return open_levels(self.folder, self.record, list(MODELS.values()), self.rows)
 
 
 def prepare_database(root: Path, rows: int) -> SearchDatabase:
-    """Build a database, or take the one that is there.
+    """Open a database, or build it if it is missing or of another calibration.
 
     Args:
-        root: holds one folder a size.
+        root: folder with one folder for each size.
         rows: N.
     """
     folder = root / f"{rows}"
-    done = folder / _DONE
+    file = folder / _RECORD_FILE
     calibration = file_digest(CALIBRATION_FILE)
-    if done.is_file() and (data := json.loads(done.read_text()))["calibration"] == calibration:
+    if file.is_file() and (data := json.loads(file.read_text()))["calibration"] == calibration:
         return SearchDatabase(folder, rows, data["build"], SearchRecord.from_json(data["record"]))
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -78,13 +78,13 @@ def prepare_database(root: Path, rows: int) -> SearchDatabase:
     started = time.perf_counter()
     record = build_search_levels(folder, ALPHAS)
     if record is None:
-        raise SystemExit(f"{rows:,} products need no levels; take more.")
+        raise SystemExit(f"{rows:,} products need no levels. Choose a larger number: --rows")
     build = {
         "seconds": round(time.perf_counter() - started, 1),
         "peak_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, 2),
     }
     data = {"calibration": calibration, "build": build, "record": record.to_json()}
-    done.write_text(json.dumps(data))
+    file.write_text(json.dumps(data))
     return SearchDatabase(folder, rows, build, record)
 
 
@@ -93,9 +93,9 @@ def _write_descriptors(folder: Path, rows: int) -> None:
     arrays = [create_descriptors(folder, model, rows, size) for model, size in MODELS.items()]
 
     def write(first: int) -> None:
-        last = min(first + _AT_ONCE, rows)
-        for array, part in zip(arrays, generator.descriptors(first, last), strict=True):
-            array[first:last] = part
+        last = min(first + _CHUNK_ROWS, rows)
+        for array, chunk in zip(arrays, generator.descriptors(first, last), strict=True):
+            array[first:last] = chunk
             release_pages(array)
         advance(last - first)
 
@@ -104,4 +104,4 @@ def _write_descriptors(folder: Path, rows: int) -> None:
         ThreadPoolExecutor(2) as executor,
         progress("descriptors", rows) as advance,
     ):
-        list(executor.map(write, range(0, rows, _AT_ONCE)))
+        list(executor.map(write, range(0, rows, _CHUNK_ROWS)))

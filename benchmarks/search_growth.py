@@ -1,4 +1,4 @@
-"""How the exact search grows with the catalogue: a plot from 50,000 products on."""
+"""A plot of the time of the exact search against the size of the catalogue, from 50,000 on."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ SIZES = (50_000, 100_000, 200_000, 500_000)
 
 
 def plot_growth(results: Mapping[int, Mapping[str, Any]], path: Path) -> None:
-    """Draw medians over sizes, both logarithmic.
+    """Plot median times against sizes, both on logarithmic axes.
 
     Args:
-        results: what ``search`` measured of ours, by size.
-        path: the PNG; overwrites.
+        results: the results of ``search`` for our search, by size.
+        path: the PNG file; overwrites.
     """
     mpl.use("Agg")
     from matplotlib import pyplot

@@ -1,8 +1,8 @@
-"""A whole index around the database of ``search``, and the models to serve it with.
+"""A complete index with the database of ``search``, and the models to serve it.
 
-The models are those of profile ``paper`` with random weights, the descriptions are made-up
-listings. Neither has anything to do with the descriptors: time and memory mean something, what is
-found does not.
+The models are those of profile ``paper`` with random weights, and the descriptions are synthetic
+listings. Both are unrelated to the descriptors, so time and memory have a meaning, and the results
+of a search have none.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ SEED = 0
 
 
 def prepare_models(root: Path) -> Path:
-    """Export the models, or take those that are there.
+    """Export the models that are not yet exported.
 
     Args:
-        root: holds them in a folder ``models``.
+        root: folder that contains the model repository, as ``models``.
 
     Returns:
         The model repository.
@@ -60,11 +60,11 @@ def prepare_models(root: Path) -> Path:
 
 
 def prepare_index(root: Path, database: SearchDatabase) -> IndexBundle:
-    """Put a whole index around a database, or take the one that is there.
+    """Open a complete index of a database, or build it in the database's folder.
 
     Args:
-        root: holds the models; the index lies in the database's folder.
-        database: its descriptors and levels become the index's, as other names of the same files.
+        root: folder that contains the model repository, as ``models``.
+        database: its files of descriptors and levels become files of the index, as hard links.
     """
     index = database.folder / "index"
     if (index / "current").is_file():
@@ -108,7 +108,7 @@ def prepare_index(root: Path, database: SearchDatabase) -> IndexBundle:
 
 
 def product_id(row: int) -> str:
-    """The id of a row, as the challenge writes it."""
+    """The product id of a row, in the form of the challenge."""
     return f"n{row:07d}"
 
 

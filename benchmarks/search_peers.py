@@ -1,8 +1,10 @@
-"""What else ranks by eq. (8): exact ones read everything, approximate ones propose candidates.
+"""The peers of the exact search, which also rank by eq. (8).
 
-A peer that knows inner products only gets one concatenated vector a product and the query
-[w_n q_n], whose inner product is L (see ``retrieval_server.exact_search.fused_bound``): the best k
-by L are rescored exactly. That is the strongest way to use it we know of; its time includes it.
+Exact peers read the whole database. Approximate peers propose candidates. A peer that computes only
+inner products gets one concatenated vector per product, and the query [w_n q_n]. Their inner
+product is L, see ``retrieval_server.exact_search.fused_bound``. The best k rows by L are then
+rescored exactly; the time of a peer includes this. It is the strongest use of such a peer that we
+know.
 """
 
 from __future__ import annotations
@@ -30,20 +32,20 @@ from retrieval_server.storage.arrays import release_pages
 TOP_K = 7
 ALPHA = tuple(ALPHAS.values())
 _WEIGHTS = FusedBound(ALPHA, (True,) * len(ALPHA)).weights
-_AT_ONCE = 8192
+_CHUNK_ROWS = 8192
 _TRAINING_ROWS = 65_536
 
 Query = Sequence[NDArray[np.float32]]
 
 
 class Peer(Protocol):
-    """Something that ranks.
+    """A method that ranks the database.
 
     Attributes:
-        name: for the table.
-        settings: from fast to thorough; one None if there is nothing to set.
-        build_s: seconds to build it from descriptors at hand.
-        bytes: what it reads from, originals aside.
+        name: name of the method, for the table.
+        settings: settings from fast to accurate; one None if the method has no setting.
+        build_s: seconds to build its index from the descriptors.
+        bytes: size of its index, without the original descriptors.
     """
 
     name: str
@@ -56,33 +58,34 @@ class Peer(Protocol):
 
 
 def concatenated(query: Query) -> NDArray[np.float32]:
-    """[w_n q_n]."""
-    parts = [weight * part for weight, part in zip(_WEIGHTS, query, strict=True)]
-    return np.concatenate(parts).astype(np.float32)
+    """The query [w_n q_n]: the weighted descriptors of all backbones, concatenated."""
+    weighted = [weight * vector for weight, vector in zip(_WEIGHTS, query, strict=True)]
+    return np.concatenate(weighted).astype(np.float32)
 
 
 def chunks(database: SearchDatabase, name: str) -> Iterator[NDArray[np.float32]]:
-    """The concatenated descriptors, some rows at a time, with a progress bar of that name."""
-    parts = database.descriptors()
+    """The concatenated descriptors in chunks of rows, with a progress bar of the given name."""
+    matrices = database.descriptors()
     with progress(name, database.rows) as advance:
-        for first in range(0, database.rows, _AT_ONCE):
-            chunk = np.concatenate([part[first : first + _AT_ONCE] for part in parts], axis=1)
+        for first in range(0, database.rows, _CHUNK_ROWS):
+            last = first + _CHUNK_ROWS
+            chunk = np.concatenate([matrix[first:last] for matrix in matrices], axis=1)
             yield chunk
-            for part in parts:
-                release_pages(part)
+            for matrix in matrices:
+                release_pages(matrix)
             advance(len(chunk))
 
 
 def rescored(database: tuple[NDArray[Any], ...], query: Query, rows: Any) -> NDArray[np.int64]:
-    """The best seven of some candidates, by their originals."""
-    found = np.unique(np.asarray(rows, np.int64))
-    found = found[found >= 0]
-    similarities = fused_similarity(exact_cosines(database, query, found), ALPHA)
-    return found[np.lexsort((found, -similarities))[:TOP_K]]
+    """The best seven of some candidates, by the original descriptors."""
+    candidates = np.unique(np.asarray(rows, np.int64))
+    candidates = candidates[candidates >= 0]
+    similarities = fused_similarity(exact_cosines(database, query, candidates), ALPHA)
+    return candidates[np.lexsort((candidates, -similarities))[:TOP_K]]
 
 
 class Ours:
-    """The cascade."""
+    """The cascade of the server."""
 
     name, settings = "ours", (None,)
 
@@ -96,29 +99,29 @@ class Ours:
 
 
 class NumpyFloat32:
-    """Two float32 matrix-vector products by BLAS, the product, argpartition."""
+    """Brute force: two float32 matrix-vector products by BLAS, their product, argpartition."""
 
     name, settings, build_s, bytes = "numpy float32", (None,), 0.0, 0
 
     def __init__(self, database: SearchDatabase) -> None:
-        self._parts = database.descriptors()
+        self._matrices = database.descriptors()
 
     def release(self) -> None:
-        """Let go of the pages, all of which a query touches."""
-        for part in self._parts:
-            release_pages(part)
+        """Release the pages of the descriptors; a query reads all of them."""
+        for matrix in self._matrices:
+            release_pages(matrix)
 
     def rank(self, query: Query, setting: int | None) -> NDArray[np.int64]:
         """The best seven rows."""
         fused = np.float32(1)
-        for part, vector, alpha in zip(self._parts, query, ALPHA, strict=True):
-            fused = fused * (1 + np.float32(alpha) * (part @ vector))
+        for matrix, vector, alpha in zip(self._matrices, query, ALPHA, strict=True):
+            fused = fused * (1 + np.float32(alpha) * (matrix @ vector))
         best = np.argpartition(-fused, TOP_K)[:TOP_K]
         return best[np.lexsort((best, -fused[best]))]
 
 
 class ByteScan:
-    """Our byte level over every row, then the originals that its bound leaves: the simple way."""
+    """A search by our byte level alone: bounds of all rows, then the originals of candidates."""
 
     name, settings, build_s = "8-bit scan", (None,), 0.0
 
@@ -140,12 +143,12 @@ class ByteScan:
 
 
 class FaissIndex:
-    """An index of faiss, built by adding chunks, and rescoring.
+    """An index of faiss, with rescoring.
 
     Args:
-        database: the rows.
-        factory: what faiss' index_factory calls it.
-        settings: candidates, or lists to look at.
+        database: the database.
+        factory: key of the index for faiss' index_factory.
+        settings: numbers of candidates; for an IVF index, of lists to probe.
     """
 
     def __init__(self, database: SearchDatabase, factory: str, settings: tuple[int, ...]) -> None:
@@ -153,11 +156,12 @@ class FaissIndex:
         started = time.perf_counter()
         self.name, self.settings = f"faiss {factory}", settings
         self._database = database.descriptors()
-        width = sum(part.shape[1] for part in self._database)
+        width = sum(matrix.shape[1] for matrix in self._database)
         self._index = faiss.index_factory(width, factory, faiss.METRIC_INNER_PRODUCT)
         if not self._index.is_trained:
             rows = np.random.default_rng(0).permutation(database.rows)[:_TRAINING_ROWS]
-            self._index.train(np.concatenate([part[np.sort(rows)] for part in self._database], 1))
+            rows = np.sort(rows)
+            self._index.train(np.concatenate([matrix[rows] for matrix in self._database], 1))
         for chunk in chunks(database, self.name):
             self._index.add(chunk)
         self.build_s = time.perf_counter() - started
@@ -187,7 +191,7 @@ class Hnsw:
     def __init__(self, database: SearchDatabase) -> None:
         started = time.perf_counter()
         self._database = database.descriptors()
-        width = sum(part.shape[1] for part in self._database)
+        width = sum(matrix.shape[1] for matrix in self._database)
         self._index = hnswlib.Index("ip", width)
         self._index.init_index(database.rows, M=16, ef_construction=100)
         for chunk in chunks(database, self.name):
@@ -205,18 +209,18 @@ class Hnsw:
 
 
 class UsearchBytes:
-    """usearch's exact search over int8 vectors, one thread, and rescoring."""
+    """usearch's exact search over int8 vectors with one thread, and rescoring."""
 
     name, settings = "usearch exact int8", (64, 256)
 
     def __init__(self, database: SearchDatabase) -> None:
         started = time.perf_counter()
         self._database = database.descriptors()
-        pieces = [
+        codes = [
             np.rint(chunk / self._scale(chunk) * 127).astype(np.int8)
             for chunk in chunks(database, self.name)
         ]
-        self._codes = np.concatenate(pieces)
+        self._codes = np.concatenate(codes)
         self.build_s, self.bytes = time.perf_counter() - started, self._codes.nbytes
 
     @staticmethod
@@ -228,5 +232,5 @@ class UsearchBytes:
         """The best seven rows."""
         vector = concatenated(query)
         code = np.rint(vector / np.abs(vector).max() * 127).astype(np.int8)
-        found = usearch_search(self._codes, code, setting or 64, "cos", exact=True, threads=1)
-        return rescored(self._database, query, found.keys)
+        matches = usearch_search(self._codes, code, setting or 64, "cos", exact=True, threads=1)
+        return rescored(self._database, query, matches.keys)

@@ -1,10 +1,10 @@
-"""The exact search as a shop runs it: a server, files that nobody has read yet, several workers.
+"""Measure the exact search in a server, with cold files, and with several workers.
 
     python -m benchmarks.search_serving --rows 500000
 
-Starts a real ``beauty-server`` over a whole index, with a real Triton beside it that serves the
-profile's models. The server is asked by gRPC for described photos, refined as by default. Run by
-``search``; the last line is JSON.
+The benchmark starts a real ``beauty-server`` with a complete index, and a real Triton that serves
+the profile's models. It sends descriptors of photos by gRPC; the server refines with its defaults.
+``search`` runs this benchmark. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from retrieval_server.serving.check_health import health_of
 from retrieval_server.v1 import retrieval_pb2 as pb
 from retrieval_server.v1 import retrieval_pb2_grpc as pb_grpc
 
-SERVED_QUERIES = 250  # of each kind: 1,000
+SERVED_QUERIES = 250  # of each kind: 1,000 in all
 THROUGHPUT_QUERIES = 150  # of each hard kind
 LONE_QUERIES = 100  # of each kind
 ROUNDS = 3
@@ -47,7 +47,7 @@ TRITON_TIMEOUT_S = 60  # for one photo, on few cores
 PATIENCE_S = 300
 
 
-def forget(folder: Path) -> None:
+def drop_from_page_cache(folder: Path) -> None:
     """Drop a folder's files from the page cache."""
     for path in folder.iterdir():
         with path.open("rb") as file:
@@ -56,7 +56,7 @@ def forget(folder: Path) -> None:
 
 
 def memory_gb(process: int) -> dict[str, float]:
-    """A process's resident memory now (its own, and the pages of files it has mapped), its peak."""
+    """Resident memory of a process (anonymous memory and pages of mapped files), and its peak."""
     lines = Path(f"/proc/{process}/status").read_text().splitlines()
     fields = dict(line.split(":", 1) for line in lines)
     return {
@@ -72,26 +72,26 @@ def memory_gb(process: int) -> dict[str, float]:
 
 @contextmanager
 def server(index: Path, models: Path, triton: str) -> Iterator[tuple[int, str]]:
-    """A server for the length of a block, once it says that it is ready.
+    """A ready server that runs during a block.
 
     Yields:
-        Its process, and ``host:port``.
+        Its process id, and ``host:port``.
 
     Raises:
-        RuntimeError: if it ends instead; its text is the server's log.
+        RuntimeError: if the server ends or does not become ready in time; the message is its log.
     """
     with tempfile.TemporaryDirectory() as folder:
-        address_file, said = Path(folder) / "address", Path(folder) / "said.txt"
+        address_file, log = Path(folder) / "address", Path(folder) / "log.txt"
         command = [sys.executable, "-m", "retrieval_server", "--index", index, "--port", "0"]
         command += ["--model-repository", models, "--engine", "triton", "--triton-url", triton]
         command += ["--triton-timeout-s", str(TRITON_TIMEOUT_S), "--address-file", address_file]
-        with said.open("w") as file:
+        with log.open("w") as file:
             process = subprocess.Popen(list(map(str, command)), stderr=file)
         try:
             deadline = time.monotonic() + PATIENCE_S
             while not address_file.exists() or health_of(address_file.read_text()) != "SERVING":
                 if process.poll() is not None or time.monotonic() > deadline:
-                    raise RuntimeError(said.read_text())
+                    raise RuntimeError(log.read_text())
                 time.sleep(0.01)
             yield process.pid, address_file.read_text()
         finally:
@@ -100,14 +100,14 @@ def server(index: Path, models: Path, triton: str) -> Iterator[tuple[int, str]]:
 
 
 def serve_a_thousand(bundle: IndexBundle, models: Path, queries: Queries) -> dict[str, object]:
-    """From files nobody has read to a thousand answers, and the same again."""
+    """Measure a server from its start with cold files to a thousand answers, and these again."""
     requests = {
         kind: [
             pb.SearchRequest(
                 descriptors=pb.Descriptors(
                     by_model={
-                        model: pb.Descriptor(values=part)
-                        for model, part in zip(MODELS, query, strict=True)
+                        model: pb.Descriptor(values=vector)
+                        for model, vector in zip(MODELS, query, strict=True)
                     }
                 )
             )
@@ -116,7 +116,7 @@ def serve_a_thousand(bundle: IndexBundle, models: Path, queries: Queries) -> dic
         for kind in KINDS
     }
     with local_triton(models, (PAPER.name,)) as addresses:
-        forget(bundle.folder)
+        drop_from_page_cache(bundle.folder)
         started = time.perf_counter()
         with (
             server(bundle.folder, models, addresses["grpc"]) as (process, address),
@@ -133,10 +133,14 @@ def serve_a_thousand(bundle: IndexBundle, models: Path, queries: Queries) -> dic
         "ready_s": round(ready - started, 2),
         "first_query_s": round(first, 3),
         "queries": sum(map(len, requests.values())),
-        "cold_median_ms": {kind: round(float(np.median(each)), 1) for kind, each in cold.items()},
+        "cold_median_ms": _medians(cold),
         "memory_gb": memory,
-        "warm_median_ms": {kind: round(float(np.median(each)), 1) for kind, each in warm.items()},
+        "warm_median_ms": _medians(warm),
     }
+
+
+def _medians(times: dict[str, list[float]]) -> dict[str, float]:
+    return {kind: round(float(np.median(values)), 1) for kind, values in times.items()}
 
 
 def _milliseconds(
@@ -151,26 +155,26 @@ def _milliseconds(
 
 
 def lone_query(
-    alone: CascadeSearch, helped: CascadeSearch, queries: Queries
+    serial: CascadeSearch, parallel: CascadeSearch, queries: Queries
 ) -> dict[str, dict[str, float]]:
-    """Median ms of one query at a time by kind, on one core and with those that are idle."""
-    found = {}
+    """Median ms of one query at a time by kind: on one core, and with intra-query parallelism."""
+    result = {}
     for kind in KINDS:
         times: dict[str, list[float]] = {"one_core_ms": [], "two_cores_ms": []}
-        for query in queries[kind][:LONE_QUERIES]:  # turn by turn
-            for search, own in zip((alone, helped), times.values(), strict=True):
+        for query in queries[kind][:LONE_QUERIES]:
+            for search, search_times in zip((serial, parallel), times.values(), strict=True):
                 started = time.perf_counter()
                 search.rank_all(query, peers.ALPHA, peers.TOP_K)
-                own.append(1e3 * (time.perf_counter() - started))
-        medians = {name: round(float(np.median(own)), 2) for name, own in times.items()}
-        found[kind] = medians | {
+                search_times.append(1e3 * (time.perf_counter() - started))
+        medians = {name: round(float(np.median(values)), 2) for name, values in times.items()}
+        result[kind] = medians | {
             "ratio": round(medians["one_core_ms"] / medians["two_cores_ms"], 2)
         }
-    return found
+    return result
 
 
 def throughput(search: CascadeSearch, queries: Queries) -> dict[str, float]:
-    """Hard queries a second with one and with two workers, the best of some rounds."""
+    """Hard queries a second with one worker and with two, the best of several rounds."""
     hard = [query for kind in HARD_KINDS for query in queries[kind][:THROUGHPUT_QUERIES]]
     best = {}
     for workers in (1, 2):
@@ -192,7 +196,7 @@ def throughput(search: CascadeSearch, queries: Queries) -> dict[str, float]:
 
 
 def main() -> None:
-    """Measure and print JSON."""
+    """Measure the search, and print JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=500_000)
     database = prepare_database(ROOT, parser.parse_args().rows)
@@ -200,11 +204,11 @@ def main() -> None:
     bundle = prepare_index(ROOT, database)
     served = serve_a_thousand(bundle, prepare_models(ROOT), queries)
     with threadpool_limits(1, user_api="blas"):
-        alone, helped = open_cascade(database), open_cascade(database, IntraQueryParallelism(2))
-        lone, rates = lone_query(alone, helped, queries), throughput(alone, queries)
-        side_by_side = throughput(helped, queries)
-    found = {"server": served, "lone": lone, "throughput": rates, "with_help": side_by_side}
-    sys.stdout.write(json.dumps(found) + "\n")
+        serial, parallel = open_cascade(database), open_cascade(database, IntraQueryParallelism(2))
+        lone, rates = lone_query(serial, parallel, queries), throughput(serial, queries)
+        parallel_rates = throughput(parallel, queries)
+    result = {"server": served, "lone": lone, "throughput": rates, "with_help": parallel_rates}
+    sys.stdout.write(json.dumps(result) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,14 +1,14 @@
-"""What a Triton costs beside onnxruntime in the server's own process.
+"""Compare a Triton with onnxruntime in the server's process.
 
-``make bench-serving`` prints, side by side in one run, on the same images and models, with one
-thread for each run of a model:
+``make bench-serving`` measures both in one run, on the same images and models, with one thread for
+each run of a model. It prints:
 
-1. One image at a time, one after the other in turns: onnxruntime, Triton by gRPC, and Triton with
-   the image and the descriptors in system shared memory. For a profile of one backbone of some
-   20 ms, and for the profile ``lite`` of two.
-2. A catalogue's descriptors, as ``beauty-export index`` computes them, decoding included: images a
-   second, and CPU time for each image.
-3. What Triton itself says of it: requests, and images in a batch.
+1. The time for one image, with methods in turn: onnxruntime, Triton by gRPC, and Triton with the
+   image and the descriptors in system shared memory. It does so for a profile of one backbone of
+   about 20 ms, and for the profile ``lite`` of two backbones.
+2. Images a second, and CPU time for each image, when ``beauty-export index`` computes the
+   descriptors of a catalogue, decoding included.
+3. Triton's statistics of step 2: requests, and images in a batch.
 
 The last line is one JSON object.
 """
@@ -47,7 +47,8 @@ from retrieval_server.models.model_repository import CONFIG_FILE, ModelRepositor
 from retrieval_server.models.profile import Profile
 
 ONE = Profile(name="one", side=LITE.side, backbones=LITE.backbones[:1])
-ROUNDS = 150  # single images by each method
+ROUNDS = 150  # images, one at a time, for each method
+WARM_UP_ROUNDS = 5
 BULK_ROUNDS = 5
 TIMEOUT_S = 120.0
 REGION = "beauty_bench_serving"
@@ -72,7 +73,7 @@ def main() -> None:
 
 
 def _with_profile_of_one(repository: Path, work: Path) -> Path:
-    """A copy of the profile's models, with a second ensemble of the first of them alone."""
+    """Copy the profile's models, and add an ensemble that has only the first of them."""
     root = work / "model_repository"
     shutil.rmtree(root, ignore_errors=True)
     for name in (*LITE.models, LITE.name):
@@ -100,9 +101,9 @@ async def _measure(repository: Path, catalogue: Catalogue, url: str) -> dict[str
         }
         result = {"single_ms": await _single(profile, engines, url, images)}
         if profile is LITE:
-            before = await _counts(url)
+            start_counts = await _counts(url)
             result["bulk"] = await _bulk(catalogue, engines)
-            result["triton_says"] = _difference(before, await _counts(url))
+            result["triton_says"] = _difference(start_counts, await _counts(url))
         for engine in engines.values():
             await engine.close()
         results[profile.name] = result
@@ -112,28 +113,31 @@ async def _measure(repository: Path, catalogue: Catalogue, url: str) -> dict[str
 async def _single(
     profile: Profile, engines: dict[str, Engine], url: str, images: NDArray[np.uint8]
 ) -> dict[str, dict[str, float]]:
-    """Milliseconds for an image by method: the median, and the 10th percentile for a calm one."""
+    """Milliseconds for an image by method: median, and 10th percentile (a calm machine)."""
 
-    def by(engine: Engine) -> Infer:
+    def infer_with(engine: Engine) -> Infer:
         return lambda image: engine.infer(profile.name, image)
 
-    methods = {name: by(engine) for name, engine in engines.items()}
+    methods = {name: infer_with(engine) for name, engine in engines.items()}
     times: dict[str, list[float]] = {name: [] for name in (*methods, "shared memory")}
     async with InferenceServerClient(url) as client:
         with _regions(profile, client) as (register, infer_shared):
             await register()
             methods["shared memory"] = infer_shared
-            for turn in range(ROUNDS + 5):
+            for turn in range(ROUNDS + WARM_UP_ROUNDS):
                 image = images[turn % len(images)][None]
                 for name, infer in methods.items():
                     started = time.perf_counter()
                     await infer(image)
-                    if turn >= 5:  # the first ones warm up
+                    if turn >= WARM_UP_ROUNDS:
                         times[name].append((time.perf_counter() - started) * 1e3)
             await client.unregister_system_shared_memory()
     return {
-        name: {"median": round(median(each), 2), "p10": round(float(np.percentile(each, 10)), 2)}
-        for name, each in times.items()
+        name: {
+            "median": round(median(values), 2),
+            "p10": round(float(np.percentile(values, 10)), 2),
+        }
+        for name, values in times.items()
     }
 
 
@@ -141,7 +145,13 @@ async def _single(
 def _regions(
     profile: Profile, client: InferenceServerClient
 ) -> Iterator[tuple[Callable[[], Awaitable[None]], Infer]]:
-    """One region for the image and one for each descriptor, as a co-located server would have."""
+    """A shared-memory region for the image and one for each descriptor.
+
+    A server on the same machine as Triton can use such regions.
+
+    Yields:
+        A function that registers the regions with Triton, and one that infers through them.
+    """
     models = profile.models
     sizes = {"image": profile.side**2 * 3} | dict.fromkeys(models, 4 * 1280)
     handles = {
@@ -176,18 +186,18 @@ def _regions(
 
 
 async def _bulk(catalogue: Catalogue, engines: dict[str, Engine]) -> dict[str, dict[str, float]]:
-    """Images a second and CPU milliseconds for each, in turns; medians over the turns."""
+    """Images a second and CPU milliseconds per image by engine; medians over alternating rounds."""
     rates: dict[str, list[float]] = {name: [] for name in engines}
     spent: dict[str, list[float]] = {name: [] for name in engines}
     for _ in range(BULK_ROUNDS):
         for name, engine in engines.items():
-            started, cpu = time.perf_counter(), sum(cpu_seconds().values())
+            started, start_cpu_s = time.perf_counter(), sum(cpu_seconds().values())
             with tempfile.TemporaryDirectory() as folder:
                 extraction = FeatureExtraction(catalogue, LITE, {}, Path(folder) / "blocks")
                 await extraction.run(engine, engine.in_flight, lambda rows: None)
             images = len(catalogue.rows)
             rates[name].append(images / (time.perf_counter() - started))
-            spent[name].append((sum(cpu_seconds().values()) - cpu) / images * 1e3)
+            spent[name].append((sum(cpu_seconds().values()) - start_cpu_s) / images * 1e3)
     return {
         name: {
             "images_a_second": round(median(rates[name]), 1),
@@ -201,31 +211,32 @@ async def _counts(url: str) -> dict[str, dict[str, int]]:
     async with InferenceServerClient(url) as client:
         statistics = await client.get_inference_statistics()
     return {
-        of.name: {
-            "requests": of.inference_stats.success.count,
-            "images": of.inference_count,
-            "executions": of.execution_count,
+        model.name: {
+            "requests": model.inference_stats.success.count,
+            "images": model.inference_count,
+            "executions": model.execution_count,
         }
-        for of in statistics.model_stats
+        for model in statistics.model_stats
     }
 
 
 def _difference(
-    before: dict[str, dict[str, int]], after: dict[str, dict[str, int]]
+    start: dict[str, dict[str, int]], end: dict[str, dict[str, int]]
 ) -> dict[str, dict[str, float]]:
     counts = {
-        model: {key: after[model][key] - before[model][key] for key in after[model]}
+        model: {key: end[model][key] - start[model][key] for key in end[model]}
         for model in (LITE.name, *LITE.models)
     }
     return {
-        model: each | {"images_in_a_batch": round(each["images"] / max(each["executions"], 1), 2)}
-        for model, each in counts.items()
+        model: count
+        | {"images_in_a_batch": round(count["images"] / max(count["executions"], 1), 2)}
+        for model, count in counts.items()
     }
 
 
 def _print(measured: dict[str, Any]) -> None:
     console = Console(width=100)
-    single = Table(title="One image, ms (over onnxruntime in process)")
+    single = Table(title="One image, ms (ratio to onnxruntime in process)")
     for column in ("profile", "method", "median", "calm (10 %)"):
         single.add_column(column, justify="left" if column in {"profile", "method"} else "right")
     for profile, result in measured.items():
@@ -234,23 +245,23 @@ def _print(measured: dict[str, Any]) -> None:
             cells = [f"{times[k]:.1f} ({times[k] / base[k]:.2f})" for k in ("median", "p10")]
             single.add_row(profile, method, *cells)
     console.print(single)
-    bulk = Table(title=f"A catalogue's descriptors, profile {LITE.name} (over in process)")
+    bulk = Table(title=f"A catalogue's descriptors, profile {LITE.name} (ratio to in process)")
     for column in ("method", "images/s", "CPU ms an image"):
         bulk.add_column(column, justify="left" if column == "method" else "right")
     rates = measured[LITE.name]["bulk"]
-    for method, each in rates.items():
+    for method, rate in rates.items():
         cells = [
-            f"{each[k]:.1f} ({each[k] / rates['embedded'][k]:.2f})"
+            f"{rate[k]:.1f} ({rate[k] / rates['embedded'][k]:.2f})"
             for k in ("images_a_second", "cpu_ms_an_image")
         ]
         bulk.add_row(method, *cells)
     console.print(bulk)
-    says = Table(title="What Triton's statistics say of those")
+    statistics = Table(title="Triton's statistics of the catalogue's descriptors")
     for column in ("model", "requests", "images", "executions", "images in a batch"):
-        says.add_column(column, justify="left" if column == "model" else "right")
-    for model, each in measured[LITE.name]["triton_says"].items():
-        says.add_row(model, *(str(value) for value in each.values()))
-    console.print(says)
+        statistics.add_column(column, justify="left" if column == "model" else "right")
+    for model, count in measured[LITE.name]["triton_says"].items():
+        statistics.add_row(model, *(str(value) for value in count.values()))
+    console.print(statistics)
 
 
 if __name__ == "__main__":

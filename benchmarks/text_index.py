@@ -1,19 +1,20 @@
-"""The textual index of half a million listings: our join beside its peers, and the whole build.
+"""Measure the textual index of half a million listings: our join, its peers, the whole build.
 
-``make bench-text-index`` prints, in one run:
+``make bench-text-index`` prints in one run:
 
-1. How the join grows with the catalogue, and a plot of it: with new products, as a shop grows, and
-   with more sellers of the same products, where each list grows as well: the worst case.
-2. Our join, sparse_dot_topn and scikit-learn's vectors multiplied in blocks (scipy), on the same
-   vectors, each in a process of its own. At the full size the peers are measured on a random sample
-   of rows against all rows, and their time is scaled to all; every sampled row's neighbours must
-   equal ours. At FULL_RUN_ROWS they run in full, and all pairs must be equal; with
-   ``--every-row`` sparse_dot_topn runs in full at the full size as well.
-3. The same on real titles, where they are, with sparse_dot_topn in full.
-4. From a catalogue on disk to the index in a bundle's folder, by stage.
-5. Looking up the neighbours of three products from a cold memory map.
+1. The growth of the join's time with the catalogue, also as a plot. The catalogue grows with new
+   products, as a shop does, or with more sellers of the same products. The second case is the
+   worst, because each list grows, too.
+2. The times of our join, of sparse_dot_topn, and of scipy's product of scikit-learn's vectors in
+   blocks, on the same vectors, each in a separate process. At the full size, the peers compare a
+   random sample of rows with all rows, and their time is scaled to all rows; the neighbours of
+   every sampled row must equal ours. At FULL_RUN_ROWS, the peers compare all rows, and all pairs
+   must be equal. With ``--every-row``, sparse_dot_topn compares all rows at the full size, too.
+3. The same times on real titles, if the file exists, with all rows for sparse_dot_topn.
+4. The times of the stages from a catalogue on disk to the index in a bundle's folder.
+5. The time to look up the neighbours of three products in a cold memory map.
 
-The last line is one JSON object. CPU seconds are user and system time over all threads.
+The last line is one JSON object. CPU seconds are user and system time of all threads.
 """
 
 from __future__ import annotations
@@ -49,10 +50,10 @@ from retrieval_server.text.tokens import strip_accents_tokens
 THRESHOLD = TextSettings.threshold
 REAL_TEXTS = Path("../shared/data/text/products_146k.csv.gz")
 FULL_RUN_ROWS = 50_000
-REAL_SAMPLE_ROWS = {"scipy in blocks": 1_500}  # a builder that is not named runs on all
+REAL_SAMPLE_ROWS = {"scipy in blocks": 1_500}  # a builder without an entry compares all rows
 SAMPLE_ROWS = {"sparse_dot_topn": 8_000, **REAL_SAMPLE_ROWS}
 GROWTH_ROWS = (50_000, 100_000, 200_000, 500_000)
-TOP_N = 4_096  # more than any list here is long
+TOP_N = 4_096  # longer than any list of these catalogues
 BLOCK_ROWS = 1_000
 
 Vectors = scipy.sparse.csr_matrix
@@ -61,7 +62,7 @@ Pairs = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 @dataclass(frozen=True)
 class Run:
-    """One builder on one catalogue; times are scaled to all rows."""
+    """The measurement of one builder on one catalogue; times are scaled to all rows."""
 
     builder: str
     rows: int
@@ -73,14 +74,14 @@ class Run:
 
 
 def main() -> None:
-    """Run the benchmark and print it."""
+    """Run the benchmark, and print the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", type=int, default=500_000, help="listings to make")
+    parser.add_argument("--rows", type=int, default=500_000, help="number of listings")
     parser.add_argument("--output", type=Path, default=Path("build/benchmarks"))
     parser.add_argument(
         "--every-row",
         action="store_true",
-        help="run sparse_dot_topn on all rows, for minutes, and compare all pairs",
+        help="run sparse_dot_topn on all rows, which takes minutes, and compare all pairs",
     )
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
@@ -106,14 +107,14 @@ def main() -> None:
                 real = [row["description"] for row in csv.DictReader(file)]
             summary["compared"].append(_compare("real titles", real, folder, REAL_SAMPLE_ROWS))
         else:
-            print(f"\nNo real titles: {REAL_TEXTS} is not there.")
+            print(f"\nNo real titles: there is no file {REAL_TEXTS}.")
         summary["build"] = whole_build(texts, folder)
         summary["lookup"] = cold_lookup(folder)
     print(json.dumps(summary))
 
 
 def _shuffled(rows: int) -> list[str]:
-    """So many listings, in random order."""
+    """Listings in random order, ``rows`` of them."""
     texts = list(listings(rows))
     random.Random(0).shuffle(texts)
     return texts
@@ -122,7 +123,17 @@ def _shuffled(rows: int) -> list[str]:
 def _compare(
     title: str, texts: list[str], folder: Path, sample: dict[str, int] | None
 ) -> dict[str, Any]:
-    """Our join and its peers on the vectors of some texts; the pairs must be equal."""
+    """Measure our join and its peers on the vectors of some texts; their pairs must be equal.
+
+    Args:
+        title: name of the catalogue, for the table.
+        texts: descriptions of the catalogue.
+        folder: folder for temporary files.
+        sample: number of rows to compare with all rows, by builder; None for all rows.
+
+    Returns:
+        The runs, and the CPU time of each peer divided by ours.
+    """
     vectors = folder / "vectors.npz"
     scipy.sparse.save_npz(vectors, count_terms(texts, strip_accents_tokens).vectors(), False)
     runs = [in_child_process(_run_ours, vectors, folder)]
@@ -151,15 +162,15 @@ def _run_ours(path: Path, folder: Path) -> Run:
 
     def work() -> None:
         groups = group_rows(vectors)
-        with PairFile(folder) as found:
-            join(vectors[groups.first], THRESHOLD, found, _ignore)
-            write_neighbour_lists(folder, groups, found, vectors.shape[0])
+        with PairFile(folder) as pairs:
+            join(vectors[groups.first], THRESHOLD, pairs, _ignore)
+            write_neighbour_lists(folder, groups, pairs, vectors.shape[0])
 
     return _run("ours", vectors, vectors.shape[0], measured(work), TextIndex(folder).pair_count)
 
 
 def _run_peer(builder: str, path: Path, folder: Path, sample: int | None) -> Run:
-    """A peer on some rows against all; checks each row's neighbours against ours."""
+    """Measure a peer that compares a sample of rows with all rows; its pairs must equal ours."""
     vectors = Vectors(scipy.sparse.load_npz(path))
     count = vectors.shape[0]
     rows = np.arange(count)
@@ -167,19 +178,19 @@ def _run_peer(builder: str, path: Path, folder: Path, sample: int | None) -> Run
         rows = np.sort(np.random.default_rng(0).choice(count, sample, replace=False))
     product = {"sparse_dot_topn": _topn_pairs, "scipy in blocks": _product_pairs}[builder]
     setup = measured(vectors.T.tocsr)
-    done = measured(lambda: list(product(vectors, setup.result, rows)))
-    found = np.sort(np.concatenate([first * count + second for first, second in done.result]))
+    run = measured(lambda: list(product(vectors, setup.result, rows)))
+    pairs = np.sort(np.concatenate([first * count + second for first, second in run.result]))
     expected = _our_pairs(TextIndex(folder), rows)
-    if not np.array_equal(found, expected):
-        raise SystemExit(f"{builder} found {len(found):,} pairs where ours has {len(expected):,}.")
+    if not np.array_equal(pairs, expected):
+        raise SystemExit(f"{builder} found {len(pairs):,} pairs, our join {len(expected):,}.")
     scale = count / len(rows)
     scaled = Measured(
         None,
-        setup.wall_s + scale * done.wall_s,
-        setup.cpu_s + scale * done.cpu_s,
-        setup.peak_bytes + done.peak_bytes,
+        setup.wall_s + scale * run.wall_s,
+        setup.cpu_s + scale * run.cpu_s,
+        setup.peak_bytes + run.peak_bytes,
     )
-    return _run(builder, vectors, len(rows), scaled, len(found))
+    return _run(builder, vectors, len(rows), scaled, len(pairs))
 
 
 def _topn_pairs(vectors: Vectors, transposed: Vectors, rows: NDArray[np.int64]) -> Iterator[Pairs]:
@@ -187,7 +198,7 @@ def _topn_pairs(vectors: Vectors, transposed: Vectors, rows: NDArray[np.int64]) 
 
     for start in range(0, len(rows), BLOCK_ROWS):
         block = rows[start : start + BLOCK_ROWS]
-        near = sp_matmul_topn(
+        cosines = sp_matmul_topn(
             vectors[block],
             transposed,
             top_n=TOP_N,
@@ -195,7 +206,7 @@ def _topn_pairs(vectors: Vectors, transposed: Vectors, rows: NDArray[np.int64]) 
             sort=True,
             n_threads=available_cores(),
         ).tocoo()
-        yield _without_self(block[near.row], near.col.astype(np.int64))
+        yield _without_self(block[cosines.row], cosines.col.astype(np.int64))
 
 
 def _product_pairs(
@@ -210,8 +221,8 @@ def _product_pairs(
 
 
 def _without_self(first: NDArray[np.int64], second: NDArray[np.int64]) -> Pairs:
-    other = first != second
-    return first[other], second[other]
+    is_pair = first != second
+    return first[is_pair], second[is_pair]
 
 
 def _our_pairs(index: TextIndex, rows: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -221,7 +232,7 @@ def _our_pairs(index: TextIndex, rows: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _growth(catalogue: Callable[[int], list[str]], title: str, folder: Path) -> list[Run]:
-    """Our join on catalogues of several sizes."""
+    """Measure our join on catalogues of several sizes."""
     print(f"\nGrowth of the join with {title}, τ = {THRESHOLD}")
     print(f"{'rows':>9} {'ordered pairs':>14} {'CPU s':>7} {'wall s':>7} {'peak MB':>8}")
     runs = []
@@ -270,7 +281,7 @@ def _run(builder: str, vectors: Vectors, rows: int, cost: Measured, pairs: int) 
 
 
 def _ignore(_: int) -> None:
-    """No progress to report."""
+    """Report no progress."""
 
 
 if __name__ == "__main__":

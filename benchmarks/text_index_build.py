@@ -1,4 +1,4 @@
-"""The whole build of a textual index from a catalogue on disk, by stage, and a cold lookup."""
+"""Measures the build of a textual index from a catalogue on disk, by stage, and a cold lookup."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from retrieval_server.text.neighbours import TextIndex
 
 LOOKUPS = 1_000
 SEEDS_OF_A_SEARCH = 3  # Algorithm 1, k = 3
-STAGES = {  # functions of build, and what they are
+STAGES = {  # functions of the module build, and the names of their stages
     "languages": "language filter",
     "count_terms": "terms and counts (scikit-learn)",
     "write_term_counts": "write vocabulary and counts",
@@ -31,7 +31,7 @@ STAGES = {  # functions of build, and what they are
 
 
 def whole_build(texts: list[str], folder: Path) -> dict[str, Any]:
-    """From a catalogue file to the files of the index, by stage."""
+    """Build a textual index from a catalogue file; returns CPU and wall seconds by stage."""
     catalogue = folder / "catalog.csv"
     with catalogue.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
@@ -54,9 +54,9 @@ def _staged_build(catalogue: Path, bundle: Path) -> dict[str, Any]:
 
     def timed(name: str, work: Callable[..., Any]) -> Callable[..., Any]:
         def run(*arguments: Any, **options: Any) -> Any:
-            cpu, wall = cpu_seconds(), time.perf_counter()
+            start_cpu_s, started = cpu_seconds(), time.perf_counter()
             result = work(*arguments, **options)
-            stages[name] = [cpu_seconds() - cpu, time.perf_counter() - wall]
+            stages[name] = [cpu_seconds() - start_cpu_s, time.perf_counter() - started]
             return result
 
         return run
@@ -76,13 +76,13 @@ def _staged_build(catalogue: Path, bundle: Path) -> dict[str, Any]:
         build.build_text_index(texts, TextSettings(), bundle, lambda _: None)
         timed("checksums and sync", sync)()
 
-    done = measured(work)
-    stages["all, weights and the rest included"] = [done.cpu_s, done.wall_s]
-    return stages | {"peak_mb": done.peak_bytes / 1e6}
+    whole = measured(work)
+    stages["all, weights and the rest included"] = [whole.cpu_s, whole.wall_s]
+    return stages | {"peak_mb": whole.peak_bytes / 1e6}
 
 
 def cold_lookup(folder: Path) -> dict[str, Any]:
-    """Look up neighbours in what ``whole_build`` wrote, none of it in memory."""
+    """Measure lookups in the index of ``whole_build``, with no page of it in memory."""
     figures: dict[str, Any] = in_child_process(_cold_lookup, folder / "bundle")
     print("\nLookup of the neighbours of three products, memory map dropped from the page cache")
     print(
@@ -100,7 +100,7 @@ def _cold_lookup(bundle: Path) -> dict[str, Any]:
         with path.open("rb") as file:
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
     rng = np.random.default_rng(0)
-    before, anonymous = resident_bytes("VmRSS"), resident_bytes("RssAnon")
+    start_resident, start_anonymous = resident_bytes("VmRSS"), resident_bytes("RssAnon")
     start = time.perf_counter()
     index = TextIndex(bundle)
     opened = time.perf_counter()
@@ -116,9 +116,9 @@ def _cold_lookup(bundle: Path) -> dict[str, Any]:
         "open_ms": 1e3 * (opened - start),
         "first_ms": 1e3 * (first - opened),
         "mean_us": 1e6 * (end - again) / LOOKUPS,
-        "first_mb": (first_resident - before) / 1e6,
-        "resident_mb": (resident_bytes("VmRSS") - before) / 1e6,
-        "anonymous_mb": (resident_bytes("RssAnon") - anonymous) / 1e6,
+        "first_mb": (first_resident - start_resident) / 1e6,
+        "resident_mb": (resident_bytes("VmRSS") - start_resident) / 1e6,
+        "anonymous_mb": (resident_bytes("RssAnon") - start_anonymous) / 1e6,
     }
 
 

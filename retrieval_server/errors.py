@@ -1,33 +1,33 @@
-"""Every error this project raises on purpose.
+"""The errors that the server and the builder raise.
 
 ::
 
     RetrievalError
-    ├── ProfileError            a profile that no stage could use
+    ├── ProfileError            a profile has a missing, unknown or invalid value
     ├── CatalogueError          the catalogue or the ground truth cannot be read
-    ├── ShardError              a shard of described images is missing, damaged, or of others
-    ├── ModelRepositoryError    a model is missing, or its configuration contradicts its graph
+    ├── ShardError              a shard is missing, damaged, or of another catalogue or model
+    ├── ModelRepositoryError    a model is missing, or its configuration differs from its graph
     ├── IndexBundleError        an index is missing, damaged, or of another format
-    │   └── ModelMismatchError  index and served models do not belong together
+    │   └── ModelMismatchError  the served models did not compute the index
     ├── EngineError             descriptors cannot be computed
-    │   ├── EngineUnavailableError  ... now; a retry is safe
-    │   └── EngineDeadlineError     ... within the time allowed
+    │   ├── EngineUnavailableError  the engine cannot be used now; a retry is safe
+    │   └── EngineDeadlineError     the engine did not answer before the deadline
     └── QueryError              the caller's query is unusable; names the field
-        ├── ImageError          ... because the image is
-        └── UnknownProductError ... because the product id is not in the index
+        ├── ImageError          the query image is unusable
+        └── UnknownProductError the product id is not in the index
 
-Each message says what happened, which file or value it was, and what to do.
+Each message names what happened, the file or value, and what to do.
 """
 
 from __future__ import annotations
 
 
 class RetrievalError(Exception):
-    """Base of all of them; its text is one line for a person."""
+    """Base of all errors of this module; the message is one line for a person."""
 
 
 class ProfileError(RetrievalError):
-    """A profile that no stage could use."""
+    """A profile has a missing, unknown or invalid value."""
 
 
 class CatalogueError(RetrievalError):
@@ -39,7 +39,7 @@ class ShardError(RetrievalError):
 
 
 class ModelRepositoryError(RetrievalError):
-    """A model is missing, or its configuration contradicts its graph."""
+    """A model is missing, or its configuration differs from its graph."""
 
 
 class IndexBundleError(RetrievalError):
@@ -47,7 +47,7 @@ class IndexBundleError(RetrievalError):
 
 
 class ModelMismatchError(IndexBundleError):
-    """Index and served models do not belong together."""
+    """The served models are not those that computed the descriptors of the index."""
 
 
 class EngineError(RetrievalError):
@@ -59,14 +59,14 @@ class EngineUnavailableError(EngineError):
 
 
 class EngineDeadlineError(EngineError):
-    """Descriptors were not computed within the time allowed."""
+    """Descriptors were not computed before the deadline."""
 
 
 class QueryError(RetrievalError):
     """The caller's query is unusable.
 
     Attributes:
-        field: the field of ``SearchRequest`` at fault.
+        field: the field of ``SearchRequest`` that is unusable.
     """
 
     def __init__(self, field: str, problem: str) -> None:

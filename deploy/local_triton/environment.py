@@ -1,17 +1,17 @@
-"""What a local Triton runs from: a virtual environment and a backend directory.
+"""The environment of a local Triton: a virtual environment and a backend directory.
 
 ::
 
     build/local_triton/
-      .lock                        held while setting up
+      .lock                        held during the set-up
       venv/                        requirements.txt; `complete` is written last
-        lib/libpython3.11.so.1.0   link to the interpreter's own, where it has one
-      backends/                    laid out aside, then renamed
-        python/                    Triton's: two copies and a link to the stub
-        onnxruntime/               ours: model.py and a link to venv
+        lib/libpython3.11.so.1.0   link to the interpreter's library, if it has one
+      backends/                    made under another name, then renamed
+        python/                    Triton's backend: two copies and a link to the stub
+        onnxruntime/               our backend: model.py and a link to venv
 
-Triton refuses a backend library that is a link out of the backend directory, so that one is a copy.
-The stub is a link because it finds its libraries relative to the file itself.
+The backend library is a copy, because Triton refuses one that is a link out of the backend
+directory. The stub is a link, because it finds its libraries relative to its own file.
 """
 
 from __future__ import annotations
@@ -30,28 +30,28 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from errors import EnvironmentUnavailableError, say
+from errors import EnvironmentUnavailableError, log_line
 
-HERE = Path(__file__).parent
-REQUIREMENTS = HERE / "requirements.txt"
-BACKEND_MODEL = HERE / "backends" / "onnxruntime" / "model.py"
-PYTHONS = ((3, 11), (3, 12))  # those that numpy 1.26.4, onnxruntime and the wheel's stubs share
-COMPLETE = "complete"
+FOLDER = Path(__file__).parent
+REQUIREMENTS = FOLDER / "requirements.txt"
+BACKEND_MODEL = FOLDER / "backends" / "onnxruntime" / "model.py"
+PYTHONS = ((3, 11), (3, 12))  # supported by numpy 1.26.4, onnxruntime and the wheel's stubs
+COMPLETE = "complete"  # name of the file that marks a finished folder
 
 
 @dataclass(frozen=True, kw_only=True)
 class Environment:
-    """A folder that is set up.
+    """The paths in a folder that is set up.
 
     Attributes:
-        root: the folder itself, absolute.
+        root: absolute path of the folder.
     """
 
     root: Path
 
     @property
     def venv(self) -> Path:
-        """The virtual environment of tritonserver and of the stubs."""
+        """The virtual environment of tritonserver and the stubs."""
         return self.root / "venv"
 
     @property
@@ -78,49 +78,50 @@ class Environment:
 
 
 def set_up(root: Path) -> Environment:
-    """Make the environment, or what is missing of it.
+    """Make the parts of the environment that are missing.
 
-    Safe to run twice and in two processes at once. A set-up that was interrupted, or that was made
-    for other requirements or another interpreter, is done again.
+    The function is safe to run twice, and in two processes at once. It repeats a set-up that was
+    interrupted, or made for other requirements or another interpreter.
 
     Args:
-        root: the folder; made if it is not there.
+        root: folder of the environment; made if it does not exist.
 
     Returns:
         The environment.
 
     Raises:
-        EnvironmentUnavailableError: if this platform, interpreter or package index cannot give one.
+        EnvironmentUnavailableError: if the platform, the interpreter or the package index prevents
+            the set-up.
     """
     _check_platform()
     if not is_plain(root.resolve()):
         raise EnvironmentUnavailableError(
             f"Triton cannot start a stub from '{root.resolve()}'. Choose a folder without spaces "
-            "and signs: --environment"
+            "and special characters: --environment"
         )
     root.mkdir(parents=True, exist_ok=True)
     environment = Environment(root=root.resolve())
     with _lock(environment.root / ".lock") as lock:
         venv_digest = _venv_digest(environment)
         if _stamp(environment.venv) != venv_digest:
-            say(f"setting up {environment.root} (once; about 400 MB)")
+            log_line(f"setting up {environment.root} (once; about 400 MB)")
             _make_venv(environment, lock)
             _check_stub(environment)
             (environment.venv / COMPLETE).write_text(venv_digest, encoding="ascii")
         backends_digest = _digest(venv_digest, BACKEND_MODEL.read_text(encoding="utf-8"))
         if _stamp(environment.backends) != backends_digest:
-            _lay_out_backends(environment, backends_digest)
+            _make_backends(environment, backends_digest)
     return environment
 
 
 def is_plain(path: Path) -> bool:
-    """Whether Triton can hand a path to a stub: it writes it into a shell's command, unquoted.
+    """Whether Triton can pass a path to a stub. Triton writes it to a shell command, unquoted.
 
     Args:
         path: a folder.
 
     Returns:
-        Whether a shell reads it as one word and as it is.
+        Whether a shell reads the path as one word, unchanged.
     """
     return re.fullmatch(r"[\w./+,@%=:-]+", str(path)) is not None
 
@@ -141,7 +142,7 @@ def _check_platform() -> None:
 
 @contextmanager
 def _lock(path: Path) -> Iterator[int]:
-    """Wait for the file's lock; it is held until the descriptor is closed here and in children."""
+    """Wait for a file's lock, and hold it until this process and its children close the file."""
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield file.fileno()
@@ -158,7 +159,7 @@ def _make_venv(environment: Environment, lock: int) -> None:
     options = ["--disable-pip-version-check", "--no-input", "--no-deps", "--only-binary=:all:"]
     _run(
         [*pip, *options, "--requirement", str(REQUIREMENTS)],
-        f"pip cannot install {REQUIREMENTS.name}; is a package index within reach?",
+        f"pip cannot install {REQUIREMENTS.name}; check that a package index is reachable",
         lock,
     )
     library = _interpreter_library()
@@ -167,21 +168,21 @@ def _make_venv(environment: Environment, lock: int) -> None:
 
 
 def _interpreter_library() -> Path | None:
-    """The interpreter's own libpython, which the stub embeds.
+    """The interpreter's libpython, which the stub embeds; None if there is none.
 
-    pyenv's (with --enable-shared) and uv's have it in their prefix, where no loader looks; Debian's
-    is where the loader finds it by itself. None if the interpreter was built without one.
+    Interpreters of pyenv (with --enable-shared) and uv have the library in their prefix, where the
+    loader does not search. Debian's is in a folder that the loader searches.
     """
     name = f"libpython{_python_version()}.so.1.0"
     multiarch = sysconfig.get_config_var("MULTIARCH") or ""
-    # uv moves its interpreters, so that their LIBDIR is not true
+    # uv moves its interpreters after the build, so their LIBDIR is wrong
     folders = [Path(sys.base_prefix) / "lib", Path(sysconfig.get_config_var("LIBDIR") or "/lib")]
     candidates = [path for folder in folders for path in (folder / name, folder / multiarch / name)]
     return next((path.resolve() for path in candidates if path.is_file()), None)
 
 
 def _check_stub(environment: Environment) -> None:
-    """Start the stub with no arguments: Triton would wait for ever for one that cannot start."""
+    """Test-start the stub, without arguments: Triton waits forever for a stub that cannot start."""
     library_path = {"LD_LIBRARY_PATH": str(environment.venv / "lib")}
     result = subprocess.run(  # noqa: S603 - a file of our own environment
         [environment.stub], env={**os.environ, **library_path}, capture_output=True, check=False
@@ -194,33 +195,33 @@ def _check_stub(environment: Environment) -> None:
         )
 
 
-def _lay_out_backends(environment: Environment, digest: str) -> None:
-    aside = environment.root / "backends.new"
-    shutil.rmtree(aside, ignore_errors=True)
-    python, onnxruntime = aside / "python", aside / "onnxruntime"
+def _make_backends(environment: Environment, digest: str) -> None:
+    unfinished = environment.root / "backends.new"
+    shutil.rmtree(unfinished, ignore_errors=True)
+    python, onnxruntime = unfinished / "python", unfinished / "onnxruntime"
     python.mkdir(parents=True)
     onnxruntime.mkdir()
     for name in ("libtriton_python.so", "triton_python_backend_utils.py"):
         shutil.copy2(environment.triton / "backends" / "python" / name, python)
     (python / environment.stub.name).symlink_to(environment.stub)
     shutil.copy2(BACKEND_MODEL, onnxruntime)
-    # the name that Triton looks for; a link to a folder saves packing and unpacking it
+    # Triton searches for this name; a link to the folder saves packing and unpacking an archive
     (onnxruntime / "pb_exec_env_model.py.tar.gz").symlink_to(environment.venv)
-    (aside / COMPLETE).write_text(digest, encoding="ascii")
+    (unfinished / COMPLETE).write_text(digest, encoding="ascii")
     shutil.rmtree(environment.backends, ignore_errors=True)
-    aside.rename(environment.backends)
+    unfinished.rename(environment.backends)
 
 
-def _run(command: list[str], complaint: str, lock: int) -> None:
-    """Run a step; it holds the lock itself, should this process be killed before it."""
+def _run(command: list[str], problem: str, lock: int) -> None:
+    """Run a step of the set-up; it inherits the lock, in case this process is killed before it."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     result = subprocess.run(  # noqa: S603 - fixed words and our own paths
         command, env=clean, capture_output=True, text=True, check=False, pass_fds=(lock,)
     )
     if result.returncode:
-        said = [line for line in (result.stdout + result.stderr).splitlines() if line.strip()]
-        last = said[-1].strip() if said else f"exit {result.returncode}"
-        raise EnvironmentUnavailableError(f"{complaint}: {last}")
+        lines = [line for line in (result.stdout + result.stderr).splitlines() if line.strip()]
+        reason = lines[-1].strip() if lines else f"exit {result.returncode}"
+        raise EnvironmentUnavailableError(f"{problem}: {reason}")
 
 
 def _stamp(folder: Path) -> str:

@@ -1,10 +1,10 @@
-"""What can go wrong, and how this folder speaks on stderr.
+"""The errors of the local Triton, with their exit statuses, and its log lines on stderr.
 
 ::
 
     LocalTritonError                    exit 1
     ├── TritonCallError                 a call that Triton refused or did not answer
-    └── EnvironmentUnavailableError     exit 3: not on this machine, whatever one does to the models
+    └── EnvironmentUnavailableError     exit 3: this machine cannot run Triton, with any models
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ import sys
 
 
 class LocalTritonError(Exception):
-    """The server cannot be started; the text is for people."""
+    """The server cannot be started; the message is one line for a person."""
 
 
 class EnvironmentUnavailableError(LocalTritonError):
-    """This platform, interpreter or package index cannot give the environment."""
+    """The platform, the interpreter or the package index prevents the set-up of the environment."""
 
 
 class TritonCallError(LocalTritonError):
-    """Triton refused a call or did not answer; the text is its own."""
+    """Triton refused a call or did not answer; the message is Triton's."""
 
 
-def say(line: str) -> None:
-    """Write one line on stderr, at once.
+def log_line(line: str) -> None:
+    """Write one line to stderr, unbuffered.
 
     Args:
-        line: what happened.
+        line: the message.
     """
     sys.stderr.write(f"local_triton: {line}\n")
     sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""Which models of a repository can be served: those whose files are all there."""
+"""Selects the models of a repository that can be served: those with all their files."""
 
 from __future__ import annotations
 
@@ -15,56 +15,56 @@ DEFAULT_MODEL_FILE = "model.onnx"
 
 @dataclass(frozen=True, kw_only=True)
 class ServableModels:
-    """What to load.
+    """The models to load.
 
     Attributes:
         names: models to load, members before their ensembles.
-        missing: what the others lack, by model.
+        skipped: the reason why a model is not loaded, by name of the model.
     """
 
     names: tuple[str, ...]
-    missing: dict[str, str]
+    skipped: dict[str, str]
 
 
 def servable_models(repository: Path, chosen: Sequence[str] = ()) -> ServableModels:
-    """Look through a model repository.
+    """Select the models of a repository that can be served.
 
     Args:
         repository: the folder that Triton serves.
-        chosen: models to load, with the members of the ensembles among them; empty for every one
-            that is complete.
+        chosen: models to load; the members of an ensemble are added. Empty for every complete
+            model.
 
     Returns:
-        The models to load and what the others lack.
+        The models to load, and the reasons why the others are skipped.
 
     Raises:
-        LocalTritonError: if there is nothing to load or a chosen model is not complete.
+        LocalTritonError: if there is no model to load, or a chosen model is not complete.
     """
     if not repository.is_dir():
         raise LocalTritonError(f"No model repository {repository}")
     folders = sorted(path.parent for path in repository.glob(f"*/{CONFIG_FILE}"))
     members = {folder.name: _members(folder) for folder in folders}
-    missing = {folder.name: lack for folder in folders if (lack := _lack_of_files(folder))}
+    skipped = {folder.name: reason for folder in folders if (reason := _missing_file(folder))}
     for name, needed in members.items():
-        absent = [member for member in needed if member not in members or member in missing]
-        if absent and name not in missing:
-            missing[name] = f"its members {', '.join(absent)} cannot be served"
-    complete = [name for name in members if name not in missing]
+        absent = [member for member in needed if member not in members or member in skipped]
+        if absent and name not in skipped:
+            skipped[name] = f"its members {', '.join(absent)} cannot be served"
+    complete = [name for name in members if name not in skipped]
     for name in chosen:
         if name not in complete:
-            lack = missing.get(name, "no such folder")
+            reason = skipped.get(name, "no such folder")
             known = ", ".join(complete) or "none"
-            raise LocalTritonError(f"Cannot serve {name}: {lack}. Complete models: {known}")
+            raise LocalTritonError(f"Cannot serve {name}: {reason}. Complete models: {known}")
     if not complete:
-        raise LocalTritonError(f"No complete model in {repository}: {_sentence(missing)}")
-    wanted = set(chosen or complete)
-    wanted |= {member for name in wanted for member in members[name]}
-    names = tuple(sorted(wanted, key=lambda name: (bool(members[name]), name)))
-    return ServableModels(names=names, missing={} if chosen else missing)
+        raise LocalTritonError(f"No complete model in {repository}: {_sentence(skipped)}")
+    selected = set(chosen or complete)
+    selected |= {member for name in selected for member in members[name]}
+    names = tuple(sorted(selected, key=lambda name: (bool(members[name]), name)))
+    return ServableModels(names=names, skipped={} if chosen else skipped)
 
 
-def _lack_of_files(folder: Path) -> str:
-    """What keeps a folder from being served; empty if nothing does."""
+def _missing_file(folder: Path) -> str:
+    """The file or folder that a model lacks, as a phrase; empty if the model is complete."""
     versions = sorted(int(path.name) for path in folder.iterdir() if path.name.isdecimal())
     if not versions:
         return "no version folder"
@@ -77,7 +77,7 @@ def _lack_of_files(folder: Path) -> str:
 
 
 def _members(folder: Path) -> list[str]:
-    """The models that an ensemble's steps name; none for any other model."""
+    """The models in the steps of an ensemble; empty for any other model."""
     config = _config(folder)
     if "ensemble_scheduling" not in config:
         return []
@@ -89,5 +89,5 @@ def _config(folder: Path) -> str:
     return re.sub(r"^\s*#.*$", "", text, flags=re.MULTILINE)
 
 
-def _sentence(missing: dict[str, str]) -> str:
-    return "; ".join(f"{name}: {lack}" for name, lack in missing.items()) or "it is empty"
+def _sentence(skipped: dict[str, str]) -> str:
+    return "; ".join(f"{name}: {reason}" for name, reason in skipped.items()) or "it is empty"

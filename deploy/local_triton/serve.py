@@ -1,9 +1,9 @@
-"""A real tritonserver without Docker, for tests and a developer's machine.
+"""Serves a model repository with a real tritonserver, without Docker, for tests and development.
 
-It serves the same model repository as NVIDIA's container, from ``nvidia-pytriton``'s wheel, and
-keeps it answering: see ``supervisor.py``. It needs only the standard library; the first start makes
-an environment of its own with pip. SIGTERM and SIGINT end it, and nothing is left behind, even if
-this program or tritonserver is killed.
+The tritonserver of the ``nvidia-pytriton`` wheel serves the same model repository as NVIDIA's
+container. ``supervisor.py`` restarts what dies. This program needs only the standard library; its
+first start makes a virtual environment with pip. SIGTERM and SIGINT stop it. Even if this program
+or tritonserver is killed, no process and no shared memory stays behind.
 
 Example: python deploy/local_triton/serve.py --model-repository model_repository
 """
@@ -23,7 +23,7 @@ from types import FrameType
 from typing import NoReturn
 
 from environment import is_plain, set_up
-from errors import EnvironmentUnavailableError, LocalTritonError, say
+from errors import EnvironmentUnavailableError, LocalTritonError, log_line
 from servable_models import servable_models
 from supervisor import Supervisor
 from traces import Guard
@@ -35,7 +35,7 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Stopped(BaseException):
-    """A signal asked for the end."""
+    """A stop signal arrived."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,12 +45,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the command line; None for the process's own.
 
     Returns:
-        0 when stopped, 1 when it failed, 3 when this machine cannot have the environment.
+        0 if a signal stopped it, 1 if it failed, 3 if the environment cannot be set up here.
     """
     options = _parser().parse_args(arguments)
     try:
-        for number in STOP_SIGNALS:
-            signal.signal(number, _raise_stopped)
+        for stop_signal in STOP_SIGNALS:
+            signal.signal(stop_signal, _raise_stopped)
         _serve(options)
     except Stopped:
         return 0
@@ -62,21 +62,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _serve(options: argparse.Namespace) -> None:
     if options.address_file:
-        options.address_file.unlink(missing_ok=True)  # of one that was killed
+        options.address_file.unlink(missing_ok=True)  # left by a killed process
     environment = set_up(options.environment)
     if options.setup_only:
-        say(f"{environment.root} is ready")
+        log_line(f"{environment.root} is ready")
         return
     repository = options.model_repository.resolve()
     if not is_plain(repository):
         raise LocalTritonError(
-            f"Triton cannot start a stub for '{repository}'. Use a path without spaces and signs"
+            f"Triton cannot start a stub for '{repository}'. Use a path without spaces and special "
+            "characters"
         )
     models = servable_models(repository, options.models)
-    for name, lack in models.missing.items():
-        say(f"skipped {name}: {lack}")
-    with ExitStack() as cleaning:
-        endpoints = _reserve(options, cleaning)
+    for name, reason in models.skipped.items():
+        log_line(f"skipped {name}: {reason}")
+    with ExitStack() as cleanup:
+        endpoints = _reserve_ports(options, cleanup)
         server = TritonServer(
             environment,
             repository,
@@ -85,44 +86,45 @@ def _serve(options: argparse.Namespace) -> None:
             config_name=options.model_config_name,
             log_file=options.log_file,
         )
-        cleaning.callback(Guard(server.mark).close)
-        cleaning.callback(server.stop)
+        cleanup.callback(Guard(server.mark).close)
+        cleanup.callback(server.stop)
         server.start(options.startup_timeout_s)
         supervisor = Supervisor(server, options.startup_timeout_s)
         if options.address_file:
-            cleaning.callback(options.address_file.unlink, missing_ok=True)
+            cleanup.callback(options.address_file.unlink, missing_ok=True)
             _write_addresses(options.address_file, endpoints)
-        say(f"serving {', '.join(models.names)} on {endpoints.host}:{endpoints.grpc_port} (gRPC)")
+        address = f"{endpoints.host}:{endpoints.grpc_port}"
+        log_line(f"serving {', '.join(models.names)} on {address} (gRPC)")
         supervisor.run()
 
 
-def _reserve(options: argparse.Namespace, cleaning: ExitStack) -> Endpoints:
-    """Bind the three ports, without listening, until the end.
+def _reserve_ports(options: argparse.Namespace, cleanup: ExitStack) -> Endpoints:
+    """Bind the three ports without listening, until the program ends.
 
-    Triton can listen there all the same, as both sides set SO_REUSEADDR, and no other program is
-    given the port between two lives of the server.
+    While tritonserver restarts, the system then gives the ports to no other program. Tritonserver
+    itself can listen on them, because both sides set SO_REUSEADDR.
     """
     ports = {}
     for name in PORTS:
-        asked = getattr(options, f"{name}_port")
-        holder = cleaning.enter_context(socket.socket())
-        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        port = getattr(options, f"{name}_port")
+        reservation = cleanup.enter_context(socket.socket())
+        reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            holder.bind((options.host, asked))
+            reservation.bind((options.host, port))
         except OSError as error:
             raise LocalTritonError(
-                f"Cannot listen on {options.host}:{asked} (--{name}-port): {error.strerror}"
+                f"Cannot listen on {options.host}:{port} (--{name}-port): {error.strerror}"
             ) from error
-        ports[f"{name}_port"] = holder.getsockname()[1]
+        ports[f"{name}_port"] = reservation.getsockname()[1]
     return Endpoints(host=options.host, **ports)
 
 
 def _write_addresses(path: Path, endpoints: Endpoints) -> None:
-    """One JSON object in one step; ``pid`` is that of this program."""
+    """Write the addresses and this program's ``pid`` as one JSON object, atomically."""
     addresses = {name: f"{endpoints.host}:{getattr(endpoints, f'{name}_port')}" for name in PORTS}
-    aside = path.with_name(f"{path.name}.{os.getpid()}")
-    aside.write_text(json.dumps({**addresses, "pid": os.getpid()}) + "\n", encoding="utf-8")
-    aside.replace(path)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}")
+    temporary.write_text(json.dumps({**addresses, "pid": os.getpid()}) + "\n", encoding="utf-8")
+    temporary.replace(path)
 
 
 def _port(text: str) -> int:
@@ -133,8 +135,8 @@ def _port(text: str) -> int:
 
 
 def _raise_stopped(number: int, frame: FrameType | None) -> NoReturn:
-    for each in STOP_SIGNALS:
-        signal.signal(each, signal.SIG_IGN)  # cleaning up is not interrupted
+    for stop_signal in STOP_SIGNALS:
+        signal.signal(stop_signal, signal.SIG_IGN)  # a second signal must not interrupt the cleanup
     raise Stopped
 
 
@@ -145,12 +147,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--model-repository", type=Path, default=Path("model_repository"), metavar="DIR")
-    add("--models", nargs="+", default=(), metavar="MODEL", help="default: all that are complete")
-    add("--model-config-name", metavar="NAME", help="take configs/NAME.pbtxt where there is one")
+    add("--models", nargs="+", default=(), metavar="MODEL", help="default: all complete models")
+    add("--model-config-name", metavar="NAME", help="use configs/NAME.pbtxt of models that have it")
     add("--host", default="127.0.0.1", help="default: loopback only")
     for name, port in zip(PORTS, (8001, 8000, 8002), strict=True):
-        add(f"--{name}-port", type=_port, default=port, help=f"default: {port}; 0: a free one")
-    add("--address-file", type=Path, metavar="FILE", help="written once ready: a JSON object")
+        add(f"--{name}-port", type=_port, default=port, help=f"default: {port}; 0: a free port")
+    add("--address-file", type=Path, metavar="FILE", help="JSON file to write when ready")
     add("--log-file", type=Path, metavar="FILE", help="tritonserver's log; default: not kept")
     add("--environment", type=Path, default=DEFAULT_ENVIRONMENT, metavar="DIR")
     add("--startup-timeout-s", type=float, default=120, help="default: 120")

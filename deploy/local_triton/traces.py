@@ -1,13 +1,14 @@
-"""What a Triton leaves behind when it is killed: processes and shared memory, found by a mark.
+"""Removes the traces of a killed Triton: processes and shared memory with a mark.
 
-The mark is the prefix of the server's shared-memory regions. It is an argument of tritonserver, and
-each stub has a region's name among its own, so that it tells our processes from any other Triton's.
-A stub whose server was killed mostly exits by itself; some wait for ever in a futex.
+The mark is the prefix of the names of the server's shared-memory regions. It is in the arguments of
+tritonserver, and each stub has the name of a region in its arguments. So the mark identifies the
+processes of one Triton. Most stubs exit by themselves after their server is killed, but some wait
+forever in a futex.
 
-As a program, this is the guard against the death of ``serve.py`` itself: it reads the mark from
-its standard input, waits there for the end of the file - which comes when ``serve.py`` closes the
-pipe or is killed, be it by SIGKILL - and removes what is left. It has a session of its own, so that
-Ctrl-C in a terminal does not reach it.
+As a program, this module is a guard that cleans up after ``serve.py``. It reads the mark from its
+standard input, and waits for the end of the input, which comes when ``serve.py`` closes the pipe or
+is killed, even by SIGKILL. Then it removes the traces. The guard has its own session, so that
+Ctrl-C in a terminal does not stop it.
 """
 
 from __future__ import annotations
@@ -19,55 +20,56 @@ import sys
 import time
 from pathlib import Path
 
-SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where Triton's regions are, not ours to name
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - Triton chooses the folder of its regions
 PROGRAMS = ("/tritonserver\0", "triton_python_backend_stub")
-POLL_S = 0.05
-PATIENCE_S = 5.0
+POLL_INTERVAL_S = 0.05
+KILL_TIMEOUT_S = 5.0
 
 
 def marked_processes(mark: str) -> dict[int, list[str]]:
-    """The tritonserver and the stubs that have the mark in their arguments.
+    """The tritonserver and the stubs that have a mark in their arguments.
 
-    A stub is started by a shell, whose arguments name the stub and the mark, too.
+    A shell starts each stub. The shell's arguments name the stub and the mark, too, so the shell is
+    among the processes.
 
     Args:
-        mark: what to look for.
+        mark: the mark.
 
     Returns:
-        Arguments by process id, without the zombies, which have none.
+        Arguments by process id, without zombies, which have no arguments.
     """
-    found = {}
+    processes = {}
     for folder in Path("/proc").iterdir():
         if folder.name.isdecimal():
             try:
                 arguments = (folder / "cmdline").read_bytes().decode(errors="replace")
             except OSError:
-                continue  # it ended while we looked
+                continue  # the process ended in the meantime
             if mark in arguments and any(name in arguments for name in PROGRAMS):
-                found[int(folder.name)] = arguments.rstrip("\0").split("\0")
-    return found
+                processes[int(folder.name)] = arguments.rstrip("\0").split("\0")
+    return processes
 
 
 def remove_traces(mark: str) -> None:
-    """Kill every process with the mark, then unlink the shared-memory regions that start with it.
+    """Kill every process with a mark, then unlink the shared-memory regions with this prefix.
 
     Args:
-        mark: what to look for.
+        mark: the mark.
     """
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + KILL_TIMEOUT_S
     while (pids := marked_processes(mark)) and time.monotonic() < deadline:
         for pid in pids:
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 continue
-        time.sleep(POLL_S)
+        time.sleep(POLL_INTERVAL_S)
     for path in SHARED_MEMORY.glob(f"{mark}*"):
         path.unlink(missing_ok=True)
 
 
 class Guard:
-    """Removes the traces of a mark when this process ends, however it ends."""
+    """Removes the traces of a mark when this process ends, even if it is killed."""
 
     def __init__(self, mark: str) -> None:
         self._process = subprocess.Popen(  # noqa: S603 - this file
@@ -78,7 +80,7 @@ class Guard:
         self._process.stdin.flush()
 
     def close(self) -> None:
-        """Let the guard look once more and end."""
+        """Wait until the guard has removed the traces and ended."""
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.wait()

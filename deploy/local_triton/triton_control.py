@@ -1,4 +1,4 @@
-"""The few calls of Triton's HTTP protocol that this folder needs, by the standard library."""
+"""The calls of Triton's HTTP protocol that this folder needs, with the standard library only."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ CALL_TIMEOUT_S = 5.0
 
 @dataclass(frozen=True, kw_only=True)
 class ModelVersion:
-    """One line of the repository's index.
+    """One entry of the index of Triton's repository.
 
     Attributes:
-        model: name.
-        version: as Triton writes it; empty for a model that never loaded.
+        model: name of the model.
+        version: version as Triton writes it; empty for a model that was never loaded.
         state: READY, UNAVAILABLE, LOADING, UNLOADING or empty.
-        reason: why it is not ready.
+        reason: reason why the version is not ready.
     """
 
     model: str
@@ -32,18 +32,18 @@ class ModelVersion:
 
 @dataclass(frozen=True, kw_only=True)
 class TritonControl:
-    """Triton's HTTP port.
+    """Calls Triton's HTTP port.
 
     Attributes:
-        host: address to connect to.
-        port: its HTTP port.
+        host: address of Triton.
+        port: HTTP port of Triton.
     """
 
     host: str
     port: int
 
     def is_ready(self) -> bool:
-        """Whether the server and all of its models are ready; False if nothing listens."""
+        """Whether the server and all its models are ready; False if there is no server."""
         try:
             self._call("GET", "/v2/health/ready")
         except TritonCallError:
@@ -51,7 +51,7 @@ class TritonControl:
         return True
 
     def index(self) -> list[ModelVersion]:
-        """Every version of every model that Triton knows of.
+        """Every version of every model in Triton's repository.
 
         Returns:
             One entry per version.
@@ -74,7 +74,7 @@ class TritonControl:
         """A loaded model's configuration, completed by Triton.
 
         Args:
-            model: its name.
+            model: name of the model.
 
         Returns:
             The configuration.
@@ -85,18 +85,19 @@ class TritonControl:
         return dict(self._call("GET", f"/v2/models/{model}/config"))
 
     def reload(self, model: str, *, nonce: int, timeout_s: float) -> None:
-        """Load a model anew, though none of its files changed.
+        """Load a model again, although its files did not change.
 
-        Triton loads a model again only if something differs, so the configuration is sent along
-        with one more parameter that does. The old version answers until the new one is ready.
+        Triton loads a model again only if something differs. So the call sends the configuration
+        with one more parameter, whose value is new. The old version answers until the new one is
+        ready.
 
         Args:
-            model: its name.
-            nonce: any number that was not sent for this model before.
-            timeout_s: for the whole of it.
+            model: name of the model.
+            nonce: a number that was not sent for this model before.
+            timeout_s: limit for the whole load.
 
         Raises:
-            TritonCallError: if it cannot be loaded.
+            TritonCallError: if the model cannot be loaded.
         """
         config = self.config(model)
         config.setdefault("parameters", {})["reload_nonce"] = {"string_value": str(nonce)}

@@ -1,4 +1,4 @@
-"""One tritonserver: its command, its start, its end."""
+"""One tritonserver process: its command, and how to start and stop it."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from errors import LocalTritonError, TritonCallError
 from traces import marked_processes, remove_traces
 from triton_control import TritonControl
 
-POLL_S = 0.1
-STALLED_S = 4.0  # being loaded without a stub: from one stub to the next it takes far less
+POLL_INTERVAL_S = 0.1
+STALL_TIMEOUT_S = 4.0  # a loading model has a new stub in far less time
 EXIT_TIMEOUT_S = 5
-DRAIN_S = 2.0  # for requests in flight; what Triton does after them, a kill does sooner
+DRAIN_S = 2.0  # for requests in flight; a kill is faster than the rest of Triton's shutdown
 STUB = "triton_python_backend_stub"
 LOG_PREFIX = re.compile(r"^[EWI]\d{4} [\d:.]+ \d+ \S+\]\s*")
 LOG_LINES = 3
-WITHOUT_GPU = ("CUDA", "Cuda")  # what Triton complains of wherever there is no GPU
+WITHOUT_GPU = ("CUDA", "Cuda")  # words of the warnings that Triton logs without a GPU
 
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoints:
-    """Where a server listens.
+    """The address and the ports on which a server listens.
 
     Attributes:
         host: address to bind.
-        grpc_port: port of gRPC.
-        http_port: port of HTTP.
-        metrics_port: port of the metrics.
+        grpc_port: port for gRPC.
+        http_port: port for HTTP.
+        metrics_port: port for the metrics.
     """
 
     host: str
@@ -45,7 +45,7 @@ class Endpoints:
 
 
 class TritonServer:
-    """A tritonserver process and its stubs; can be started again after its end."""
+    """A tritonserver process and its stubs; can be started again after it ended."""
 
     def __init__(
         self,
@@ -59,16 +59,16 @@ class TritonServer:
     ) -> None:
         self.models = models
         self.mark = f"beauty_triton_{os.getpid()}_{os.urandom(4).hex()}_"
-        here = "127.0.0.1" if endpoints.host in {"0.0.0.0", ""} else endpoints.host  # noqa: S104
-        self.control = TritonControl(host=here, port=endpoints.http_port)
+        host = "127.0.0.1" if endpoints.host in {"0.0.0.0", ""} else endpoints.host  # noqa: S104
+        self.control = TritonControl(host=host, port=endpoints.http_port)
         self._command = [
             str(environment.tritonserver),
             f"--model-repository={repository}",
             f"--backend-directory={environment.backends}",
             f"--cache-directory={environment.triton / 'caches'}",
-            "--model-control-mode=explicit",  # a model can be loaded again
+            "--model-control-mode=explicit",  # so that the supervisor can load a model again
             *(f"--load-model={model}" for model in models),
-            "--exit-on-error=false",  # so that the index tells which model failed, and why
+            "--exit-on-error=false",  # so that the index has the model that failed, with the reason
             f"--grpc-address={endpoints.host}",
             f"--grpc-port={endpoints.grpc_port}",
             f"--http-address={endpoints.host}",
@@ -81,25 +81,25 @@ class TritonServer:
             *([f"--model-config-name={config_name}"] if config_name else ()),
         ]
         self._process: subprocess.Popen[bytes] | None = None
-        # open as long as this object; without a name unless someone wants to read it
+        # stays open as long as this object; an unnamed file without --log-file
         self._log = log_file.open("w+b") if log_file else tempfile.TemporaryFile()  # noqa: SIM115
 
     @property
     def exit_code(self) -> int | None:
-        """The process's, negative for a signal; None while it runs."""
+        """Exit code of the process, negative for a signal; None while it runs."""
         return self._process.poll() if self._process else 0
 
     def start(self, timeout_s: float) -> None:
-        """Start the process and wait until it and every model are ready.
+        """Start the process, and wait until the server and every model are ready.
 
         Args:
-            timeout_s: for the whole of it. A stub that cannot start makes Triton wait for ever.
+            timeout_s: limit for the whole start; Triton waits forever for a stub that cannot start.
 
         Raises:
-            LocalTritonError: if it ends, a model cannot be loaded or the time is over; nothing of
-                it runs then.
+            LocalTritonError: if the process ends, a model cannot be loaded, or the time is over; no
+                process is left then.
         """
-        self._log.seek(0)  # where tritonserver writes on
+        self._log.seek(0)  # tritonserver writes at this offset
         self._log.truncate()
         self._process = subprocess.Popen(  # noqa: S603 - our own binary and paths
             self._command,
@@ -115,7 +115,7 @@ class TritonServer:
             raise
 
     def stubs(self) -> dict[int, str]:
-        """The model of each living stub, by process id."""
+        """The model of each running stub, by process id."""
         return {
             # a stub's first argument is the path of its version's backend file
             pid: Path(arguments[1]).parents[1].name
@@ -124,7 +124,7 @@ class TritonServer:
         }
 
     def stop(self) -> None:
-        """End it: gently first, then with everything that has its mark."""
+        """Stop the server: by SIGTERM, then by `kill`."""
         if self._process and self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
             with suppress(subprocess.TimeoutExpired):
@@ -132,7 +132,7 @@ class TritonServer:
         self.kill()
 
     def kill(self) -> None:
-        """End its whole process group at once and remove every trace of it."""
+        """Kill the server's process group, and remove every trace of its mark."""
         if self._process:
             if self._process.poll() is None:
                 os.killpg(self._process.pid, signal.SIGKILL)
@@ -141,55 +141,56 @@ class TritonServer:
 
     def _wait_until_ready(self, timeout_s: float) -> None:
         deadline = time.monotonic() + timeout_s
-        with_stub: dict[str, float] = {}  # when a model that is being loaded last had one
+        last_seen: dict[str, float] = {}  # time of the last running stub, by model
         while not self.control.is_ready():
             if self.exit_code is not None:
                 raise LocalTritonError(
-                    f"tritonserver ended ({self.exit_code}): {self._last_words()}"
+                    f"tritonserver ended ({self.exit_code}): {self._log_errors()}"
                 )
             failures = self._failed_models()
             if failures:
                 raise LocalTritonError("; ".join(failures))
             if time.monotonic() > deadline:
                 log = self._log_text()
-                pending = [each for each in self.models if f"loaded '{each}'" not in log]
+                pending = [model for model in self.models if f"loaded '{model}'" not in log]
                 raise LocalTritonError(
                     f"tritonserver was not ready after {timeout_s:g} s (--startup-timeout-s); not "
-                    f"loaded yet: {', '.join(pending) or 'none'}. In its log: {self._last_words()}"
+                    f"loaded yet: {', '.join(pending) or 'none'}. In its log: {self._log_errors()}"
                 )
-            self._refuse_stalled(with_stub)
-            time.sleep(POLL_S)
+            self._refuse_stalled(last_seen)
+            time.sleep(POLL_INTERVAL_S)
 
-    def _refuse_stalled(self, with_stub: dict[str, float]) -> None:
-        """Give up where Triton waits for a stub that died: it would do so for ever."""
+    def _refuse_stalled(self, last_seen: dict[str, float]) -> None:
+        """Raise an error if Triton waits for a stub that died; it would wait forever."""
         log, now = self._log_text(), time.monotonic()
         stubs = set(self.stubs().values())
         for model in self.models:
             is_loading = f"loading: {model}:" in log and f"loaded '{model}'" not in log
             if not is_loading or model in stubs:
-                with_stub[model] = now
-            elif now - with_stub.setdefault(model, now) > STALLED_S:
+                last_seen[model] = now
+            elif now - last_seen.setdefault(model, now) > STALL_TIMEOUT_S:
                 raise LocalTritonError(f"{model} waits for a stub that died while it was loaded")
 
     def _failed_models(self) -> list[str]:
         try:
             index = self.control.index()
         except TritonCallError:
-            return []  # it listens once every model is loaded or refused
+            return []  # Triton listens only after it has loaded or refused every model
         return [
-            f"Cannot load {each.model}: {' '.join(each.reason.split())}"
-            for each in index
-            if each.model in self.models and each.state == "UNAVAILABLE"
+            f"Cannot load {entry.model}: {' '.join(entry.reason.split())}"
+            for entry in index
+            if entry.model in self.models and entry.state == "UNAVAILABLE"
         ]
 
-    def _last_words(self) -> str:
+    def _log_errors(self) -> str:
+        """The last errors in the log, or its last lines if it has none, as one line."""
         lines = [line.strip() for line in self._log_text().splitlines() if line.strip()]
         lines = [line for line in lines if not any(word in line for word in WITHOUT_GPU)]
         errors = [line for line in lines if line.startswith(("E", "error"))]
         last = [LOG_PREFIX.sub("", line) for line in (errors or lines)[-LOG_LINES:]]
-        return " | ".join(last) or "nothing of use"
+        return " | ".join(last) or "no message"
 
     def _log_text(self) -> str:
-        # not by seek: tritonserver writes where the shared offset is
+        # without seek, which would move the shared offset at which tritonserver writes
         size = os.fstat(self._log.fileno()).st_size
         return os.pread(self._log.fileno(), size, 0).decode(errors="replace")

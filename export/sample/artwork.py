@@ -1,4 +1,4 @@
-"""Print on packaging: logo marks, typeset lines and the label layouts built from them."""
+"""Print on packaging: logo marks, typeset lines, and the sheets that label layouts consist of."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,11 +21,11 @@ class Copy:
     """The words and inks of one label.
 
     Attributes:
-        brand: whose identity to set it in.
+        brand: brand whose typefaces, mark and layout the label has.
         line: product line, e.g. "Midnight Repair".
-        kind: what it is, e.g. "night serum".
-        variant: shade, scent or "", printed when present.
-        size: e.g. "30 ml · 1.0 fl oz".
+        kind: product type, e.g. "night serum".
+        variant: shade or scent; "" for none.
+        size: size as printed, e.g. "30 ml · 1.0 fl oz".
         ink: hex colour of the text.
         paper: hex colour of the label, or None to print on the package itself.
     """
@@ -41,7 +41,7 @@ class Copy:
 
 @lru_cache(maxsize=2048)
 def typeface(name: str, pixels: int) -> ImageFont.FreeTypeFont:
-    """A font that ships with matplotlib, so that every machine renders the same glyphs."""
+    """Load a font that ships with matplotlib, so that every machine renders the same glyphs."""
     return ImageFont.truetype(str(_FONTS / name), max(4, pixels))
 
 
@@ -66,7 +66,7 @@ def typeset(text: str, font: str, pixels: int, tracking: float = 0.0) -> Image.I
 
 
 def fitted(text: str, font: str, pixels: int, width: int, tracking: float = 0.0) -> Image.Image:
-    """`typeset`, made smaller where the line would be wider than `width` pixels."""
+    """Typeset a line, reduced in size if it would be wider than `width` pixels."""
     mask = typeset(text, font, pixels, tracking)
     if mask.width <= width:
         return mask
@@ -74,10 +74,10 @@ def fitted(text: str, font: str, pixels: int, width: int, tracking: float = 0.0)
 
 
 class Sheet:
-    """A transparent print sheet that lines are stamped on, in one ink at a time."""
+    """A transparent sheet to print lines and marks on, one ink at a time."""
 
     def __init__(self, width: int, height: int, ink: str, paper: str | None) -> None:
-        """Start an empty sheet; `paper` fills it. `unit` is the pixels that sizes refer to."""
+        """Make an empty sheet, filled with `paper`. Sizes are fractions of `unit`, in pixels."""
         # Transparent pixels carry the ink colour so that sampling never darkens edges.
         ground = Image.new("RGBA", (width, height), f"{ink}00")
         self.image = Image.new("RGBA", (width, height), paper) if paper else ground
@@ -105,7 +105,7 @@ class Sheet:
         span: float = 0.9,
         ink: str | None = None,
     ) -> None:
-        """Set one line; `size` is a fraction of `unit`, `span` the widest it may be."""
+        """Print one line; `size` is a fraction of `unit`, `span` the maximum width."""
         if words:
             pixels = max(5, round(size * self.unit))
             self.stamp(fitted(words, font, pixels, int(span * self.width), tracking), centre, ink)
@@ -221,5 +221,5 @@ def mark(name: str, pixels: int) -> Image.Image:
 
 
 def logo_text(brand: Brand) -> str:
-    """The brand name in the case its logo uses."""
+    """The brand name in the letter case of the logo."""
     return brand.name.upper() if brand.capitals else brand.name

@@ -1,8 +1,8 @@
-"""The assortment: every product line and its variants, as a table to read and to extend.
+"""The assortment: a table of all product lines and their variants.
 
-A row at the margin is a line: brand | name | category | kind | packaging | price. The indented
-rows below are its variants, each an item of its own: shade or scent ("-" for none) | size | hex
-colour of what is inside (or of the package, where it is dyed).
+A row without indent is a line: brand | name | category | kind | packaging | price. The indented
+rows below are its variants: shade or scent ("-" for none) | size | hex colour of the content (or of
+the package, if it is dyed). Each variant is an item.
 """
 
 ASSORTMENT = """

@@ -1,6 +1,6 @@
-"""Invented brands: each has a typeface, a logo mark, a label layout and a way of speaking.
+"""Invented brands: each has a typeface, a logo mark, a label layout and a tagline.
 
-All names are made up for this sample. None is meant to be a real brand.
+All names are invented for this sample. None refers to a real brand.
 """
 
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ class Brand:
     """A brand identity.
 
     Attributes:
-        name: as sellers write it.
+        name: name of the brand, as sellers write it.
         font: typeface of the logo, a file that ships with matplotlib.
-        text_font: typeface of everything else on the packaging.
+        text_font: typeface of all other text on the packaging.
         mark: logo mark, a key of `artwork.MARKS`.
         layout: label layout, a key of `labels.LAYOUTS`.
         capitals: whether the logo is set in capitals.

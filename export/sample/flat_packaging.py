@@ -1,7 +1,7 @@
-"""Packages that lie flat and are seen from above: palettes, compacts, sachets, soap bars.
+"""Packages that lie flat, seen from above: palettes, compacts, sachets, soap bars.
 
-Each is a height map in cm with one material per region; normals come from the gradient and the
-same shading as for standing packages applies.
+Each package is a height map in cm with one material per region. The normals are computed from the
+gradient. The shading is that of standing packages.
 """
 
 from collections.abc import Callable
@@ -24,10 +24,10 @@ _MIRROR = metal("#dfe6ea", 0.05)
 
 
 class Relief:
-    """A height map that regions are pressed into, then shaded region by region."""
+    """A height map with raised and pressed regions, shaded region by region."""
 
     def __init__(self, width: float, height: float, pixels_per_cm: float, seed: int) -> None:
-        """Start an empty sheet of `width` x `height` cm, origin in its middle, y up."""
+        """Make a flat map of `width` x `height` cm, with the origin in the middle and y up."""
         self.scale = pixels_per_cm * OVERSAMPLING
         margin = MARGIN_PX * OVERSAMPLING
         columns = int(width * self.scale) // 2 * 2 + 2 * margin
@@ -87,7 +87,7 @@ class Relief:
         self.light[window][on] = light
 
     def sheet(self, copy: Copy, box: Box) -> FloatArray:
-        """The label set into a box, as an (H, W, 4) ink layer for `paint`."""
+        """The label in a box, as an (H, W, 4) ink layer for `paint`."""
         x, y, width, height = box
         artwork = label(copy, int(width * self.scale), int(height * self.scale))
         return self._placed(np.asarray(artwork, dtype=np.float32) / np.float32(255), x, y)
@@ -228,14 +228,14 @@ FLAT_FORMS: dict[str, tuple[_Form, float]] = {
 
 
 def flat_size(pack: Pack) -> tuple[float, float]:
-    """Width and height in cm as it lies open."""
+    """Width and height in cm of the open package."""
     return pack.width, pack.height * FLAT_FORMS[pack.form][1]
 
 
 def render_flat(
     pack: Pack, copy: Copy, content: str, pixels_per_cm: float, studio: Studio, seed: int
 ) -> Sprite:
-    """Render a lying package from straight above."""
+    """Render a lying package, seen from directly above."""
     relief = Relief(*flat_size(pack), pixels_per_cm, seed)
     FLAT_FORMS[pack.form][0](relief, dyed(pack, content), copy, content, studio)
     return relief.sprite()

@@ -1,4 +1,4 @@
-"""The forms packages come in (bottle, tube, jar, ...): one function each, in cm."""
+"""The forms of packages (bottle, tube, jar, ...): one function for each form, in cm."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -236,19 +236,19 @@ FORMS: dict[str, Callable[[Pack, Copy, str, float], list[Part]]] = {
 
 
 def dyed(pack: Pack, content: str) -> Pack:
-    """The pack with "content" replaced by the colour of what is inside."""
+    """The pack with the colour "content" replaced by the colour of the content."""
     if pack.body.colour != "content":
         return pack
     return replace(pack, body=replace(pack.body, colour=content))
 
 
 def upright(pack: Pack, copy: Copy, content: str, yaw: float) -> Model:
-    """Build a standing package; `content` is the hex colour of what is inside."""
+    """Build a standing package; `content` is the hex colour of its content."""
     return Model(tuple(FORMS[pack.form](dyed(pack, content), copy, content, yaw)))
 
 
 def carton(pack: Pack, copy: Copy, yaw: float, face: str) -> Model:
-    """The folding box an item is sold in, its front printed like the label; `face` is hex."""
+    """The folding box of an item, with the label on its front; `face` is its hex colour."""
     width, height = pack.width * 1.12, pack.height * 1.06
     depth = min(width, pack.width * max(pack.depth, 0.35) * 1.05)
     section = superellipse(width / 2, depth / 2, 60.0, yaw)

@@ -1,4 +1,4 @@
-"""From an item and a viewpoint to a sprite."""
+"""Renders an item from a viewpoint to a sprite."""
 
 from dataclasses import dataclass
 from zlib import crc32
@@ -15,11 +15,11 @@ from export.sample.sprite import Sprite, render
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """Where the camera is.
+    """The camera and the lights.
 
     Attributes:
-        pitch: radians it looks down; ignored by packages that lie flat.
-        yaw: radians the package is turned about its axis.
+        pitch: angle by which the camera looks down, in radians; has no effect on flat packages.
+        yaw: angle by which the package is turned about its axis, in radians.
         studio: the lights.
     """
 
@@ -29,12 +29,12 @@ class View:
 
 
 def generator(seed: int, *words: str) -> np.random.Generator:
-    """A random generator that depends on nothing but `seed` and `words`."""
+    """A random generator that depends only on `seed` and `words`."""
     return np.random.default_rng([seed, *(crc32(word.encode()) for word in words)])
 
 
 def lies_flat(item: Item) -> bool:
-    """Whether the item is photographed lying, from above."""
+    """Whether pictures show the item lying, from above."""
     return item.pack.form in FLAT_FORMS
 
 
@@ -52,7 +52,7 @@ def printed_copy(item: Item) -> Copy:
 
 
 def extent_cm(item: Item) -> tuple[float, float]:
-    """Width and height in cm of what `item_sprite` shows."""
+    """Width and height in cm of the item in the sprite of `item_sprite`."""
     if lies_flat(item):
         return flat_size(item.pack)
     left, right, top = upright(item.pack, printed_copy(item), item.content, 0.0).extent()
@@ -70,7 +70,7 @@ def item_sprite(item: Item, pixels_per_cm: float, view: View) -> Sprite:
 
 
 def carton_sprite(item: Item, pixels_per_cm: float, view: View) -> Sprite:
-    """Render the folding box of an item: white with the brand's colour, or the other way round."""
+    """Render the folding box of an item: brand colour on white, or white on the brand colour."""
     dark = crc32(item.brand.name.encode()) % 2 == 0
     copy = printed_copy(item)
     ink, face = ("#f8f3ea", item.brand.accent) if dark else (item.brand.accent, "#f4f1ea")

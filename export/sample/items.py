@@ -1,6 +1,6 @@
 """The items of the sample: product lines of invented brands, with shades, scents and sizes.
 
-Every shade, scent and size is an item of its own, as in a real catalogue.
+Every shade, scent and size is a separate item, as in a real catalogue.
 """
 
 from dataclasses import dataclass
@@ -18,14 +18,14 @@ class Item:
 
     Attributes:
         key: stable name, e.g. "Velmora/Midnight Repair/-/30 ml".
-        brand: its maker.
+        brand: brand of the item.
         line: product line.
         category: coarse group, the catalogue's category column.
         kind: product type in the words of the label, a key of `product_kinds.KINDS`.
         variant: shade (with its number) or scent, or "".
         size: number and unit, e.g. "30 ml".
-        content: hex colour of what is inside (or of the package, where it is dyed).
-        pack: packaging design, shared with its look-alikes.
+        content: hex colour of the content (or of the package, if it is dyed).
+        pack: packaging design, which look-alikes share.
         price: list price.
     """
 

@@ -1,4 +1,4 @@
-"""Label layouts: where a brand puts its mark, its name, the product and the size."""
+"""Label layouts: the positions of a brand's mark, its name, the product and the size."""
 
 from collections.abc import Callable
 
@@ -109,7 +109,7 @@ def _technical(sheet: Sheet, copy: Copy) -> None:
 
 
 def _vertical(sheet: Sheet, copy: Copy) -> None:
-    """The name runs up the left side; the product reads beside it."""
+    """The name runs upwards on the left side; the product is next to it."""
     side = Sheet(sheet.height, sheet.width, copy.ink, None)
     brand = copy.brand
     size = 0.25 * sheet.unit / sheet.width
@@ -124,7 +124,7 @@ def _vertical(sheet: Sheet, copy: Copy) -> None:
 
 
 def _wide(sheet: Sheet, copy: Copy) -> None:
-    """Jar fronts and palette lids: three centred lines whatever the brand's layout."""
+    """Jar fronts and palette lids: three centred lines, for every layout of the brand."""
     unit = 1.4
     font = copy.brand.text_font
     if copy.brand.layout == "banded":
@@ -138,7 +138,7 @@ def _wide(sheet: Sheet, copy: Copy) -> None:
 
 
 def _tall(sheet: Sheet, copy: Copy) -> None:
-    """Slim tubes and lipstick cases: everything reads upwards."""
+    """Slim tubes and lipstick cases: all text runs upwards."""
     side = Sheet(sheet.height, sheet.width, copy.ink, copy.paper)
     unit = 1.25
     slim = sheet.width / sheet.height

@@ -42,7 +42,7 @@ BADGES = ("NEW", "-20%", "VEGAN", "2 + 1")
 
 @dataclass(frozen=True, kw_only=True)
 class Style:
-    """What a seller decided for one picture."""
+    """A seller's choices for one picture."""
 
     name: str
     size: tuple[int, int]
@@ -53,7 +53,7 @@ class Style:
 
 
 def listing_image(item: Item, seed: int, number: int) -> Image.Image:
-    """Render listing `number` of an item as its seller shows it."""
+    """Render the picture of listing `number` of an item."""
     rng = generator(seed, "listing", item.key, str(number))
     style = _style(item, rng)
     lying = lies_flat(item) or style.tilt != 0
@@ -119,7 +119,7 @@ def _backdrop(style: Style, rng: np.random.Generator) -> FloatArray:
 
 
 def _table_top(style: Style, rng: np.random.Generator) -> FloatArray:
-    """A table seen from straight above."""
+    """A table, seen from directly above."""
     width, height = style.size
     return TABLES[str(rng.choice(sorted(TABLES)))]((height, width), rng)
 

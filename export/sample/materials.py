@@ -1,7 +1,7 @@
 """Shading: studio light on plastic, metal, glass and paper, in linear light.
 
-Colours are linear RGB in [0, 1] with gamma 2.0 (square to decode, square root to encode): close
-enough to sRGB for a sample and much cheaper than the exact curve.
+Colours are linear RGB in [0, 1] with gamma 2.0 (square to decode, square root to encode). This is
+close enough to sRGB for a sample, and much cheaper than the exact curve.
 """
 
 from dataclasses import dataclass, replace
@@ -15,14 +15,14 @@ FloatArray = NDArray[np.float32]
 
 @dataclass(frozen=True, kw_only=True)
 class Material:
-    """How a surface answers light.
+    """The reflection and transmission of light at a surface.
 
     Attributes:
-        colour: hex, the body colour; for metals the colour of the reflection.
-        roughness: 0 mirror, 1 chalk; widens the reflections of the lights.
+        colour: hex body colour; for metals, the colour of the reflection.
+        roughness: 0 for a mirror, 1 for chalk; widens the reflections of the lights.
         metallic: whether all light comes from reflection.
-        reflectance: mirror share at normal incidence for non-metals.
-        clarity: share of light let through face on; 0 is opaque.
+        reflectance: share of mirrored light at normal incidence, for non-metals.
+        clarity: share of light that passes at normal incidence; 0 is opaque.
     """
 
     colour: str
@@ -42,8 +42,8 @@ class Studio:
         key_level: brightness of the main strip light.
         fill_azimuth: direction of the second strip light.
         fill_level: brightness of the second strip light.
-        floor_level: brightness of what is below the product.
-        ambient_level: light from everywhere.
+        floor_level: brightness of the floor below the product.
+        ambient_level: brightness of the light from all directions.
     """
 
     key_azimuth: float = -0.95
@@ -130,8 +130,8 @@ class Shading:
     """Light that leaves surface points, in layers.
 
     Attributes:
-        front: (3, N) opaque surface, print and reflections: added on top of everything.
-        glass: (3, N) premultiplied colour of a clear wall, seen where nothing is behind it.
+        front: (3, N) light of the opaque surface, print and reflections; added on top.
+        glass: (3, N) premultiplied colour of a clear wall, visible if no part is behind it.
         alpha: (N,) coverage.
         filtering: (3, N) share of the light of a part behind that passes through.
     """
@@ -165,8 +165,8 @@ def shade(
         material: the surface below any print.
         normal: (3, N) unit normals.
         mirror_shift: (2, N) change of the mirrored direction's x and y with the position on the
-            object: what a camera at a finite distance sees, and what keeps flat metal lively.
-        pitch: how far the camera looks down, radians.
+            object, as for a camera at a finite distance; gives flat metal a varied reflection.
+        pitch: angle by which the camera looks down, in radians.
         studio: the lights.
         ink: (4, N) linear RGB and coverage of the print, or None.
         foil: whether the print is metal foil instead of ink.

@@ -1,7 +1,7 @@
 """Packaging designs, and packages as stacks of solids.
 
-A `Pack` is a packaging design that a factory would sell to several brands: the same silhouette
-and colours under different names. Brands that share a pack are the sample's look-alikes.
+A `Pack` is a packaging design of a factory that sells it to several brands: equal silhouettes and
+colours under different names. Brands that share a pack are the sample's look-alikes.
 """
 
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ class Pack:
     """A packaging design.
 
     Attributes:
-        name: e.g. "amber-dropper".
+        name: name of the design, e.g. "amber-dropper".
         form: a key of `forms.FORMS`, or of `flat_packaging.FLAT_FORMS`.
-        width: cm.
-        height: cm, closed and standing.
-        body: main surface; the colour "content" means the colour of what is inside.
+        width: width in cm.
+        height: height in cm, closed and standing.
+        body: main surface; the colour "content" means the colour of the content.
         cap: surface of cap, lid or pump.
         trim: surface of collars and rings.
         ink: hex colour of the print.
@@ -46,7 +46,7 @@ class Pack:
 
 @dataclass(frozen=True, eq=False)
 class Print:
-    """Artwork on a solid: `copy` set into the rectangle u0, u1, v0, v1 (cm) of its surface."""
+    """Artwork on a solid: `copy` in the rectangle u0, u1, v0, v1 (cm) of its surface."""
 
     copy: Copy
     area: tuple[float, float, float, float]
@@ -66,7 +66,7 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A package to render, back to front and bottom to top, in cm."""
+    """A package to render: its solids from back to front and from bottom to top, in cm."""
 
     parts: tuple[Part, ...]
 

@@ -1,4 +1,4 @@
-"""The packaging designs of the sample; brands that share one are look-alikes."""
+"""The packaging designs of the sample; brands that share a design are look-alikes."""
 
 from export.sample.materials import Material, metal, recoloured
 from export.sample.package_model import Pack
@@ -29,7 +29,7 @@ def _pack(
     foil: bool = False,
     section: tuple[float, float] = (2.0, 1.0),
 ) -> Pack:
-    """`finish` is body, cap and trim; `section` is exponent and depth of the cross-section."""
+    """Make a design from `finish` (body, cap, trim) and `section` (exponent and depth)."""
     body, cap, trim = finish
     return Pack(
         name=name,

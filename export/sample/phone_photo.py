@@ -1,4 +1,4 @@
-"""Query photos: an item at home, taken with a phone."""
+"""Query photos: an item at home, photographed with a phone."""
 
 from dataclasses import dataclass
 
@@ -23,7 +23,7 @@ from export.sample.surfaces import TABLES, WALLS, cloud, resized
 FloatArray = NDArray[np.float32]
 SIZES = ((600, 800), (540, 720), (720, 540), (768, 576), (510, 680))
 CASTS = ((1.10, 1.0, 0.80), (1.05, 1.0, 0.90), (0.93, 1.0, 1.08), (1.0, 1.03, 0.92), (1, 1, 1))
-# EXIF tag 274 -> the turn that makes pixels which a viewer turns back (EXIF 2.3, table 6).
+# EXIF tag 274 -> rotation of the stored pixels, which a viewer reverses (EXIF 2.3, table 6).
 STORED_TURN = {
     6: Image.Transpose.ROTATE_90,
     8: Image.Transpose.ROTATE_270,
@@ -33,7 +33,7 @@ STORED_TURN = {
 
 @dataclass(frozen=True)
 class PhonePhoto:
-    """A photo as stored: `picture` still needs the turn that EXIF `orientation` asks for."""
+    """A photo as stored: a viewer must rotate `picture` as EXIF `orientation` demands."""
 
     picture: Image.Image
     orientation: int
@@ -141,7 +141,7 @@ def _out_of_focus(
 def _from_above(
     item: Item, others: tuple[Item, ...], size: tuple[int, int], rng: np.random.Generator
 ) -> FloatArray:
-    """The item lies on a surface; the phone looks straight down."""
+    """The item lies on a surface; the phone points vertically down."""
     width, height = size
     canvas = TABLES[str(rng.choice(sorted(TABLES)))]((height, width), rng)
     view = View(pitch=0.0, yaw=float(rng.uniform(-0.3, 0.3)), studio=_room_light(rng))
@@ -183,7 +183,7 @@ def _uneven_light(shape: tuple[int, int], rng: np.random.Generator) -> FloatArra
 
 
 def _warped(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Perspective and a small turn: four corners taken from inside the picture."""
+    """Perspective and a small rotation: maps four corners inside the picture to its corners."""
     width, height = picture.size
     inset = rng.uniform(0.0, 0.055, (4, 2)) * (width, height)
     signs = np.array([[1, 1], [1, -1], [-1, -1], [-1, 1]])

@@ -1,4 +1,4 @@
-"""Compositing of sprites on backgrounds, with the shadows and reflections that ground them.
+"""Compositing of sprites on backgrounds, with shadows and reflections.
 
 Canvases are (H, W, 3) float32 linear RGB and are changed in place.
 """
@@ -28,7 +28,7 @@ def _corner(sprite: Sprite, at: Point) -> tuple[int, int]:
 def _overlap(
     canvas: FloatArray, shape: tuple[int, ...], corner: tuple[int, int]
 ) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    """Slices of the canvas and of a picture put at `corner` (row, column) that coincide."""
+    """Matching slices of the canvas and of a picture whose corner is at `corner` (row, column)."""
     spans = []
     for start, length, limit in zip(corner, shape[:2], canvas.shape[:2], strict=True):
         low, high = min(limit, max(0, start)), max(0, min(limit, start + length))
@@ -64,10 +64,10 @@ def cast_shadow(
     """Shadow on the ground behind a standing object.
 
     Args:
-        canvas: changed in place.
-        sprite: what throws the shadow.
-        at: pixel of its foot.
-        lean: sideways run of the shadow per unit of object height.
+        canvas: canvas to change in place.
+        sprite: object that casts the shadow.
+        at: pixel of the sprite's foot.
+        lean: sideways length of the shadow per unit of object height.
         squash: length of the shadow on screen per unit of object height.
         level: darkness, 0 to 1.
     """
@@ -97,7 +97,7 @@ def cast_shadow(
 def drop_shadow(
     canvas: FloatArray, sprite: Sprite, at: Point, offset: Point, softness: float, level: float
 ) -> None:
-    """Shadow of something that lies on the surface, seen from above."""
+    """Shadow of an object that lies on the surface, seen from above."""
     pad = int(3 * softness) + 2
     alpha = np.pad(np.clip(sprite.light[..., 3], 0, 1), pad)
     row, column = _corner(sprite, at)
@@ -117,7 +117,7 @@ def reflection(canvas: FloatArray, sprite: Sprite, at: Point, level: float) -> N
 
 
 def rotated(sprite: Sprite, degrees: float) -> Sprite:
-    """Turn a sprite counter-clockwise; its foot becomes the middle of the picture."""
+    """Rotate a sprite counter-clockwise; its foot becomes the middle of the picture."""
     layers = [
         np.asarray(
             Image.fromarray(np.ascontiguousarray(sprite.light[..., channel])).rotate(
@@ -131,7 +131,7 @@ def rotated(sprite: Sprite, degrees: float) -> Sprite:
 
 
 def magnified(sprite: Sprite, factor: float) -> Sprite:
-    """Enlarge with bicubic filtering; of a coarse sprite this gives an out-of-focus one."""
+    """Enlarge a sprite with bicubic filtering; a coarse sprite then looks out of focus."""
     shape = (int(sprite.light.shape[0] * factor), int(sprite.light.shape[1] * factor))
     soft = sprite.light.copy()
     for axis in (0, 1):  # a small tent filter: coarse text would show its pixels
@@ -156,6 +156,6 @@ def perspective_floor(texture: FloatArray, shape: tuple[int, int], horizon: floa
 
 
 def _mirrored(position: NDArray[np.float64], extent: int) -> NDArray[np.intp]:
-    """Texture index with every other repetition mirrored, so that no seam shows."""
+    """Texture index with every second repetition mirrored, so that no seam is visible."""
     folded = np.abs((position + extent) % (2 * extent) - extent)
     return np.minimum(folded, extent - 1).astype(np.intp)

@@ -1,4 +1,4 @@
-"""Rendering of packaging solids without rays or meshes: a cross-section swept along a profile.
+"""Renders packaging solids without rays or meshes, as cross-sections swept along a profile.
 
 Every upright package (bottle, jar, cap, tube, carton) is a stack of convex solids. A solid is a
 closed cross-section in the (x, z) plane, scaled along a profile of heights y. Under an
@@ -143,7 +143,7 @@ def _fillet(
     after: NDArray[np.float64],
     radius: float,
 ) -> list[NDArray[np.float64]]:
-    """Quadratic Bezier samples that replace the corner `here`."""
+    """Quadratic Bezier samples that replace the corner `here`, to round it."""
     into, out = before - here, after - here
     reach = min(radius, 0.49 * float(np.hypot(*into)), 0.49 * float(np.hypot(*out)))
     if reach <= 1e-4:
@@ -219,7 +219,7 @@ def _visible(front: NDArray[np.float64], back: NDArray[np.float64]) -> NDArray[n
 def _ended_at_silhouette(height: FloatArray, outside: FloatArray) -> FloatArray:
     """Move samples just outside a column to the height where the silhouette crosses it.
 
-    Without this the outline of rounded shoulders would follow the profile samples in steps.
+    Without this correction, the outline of rounded shoulders would have steps.
 
     Args:
         height: (P, C) heights of the profile samples.

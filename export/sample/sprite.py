@@ -21,7 +21,7 @@ class Sprite:
 
     Attributes:
         light: (H, W, 4) float32 premultiplied linear RGBA.
-        foot: pixel (x, y) where the middle of the base stands.
+        foot: pixel (x, y) of the middle of the base.
     """
 
     light: FloatArray

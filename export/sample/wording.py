@@ -1,4 +1,4 @@
-"""Sellers' descriptions: the same item in other words, orders, units and languages."""
+"""Sellers' descriptions of an item, in different words, orders, units and languages."""
 
 import numpy as np
 
@@ -112,7 +112,7 @@ _TERSE = ("{line} {variant} {size}", "{brand} {line}", "{brand} {kind} {variant}
 
 
 def descriptions(item: Item, count: int, rng: np.random.Generator) -> list[str]:
-    """Word an item for `count` sellers; no two sellers use exactly the same words."""
+    """Descriptions of an item by `count` sellers; no two are equal."""
     worded: list[str] = []
     while len(worded) < count:
         words = _description(item, rng)
@@ -174,7 +174,7 @@ def _foreign(item: Item, rng: np.random.Generator) -> str:
 
 
 def _tidied(words: str) -> str:
-    """Close the gaps that an empty variant leaves."""
+    """Remove the gaps that an empty variant leaves."""
     for gap, closed in (("  ", " "), (" ,", ","), (", ,", ","), (",,", ","), (", (", " (")):
         words = words.replace(gap, closed)
     return words.strip(" ,")

@@ -1,4 +1,4 @@
-"""Write the sample catalogue: listings, pictures, query photos, ground truth.
+"""Writes the sample catalogue: listings, pictures, query photos, ground truth.
 
 Layout of the folder:
     catalog.csv        id, image, description, brand, category, price
@@ -6,7 +6,7 @@ Layout of the folder:
     images/            s0001.jpg ..., a few PNG and WebP
     queries/           q0001.jpg ..., some with an EXIF orientation
     sample.json        marker of a complete sample: version, seed, counts
-    README.md          the above in words
+    README.md          description of the sample
 
 The same seed and package versions give byte-identical files.
 """
@@ -69,21 +69,21 @@ def write_sample(
 ) -> Path:
     """Render the sample catalogue into `output`.
 
-    The files are written to a temporary folder beside `output` and renamed when complete; an
-    interrupted run removes them. A complete sample of this version and seed is left as it is.
-    Pictures are rendered by spawned processes: a script that calls this needs the usual
+    The files are written to a temporary folder next to `output`, which is renamed when it is
+    complete; an interrupted run removes it. A complete sample of this version and seed is kept.
+    Spawned processes render the pictures, so a script that calls this function needs
     `if __name__ == "__main__":`.
 
     Args:
-        output: folder to create; may exist only if empty or if it holds this very sample.
-        seed: what every random choice derives from.
-        on_progress: called with the number of pictures done and their total.
+        output: folder to create; may exist only if it is empty or contains this sample.
+        seed: seed of every random choice.
+        on_progress: called with the number of finished pictures and their total.
 
     Returns:
         `output`.
 
     Raises:
-        FileExistsError: if `output` holds anything else.
+        FileExistsError: if `output` contains anything else.
     """
     if _is_complete(output, seed):
         return output
@@ -102,7 +102,7 @@ def write_sample(
 
 
 def _is_complete(output: Path, seed: int) -> bool:
-    """Whether `output` holds this sample; raises if it holds something else."""
+    """Whether `output` contains this sample; raises FileExistsError for any other content."""
     if not output.exists() or (output.is_dir() and not any(output.iterdir())):
         return False
     marker = output / "sample.json"
@@ -141,7 +141,7 @@ def _render(
     seed: int,
     on_progress: Callable[[int, int], None],
 ) -> None:
-    """Render all pictures, each from its own random generator, on all cores."""
+    """Render all pictures on all cores, each with its own random generator."""
     # Spawned, not forked: the caller may hold threads (torch, gRPC) that a fork would break.
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
         futures = [pool.submit(save_listing, folder, listing, seed) for listing in listings]
@@ -157,7 +157,7 @@ def _render(
 
 
 def sample_listings(items: Sequence[Item], seed: int) -> list[Listing]:
-    """All listings in catalogue order: shuffled, no two neighbours of the same item."""
+    """All listings in catalogue order: shuffled, with no two neighbours of the same item."""
     rng = generator(seed, "listings")
     sellers = [count for count, times in LISTINGS_PER_ITEM.items() for _ in range(times)]
     rng.shuffle(sellers)
@@ -187,19 +187,19 @@ def queried_items(items: Sequence[Item], seed: int) -> list[Item]:
 
 
 def query_name(row: int) -> str:
-    """Path of a query photo within the sample."""
+    """Path of a query photo in the sample."""
     return f"queries/q{row + 1:04d}.jpg"
 
 
 def save_listing(folder: Path, listing: Listing, seed: int) -> None:
-    """Render the picture of a listing into `folder`, at the path the catalogue names."""
+    """Render the picture of a listing to the path in `folder` that the catalogue names."""
     picture = listing_image(listing.item, seed, listing.number)
     quality = int(generator(seed, "quality", listing.product_id).integers(80, 93))
     picture.save(folder / listing.image, quality=quality)
 
 
 def save_query(path: Path, item: Item, seed: int) -> None:
-    """Render the query photo of an item among other items to `path`."""
+    """Render the query photo of an item, with other items around it, to `path`."""
     rng = generator(seed, "clutter", item.key)
     rest = [other for other in sample_items() if other.line != item.line]
     chosen = rng.choice(len(rest), CLUTTER, replace=False)

@@ -23,9 +23,9 @@ def create_engine(
         name: one of ``ENGINES``.
         repository: the model repository.
         ensemble: the profile's ensemble in it.
-        workers: how many runs go on side by side in this process.
-        threads_per_run: how many cores one of them may use.
-        triton: for the engine ``triton``; its defaults if not given.
+        workers: number of models that run at the same time in this process.
+        threads_per_run: number of cores that one run may use.
+        triton: the connection of the engine ``triton``; None for its defaults.
 
     Raises:
         EngineError: if there is no such engine, or it cannot load the models.

@@ -1,8 +1,8 @@
-"""The engine in this process: onnxruntime on the models of the repository, nothing to start.
+"""The engine in this process: onnxruntime runs the models of the repository, without a server.
 
-Each image is run by itself, on whichever worker is free. On a CPU that is faster than batches (8
-images at once take 13 to 18 % longer each: cache), and it makes a descriptor independent of its
-batch by construction.
+Each run takes one image, on the next free worker. On a CPU this is faster than batches (in a batch
+of 8, an image takes 13 to 18 % longer, because of the cache), and a descriptor cannot depend on its
+batch.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from retrieval_server.errors import EngineError, EngineUnavailableError, ModelRe
 from retrieval_server.models.model_repository import FINGERPRINT_WORDS, ModelFolder, ModelRepository
 
 PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
-CALLS_PER_WORKER = 2  # one image is decoded while another is described
+IMAGES_PER_WORKER = 2  # one image is decoded while another is described
 
 
 class EmbeddedEngine:
@@ -29,17 +29,17 @@ class EmbeddedEngine:
     Args:
         repository: the model repository.
         ensemble: the profile's ensemble in it; its models are loaded now.
-        workers: how many runs go on side by side.
-        threads_per_run: how many cores one run may use.
+        workers: number of models that run at the same time.
+        threads_per_run: number of cores that one run may use.
 
     Raises:
         EngineError: if a model cannot be loaded.
-        ModelRepositoryError: if a model is missing, or its configuration contradicts its graph.
+        ModelRepositoryError: if a model is missing, or its configuration differs from its graph.
     """
 
     name = "embedded"
     images_per_call = 1
-    generation = 0  # the models are loaded once
+    generation = 0  # never rises: the models are loaded once
 
     def __init__(
         self, repository: Path, ensemble: str, *, workers: int, threads_per_run: int
@@ -47,7 +47,7 @@ class EmbeddedEngine:
         self._ensemble = ensemble
         self._models = ModelRepository(repository).ensemble(ensemble)
         self._sessions = [_load(model, threads_per_run) for model in self._models]
-        self.in_flight = CALLS_PER_WORKER * workers
+        self.in_flight = IMAGES_PER_WORKER * workers
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="onnxruntime")
 
     async def infer(
@@ -55,7 +55,7 @@ class EmbeddedEngine:
     ) -> dict[str, NDArray[np.float32]]:
         """Describe images with every backbone; see ``Engine.infer``.
 
-        A run that has begun cannot be stopped, so ``timeout_s`` has no effect.
+        onnxruntime cannot stop a run that has begun, so ``timeout_s`` has no effect.
         """
         check_request(self._ensemble, self._models[0].side, ensemble, images)
         loop = asyncio.get_running_loop()
@@ -65,7 +65,7 @@ class EmbeddedEngine:
                 for index in range(len(self._models))
                 for image in images
             ]
-        except RuntimeError as error:  # the pool takes no more work
+        except RuntimeError as error:  # the pool is shut down
             raise EngineUnavailableError("The engine is closed: the server stops.") from error
         rows = await asyncio.gather(*runs)
         return {
@@ -79,37 +79,38 @@ class EmbeddedEngine:
         }
 
     async def check_served(self) -> None:
-        """Nothing can have changed; see ``Engine.check_served``."""
+        """Do nothing: loaded models cannot change; see ``Engine.check_served``."""
 
     async def close(self) -> None:
         """Wait for the runs in progress and stop the workers."""
         await asyncio.to_thread(self._pool.shutdown)
 
     def _run(self, index: int, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Run one model on one image (1, S, S, 3); (1, C) float32."""
+        """Run one model on one image, (1, S, S, 3) uint8; returns (1, C) float32."""
         model = self._models[index]
         try:
             descriptor: NDArray[np.float32] = self._sessions[index].run(
                 [model.output_name], {model.input_name: image}
             )[0]
-        except Exception as error:  # onnxruntime's exceptions share no base of their own
+        except Exception as error:  # onnxruntime's exceptions have no common base
             raise EngineError(f"Model {model.name} failed: {error}") from error
         return descriptor
 
 
 def _load(model: ModelFolder, threads: int) -> onnxruntime.InferenceSession:
     if not model.onnx_path.is_file():
-        _ = model.digest  # raises the error that says how to export it
+        _ = model.digest  # raises the error that tells how to export the model
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # a shared machine
+    # Threads that spin while they wait take cores from other processes.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     available = onnxruntime.get_available_providers()
     providers = [provider for provider in PROVIDERS if provider in available]
     try:
         session = onnxruntime.InferenceSession(model.onnx_path, options, providers=providers)
-    except Exception as error:  # onnxruntime's exceptions share no base of their own
+    except Exception as error:  # onnxruntime's exceptions have no common base
         raise EngineError(
             f"Model {model.name} cannot be loaded from {model.onnx_path}: {error}. "
             "Export it again with: beauty-export onnx"
@@ -122,13 +123,13 @@ def _check_contract(model: ModelFolder, session: onnxruntime.InferenceSession) -
     """Refuse a graph that differs from its ``config.pbtxt``."""
     inputs = {t.name: (t.type, *t.shape[1:]) for t in session.get_inputs()}
     outputs = {t.name: (t.type, *t.shape[1:]) for t in session.get_outputs()}
-    image = {model.input_name: ("tensor(uint8)", model.side, model.side, 3)}
-    wanted = {
+    expected_inputs = {model.input_name: ("tensor(uint8)", model.side, model.side, 3)}
+    expected_outputs = {
         model.output_name: ("tensor(float)", model.dimension),
         model.fingerprint_name: ("tensor(int32)", FINGERPRINT_WORDS),
     }
-    if inputs != image or outputs != wanted:
+    if inputs != expected_inputs or outputs != expected_outputs:
         raise ModelRepositoryError(
-            f"Model {model.name} maps {inputs} to {outputs}, its config.pbtxt says {image} to "
-            f"{wanted}. Export it again with: beauty-export onnx"
+            f"Model {model.name} maps {inputs} to {outputs}, its config.pbtxt says "
+            f"{expected_inputs} to {expected_outputs}. Export it again with: beauty-export onnx"
         )

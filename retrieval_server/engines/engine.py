@@ -1,4 +1,4 @@
-"""The interface of an engine, how Triton is reached, and the requests that every engine refuses."""
+"""The interface of an engine, the connection to Triton, and the check of a request."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ ENGINES = ("embedded", "triton")
 
 @dataclass(frozen=True, kw_only=True)
 class TritonConnection:
-    """Where a Triton server is, and how to reach it.
+    """Address, timeout and credentials of a Triton server.
 
     Attributes:
         url: ``host:port`` of its gRPC endpoint.
-        timeout_s: seconds a call may take, retries included.
-        tls_ca: PEM file of the authority behind its certificate; a TLS file turns TLS on.
-        tls_cert: PEM file of our certificate, where Triton asks for one.
-        tls_key: PEM file of its private key.
-        access_key: ``NAME=VALUE``, where inference is a restricted protocol; a secret.
+        timeout_s: seconds that a call may take, retries included.
+        tls_ca: PEM file of the authority that signed Triton's certificate. Any of the three TLS
+            files turns TLS on.
+        tls_cert: PEM file of the client's certificate, for a Triton that asks for one.
+        tls_key: PEM file of the private key of ``tls_cert``.
+        access_key: ``NAME=VALUE`` for a Triton that restricts the inference protocol; a secret.
     """
 
     url: str = "localhost:8001"
@@ -62,27 +63,27 @@ class Engine(Protocol):
         Args:
             ensemble: the profile's ensemble in the model repository.
             images: (B, S, S, 3) uint8 RGB.
-            timeout_s: how long the caller waits; None for as long as the engine's settings allow.
+            timeout_s: seconds that the caller waits; None for the limit of the engine's settings.
 
         Returns:
-            (B, C) float32 by model name, of unit L2 norm or all zero.
+            (B, C) float32 by model name; each row has L2 norm 1 or is all zero.
 
         Raises:
             EngineError: if the models refuse the request.
             EngineUnavailableError: if the models cannot be reached.
             EngineDeadlineError: if the models do not answer in time.
             ModelRepositoryError: if the served models are not those of the repository.
-            ModelMismatchError: if the weights are not those that answered the first call.
+            ModelMismatchError: if the weights differ from those that answered the first call.
         """
         ...
 
     async def check_served(self) -> None:
-        """Ask whether the models of the repository are ready; no image is described.
+        """Check that the models of the repository are served and ready; describes no image.
 
         Raises:
-            EngineUnavailableError: if they are not, or cannot be reached.
-            EngineDeadlineError: if there is no answer in time.
-            ModelRepositoryError: if other models are served than those of the repository.
+            EngineUnavailableError: if the models are not ready, or cannot be reached.
+            EngineDeadlineError: if the engine does not answer in time.
+            ModelRepositoryError: if the served models are not those of the repository.
         """
         ...
 
@@ -92,16 +93,16 @@ class Engine(Protocol):
 
 
 def check_request(served: str, side: int, ensemble: str, images: NDArray[np.uint8]) -> None:
-    """Refuse another ensemble than the one served, and images of another shape or type.
+    """Refuse a request for another ensemble, or with images of another shape or type.
 
     Args:
         served: the ensemble that the engine was opened for.
-        side: S, height and width in pixels of its images.
-        ensemble: the one that is asked for.
-        images: should be (B, S, S, 3) uint8.
+        side: S, height and width in pixels of that ensemble's images.
+        ensemble: the ensemble of the request.
+        images: the images of the request; valid ones are (B, S, S, 3) uint8.
 
     Raises:
-        EngineError: naming what is wanted and what was given.
+        EngineError: naming what the engine takes and what the request has.
     """
     if ensemble != served:
         raise EngineError(f"This engine serves {served!r}, not {ensemble!r}.")

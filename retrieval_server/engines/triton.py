@@ -1,9 +1,10 @@
 """The engine in a Triton server: one gRPC request for each batch, to the profile's ensemble.
 
 The ensemble answers with the descriptors of every backbone at once. Tensor names, dims and batch
-size come from the local model repository; before the first batch, and again whenever Triton was
-away, what it serves is compared with it. Which weights computed an answer, the answer itself tells:
-see ``triton_answer``. Triton's errors become ours here, by the table of ``triton_errors``.
+size come from the local model repository. The engine compares the models that Triton serves with
+this repository before the first batch, and again after each lost connection. Each answer contains
+the fingerprint of the weights that computed it, see ``triton_answer``. The engine translates
+Triton's errors by the table of ``triton_errors``.
 """
 
 from __future__ import annotations
@@ -27,26 +28,31 @@ from tritonclient.utils import InferenceServerException
 from retrieval_server.engines.engine import TritonConnection, check_request
 from retrieval_server.engines.triton_answer import AnswerReader
 from retrieval_server.engines.triton_contract import ensemble_tensors, require_same_model
-from retrieval_server.engines.triton_errors import UNAVAILABLE, is_late, may_pass, translated
+from retrieval_server.engines.triton_errors import (
+    UNAVAILABLE,
+    is_deadline_exceeded,
+    is_transient,
+    translated,
+)
 from retrieval_server.errors import EngineError, EngineUnavailableError, ModelMismatchError
 from retrieval_server.models.model_repository import ModelRepository
 from retrieval_server.observability.tracing import trace_headers
 
-FIRST_WAIT_S = 0.05  # a retry waits a random part of this, the next one of twice as much, ...
-LONGEST_WAIT_S = 1.0
-LOOK_S = 1.0  # a server that is well answers within milliseconds
-READY_S = 10.0  # a server that is absent at the start is no reason to wait for longer
-BATCHES_IN_FLIGHT = 8  # for each of two instances one being run, one waiting, two on their way
+FIRST_BACKOFF_S = 0.05  # a retry waits a random time up to this limit, which doubles each time
+MAX_BACKOFF_S = 1.0
+POLL_TIMEOUT_S = 1.0  # a healthy server answers within milliseconds
+READY_TIMEOUT_S = 10.0  # the comparison waits no longer for a server, even if the caller does
+BATCHES_IN_FLIGHT = 8  # two instances, and for each: one batch running, one queued, two in transit
 
 CHANNEL_OPTIONS = (
-    # Where a name has several addresses, as a headless service of Kubernetes, all take turns.
+    # A headless service of Kubernetes has several addresses behind one name: use all, in turn.
     ("grpc.service_config", json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})),
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", -1),
     ("grpc.initial_reconnect_backoff_ms", 100),  # the default is 1 s, rising to 2 minutes
     ("grpc.max_reconnect_backoff_ms", 1_000),
-    # Triton takes more than one ping in 5 minutes for an attack. With keepalive on, the kernel
-    # drops a connection whose data is not acknowledged for the timeout: a host that vanished.
+    # Triton treats more than one ping in 5 minutes as an attack. With keepalive, the kernel drops
+    # a connection whose data stays unacknowledged for the timeout, as when the host vanishes.
     ("grpc.keepalive_time_ms", 310_000),
     ("grpc.keepalive_timeout_ms", 10_000),
 )
@@ -55,17 +61,17 @@ Answer = TypeVar("Answer")
 
 
 class TritonEngine:
-    """Sends batches to a Triton server; belongs to the event loop of its first call.
+    """Sends batches to a Triton server; works in the event loop of its first call only.
 
-    Nothing is sent before the first call, which also checks what is served.
+    The engine connects in the first call, which also checks the models that Triton serves.
 
     Args:
         repository: the model repository that Triton serves, or a copy of it.
-        ensemble: the profile's ensemble in it.
-        connection: where Triton is, and how to reach it.
+        ensemble: the profile's ensemble in the repository.
+        connection: address, timeout and credentials of Triton.
 
     Raises:
-        EngineError: if the connection cannot be meant so.
+        EngineError: if the credentials of the connection are not valid.
         ModelRepositoryError: if a model is missing, or the ensemble takes no batches.
     """
 
@@ -88,7 +94,7 @@ class TritonEngine:
         self.generation = 0
         self._compared_generation: int | None = None
         self._is_closed = False
-        self._calls = 0
+        self._calls_in_progress = 0
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -97,8 +103,8 @@ class TritonEngine:
     ) -> dict[str, NDArray[np.float32]]:
         """Describe images with every backbone; see ``Engine.infer``.
 
-        A batch above the ensemble's ``max_batch_size`` goes in parts, one after the other, all
-        within the one deadline.
+        A batch above the ensemble's ``max_batch_size`` is sent in several requests, one after the
+        other, all within one deadline.
         """
         check_request(self._config.name, self._models[0].side, ensemble, images)
         if self._is_closed:
@@ -108,22 +114,25 @@ class TritonEngine:
         with self._call_in_progress():
             if self._compared_generation != self.generation:
                 await self._compare_served(deadline)
-            most = self._config.max_batch_size
-            parts = [
-                await self._describe(images[first : first + most], deadline)
-                for first in range(0, len(images), most)
+            max_batch_size = self._config.max_batch_size
+            batches = [
+                await self._describe(images[first : first + max_batch_size], deadline)
+                for first in range(0, len(images), max_batch_size)
             ]
         return {
             model.name: np.concatenate(
-                [np.empty((0, model.dimension), np.float32), *(part[model.name] for part in parts)]
+                [
+                    np.empty((0, model.dimension), np.float32),
+                    *(descriptors[model.name] for descriptors in batches),
+                ]
             )
             for model in self._models
         }
 
     async def check_served(self) -> None:
-        """Compare what Triton serves with the repository; see ``Engine.check_served``."""
+        """Compare Triton's models with the repository; see ``Engine.check_served``."""
         with self._call_in_progress():
-            await self._compare_served(asyncio.get_running_loop().time() + LOOK_S)
+            await self._compare_served(asyncio.get_running_loop().time() + POLL_TIMEOUT_S)
 
     async def close(self) -> None:
         """Wait for the calls in progress and close the connection."""
@@ -135,33 +144,33 @@ class TritonEngine:
 
     @contextlib.contextmanager
     def _call_in_progress(self) -> Iterator[None]:
-        self._calls += 1
+        self._calls_in_progress += 1
         self._idle.clear()
         try:
             yield
         finally:
-            self._calls -= 1
-            if not self._calls:
+            self._calls_in_progress -= 1
+            if not self._calls_in_progress:
                 self._idle.set()
 
     async def _describe(
         self, images: NDArray[np.uint8], deadline: float
     ) -> dict[str, NDArray[np.float32]]:
-        """Send one batch that Triton takes as it is."""
+        """Send one batch of at most ``max_batch_size`` images."""
         image = InferInput(self._tensors.image, images.shape, "UINT8")
         image.set_data_from_numpy(images)
 
-        async def attempt(client: InferenceServerClient, left_s: float) -> InferResult:
+        async def infer(client: InferenceServerClient, remaining_s: float) -> InferResult:
             return await client.infer(
                 self._config.name,
                 [image],
                 outputs=self._answers.outputs,
-                timeout=max(1, int(left_s * 1e6)),  # microseconds; 0 would be no limit
-                client_timeout=left_s,
+                timeout=max(1, int(remaining_s * 1e6)),  # microseconds; 0 means no limit
+                client_timeout=remaining_s,
                 headers=self._headers | trace_headers(),
             )
 
-        answer = await self._call(attempt, deadline)
+        answer = await self._call(infer, deadline)
         try:
             return self._answers.descriptors(answer, len(images))
         except ModelMismatchError:
@@ -171,15 +180,15 @@ class TritonEngine:
     async def _compare_served(self, deadline: float) -> None:
         """Refuse a Triton whose models are not ready, or not those of the repository."""
 
-        async def live(client: InferenceServerClient, left_s: float) -> None:
-            if not await client.is_server_live(headers=self._headers, client_timeout=left_s):
+        async def check_live(client: InferenceServerClient, remaining_s: float) -> None:
+            if not await client.is_server_live(headers=self._headers, client_timeout=remaining_s):
                 raise InferenceServerException("the server is not live", UNAVAILABLE)
 
-        deadline = min(deadline, asyncio.get_running_loop().time() + READY_S)
+        deadline = min(deadline, asyncio.get_running_loop().time() + READY_TIMEOUT_S)
         generation = None
-        while generation != self.generation:  # it may go away while it is asked
+        while generation != self.generation:  # a lost connection starts the comparison again
             generation = self.generation
-            await self._call(live, deadline)
+            await self._call(check_live, deadline)
             await self._check_model(self._config, None, deadline)
             for config, model in zip(self._member_configs, self._models, strict=True):
                 await self._check_model(config, model.onnx_path.parent.name, deadline)
@@ -188,53 +197,53 @@ class TritonEngine:
     async def _check_model(
         self, config: model_config_pb2.ModelConfig, version: str | None, deadline: float
     ) -> None:
-        async def metadata(
-            client: InferenceServerClient, left_s: float
+        async def get_metadata(
+            client: InferenceServerClient, remaining_s: float
         ) -> service_pb2.ModelMetadataResponse:
             return await client.get_model_metadata(
-                config.name, headers=self._headers, client_timeout=left_s
+                config.name, headers=self._headers, client_timeout=remaining_s
             )
 
-        async def ready(client: InferenceServerClient, left_s: float) -> None:
+        async def check_ready(client: InferenceServerClient, remaining_s: float) -> None:
             if not await client.is_model_ready(
-                config.name, version or "", headers=self._headers, client_timeout=left_s
+                config.name, version or "", headers=self._headers, client_timeout=remaining_s
             ):
                 raise InferenceServerException(f"model {config.name} is not ready", UNAVAILABLE)
 
-        require_same_model(config, version, await self._call(metadata, deadline), self._url)
-        await self._call(ready, deadline)
+        require_same_model(config, version, await self._call(get_metadata, deadline), self._url)
+        await self._call(check_ready, deadline)
 
     async def _call(
         self,
         attempt: Callable[[InferenceServerClient, float], Awaitable[Answer]],
         deadline: float,
     ) -> Answer:
-        """Try until the deadline, with full jitter between the attempts.
+        """Call Triton, and retry transient errors until the deadline, with full jitter.
 
         Raises:
-            RetrievalError: by the table of ``triton_errors``; at the deadline, what stood in the
-                way of the attempts before.
+            RetrievalError: translation of the last error by the table of ``triton_errors``; at the
+                deadline, of the last error before it, if there is one.
         """
         loop = asyncio.get_running_loop()
-        obstacle: InferenceServerException | None = None
-        longest_wait_s = FIRST_WAIT_S
-        while (left_s := deadline - loop.time()) > 0:
+        last_error: InferenceServerException | None = None
+        max_wait_s = FIRST_BACKOFF_S
+        while (remaining_s := deadline - loop.time()) > 0:
             try:
-                return await attempt(self._connected(), left_s)
+                return await attempt(self._connected(), remaining_s)
             except InferenceServerException as error:
-                if is_late(error):
-                    obstacle = obstacle or error
+                if is_deadline_exceeded(error):
+                    last_error = last_error or error
                     break
-                obstacle = error
-                if not may_pass(error):
+                last_error = error
+                if not is_transient(error):
                     break
                 self.generation += 1
-            wait_s = random.uniform(0, longest_wait_s)
-            longest_wait_s = min(2 * longest_wait_s, LONGEST_WAIT_S)
+            wait_s = random.uniform(0, max_wait_s)
+            max_wait_s = min(2 * max_wait_s, MAX_BACKOFF_S)
             if loop.time() + wait_s >= deadline:
                 break
             await asyncio.sleep(wait_s)
-        raise translated(obstacle, self._url) from obstacle
+        raise translated(last_error, self._url) from last_error
 
     def _connected(self) -> InferenceServerClient:
         if self._client is None:
@@ -245,7 +254,7 @@ class TritonEngine:
 
 
 def _headers(connection: TritonConnection) -> dict[str, str]:
-    """The header that opens a restricted protocol."""
+    """The request header that gives access to a restricted protocol."""
     if connection.access_key is None:
         return {}
     name, _, value = connection.access_key.partition("=")
@@ -258,7 +267,7 @@ def _headers(connection: TritonConnection) -> dict[str, str]:
 
 
 def _credentials(connection: TritonConnection) -> grpc.ChannelCredentials | None:
-    """Keys and certificates for TLS; None for a connection in the clear."""
+    """Keys and certificates for TLS; None for a connection without TLS."""
     if (connection.tls_cert is None) != (connection.tls_key is None):
         raise EngineError(
             "--triton-tls-cert and --triton-tls-key go together: set both or neither."

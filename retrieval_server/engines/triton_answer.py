@@ -1,8 +1,8 @@
-"""What comes back from an ensemble: descriptors, and the fingerprints of the weights behind them.
+"""The answer of an ensemble: descriptors, and the fingerprints of the weights that computed them.
 
-Names, versions and shapes do not tell one set of weights from another, and a Triton may load other
-weights at any time, or stand behind an address together with a different one. So each answer has
-to carry the fingerprints that the first one had.
+Two sets of weights can have equal names, versions and shapes. A Triton may load other weights at
+any time, and several Tritons may share one address. So each answer must have the fingerprints of
+the first answer.
 """
 
 from __future__ import annotations
@@ -22,39 +22,39 @@ Number = TypeVar("Number", np.float32, np.int32)
 
 
 class AnswerReader:
-    """Takes the answers of one Triton apart.
+    """Reads the descriptors from a Triton's answers, and checks the fingerprints.
 
     Args:
-        models: the backbones behind the ensemble.
-        tensors: what the ensemble calls its tensors.
-        url: of Triton, for messages.
+        models: the backbones of the ensemble.
+        tensors: the names of the ensemble's tensors.
+        url: Triton's address, for messages.
     """
 
     def __init__(self, models: Sequence[ModelFolder], tensors: EnsembleTensors, url: str) -> None:
         self._models = models
         self._tensors = tensors
         self._url = url
-        self._first: dict[str, bytes] = {}  # fingerprints of the first answer, by model name
+        self._expected: dict[str, bytes] = {}  # fingerprints of the first answer, by model name
 
     @property
     def outputs(self) -> list[InferRequestedOutput]:
-        """The outputs to ask for."""
+        """The outputs that a request must ask for."""
         names = (*self._tensors.descriptors.values(), *self._tensors.fingerprints.values())
         return [InferRequestedOutput(name) for name in names]
 
     def descriptors(self, answer: InferResult, rows: int) -> dict[str, NDArray[np.float32]]:
-        """Read an answer.
+        """Read the descriptors of an answer, after a check of its fingerprints.
 
         Args:
-            answer: Triton's, to a request for ``outputs``.
-            rows: B, how many images were sent.
+            answer: Triton's answer to a request for ``outputs``.
+            rows: B, the number of images that were sent.
 
         Returns:
             (B, C) float32 by model name.
 
         Raises:
-            EngineError: if the answer is not whole.
-            ModelMismatchError: if other weights computed it than the first one.
+            EngineError: if an output is missing, or has another shape or type than expected.
+            ModelMismatchError: if other weights computed this answer than the first one.
         """
         for model in self._models:
             shape = (rows, FINGERPRINT_WORDS)
@@ -73,12 +73,12 @@ class AnswerReader:
 
     def _check_fingerprint(self, model: ModelFolder, fingerprints: NDArray[np.int32]) -> None:
         for fingerprint in fingerprints:
-            found = fingerprint.tobytes()
-            expected = self._first.setdefault(model.name, found)
-            if found != expected:
+            actual = fingerprint.tobytes()
+            expected = self._expected.setdefault(model.name, actual)
+            if actual != expected:
                 raise ModelMismatchError(
                     f"Triton at {self._url} now computes {model.name} with other weights than "
-                    f"before (fingerprint {found.hex()[:12]} instead of {expected.hex()[:12]}). "
+                    f"before (fingerprint {actual.hex()[:12]} instead of {expected.hex()[:12]}). "
                     "Let it serve the model repository of the index, or serve an index of the new "
                     "models."
                 )
@@ -93,14 +93,14 @@ class AnswerReader:
     ) -> NDArray[Number]:
         try:
             array: NDArray[Number] | None = answer.as_numpy(output)
-        except ValueError as error:  # fewer bytes than its shape says
+        except ValueError as error:  # fewer bytes than the shape needs
             raise EngineError(
-                f"Triton at {self._url} sent no whole {output} of {model.name}: {error}."
+                f"Triton at {self._url} sent an incomplete {output} of {model.name}: {error}."
             ) from error
         if array is None or (array.dtype, array.shape) != (np.dtype(dtype), shape):
-            got = "nothing" if array is None else f"{array.dtype} {array.shape}"
+            actual = "nothing" if array is None else f"{array.dtype} {array.shape}"
             raise EngineError(
-                f"Triton at {self._url} sent {got} as {output} of {model.name} instead of "
+                f"Triton at {self._url} sent {actual} as {output} of {model.name} instead of "
                 f"{np.dtype(dtype)} {shape}."
             )
         return array

@@ -1,4 +1,4 @@
-"""The contract with Triton: a model's ``config.pbtxt`` here, and what Triton says of the same."""
+"""The contract with Triton: a model's local ``config.pbtxt`` must equal Triton's metadata."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from tritonclient.grpc import model_config_pb2, service_pb2
 from retrieval_server.errors import ModelRepositoryError
 from retrieval_server.models.model_repository import CONFIG_FILE, ModelFolder
 
-Tensors = dict[str, tuple[str, tuple[int, ...]]]  # data type and dims by name
+Tensors = dict[str, tuple[str, tuple[int, ...]]]  # data type and dims by tensor name
 
 
 @dataclass(frozen=True)
 class EnsembleTensors:
-    """What an ensemble's tensors are called.
+    """The names of an ensemble's tensors.
 
     Attributes:
-        image: its input.
-        descriptors: its outputs with descriptors, by model name.
-        fingerprints: its outputs with fingerprints, by model name.
+        image: name of the input.
+        descriptors: names of the outputs with descriptors, by model name.
+        fingerprints: names of the outputs with fingerprints, by model name.
     """
 
     image: str
@@ -32,20 +32,20 @@ class EnsembleTensors:
 def ensemble_tensors(
     config: model_config_pb2.ModelConfig, models: Sequence[ModelFolder]
 ) -> EnsembleTensors:
-    """The names of an ensemble's tensors.
+    """The names of an ensemble's tensors, from its configuration.
 
     Raises:
-        ModelRepositoryError: if it has no batches, another number of inputs than one, or does not
-            give back the descriptor and the fingerprint of each of its models.
+        ModelRepositoryError: if the ensemble takes no batches, has no input or several, or has no
+            output for the descriptor or the fingerprint of one of its models.
     """
     outputs = {step.model_name: step.output_map for step in config.ensemble_scheduling.step}
     descriptors = {model.name: outputs[model.name].get(model.output_name, "") for model in models}
     fingerprints = {
         model.name: outputs[model.name].get(model.fingerprint_name, "") for model in models
     }
-    known = {output.name for output in config.output}
-    wanted = {*descriptors.values(), *fingerprints.values()}
-    if config.max_batch_size < 1 or len(config.input) != 1 or not known >= wanted:
+    actual = {output.name for output in config.output}
+    expected = {*descriptors.values(), *fingerprints.values()}
+    if config.max_batch_size < 1 or len(config.input) != 1 or not actual >= expected:
         raise ModelRepositoryError(
             f"The {CONFIG_FILE} of {config.name} must take batches (max_batch_size) of one input "
             f"and have outputs for the descriptor and the fingerprint of each of "
@@ -60,16 +60,16 @@ def require_same_model(
     served: service_pb2.ModelMetadataResponse,
     url: str,
 ) -> None:
-    """Refuse a served model that differs from the one here.
+    """Refuse a served model that differs from the model in the local repository.
 
     Args:
-        config: of the model here.
-        version: the newest one here; None for an ensemble, whose versions are empty.
+        config: configuration of the model in the local repository.
+        version: its newest version there; None for an ensemble, whose versions are empty.
         served: Triton's metadata of the model.
-        url: of Triton, for the message.
+        url: Triton's address, for the message.
 
     Raises:
-        ModelRepositoryError: naming the model and what differs.
+        ModelRepositoryError: naming the model and the difference.
     """
     newest = max(served.versions, key=int, default=None)
     pairs: list[tuple[object, object]] = [
@@ -78,16 +78,16 @@ def require_same_model(
     ]
     if version is not None:
         pairs.append((f"version {version}", f"version {newest}"))
-    for here, there in pairs:
-        if here != there:
+    for local, remote in pairs:
+        if local != remote:
             raise ModelRepositoryError(
-                f"Triton at {url} serves the model {config.name} with {there}; in the model "
-                f"repository here it has {here}. Let both have the same repository."
+                f"Triton at {url} serves the model {config.name} with {remote}; in the local model "
+                f"repository it has {local}. Give both the same repository."
             )
 
 
 def _configured(config: model_config_pb2.ModelConfig, tensors: Iterable[Any]) -> Tensors:
-    """What ``config.pbtxt`` says, in the form of Triton's metadata."""
+    """The tensors of ``config.pbtxt``, in the form of Triton's metadata."""
     batch = (-1,) if config.max_batch_size > 0 else ()
     return {
         tensor.name: (
@@ -99,4 +99,5 @@ def _configured(config: model_config_pb2.ModelConfig, tensors: Iterable[Any]) ->
 
 
 def _served(tensors: Iterable[Any]) -> Tensors:
+    """The tensors of Triton's metadata."""
     return {tensor.name: (tensor.datatype, tuple(tensor.shape)) for tensor in tensors}

@@ -1,19 +1,19 @@
-"""What Triton's and gRPC's errors mean to us.
+"""Translation of the errors of Triton and gRPC into the errors of ``retrieval_server.errors``.
 
-============================================ ====================== ===========
-Triton says                                  becomes                tried again
-============================================ ====================== ===========
-UNAVAILABLE: no connection, model not ready  EngineUnavailableError yes
-NOT_FOUND: no version of a model (a reload)  EngineUnavailableError yes
-INTERNAL: a process of the model is dead     EngineUnavailableError yes
-UNAVAILABLE: the queue is full, or was slow  EngineUnavailableError no: overload
-DEADLINE_EXCEEDED                            EngineDeadlineError    no
-NOT_FOUND: unknown model                     ModelRepositoryError   no
-UNAVAILABLE: a restricted protocol           EngineError            no
-INVALID_ARGUMENT and all others              EngineError            no
-============================================ ====================== ===========
+================================================ ====================== ============
+Triton's error                                   raised here            retried
+================================================ ====================== ============
+UNAVAILABLE: no connection, model not ready      EngineUnavailableError yes
+NOT_FOUND: no version of a model (a reload)      EngineUnavailableError yes
+INTERNAL: a process of the model has died        EngineUnavailableError yes
+UNAVAILABLE: queue full, or timeout in the queue EngineUnavailableError no: overload
+DEADLINE_EXCEEDED                                EngineDeadlineError    no
+NOT_FOUND: unknown model                         ModelRepositoryError   no
+UNAVAILABLE: a restricted protocol               EngineError            no
+INVALID_ARGUMENT and all others                  EngineError            no
+================================================ ====================== ============
 
-To describe an image twice does no harm, so whatever may pass is tried again.
+Inference has no side effect, so a request can be sent again after every transient error.
 """
 
 from __future__ import annotations
@@ -29,61 +29,61 @@ from retrieval_server.errors import (
     RetrievalError,
 )
 
-# Statuses in the form in which tritonclient reports them.
+# Statuses as tritonclient reports them.
 UNAVAILABLE = str(grpc.StatusCode.UNAVAILABLE)
 NOT_FOUND = str(grpc.StatusCode.NOT_FOUND)
 INTERNAL = str(grpc.StatusCode.INTERNAL)
 DEADLINE_EXCEEDED = str(grpc.StatusCode.DEADLINE_EXCEEDED)
 
-# Where the status alone does not tell: words of Triton 24.10.
+# Parts of Triton 24.10's messages, for errors that share a status.
 OVERLOADED = ("Exceeds maximum queue size", "Request timeout expired")
 RESTRICTED = "protocol is restricted"
 UNHEALTHY = "is not healthy"
 UNKNOWN_MODEL = "is not found"
 
 
-def is_late(error: InferenceServerException) -> bool:
-    """Whether the deadline passed before an answer came."""
+def is_deadline_exceeded(error: InferenceServerException) -> bool:
+    """Whether the deadline passed before Triton answered."""
     return bool(error.status() == DEADLINE_EXCEEDED)
 
 
-def may_pass(error: InferenceServerException) -> bool:
-    """Whether another attempt may go better."""
-    said = str(error.message())
+def is_transient(error: InferenceServerException) -> bool:
+    """Whether a retry may succeed."""
+    message = str(error.message())
     if error.status() == UNAVAILABLE:
-        return not any(reason in said for reason in (*OVERLOADED, RESTRICTED))
+        return not any(reason in message for reason in (*OVERLOADED, RESTRICTED))
     if error.status() == NOT_FOUND:
-        return UNKNOWN_MODEL not in said
-    return error.status() == INTERNAL and UNHEALTHY in said
+        return UNKNOWN_MODEL not in message
+    return error.status() == INTERNAL and UNHEALTHY in message
 
 
 def translated(error: InferenceServerException | None, url: str) -> RetrievalError:
-    """Our error for one of Triton's.
+    """The error of ``retrieval_server.errors`` for an error of Triton.
 
     Args:
-        error: what tritonclient raised; None for a deadline that had passed before the call.
-        url: the server's, for the message.
+        error: the error that tritonclient raised; None if the deadline passed before the call.
+        url: Triton's address, for the message.
     """
-    if error is None or is_late(error):
+    if error is None or is_deadline_exceeded(error):
         return EngineDeadlineError(
             f"Triton at {url} did not answer within the deadline. If it is only slow, allow more: "
             "--triton-timeout-s, or the caller's own deadline."
         )
-    said = " ".join(str(error.message()).split())
-    if RESTRICTED in said:
+    message = " ".join(str(error.message()).split())
+    if RESTRICTED in message:
         return EngineError(
-            f"Triton at {url} wants another access key: {said}. Set RETRIEVAL_TRITON_ACCESS_KEY to "
-            "the NAME=VALUE that Triton was started with."
+            f"Triton at {url} refuses the access key: {message}. Set RETRIEVAL_TRITON_ACCESS_KEY "
+            "to the NAME=VALUE that Triton was started with."
         )
-    if any(reason in said for reason in OVERLOADED):
-        return EngineUnavailableError(f"Triton at {url} is overloaded: {said}")
-    if may_pass(error):
+    if any(reason in message for reason in OVERLOADED):
+        return EngineUnavailableError(f"Triton at {url} is overloaded: {message}")
+    if is_transient(error):
         return EngineUnavailableError(
-            f"Triton at {url} cannot be used now: {said}. Check that it runs and that this is its "
-            "gRPC address."
+            f"Triton at {url} cannot be used now: {message}. Check that it runs and that this is "
+            "its gRPC address."
         )
     if error.status() == NOT_FOUND:
         return ModelRepositoryError(
-            f"Triton at {url}: {said}. Let it serve the same model repository."
+            f"Triton at {url}: {message}. Let it serve the same model repository."
         )
-    return EngineError(f"Triton at {url} failed with {error.status()}: {said}")
+    return EngineError(f"Triton at {url} failed with {error.status()}: {message}")

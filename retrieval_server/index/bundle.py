@@ -3,9 +3,9 @@
 ::
 
     index/
-      current                     text file: the version to serve
-      lite-3f2a9c01d7e4/          one version, never changed once it is there
-        manifest.json             what was built from what, see manifest
+      current                     text file: the name of the version to serve
+      lite-3f2a9c01d7e4/          a version; never changed after it is published
+        manifest.json             origin of the index and checksums of its files, see manifest
         descriptors.<model>.npy   see descriptors
         search.*, coarse.*, middle.*, residual.*, bytes.*: .npy, see exact_search.level_files; with
                                   more than 4,096 products only
@@ -15,11 +15,11 @@
         image_digests.npy         uint8 (N, 32): SHA-256 of each image file
         ids, descriptions, images, attributes: .offsets.npy and .bytes.npy, see storage.string_table
         ids.order.npy             int32 (N,): rows by ascending id bytes, to find an id
-        rejects.jsonl             catalogue rows that are not in the index, and why
+        rejects.jsonl             catalogue rows that are not in the index, with the reasons
 
-A version is named by its profile and by a digest of its manifest, which holds the digests of all
-files: equal input gives an equal folder, byte for byte. It is written under another name, synced
-and renamed.
+The name of a version is its profile and a digest of its manifest. The manifest holds the digests of
+all files, so equal input gives an equal folder, byte for byte. The build writes a version under
+another name, syncs it to disk and renames it.
 """
 
 from __future__ import annotations
@@ -53,13 +53,13 @@ DIGEST_LENGTH = 12  # characters of the manifest's digest in a version's name
 
 @dataclass(frozen=True)
 class Product:
-    """A product as the catalogue describes it.
+    """A product, with the values of its catalogue row.
 
     Attributes:
-        product_id: its id.
-        description: its description, verbatim.
-        image: its image, verbatim: a path relative to the catalogue file.
-        attributes: the catalogue's further columns.
+        product_id: the product's id.
+        description: the description, verbatim.
+        image: path of the image relative to the catalogue file, verbatim.
+        attributes: values of the catalogue's further columns, by column name.
     """
 
     product_id: str
@@ -75,7 +75,7 @@ class IndexBundle:
         folder: the version's folder.
 
     Raises:
-        IndexBundleError: if it is missing, damaged, or of another format.
+        IndexBundleError: if the version is missing, damaged, or of another format.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -99,28 +99,28 @@ class IndexBundle:
 
     @property
     def built_at(self) -> float:
-        """When its manifest was written, in seconds since 1970; as the file system knows it."""
+        """Modification time of the manifest, in seconds since 1970."""
         return (self.folder / MANIFEST_FILE).stat().st_mtime
 
     def product(self, row: int) -> Product:
-        """What the catalogue says about a row."""
+        """The product of a row."""
         ids, descriptions, images, attributes = (self._tables[name] for name in STRING_TABLES)
         return Product(ids[row], descriptions[row], images[row], json.loads(attributes[row]))
 
     def product_id(self, row: int) -> str:
-        """The id of a row."""
+        """The product id of a row."""
         return self._tables["ids"][row]
 
     def row_of(self, product_id: str) -> int | None:
-        """The row of an id, or None."""
-        ids, wanted = self._tables["ids"], product_id.encode("utf-8", "surrogatepass")
-        place = bisect.bisect_left(self._id_order, wanted, key=ids.raw)
-        if place == len(self) or ids.raw(row := int(self._id_order[place])) != wanted:
+        """The row of a product id; None if the id is not in the index."""
+        ids, id_bytes = self._tables["ids"], product_id.encode("utf-8", "surrogatepass")
+        position = bisect.bisect_left(self._id_order, id_bytes, key=ids.raw)
+        if position == len(self) or ids.raw(row := int(self._id_order[position])) != id_bytes:
             return None
         return row
 
     def require_models(self, digests: Mapping[str, str]) -> None:
-        """Refuse models other than those that made the descriptors.
+        """Refuse models other than those that computed the index's descriptors.
 
         Args:
             digests: SHA-256 of the served ONNX files by model name.
@@ -139,18 +139,18 @@ class IndexBundle:
                 )
 
     def verify(self, files: Collection[str] | None = None) -> None:
-        """Read files and compare them with their checksums; takes a second or two per gigabyte.
+        """Compare files with their checksums; takes 1 to 2 seconds per gigabyte.
 
         Args:
-            files: names of some of them; None for every one.
+            files: names of the files to read; None for all.
 
         Raises:
-            IndexBundleError: naming the first file that differs.
+            IndexBundleError: naming the first file that differs from its checksum.
         """
         manifest = self.folder / MANIFEST_FILE
         if not self.version.endswith(f"-{file_digest(manifest)[:DIGEST_LENGTH]}"):
             raise IndexBundleError(
-                f"{manifest} is not the one that its folder {self.version} is named after. "
+                f"{manifest} has another digest than the name of its folder {self.version}. "
                 f"{REBUILD}"
             )
         for name, expected in self._files.items():
@@ -195,14 +195,14 @@ class IndexBundle:
                 f"{sorted(self.manifest.models)}, its profile has {sorted(self.profile.models)}. "
                 f"{REBUILD}"
             )
-        rows = {descriptor_rows.shape[0] for descriptor_rows in self.descriptors}
-        rows |= {len(self.text_index), len(self._id_order), len(self.image_digests)}
-        rows |= {len(table) for table in self._tables.values()}
-        widths = tuple(descriptor_rows.shape[1] for descriptor_rows in self.descriptors)
+        row_counts = {descriptors.shape[0] for descriptors in self.descriptors}
+        row_counts |= {len(self.text_index), len(self._id_order), len(self.image_digests)}
+        row_counts |= {len(table) for table in self._tables.values()}
+        dimensions = tuple(descriptors.shape[1] for descriptors in self.descriptors)
         expected = tuple(self.manifest.models[m].dimension for m in self.profile.models)
         is_digest = self.image_digests.shape[1] == IMAGE_DIGEST_BYTES
-        if rows != {self.manifest.products} or widths != expected or not is_digest:
+        if row_counts != {self.manifest.products} or dimensions != expected or not is_digest:
             raise IndexBundleError(
-                f"The arrays in {self.folder} contradict its manifest ({self.manifest.products:,} "
-                f"products of dimensions {expected}). {REBUILD}"
+                f"The arrays in {self.folder} do not match its manifest "
+                f"({self.manifest.products:,} products of dimensions {expected}). {REBUILD}"
             )

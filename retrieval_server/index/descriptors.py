@@ -4,8 +4,8 @@
 file                         dtype    content
 ===========================  =======  ============================================================
 ``descriptors.<model>.npy``  float32  (N, C), row-major, little-endian; L2 norm 1, or all zero;
-                                      float16 if the build was told so: the database then is what
-                                      float16 can hold, and the ranking exact for that
+                                      float16 if the build has this setting: the search is then
+                                      exact for the rounded descriptors
 ===========================  =======  ============================================================
 """
 
@@ -40,13 +40,13 @@ def create_descriptors(
     """Make a model's file and map it for writing, (rows, dimension); overwrites.
 
     Args:
-        folder: the bundle.
-        model: the model's name.
+        folder: folder of the bundle.
+        model: name of the model.
         rows: N.
         dimension: C.
         dtype: float32 or float16, little-endian.
 
     Raises:
-        OSError: if the disk has no room for it.
+        OSError: if the disk has no space for the file.
     """
     return create_array(folder / descriptor_file(model), dtype, (rows, dimension))

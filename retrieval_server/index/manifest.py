@@ -1,8 +1,8 @@
-"""The manifest of an index: what was built from what, and what each file must look like.
+"""The manifest of an index: its models, catalogue and settings, and the checksums of its files.
 
-``manifest.json`` holds the fields of ``Manifest``, the format's version, and under ``files`` the
-size in bytes and the SHA-256 of every other file of the bundle. Keys are sorted: equal manifests
-are equal files.
+``manifest.json`` holds the fields of ``Manifest``, the version of the format, and under ``files``
+the size in bytes and the SHA-256 of every other file of the bundle. Keys are sorted, so that equal
+manifests are equal files.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ MANIFEST_FILE = "manifest.json"
 
 @dataclass(frozen=True)
 class IndexedModel:
-    """A model as it was when the descriptors were computed.
+    """The model that computed one backbone's descriptors.
 
     Attributes:
-        digest: SHA-256 of its ONNX file.
+        digest: SHA-256 of the ONNX file.
         dimension: length of a descriptor.
-        weights: where its weights came from; starts with "random" if they mean nothing.
-        zero_descriptors: database images whose descriptor is all zero.
+        weights: source of the weights; starts with "random" if they are not trained.
+        zero_descriptors: number of database images whose descriptor is all zero.
     """
 
     digest: str
@@ -42,19 +42,18 @@ class IndexedModel:
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """What a bundle was built from.
+    """Models, catalogue and settings that a bundle was built from.
 
     Attributes:
         profile: backbones, side and default α.
-        models: by model name.
-        preprocessing: name of the rules that turned files into pixels.
-        products: N, rows of every array.
-        rejected: catalogue rows that are not in the index.
-        documents: descriptions that the textual index covers.
-        text_pairs: ordered pairs (product, neighbour) of the textual index.
+        models: the models that computed the descriptors, by model name.
+        preprocessing: name of the rules that turned image files into pixels.
+        products: N, number of rows of every array.
+        rejected: number of catalogue rows that are not in the index.
+        documents: number of descriptions in the textual index.
+        text_pairs: number of ordered pairs (product, neighbour) in the textual index.
         text: parameters of the textual index; ``threshold`` is τ of eq. (7).
-        search: the levels of the exact search; None for a database that is small enough to do
-            without.
+        search: the levels of the exact search; None for a small database, which needs none.
     """
 
     profile: Profile
@@ -69,7 +68,7 @@ class Manifest:
 
     @property
     def warnings(self) -> list[str]:
-        """What a person should know before trusting a result; mostly empty."""
+        """Reasons not to trust the results, one sentence each; empty if there are none."""
         return [
             f"{model} has {indexed.weights} weights: results mean nothing."
             for model, indexed in self.models.items()
@@ -119,10 +118,10 @@ def read_manifest(folder: Path) -> tuple[Manifest, dict[str, WrittenFile]]:
     """Read a bundle's manifest.
 
     Returns:
-        The manifest, and by name what each file was when it was written.
+        The manifest, and the size and SHA-256 of each file by name.
 
     Raises:
-        IndexBundleError: if it is missing, damaged, or of another format.
+        IndexBundleError: if the manifest is missing, damaged, or of another format.
     """
     path = folder / MANIFEST_FILE
     try:
@@ -130,7 +129,7 @@ def read_manifest(folder: Path) -> tuple[Manifest, dict[str, WrittenFile]]:
     except (OSError, ValueError) as error:
         raise IndexBundleError(f"Cannot read {path}: {error}. {REBUILD}") from error
     if not isinstance(data, dict):
-        raise IndexBundleError(f"{path} is no JSON object. {REBUILD}")
+        raise IndexBundleError(f"{path} is not a JSON object. {REBUILD}")
     if data.get("format_version") != FORMAT_VERSION:
         raise IndexBundleError(
             f"Index {folder} has format {data.get('format_version')}, this program reads "
@@ -146,7 +145,7 @@ def read_manifest(folder: Path) -> tuple[Manifest, dict[str, WrittenFile]]:
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Write the manifest over the files in a folder; overwrites."""
+    """Write a manifest with the checksums of all files in a folder; overwrites."""
     files = {
         path.name: asdict(WrittenFile(path.stat().st_size, file_digest(path)))
         for path in sorted(folder.iterdir())

@@ -1,4 +1,4 @@
-"""Versions of an index: sealed once, published under their own name, opened through `current`."""
+"""Versions of an index: `seal` one, `publish` it under its name, `open_index` the current one."""
 
 from __future__ import annotations
 
@@ -15,10 +15,13 @@ CURRENT_FILE = "current"
 
 
 def open_index(path: Path) -> IndexBundle:
-    """Open an index: a version's folder, or the folder whose ``current`` names the version.
+    """Open an index.
+
+    Args:
+        path: a version's folder, or a folder whose file ``current`` names the version.
 
     Raises:
-        IndexBundleError: if there is none, or it is damaged.
+        IndexBundleError: if there is no index at the path, or it is damaged.
     """
     version = current_version(path)
     if version is not None:
@@ -29,10 +32,10 @@ def open_index(path: Path) -> IndexBundle:
 
 
 def current_version(path: Path) -> str | None:
-    """The version that a folder's ``current`` names; None where there is no such file.
+    """The version that a folder's file ``current`` names; None if there is no such file.
 
     Raises:
-        IndexBundleError: if it cannot be read.
+        IndexBundleError: if the file cannot be read.
     """
     current = path / CURRENT_FILE
     try:
@@ -44,7 +47,7 @@ def current_version(path: Path) -> str | None:
 
 
 def is_intact(folder: Path) -> bool:
-    """Tell whether a version can be opened and every file is as it was written; reads them all."""
+    """Whether a version opens and every file matches its checksum; reads all files."""
     try:
         IndexBundle(folder).verify()
     except IndexBundleError:
@@ -53,14 +56,14 @@ def is_intact(folder: Path) -> bool:
 
 
 def seal(folder: Path, manifest: Manifest) -> str:
-    """Write the manifest over the files in a folder and sync them all to disk.
+    """Write a manifest with the checksums of all files in a folder, and sync them to disk.
 
     Args:
-        folder: holds every file of the bundle but the manifest.
-        manifest: what the bundle was built from.
+        folder: folder with every file of the bundle except the manifest.
+        manifest: models, catalogue and settings that the bundle was built from.
 
     Returns:
-        The version: the profile's name and a digest of the manifest.
+        The name of the version: the profile's name and a digest of the manifest.
     """
     write_manifest(folder, manifest)
     for path in folder.iterdir():
@@ -70,22 +73,24 @@ def seal(folder: Path, manifest: Manifest) -> str:
 
 
 def publish(sealed: Path, root: Path, version: str) -> Path:
-    """Move a sealed folder to its version's name and make it the current one.
+    """Rename a sealed folder to its version's name and make it the current version.
+
+    A version that exists already is kept. If it is damaged, it is moved next to ``sealed`` and
+    replaced.
 
     Args:
-        sealed: what ``seal`` finished; on the same file system as root.
+        sealed: folder that ``seal`` finished; on the same file system as root.
         root: the index folder.
-        version: what ``seal`` returned. If it is there already, it stays as it is; but if it is
-            damaged, it is put aside, beside ``sealed``.
+        version: name that ``seal`` returned.
 
     Returns:
         The version's folder.
     """
     target = root / version
     if target.exists() and not is_intact(target):
-        aside = sealed.with_name(f"{version}.damaged")
-        shutil.rmtree(aside, ignore_errors=True)
-        target.rename(aside)
+        damaged = sealed.with_name(f"{version}.damaged")
+        shutil.rmtree(damaged, ignore_errors=True)
+        target.rename(damaged)
     if not target.exists():
         sealed.rename(target)
     make_current(root, version)
@@ -93,7 +98,7 @@ def publish(sealed: Path, root: Path, version: str) -> Path:
 
 
 def make_current(root: Path, version: str) -> None:
-    """Make a version the one to serve, at once or not at all."""
+    """Write a version's name to the file ``current``, in one atomic step."""
     scratch = root / f".{CURRENT_FILE}"
     scratch.write_text(version + "\n", encoding="utf-8")
     sync(scratch)

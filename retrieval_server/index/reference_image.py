@@ -1,9 +1,9 @@
 """The reference image: verifies that an engine computes the descriptors an index was built with.
 
-The digest of a file identifies the model in the repository, not what an engine serves: Triton may
-run another version, or the same one at half precision. So every index holds the descriptors of one
-fixed image, and a server compares the engine's with them before it answers. Index format 4 calls
-the files ``canary``.
+The digest of a file identifies the model in the repository, not the model that an engine runs:
+Triton may run another version, or the same one at half precision. So every index holds the
+descriptors of one fixed image. Before a server answers, it compares the engine's descriptors of
+this image with those of the index. Index format 4 calls the files ``canary``.
 
 ======================  =======  ==================================================
 file                    dtype    content
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from retrieval_server.errors import ModelMismatchError
 from retrieval_server.storage.arrays import open_array
 
-MIN_COSINE = 0.99999  # float32 was within 1e-7 of float64 on `lite`, float16 1e-4 and 2e-4 off
+MIN_COSINE = 0.99999  # `lite`, distance to float64: float32 below 1e-7, float16 1e-4 and 2e-4
 
 
 def reference_image(side: int) -> NDArray[np.uint8]:
@@ -45,13 +45,21 @@ def reference_image(side: int) -> NDArray[np.uint8]:
 
 
 def write_reference(folder: Path, described: Mapping[str, NDArray[np.float32]]) -> None:
-    """Write the descriptors (1, C) of the reference image, by model name; overwrites."""
+    """Write descriptors of the reference image to an index; overwrites.
+
+    Args:
+        folder: folder of the bundle.
+        described: (1, C) float32 by model name.
+    """
     for model, descriptors in described.items():
         np.save(folder / reference_file(model), descriptors[0].astype("<f4"))
 
 
 def open_reference(folder: Path, models: Iterable[str]) -> dict[str, NDArray[np.float32]]:
-    """Open the descriptors (C,) of the reference image in an index, by model name.
+    """Open the descriptors of the reference image in an index.
+
+    Returns:
+        (C,) float32 by model name.
 
     Raises:
         IndexBundleError: if a file is missing or damaged.
@@ -67,21 +75,21 @@ def check_reference(
     """Compare an engine's descriptors of the reference image with those of an index.
 
     Args:
-        index: the version's folder, for the error.
+        index: folder of the version, for the message.
         indexed: (C,) float32 by model name, from the index.
         served: (1, C) float32 by model name, from the engine.
 
     Raises:
-        ModelMismatchError: naming the model and how far off it is.
+        ModelMismatchError: naming the model and the difference.
     """
     for model, descriptor in indexed.items():
         expected, actual = descriptor.astype(np.float64), served[model][0].astype(np.float64)
-        if actual.shape != expected.shape or not _agree(actual, expected):
+        if actual.shape != expected.shape or not _is_close(actual, expected):
             raise ModelMismatchError(
                 f"The engine's {model} does not compute the descriptors that index {index} was "
-                f"built with: on the reference image {_distance(actual, expected)}, at least "
-                f"{MIN_COSINE} is needed. Serve the model and the precision it was built with, or "
-                "build the index again with: beauty-export index"
+                f"built with: on the reference image {_difference(actual, expected)}. Serve the "
+                "model and the precision it was built with, or build the index again with: "
+                "beauty-export index"
             )
 
 
@@ -90,11 +98,11 @@ def reference_file(model: str) -> str:
     return f"canary.{model}.npy"
 
 
-def _agree(actual: NDArray[np.float64], expected: NDArray[np.float64]) -> bool:
+def _is_close(actual: NDArray[np.float64], expected: NDArray[np.float64]) -> bool:
     return np.array_equal(actual, expected) or float(actual @ expected) >= MIN_COSINE
 
 
-def _distance(actual: NDArray[np.float64], expected: NDArray[np.float64]) -> str:
+def _difference(actual: NDArray[np.float64], expected: NDArray[np.float64]) -> str:
     if actual.shape != expected.shape:
         return f"it gives {actual.size} values instead of {expected.size}"
-    return f"their cosine is {actual @ expected:.6f}"
+    return f"their cosine is {actual @ expected:.6f}, at least {MIN_COSINE} is needed"

@@ -1,4 +1,4 @@
-"""What offline and online must agree on: profiles, preprocessing, the model repository.
+"""Profiles, preprocessing and the model repository, as the builder and the server both use them.
 
 May import: storage, errors. Door: `Profile`, `read_image`, `ModelRepository`.
 """

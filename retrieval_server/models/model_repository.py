@@ -5,14 +5,14 @@
     model_repository/
       densenet201_grmac/     one backbone with its pooling
         config.pbtxt         the contract: tensor names, dims, batching
-        configs/             the same for a GPU, for `tritonserver --model-config-name`
+        configs/             the contract for a GPU, for `tritonserver --model-config-name`
         1/model.onnx         image (B, S, S, 3) uint8 → descriptor (B, C) float32 and the
                              fingerprint (B, 8) int32 of the weights
-      paper/                 the profile's ensemble: one image in, everything out
+      paper/                 the profile's ensemble: image → outputs of all its backbones
         config.pbtxt
-        1/                   empty, but Triton asks for it
+        1/                   empty; Triton requires it
 
-``config.pbtxt`` is read, not repeated: names and dims come from there.
+The names and dims of tensors are written in ``config.pbtxt`` only; this module reads them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from retrieval_server.storage.digest import file_digest
 IMAGE_INPUT = "image"
 DESCRIPTOR_OUTPUT = "descriptor"
 FINGERPRINT_OUTPUT = "fingerprint"
-FINGERPRINT_WORDS = 8  # int32 each: SHA-256
+FINGERPRINT_WORDS = 8  # a SHA-256 as 8 int32
 CONFIG_FILE = "config.pbtxt"
 MODEL_FILE = "model.onnx"
 
@@ -41,10 +41,10 @@ class ModelFolder:
     """One backbone of the repository.
 
     Attributes:
-        name: its folder.
-        onnx_path: the file of the newest version.
-        side: height and width in pixels of its images.
-        dimension: length C of its descriptors.
+        name: name of the folder and of the model.
+        onnx_path: ONNX file of the newest version.
+        side: height and width in pixels of the images that the model takes.
+        dimension: C, length of a descriptor.
         input_name: name of the image tensor.
         output_name: name of the descriptor tensor.
         fingerprint_name: name of the tensor that identifies the weights, (B, 8) int32.
@@ -60,10 +60,10 @@ class ModelFolder:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the ONNX file, hexadecimal: the identity of its descriptors.
+        """SHA-256 of the ONNX file, hexadecimal; identifies the model in an index's manifest.
 
         Raises:
-            ModelRepositoryError: if the file is not there.
+            ModelRepositoryError: if the file cannot be read.
         """
         try:
             return file_digest(self.onnx_path)
@@ -75,10 +75,10 @@ class ModelRepository:
     """Reads a model repository.
 
     Args:
-        root: the folder.
+        root: folder of the repository.
 
     Raises:
-        ModelRepositoryError: if it is not a folder.
+        ModelRepositoryError: if the root is not a folder.
     """
 
     def __init__(self, root: Path) -> None:
@@ -93,7 +93,7 @@ class ModelRepository:
         """Read a model's ``config.pbtxt``.
 
         Raises:
-            ModelRepositoryError: if it is missing, damaged, or names another model.
+            ModelRepositoryError: if the file is missing, damaged, or names another model.
         """
         path = self.root / name / CONFIG_FILE
         try:
@@ -113,10 +113,11 @@ class ModelRepository:
         return config
 
     def model(self, name: str) -> ModelFolder:
-        """Describe one backbone from its configuration.
+        """Read one backbone's folder and configuration.
 
         Raises:
-            ModelRepositoryError: if it is missing, or no image-to-descriptor model.
+            ModelRepositoryError: if the model is missing, or does not map one image to one
+                descriptor and one fingerprint.
         """
         config = self.config(name)
         inputs, outputs = (
@@ -142,10 +143,11 @@ class ModelRepository:
         )
 
     def ensemble(self, name: str) -> tuple[ModelFolder, ...]:
-        """Describe the backbones behind a profile's ensemble, in its order.
+        """Read the backbones of a profile's ensemble, in the ensemble's order.
 
         Raises:
-            ModelRepositoryError: if it is missing, no ensemble, or its members disagree.
+            ModelRepositoryError: if the ensemble is missing, the model is not an ensemble, or its
+                members take images of different sizes.
         """
         steps = self.config(name).ensemble_scheduling.step
         members = tuple(self.model(step.model_name) for step in steps)
@@ -158,14 +160,14 @@ class ModelRepository:
         return members
 
     def copy_ensemble(self, name: str, output: Path) -> tuple[ModelFolder, ...]:
-        """Copy a profile's ensemble and its backbones, and no other model, to a new folder.
+        """Copy a profile's ensemble and its backbones to a new folder.
 
         `tritonserver --model-control-mode=none` loads every model of its repository and exits if
-        one is incomplete, so an image holds the models of one profile only.
+        one is incomplete. So a container image must hold the models of one profile only.
 
         Args:
-            name: the profile.
-            output: the folder to make.
+            name: name of the profile.
+            output: folder to make.
 
         Returns:
             The backbones, in the ensemble's order.

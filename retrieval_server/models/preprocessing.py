@@ -1,10 +1,10 @@
-"""From the bytes of an image file to the pixels a backbone sees; the same offline and online.
+"""From the bytes of an image file to the pixels of a backbone; the same offline and online.
 
-Decode, turn upright (EXIF), flatten alpha on white, pad to a square with white, resize (bilinear,
-antialiased), uint8 RGB. Normalisation is inside the ONNX graph.
+Steps: decode, rotate upright (EXIF), flatten alpha on white, pad to a square with white, resize
+(bilinear, antialiased) to uint8 RGB. Normalisation is a part of the ONNX graph.
 
-The bytes come from strangers. Size and format are checked on the header, before any pixel is
-decoded; whatever Pillow raises on damaged data becomes one ``ImageError``.
+The bytes are untrusted input. Size and format are checked on the header, before any pixel is
+decoded. Every exception of Pillow on damaged data becomes an ``ImageError``.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from PIL import ExifTags, Image
 
 from retrieval_server.errors import ImageError
 
-PREPROCESSING = "white-square-bilinear-1"  # recorded in the index; new rules get a new name
+PREPROCESSING = "white-square-bilinear-1"  # recorded in the index; changed rules get a new name
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "TIFF", "BMP")
-MAX_PIXELS = 50_000_000  # a 48-megapixel phone photo passes
-MAX_SIDE = 65_535  # the largest a JPEG can have
+MAX_PIXELS = 50_000_000  # enough for a 48-megapixel phone photo
+MAX_SIDE = 65_535  # the maximum of JPEG
 WHITE = (255, 255, 255)
 
-# EXIF orientation → what turns the image upright (tag 0x0112; as in Pillow's
-# ImageOps.exif_transpose, which also writes all other tags anew and fails where one is malformed).
+# EXIF orientation (tag 0x0112) → the operation that makes the image upright, as in Pillow's
+# ImageOps.exif_transpose. That function also rewrites all other tags, and fails on malformed ones.
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -42,16 +42,16 @@ def read_image(path: Path, side: int) -> NDArray[np.uint8]:
     """Read an image file and decode it; see ``decode_image``.
 
     Raises:
-        ImageError: if it cannot be read or used; says why, without the path.
+        ImageError: if the file cannot be read or used; gives the reason, without the path.
     """
     return decode_image(read_bytes(path), side)
 
 
 def read_bytes(path: Path) -> bytes:
-    """Read an image file as it is.
+    """Read the bytes of an image file.
 
     Raises:
-        ImageError: if it cannot be read; says why, without the path.
+        ImageError: if the file cannot be read; gives the reason, without the path.
     """
     try:
         return path.read_bytes()
@@ -62,7 +62,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def decode_image(data: bytes, side: int) -> NDArray[np.uint8]:
-    """Turn an encoded image into the square that the backbones see.
+    """Decode an image file and turn it into the square image that the backbones take.
 
     Args:
         data: a JPEG, PNG, WebP, AVIF, GIF (first frame), TIFF or BMP file.
@@ -72,7 +72,7 @@ def decode_image(data: bytes, side: int) -> NDArray[np.uint8]:
         (side, side, 3) uint8 RGB.
 
     Raises:
-        ImageError: if the bytes are empty, no image, truncated or too large.
+        ImageError: if the data is empty, not an image, damaged, or has too many pixels.
     """
     if not data:
         raise ImageError("is empty.")
@@ -80,7 +80,7 @@ def decode_image(data: bytes, side: int) -> NDArray[np.uint8]:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageError(f"has more than {MAX_PIXELS:,} pixels.") from error
-    except Exception as error:  # Pillow raises anything from OSError to SyntaxError here
+    except Exception as error:  # Pillow raises many types here, from OSError to SyntaxError
         raise ImageError(f"is not an image in one of the formats {', '.join(FORMATS)}.") from error
     width, height = image.size
     if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
@@ -99,18 +99,18 @@ def decode_image(data: bytes, side: int) -> NDArray[np.uint8]:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """Turn an image as its EXIF orientation says."""
-    image.load()  # a TIFF turns itself; the EXIF of a PNG may follow its pixels
+    """Rotate or mirror an image as its EXIF orientation demands."""
+    image.load()  # Pillow rotates a TIFF itself; the EXIF of a PNG may come after its pixels
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation)
-    except Exception:  # an unreadable EXIF block says nothing, the pixels are there all the same
+    except Exception:  # an unreadable EXIF block does not make the pixels unusable
         return image
     return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
 
 
 def _flatten(image: Image.Image) -> Image.Image:
-    """Bring any mode to 8-bit RGB, alpha composited on white."""
-    if image.mode.startswith("I"):  # 16-bit grey; Pillow's own conversion clips it to white
+    """Convert an image of any mode to 8-bit RGB, with alpha composited on white."""
+    if image.mode.startswith("I"):  # 16-bit grey; Pillow's conversion would clip it to white
         grey = np.asarray(image).clip(0, 65_535).astype(np.uint32)
         image = Image.fromarray(((grey + 128) // 257).astype(np.uint8))  # 65535 = 255 × 257
     elif image.mode == "F":
@@ -119,14 +119,14 @@ def _flatten(image: Image.Image) -> Image.Image:
         foreground = image.convert("RGBA")
         background = Image.new("RGBA", foreground.size, (*WHITE, 255))
         image = Image.alpha_composite(background, foreground)
-    return image if image.mode == "RGB" else image.convert("RGB")  # convert would copy
+    return image if image.mode == "RGB" else image.convert("RGB")  # convert copies an RGB image
 
 
 def _pad_and_resize(image: Image.Image, side: int) -> Image.Image:
-    """Pad to a centred white square, then resize.
+    """Pad an image to a centred white square, and resize it.
 
-    The long axis is resized before the padding. The two axes of a bilinear resize are independent,
-    so the result is that of padding first, and a very long image never becomes a huge square.
+    The long axis is resized before the padding, so that a very long image never becomes a huge
+    square. The result is the same, because the axes of a bilinear resize are independent.
     """
     width, height = image.size
     square = max(width, height)

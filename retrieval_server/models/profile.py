@@ -1,7 +1,7 @@
-"""What a set of descriptors is made with: backbones, pooling, input side, default α.
+"""The profile of a set of descriptors: backbones with their pooling, input side and default α.
 
-A profile is a frozen value. The index manifest carries it whole, so that a server needs no other
-source for it. The profiles that ship stand in ``export/models/profiles.py``.
+A profile is a frozen value. The manifest of an index contains the complete profile, so a server
+needs no other source for it. ``export/models/profiles.py`` defines the profiles that ship.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from retrieval_server.errors import ProfileError
 
-MAX_ALPHA = 1e6  # beyond any use, and far from where a product of factors overflows
+MAX_ALPHA = 1e6  # larger than any useful value; products of such factors do not overflow
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
 
 
@@ -24,13 +24,14 @@ class Backbone:
 
     Attributes:
         model: name of the folder in ``model_repository/``, such as ``densenet201_grmac``.
-        timm_name: architecture and tag by which timm knows it.
-        alpha: its strength in eq. (8), 0 ≤ α ≤ ``MAX_ALPHA``.
+        timm_name: timm's name of the architecture, with the tag.
+        alpha: strength α of the backbone in eq. (8), 0 ≤ α ≤ ``MAX_ALPHA``.
         pooling: name of the pooling, such as ``grmac`` (eq. 1-2).
-        p: exponent of the pooling; None means the pooling's own default.
-        weights: where its trained weights come from: ``timm`` (hub) or ``package:<name>``.
-        mean: per-channel mean in [0, 1] for normalisation; None means that of the weights.
-        std: per-channel deviation in [0, 1] for normalisation; None means that of the weights.
+        p: exponent of the pooling; None means the pooling's default.
+        weights: source of the trained weights: ``timm`` (hub) or ``package:<name>``.
+        mean: per-channel mean in [0, 1] for normalisation; None means the mean of the weights.
+        std: per-channel standard deviation in [0, 1] for normalisation; None means that of the
+            weights.
     """
 
     model: str
@@ -43,7 +44,7 @@ class Backbone:
     std: tuple[float, float, float] | None = None
 
     def __post_init__(self) -> None:
-        """Refuse values no stage could use.
+        """Refuse values that no stage can use.
 
         Raises:
             ProfileError: naming the value.
@@ -68,12 +69,12 @@ class Backbone:
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """A named set of backbones that see the same pixels.
+    """A named set of backbones that take the same pixels.
 
     Attributes:
-        name: also the name of the ensemble in ``model_repository/``.
-        side: height and width in pixels of the square that the backbones see.
-        backbones: one to many, in the order of eq. (8).
+        name: name of the profile, and of its ensemble in ``model_repository/``.
+        side: height and width in pixels of the square image that the backbones take.
+        backbones: one or more backbones, in the order of eq. (8).
     """
 
     name: str
@@ -81,7 +82,7 @@ class Profile:
     backbones: tuple[Backbone, ...]
 
     def __post_init__(self) -> None:
-        """Refuse values no stage could use.
+        """Refuse values that no stage can use.
 
         Raises:
             ProfileError: naming the value.
@@ -137,10 +138,10 @@ def _is_number(value: object) -> bool:
     return type(value) in {int, float} and math.isfinite(value)  # type: ignore[arg-type]
 
 
-def _check_keys(what: str, kind: type[Any], data: Mapping[str, Any]) -> None:
+def _check_keys(subject: str, kind: type[Any], data: Mapping[str, Any]) -> None:
     known = {field.name for field in fields(kind)}
     required = {"name", "side", "backbones"} if kind is Profile else {"model", "timm_name", "alpha"}
     if unknown := set(data) - known:
-        raise ProfileError(f"{what} has no {sorted(unknown)}. Known keys: {sorted(known)}.")
+        raise ProfileError(f"{subject} has no {sorted(unknown)}. Known keys: {sorted(known)}.")
     if missing := required - set(data):
-        raise ProfileError(f"{what} needs {sorted(missing)}. Known keys: {sorted(known)}.")
+        raise ProfileError(f"{subject} needs {sorted(missing)}. Known keys: {sorted(known)}.")

@@ -1,4 +1,4 @@
-"""Arrays and texts by memory map: opened without parsing, refused if damaged.
+"""Arrays and strings on disk: opens them by memory map without parsing, refuses damaged files.
 
 May import: errors. Door: `open_array`, `StringTable`.
 """

@@ -1,4 +1,4 @@
-"""The identity of a file: models, weights and index files are told apart by it."""
+"""The digest of a file, which identifies models, weights and index files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ def file_digest(path: Path) -> str:
     """SHA-256 of a file, hexadecimal.
 
     Raises:
-        OSError: if it cannot be read.
+        OSError: if the file cannot be read.
     """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,10 +1,10 @@
-"""Texts by row, as two memory-mapped arrays: nothing is parsed when an index is opened.
+"""Strings by row, in two memory-mapped arrays: no parsing when an index is opened.
 
 =======================  =========  ==============================================================
 file                     dtype      content
 =======================  =========  ==============================================================
-``<name>.offsets.npy``   int64      (N + 1,): row i's text is bytes offsets[i] to offsets[i + 1]
-``<name>.bytes.npy``     uint8      the texts in UTF-8, one after the other
+``<name>.offsets.npy``   int64      (N + 1,): row i's string is bytes offsets[i] to offsets[i + 1]
+``<name>.bytes.npy``     uint8      the strings in UTF-8, one after the other
 =======================  =========  ==============================================================
 """
 
@@ -20,21 +20,23 @@ from retrieval_server.storage.arrays import REBUILD, open_array
 
 
 class StringTable:
-    """Read-only sequence of texts.
+    """Read-only sequence of strings.
 
     Args:
-        folder: where the two files stand.
-        name: their stem.
+        folder: folder with the two files.
+        name: stem of their names.
 
     Raises:
-        IndexBundleError: if a file is missing, damaged, or contradicts the other.
+        IndexBundleError: if a file is missing or damaged, or the two files do not match.
     """
 
     def __init__(self, folder: Path, name: str) -> None:
         self._offsets = open_array(folder / f"{name}.offsets.npy", np.int64, 1)
         self._bytes = open_array(folder / f"{name}.bytes.npy", np.uint8, 1)
         if not len(self._offsets) or self._offsets[-1] != len(self._bytes):
-            raise IndexBundleError(f"The texts {name} in {folder} contradict each other. {REBUILD}")
+            raise IndexBundleError(
+                f"{name}.offsets.npy and {name}.bytes.npy in {folder} do not match. {REBUILD}"
+            )
 
     def __len__(self) -> int:
         return len(self._offsets) - 1
@@ -43,14 +45,14 @@ class StringTable:
         return self.raw(row).decode("utf-8")
 
     def raw(self, row: int) -> bytes:
-        """Row's text in UTF-8."""
+        """The string of a row, in UTF-8."""
         return self._bytes[self._offsets[row] : self._offsets[row + 1]].tobytes()
 
 
-def write_string_table(folder: Path, name: str, texts: Iterable[str]) -> None:
-    """Write texts in row order; overwrites."""
-    encoded = [text.encode("utf-8") for text in texts]
+def write_string_table(folder: Path, name: str, strings: Iterable[str]) -> None:
+    """Write strings in row order; overwrites."""
+    encoded = [string.encode("utf-8") for string in strings]
     offsets = np.zeros(len(encoded) + 1, dtype=np.int64)
-    np.cumsum([len(text) for text in encoded], out=offsets[1:])
+    np.cumsum([len(string) for string in encoded], out=offsets[1:])
     np.save(folder / f"{name}.offsets.npy", offsets)
     np.save(folder / f"{name}.bytes.npy", np.frombuffer(b"".join(encoded), dtype=np.uint8))

@@ -1,4 +1,4 @@
-"""Texts on both sides: how a description is split into tokens, and the neighbours D(i), eq. (7).
+"""Descriptions: the rules that split them into terms, and the textual index D(i) of eq. (7).
 
 May import: storage, errors. Door: `tokenise`, `TextIndex`.
 """

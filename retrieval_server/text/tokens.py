@@ -1,13 +1,13 @@
-"""How a description becomes terms; each rule has a name that the manifest records.
+"""The rules that split a description into terms; each has a name that the manifest records.
 
-- ``strip-accents-1``, the default: accents are stripped and apostrophes deleted, so that L'Oréal,
-  L’Oreal and LOREAL are one term; a point between digits stays (1.7 oz); any other punctuation
-  separates; single characters count, as they tell sizes and shades apart.
-- ``literal-1``: the paper's section 2.2 to the letter. Lowercase, punctuation and symbols removed,
-  split at white space: 1.7 becomes 17, "2-Pack" becomes 2pack, accents stay.
+- ``strip-accents-1``, the default: removes accents and apostrophes, so that L'Oréal, L’Oreal and
+  LOREAL are one term; keeps a point between digits (1.7 oz); any other punctuation separates terms;
+  a single character is a term, because it can distinguish sizes and shades.
+- ``literal-1``: section 2.2 of the paper, literally. Lowercase, remove punctuation and symbols,
+  split at white space: 1.7 becomes 17, "2-Pack" becomes 2pack, accents are kept.
 
-scikit-learn's own pattern is not offered: it drops single characters and splits brands at their
-apostrophes, which gives 23 % other pairs on real titles. A changed rule gets a new name.
+scikit-learn's default pattern is not available here: it drops single characters and splits brands
+at their apostrophes, which gives 23 % other pairs on real titles. A changed rule gets a new name.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ def literal_tokens(text: str) -> list[str]:
 
 
 def without_accents(text: str) -> str:
-    """Compatibility-decompose a text (NFKD) and drop what combines."""
+    """Remove accents: compatibility-decompose a text (NFKD) and drop the combining characters."""
     plain = unicodedata.normalize("NFKD", text)
     if plain.isascii():
         return plain
-    return "".join(letter for letter in plain if not unicodedata.combining(letter))
+    return "".join(character for character in plain if not unicodedata.combining(character))
 
 
 DEFAULT_TOKENISER = "strip-accents-1"

@@ -458,7 +458,7 @@ def test_model_without_a_version_is_refused_by_name(tiny_repository: Path) -> No
 @pytest.mark.parametrize(
     ("damage", "named"),
     [
-        ({"cut": 4}, "no whole .* of tiny_a"),
+        ({"cut": 4}, "incomplete .* of tiny_a"),
         ({"lost": "tiny_b"}, "nothing as tiny_b of tiny_b instead of float32"),
     ],
 )

@@ -30,7 +30,7 @@ from export.dataset.catalogue import read_catalogue
 from export.descriptors.engine_choice import EngineChoice
 from export.index.build import IndexBuild
 from export.models.fingerprint import add_fingerprint
-from retrieval_server.engines.triton_errors import may_pass, translated
+from retrieval_server.engines.triton_errors import is_transient, translated
 from retrieval_server.errors import EngineUnavailableError
 from retrieval_server.models.profile import Profile
 from retrieval_server.serving.server import start_server
@@ -406,7 +406,7 @@ def test_a_full_queue_is_overload_and_not_tried_again(slow_triton: LocalTriton) 
 
     assert refusals
     for refusal in refusals:
-        assert not may_pass(refusal)
+        assert not is_transient(refusal)
         error = translated(refusal, "here")
         assert isinstance(error, EngineUnavailableError)
         assert "overloaded" in str(error)

@@ -1,16 +1,16 @@
 """Triton's ``onnxruntime`` backend in Python, for a Triton that has only the ``python`` backend.
 
-Triton looks for ``libtriton_onnxruntime.so`` first and for ``onnxruntime/model.py`` next, so that a
-repository with ``backend: "onnxruntime"`` serves unchanged with the container's C++ backend and
-with this one. Of what the configuration may say for that one, this reads
-``default_model_filename``, ``intra_op_thread_count``, ``inter_op_thread_count`` and ``session.*``;
-batching, instances and warm-up are Triton's own. It computes on the CPU only, and knows neither
-``reshape`` nor strings.
+Triton searches for ``libtriton_onnxruntime.so`` first and for ``onnxruntime/model.py`` next. So the
+container's C++ backend and this one both serve a repository with ``backend: "onnxruntime"``,
+unchanged. Of the C++ backend's settings, this one reads ``default_model_filename``,
+``intra_op_thread_count``, ``inter_op_thread_count`` and ``session.*``. Triton itself does batching,
+instances and warm-up. This backend computes on the CPU only, and supports neither ``reshape`` nor
+strings.
 
-Triton hands over a batch in one call, and this runs its rows one after the other, which an engine
-in the server's own process does as well. On a CPU that is faster than a batch (EfficientNet-Lite at
-320 pixels: 4 to 8 % for each image, as the activations of one image stay in the cache), and a row's
-result depends on that row alone, bit for bit.
+Triton passes a batch in one call. This backend runs its rows one after the other, as the engine in
+the server's process does. On a CPU this is faster than a batch (EfficientNet-Lite at 320 pixels: 4
+to 8 % for each image, because the activations of one image stay in the cache), and a row's result
+depends on that row alone, bit for bit.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ DATA_TYPES = {
     "tensor(float)": "TYPE_FP32",
     "tensor(double)": "TYPE_FP64",
 }
-DEFAULT_BATCH_SIZE = 4  # of the C++ backend, where the graph has a free batch axis
-ERRORS_AND_WORSE = 3  # ONNX Runtime's severity
+DEFAULT_BATCH_SIZE = 4  # as in the C++ backend, for a graph with a free batch axis
+ERRORS_AND_WORSE = 3  # ONNX Runtime's log severity
 
 Config = dict[str, Any]
 Tensors = list[onnxruntime.NodeArg]
 
 
 class TritonPythonModel:
-    """One instance of a model: the class that Triton's stub looks for."""
+    """One instance of a model; Triton's stub requires this name of the class."""
 
     @staticmethod
     def auto_complete_config(auto_complete_model_config: Any) -> Any:
-        """Fill in what the configuration leaves out, from the graph.
+        """Complete a configuration with the inputs, outputs and batch size of the graph.
 
         Args:
             auto_complete_model_config: Triton's configuration, changed in place.
@@ -74,10 +74,10 @@ class TritonPythonModel:
         return target
 
     def initialize(self, args: dict[str, str]) -> None:
-        """Load the graph and hold the configuration against it.
+        """Load the graph, and compare the configuration with it.
 
         Args:
-            args: the configuration as JSON and the instance's name.
+            args: the configuration as JSON, and the name of the instance.
         """
         refuse_numpy_2()
         config = json.loads(args["model_config"])
@@ -92,10 +92,10 @@ class TritonPythonModel:
         self.outputs = [tensor["name"] for tensor in config["output"]]
 
     def execute(self, requests: list[Any]) -> list[Any]:
-        """Answer requests; one that fails does not spoil the others.
+        """Answer requests; a failed request does not affect the others.
 
         Args:
-            requests: what Triton's batcher put together.
+            requests: the requests that Triton's batcher combined.
 
         Returns:
             One response per request, in order.
@@ -103,16 +103,16 @@ class TritonPythonModel:
         return [self._answer(request) for request in requests]
 
     def _answer(self, request: Any) -> Any:
-        find = pb_utils.get_input_tensor_by_name
-        asked = set(request.requested_output_names())
-        names = [name for name in self.outputs if name in asked]
+        input_tensor = pb_utils.get_input_tensor_by_name
+        requested = set(request.requested_output_names())
+        names = [name for name in self.outputs if name in requested]
         try:
-            feed = {name: find(request, name).as_numpy() for name in self.inputs}
+            feed = {name: input_tensor(request, name).as_numpy() for name in self.inputs}
             run = self._run_rows if self.has_batches else self.session.run
             results = run(names, feed)
-        except Exception as error:  # ONNX Runtime raises a family of its own
-            text = f"ONNX Runtime: {error}"
-            return pb_utils.InferenceResponse(error=pb_utils.TritonError(text))
+        except Exception as error:  # ONNX Runtime's exceptions have no common base
+            message = f"ONNX Runtime: {error}"
+            return pb_utils.InferenceResponse(error=pb_utils.TritonError(message))
         return response_of(dict(zip(names, results, strict=True)))
 
     def _run_rows(self, names: list[str], feed: dict[str, np.ndarray]) -> list[np.ndarray]:
@@ -122,7 +122,7 @@ class TritonPythonModel:
             self.session.run(names, {name: array[row : row + 1] for name, array in feed.items()})
             for row in range(count)
         ]
-        return [np.concatenate(each) for each in zip(*rows, strict=True)]
+        return [np.concatenate(output) for output in zip(*rows, strict=True)]
 
 
 def load_session(config: Config) -> onnxruntime.InferenceSession:
@@ -135,33 +135,35 @@ def load_session(config: Config) -> onnxruntime.InferenceSession:
         A session on the CPU.
 
     Raises:
-        TritonModelException: if the file is not there or is not a graph.
+        TritonModelException: if the file does not exist or is not a graph.
     """
     name = config["name"]
     path = Path(pb_utils.get_model_dir()) / (config["default_model_filename"] or "model.onnx")
     if not path.exists():
         raise pb_utils.TritonModelException(f"model '{name}': no file {path}")
-    values = {key: each["string_value"] for key, each in config.get("parameters", {}).items()}
+    parameters = {
+        key: parameter["string_value"] for key, parameter in config.get("parameters", {}).items()
+    }
     options = onnxruntime.SessionOptions()
     options.log_severity_level = ERRORS_AND_WORSE
-    options.intra_op_num_threads = int(values.get("intra_op_thread_count", 0))
-    options.inter_op_num_threads = int(values.get("inter_op_thread_count", 0))
-    for key, value in values.items():
+    options.intra_op_num_threads = int(parameters.get("intra_op_thread_count", 0))
+    options.inter_op_num_threads = int(parameters.get("inter_op_thread_count", 0))
+    for key, value in parameters.items():
         if key.startswith("session."):
             options.add_session_config_entry(key, value)
     try:
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime raises a family of its own
+    except Exception as error:  # ONNX Runtime's exceptions have no common base
         raise pb_utils.TritonModelException(
             f"model '{name}': ONNX Runtime cannot load {path}: {error}"
         ) from error
 
 
 def refuse_numpy_2() -> None:
-    """Stop before wrong answers are given.
+    """Refuse NumPy 2, with which Triton 24.10 gives wrong answers.
 
     The stub of Triton 24.10 was built with pybind11 2.10. With NumPy 2, its tensors have the right
-    shape and random contents, and nothing is said.
+    shape and random contents, and there is no error.
 
     Raises:
         TritonModelException: if NumPy is 2 or later.
@@ -173,81 +175,81 @@ def refuse_numpy_2() -> None:
 
 
 def check_tensors(config: Config, key: str, tensors: Tensors) -> None:
-    """Hold the configured inputs or outputs against those of the graph.
+    """Compare the configured inputs or outputs with those of the graph.
 
     Args:
         config: the model's configuration.
-        key: input or output.
-        tensors: those of the graph.
+        key: ``input`` or ``output``.
+        tensors: the inputs or outputs of the graph.
 
     Raises:
         TritonModelException: at the first name, type or shape that differs.
     """
-    name, of_graph = config["name"], {tensor.name: tensor for tensor in tensors}
+    name, graph_tensors = config["name"], {tensor.name: tensor for tensor in tensors}
     if key == "input" and len(config[key]) != len(tensors):
         raise pb_utils.TritonModelException(
             f"model '{name}': {len(config[key])} inputs in the configuration, "
             f"{len(tensors)} in the graph"
         )
     for configured in config[key]:
-        tensor = of_graph.get(configured["name"])
+        tensor = graph_tensors.get(configured["name"])
         if tensor is None:
             raise pb_utils.TritonModelException(
                 f"model '{name}': no {key} '{configured['name']}' in the graph, which has "
-                f"{', '.join(of_graph)}"
+                f"{', '.join(graph_tensors)}"
             )
         dims = [int(length) for length in configured["dims"]]
         batch = [-1] if config["max_batch_size"] else []
         declared = (configured["data_type"], [*batch, *dims])
-        real = (DATA_TYPES.get(tensor.type, tensor.type), free_dims(tensor))
-        if declared[0] != real[0] or not fits(declared[1], real[1]):
+        actual = (DATA_TYPES.get(tensor.type, tensor.type), free_dims(tensor))
+        if declared[0] != actual[0] or not fits(declared[1], actual[1]):
             raise pb_utils.TritonModelException(
                 f"model '{name}': {key} '{tensor.name}' is {declared[0]} {declared[1]} in the "
-                f"configuration and {real[0]} {real[1]} in the graph (-1 is free)"
+                f"configuration and {actual[0]} {actual[1]} in the graph (-1 is free)"
             )
 
 
-def fits(declared: list[int], real: list[int]) -> bool:
-    """Whether every tensor of the declared shape is one of the real shape.
+def fits(declared: list[int], actual: list[int]) -> bool:
+    """Whether the graph takes every tensor of a declared shape.
 
     Args:
-        declared: lengths, -1 where free.
-        real: the same, of the graph.
+        declared: lengths in the configuration, -1 for a free axis.
+        actual: lengths in the graph, -1 for a free axis.
 
     Returns:
-        Whether it is.
+        Whether every length is equal or free in the graph.
     """
-    return len(declared) == len(real) and all(
-        there in {-1, here} for here, there in zip(declared, real, strict=True)
+    return len(declared) == len(actual) and all(
+        graph_length in {-1, length} for length, graph_length in zip(declared, actual, strict=True)
     )
 
 
 def free_dims(tensor: onnxruntime.NodeArg) -> list[int]:
-    """The shape of a graph's tensor, as Triton writes it.
+    """The shape of a graph's tensor, in Triton's form.
 
     Args:
-        tensor: an input or output.
+        tensor: an input or output of the graph.
 
     Returns:
-        Lengths; -1 for an axis that has a name or nothing.
+        Lengths of the axes; -1 for an axis whose length is a name or unknown.
     """
     return [length if isinstance(length, int) else -1 for length in tensor.shape]
 
 
 def has_batch_axis(tensor: onnxruntime.NodeArg) -> bool:
-    """Whether the first axis is free.
+    """Whether the first axis of a tensor is free.
 
     Args:
-        tensor: an input or output of a graph.
+        tensor: an input or output of the graph.
 
     Returns:
-        Whether it is.
+        Whether there is a first axis, and it is free.
     """
     return free_dims(tensor)[:1] == [-1]
 
 
 def response_of(results: dict[str, np.ndarray]) -> Any:
-    """What Triton sends back.
+    """Make the response of a request.
 
     Args:
         results: arrays by output name.
@@ -255,5 +257,7 @@ def response_of(results: dict[str, np.ndarray]) -> Any:
     Returns:
         Triton's response.
     """
-    tensors = [pb_utils.Tensor(name, np.ascontiguousarray(each)) for name, each in results.items()]
+    tensors = [
+        pb_utils.Tensor(name, np.ascontiguousarray(array)) for name, array in results.items()
+    ]
     return pb_utils.InferenceResponse(tensors)
