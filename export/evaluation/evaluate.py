@@ -7,7 +7,7 @@ from pathlib import Path
 from export.dataset.ground_truth import read_ground_truth
 from export.descriptors.engine_choice import EngineChoice
 from export.evaluation.ablation import METHODS, rate_queries
-from export.evaluation.query_descriptors import describe_images, open_retriever
+from export.evaluation.query_descriptors import describe_images
 from export.evaluation.results import Evaluation
 from export.evaluation.statistics import categories_of, rows_of
 from retrieval_server.errors import CatalogueError
@@ -35,9 +35,8 @@ def evaluate(
         RetrievalError: if the ground truth cannot be used, the models differ from the index's,
             or no query image can be read.
     """
-    retriever = open_retriever(bundle, engine)
     queries = read_ground_truth(ground_truth or dataset, bundle)
-    described = describe_images([query.image for query in queries], retriever)
+    retriever, described = describe_images([query.image for query in queries], bundle, engine)
     answered = [(q, d) for q, d in zip(queries, described, strict=True) if d is not None]
     if not answered:
         raise CatalogueError(f"None of the {len(queries)} query images of {dataset} can be read.")

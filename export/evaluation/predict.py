@@ -15,7 +15,7 @@ from pathlib import Path
 from export.dataset.perfect_500k import ImagesById
 from export.descriptors.engine_choice import EngineChoice
 from export.evaluation.metrics import RESULTS
-from export.evaluation.query_descriptors import describe_images, open_retriever
+from export.evaluation.query_descriptors import describe_images
 from export.output.text_file import write_text_file
 from export.progress import progress
 from retrieval_server.errors import CatalogueError
@@ -64,8 +64,7 @@ def predict(
     by_id = ImagesById(images).all()
     if not by_id:
         raise CatalogueError(f"There are no images in {images}.")
-    retriever = open_retriever(bundle, engine)
-    described = describe_images(list(by_id.values()), retriever)
+    retriever, described = describe_images(list(by_id.values()), bundle, engine)
     unreadable = [i for i, found in zip(by_id, described, strict=True) if found is None]
     if len(unreadable) == len(by_id):
         raise CatalogueError(f"None of the {len(by_id):,} images in {images} can be read.")

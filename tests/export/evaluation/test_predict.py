@@ -8,7 +8,7 @@ import pytest
 from export import cli
 from export.dataset.catalogue import read_catalogue
 from export.descriptors.engine_choice import EngineChoice
-from export.evaluation.query_descriptors import describe_images, open_retriever
+from export.evaluation.query_descriptors import describe_images
 from export.index.build import IndexBuild
 from retrieval_server.index.publish import open_index
 from retrieval_server.retrieval.search_request import SearchParameters
@@ -51,8 +51,10 @@ def test_every_photo_has_a_row_of_its_id_and_the_seven_ids_that_search_finds(
 
     assert code == 0
     files = sorted(photos.iterdir())
-    retriever = open_retriever(open_index(tiny_index), EngineChoice(tiny_repository))
-    for row, file, query in zip(rows, files, describe_images(files, retriever), strict=True):
+    retriever, described = describe_images(
+        files, open_index(tiny_index), EngineChoice(tiny_repository)
+    )
+    for row, file, query in zip(rows, files, described, strict=True):
         found = retriever.search(query, SearchParameters(keep=keep)).matches
         assert row == [file.stem, *(retriever.bundle.product_id(match.row) for match in found)]
         assert len(set(row)) == 8
