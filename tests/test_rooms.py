@@ -230,6 +230,54 @@ def test_the_rooms_keep_their_contracts(tree: Path) -> None:
     assert broken_contracts(tree) == ""
 
 
+def packages() -> list[str]:
+    """The rooms: ``export/dataset`` and so on; not the generated stubs."""
+    found = (
+        path.parent.relative_to(ROOT).as_posix()
+        for room in ROOMS
+        for path in (ROOT / room).glob("*/__init__.py")
+    )
+    return sorted(set(found) - {"retrieval_server/v1"})
+
+
+def siblings(package: str) -> set[str]:
+    """Names of the rooms and modules that a package imports from its own root or the server's."""
+    roots = {package.split("/", maxsplit=1)[0], "retrieval_server"}
+    names = set()
+    for path in sources(package):
+        for module in imported_modules(path):
+            root, _, rest = module.partition(".")
+            name = rest.partition(".")[0]
+            is_module = (ROOT / root / name).is_dir() or (ROOT / root / f"{name}.py").is_file()
+            if root in roots and name and is_module and f"{root}/{name}" != package:
+                names.add(name)
+    return names
+
+
+@pytest.mark.parametrize("package", packages())
+def test_a_rooms_docstring_says_what_it_imports_and_which_names_are_its_door(package: str) -> None:
+    docstring = ast.get_docstring(ast.parse((ROOT / package / "__init__.py").read_text("utf-8")))
+    assert docstring is not None
+    said = re.fullmatch(r".+\n\nMay import: (.+)\nDoor: (.+)", docstring, re.DOTALL)
+    assert said is not None, docstring
+    allowed, door = said.groups()
+    if "every other room" not in allowed:
+        assert siblings(package) <= set(re.findall(r"[a-z0-9_]+", allowed))
+    for name in re.findall(r"`(\w+)`", door):
+        modules = {path.stem for path in sources(package)}
+        defined = any(
+            re.search(rf"^(async def|def|class) {name}\b|^{name}\b.* = ", text, re.MULTILINE)
+            for text in (path.read_text("utf-8") for path in sources(package))
+        )
+        assert defined or name in modules, f"{package} has no {name}"
+        outside = (
+            path for room in ROOMS for path in sources(room) if ROOT / package not in path.parents
+        )
+        assert any(re.search(rf"\b{name}\b", path.read_text("utf-8")) for path in outside), (
+            f"no other room uses {package}'s {name}"
+        )
+
+
 def test_importing_the_servers_package_imports_nothing_else() -> None:
     assert list(imported_modules(ROOT / "retrieval_server" / "__init__.py")) == []
     assert list(imported_modules(ROOT / "retrieval_server" / "v1" / "__init__.py")) == []

@@ -3,4 +3,7 @@
 A small HTTP program on this machine: it serves one static page and its files from ``page/``, hands
 the page's questions on to the search server over gRPC, and shows pictures of a catalogue folder.
 It keeps no state, sets no cookie and needs nothing from outside.
+
+May import: retrieval_client, results, errors.
+Door: `serve`.
 """

@@ -1,5 +1,6 @@
 """The build of one sealed index from a catalogue: descriptors, search levels, texts, manifest.
 
-May import: descriptors, text_index, dataset, output, progress, and the server's formats; never
-torch. Door: `IndexBuild.run`.
+May import: dataset, descriptors, models, output, progress, text_index; the server's exact_search,
+index, models, storage, cores, errors, version; never torch.
+Door: `IndexBuild`, `BuiltIndex`.
 """

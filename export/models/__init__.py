@@ -1,5 +1,5 @@
 """Backbones with their pooling, eq. (1)-(2), as ONNX models in the model repository (section 2.1).
 
-May import: progress and the server's models; one of the two rooms that may import torch. Door:
-`export_profile`, `find_profile`.
+May import: torch; the server's models, storage, errors.
+Door: `export_profile`, `find_profile`, `PoolingChoice`.
 """

@@ -1,5 +1,5 @@
 """Pages and pictures for people: contact sheets, and the attention of eq. (1)-(2).
 
-May import: dataset, models, output, progress, and the server's preprocessing; never torch. Door:
-`write_contact_sheet`, `write_attention_page`.
+May import: dataset, progress; the server's models, errors; never torch.
+Door: `write_contact_sheet`, `write_attention_page`.
 """

@@ -1,5 +1,6 @@
 """Settings tuned on a dataset: a cross-validated grid, compared poolings, measured augmentation.
 
-May import: evaluation, descriptors, text_index, dataset, models, and torch, with which it compares
-poolings. Door: `tune`, `evaluate_augmentation`.
+May import: torch; dataset, descriptors, evaluation, models, output, progress, text_index; the
+server's exact_search, index, models, retrieval, text, cores, errors.
+Door: `tune`, `evaluate_augmentation`, `describe_dataset`.
 """

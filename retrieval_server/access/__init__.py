@@ -1,4 +1,5 @@
 """Who may connect: certificates and bearer tokens, read again when their files change.
 
-May import: errors. Door: `server_credentials`, `BearerTokens`.
+May import: errors.
+Door: `TlsFiles`, `server_credentials`, `BearerTokens`.
 """

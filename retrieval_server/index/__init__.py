@@ -1,4 +1,5 @@
 """The index bundle: manifest, descriptors, reference image, and how a version becomes current.
 
-May import: models, text, exact_search, storage, errors. Door: `open_index`, `publish`.
+May import: exact_search, models, storage, text, errors.
+Door: `open_index`, `publish`, `IndexBundle`, `check_reference`.
 """

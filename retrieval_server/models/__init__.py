@@ -1,4 +1,5 @@
 """Profiles, preprocessing and the model repository, as the builder and the server both use them.
 
-May import: storage, errors. Door: `Profile`, `read_image`, `ModelRepository`.
+May import: storage, errors.
+Door: `Profile`, `read_image`, `ModelRepository`.
 """

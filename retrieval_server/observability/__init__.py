@@ -1,4 +1,5 @@
 """What an operator sees: Prometheus metrics, their endpoint, traces.
 
-May import: errors, v1. Door: `Metrics`, `MetricsEndpoint`, `search_span`.
+May import: errors, version.
+Door: `ServerMetrics`, `open_metrics_endpoint`, `RequestMetrics`, `start_tracing`.
 """

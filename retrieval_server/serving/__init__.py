@@ -1,4 +1,5 @@
 """The process: settings, gRPC service, readiness, index watch.
 
-May import: every other room of the server. Door: `start_server`, `Settings`.
+May import: every other room of the server.
+Door: `serve_command`, `Settings`, `health_of`.
 """

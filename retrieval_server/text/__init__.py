@@ -1,4 +1,5 @@
 """Descriptions: the rules that split them into terms, and the textual index D(i) of eq. (7).
 
-May import: storage, errors. Door: `tokenise`, `TextIndex`.
+May import: storage, errors.
+Door: `TOKENISERS`, `TextIndex`.
 """
