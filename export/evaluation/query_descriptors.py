@@ -56,7 +56,9 @@ async def _describe(
                 advance(1)
             return await retriever.encode(pixels)
 
-    with progress("queries", len(images)) as advance:
-        described = await asyncio.gather(*(describe(image) for image in images))
-    await retriever.engine.close()
+    try:
+        with progress("queries", len(images)) as advance:
+            described = await asyncio.gather(*(describe(image) for image in images))
+    finally:
+        await retriever.engine.close()
     return retriever, described

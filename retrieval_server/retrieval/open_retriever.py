@@ -17,6 +17,8 @@ async def open_retriever(
     repository: ModelRepository,
     open_engine: Callable[[], Engine],
     parallelism: IntraQueryParallelism | None = None,
+    *,
+    owns_engine: bool = True,
 ) -> Retriever:
     """Make an index ready to be searched: models compared, search compiled, engine verified.
 
@@ -25,6 +27,8 @@ async def open_retriever(
         repository: the model repository that the engine serves.
         open_engine: returns the engine; called once the digests of the models agree.
         parallelism: divides a search among idle cores; None keeps each search on its own core.
+        owns_engine: whether to close the engine if it is refused; False for one that serves
+            another index already.
 
     Raises:
         ModelMismatchError: if the models are not those that the index was built with.
@@ -34,6 +38,11 @@ async def open_retriever(
     members = repository.ensemble(bundle.profile.name)
     bundle.require_models({member.name: member.digest for member in members})
     retriever = Retriever(bundle, open_engine(), parallelism)
-    await asyncio.to_thread(retriever.warm_up)
-    await retriever.check_engine()
+    try:
+        await asyncio.to_thread(retriever.warm_up)
+        await retriever.check_engine()
+    except BaseException:
+        if owns_engine:
+            await retriever.engine.close()
+        raise
     return retriever

@@ -36,10 +36,12 @@ class Refinement:
 
     Attributes:
         matches: I_output, best first; rows are distinct.
+        initial: the initial ranking, I_query,A.
         subset_size: |I_subset|.
     """
 
     matches: tuple[Match, ...]
+    initial: tuple[Match, ...]
     subset_size: int
 
 
@@ -77,14 +79,14 @@ def refine(
         top_k: length of the result.
         exclude: a row that must not be in the subset.
     """
-    matches = initial_matches(initial)
     if keep >= top_k:
-        return Refinement(matches, 0)
+        return unrefined(initial)
+    matches = _matches(initial)
     subset = text_subset(initial.rows[:keep], text_index, exclude)
     ranked = rank_rows(subset.rows, top_k - keep)
     refined = tuple(
         replace(match, stage=Stage.REFINED, text=_evidence(match.row, initial, subset))
-        for match in initial_matches(ranked)
+        for match in _matches(ranked)
     )
     refined_rows = {match.row for match in refined}
     filled = tuple(
@@ -92,7 +94,14 @@ def refine(
         for match in matches[keep:]
         if match.row not in refined_rows
     )
-    return Refinement((matches[:keep] + refined + filled)[:top_k], len(subset.rows))
+    output = (matches[:keep] + refined + filled)[:top_k]
+    return Refinement(output, matches, len(subset.rows))
+
+
+def unrefined(initial: Ranking) -> Refinement:
+    """Return an initial ranking as the result."""
+    matches = _matches(initial)
+    return Refinement(matches, matches, 0)
 
 
 def text_subset(
@@ -118,7 +127,7 @@ def text_subset(
     return TextSubset(distinct, positions[order][first], cosines[order][first])
 
 
-def initial_matches(ranking: Ranking) -> tuple[Match, ...]:
+def _matches(ranking: Ranking) -> tuple[Match, ...]:
     """Turn a ranking by image alone into matches, in its order."""
     return tuple(
         Match(int(row), float(similarity), tuple(map(float, cosines)), Stage.INITIAL)

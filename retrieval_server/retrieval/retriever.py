@@ -21,7 +21,7 @@ from retrieval_server.exact_search.similarity import Ranking
 from retrieval_server.exact_search.warm_up import compile_kernels
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.retrieval.engine_check import EngineCheck
-from retrieval_server.retrieval.refinement import Refinement, initial_matches, refine
+from retrieval_server.retrieval.refinement import refine, unrefined
 from retrieval_server.retrieval.search_request import (
     DEFAULT_TOP_K,
     QueryDescriptors,
@@ -116,15 +116,26 @@ class Retriever:
         Raises:
             QueryError: if a parameter is out of range, naming it.
         """
+        alphas = check_parameters(parameters, self.bundle.profile)
         started = time.perf_counter_ns()
         if initial is None:
-            initial = self.rank(query, parameters, exclude)
+            initial = self._search.rank_all(query, alphas, parameters.top_k, exclude)
         ranked = time.perf_counter_ns()
-        result = self._refine(query, parameters, initial, exclude)
+        if parameters.refine:
+            result = refine(
+                initial,
+                lambda rows, top_k: self._search.rank_rows(query, alphas, rows, top_k),
+                self.bundle.text_index,
+                parameters.keep,
+                parameters.top_k,
+                exclude,
+            )
+        else:
+            result = unrefined(initial)
         refined = time.perf_counter_ns()
         return SearchResult(
             matches=result.matches,
-            initial=initial_matches(initial),
+            initial=result.initial,
             subset_size=result.subset_size,
             rank_us=(ranked - started) // 1000,
             refine_us=(refined - ranked) // 1000,
@@ -162,26 +173,6 @@ class Retriever:
             compile_kernels()
         self.rank(self._stored(0), SearchParameters(top_k=DEFAULT_TOP_K))
 
-    def _refine(
-        self,
-        query: QueryDescriptors,
-        parameters: SearchParameters,
-        initial: Ranking,
-        exclude: int | None,
-    ) -> Refinement:
-        """Refine, if the parameters ask for it."""
-        if not parameters.refine:
-            return Refinement(initial_matches(initial), 0)
-        alphas = check_parameters(parameters, self.bundle.profile)
-        return refine(
-            initial,
-            lambda rows, top_k: self._search.rank_rows(query, alphas, rows, top_k),
-            self.bundle.text_index,
-            parameters.keep,
-            parameters.top_k,
-            exclude,
-        )
-
     def _stored(self, row: int) -> QueryDescriptors:
         """Read the descriptors of a database row."""
-        return tuple(part[row].astype(np.float32) for part in self.bundle.descriptors)
+        return tuple(matrix[row].astype(np.float32) for matrix in self.bundle.descriptors)

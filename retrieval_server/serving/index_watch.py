@@ -68,7 +68,7 @@ class IndexWatch:
             old = self._served.retriever
             bundle = await _in_a_thread(lambda: self._verified(old.bundle.profile.name))
             retriever = await open_retriever(
-                bundle, self._repository, lambda: old.engine, old.parallelism
+                bundle, self._repository, lambda: old.engine, old.parallelism, owns_engine=False
             )
         except (RetrievalError, OSError) as error:
             self._refused = (version, time.monotonic() + RETRY_S)
