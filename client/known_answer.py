@@ -12,9 +12,9 @@ def smoke_test_by_catalogue(client: RetrievalClient, catalogue: Path, wait_s: fl
     """Search for the image of a product that the server proposes; see ``smoke_test_by_photo``.
 
     Args:
-        client: of the server to test.
+        client: a client of the server to test.
         catalogue: folder that the catalogue's image paths are relative to.
-        wait_s: how long to wait for a server that is starting, or that waits for its models.
+        wait_s: seconds to wait for a server that is starting, or that waits for its models.
     """
     deadline = time.monotonic() + wait_s
     status = client.wait_until_ready(wait_s) if wait_s > 0 else client.status()
@@ -29,10 +29,10 @@ def smoke_test_by_photo(
     """Search for a catalogue image and check whether its product comes first.
 
     Args:
-        client: of the server to test.
+        client: a client of the server to test.
         photo: the image.
-        expected_id: its product; others with the very same image may share the first place.
-        wait_s: how long to wait for a server that is starting, or that waits for its models.
+        expected_id: its product; others with the very same image may share rank 1.
+        wait_s: seconds to wait for a server that is starting, or that waits for its models.
 
     Returns:
         What was found, as one line.
@@ -67,8 +67,8 @@ def _complaint(result: SearchResult, photo: Path, expected_id: str) -> str:
     if not result.results:
         return f"The search for {photo} found nothing in index {result.index_version}."
     first = result.results[0]
-    place = next((m.rank for m in result.results if m.product_id == expected_id), None)
-    where = "is not among the results" if place is None else f"comes in place {place}"
+    rank = next((m.rank for m in result.results if m.product_id == expected_id), None)
+    where = "is not among the results" if rank is None else f"has rank {rank}"
     return (
         f"The search for {photo} found {first.product_id} first; {expected_id} {where} "
         f"(index {result.index_version}). Is this the image that the catalogue has for "

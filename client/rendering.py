@@ -164,24 +164,25 @@ def _compared(
 
 
 def _search_levels(status: ServerStatus) -> str:
-    """Say what each level takes, in memory and on disk."""
-    places = [
-        (", ".join(f"{level.name} {decimal(level.bytes)}" for level in levels), place)
-        for place, levels in (
+    """List the size of each level, in memory and on disk."""
+    locations = [
+        (", ".join(f"{level.name} {decimal(level.bytes)}" for level in levels), location)
+        for location, levels in (
             ("in memory", [level for level in status.search_levels if level.resident]),
-            ("mapped from disk", [level for level in status.search_levels if not level.resident]),
+            ("on disk", [level for level in status.search_levels if not level.resident]),
         )
     ]
-    return "; ".join(f"{place}: {levels}" for levels, place in places if levels)
+    return "; ".join(f"{location}: {levels}" for levels, location in locations if levels)
 
 
 def _limits(limits: Limits | None) -> str:
-    """Say what the server refuses to go beyond."""
+    """List the limits of the server's requests."""
     if limits is None:
         return "not reported by this server"
     return (
-        f"images of {limits.max_image_bytes:,} bytes, requests of {limits.max_request_bytes:,} "
-        f"bytes, top-k and keep {limits.max_top_k:,}, alpha {limits.max_alpha:,g}, "
+        f"images of {limits.max_image_bytes:,} bytes and {limits.max_image_pixels:,} pixels, "
+        f"requests of {limits.max_request_bytes:,} bytes, top-k and keep {limits.max_top_k:,}, "
+        f"alpha {limits.max_alpha:,g}, "
         f"{limits.max_concurrent_requests:,} searches at a time"
     )
 

@@ -144,11 +144,12 @@ class Limits:
     """The largest requests that the server accepts; it refuses what is above.
 
     Attributes:
-        max_image_bytes: size of an encoded image.
-        max_request_bytes: size of a whole request.
+        max_image_bytes: size of an encoded image in bytes.
+        max_request_bytes: size of a whole request in bytes.
         max_top_k: number of results, and the paper's k.
         max_alpha: strength of a backbone in eq. (8).
         max_concurrent_requests: searches in progress at once, of all clients together.
+        max_image_pixels: width times height of an image.
     """
 
     max_image_bytes: int
@@ -156,6 +157,7 @@ class Limits:
     max_top_k: int
     max_alpha: float
     max_concurrent_requests: int
+    max_image_pixels: int
 
 
 @dataclass(frozen=True)

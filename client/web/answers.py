@@ -24,8 +24,8 @@ class Problem:
     """An error as the page shows it.
 
     Attributes:
-        status: of HTTP.
-        kind: for the page's program; ``unavailable`` makes it ask again until the server is back.
+        status: HTTP status code.
+        kind: tells the page what to do; at ``unavailable`` it polls until the server is back.
         title: what happened.
         advice: what the person can do.
         details: the error message of the program, for an operator.
@@ -84,8 +84,8 @@ _WORDS: Mapping[type[RetrievalError], tuple[int, str, str, str]] = {
 _REFUSED = (
     502,
     "refused",
-    "The search server does not let this page in.",
-    "Start beauty-search web with what the server asks for: its log says what is missing.",
+    "The search server refused this page.",
+    "Start beauty-search web with the token or certificate that the server needs; see its log.",
 )
 _REFUSALS = (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED)
 _OTHERWISE = (

@@ -61,51 +61,65 @@ def web_app(
     is JSON as in ``answers.Problem``.
 
     Args:
-        client: of the search server; stays the caller's to close.
+        client: a client of the search server; the caller closes it.
         catalogue: folder of the pictures; None shows none.
         allowed_hosts: see ``Guard``.
     """
+    api = _Api(client, catalogue)
+    app = Starlette(
+        routes=[
+            Route("/api/status", _answering(api.status)),
+            Route("/api/search", _answering(api.search), methods=["POST"]),
+            Route("/api/similar", _answering(api.similar)),
+            Route("/pictures", api.picture),
+            Mount("/", StaticFiles(directory=PAGE, html=True)),
+        ]
+    )
+    return Guard(app, allowed_hosts)
 
-    async def status(request: Request) -> Response:
-        answer = await run_in_threadpool(client.status)
-        return JSONResponse(status_json(answer, catalogue))
 
-    async def limits() -> Limits | None:
-        return (await run_in_threadpool(client.status)).limits
+class _Api:
+    """The calls of the page.
 
-    async def search(request: Request) -> Response:
-        allowed = await limits()
-        settings = _settings(request.query_params, allowed)
-        image = await _body(request, allowed)
-        result = await run_in_threadpool(client.search, image, **settings)
+    Args:
+        client: a client of the search server.
+        catalogue: folder of the pictures; None shows none.
+    """
+
+    def __init__(self, client: RetrievalClient, catalogue: Path | None) -> None:
+        self._client = client
+        self._catalogue = catalogue
+
+    async def status(self, request: Request) -> Response:
+        status = await run_in_threadpool(self._client.status)
+        return JSONResponse(status_json(status, self._catalogue))
+
+    async def search(self, request: Request) -> Response:
+        limits = await self._server_limits()
+        settings = _settings(request.query_params, limits)
+        image = await _body(request, limits)
+        result = await run_in_threadpool(self._client.search, image, **settings)
         return JSONResponse(result_json(result))
 
-    async def similar(request: Request) -> Response:
-        settings = _settings(request.query_params, await limits())
+    async def similar(self, request: Request) -> Response:
+        settings = _settings(request.query_params, await self._server_limits())
         product_id = request.query_params.get("product_id", "")
-        result = await run_in_threadpool(client.similar, product_id, **settings)
+        result = await run_in_threadpool(self._client.similar, product_id, **settings)
         return JSONResponse(result_json(result))
 
-    async def picture(request: Request) -> Response:
+    async def picture(self, request: Request) -> Response:
         image = request.query_params.get("image", "")
         found = None
-        if catalogue is not None:
-            found = await run_in_threadpool(picture_file, catalogue, image)
+        if self._catalogue is not None:
+            found = await run_in_threadpool(picture_file, self._catalogue, image)
         if found is None:
             return PlainTextResponse("No such picture.\n", status_code=404)
         path, media_type = found
         return FileResponse(path, media_type=media_type)
 
-    app = Starlette(
-        routes=[
-            Route("/api/status", _answering(status)),
-            Route("/api/search", _answering(search), methods=["POST"]),
-            Route("/api/similar", _answering(similar)),
-            Route("/pictures", picture),
-            Mount("/", StaticFiles(directory=PAGE, html=True)),
-        ]
-    )
-    return Guard(app, allowed_hosts)
+    async def _server_limits(self) -> Limits | None:
+        """Ask for the limits of the server that runs now; it may have been restarted."""
+        return (await run_in_threadpool(self._client.status)).limits
 
 
 Endpoint = Callable[[Request], Awaitable[Response]]

@@ -33,7 +33,7 @@ def serve(
     ``on_ready`` is told, so that the caller can warn.
 
     Args:
-        client: of the search server.
+        client: a client of the search server.
         host: name or address to listen on.
         port: 0 takes a free one.
         catalogue: folder of the pictures, if any.

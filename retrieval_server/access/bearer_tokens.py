@@ -80,7 +80,7 @@ def _refusing(handler: Handler) -> Handler:
     async def refuse(request: object, context: grpc.aio.ServicerContext[Any, Any]) -> NoReturn:
         await context.abort(
             grpc.StatusCode.UNAUTHENTICATED,
-            "it wants a token that it knows, as authorization: Bearer TOKEN.",
+            "it needs a known token, as authorization: Bearer TOKEN.",
         )
         raise AssertionError("abort raises")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from retrieval_server.index.bundle import IndexBundle
+from retrieval_server.models.preprocessing import MAX_PIXELS
 from retrieval_server.models.profile import MAX_ALPHA
 from retrieval_server.retrieval.search_request import MAX_TOP_K
 from retrieval_server.retrieval.search_result import Match, Stage, TextEvidence
@@ -41,6 +42,7 @@ def limits_message(settings: Settings) -> pb.Limits:
         max_top_k=MAX_TOP_K,
         max_alpha=MAX_ALPHA,
         max_concurrent_requests=settings.max_concurrent_requests,
+        max_image_pixels=MAX_PIXELS,
     )
 
 

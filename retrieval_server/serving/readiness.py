@@ -55,7 +55,7 @@ class Readiness:
         await self._polling.stop()
 
     async def poll(self) -> None:
-        """Ask the engine, check its descriptors where they are in doubt, and report."""
+        """Ask the engine, verify it if its generation is new, and report."""
         problem = None
         try:
             retriever = self._served.retriever

@@ -177,7 +177,7 @@ def _interceptors(settings: Settings, metrics: ServerMetrics) -> list[grpc.aio.S
     if settings.token_file is None:
         return [measured]
     if settings.tls is None:
-        log.warning("--token-file without --tls-cert: tokens come in the clear")
+        log.warning("--token-file without --tls-cert: tokens are sent unencrypted")
     return [measured, BearerTokens(settings.token_file)]
 
 
@@ -204,7 +204,7 @@ async def serve(settings: Settings) -> None:
             _write_address(settings.address_file, running.address)
         await stop.wait()
         log.info(
-            "stopping: %g s until everybody knows, up to %g s for the requests in progress",
+            "stopping: %g s for clients to learn of it, up to %g s for the requests in progress",
             settings.drain_delay_s,
             settings.drain_s,
         )

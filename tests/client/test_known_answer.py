@@ -62,7 +62,7 @@ def test_another_product_first_fails_and_names_both(
     result = smoke(served, images["p0000"], "--expect", "p0001")
     assert result.exit_code == 1
     assert result.stdout == ""
-    assert "found p0000 first; p0001 comes in place " in result.stderr
+    assert "found p0000 first; p0001 has rank " in result.stderr
     unknown = smoke(served, images["p0000"], "--expect", "nobody")
     assert unknown.exit_code == 1
     assert "nobody is not among the results" in unknown.stderr

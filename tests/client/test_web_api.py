@@ -142,7 +142,7 @@ def test_a_setting_that_no_slider_produces_is_refused_by_name(page, servicer, se
         ("INVALID_ARGUMENT", "alpha: too large", 422, "invalid", "cannot use this query"),
         ("RESOURCE_EXHAUSTED", "full", 429, "busy", "too much to do"),
         ("DEADLINE_EXCEEDED", "late", 504, "late", "took too long"),
-        ("UNAUTHENTICATED", "no token", 502, "refused", "does not let this page in"),
+        ("UNAUTHENTICATED", "no token", 502, "refused", "refused this page"),
         ("INTERNAL", "r-1", 502, "failed", "The search failed."),
         ("UNIMPLEMENTED", "?", 502, "failed", "The search failed."),
     ],

@@ -79,7 +79,7 @@ function card(match, mark, context, list) {
   return item;
 }
 
-/** Why a product stands in the refined ranking only; the seed's rank, or that places were left. */
+/** Why only the refined ranking has a product: the rank of its seed, or too few text neighbours. */
 function origin(match) {
   if (!match.text) return ["+ filled up"];
   const cosine = match.text.cosine.toFixed(2);
