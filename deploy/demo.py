@@ -116,7 +116,11 @@ def _background(name: str, command: Sequence[object], folder: Path) -> Iterator[
         yield address_file.read_text(encoding="utf-8")
     finally:
         process.terminate()
-        process.wait(STOP_WITHIN_S)
+        try:
+            process.wait(STOP_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def _run(program: str, *arguments: object, stdout: IO[str] | None = None) -> None:
