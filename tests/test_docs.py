@@ -32,6 +32,7 @@ KINDS = ("Guide", "Concept", "Reference")
 CHANGES = ("Added", "Changed", "Deprecated", "Removed", "Fixed", "Security")
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\(([^()\s#]*)(?:#([^()\s]*))?\)")
+FORMULAS = {"Algorithm 1", *(f"eq. ({number})" for number in range(1, 9))}
 FIGURE = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?")
 
 
@@ -93,11 +94,11 @@ def figures_of(text: str) -> set[str]:
     return {figure for figure in FIGURE.findall(text) if len(figure) > 2}
 
 
-def equations_in(text: str) -> set[int]:
-    """The equations that a text names, such as "eq. (1)-(2)"."""
-    found: set[int] = set()
+def formulas_in(text: str) -> set[str]:
+    """The equations and algorithms of the paper that a text names, such as "eq. (1)-(2)"."""
+    found = set(re.findall(r"Algorithm \d", text))
     for first, last in re.findall(r"eq\. \((\d)\)(?:-\((\d)\))?", text):
-        found.update(range(int(first), int(last or first) + 1))
+        found.update(f"eq. ({number})" for number in range(int(first), int(last or first) + 1))
     return found
 
 
@@ -152,14 +153,11 @@ def test_every_page_says_first_what_kind_it_is_and_for_whom(document: str) -> No
 
 def test_the_architecture_leads_to_the_code_of_every_equation() -> None:
     rows = re.findall(r"^\| (.*?) \| .* \| (\[.*) \|$", text_of("ARCHITECTURE.md"), re.MULTILINE)
-    named = [(label, files) for label, files in rows if re.search("eq\\.|Algorithm", label)]
 
-    assert set().union(*(equations_in(label) for label, _ in named)) == set(range(1, 9))
-    assert "Algorithm 1" in " ".join(label for label, _ in named)
-    for label, files in named:
-        code = "".join(text_of(path) for path, _ in LINK.findall(files))
-        assert equations_in(label) <= equations_in(code) | {6}, label  # eq. (6) is part of (7)
-        assert "Algorithm 1" not in label or "Algorithm 1" in code, label
+    assert formulas_in(" ".join(label for label, _ in rows)) == FORMULAS
+    for label, files in rows:
+        for path, _ in LINK.findall(files):
+            assert formulas_in(label) <= formulas_in(text_of(path)), (label, path)
 
 
 def test_the_readme_s_rooms_are_the_tree_s() -> None:
