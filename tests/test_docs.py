@@ -28,6 +28,13 @@ RESULTS = [document for document in DOCUMENTS if document.startswith("results/")
 WRITTEN = [document for document in DOCUMENTS if document not in RESULTS]
 PAGES = [document for document in WRITTEN if "/" in document]
 LONGEST_PARAGRAPH = 80  # words
+PACKAGES = ("export", "retrieval_server", "client", "deploy/policies", "tests")
+LONG_MODULE = 80  # lines
+GENERATED = ("_pb2.py", "_pb2_grpc.py")
+EXPLAINED_BY = {  # rooms whose modules need no link each, and the document that explains them
+    Path("export/sample"): "ARCHITECTURE.md",
+    Path("retrieval_server/exact_search"): "docs/search.md",
+}
 KINDS = ("Guide", "Concept", "Reference")
 CHANGES = ("Added", "Changed", "Deprecated", "Removed", "Fixed", "Security")
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -102,6 +109,33 @@ def formulas_in(text: str) -> set[str]:
     return found
 
 
+def links_of(document: str) -> set[Path]:
+    """The files and folders of this repository to which a document links."""
+    folder = (ROOT / document).parent
+    return {
+        (folder / target).resolve().relative_to(ROOT)
+        for target, _ in LINK.findall(FENCED.sub("", text_of(document)))
+        if target and not target.startswith("https://")
+    }
+
+
+def rooms() -> list[Path]:
+    """The packages that the architecture describes, and the packages directly inside them."""
+    inits = [path for package in PACKAGES for path in (ROOT / package).glob("*/__init__.py")]
+    return [*map(Path, PACKAGES), *(path.parent.relative_to(ROOT) for path in inits)]
+
+
+def long_modules() -> list[Path]:
+    """The modules of the three rooms that are long enough for a place in a document."""
+    return [
+        path.relative_to(ROOT)
+        for package in ("client", "export", "retrieval_server")
+        for path in (ROOT / package).rglob("*.py")
+        if len(path.read_text(encoding="utf-8").splitlines()) > LONG_MODULE
+        and not path.name.endswith(GENERATED)
+    ]
+
+
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_command_in_a_document_exists_with_its_options(document: str) -> None:
     for words in commands_in(text_of(document)):
@@ -158,6 +192,19 @@ def test_the_architecture_leads_to_the_code_of_every_equation() -> None:
     for label, files in rows:
         for path, _ in LINK.findall(files):
             assert formulas_in(label) <= formulas_in(text_of(path)), (label, path)
+
+
+def test_every_room_and_every_long_module_has_a_link_in_the_documents() -> None:
+    pages = ["ARCHITECTURE.md", *(page for page in PAGES if page.startswith("docs/"))]
+    linked = set().union(*map(links_of, pages))
+    explained = {
+        path for path in long_modules() if not EXPLAINED_BY.keys().isdisjoint(path.parents)
+    }
+
+    assert set(rooms()) - linked == set()
+    assert set(long_modules()) - linked - explained == set()
+    for room, document in EXPLAINED_BY.items():
+        assert any(room in (path, *path.parents) for path in links_of(document)), room
 
 
 def test_the_readme_s_rooms_are_the_tree_s() -> None:
