@@ -21,14 +21,25 @@ from tests.support.paths import ROOT
 
 DOCUMENTS = sorted(
     path.relative_to(ROOT).as_posix()
-    for folder in (".", "model_repository", "deploy", "docs", "results")
+    for folder in (".", "model_repository", "deploy", "deploy/local_triton", "docs", "results")
     for path in (ROOT / folder).glob("*.md")
 )
 RESULTS = [document for document in DOCUMENTS if document.startswith("results/")]
+WRITTEN = [document for document in DOCUMENTS if document not in RESULTS]
+PAGES = [document for document in WRITTEN if "/" in document]
+LONGEST_PARAGRAPH = 80  # words
+PACKAGES = ("export", "retrieval_server", "client", "deploy/policies", "tests")
+LONG_MODULE = 80  # lines
+GENERATED = ("_pb2.py", "_pb2_grpc.py")
+EXPLAINED_BY = {  # rooms whose modules need no link each, and the document that explains them
+    Path("export/sample"): "ARCHITECTURE.md",
+    Path("retrieval_server/exact_search"): "docs/search.md",
+}
 KINDS = ("Guide", "Concept", "Reference")
 CHANGES = ("Added", "Changed", "Deprecated", "Removed", "Fixed", "Security")
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\(([^()\s#]*)(?:#([^()\s]*))?\)")
+FORMULAS = {"Algorithm 1", *(f"eq. ({number})" for number in range(1, 9))}
 FIGURE = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?")
 
 
@@ -90,12 +101,39 @@ def figures_of(text: str) -> set[str]:
     return {figure for figure in FIGURE.findall(text) if len(figure) > 2}
 
 
-def equations_in(text: str) -> set[int]:
-    """The equations that a text names, such as "eq. (1)-(2)"."""
-    found: set[int] = set()
+def formulas_in(text: str) -> set[str]:
+    """The equations and algorithms of the paper that a text names, such as "eq. (1)-(2)"."""
+    found = set(re.findall(r"Algorithm \d", text))
     for first, last in re.findall(r"eq\. \((\d)\)(?:-\((\d)\))?", text):
-        found.update(range(int(first), int(last or first) + 1))
+        found.update(f"eq. ({number})" for number in range(int(first), int(last or first) + 1))
     return found
+
+
+def links_of(document: str) -> set[Path]:
+    """The files and folders of this repository to which a document links."""
+    folder = (ROOT / document).parent
+    return {
+        (folder / target).resolve().relative_to(ROOT)
+        for target, _ in LINK.findall(FENCED.sub("", text_of(document)))
+        if target and not target.startswith("https://")
+    }
+
+
+def rooms() -> list[Path]:
+    """The packages that the architecture describes, and the packages directly inside them."""
+    inits = [path for package in PACKAGES for path in (ROOT / package).glob("*/__init__.py")]
+    return [*map(Path, PACKAGES), *(path.parent.relative_to(ROOT) for path in inits)]
+
+
+def long_modules() -> list[Path]:
+    """The modules of the three rooms that are long enough for a place in a document."""
+    return [
+        path.relative_to(ROOT)
+        for package in ("client", "export", "retrieval_server")
+        for path in (ROOT / package).rglob("*.py")
+        if len(path.read_text(encoding="utf-8").splitlines()) > LONG_MODULE
+        and not path.name.endswith(GENERATED)
+    ]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
@@ -130,14 +168,15 @@ def test_the_readme_gives_the_two_commands_and_what_they_print_at_once() -> None
     assert lines.index("<!-- demo -->") < lines.index("<!-- /demo -->") < 40
 
 
-def test_no_paragraph_of_the_readme_is_long() -> None:
-    paragraphs = paragraphs_of(text_of("README.md"))
+@pytest.mark.parametrize("document", WRITTEN)
+def test_no_paragraph_of_a_document_is_long(document: str) -> None:
+    paragraphs = paragraphs_of(text_of(document))
 
-    assert len(paragraphs) > 10
-    assert [text for text in paragraphs if len(text.split()) > 80] == []
+    assert len(paragraphs) > 4
+    assert [text for text in paragraphs if len(text.split()) > LONGEST_PARAGRAPH] == []
 
 
-@pytest.mark.parametrize("document", [name for name in DOCUMENTS if name.startswith("docs/")])
+@pytest.mark.parametrize("document", PAGES)
 def test_every_page_says_first_what_kind_it_is_and_for_whom(document: str) -> None:
     heading, _, first, *_ = text_of(document).splitlines()
     kind = heading.removeprefix("# ").split(":")[0]
@@ -148,14 +187,24 @@ def test_every_page_says_first_what_kind_it_is_and_for_whom(document: str) -> No
 
 def test_the_architecture_leads_to_the_code_of_every_equation() -> None:
     rows = re.findall(r"^\| (.*?) \| .* \| (\[.*) \|$", text_of("ARCHITECTURE.md"), re.MULTILINE)
-    named = [(label, files) for label, files in rows if re.search("eq\\.|Algorithm", label)]
 
-    assert set().union(*(equations_in(label) for label, _ in named)) == set(range(1, 9))
-    assert "Algorithm 1" in " ".join(label for label, _ in named)
-    for label, files in named:
-        code = "".join(text_of(path) for path, _ in LINK.findall(files))
-        assert equations_in(label) <= equations_in(code) | {6}, label  # eq. (6) is part of (7)
-        assert "Algorithm 1" not in label or "Algorithm 1" in code, label
+    assert formulas_in(" ".join(label for label, _ in rows)) == FORMULAS
+    for label, files in rows:
+        for path, _ in LINK.findall(files):
+            assert formulas_in(label) <= formulas_in(text_of(path)), (label, path)
+
+
+def test_every_room_and_every_long_module_has_a_link_in_the_documents() -> None:
+    pages = ["ARCHITECTURE.md", *(page for page in PAGES if page.startswith("docs/"))]
+    linked = set().union(*map(links_of, pages))
+    explained = {
+        path for path in long_modules() if not EXPLAINED_BY.keys().isdisjoint(path.parents)
+    }
+
+    assert set(rooms()) - linked == set()
+    assert set(long_modules()) - linked - explained == set()
+    for room, document in EXPLAINED_BY.items():
+        assert any(room in (path, *path.parents) for path in links_of(document)), room
 
 
 def test_the_readme_s_rooms_are_the_tree_s() -> None:

@@ -12,8 +12,8 @@ from deploy.policies.rendering import Manifests, Object, name_of
 from deploy.policies.tracing import traced
 from deploy.policies.traffic import selects
 
-RUNBOOKS = "README.md"  # of the folder deploy/
-SHORTEST_RUNBOOK = 80  # characters of its first line
+RUNBOOKS = "ALERTS.md"  # of the folder deploy/
+SHORTEST_RUNBOOK = 160  # characters of its text
 GRID_COLUMNS = 24  # of a dashboard of Grafana
 DASHBOARD_FIELDS = {"uid", "title", "schemaVersion", "templating", "time"}
 ALERTED = {
@@ -100,9 +100,10 @@ def _alert_findings(rendered: Manifests) -> Iterator[str]:
 
 @cache
 def runbooks(deploy: Path) -> dict[str, str]:
-    """The first lines of the sections on alerts in the README of a tree, by alert."""
+    """The text of each section of ``ALERTS.md`` in the folder of a tree, by alert."""
     text = (deploy / RUNBOOKS).read_text(encoding="utf-8")
-    return dict(re.findall(r"^### (Beauty\w+)\n\n(.+)", text, re.MULTILINE))
+    _, *sections = re.split(r"^## ", text, flags=re.MULTILINE)
+    return {title: body.strip() for title, _, body in (each.partition("\n") for each in sections)}
 
 
 def _dashboard_findings(dashboard: Object) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The exact join of eq. (7): every pair of sparse unit vectors with a cosine above τ.
+"""The exact join of eq. (6)-(7): every pair of sparse unit vectors with a cosine above τ.
 
 Every pair is found in one posting list, that of its rarest shared term (see posting_lists), and
 every list is joined on its own (see list_join). The set of pairs is that of brute force in float64,

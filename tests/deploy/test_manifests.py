@@ -113,9 +113,9 @@ def test_every_model_warms_up_before_triton_is_ready() -> None:
     assert all("model_warmup" in path.read_text(encoding="utf-8") for path in configs)
 
 
-def test_every_figure_of_the_sizing_stands_in_the_results() -> None:
+def test_every_figure_of_the_sizing_is_in_the_results() -> None:
     text = (DEPLOY / "README.md").read_text(encoding="utf-8")
-    (table,) = re.findall(r"\| Where from \|\n\|[- |]+\|\n((?:\|.*\n)+)", text)
+    (table,) = re.findall(r"\| Source \|\n\|[- |]+\|\n((?:\|.*\n)+)", text)
     sources = [row.rsplit("|", 2)[1] for row in table.splitlines()]
     figures = [figure for source in sources for figure in re.findall(r"\d+\.\d+|\d+,\d+", source)]
 
