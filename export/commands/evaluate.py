@@ -29,7 +29,7 @@ STDOUT = Path("-")
 BUILT_HERE = Path("build/evaluate")  # indexes of datasets that are given none
 
 
-@engine_options(secured=False)
+@engine_options
 def evaluate(
     *,
     dataset: Dataset,
@@ -82,7 +82,7 @@ def evaluate(
         Console().print(evaluation_table(evaluation))
 
 
-@engine_options(secured=False)
+@engine_options
 def predict(
     *,
     images: Annotated[Path, typer.Argument(help="Folder of query images, named after their ids.")],

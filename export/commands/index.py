@@ -34,7 +34,7 @@ Tau = Annotated[
 ]
 
 
-@engine_options(secured=True)
+@engine_options
 def extract(
     *,
     catalogue: Annotated[Path, typer.Argument(help="Catalogue file, or the folder it lies in.")],
@@ -71,7 +71,7 @@ def extract(
     tell(shard_summary(extraction.run()))
 
 
-@engine_options(secured=True)
+@engine_options
 def index(
     *,
     catalogue: Annotated[Path, typer.Argument(help="Catalogue file, or the folder it lies in.")],
