@@ -15,8 +15,11 @@ from typing import Annotated, Any
 import typer
 
 from export.descriptors.engine_choice import EngineChoice
+from export.evaluation.metrics import RESULTS
 from export.models.profiles import PROFILES
+from export.text_index.settings import TextSettings
 from retrieval_server.engines.engine import TritonConnection
+from retrieval_server.errors import RetrievalError
 from retrieval_server.serving.setting_options import setting_option, setting_parameter
 from retrieval_server.serving.settings import Settings
 
@@ -24,6 +27,17 @@ DEFAULT_REPOSITORY = Settings.model_repository
 TRITON_TIMEOUT_S = 120.0  # for a call: offline no person waits for it, and Triton may restart
 
 Command = Callable[..., None]
+
+
+def _check_tau(given: float | list[float] | None) -> float | list[float] | None:
+    """Let ``TextSettings``, which has the bounds of τ, refuse a value."""
+    for tau in [given] if isinstance(given, float) else given or []:
+        try:
+            TextSettings(threshold=tau)
+        except RetrievalError as error:
+            raise typer.BadParameter(str(error)) from error
+    return given
+
 
 ProfileName = Annotated[
     str,
@@ -40,6 +54,41 @@ GroundTruth = Annotated[
     Path | None, typer.Option(help="File of the true matches; the folder's if not given.")
 ]
 Repository = Annotated[Path, setting_option("model_repository")]
+Tau = Annotated[
+    float,
+    typer.Option(
+        "--threshold", help="τ of the textual index, between 0 and 1.", callback=_check_tau
+    ),
+]
+TausToTry = Annotated[
+    list[float] | None,
+    typer.Option(
+        "--threshold",
+        help="τ to try, between 0 and 1.",
+        show_default="0.4 to 0.8",
+        callback=_check_tau,
+    ),
+]
+Keep = Annotated[
+    int,
+    typer.Option(
+        "-k", "--keep", min=1, max=RESULTS, help=f"The paper's k; {RESULTS}: no refinement."
+    ),
+]
+RefiningKeep = Annotated[
+    int, typer.Option("-k", "--keep", min=1, max=RESULTS - 1, help="The paper's k.")
+]
+KeepsToTry = Annotated[
+    list[int] | None,
+    typer.Option(
+        "-k",
+        "--keep",
+        min=1,
+        max=RESULTS,
+        help=f"k to try; {RESULTS} is no refinement.",
+        show_default=f"1 to {RESULTS}",
+    ),
+]
 ShardNumber = Annotated[
     int,
     typer.Option(
