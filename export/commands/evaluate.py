@@ -11,7 +11,14 @@ from rich.console import Console
 
 from export.commands.index_summary import catalogue_warnings, index_summary
 from export.commands.messages import say, tell, warn
-from export.commands.options import Dataset, GroundTruth, ProfileName, engine_options
+from export.commands.options import (
+    Dataset,
+    GroundTruth,
+    Keep,
+    ProfileName,
+    RefiningKeep,
+    engine_options,
+)
 from export.dataset.catalogue import read_catalogue
 from export.descriptors.engine_choice import EngineChoice
 from export.evaluation.evaluate import evaluate as evaluate_index
@@ -29,7 +36,7 @@ STDOUT = Path("-")
 BUILT_HERE = Path("build/evaluate")  # indexes of datasets that are given none
 
 
-@engine_options(secured=False)
+@engine_options
 def evaluate(
     *,
     dataset: Dataset,
@@ -39,10 +46,7 @@ def evaluate(
     ] = None,
     profile: ProfileName = LITE.name,
     engine: EngineChoice,
-    keep: Annotated[
-        int,
-        typer.Option("-k", "--keep", min=1, max=6, help="The k to show by category and by query."),
-    ] = DEFAULT_KEEP,
+    keep: RefiningKeep = DEFAULT_KEEP,
     ground_truth: GroundTruth = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     html: Annotated[Path | None, typer.Option(help="Write a report to this HTML file.")] = None,
@@ -52,8 +56,8 @@ def evaluate(
 ) -> None:
     """Measure mAP@7 of the initial ranking and of refinement with k = 6 to 1.
 
-    With 95 % intervals and a paired test against the baseline, by category where the catalogue
-    has a column "category", and with the queries that changed most.
+    Each has a 95 % interval and a paired test against the baseline. Results by category, if the
+    catalogue has a column "category", and the queries that changed most are for the k of --keep.
 
     Example: beauty-export evaluate build/demo/sample --html build/report.html
     """
@@ -67,7 +71,7 @@ def evaluate(
     for warning in evaluation.warnings:
         warn(warning)
     for image in evaluation.unreadable:
-        warn(f"query {image} cannot be read and counts nowhere.")
+        warn(f"query {image} cannot be read and is left out of every figure.")
     if html is not None:
         write_text_file(html, evaluation_page(evaluation))
         say(f"report: {html}")
@@ -82,16 +86,14 @@ def evaluate(
         Console().print(evaluation_table(evaluation))
 
 
-@engine_options(secured=False)
+@engine_options
 def predict(
     *,
     images: Annotated[Path, typer.Argument(help="Folder of query images, named after their ids.")],
     output: Annotated[Path, typer.Argument(help="CSV file to write: a query, seven ids a row.")],
     index: Annotated[Path, typer.Option(help="Index folder, or one version of it.")],
     engine: EngineChoice,
-    keep: Annotated[
-        int, typer.Option("-k", "--keep", min=1, max=7, help="The paper's k; 7: no refinement.")
-    ] = DEFAULT_KEEP,
+    keep: Keep = DEFAULT_KEEP,
 ) -> None:
     """Answer a folder of photos in the form of the challenge AI Meets Beauty.
 

@@ -9,7 +9,7 @@ import typer
 
 from export.commands.index_summary import catalogue_warnings, index_summary, shard_summary
 from export.commands.messages import say, tell
-from export.commands.options import ProfileName, ShardNumber, engine_options
+from export.commands.options import ProfileName, ShardNumber, Tau, engine_options
 from export.dataset.catalogue import read_catalogue
 from export.descriptors.engine_choice import EngineChoice
 from export.descriptors.extract_shard import ShardExtraction
@@ -21,20 +21,25 @@ from export.text_index.settings import TextSettings
 from retrieval_server.index.publish import open_index
 from retrieval_server.text.tokens import TOKENISERS
 
-
-def _between_0_and_1(value: float) -> float:
-    if not 0 < value < 1:
-        raise typer.BadParameter(f"{value} does not lie between 0 and 1.")
-    return value
-
-
-Tau = Annotated[
-    float,
-    typer.Option(help="τ of the textual index, between 0 and 1.", callback=_between_0_and_1),
+Tokeniser = Annotated[
+    str, typer.Option(help=f"How descriptions become terms: {' or '.join(TOKENISERS)}.")
+]
+LanguageFilter = Annotated[
+    str,
+    typer.Option(
+        help=f"Which descriptions the textual index leaves out: {' or '.join(LANGUAGE_FILTERS)}. "
+        "Their products are found by image."
+    ),
+]
+MaxNeighbours = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="Longest list of text neighbours, the nearest kept.", show_default="any"
+    ),
 ]
 
 
-@engine_options(secured=True)
+@engine_options
 def extract(
     *,
     catalogue: Annotated[Path, typer.Argument(help="Catalogue file, or the folder it lies in.")],
@@ -53,7 +58,7 @@ def extract(
 ) -> None:
     """Describe one shard of a catalogue's images; index --from-shards puts them together.
 
-    Exit status 65 says that the input is at fault and that trying again is no use.
+    Exit status 65 says that the input is at fault and that the same command would fail again.
 
     Example: beauty-export extract build/demo/sample --output build/demo/shards --shard 0 --shards 4
     """
@@ -71,7 +76,7 @@ def extract(
     tell(shard_summary(extraction.run()))
 
 
-@engine_options(secured=True)
+@engine_options
 def index(
     *,
     catalogue: Annotated[Path, typer.Argument(help="Catalogue file, or the folder it lies in.")],
@@ -79,23 +84,9 @@ def index(
     profile: ProfileName = LITE.name,
     engine: EngineChoice,
     threshold: Tau = TextSettings.threshold,
-    tokeniser: Annotated[
-        str,
-        typer.Option(help=f"How descriptions become terms: {' or '.join(TOKENISERS)}."),
-    ] = TextSettings.tokeniser,
-    language_filter: Annotated[
-        str,
-        typer.Option(
-            help="Which descriptions the textual index leaves out: "
-            f"{' or '.join(LANGUAGE_FILTERS)}. Their products are found by image."
-        ),
-    ] = TextSettings.language_filter,
-    max_neighbours: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="Longest list of text neighbours, the nearest kept.", show_default="any"
-        ),
-    ] = TextSettings.max_neighbours,
+    tokeniser: Tokeniser = TextSettings.tokeniser,
+    language_filter: LanguageFilter = TextSettings.language_filter,
+    max_neighbours: MaxNeighbours = TextSettings.max_neighbours,
     half_precision: Annotated[
         bool, typer.Option(help="Store float16 descriptors, half the size; they then are exact.")
     ] = False,
@@ -117,7 +108,7 @@ def index(
     """Build an index from a catalogue, or bring one up to date.
 
     Images that the current version has described are not described again, and a build that was
-    interrupted is taken up.
+    interrupted is resumed.
 
     Example: beauty-export index build/demo/sample --output build/demo/index
     """

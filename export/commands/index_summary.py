@@ -78,4 +78,4 @@ def _reuse_summary(reused: int, no_reuse: str) -> Iterator[Message]:
     if reused:
         yield Message(f"{reused:,} images were described before and have not changed")
     if no_reuse:
-        yield Message(f"every image was described anew: {no_reuse}", is_warning=True)
+        yield Message(f"every image was described again: {no_reuse}", is_warning=True)

@@ -1,6 +1,7 @@
 """Options that several commands have, each declared once.
 
-An option that the server has too is read from the same environment variable.
+An option that is a setting of the server too is made from its field of ``Settings``, so it has the
+same environment variable, default, bounds and help.
 """
 
 from __future__ import annotations
@@ -14,14 +15,29 @@ from typing import Annotated, Any
 import typer
 
 from export.descriptors.engine_choice import EngineChoice
+from export.evaluation.metrics import RESULTS
 from export.models.profiles import PROFILES
-from retrieval_server.engines.engine import ENGINES, TritonConnection
+from export.text_index.settings import TextSettings
+from retrieval_server.engines.engine import TritonConnection
+from retrieval_server.errors import RetrievalError
+from retrieval_server.serving.setting_options import setting_option, setting_parameter
+from retrieval_server.serving.settings import Settings
 
-DEFAULT_REPOSITORY = Path("model_repository")
+DEFAULT_REPOSITORY = Settings.model_repository
 TRITON_TIMEOUT_S = 120.0  # for a call: offline no person waits for it, and Triton may restart
-SECURING = ("triton_tls_ca", "triton_tls_cert", "triton_tls_key", "triton_access_key")
 
 Command = Callable[..., None]
+
+
+def _check_tau(given: float | list[float] | None) -> float | list[float] | None:
+    """Let ``TextSettings``, which has the bounds of τ, refuse a value."""
+    for tau in [given] if isinstance(given, float) else given or []:
+        try:
+            TextSettings(threshold=tau)
+        except RetrievalError as error:
+            raise typer.BadParameter(str(error)) from error
+    return given
+
 
 ProfileName = Annotated[
     str,
@@ -37,10 +53,40 @@ Dataset = Annotated[
 GroundTruth = Annotated[
     Path | None, typer.Option(help="File of the true matches; the folder's if not given.")
 ]
-Repository = Annotated[
-    Path,
+Repository = Annotated[Path, setting_option("model_repository")]
+Tau = Annotated[
+    float,
     typer.Option(
-        "--model-repository", envvar="RETRIEVAL_MODEL_REPOSITORY", help="Folder with the models."
+        "--threshold", help="τ of the textual index, between 0 and 1.", callback=_check_tau
+    ),
+]
+TausToTry = Annotated[
+    list[float] | None,
+    typer.Option(
+        "--threshold",
+        help="τ to try, between 0 and 1.",
+        show_default="0.4 to 0.8",
+        callback=_check_tau,
+    ),
+]
+Keep = Annotated[
+    int,
+    typer.Option(
+        "-k", "--keep", min=1, max=RESULTS, help=f"The paper's k; {RESULTS}: no refinement."
+    ),
+]
+RefiningKeep = Annotated[
+    int, typer.Option("-k", "--keep", min=1, max=RESULTS - 1, help="The paper's k.")
+]
+KeepsToTry = Annotated[
+    list[int] | None,
+    typer.Option(
+        "-k",
+        "--keep",
+        min=1,
+        max=RESULTS,
+        help=f"k to try; {RESULTS} is no refinement.",
+        show_default=f"1 to {RESULTS}",
     ),
 ]
 ShardNumber = Annotated[
@@ -56,36 +102,15 @@ ShardNumber = Annotated[
 
 def engine_choice(
     *,
-    model_repository: Repository = DEFAULT_REPOSITORY,
-    engine: Annotated[
-        str,
-        typer.Option(envvar="RETRIEVAL_ENGINE", help=f"One of: {', '.join(ENGINES)}."),
-    ] = ENGINES[0],
-    triton_url: Annotated[
-        str,
-        typer.Option(
-            envvar="RETRIEVAL_TRITON_URL", help="host:port of Triton's gRPC, for the engine triton."
-        ),
-    ] = TritonConnection.url,
-    triton_tls_ca: Annotated[
-        Path | None,
-        typer.Option(envvar="RETRIEVAL_TRITON_TLS_CA", help="PEM; a TLS file turns TLS on."),
-    ] = None,
-    triton_tls_cert: Annotated[
-        Path | None, typer.Option(envvar="RETRIEVAL_TRITON_TLS_CERT", help="PEM, for mutual TLS.")
-    ] = None,
-    triton_tls_key: Annotated[
-        Path | None, typer.Option(envvar="RETRIEVAL_TRITON_TLS_KEY", help="PEM, for mutual TLS.")
-    ] = None,
-    triton_access_key: Annotated[
-        str | None,
-        typer.Option(
-            envvar="RETRIEVAL_TRITON_ACCESS_KEY",
-            help="NAME=VALUE of a restricted protocol; safer in the environment.",
-        ),
-    ] = None,
+    model_repository: Path,
+    engine: str,
+    triton_url: str,
+    triton_tls_ca: Path | None,
+    triton_tls_cert: Path | None,
+    triton_tls_key: Path | None,
+    triton_access_key: str | None,
 ) -> EngineChoice:
-    """The engine that a command line chooses; ``engine_options`` adds these options to commands."""
+    """The engine that a command line chooses; each parameter is a setting of the server."""
     triton = TritonConnection(
         url=triton_url,
         timeout_s=TRITON_TIMEOUT_S,
@@ -97,32 +122,23 @@ def engine_choice(
     return EngineChoice(model_repository, engine, triton)
 
 
-def engine_options(*, secured: bool) -> Callable[[Command], Command]:
-    """Add the options of ``engine_choice`` to a command, which gets their value as ``engine``.
+def engine_options(command: Command) -> Command:
+    """Add the options of the engine to a command, which gets their value as ``engine``.
 
-    In the signature that Typer reads, the options replace the command's parameter of type
-    ``EngineChoice``, so the help lists them at its position.
-
-    Args:
-        secured: whether to add the options for TLS and for the access key.
+    There is one option for each parameter of ``engine_choice``. In the signature that Typer reads,
+    they replace the command's parameter of type ``EngineChoice``, so the help lists them at its
+    position.
     """
-    options = [
-        option
-        for option in inspect.signature(engine_choice, eval_str=True).parameters.values()
-        if secured or option.name not in SECURING
-    ]
+    options = [setting_parameter(name) for name in inspect.signature(engine_choice).parameters]
 
-    def with_options(command: Command) -> Command:
-        @functools.wraps(command)
-        def run(**values: Any) -> None:
-            chosen = {option.name: values.pop(option.name) for option in options}
-            command(engine=engine_choice(**chosen), **values)
+    @functools.wraps(command)
+    def run(**values: Any) -> None:
+        chosen = {option.name: values.pop(option.name) for option in options}
+        command(engine=engine_choice(**chosen), **values)
 
-        signature = inspect.signature(command, eval_str=True)
-        parameters: list[inspect.Parameter] = []
-        for parameter in signature.parameters.values():
-            parameters += options if parameter.annotation is EngineChoice else [parameter]
-        run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-        return run
-
-    return with_options
+    signature = inspect.signature(command, eval_str=True)
+    parameters: list[inspect.Parameter] = []
+    for parameter in signature.parameters.values():
+        parameters += options if parameter.annotation is EngineChoice else [parameter]
+    run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    return run

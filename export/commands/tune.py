@@ -10,7 +10,15 @@ import typer
 from rich.console import Console
 
 from export.commands.messages import optional_packages, say, warn
-from export.commands.options import Dataset, GroundTruth, ProfileName
+from export.commands.options import (
+    Dataset,
+    GroundTruth,
+    KeepsToTry,
+    ProfileName,
+    RefiningKeep,
+    Tau,
+    TausToTry,
+)
 from export.evaluation.terminal import sections_table
 from export.models.profiles import LITE, find_profile
 from export.output.text_file import write_text_file
@@ -20,6 +28,19 @@ from retrieval_server.retrieval.search_request import DEFAULT_KEEP
 DEFAULT_CACHE = Path("build/descriptors")
 DEFAULT_FOLDS = 5
 
+SidesToTry = Annotated[
+    list[int] | None,
+    typer.Option(min=32, help="Side to try; again for more.", show_default="0.7, 1, 1.5 ×"),
+]
+PoolingsToTry = Annotated[
+    list[str] | None,
+    typer.Option(help="NAME or NAME:P to try, such as gem:4.", show_default="eleven"),
+]
+AlphasToTry = Annotated[
+    list[float] | None,
+    typer.Option(min=0, help="α to try, for each backbone.", show_default="0.5, 1, 2, 4, 8"),
+]
+Folds = Annotated[int, typer.Option(min=2, help="Number of folds of the cross-validation.")]
 Cache = Annotated[Path, typer.Option(help="Folder to keep descriptors in, for the next run.")]
 Checkpoints = Annotated[
     list[str] | None,
@@ -28,53 +49,40 @@ Checkpoints = Annotated[
 RandomSeed = Annotated[
     int | None, typer.Option(help="Seeded weights that mean nothing, for a dry run.")
 ]
+Page = Annotated[
+    Path | None, typer.Option("--html", help="Also write a page with the grid as pictures.")
+]
+SettingsFile = Annotated[
+    Path | None, typer.Option("--save", help="Also write the settings to this .toml file.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 def tune(
     dataset: Dataset,
     profile: ProfileName = LITE.name,
-    side: Annotated[
-        list[int] | None,
-        typer.Option(min=32, help="Side to try; again for more.", show_default="0.7, 1, 1.5 ×"),
-    ] = None,
-    pooling: Annotated[
-        list[str] | None,
-        typer.Option(help="NAME or NAME:P to try, such as gem:4.", show_default="eleven"),
-    ] = None,
-    alpha: Annotated[
-        list[float] | None,
-        typer.Option(min=0, help="α to try, for each backbone.", show_default="0.5, 1, 2, 4, 8"),
-    ] = None,
-    keep: Annotated[
-        list[int] | None,
-        typer.Option(min=1, max=7, help="k to try; 7 is no refinement.", show_default="1 to 7"),
-    ] = None,
-    threshold: Annotated[
-        list[float] | None,
-        typer.Option(min=0.01, max=0.99, help="τ to try.", show_default="0.4 to 0.8"),
-    ] = None,
-    folds: Annotated[int, typer.Option(min=2, help="Of the cross-validation.")] = DEFAULT_FOLDS,
-    seed: Annotated[int, typer.Option(help="Of the folds.")] = 0,
+    side: SidesToTry = None,
+    pooling: PoolingsToTry = None,
+    alpha: AlphasToTry = None,
+    keep: KeepsToTry = None,
+    threshold: TausToTry = None,
+    folds: Folds = DEFAULT_FOLDS,
+    seed: Annotated[int, typer.Option(help="Seed that assigns queries to folds.")] = 0,
     ground_truth: GroundTruth = None,
     cache: Cache = DEFAULT_CACHE,
     checkpoint: Checkpoints = None,
     random_seed: RandomSeed = None,
-    page: Annotated[
-        Path | None, typer.Option("--html", help="Also write a page with the grid as pictures.")
-    ] = None,
-    save: Annotated[
-        Path | None, typer.Option(help="Also write the settings to this .toml file.")
-    ] = None,
+    page: Page = None,
+    save: SettingsFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Choose pooling, side, α, k and τ by cross-validated mAP@7, and print the settings.
 
-    What is given for an option replaces its default values; the profile's own are always tried.
+    Values given for an option replace its defaults; the profile's own are always tried.
 
     Example: beauty-export tune build/demo/sample --html build/tuning.html
     """
-    with optional_packages("This needs"):
+    with optional_packages("The command needs"):
         from export.models.backbones import weights_choices
         from export.models.pooling_choice import PoolingChoice
         from export.tuning.described_dataset import describe_dataset
@@ -112,10 +120,8 @@ def tune(
 def augmentation(
     dataset: Dataset,
     profile: ProfileName = LITE.name,
-    keep: Annotated[int, typer.Option(min=1, max=6, help="The paper's k.")] = DEFAULT_KEEP,
-    threshold: Annotated[
-        float, typer.Option(min=0.01, max=0.99, help="τ of the textual index.")
-    ] = TextSettings.threshold,
+    keep: RefiningKeep = DEFAULT_KEEP,
+    threshold: Tau = TextSettings.threshold,
     ground_truth: GroundTruth = None,
     cache: Cache = DEFAULT_CACHE,
     checkpoint: Checkpoints = None,
@@ -126,7 +132,7 @@ def augmentation(
 
     Example: beauty-export augmentation build/demo/sample
     """
-    with optional_packages("This needs"):
+    with optional_packages("The command needs"):
         from export.models.backbones import weights_choices
         from export.models.pooling_choice import PoolingChoice
         from export.tuning.described_dataset import describe_dataset
@@ -146,7 +152,7 @@ def augmentation(
 
 def _warn_of(unreadable: tuple[str, ...], rejected: int, random_seed: int | None) -> None:
     for image in unreadable:
-        warn(f"query {image} cannot be read and counts nowhere.")
+        warn(f"query {image} cannot be read and is left out of every figure.")
     if rejected:
         warn(f"{rejected:,} database images cannot be read and are left out.")
     if random_seed is not None:

@@ -153,8 +153,8 @@ def _rows(file: Path, records: Iterable[tuple[str, Record]]) -> Iterator[Catalog
             raise CatalogueError(f"{file}, {location}: the {empty} is empty.")
         if product_id in locations:
             raise CatalogueError(
-                f"{file}, {location}: the id {product_id!r} stands in {locations[product_id]} "
-                "already. Ids must be unique."
+                f"{file}, {location}: the id {product_id!r} is already in "
+                f"{locations[product_id]}. Ids must be unique."
             )
         locations[product_id] = location
         attributes = {column: text for column, text in texts.items() if text}

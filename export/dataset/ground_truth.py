@@ -70,7 +70,7 @@ def read_ground_truth(path: Path, bundle: Products) -> list[Query]:
             raise CatalogueError(
                 f"{file}, {location}: {bundle.folder} has no product {missing[0]!r}. Take the "
                 "catalogue that the ground truth belongs to; what an index rejected, missing "
-                f"images too, stands in its {REJECTS_FILE}."
+                f"images too, is listed in its {REJECTS_FILE}."
             )
         queries.append(Query(image, relevant))
     if not queries:

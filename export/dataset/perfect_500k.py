@@ -79,7 +79,7 @@ def validation_queries(file: Path) -> Iterator[tuple[str, Path, list[str]]]:
             raise CatalogueError(f"{file}, {location}: the {VALIDATION_HEADER[0]} is empty.")
         if query in locations:
             raise CatalogueError(
-                f"{file}, {location}: the query {query!r} stands in {locations[query]} already. "
+                f"{file}, {location}: the query {query!r} is already in {locations[query]}. "
                 "Put its ids into one row."
             )
         locations[query] = location

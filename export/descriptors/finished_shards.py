@@ -93,7 +93,7 @@ def open_shards(
             rows = np.flatnonzero(numbers == manifest.shard.number)
             shards.append(FinishedShard(shard, manifest, _in_shards_order(shard, catalogue, rows)))
             advance(1)
-    _check_canaries(shards)
+    _check_reference_descriptors(shards)
     return shards
 
 
@@ -179,7 +179,7 @@ def _identity(row: CatalogueRow) -> tuple[str, str]:
     return (row.product_id, row.image)
 
 
-def _check_canaries(shards: Sequence[FinishedShard]) -> None:
+def _check_reference_descriptors(shards: Sequence[FinishedShard]) -> None:
     """Refuse shards from machines that compute different descriptors of the reference image."""
     first = shards[0]
     expected = first.reference_descriptors()

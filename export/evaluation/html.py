@@ -30,7 +30,8 @@ def evaluation_page(evaluation: Evaluation) -> str:
     """The sections of an evaluation and a plot of the differences, as one HTML page."""
     warnings = "".join(f"<p class=warning>{html.escape(w)}</p>" for w in evaluation.warnings)
     unreadable = "".join(
-        f"<p class=warning>Query {html.escape(name)} cannot be read and counts nowhere.</p>"
+        f"<p class=warning>Query {html.escape(name)} cannot be read and is left out of every "
+        "figure.</p>"
         for name in evaluation.unreadable
     )
     tables = [section_html(section) for section in sections(evaluation)]

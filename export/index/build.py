@@ -1,7 +1,7 @@
 """The build of an index from a catalogue: describe, encode, join the texts, seal, publish.
 
 A build works in ``<index>/.building``. The same command resumes a build that was killed. The
-finished version gets its name in one step, so that nobody sees a part of it.
+finished version gets its name in one step, so no reader sees an incomplete one.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Text files that appear in one step, so that nobody reads a part of one."""
+"""Text files that appear in one step, so no reader sees an incomplete file."""
 
 from __future__ import annotations
 

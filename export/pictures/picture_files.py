@@ -1,4 +1,4 @@
-"""Pictures and pages that appear in one step, so that nobody reads a part of one."""
+"""Pictures and pages that appear in one step, so no reader sees an incomplete file."""
 
 from __future__ import annotations
 

@@ -60,11 +60,11 @@ def expanded(
         (M, C_n) by backbone, of unit norm or zero.
     """
     moved = []
-    for part, rows in zip(descriptors, database, strict=True):
-        total = part.astype(np.float64)
+    for matrix, rows in zip(descriptors, database, strict=True):
+        total = matrix.astype(np.float64)
         for rank, weight in enumerate(NEIGHBOUR_WEIGHTS[: neighbours.shape[1]]):
             total += weight * rows[neighbours[:, rank]]
-        total[~part.any(axis=1)] = 0  # an all-zero descriptor has no neighbours
+        total[~matrix.any(axis=1)] = 0  # an all-zero descriptor has no neighbours
         moved.append(_unit(total))
     return moved
 
@@ -86,7 +86,7 @@ def augmented_database(
     nearest = np.empty((count, min(len(NEIGHBOUR_WEIGHTS), count - 1)), np.int64)
     for first in range(0, count, BLOCK_ROWS):
         rows = np.arange(first, min(first + BLOCK_ROWS, count))
-        similarities = fused([part[rows] for part in database], database, alphas)
+        similarities = fused([matrix[rows] for matrix in database], database, alphas)
         similarities[rows - first, rows] = -np.inf
         nearest[rows] = best_rows(similarities)[:, : nearest.shape[1]]
         advance(len(rows))

@@ -6,7 +6,7 @@ from export.evaluation.sections import Cell, Section, comparison_cells, range_te
 from export.models.profiles import profile_toml
 from export.tuning.tune import CHOSEN, Tuning
 
-_DOUBT = "By the test that is no gain: the profile as it was may serve as well, or better."
+_NO_GAIN = "By the test that is no gain: the profile as it was may serve as well, or better."
 
 
 def tuning_sections(tuning: Tuning) -> list[Section]:
@@ -30,10 +30,10 @@ def stability_section(tuning: Tuning) -> Section:
 def tuned_settings(tuning: Tuning) -> str:
     """The chosen settings: a TOML file for ``--profile``, with k and τ in its comments."""
     setting = tuning.chosen.setting
-    doubt = "" if tuning.chosen.gain.verdict == "gain" else f"# {_DOUBT}\n"
+    note = "" if tuning.chosen.gain.verdict == "gain" else f"# {_NO_GAIN}\n"
     return (
         f"# Tuned on {tuning.described.name} ({len(tuning.described.queries):,} queries): "
-        f"mAP@7 {tuning.chosen.held_out:.6f} held out, {tuning.default:.6f} before.\n{doubt}"
+        f"mAP@7 {tuning.chosen.held_out:.6f} held out, {tuning.default:.6f} before.\n{note}"
         "# k and τ are settings of server and index:\n"
         f"#   beauty-export index ... --threshold {setting.threshold:g}\n"
         f"#   beauty-server ... --default-keep {setting.keep}\n"

@@ -1,5 +1,5 @@
 """The process: settings, gRPC service, readiness, index watch.
 
 May import: every other room of the server.
-Door: `serve_command`, `Settings`, `health_of`.
+Door: `serve_command`, `Settings`, `setting_option`, `setting_parameter`, `health_of`.
 """

@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from dataclasses import MISSING, fields
+from dataclasses import fields
 from inspect import Parameter, Signature
-from typing import Annotated, Any, get_args, get_type_hints
+from typing import Any
 
 import typer
 
 from retrieval_server.errors import RetrievalError
 from retrieval_server.serving.server import serve
-from retrieval_server.serving.settings import Setting, Settings, environment_variable
+from retrieval_server.serving.setting_options import setting_parameter
+from retrieval_server.serving.settings import Settings
 
 
 def serve_command(context: typer.Context, **values: Any) -> None:
@@ -32,29 +33,6 @@ def serve_command(context: typer.Context, **values: Any) -> None:
         raise typer.Exit(1) from error
 
 
-def _signature() -> Signature:
-    """The parameters that typer makes options of, one for each setting."""
-    hints = get_type_hints(Settings, include_extras=True)
-    context = Parameter("context", Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
-    options = []
-    for each in fields(Settings):
-        kind, setting = get_args(hints[each.name])
-        assert isinstance(setting, Setting)
-        option = typer.Option(
-            envvar=environment_variable(each.name),
-            help=setting.help,
-            min=setting.min,
-            max=setting.max,
-        )
-        options.append(
-            Parameter(
-                each.name,
-                Parameter.KEYWORD_ONLY,
-                default=Parameter.empty if each.default is MISSING else each.default,
-                annotation=Annotated[kind, option],
-            )
-        )
-    return Signature([context, *options])
-
-
-serve_command.__signature__ = _signature()  # type: ignore[attr-defined]
+_CONTEXT = Parameter("context", Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
+_OPTIONS = [setting_parameter(each.name) for each in fields(Settings)]
+serve_command.__signature__ = Signature([_CONTEXT, *_OPTIONS])  # type: ignore[attr-defined]

@@ -1,6 +1,6 @@
 """The server's settings: each one is stated here once, with its default, bounds and description.
 
-The command line makes its options from these fields, see ``serving/serve_command.py``.
+Command lines make their options from these fields, see ``serving/setting_options.py``.
 """
 
 from __future__ import annotations
@@ -43,11 +43,12 @@ class Settings:
         Setting(help="Folder of the index, whose file 'current' names a version; or of a version."),
     ]
     model_repository: Annotated[
-        Path, Setting(help="Folder with the models that the index was built with.")
+        Path,
+        Setting(help="Folder with the models; an index needs those that it was built with."),
     ] = Path("model_repository")
     engine: Annotated[
         str, Setting(help=f"Engine that computes the descriptors: {' or '.join(ENGINES)}.")
-    ] = "embedded"
+    ] = ENGINES[0]
     host: Annotated[
         str, Setting(help="Address to listen on; 0.0.0.0 listens on every interface.")
     ] = "127.0.0.1"

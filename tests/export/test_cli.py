@@ -11,8 +11,13 @@ from pathlib import Path
 import pytest
 import typer
 from PIL import Image
+from typer.testing import CliRunner
 
 from export.cli import BAD_INPUT, app, main
+from export.commands.options import engine_options
+from export.descriptors.engine_choice import EngineChoice
+from retrieval_server.cli import create_app
+from retrieval_server.engines.engine import TritonConnection
 from retrieval_server.index.publish import open_index
 
 COMMANDS = sorted(typer.main.get_command(app).commands)
@@ -97,21 +102,50 @@ def test_every_help_ends_with_an_example_of_its_command(run: Run, command: str) 
     assert last.startswith(f"Example: beauty-export {command} ")
 
 
-def test_the_options_of_the_engine_are_the_same_for_every_command_that_describes_images() -> None:
-    commands = typer.main.get_command(app).commands
+def engine_options_of(command: typer.core.TyperCommand) -> list[tuple[object, ...]]:
+    return [
+        (option.name, option.opts, option.envvar, option.default, option.help)
+        for option in command.params
+        if option.name in {"model_repository", "engine"} or option.name.startswith("triton_")
+    ]
+
+
+def test_every_command_that_describes_images_has_the_servers_options_of_the_engine() -> None:
+    server = engine_options_of(typer.main.get_command(create_app()))
+    shared = [option for option in server if option[0] != "triton_timeout_s"]
     found = {
-        name: [
-            (option.name, option.opts, option.envvar, option.default, option.help)
-            for option in command.params
-            if option.name in {"model_repository", "engine"} or option.name.startswith("triton_")
-        ]
-        for name, command in commands.items()
+        name: engine_options_of(command)
+        for name, command in typer.main.get_command(app).commands.items()
         if any(option.name == "engine" for option in command.params)
     }
-    assert set(found) == {"extract", "index", "evaluate", "predict"}
-    assert found["extract"] == found["index"]
-    assert found["evaluate"] == found["predict"] == found["index"][:3]
-    assert len(found["index"]) == 7
+    assert len(shared) == 7
+    assert found == dict.fromkeys(("extract", "index", "evaluate", "predict"), shared)
+
+
+def test_the_options_of_the_engine_reach_it() -> None:
+    chosen = []
+
+    @engine_options
+    def command(*, engine: EngineChoice) -> None:
+        chosen.append(engine)
+
+    triton = typer.Typer()
+    triton.command()(command)
+    options = "--engine triton --triton-url host:1 --model-repository models"
+    files = "--triton-tls-ca ca --triton-tls-cert cert --triton-tls-key key"
+    environment = {"RETRIEVAL_TRITON_ACCESS_KEY": "name=value"}
+
+    assert CliRunner().invoke(triton, f"{options} {files}", env=environment).exit_code == 0
+
+    connection = TritonConnection(
+        url="host:1",
+        timeout_s=120.0,
+        tls_ca=Path("ca"),
+        tls_cert=Path("cert"),
+        tls_key=Path("key"),
+        access_key="name=value",
+    )
+    assert chosen == [EngineChoice(Path("models"), "triton", connection)]
 
 
 @pytest.mark.parametrize(
@@ -135,6 +169,12 @@ def test_the_options_of_the_engine_are_the_same_for_every_command_that_describes
         ("extract", "catalogue", "--output", "x", "--shard", "-1"),
         ("extract", "catalogue", "--output", "x", "--shard", "1"),
         ("extract", "catalogue", "--output", "x", "--shard", "3", "--shards", "3"),
+        ("evaluate", "dataset", "--keep", "7"),
+        ("predict", "photos", "x", "--index", "x", "--keep", "8"),
+        ("tune", "dataset", "--keep", "8"),
+        ("tune", "dataset", "--threshold", "0.5", "--threshold", "1"),
+        ("augmentation", "dataset", "--keep", "7"),
+        ("augmentation", "dataset", "--threshold", "nan"),
         ("verify",),
         ("contact-sheet", "results.jsonl"),
         ("sample", "x", "--seed", "zero"),

@@ -139,7 +139,7 @@ def test_a_query_without_an_image_is_named_and_counts_nowhere(perfect_500k, run,
     assert run("evaluate", perfect_500k, "--json") == 0
 
     captured = capsys.readouterr()
-    assert "query v000103 cannot be read and counts nowhere" in captured.err
+    assert "query v000103 cannot be read and is left out of every figure" in captured.err
     assert json.loads(captured.out)["queries"] == 7
 
 
@@ -152,7 +152,7 @@ TRAINING, VALIDATION = "training_public.csv", "val.csv"
         (
             TRAINING,
             "id,title\nn0000000,a\nn0000001,b\nn0000000,c\n",
-            "line 4: the id 'n0000000' st",
+            "line 4: the id 'n0000000' is already",
         ),
         (TRAINING, "n0000000,a\nn0000001,b\n", "has no header: its first line is about .*n0000000"),
         (TRAINING, "id\nn0000000\n", "it needs a header and two, id and title"),
@@ -176,7 +176,7 @@ def test_a_bad_catalogue_says_where_and_what(perfect_500k, name, content, messag
         (f"{HEADER},Third\nv000101,n0000000\n", "no ground truth"),
         (
             f"{HEADER}\nv000101,p0000\nv000101,p0001\n",
-            "line 3: the query 'v000101' stands in",
+            "line 3: the query 'v000101' is already in",
         ),
         (f"{HEADER}\nv000101,,\n", "line 2: there are no ids"),
         (f"{HEADER}\n,n0000000\n", "line 2: the Validation Image ID is empty"),

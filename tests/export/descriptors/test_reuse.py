@@ -27,7 +27,7 @@ from retrieval_server.models.model_repository import ModelRepository
 from retrieval_server.models.profile import Profile
 
 PRODUCTS = 140  # three blocks
-CANARY = 1  # the image that every extraction describes
+REFERENCE_IMAGES = 1  # the image that every extraction describes
 
 Build = Callable[..., BuiltIndex]
 
@@ -95,7 +95,7 @@ def test_only_new_images_are_described_and_the_index_is_that_of_a_new_start(
     change(catalogue)
     described.clear()
     updated = build(root, half_precision=half_precision)
-    assert sum(described) == CHANGED_IMAGES + CANARY
+    assert sum(described) == CHANGED_IMAGES + REFERENCE_IMAGES
     assert (updated.reused, updated.no_reuse) == (PRODUCTS + 1 - CHANGED_IMAGES, "")
     anew = build(tmp_path / "anew", half_precision=half_precision)
     assert anew.reused == 0
@@ -109,7 +109,7 @@ def test_reuse_can_be_declined(
     change(catalogue)
     described.clear()
     assert build(tmp_path, reuse=False).reused == 0
-    assert sum(described) == PRODUCTS + 1 + CANARY
+    assert sum(described) == PRODUCTS + 1 + REFERENCE_IMAGES
 
 
 def test_an_interrupted_update_goes_on_from_there(
@@ -128,7 +128,7 @@ def test_an_interrupted_update_goes_on_from_there(
     async def failing(
         self: EmbeddedEngine, ensemble: str, batch: NDArray[np.uint8]
     ) -> dict[str, NDArray[np.float32]]:
-        if sum(described) == CANARY + 1:
+        if sum(described) == REFERENCE_IMAGES + 1:
             raise EngineError("Model tiny_a failed: out of memory")
         return await counting(self, ensemble, batch)
 
@@ -244,7 +244,7 @@ def test_shards_take_over_what_an_index_knows(
         assert extracted.no_reuse == ""
         reused += extracted.reused
     assert reused == PRODUCTS + 1 - CHANGED_IMAGES
-    assert sum(described) == CHANGED_IMAGES + 3 * CANARY
+    assert sum(described) == CHANGED_IMAGES + 3 * REFERENCE_IMAGES
     merged = build(root, from_shards=shards)
     assert files(merged.folder) == files(build(tmp_path / "anew").folder)
 
@@ -273,7 +273,7 @@ def test_the_commands_say_what_was_reused(
     root, shards = tmp_path / "index", tmp_path / "shards"
     nothing_yet = run("extract", catalogue, "--output", shards, "--reuse", root)
     assert "before" not in nothing_yet
-    assert "anew" not in nothing_yet
+    assert "again" not in nothing_yet
     assert "before" not in run("index", catalogue, "--output", root)
     change(catalogue)
     known = f"{PRODUCTS + 1 - CHANGED_IMAGES:,} images were described before and have not changed"
@@ -282,5 +282,5 @@ def test_the_commands_say_what_was_reused(
     damage(root, "image_digests.npy")
     with (catalogue / "catalog.csv").open("a", encoding="utf-8") as file:
         file.write("another,images/p0001.png,a jar,,\n")
-    assert "every image was described anew: " in run("index", catalogue, "--output", root)
+    assert "every image was described again: " in run("index", catalogue, "--output", root)
     assert "before" not in run("index", catalogue, "--output", tmp_path / "no", "--no-reuse")
