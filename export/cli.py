@@ -24,18 +24,18 @@ app = typer.Typer(
     help="Export models, build an index, measure how good it is.",
 )
 
-COMMANDS: tuple[Command, ...] = (
-    extract,
+COMMANDS: tuple[Command, ...] = (  # in the order in which people need them
+    onnx,
+    sample,
     index,
+    extract,
+    verify,
     evaluate,
     predict,
     tune,
     augmentation,
-    onnx,
-    sample,
     contact_sheet,
     attention,
-    verify,
 )
 BAD_INPUT = 65  # EX_DATAERR of sysexits.h: the same command would fail again
 BAD_INPUT_ERRORS = (CatalogueError, ProfileError, ShardError)
