@@ -5,13 +5,15 @@ import re
 import shlex
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+import client as client_room
+from client import cli
 from retrieval_server.v1 import retrieval_pb2 as pb
 from tests.support.beauty_search import beauty_search, json_lines
+from tests.support.programs import command, print_loaded_modules, search_with_ctrl_c
 from tests.support.recording_servicer import MODELS, PATIENCE_S
 
 COMMANDS = ("search", "similar", "batch", "status", "smoke-test")
@@ -29,19 +31,13 @@ def photos(tmp_path: Path) -> Path:
 
 
 def process(*arguments: object, **given: object) -> "subprocess.Popen[str]":
-    """Start the console script as a process of its own.
-
-    Ctrl-C is what a terminal makes it; a job that a shell started with & would ignore it.
-    """
-    program = (
-        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-        "from client.cli import main; main()"
-    )
-    command = [sys.executable, "-c", program, *map(str, arguments)]
+    """Start ``beauty-search`` as a process of its own."""
     environment = {k: v for k, v in os.environ.items() if k not in ("FORCE_COLOR", "NO_COLOR")}
     environment |= {"TERM": "xterm", **given.pop("env", {})}
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **given}
-    return subprocess.Popen(command, text=True, env=environment, **streams)
+    return subprocess.Popen(
+        command(search_with_ctrl_c, *arguments), text=True, env=environment, **streams
+    )
 
 
 def test_table_shows_each_product_and_how_it_came(address, photo):
@@ -248,9 +244,11 @@ def test_ctrl_c_is_exit_130_without_a_traceback(servicer, address, tmp_path, com
 
 
 def test_importing_the_client_needs_the_base_dependencies_only():
-    program = "import sys, client, client.cli; print(*sys.modules)"
     run = subprocess.run(
-        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+        command(print_loaded_modules, client_room.__name__, cli.__name__),
+        check=True,
+        capture_output=True,
+        text=True,
     )
     loaded = set(run.stdout.split())
     assert loaded.isdisjoint({"numpy", "PIL", "torch", "onnxruntime", "export"})

@@ -2,7 +2,6 @@
 
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,20 +12,20 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from client import RetrievalClient, SearchResult
+from client.cli import main as search
+from retrieval_server.__main__ import main as serve
+from tests.support.programs import Program, command
 
 PATIENCE_S = 30  # no test waits so long unless it fails
 MARKUP = "<img src=x onerror=alert(1)><b>Ruby</b> & " + "a very long description " * 12
 NO_PICTURE = "p0002"
 WIDE = {"width": 1280, "height": 900}
 NARROW = {"width": 320, "height": 640}  # WCAG 2.2, 1.4.10: no scrolling in two directions
-SERVE = "from retrieval_server.__main__ import main; main()"
-WEB = "from client.cli import main; main()"
 
 
-def process(program: str, *arguments: object) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-c", program, *map(str, arguments)]
+def process(program: Program, *arguments: object) -> "subprocess.Popen[str]":
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-    return subprocess.Popen(command, text=True, **streams)
+    return subprocess.Popen(command(program, *arguments), text=True, **streams)
 
 
 def end(running: "subprocess.Popen[str]") -> None:
@@ -56,7 +55,7 @@ class Site:
         folder.unlink(missing_ok=True)
         models = ("--model-repository", self.repository, "--address-file", folder)
         options = (*models, *self.options)
-        self.server = process(SERVE, "--index", self.index, "--port", self.port, *options)
+        self.server = process(serve, "--index", self.index, "--port", self.port, *options)
         pace = threading.Event()  # nobody sets it
         while not folder.exists():
             assert self.server.poll() is None
@@ -83,7 +82,7 @@ def free_port() -> int:
 @contextmanager
 def web_process(*arguments: object) -> Iterator[str]:
     """``beauty-search web`` as a process of its own; yields its URL."""
-    with process(WEB, "web", "--port", 0, *arguments) as running:
+    with process(search, "web", "--port", 0, *arguments) as running:
         try:
             assert running.stdout is not None
             yield running.stdout.readline().split()[0]

@@ -4,21 +4,18 @@ import re
 import shlex
 import signal
 import subprocess
-import sys
 
 import pytest
 
 from tests.support.paths import ROOT
+from tests.support.programs import command_without, search_with_ctrl_c
 from tests.support.recording_servicer import PATIENCE_S
 
 
-def web(*arguments: object, program: str = "") -> "subprocess.Popen[str]":
-    code = (
-        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        f"{program}\nfrom client.cli import main; main()"
-    )
-    command = [sys.executable, "-c", code, "web", *map(str, arguments)]
-    return subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+def web(*arguments: object, missing: str = "") -> "subprocess.Popen[str]":
+    """Start ``beauty-search web`` where a package is missing."""
+    words = command_without(missing, search_with_ctrl_c, "web", *arguments)
+    return subprocess.Popen(words, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -58,7 +55,7 @@ def test_a_catalogue_that_is_no_folder_is_one_line_and_exit_1(address, tmp_path)
 
 @pytest.mark.parametrize("missing", ["starlette", "uvicorn"])
 def test_the_command_without_its_extra_says_what_to_install(address, missing):
-    with web("-s", address, program=f"import sys; sys.modules['{missing}'] = None") as run:
+    with web("-s", address, missing=missing) as run:
         stdout, stderr = run.communicate(timeout=PATIENCE_S)
     assert (run.returncode, stdout) == (1, "")
     assert stderr.startswith("error: The page needs ")
