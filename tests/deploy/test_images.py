@@ -147,8 +147,8 @@ def test_the_server_image_s_environment_serves_with_nothing_but_tmp_to_write_to(
             assert client.search(photo).results[0].product_id == "p0000"
         check = json.loads(last(stages, "server", "HEALTHCHECK").partition("CMD ")[2])
         with container.start(*check[:-1], address) as asked:
-            _, said = asked.communicate(timeout=PATIENCE_S)
-        assert asked.returncode == 0, said
+            _, stderr = asked.communicate(timeout=PATIENCE_S)
+        assert asked.returncode == 0, stderr
     finally:
         process.send_signal(signal.SIGTERM)
         _, rest = process.communicate(timeout=PATIENCE_S)

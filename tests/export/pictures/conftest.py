@@ -1,4 +1,4 @@
-"""A search result, and photos that are looked at."""
+"""A search result, and a repository of small models with an attention mask."""
 
 import json
 from pathlib import Path

@@ -75,7 +75,7 @@ def slow_triton(
     local_triton_environment: None, slow_repository: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[LocalTriton]:
     with serving(slow_repository, tmp_path_factory.mktemp("slow_triton")) as local_triton:
-        assert local_triton.addresses, local_triton.said
+        assert local_triton.addresses, local_triton.log
         yield local_triton
 
 

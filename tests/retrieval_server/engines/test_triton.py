@@ -43,10 +43,10 @@ def repository_copy(tiny_repository: Path, tmp_path: Path) -> Path:
     return shutil.copytree(tiny_repository, tmp_path / "model_repository")
 
 
-def replace_in(path: Path, says: str, said: str) -> None:
+def replace_in(path: Path, old: str, new: str) -> None:
     text = path.read_text()
-    assert says in text
-    path.write_text(text.replace(says, said))
+    assert old in text
+    path.write_text(text.replace(old, new))
 
 
 # With a real Triton
@@ -88,7 +88,7 @@ async def ensemble_requests(url: str, at_least: int) -> int:
 
 
 @pytest.mark.parametrize(
-    ("file", "says", "said", "named"),
+    ("file", "old", "new", "named"),
     [
         ("tiny_a/config.pbtxt", "dims: 24", "dims: 25", "tiny_a .*25"),
         ("tiny/config.pbtxt", "dims: 16", "dims: 17", "tiny .*17"),
@@ -97,9 +97,9 @@ async def ensemble_requests(url: str, at_least: int) -> int:
     ],
 )
 def test_models_that_differ_from_the_repository_are_refused_by_name(
-    triton_url: str, repository_copy: Path, file: str, says: str, said: str, named: str
+    triton_url: str, repository_copy: Path, file: str, old: str, new: str, named: str
 ) -> None:
-    replace_in(repository_copy / file, says, said)
+    replace_in(repository_copy / file, old, new)
     with pytest.raises(ModelRepositoryError, match=f"serves the model {named}"):
         described(open_triton(repository_copy, triton_url), noise(1))
 
@@ -184,7 +184,7 @@ def export(*arguments: object) -> str:
 
 
 @pytest.mark.parametrize(
-    ("says", "said"),
+    ("old", "new"),
     [
         ("max_batch_size: 4", "max_batch_size: 0"),
         ('value: "tiny_b"', 'value: "tiny_c"'),
@@ -192,9 +192,9 @@ def export(*arguments: object) -> str:
     ],
 )
 def test_ensemble_that_cannot_be_used_is_refused_before_anything_is_sent(
-    repository_copy: Path, says: str, said: str
+    repository_copy: Path, old: str, new: str
 ) -> None:
-    replace_in(repository_copy / "tiny" / "config.pbtxt", says, said)
+    replace_in(repository_copy / "tiny" / "config.pbtxt", old, new)
     with pytest.raises(ModelRepositoryError, match=r"config\.pbtxt of tiny must"):
         open_triton(repository_copy, "localhost:1")
 

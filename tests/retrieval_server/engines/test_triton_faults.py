@@ -71,7 +71,7 @@ def fragile(
     local_triton_environment: None, repository: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[LocalTriton]:
     with serving(repository, tmp_path_factory.mktemp("fragile")) as local_triton:
-        assert local_triton.addresses, local_triton.said
+        assert local_triton.addresses, local_triton.log
         yield local_triton
     assert local_triton.traces() == []  # no process, no shared memory
 

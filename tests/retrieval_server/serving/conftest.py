@@ -1,4 +1,4 @@
-"""One server for the tests that leave it as it is."""
+"""One server for the tests that leave it as it is, and the command ``beauty-server``."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -33,7 +33,7 @@ def arguments(tiny_index: Path, tiny_repository: Path) -> list[str]:
 def failing(
     arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[int, str]]:
-    """Run the command in this process; the exit status and what stands on stderr."""
+    """Run the command in this process; the exit status and the text on stderr."""
 
     def run(*further: str, base: list[str] = arguments) -> tuple[int, str]:
         monkeypatch.setattr(sys, "argv", ["beauty-server", *base, *further])
