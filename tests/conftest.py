@@ -114,7 +114,7 @@ def triton(
 ) -> Iterator[LocalTriton]:
     """A Triton that serves ``tiny_repository``; ``triton.addresses["grpc"]`` is where."""
     with serving(tiny_repository, tmp_path_factory.mktemp("triton")) as local_triton:
-        assert local_triton.addresses, local_triton.said
+        assert local_triton.addresses, local_triton.log
         yield local_triton
 
 

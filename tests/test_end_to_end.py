@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,11 +12,12 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from client.cli import app as search_app
+from client.cli import main as search_main
 from export.cli import app as export_app
+from retrieval_server.cli import main as server_main
+from tests.support.programs import command
 
 PATIENCE_S = 30  # no test waits so long unless it fails
-SERVE = "from retrieval_server.cli import main; main()"
-SEARCH = "from client.cli import main; main()"
 
 
 def export(*arguments: object) -> Result:
@@ -48,7 +48,7 @@ def address(
     address_file = tmp_path_factory.mktemp("server") / "address"
     with subprocess.Popen(
         [
-            *(sys.executable, "-c", SERVE, "--index", index, "--port", "0"),
+            *command(server_main, "--index", index, "--port", "0"),
             *("--model-repository", tiny_repository, "--address-file", address_file),
         ],
         stderr=subprocess.DEVNULL,
@@ -151,7 +151,7 @@ def test_bad_photo_of_a_folder_is_reported_and_the_rest_is_answered(
 def test_installed_command_prints_to_a_pipe(address: str, tiny_catalogue: Path) -> None:
     """As a process of its own, in an environment that knows no terminal and no UTF-8."""
     done = subprocess.run(
-        [sys.executable, "-c", SEARCH, "search", tiny_catalogue / "queries" / "q00.jpg"],
+        command(search_main, "search", tiny_catalogue / "queries" / "q00.jpg"),
         env={"PATH": os.environ["PATH"], "LC_ALL": "C", "BEAUTY_SEARCH_SERVER": address},
         capture_output=True,
         check=True,

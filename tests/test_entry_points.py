@@ -5,31 +5,22 @@ import sys
 
 import pytest
 
-WITHOUT = """
-import sys
-
-class Missing:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {missing!r}:
-            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
-
-sys.meta_path.insert(0, Missing())
-sys.argv = [{command!r}, "--help"]
-from {room}.__main__ import main
-main()
-"""
+import export.__main__
+import retrieval_server.__main__
+from tests.support.programs import command_without
 
 
 @pytest.mark.parametrize(
     ("room", "command", "missing", "extra"),
     [
-        ("retrieval_server", "beauty-server", "numpy", "server"),
-        ("export", "beauty-export", "scipy", "export"),
+        (retrieval_server.__main__, "beauty-server", "numpy", "server"),
+        (export.__main__, "beauty-export", "scipy", "export"),
     ],
+    ids=["retrieval_server-beauty-server-numpy-server", "export-beauty-export-scipy-export"],
 )
 def test_a_command_without_its_room_says_what_to_install(room, command, missing, extra):
-    code = WITHOUT.format(missing={missing}, command=command, room=room)
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    program = command_without(missing, room.main, "--help")
+    run = subprocess.run(program, capture_output=True, text=True, check=False)
 
     assert run.returncode == 1
     assert run.stderr.startswith(f"error: {command} needs {missing}")
@@ -38,5 +29,7 @@ def test_a_command_without_its_room_says_what_to_install(room, command, missing,
 
 
 def test_the_rooms_run_as_modules():
-    for room in ("export", "retrieval_server"):
-        subprocess.run([sys.executable, "-m", room, "--help"], capture_output=True, check=True)
+    for room in (export, retrieval_server):
+        subprocess.run(
+            [sys.executable, "-m", room.__name__, "--help"], capture_output=True, check=True
+        )

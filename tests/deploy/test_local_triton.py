@@ -30,7 +30,7 @@ def wounded(
 ) -> Iterator[LocalTriton]:
     """Another one, for the tests that kill parts of it."""
     with serving(tiny_repository, tmp_path_factory.mktemp("wounded")) as local_triton:
-        assert local_triton.addresses, local_triton.said
+        assert local_triton.addresses, local_triton.log
         yield local_triton
 
 
@@ -130,7 +130,7 @@ def test_a_killed_stub_is_replaced(wounded, sessions, images):
         RECOVER_WITHIN_S,
     )
     eventually(lambda: answers_right(wounded, images, sessions), RECOVER_WITHIN_S)
-    eventually(lambda: "had 1 of 2 stubs; loaded again" in wounded.said, RECOVER_WITHIN_S)
+    eventually(lambda: "had 1 of 2 stubs; loaded again" in wounded.log, RECOVER_WITHIN_S)
 
 
 def test_a_killed_tritonserver_comes_back_on_the_same_ports(wounded, sessions, images):
@@ -142,7 +142,7 @@ def test_a_killed_tritonserver_comes_back_on_the_same_ports(wounded, sessions, i
     eventually(lambda: victim not in wounded.pids(), RECOVER_WITHIN_S)
     eventually(lambda: answers_right(wounded, images, sessions), RECOVER_WITHIN_S)
     assert its_stubs.isdisjoint(wounded.pids())
-    eventually(lambda: "tritonserver ended (-9); started again" in wounded.said, RECOVER_WITHIN_S)
+    eventually(lambda: "tritonserver ended (-9); started again" in wounded.log, RECOVER_WITHIN_S)
 
 
 def test_sigterm_ends_it_and_leaves_nothing(wounded):
@@ -158,7 +158,7 @@ def test_sigterm_ends_it_and_leaves_nothing(wounded):
 @pytest.mark.usefixtures("local_triton_environment")
 def test_nothing_is_left_when_serve_itself_is_killed(tiny_repository, tmp_path):
     with serving(tiny_repository, tmp_path, "--models", "tiny_a") as local_triton:
-        assert len(local_triton.pids()) >= 2, local_triton.said
+        assert len(local_triton.pids()) >= 2, local_triton.log
 
         local_triton.process.kill()
 
@@ -248,8 +248,8 @@ def test_complete_models_are_served_and_the_others_named(
     assert list(config.output[0].dims) == [24]
     assert config.max_batch_size == 4
     assert len(stubs) == 4  # two of tiny_a, two of bare
-    assert "skipped tiny_b: no file 1/model.onnx" in local_triton.said
-    assert "skipped tiny: its members tiny_b cannot be served" in local_triton.said
+    assert "skipped tiny_b: no file 1/model.onnx" in local_triton.log
+    assert "skipped tiny: its members tiny_b cannot be served" in local_triton.log
 
 
 @pytest.mark.usefixtures("local_triton_environment")

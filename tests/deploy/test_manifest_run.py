@@ -307,8 +307,8 @@ def test_triton_ends_within_its_grace_and_leaves_nothing(triton_pod: RunningPod)
 
 def test_every_flag_is_one_that_triton_knows(local_triton_environment: None) -> None:
     program = set_up(ROOT / "build" / "local_triton").tritonserver
-    said = subprocess.run([program, "--help"], capture_output=True, text=True, check=False)
-    known = {word for word in (said.stdout + said.stderr).split() if word.startswith("--")}
+    shown = subprocess.run([program, "--help"], capture_output=True, text=True, check=False)
+    known = {word for word in (shown.stdout + shown.stderr).split() if word.startswith("--")}
 
     for overlay, parts in (("cpu-dev", ()), ("gpu-prod", ("tls", "tracing"))):
         for word in manifests(overlay, parts).pods("triton")[0].main["args"]:

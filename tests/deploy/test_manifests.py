@@ -3,7 +3,6 @@
 import json
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -25,6 +24,8 @@ from deploy.policies.rendering import (
     render_all,
 )
 from deploy.policies.tracing import OF_THE_SERVER
+from tests.support.programs import command
+from tests.support.unpacked_kubectl import render_without_kubectl
 
 
 @pytest.fixture(scope="module")
@@ -91,15 +92,8 @@ def test_make_manifests_writes_every_overlay_and_says_what_it_checked(
 
 
 def test_kubectl_is_unpacked_where_there_is_none(tmp_path: Path) -> None:
-    program = (
-        "import pathlib, shutil, sys; shutil.which = lambda name: None\n"
-        "from deploy.policies.rendering import kubectl; kubectl.TOOLS = pathlib.Path(sys.argv[1])\n"
-        "sys.stdout.write(kubectl.render(pathlib.Path(sys.argv[2])))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program, tmp_path, DEPLOY / "overlays" / "cpu-dev"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    )  # fmt: skip
+    words = command(render_without_kubectl, tmp_path, DEPLOY / "overlays" / "cpu-dev")
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
     assert list(yaml.safe_load_all(done.stdout)) == manifests("cpu-dev").objects
 
 

@@ -2,10 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -19,63 +15,9 @@ from export.descriptors.engine_choice import EngineChoice
 from retrieval_server.cli import create_app
 from retrieval_server.engines.engine import TritonConnection
 from retrieval_server.index.publish import open_index
+from tests.support.beauty_export import Run, check_failed
 
 COMMANDS = sorted(typer.main.get_command(app).commands)
-LIMITED_FILES = """
-import resource
-resource.setrlimit(resource.RLIMIT_FSIZE, ({largest}, {largest}))
-from export.cli import main
-main()
-"""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    exit_code: int
-    stdout: str
-    stderr: str
-
-    @property
-    def error_lines(self) -> list[str]:
-        return [line for line in self.stderr.splitlines() if line.startswith("error:")]
-
-
-Run = Callable[..., Outcome]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run ``beauty-export`` with arguments."""
-
-    def run(*arguments: object) -> Outcome:
-        monkeypatch.setattr(sys, "argv", ["beauty-export", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        output = capsys.readouterr()
-        return Outcome(int(ended.value.code or 0), output.out, output.err)
-
-    return run
-
-
-@pytest.fixture
-def index_options(tiny_profile_file: Path, tiny_repository: Path) -> tuple[object, ...]:
-    return ("--profile", tiny_profile_file, "--model-repository", tiny_repository)
-
-
-@pytest.fixture
-def catalogue(catalogue_folder: Callable[..., Path]) -> Path:
-    """A catalogue to change."""
-    return catalogue_folder(families=2, members=3)
-
-
-def check_failed(outcome: Outcome, *expected: str) -> None:
-    assert outcome.exit_code in {1, BAD_INPUT}, outcome
-    assert len(outcome.error_lines) == 1, outcome.stderr
-    assert "Traceback" not in outcome.stderr
-    assert outcome.stdout == ""
-    assert outcome.stderr.splitlines()[-1] == outcome.error_lines[0]
-    for text in expected:
-        assert text in outcome.error_lines[0]
 
 
 def test_commands_are_those_of_the_offline_room() -> None:
@@ -187,81 +129,12 @@ def test_misuse_exits_with_2(run: Run, arguments: tuple[str, ...]) -> None:
     assert "Traceback" not in outcome.stderr
 
 
-def test_index_is_built_verified_and_not_built_again(
-    run: Run, catalogue: Path, tmp_path: Path, index_options: tuple[object, ...]
-) -> None:
-    root = tmp_path / "index"
-    built = run("index", catalogue, "--output", root, *index_options)
-    version = open_index(root).folder
-    assert (built.exit_code, built.stdout) == (0, "")
-    assert f"{version}: 6 products, 6 descriptions, 12 text neighbours" in built.stderr
-    assert "warning" not in built.stderr
-    again = run("index", catalogue, "--output", root, *index_options)
-    assert (again.exit_code, again.stderr) == (0, f"nothing to do: {version} is up to date\n")
-    verified = run("verify", root)
-    assert (verified.exit_code, verified.stderr) == (
-        0,
-        f"{version}: 6 products, every file as it was written\n",
-    )
-
-
-def test_threshold_reaches_the_index(
-    run: Run, catalogue: Path, tmp_path: Path, index_options: tuple[object, ...]
-) -> None:
-    run("index", catalogue, "--output", tmp_path, "--threshold", "0.99", *index_options)
-    manifest = open_index(tmp_path).manifest
-    assert (manifest.text["threshold"], manifest.text_pairs) == (0.99, 0)
-
-
-def test_settings_of_the_text_reach_the_index_and_what_is_left_out_is_counted(
-    run: Run, catalogue: Path, tmp_path: Path, index_options: tuple[object, ...]
-) -> None:
-    with (catalogue / "catalog.csv").open("a", encoding="utf-8") as file:
-        file.write("es,images/p0002.png,Garnier champú para cabello dañado,,\n")
-        file.write("zh,images/p0002.png,修护精华液,,\n")
-    outcome = run("index", catalogue, "--output", tmp_path, *index_options)
-    assert (
-        "2 descriptions are not English (another script 1, es 1): their products are found by image"
-        in outcome.stderr
-    )
-    assert open_index(tmp_path).manifest.documents == 6
-    options = ("--language-filter", "none", "--tokeniser", "literal-1", "--max-neighbours", "1")
-    outcome = run("index", catalogue, "--output", tmp_path, *options, *index_options)
-    manifest = open_index(tmp_path).manifest
-    assert (manifest.documents, manifest.text_pairs, manifest.text["cut_lists"]) == (8, 6, 6)
-    assert manifest.text["tokeniser"] == "literal-1"
-    assert "warning: --max-neighbours cut 6 lists of text neighbours by 6 in all" in outcome.stderr
-    assert "not English" not in outcome.stderr
-
-
 def test_unknown_rule_for_the_text_names_the_known_ones(
     run: Run, catalogue: Path, tmp_path: Path, index_options: tuple[object, ...]
 ) -> None:
     arguments = ("index", catalogue, "--output", tmp_path / "index", *index_options)
     check_failed(run(*arguments, "--tokeniser", "literal"), "'literal'", "literal-1")
     check_failed(run(*arguments, "--language-filter", "all"), "'all'", "english-1, none")
-
-
-def test_what_an_operator_should_look_at_is_warned_about(
-    run: Run, catalogue: Path, tmp_path: Path, index_options: tuple[object, ...]
-) -> None:
-    (catalogue / "images" / "p0001.jpg").unlink()
-    Image.new("RGB", (40, 40), "white").save(catalogue / "images" / "p0000.png")
-    rows = "".join(f"blank{n},images/p0002.png, ,,\n" for n in range(7))
-    with (catalogue / "catalog.csv").open("a") as file:
-        file.write(rows)
-    outcome = run("index", catalogue, "--output", tmp_path, *index_options)
-    warnings = [line for line in outcome.stderr.splitlines() if line.startswith("warning:")]
-    assert outcome.exit_code == 0
-    assert len(warnings) == 4
-    assert (
-        "7 products have an empty description (blank0, blank1, blank2, blank3, blank4 …)"
-        in (warnings[0])
-    )
-    assert "1 images could not be read" in warnings[1]
-    assert str(open_index(tmp_path).folder / "rejects.jsonl") in warnings[1]
-    assert "1 images have an all-zero descriptor by tiny_a" in warnings[2]
-    assert "1 images have an all-zero descriptor by tiny_b" in warnings[3]
 
 
 def test_damaged_index_fails_verification_and_is_mended_by_the_advice_given(
@@ -316,30 +189,6 @@ def test_output_that_cannot_be_written_is_one_line(
     results.write_text("")
     for output in (tmp_path, tmp_path / "file" / "sheet.html"):
         check_failed(run("contact-sheet", results, "--catalogue", catalogue, "--output", output))
-
-
-@pytest.mark.parametrize("largest", [8_000, 13_000], ids=["in a block", "in the bundle"])
-def test_disk_that_fills_up_is_one_line_and_the_next_run_goes_on(
-    run: Run,
-    catalogue_folder: Callable[..., Path],
-    tmp_path: Path,
-    index_options: tuple[object, ...],
-    largest: int,
-) -> None:
-    """A limit on the size of files stands for the full disk: either way a write fails."""
-    catalogue = catalogue_folder(families=30)
-    arguments = ["index", catalogue, "--output", tmp_path / "index", *index_options]
-    done = subprocess.run(
-        [sys.executable, "-B", "-c", LIMITED_FILES.format(largest=largest), *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    check_failed(
-        Outcome(done.returncode, done.stdout, done.stderr), "Cannot write", str(tmp_path / "index")
-    )
-    assert not (tmp_path / "index" / "current").exists()
-    assert run(*arguments).exit_code == 0
 
 
 def test_contact_sheet_says_how_many_queries_it_shows(

@@ -10,9 +10,13 @@ from urllib.parse import urlsplit
 import grpc
 
 from client import Access
+from client.cli import main as search_main
 from deploy.policies.rendering import DEPLOY, ROOT, Manifests
+from export.__main__ import main as export_main
+from retrieval_server.__main__ import main as server_main
 from tests.support.deploy_collector import Collector
 from tests.support.kubelet import Place
+from tests.support.programs import command
 
 sys.path.insert(0, str(DEPLOY / "local_triton"))
 from environment import set_up
@@ -83,13 +87,12 @@ def place_on_this_machine(
     host = collector_host(rendered)
     if host:
         ports[host] = {4317: collector.grpc_port, 4318: collector.http_port}
-    own_python = [sys.executable, "-c"]
     return Place(
         programs={
             "tritonserver": [str(triton.tritonserver)],
-            "beauty-server": [sys.executable, "-m", "retrieval_server"],
-            "beauty-search": [*own_python, "from client.cli import main; main()"],
-            "beauty-export": [*own_python, "from export.__main__ import main; main()"],
+            "beauty-server": command(server_main),
+            "beauty-search": command(search_main),
+            "beauty-export": command(export_main),
         },
         paths=paths,
         ports=ports,

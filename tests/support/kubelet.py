@@ -196,9 +196,9 @@ def running(rendered: Manifests, name: str, place: Place, folder: Path) -> Itera
         subprocess.run(command, env=env, check=True, timeout=60, capture_output=True)
     command, env = command_line(rendered, pods, pods.main, place)
     log = folder / f"{name}.log"
-    with log.open("wb") as said:
+    with log.open("wb") as output:
         process = subprocess.Popen(
-            command, env=env, stdout=said, stderr=said, cwd=folder, start_new_session=True
+            command, env=env, stdout=output, stderr=output, cwd=folder, start_new_session=True
         )
     try:
         yield RunningPod(pods, place, process, log)

@@ -27,16 +27,16 @@ class LocalTriton:
 
     process: subprocess.Popen
     address_file: Path
-    said_file: Path
+    log_file: Path
     addresses: dict[str, str] = field(default_factory=dict)
 
     @property
-    def said(self) -> str:
-        return self.said_file.read_text(encoding="utf-8")
+    def log(self) -> str:
+        return self.log_file.read_text(encoding="utf-8")
 
     @property
     def error_lines(self) -> list[str]:
-        return [line for line in self.said.splitlines() if line.startswith("error:")]
+        return [line for line in self.log.splitlines() if line.startswith("error:")]
 
     def pids(self, program: str = "") -> list[int]:
         """Of its tritonserver, its stubs or, without a name, everything of its."""
@@ -85,14 +85,14 @@ def eventually(condition: Callable[[], object], within_s: float) -> None:
 def serving(repository: Path, folder: Path, *options: str) -> Iterator[LocalTriton]:
     """Start serve.py on free ports and wait until it is ready or has ended."""
     folder.mkdir(parents=True, exist_ok=True)
-    address_file, said_file = folder / "addresses.json", folder / "said.txt"
+    address_file, log_file = folder / "addresses.json", folder / "log.txt"
     command = [sys.executable, str(SERVE), "--model-repository", str(repository)]
     ports = [word for name in ("grpc", "http", "metrics") for word in (f"--{name}-port", "0")]
-    with said_file.open("w") as said:
+    with log_file.open("w") as log:
         process = subprocess.Popen(
-            [*command, *ports, "--address-file", str(address_file), *options], stderr=said
+            [*command, *ports, "--address-file", str(address_file), *options], stderr=log
         )
-    local_triton = LocalTriton(process, address_file, said_file)
+    local_triton = LocalTriton(process, address_file, log_file)
     try:
         eventually(lambda: address_file.exists() or process.poll() is not None, START_WITHIN_S)
         if process.poll() is None:

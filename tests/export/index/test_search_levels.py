@@ -15,7 +15,6 @@ from export.index.build import IndexBuild
 from retrieval_server.cores import create_workers
 from retrieval_server.errors import IndexBundleError
 from retrieval_server.exact_search import levels
-from retrieval_server.exact_search.cascade import CascadeSearch
 from retrieval_server.exact_search.layout import BLOCK_ROWS
 from retrieval_server.exact_search.scan import ScanSearch
 from retrieval_server.index.publish import is_intact, open_index
@@ -77,8 +76,8 @@ def test_index_with_levels_answers_as_the_one_without(build, tiny_index: Path, t
     plain = Retriever(open_index(tiny_index), NoEngine())
     levelled = Retriever(open_index(build(tmp_path)), NoEngine())
     levelled.warm_up()
-    assert isinstance(levelled._search, CascadeSearch)
-    assert isinstance(plain._search, ScanSearch)
+    assert "coarse" in {level.name for level in levelled.search_levels}
+    assert [level.name for level in plain.search_levels] == ["originals"]
     for row in range(40):
         product = plain.bundle.product_id(row)
         for parameters in (

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from export.index import stage_log
 from export.index.stage_log import StageLog
 
 
@@ -33,15 +32,10 @@ def test_another_source_starts_from_nothing(path: Path) -> None:
 
 
 @pytest.mark.parametrize("boot_id", ["another", ""])
-def test_what_may_not_be_on_the_disk_is_not_believed(
-    path: Path, boot_id: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """After another start of the machine, or where it does not tell."""
-    if not boot_id:
-        monkeypatch.setattr(stage_log, "_boot_id", lambda: "")
-    StageLog(path, "source").add("one")
-    monkeypatch.setattr(stage_log, "_boot_id", lambda: boot_id)
-    assert StageLog(path, "source").find("one") == []
+def test_what_may_not_be_on_the_disk_is_not_believed(path: Path, boot_id: str) -> None:
+    """After another start of the machine, or where the system gives no id of it."""
+    StageLog(path, "source", boot_id=None if boot_id else "").add("one")
+    assert StageLog(path, "source", boot_id=boot_id).find("one") == []
 
 
 def test_a_line_that_was_cut_off_is_dropped_and_does_not_spoil_the_next(path: Path) -> None:

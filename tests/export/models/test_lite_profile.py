@@ -257,7 +257,7 @@ def test_the_attention_shown_is_the_one_behind_the_served_descriptor(lite_reposi
 def test_pytorch_onnxruntime_and_triton_compute_the_same_descriptors(lite_repository, tmp_path):
     images = probe_images(LITE.side, 6, seed=4)
     with serving(lite_repository, tmp_path, "--models", LITE.name) as local_triton:
-        assert local_triton.addresses, local_triton.said
+        assert local_triton.addresses, local_triton.log
         connection = TritonConnection(url=local_triton.addresses["grpc"], timeout_s=60)
         here, there = (
             asyncio.run(described(engine, lite_repository, images, connection))

@@ -9,39 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image, ImageColor
+from PIL import Image
 
 from export.pictures.contact_sheet import write_contact_sheet
-from export.pictures.contact_sheet_picture import CHANGES, TRUE_FRAME, picture
-from export.pictures.lettering import ELLIPSIS, caption_font, elided, printable, wrapped
 from export.pictures.page_pictures import THUMBNAIL_SIDE
-from export.pictures.rankings import query_rankings
 from retrieval_server.errors import CatalogueError, ModelRepositoryError
+from tests.support.search_results import match
 
 SCRIPT = "<script>alert('x')</script> & \"quoted\""
-
-
-def match(rank: int, product_id: str, catalogue: Path, **more: Any) -> dict[str, Any]:
-    return {
-        "rank": rank,
-        "product_id": product_id,
-        "image": f"images/{product_id}.{('png', 'jpg')[int(product_id[-1]) % 2]}",
-        "description": f"description of {product_id}",
-        "similarity": 5.25 - rank,
-        **more,
-    }
-
-
-@pytest.fixture
-def result(tiny_catalogue: Path) -> dict[str, Any]:
-    """p0000 stays, p0200 is removed, p0001 is brought by text, p0300 fills up."""
-    kept = match(1, "p0000", tiny_catalogue)
-    brought = match(2, "p0001", tiny_catalogue, text={"seed_rank": 1, "cosine": 0.834})
-    return {
-        "query": str(tiny_catalogue / "queries" / "q00.jpg"),
-        "initial_results": [kept, match(2, "p0200", tiny_catalogue)],
-        "results": [kept, brought, match(3, "p0300", tiny_catalogue)],
-    }
 
 
 def sheet(
@@ -273,49 +248,6 @@ def test_text_neighbour_that_stood_in_the_initial_ranking_too_keeps_its_evidence
     assert page.count("<dt>text, #1") == 1
 
 
-def colours(picture: Image.Image, colour: str) -> int:
-    """How many pixels of a picture have a colour."""
-    wanted = ImageColor.getrgb(colour)
-    return sum(count for count, found in picture.getcolors(2**24) if found == wanted)
-
-
-def test_each_query_becomes_a_png_with_marked_and_framed_products(
-    tmp_path: Path, tiny_catalogue: Path, result: dict[str, Any]
-) -> None:
-    results, pictures = tmp_path / "results.jsonl", tmp_path / "made" / "png"
-    plain = {**result, "query": "nowhere/caf\udce9 2.jpg", "results": result["initial_results"]}
-    failed = {"query": "broken.jpg", "error": "image: is empty."}
-    results.write_text("".join(json.dumps(record) + "\n" for record in (result, failed, plain)))
-    write_contact_sheet(results, tiny_catalogue, tmp_path / "s.html", pictures=pictures)
-    assert sorted(path.name for path in pictures.iterdir()) == ["0001-q00.png", "0002-caf? 2.png"]
-    with Image.open(pictures / "0001-q00.png") as first:
-        assert first.width > 7 * 150
-        for colour in (TRUE_FRAME, CHANGES["removed"], CHANGES["brought"]):
-            assert colours(first.convert("RGB"), colour) > 500
-    with Image.open(pictures / "0002-caf? 2.png") as second:  # nothing changed, nothing is true
-        for colour, is_there in (
-            (TRUE_FRAME, False),
-            (CHANGES["brought"], False),
-            (CHANGES["kept"], True),
-        ):
-            assert (colours(second.convert("RGB"), colour) > 500) == is_there
-
-
-def test_png_grows_with_the_results_and_holds_all_of_them(
-    tmp_path: Path, tiny_catalogue: Path, result: dict[str, Any]
-) -> None:
-    ids = [f"p{family:02d}0{member}" for family in range(4) for member in range(5)]
-    heights = []
-    for count in (7, 8, 20):
-        found = [match(rank, p, tiny_catalogue) for rank, p in enumerate(ids[:count], 1)]
-        rankings = query_rankings(
-            {**result, "initial_results": found, "results": found}, Path(), {}
-        )
-        assert rankings is not None
-        heights.append(picture(rankings, []).height)
-    assert heights[0] < heights[1] < heights[2]
-
-
 def test_failure_midway_leaves_the_page_that_was_there(
     tmp_path: Path, tiny_catalogue: Path, result: dict[str, Any], tiny_repository: Path
 ) -> None:
@@ -327,35 +259,3 @@ def test_failure_midway_leaves_the_page_that_was_there(
     with pytest.raises(ModelRepositoryError, match="another tiny_a"):
         write_contact_sheet(file, tiny_catalogue, output, model_repository=tiny_repository)
     assert [path.read_text() for path in output.parent.iterdir()] == ["from yesterday"]
-
-
-# Lettering
-
-
-def test_elided_text_is_the_longest_beginning_that_fits() -> None:
-    font = caption_font(12)
-    text = "a photo of a cosmetic product"
-    assert elided(text, font, font.getlength(text)) == text
-    for width in (20, 60, 100):
-        short = elided(text, font, width)
-        assert short.endswith(ELLIPSIS)
-        assert font.getlength(short) <= width
-        longer = text[: len(short)] + ELLIPSIS
-        assert font.getlength(longer) > width
-
-
-def test_wrapped_text_keeps_its_words_and_at_most_so_many_lines() -> None:
-    font = caption_font(12)
-    text = "one two\nthree\tfour five six seven eight"
-    wide = wrapped(text, font, 90, 9)
-    assert " ".join(wide).split() == text.split()
-    assert all(font.getlength(line) <= 90 for line in wide)
-    narrow = wrapped(text, font, 90, 2)
-    assert narrow[0] == wide[0]
-    assert len(narrow) == 2
-    assert narrow[1].endswith(ELLIPSIS)
-    assert wrapped("", font, 90, 3) == []
-
-
-def test_letters_that_no_file_can_hold_are_replaced() -> None:
-    assert printable("a\udce9b\x1bc\u2028d") == "a?b c d"

@@ -1,6 +1,7 @@
 """Growth: what is appended equals the join of all descriptions under the old IDF."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from export.text_index import append as module
 from export.text_index.append import append_text_index
-from export.text_index.build import build_text_index
+from export.text_index.build import TextIndexReport, build_text_index
 from export.text_index.join import join
 from export.text_index.neighbour_lists import group_rows, write_neighbour_lists
 from export.text_index.pair_file import PairFile
@@ -28,18 +29,26 @@ TEXTS = st.lists(st.lists(st.sampled_from(WORDS), max_size=4).map(" ".join), max
 class OldBundle:
     """What an append reads of a bundle, with a textual index of any descriptions."""
 
-    def __init__(self, folder: Path, descriptions: list[str], settings: TextSettings) -> None:
-        report = build_text_index(descriptions, settings, folder, ignore)
+    def __init__(
+        self,
+        folder: Path,
+        descriptions: list[str],
+        settings: TextSettings,
+        report: TextIndexReport | None = None,
+    ) -> None:
+        """Without the report of an earlier build, the textual index is built in the folder."""
+        if report is None:
+            report = build_text_index(descriptions, settings, folder, ignore)
         self.folder = folder
-        self.manifest = type("Manifest", (), {"text": settings.to_json() | report.to_json()})()
+        self.descriptions = descriptions
+        self.manifest = SimpleNamespace(text=settings.to_json() | report.to_json())
         self.text_index = TextIndex(folder)
-        self._descriptions = descriptions
 
     def __len__(self) -> int:
-        return len(self._descriptions)
+        return len(self.descriptions)
 
-    def product(self, row: int) -> object:
-        return type("Product", (), {"description": self._descriptions[row]})()
+    def product(self, row: int) -> SimpleNamespace:
+        return SimpleNamespace(description=self.descriptions[row])
 
 
 def ignore(_: int) -> None:
@@ -105,13 +114,7 @@ def test_appending_twice_equals_appending_at_once(tmp_path: Path) -> None:
     old = OldBundle(folders[0], texts[:2], settings)
     append_text_index(old, texts[2:], folders[1], ignore)
     report = append_text_index(old, texts[2:4], folders[2], ignore)
-    first = OldBundle.__new__(OldBundle)
-    first.folder, first.text_index, first._descriptions = (
-        folders[2],
-        TextIndex(folders[2]),
-        texts[:4],
-    )
-    first.manifest = type("Manifest", (), {"text": settings.to_json() | report.to_json()})()
+    first = OldBundle(folders[2], texts[:4], settings, report)
     append_text_index(first, texts[4:], folders[3], ignore)
     for name in FILES:
         assert (folders[1] / name).read_bytes() == (folders[3] / name).read_bytes(), name

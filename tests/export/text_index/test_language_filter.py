@@ -1,7 +1,6 @@
 """English descriptions stay, others are left out; measured on titles made for it."""
 
 import subprocess
-import sys
 
 import pytest
 
@@ -16,22 +15,12 @@ from export.text_index.language_filter import (
 )
 from export.text_index.language_filter import OTHER_SCRIPT as SCRIPT
 from tests.support.labelled_titles import LATIN_SCRIPT, OTHER_SCRIPT, english_titles, foreign_titles
+from tests.support.offline_language import name_language_offline
+from tests.support.programs import command
 
 ENGLISH_KEPT = 0.995
 FOREIGN_LEFT_OUT = 0.85
 FEWEST_TITLES = 2_000
-OFFLINE = """
-import sys
-
-def refuse(event, args):
-    if event.startswith("socket."):
-        raise RuntimeError(f"the filter opened a connection: {event} {args}")
-
-sys.addaudithook(refuse)
-from export.text_index.language_filter import LanguageFilter
-language = LanguageFilter().language("Crema hidratante para piel seca")
-print(language, "robust_downloader" in sys.modules)
-"""
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +141,7 @@ def test_keeping_all_keeps_all_and_counts_are_by_language() -> None:
 
 def test_filter_opens_no_connection_and_imports_no_downloader() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", OFFLINE], capture_output=True, text=True, check=False
+        command(name_language_offline), capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout) == (0, "es False\n"), done.stderr
 

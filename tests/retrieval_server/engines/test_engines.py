@@ -248,7 +248,7 @@ def test_corrupt_onnx_file_is_named(repository_copy: Path, content: bytes) -> No
 
 
 @pytest.mark.parametrize(
-    ("says", "said"),
+    ("old", "new"),
     [
         ('name: "image"', 'name: "picture"'),
         ('name: "descriptor"', 'name: "embedding"'),
@@ -257,15 +257,15 @@ def test_corrupt_onnx_file_is_named(repository_copy: Path, content: bytes) -> No
     ],
 )
 def test_graph_that_contradicts_its_configuration_is_refused(
-    repository_copy: Path, says: str, said: str
+    repository_copy: Path, old: str, new: str
 ) -> None:
     config = repository_copy / "tiny_a" / "config.pbtxt"
     text = config.read_text()
-    assert says in text
-    config.write_text(text.replace(says, said))
-    if "48" in said:  # both models of an ensemble have one side
+    assert old in text
+    config.write_text(text.replace(old, new))
+    if "48" in new:  # both models of an ensemble have one side
         other = repository_copy / "tiny_b" / "config.pbtxt"
-        other.write_text(other.read_text().replace(says, said))
+        other.write_text(other.read_text().replace(old, new))
     with pytest.raises(ModelRepositoryError, match=r"tiny_a maps .* config.pbtxt says"):
         open_embedded(repository_copy)
 

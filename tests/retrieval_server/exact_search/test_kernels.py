@@ -18,7 +18,7 @@ from retrieval_server.exact_search import (
     residual_level,
 )
 from retrieval_server.exact_search.cascade import stages_of
-from retrieval_server.exact_search.kernels import encoders
+from retrieval_server.exact_search.kernels import encoders, inner_products
 from retrieval_server.exact_search.kernels.byte import byte_cosines_reference
 from retrieval_server.exact_search.kernels.coarse import coarse_bounds_reference
 from retrieval_server.exact_search.kernels.inner_products import dots, dots_reference
@@ -28,6 +28,7 @@ from retrieval_server.exact_search.parallelism import IntraQueryParallelism
 from retrieval_server.exact_search.rotation import LONGEST, RotatedQuery, rotate_rows
 from retrieval_server.exact_search.stage import Candidates, Scratch
 from tests.support.made_up_databases import clustered_vectors, encoded, unit_vectors
+from tests.support.paths import ROOT
 
 FLOAT32_ROUNDING = 2e-6  # of sums of some hundred terms below 1
 WEIGHTS = np.array([0.9, 0.5])
@@ -175,18 +176,18 @@ def test_bounds_of_the_coarse_level_lie_where_the_layout_says(levels):
     assert layout.coarse_bound_bytes(bounds)[70:170].tolist() == stored.tolist()
 
 
-MEASURE_ONE = """
+COMPUTE_ONE = f"""
 import numpy as np
-from retrieval_server.exact_search.kernels.inner_products import dots
+from {inner_products.__name__} import {dots.__name__} as dots
 dots(np.zeros((1, 32), np.float32), np.zeros(32), np.zeros(1))
 """
 
 
 def test_change_of_a_module_that_kernels_share_is_compiled_again(tmp_path: Path):
     """numba's cache by itself notices a change of a function's own file only."""
-    package = tmp_path / "retrieval_server"
+    package = tmp_path / retrieval_server.__name__
     shutil.copytree(
-        Path(retrieval_server.__file__).parent,
+        ROOT / retrieval_server.__name__,
         package,
         ignore=shutil.ignore_patterns("__pycache__"),
     )
@@ -194,7 +195,7 @@ def test_change_of_a_module_that_kernels_share_is_compiled_again(tmp_path: Path)
 
     def compiled_versions() -> int:
         variables = {**os.environ, "NUMBA_CACHE_DIR": str(cache)}
-        command = [sys.executable, "-c", MEASURE_ONE]
+        command = [sys.executable, "-c", COMPUTE_ONE]
         subprocess.run(command, cwd=tmp_path, env=variables, check=True)
         return len(list(cache.rglob("*.nbi")))
 

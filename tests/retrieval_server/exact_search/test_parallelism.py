@@ -51,13 +51,27 @@ def test_little_work_is_not_handed_over():
 
 
 def test_a_helper_that_gets_no_core_is_not_waited_for():
-    cores, goes_on = IntraQueryParallelism(2), threading.Event()
-    cores._helpers.submit(goes_on.wait, PATIENCE_S)
+    cores, goes_on = IntraQueryParallelism(3), threading.Event()
+    all_busy = threading.Barrier(4)
 
+    def wait(first, last):
+        all_busy.wait(PATIENCE_S)
+        goes_on.wait(PATIENCE_S)
+
+    def search():
+        with cores.searching():
+            cores.share(wait, 3, 1)
+
+    other = threading.Thread(target=search)  # it takes both helpers
+    other.start()
+    all_busy.wait(PATIENCE_S)
     try:
-        assert len(spread(cores, 10, 1)) == 10
+        pieces = spread(cores, 10, 1)
+        assert len(pieces) == 10
+        assert {thread for *_, thread in pieces} == {threading.current_thread()}
     finally:
         goes_on.set()
+        other.join()
 
 
 @pytest.mark.parametrize("who", ["helper", "starter"])

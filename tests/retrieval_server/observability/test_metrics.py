@@ -3,7 +3,6 @@
 import asyncio
 import re
 import time
-import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,8 +11,6 @@ from unittest.mock import AsyncMock, Mock
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2
-from prometheus_client import Metric
-from prometheus_client.parser import text_string_to_metric_families
 
 from retrieval_server.errors import (
     EngineDeadlineError,
@@ -27,6 +24,7 @@ from retrieval_server.observability.request_metrics import RequestMetrics
 from retrieval_server.serving import readiness as readiness_module
 from retrieval_server.v1 import retrieval_pb2 as pb
 from tests.support.paths import ROOT
+from tests.support.scraped_metrics import scraped, value
 from tests.support.served import PATIENCE_S, Served, ServedBy
 
 TABLE = ROOT / "deploy" / "METRICS.md"
@@ -43,26 +41,6 @@ def served(served_by: ServedBy) -> Iterator[Served]:
 @pytest.fixture(scope="module")
 def photo(tiny_catalogue: Path) -> bytes:
     return (tiny_catalogue / "queries" / "q00.jpg").read_bytes()
-
-
-def scraped(served: Served) -> dict[str, Metric]:
-    address = served.running.metrics_address
-    with urllib.request.urlopen(f"http://{address}/metrics", timeout=PATIENCE_S) as answer:
-        assert answer.headers["Content-Type"].startswith("text/plain")
-        text = answer.read().decode()
-    return {family.name: family for family in text_string_to_metric_families(text)}
-
-
-def value(served: Served, sample: str, **labels: str) -> float | None:
-    """The value of a sample; None if there is none."""
-    found = [
-        each.value
-        for family in scraped(served).values()
-        for each in family.samples
-        if each.name == sample and each.labels == labels
-    ]
-    assert len(found) <= 1
-    return found[0] if found else None
 
 
 def eventually(served: Served, expected: float, sample: str, **labels: str) -> None:

@@ -26,7 +26,9 @@ from retrieval_server.observability.tracing import ENDPOINTS, Tracing, start_tra
 from retrieval_server.v1 import retrieval_pb2 as pb
 from tests.support.fake_triton import fake_triton
 from tests.support.otlp_receiver import receiving
+from tests.support.programs import command
 from tests.support.served import PATIENCE_S, Served, ServedBy
+from tests.support.untraced_server import check_nothing_is_traced
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"  # W3C's example
 SEARCH = "/retrieval_server.v1.RetrievalService/Search"
@@ -191,12 +193,7 @@ def test_nothing_is_traced_unless_it_is_wanted(environment: dict[str, str]) -> N
 
 
 def test_a_server_that_traces_nothing_imports_nothing_of_it() -> None:
-    code = (
-        "import sys, retrieval_server.serving.server, retrieval_server.engines.triton as triton\n"
-        "assert triton.trace_headers() == {}\n"
-        "assert not [name for name in sys.modules if name.startswith('opentelemetry')]"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    subprocess.run(command(check_nothing_is_traced), check=True)
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS)

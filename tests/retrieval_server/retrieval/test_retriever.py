@@ -2,7 +2,6 @@
 
 import asyncio
 import csv
-import dataclasses
 import shutil
 from pathlib import Path
 
@@ -16,66 +15,17 @@ from export.dataset.catalogue import read_catalogue
 from export.descriptors.engine_choice import EngineChoice
 from export.index.build import IndexBuild
 from retrieval_server.engines.create_engine import create_engine
-from retrieval_server.errors import (
-    EngineDeadlineError,
-    EngineError,
-    ModelMismatchError,
-    QueryError,
-    UnknownProductError,
-)
+from retrieval_server.errors import UnknownProductError
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.index.publish import open_index
-from retrieval_server.index.reference_image import reference_image
-from retrieval_server.models.profile import MAX_ALPHA, Profile
+from retrieval_server.models.profile import Profile
 from retrieval_server.retrieval.retriever import Retriever
-from retrieval_server.retrieval.search_request import MAX_TOP_K, QueryDescriptors, SearchParameters
+from retrieval_server.retrieval.search_request import QueryDescriptors, SearchParameters
 from retrieval_server.retrieval.search_result import Stage
+from tests.support.reference_search import NoEngine, best, brute_force, random_query
 
 MODELS = ("tiny_a", "tiny_b")
 PROFILE_ALPHAS = (3.0, 1.0)
-
-
-class NoEngine:
-    """For searches that bring their descriptors along."""
-
-    name = "none"
-
-
-@pytest.fixture(scope="module")
-def bundle(tiny_index: Path) -> IndexBundle:
-    return open_index(tiny_index)
-
-
-@pytest.fixture(scope="module")
-def retriever(bundle: IndexBundle) -> Retriever:
-    return Retriever(bundle, NoEngine())
-
-
-def random_query(bundle: IndexBundle, seed: int) -> QueryDescriptors:
-    """Unit vectors: some anywhere, negative cosines included, some close to a product."""
-    generator = np.random.default_rng(seed)
-    query = []
-    row = generator.integers(len(bundle))
-    for database in bundle.descriptors:
-        vector = generator.normal(size=database.shape[1])
-        if seed % 2:
-            vector = database[row] + 0.05 * vector
-        query.append((vector / np.linalg.norm(vector)).astype(np.float32))
-    return tuple(query)
-
-
-def brute_force(
-    bundle: IndexBundle, query: QueryDescriptors, alphas: tuple[float, ...]
-) -> NDArray[np.float64]:
-    """Eq. (8) for every row, in float64."""
-    similarities = np.ones(len(bundle))
-    for database, vector, alpha in zip(bundle.descriptors, query, alphas, strict=True):
-        similarities *= 1 + alpha * (database.astype(np.float64) @ vector.astype(np.float64))
-    return similarities
-
-
-def best(similarities: NDArray[np.float64], rows: list[int], count: int) -> list[int]:
-    return sorted(rows, key=lambda row: (-similarities[row], row))[:count]
 
 
 def algorithm_1(
@@ -268,186 +218,6 @@ def test_same_query_has_the_same_answer_bit_for_bit(retriever: Retriever) -> Non
     assert retriever.search(query, SearchParameters()) == retriever.search(
         query, SearchParameters()
     )
-
-
-@pytest.mark.parametrize("name", ["top_k", "keep"])
-@pytest.mark.parametrize("value", [0, -1, MAX_TOP_K + 1])
-def test_count_out_of_range_names_the_field_and_the_range(
-    retriever: Retriever, name: str, value: int
-) -> None:
-    parameters = dataclasses.replace(SearchParameters(), **{name: value})
-    with pytest.raises(QueryError, match=rf"{name}: must be 1\.\.100, got {value}") as caught:
-        retriever.search(random_query(retriever.bundle, 0), parameters)
-    assert caught.value.field == name
-
-
-@pytest.mark.parametrize(
-    ("alphas", "problem"),
-    [
-        ({"tiny_c": 1.0}, "no model 'tiny_c'; there are ['tiny_a', 'tiny_b']"),
-        ({"tiny_a": -0.1}, "tiny_a must be 0..1e+06, got -0.1"),
-        ({"tiny_a": float("nan")}, "tiny_a must be 0..1e+06, got nan"),
-        ({"tiny_a": float("inf")}, "tiny_a must be 0..1e+06, got inf"),
-    ],
-)
-def test_unusable_alpha_names_the_field_and_the_model(
-    retriever: Retriever, alphas: dict[str, float], problem: str
-) -> None:
-    with pytest.raises(QueryError) as caught:
-        retriever.search(random_query(retriever.bundle, 0), SearchParameters(alphas=alphas))
-    assert caught.value.field == "alpha"
-    assert problem in str(caught.value)
-
-
-def test_alpha_of_zero_switches_a_backbone_off(retriever: Retriever) -> None:
-    query = random_query(retriever.bundle, 9)
-    parameters = SearchParameters(alphas={"tiny_b": 0.0}, refine=False)
-    alone = brute_force(retriever.bundle, query, (3.0, 0.0))
-    found = retriever.search(query, parameters)
-    assert [match.row for match in found.matches] == best(alone, list(range(len(alone))), 7)
-
-
-def test_the_largest_alpha_still_ranks_like_brute_force(retriever: Retriever) -> None:
-    query = random_query(retriever.bundle, 9)
-    alphas = dict.fromkeys(retriever.bundle.profile.models, MAX_ALPHA)
-    expected = brute_force(retriever.bundle, query, (MAX_ALPHA, MAX_ALPHA))
-    found = retriever.search(query, SearchParameters(alphas=alphas, refine=False))
-    assert [m.row for m in found.matches] == best(expected, list(range(len(expected))), 7)
-
-
-class MoodyEngine:
-    """An engine that answers with what it is told to; it starts with an index's own ones."""
-
-    name = "moody"
-    in_flight = 1
-
-    def __init__(self, reference: dict[str, NDArray[np.float32]]) -> None:
-        self.generation = 0
-        self.answers = [reference]  # the last one again and again
-        self.asked: list[NDArray[np.uint8]] = []
-
-    async def infer(
-        self, ensemble: str, images: NDArray[np.uint8], timeout_s: float | None = None
-    ) -> dict[str, NDArray[np.float32]]:
-        self.asked.append(images)
-        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        return {model: descriptor[None] for model, descriptor in answer.items()}
-
-    async def check_served(self) -> None: ...
-
-    async def close(self) -> None: ...
-
-
-IMAGE = np.zeros((32, 32, 3), np.uint8)
-
-
-def test_a_descriptor_that_is_not_finite_is_no_query(retriever: Retriever) -> None:
-    engine = MoodyEngine(retriever.bundle.reference_descriptors)
-    engine.answers.append({"tiny_a": np.full(24, np.nan, np.float32), "tiny_b": np.zeros(16)})
-    with pytest.raises(EngineError, match="tiny_a computed a descriptor that is not finite"):
-        asyncio.run(Retriever(retriever.bundle, engine).encode(IMAGE))
-
-
-def test_an_engine_is_verified_once_and_again_after_every_new_generation(
-    retriever: Retriever,
-) -> None:
-    engine = MoodyEngine(retriever.bundle.reference_descriptors)
-    reference = reference_image(32)[None]
-
-    async def encode(searched: Retriever, generation: int) -> list[bool]:
-        engine.generation, engine.asked = generation, []
-        await asyncio.gather(*(searched.encode(IMAGE) for _ in range(3)))
-        return [np.array_equal(images, reference) for images in engine.asked]
-
-    async def run() -> None:
-        searched = Retriever(retriever.bundle, engine)
-        assert await encode(searched, generation=0) == [True, False, False, False]
-        assert await encode(searched, generation=0) == [False, False, False]
-        assert await encode(searched, generation=2) == [True, False, False, False]
-
-    asyncio.run(run())
-
-
-def test_no_query_is_described_by_an_engine_that_came_back_with_other_models(
-    retriever: Retriever,
-) -> None:
-    engine = MoodyEngine(retriever.bundle.reference_descriptors)
-    others = {
-        model: np.roll(vector, 1)
-        for model, vector in retriever.bundle.reference_descriptors.items()
-    }
-
-    async def run() -> None:
-        searched = Retriever(retriever.bundle, engine)
-        await searched.encode(IMAGE)
-        engine.answers, engine.generation = [others], 1
-        for _ in range(2):
-            with pytest.raises(ModelMismatchError, match="tiny_a"):
-                await searched.encode(IMAGE)
-        engine.answers = [retriever.bundle.reference_descriptors]
-        await searched.encode(IMAGE)
-
-    asyncio.run(run())
-
-
-def test_verification_that_exceeds_the_callers_deadline_is_an_error(
-    retriever: Retriever,
-) -> None:
-    class Silent(MoodyEngine):
-        async def infer(self, *_: object) -> dict[str, NDArray[np.float32]]:
-            return await asyncio.Future()
-
-    searched = Retriever(retriever.bundle, Silent(retriever.bundle.reference_descriptors))
-    with pytest.raises(EngineDeadlineError, match="not verified"):
-        asyncio.run(searched.encode(IMAGE, timeout_s=0.05))
-
-
-def unit_descriptors() -> dict[str, NDArray[np.float32]]:
-    return {"tiny_a": np.eye(24, dtype=np.float32)[0], "tiny_b": np.eye(16, dtype=np.float32)[1]}
-
-
-def test_descriptors_are_put_in_the_order_of_the_profile(retriever: Retriever) -> None:
-    given_first = unit_descriptors()
-    ordered = retriever.check_descriptors(dict(reversed(given_first.items())))
-    assert [vector.shape for vector in ordered] == [(24,), (16,)]
-
-
-def test_zero_descriptor_is_accepted(retriever: Retriever) -> None:
-    zero = unit_descriptors() | {"tiny_b": np.zeros(16, np.float32)}
-    assert not retriever.check_descriptors(zero)[1].any()
-
-
-@pytest.mark.parametrize("factor", [0.9995, 1.0005])
-def test_norm_may_be_off_by_float32_rounding(retriever: Retriever, factor: float) -> None:
-    retriever.check_descriptors({m: v * np.float32(factor) for m, v in unit_descriptors().items()})
-
-
-@pytest.mark.parametrize(
-    ("changed", "problem"),
-    [
-        ({"tiny_b": None}, "need exactly the models ['tiny_a', 'tiny_b'], got ['tiny_a']"),
-        ({"tiny_c": np.ones(1)}, "got ['tiny_a', 'tiny_b', 'tiny_c']"),
-        ({"tiny_a": np.eye(23)[0]}, "tiny_a needs 24 values, got 23"),
-        ({"tiny_a": np.empty(0)}, "tiny_a needs 24 values, got 0"),
-        ({"tiny_a": np.full(24, np.nan)}, "tiny_a must have L2 norm 1, got nan"),
-        ({"tiny_a": np.full(24, np.inf)}, "tiny_a must have L2 norm 1, got inf"),
-        ({"tiny_a": np.eye(24)[0] * 1.01}, "tiny_a must have L2 norm 1, got 1.01"),
-        ({"tiny_a": np.eye(24)[0] * 1e-30}, "tiny_a must have L2 norm 1, got 1e-30"),
-        ({"tiny_a": np.full(24, 3e38)}, "tiny_a must have L2 norm 1, got 1.46969e+39"),
-    ],
-)
-def test_unusable_descriptors_name_the_model_and_what_is_wrong(
-    retriever: Retriever, changed: dict[str, NDArray[np.float64] | None], problem: str
-) -> None:
-    by_model = {
-        model: vector.astype(np.float32)
-        for model, vector in (unit_descriptors() | changed).items()
-        if vector is not None
-    }
-    with pytest.raises(QueryError) as caught:
-        retriever.check_descriptors(by_model)
-    assert caught.value.field == "descriptors"
-    assert problem in str(caught.value)
 
 
 def test_encoded_picture_of_the_catalogue_finds_itself(

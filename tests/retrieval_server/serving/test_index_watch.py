@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import grpc
 import numpy as np
@@ -23,6 +24,7 @@ from retrieval_server.index.publish import make_current, open_index
 from retrieval_server.models.profile import Profile
 from retrieval_server.serving import index_watch
 from retrieval_server.v1 import retrieval_pb2 as pb
+from tests.support.scraped_metrics import value
 from tests.support.served import PATIENCE_S, Served, ServedBy
 
 Rebuild = Callable[..., str]
@@ -63,8 +65,7 @@ def until_serving(served: Served, version: str) -> None:
 
 
 def counted(served: Served, outcome: str) -> float:
-    registry = served.running.index_watch._metrics.registry
-    return registry.get_sample_value("beauty_index_reloads_total", {"outcome": outcome}) or 0
+    return value(served, "beauty_index_reloads_total", outcome=outcome) or 0
 
 
 def until_refused(served: Served, times: int = 1) -> None:
@@ -96,7 +97,7 @@ def searching(served: Served) -> Iterator[list[pb.SearchResponse]]:
 def test_a_rebuilt_index_is_served_and_no_request_fails_or_mixes_the_two(
     served_by: ServedBy, tiny_index_copy: Path, rebuild: Rebuild
 ) -> None:
-    with served_by(index=tiny_index_copy, reload_every_s=OFTEN_S) as served:
+    with served_by(index=tiny_index_copy, reload_every_s=OFTEN_S, metrics_port=0) as served:
         old = status(served).index_version
         with searching(served) as answers:
             new = rebuild()
@@ -118,7 +119,7 @@ def test_a_search_in_progress_ends_with_the_index_it_began_with(
 ) -> None:
     photo = (catalogue / "images" / "p0000.png").read_bytes()
     with (
-        served_by(index=tiny_index_copy, reload_every_s=OFTEN_S) as served,
+        served_by(index=tiny_index_copy, reload_every_s=OFTEN_S, metrics_port=0) as served,
         ThreadPoolExecutor(1) as executor,
     ):
         old = status(served).index_version
@@ -163,7 +164,7 @@ def test_a_damaged_version_is_refused_once_and_served_when_it_is_mended(
     monkeypatch.setattr(IndexBundle, "verify", counting)
     with (
         caplog.at_level(logging.ERROR),
-        served_by(index=tiny_index_copy, reload_every_s=OFTEN_S) as served,
+        served_by(index=tiny_index_copy, reload_every_s=OFTEN_S, metrics_port=0) as served,
     ):
         make_current(tiny_index_copy, new)
         until_refused(served)
@@ -173,9 +174,8 @@ def test_a_damaged_version_is_refused_once_and_served_when_it_is_mended(
         assert verified == [new]
         assert status(served).index_version == old
         damaged.write_bytes(whole)
-        monkeypatch.setattr(index_watch, "RETRY_S", 0.0)
-        watch = served.running.index_watch
-        watch._refused = (new, time.monotonic())
+        later = SimpleNamespace(monotonic=lambda: time.monotonic() + index_watch.RETRY_S)
+        monkeypatch.setattr(index_watch, "time", later)
         until_serving(served, new)
 
 
@@ -193,7 +193,7 @@ def test_a_version_of_other_models_is_refused(
     onnx.save(model, other / "tiny_b" / "1" / "model.onnx")
     with (
         caplog.at_level(logging.ERROR),
-        served_by(index=tiny_index_copy, reload_every_s=OFTEN_S) as served,
+        served_by(index=tiny_index_copy, reload_every_s=OFTEN_S, metrics_port=0) as served,
     ):
         old = status(served).index_version
         rebuild(other)
@@ -207,7 +207,7 @@ def test_a_version_whose_reference_image_the_engine_does_not_compute_is_refused(
 ) -> None:
     with (
         caplog.at_level(logging.ERROR),
-        served_by(index=tiny_index_copy, reload_every_s=OFTEN_S) as served,
+        served_by(index=tiny_index_copy, reload_every_s=OFTEN_S, metrics_port=0) as served,
     ):
         old = status(served).index_version
         real = served.engine.engine.infer
@@ -228,7 +228,7 @@ def test_a_version_that_is_not_there_is_refused_and_the_server_goes_on(
 ) -> None:
     with (
         caplog.at_level(logging.ERROR),
-        served_by(index=tiny_index_copy, reload_every_s=OFTEN_S) as served,
+        served_by(index=tiny_index_copy, reload_every_s=OFTEN_S, metrics_port=0) as served,
     ):
         make_current(tiny_index_copy, "tiny-000000000000")
         until_refused(served)
@@ -240,7 +240,7 @@ def test_a_version_named_by_its_own_folder_is_held_on_to(
     served_by: ServedBy, tiny_index_copy: Path, rebuild: Rebuild
 ) -> None:
     old = open_index(tiny_index_copy)
-    with served_by(index=old.folder, reload_every_s=OFTEN_S) as served:
+    with served_by(index=old.folder, reload_every_s=OFTEN_S, metrics_port=0) as served:
         rebuild()
         served.result(served.running.index_watch.poll())
         assert status(served).index_version == old.version

@@ -1,25 +1,17 @@
-"""From encoded bytes to the square of pixels that the backbones see."""
+"""A query image becomes a square of upright RGB pixels, whatever its format."""
 
-import io
 import struct
-import subprocess
-import sys
-import textwrap
-import time
-import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from PIL import ExifTags, Image
 
 from retrieval_server.errors import ImageError
-from retrieval_server.models.preprocessing import FORMATS, MAX_PIXELS, decode_image, read_image
+from retrieval_server.models.preprocessing import FORMATS, decode_image, read_image
+from tests.support.pictures import SIDE, encoded, exif, noise, picture
 
-SIDE = 32
 ORIENTED_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "AVIF")
 RED, WHITE = (255, 0, 0), (255, 255, 255)
 # The transpositions that a camera undoes by writing orientation 1..8 (tag 0x0112).
@@ -33,12 +25,6 @@ AS_STORED = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_270,
 }
-FAITHFUL = {  # as near to lossless as the format goes
-    "JPEG": {"quality": 100, "subsampling": 0},
-    "MPO": {"quality": 100, "subsampling": 0},
-    "WEBP": {"lossless": True, "exact": True},
-    "AVIF": {"quality": 100, "subsampling": "4:4:4"},
-}
 # One TIFF directory entry each; Pillow cannot write any of them back.
 MALFORMED_TAGS = {
     "negative width": (0x0100, 9, struct.pack("<i", -5)),
@@ -48,57 +34,12 @@ MALFORMED_TAGS = {
 }
 
 
-def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **(FAITHFUL.get(kind, {}) | options))
-    return buffer.getvalue()
-
-
-def noise(width: int, height: int, seed: int = 0) -> Image.Image:
-    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    return Image.fromarray(pixels)
-
-
-def picture() -> Image.Image:
-    """30 × 20, smooth, and different in every corner, so that a lossy format keeps it."""
-    columns, rows = np.meshgrid(np.linspace(0, 1, 30), np.linspace(0, 1, 20))
-    planes = (255 * columns, 255 * rows, 255 * columns * rows)
-    return Image.fromarray(np.stack(planes, axis=-1).astype(np.uint8))
-
-
 def padded_then_resized(image: Image.Image, side: int) -> np.ndarray:
     """The definition, taken literally."""
     square = max(image.size)
     canvas = Image.new("RGB", (square, square), WHITE)
     canvas.paste(image, ((square - image.width) // 2, (square - image.height) // 2))
     return np.asarray(canvas.resize((side, side), Image.Resampling.BILINEAR))
-
-
-def png(width: int, height: int) -> bytes:
-    """A PNG of a few bytes that declares any size."""
-
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        checksum = struct.pack(">I", zlib.crc32(kind + content))
-        return struct.pack(">I", len(content)) + kind + content + checksum
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(99))) + chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + body
-
-
-def exif(*entries: tuple[int, int, bytes]) -> bytes:
-    """A little-endian EXIF block with these (tag, type, value) entries."""
-    body = b"".join(
-        struct.pack("<HHI", tag, kind, 1) + value for tag, kind, value in sorted(entries)
-    )
-    return b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<H", len(entries)) + body + bytes(4)
-
-
-def pixels_or_message(data: bytes) -> np.ndarray | str:
-    try:
-        return decode_image(data, SIDE)
-    except ImageError as error:
-        return str(error)
 
 
 def largest_difference(left: np.ndarray, right: np.ndarray) -> int:
@@ -250,119 +191,6 @@ def test_image_of_the_right_size_is_not_touched() -> None:
     assert np.array_equal(decode_image(encoded(image, "PNG"), SIDE), np.asarray(image))
 
 
-@pytest.mark.parametrize(("width", "height"), [(65_535, 1), (1, 65_535), (50_000, 1_000)])
-def test_very_long_image_needs_little_memory(width: int, height: int) -> None:
-    """Padded literally they would need 12 and 7 GB."""
-    decoding = textwrap.dedent(f"""
-        import io
-        from pathlib import Path
-        from PIL import Image
-        from retrieval_server.models.preprocessing import decode_image
-        buffer = io.BytesIO()
-        Image.new("L", ({width}, {height})).save(buffer, "PNG")
-        decode_image(buffer.getvalue(), 480)
-        status = Path("/proc/self/status").read_text()  # ru_maxrss would count the parent's memory
-        print(int(status.split("VmHWM:")[1].split()[0]) // 1024)
-    """)
-    done = subprocess.run(
-        [sys.executable, "-c", decoding], capture_output=True, text=True, check=True
-    )
-    largest_mebibytes = int(done.stdout)
-    assert largest_mebibytes < 400
-
-
-def test_large_photo_is_held_in_memory_once() -> None:
-    """48 megapixels are 183 MiB as Pillow holds them; a worker must not need that several times."""
-    decoding = textwrap.dedent("""
-        import io
-        from pathlib import Path
-        from PIL import Image
-        from retrieval_server.models.preprocessing import decode_image
-        image = Image.new("RGB", (8000, 6000))
-        buffer = io.BytesIO()
-        image.save(buffer, "JPEG")
-        del image
-        decode_image(buffer.getvalue(), 320)
-        status = Path("/proc/self/status").read_text()  # ru_maxrss would count the parent's memory
-        print(int(status.split("VmHWM:")[1].split()[0]) // 1024)
-    """)
-    done = subprocess.run(
-        [sys.executable, "-c", decoding], capture_output=True, text=True, check=True
-    )
-    largest_mebibytes = int(done.stdout)
-    assert largest_mebibytes < 183 + 150
-
-
-@pytest.mark.parametrize(
-    ("width", "height"), [(30_000, 30_000), (10_000, 10_000), (7_072, 7_072), (65_536, 1)]
-)
-def test_pixel_bomb_is_refused_on_its_header(width: int, height: int) -> None:
-    started = time.process_time()
-    with pytest.raises(ImageError, match=f"{MAX_PIXELS:,}"):
-        decode_image(png(width, height), SIDE)
-    assert time.process_time() - started < 0.2
-
-
-def test_empty_bytes_are_refused() -> None:
-    with pytest.raises(ImageError, match="is empty"):
-        decode_image(b"", SIDE)
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        b"no image at all",
-        b"\x89PNG\r\n\x1a\n",
-        b"\xff\xd8\xff",
-        b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>',
-        b"%PDF-1.7\n1 0 obj\n",
-        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n",
-        encoded(Image.new("RGB", (8, 8)), "ICO"),
-        encoded(Image.new("RGB", (8, 8)), "JPEG2000"),
-        bytes(1000),
-    ],
-    ids=["text", "PNG head", "JPEG head", "SVG", "PDF", "EPS", "ICO", "JPEG 2000", "zeros"],
-)
-def test_what_is_no_image_in_a_known_format_is_refused(data: bytes) -> None:
-    with pytest.raises(ImageError, match="is not an image in one of the formats JPEG, PNG, WEBP"):
-        decode_image(data, SIDE)
-
-
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP"])
-def test_truncated_image_is_refused(kind: str) -> None:
-    data = encoded(noise(60, 60), kind)
-    with pytest.raises(ImageError, match=r"image: is (damaged|not an image)"):
-        decode_image(data[: len(data) // 2], SIDE)
-
-
-REAL_FILES = {kind: encoded(noise(24, 16), kind) for kind in (*FORMATS, "MPO")} | {
-    "oriented": encoded(picture(), "JPEG", exif=exif((0x0112, 3, struct.pack("<HH", 6, 0)))),
-    "deflated TIFF": encoded(picture(), "TIFF", compression="tiff_deflate"),
-    "palette": encoded(picture().quantize(16), "PNG", transparency=3),
-}
-
-
-@pytest.mark.filterwarnings("ignore")  # as in production, where a warning stops nothing
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(
-    kind=st.sampled_from(sorted(REAL_FILES)),
-    flips=st.lists(st.tuples(st.floats(0, 1), st.integers(1, 255)), max_size=8),
-    kept=st.floats(0, 1) | st.just(1.0),
-)
-def test_damaged_bytes_give_pixels_or_an_image_error_and_nothing_else(
-    kind: str, flips: list[tuple[float, int]], kept: float
-) -> None:
-    data = bytearray(REAL_FILES[kind])
-    for place, mask in flips:
-        data[int(place * (len(data) - 1))] ^= mask
-    outcome = pixels_or_message(bytes(data[: int(kept * len(data))]))
-    if isinstance(outcome, str):
-        assert outcome.startswith("image: ")
-        assert "\n" not in outcome
-    else:
-        assert outcome.shape == (SIDE, SIDE, 3)
-
-
 def test_many_threads_decode_to_the_same_pixels() -> None:
     files = [encoded(noise(90, 70, seed), kind) for seed in range(3) for kind in FORMATS]
     expected = [decode_image(data, SIDE) for data in files]
@@ -376,15 +204,3 @@ def test_file_is_read_like_its_bytes(tmp_path: Path) -> None:
     path = tmp_path / "photo.png"
     path.write_bytes(encoded(picture(), "PNG"))
     assert np.array_equal(read_image(path, SIDE), decode_image(path.read_bytes(), SIDE))
-
-
-@pytest.mark.parametrize(
-    ("name", "problem"),
-    [("missing.jpg", "No such file"), (".", "Is a directory"), ("a\0b", "null byte")],
-)
-def test_unreadable_file_is_an_image_error_that_says_why(
-    tmp_path: Path, name: str, problem: str
-) -> None:
-    with pytest.raises(ImageError, match=problem) as caught:
-        read_image(tmp_path / name, SIDE)
-    assert str(tmp_path) not in str(caught.value)

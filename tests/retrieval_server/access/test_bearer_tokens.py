@@ -1,0 +1,110 @@
+"""A server with a token file answers those who show one of its tokens."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
+    ProtoReflectionDescriptorDatabase,
+)
+
+from client import Access, RetrievalClient
+from client import RetrievalError as ClientError
+from retrieval_server.errors import RetrievalError
+from retrieval_server.v1 import retrieval_pb2 as pb
+from tests.support.access import FIRST, SECOND, replace, status, unreachable
+from tests.support.served import Served, ServedBy
+
+
+@pytest.fixture
+def with_token(served_by: ServedBy, token_file: Path) -> Iterator[Served]:
+    with served_by(token_file=token_file) as served:
+        yield served
+
+
+@pytest.mark.parametrize("token", [FIRST, SECOND])
+def test_every_token_of_the_file_opens_the_server(
+    with_token: Served, tmp_path: Path, token: str
+) -> None:
+    shown = tmp_path / "shown"
+    shown.write_text(token + "\n")
+    assert status(with_token, token_file=shown) == "tiny"
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        None,
+        "",
+        FIRST,
+        "Bearer",
+        "Bearer ",
+        f"Basic {FIRST}",
+        f"Bearer {FIRST}x",
+        f"Bearer {FIRST[:-1]}",
+        f"Bearer {FIRST} {SECOND}",
+        f"Bearer {FIRST.upper()}",
+    ],
+)
+def test_every_other_header_is_refused(with_token: Served, shown: str | None) -> None:
+    metadata = () if shown is None else (("authorization", shown),)
+    for call, request in (
+        (with_token.stub.GetStatus, pb.GetStatusRequest()),
+        (with_token.stub.Search, pb.SearchRequest(product_id="p0000")),
+    ):
+        with pytest.raises(grpc.RpcError) as caught:
+            call(request, metadata=metadata)
+        assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
+        assert FIRST not in caught.value.details()
+
+
+def test_reflection_wants_the_token_and_health_does_not(with_token: Served) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        ProtoReflectionDescriptorDatabase(with_token.channel).get_services()
+    assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
+    request = health_pb2.HealthCheckRequest()
+    serving = health_pb2.HealthCheckResponse.SERVING
+    assert with_token.health.Check(request).status == serving
+    watch = with_token.health.Watch(request)
+    assert next(watch).status == serving
+    watch.cancel()
+
+
+def test_rotated_tokens_count_from_the_next_request_on(
+    with_token: Served, token_file: Path, tmp_path: Path
+) -> None:
+    shown, new = tmp_path / "shown", "brand-new-token-0123456789"
+    shown.write_text(FIRST)
+    with RetrievalClient(with_token.address, access=Access(token_file=shown)) as client:
+        assert client.status()
+        replace(token_file, f"{SECOND}\n{new}\n".encode())
+        with pytest.raises(ClientError, match="--token-file") as caught:
+            client.status()
+        assert caught.value.code is grpc.StatusCode.UNAUTHENTICATED
+        shown.write_text(new)  # the client reads its own anew as well
+        assert client.status()
+
+
+def test_tokens_hold_while_their_file_is_gone(with_token: Served, token_file: Path) -> None:
+    token_file.rename(token_file.with_name("elsewhere"))
+    shown = token_file.with_name("shown")
+    shown.write_text(FIRST)
+    assert status(with_token, token_file=shown) == "tiny"
+    shown.write_text("unknown-token-0123456789")
+    assert "does not know us" in unreachable(with_token, token_file=shown)
+
+
+@pytest.mark.parametrize("content", [b"", b"\n \n", b"short\n", b"a-good-token-0123456789\nno t"])
+def test_file_without_usable_tokens_keeps_the_server_from_starting(
+    served_by: ServedBy, tmp_path: Path, content: bytes
+) -> None:
+    path = tmp_path / "tokens"
+    path.write_bytes(content)
+    with (
+        pytest.raises(RetrievalError, match=f"{path} .--token-file.") as caught,
+        served_by(token_file=path),
+    ):
+        pass
+    assert "a-good-token" not in str(caught.value)

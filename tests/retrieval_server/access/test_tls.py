@@ -1,0 +1,110 @@
+"""A server with certificates: whom it answers, and how it rotates them."""
+
+import logging
+import socket
+import ssl
+from pathlib import Path
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from client import RetrievalClient
+from client import RetrievalError as ClientError
+from retrieval_server.errors import RetrievalError
+from tests.support.access import replace, status, unreachable
+from tests.support.served import PATIENCE_S, Served, ServedBy
+
+
+def shown_certificate(served: Served) -> bytes | None:
+    host, _, port = served.address.rpartition(":")
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_alpn_protocols(["h2"])
+    with (
+        socket.create_connection((host, int(port)), PATIENCE_S) as connection,
+        context.wrap_socket(connection) as secure,
+    ):
+        return secure.getpeercert(binary_form=True)
+
+
+def test_server_with_a_certificate_speaks_tls_only(served_by: ServedBy, tls: Path) -> None:
+    with served_by(tls_cert=tls / "server.pem", tls_key=tls / "server.key") as served:
+        assert status(served, tls_ca=tls / "ca.pem") == "tiny"
+        assert "cannot" in unreachable(served)
+        assert "cannot" in unreachable(served, tls_ca=tls / "stranger.pem")
+
+
+def test_server_with_a_client_authority_lets_its_clients_in_alone(
+    served_by: ServedBy, tls: Path
+) -> None:
+    ca, files = {"tls_ca": tls / "ca.pem"}, {"cert": "client.pem", "key": "client.key"}
+    with served_by(
+        tls_cert=tls / "server.pem", tls_key=tls / "server.key", tls_client_ca=tls / "ca.pem"
+    ) as served:
+        known = {f"tls_{kind}": tls / name for kind, name in files.items()}
+        assert status(served, **ca, **known) == "tiny"
+        assert "cannot" in unreachable(served, **ca)
+        stranger = {"tls_cert": tls / "stranger.pem", "tls_key": tls / "stranger.key"}
+        assert "cannot" in unreachable(served, **ca, **stranger)
+
+
+def test_rotated_certificate_is_shown_to_the_next_connection(
+    served_by: ServedBy, tls: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with served_by(tls_cert=tls / "server.pem", tls_key=tls / "server.key") as served:
+        first = shown_certificate(served)
+        assert first
+        replace(tls / "server.pem", (tls / "client.pem").read_bytes())
+        with caplog.at_level(logging.ERROR):  # half of a rotation: the key is not there yet
+            assert shown_certificate(served) == first
+        assert "What was read before is still used" in caplog.text
+        replace(tls / "server.key", (tls / "client.key").read_bytes())
+        second = shown_certificate(served)
+        assert second not in (None, first)
+        assert status(served, tls_ca=tls / "ca.pem") == "tiny"
+
+
+@pytest.mark.parametrize(
+    ("files", "named"),
+    [
+        ({"tls_cert": "server.pem", "tls_key": "client.key"}, "no PEM certificate with its"),
+        ({"tls_cert": "server.key", "tls_key": "server.key"}, "no PEM certificate with its"),
+        ({"tls_cert": "absent.pem", "tls_key": "server.key"}, "absent.pem"),
+        ({"tls_cert": "server.pem"}, "--tls-cert and --tls-key together"),
+        ({"tls_key": "server.key"}, "--tls-cert and --tls-key together"),
+        ({"tls_client_ca": "ca.pem"}, "--tls-cert and --tls-key together"),
+        (
+            {"tls_cert": "server.pem", "tls_key": "server.key", "tls_client_ca": "ca.key"},
+            "ca.key .--tls-client-ca. holds no PEM certificate",
+        ),
+    ],
+)
+def test_certificates_that_make_no_sense_keep_the_server_from_starting(
+    served_by: ServedBy, certificates: Path, files: dict[str, str], named: str
+) -> None:
+    settings = {name: certificates / file for name, file in files.items()}
+    with pytest.raises(RetrievalError, match=named), served_by(**settings):
+        pass
+
+
+def test_health_has_a_port_without_tls_and_token_where_nothing_else_answers(
+    served_by: ServedBy, tls: Path, token_file: Path
+) -> None:
+    with served_by(
+        tls_cert=tls / "server.pem",
+        tls_key=tls / "server.key",
+        token_file=token_file,
+        health_port=0,
+    ) as served:
+        assert served.running.health_address
+        with grpc.insecure_channel(served.running.health_address) as channel:
+            stub = health_pb2_grpc.HealthStub(channel)
+            for name in ("", "retrieval_server.v1.RetrievalService"):
+                answer = stub.Check(health_pb2.HealthCheckRequest(service=name))
+                assert answer.status == health_pb2.HealthCheckResponse.SERVING
+        with (
+            RetrievalClient(served.running.health_address) as client,
+            pytest.raises(ClientError, match="does not speak"),
+        ):
+            client.status()

@@ -1,0 +1,93 @@
+"""The engine ``triton`` with an access key and with TLS."""
+
+import asyncio
+import re
+from pathlib import Path
+
+import grpc
+import pytest
+
+from retrieval_server.errors import EngineError, EngineUnavailableError
+from retrieval_server.serving.settings import Settings
+from tests.support.fake_triton import FakeTriton, fake_triton
+from tests.support.triton_engine import Descriptors, noise, open_triton, used, with_fake
+
+
+def test_access_key_opens_a_restricted_protocol(tiny_repository: Path) -> None:
+    async def use(fake: FakeTriton) -> None:
+        await used(open_triton(tiny_repository, fake.url, access_key="x-key=s3=cret"), noise(1))
+
+    with_fake(tiny_repository, use, access_key=("x-key", "s3=cret"))
+
+
+@pytest.mark.parametrize("access_key", [None, "x-key=wr0ng", "key=s3cret"])
+def test_wrong_access_key_is_reported_at_once_and_not_shown(
+    tiny_repository: Path, access_key: str | None
+) -> None:
+    async def use(fake: FakeTriton) -> None:
+        with pytest.raises(EngineError, match="RETRIEVAL_TRITON_ACCESS_KEY") as caught:
+            await used(open_triton(tiny_repository, fake.url, access_key=access_key), noise(1))
+        assert caught.type is EngineError
+        assert "wr0ng" not in str(caught.value)
+
+    assert len(with_fake(tiny_repository, use, access_key=("x-key", "s3cret")).requests) == 1
+
+
+@pytest.mark.parametrize("access_key", ["s3cret", "=s3cret", "X-Key=s3cret", "key=", "key=s3 cret"])
+def test_access_key_of_another_form_is_refused_and_not_shown(
+    tiny_repository: Path, access_key: str
+) -> None:
+    with pytest.raises(EngineError, match="NAME=VALUE") as caught:
+        open_triton(tiny_repository, "localhost:1", access_key=access_key)
+    assert "cret" not in str(caught.value)
+
+
+def test_access_key_is_not_in_the_text_of_the_settings(tmp_path: Path) -> None:
+    settings = Settings(index=tmp_path, triton_access_key="x-key=s3cret")
+    assert settings.triton.access_key == "x-key=s3cret"
+    assert "s3cret" not in f"{settings} {settings.triton}"
+
+
+def with_tls(certificates: Path, repository: Path, **files: Path) -> Descriptors:
+    credentials = grpc.ssl_server_credentials(
+        [((certificates / "server.key").read_bytes(), (certificates / "server.pem").read_bytes())],
+        (certificates / "ca.pem").read_bytes(),
+        require_client_auth=True,
+    )
+
+    async def run() -> Descriptors:
+        async with fake_triton(repository, credentials) as fake:
+            return await used(open_triton(repository, fake.url, timeout_s=3, **files), noise(1))
+
+    return asyncio.run(run())
+
+
+def test_both_sides_show_certificates(certificates: Path, tiny_repository: Path) -> None:
+    answer = with_tls(
+        certificates,
+        tiny_repository,
+        tls_ca=certificates / "ca.pem",
+        tls_cert=certificates / "client.pem",
+        tls_key=certificates / "client.key",
+    )
+    assert answer["tiny_a"].shape == (1, 24)
+
+
+def test_server_of_a_strange_authority_is_unavailable(
+    certificates: Path, tiny_repository: Path
+) -> None:
+    with pytest.raises(EngineUnavailableError, match="cannot be used now"):
+        with_tls(certificates, tiny_repository, tls_ca=certificates / "stranger.pem")
+
+
+@pytest.mark.parametrize("files", [{"tls_cert": Path("a")}, {"tls_key": Path("a")}])
+def test_certificate_without_its_key_is_refused(
+    tiny_repository: Path, files: dict[str, Path]
+) -> None:
+    with pytest.raises(EngineError, match="--triton-tls-cert and --triton-tls-key"):
+        open_triton(tiny_repository, "localhost:1", **files)
+
+
+def test_tls_file_that_cannot_be_read_is_named(tiny_repository: Path, tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match=re.escape(str(tmp_path / "ca.pem"))):
+        open_triton(tiny_repository, "localhost:1", tls_ca=tmp_path / "ca.pem")

@@ -1,0 +1,53 @@
+"""The memory that decoding an image needs, and the image that would need too much."""
+
+import struct
+import subprocess
+import time
+import zlib
+
+import pytest
+
+from retrieval_server.errors import ImageError
+from retrieval_server.models.preprocessing import MAX_PIXELS, decode_image
+from tests.support.image_memory import decode_large_photo, decode_long_image
+from tests.support.pictures import SIDE
+from tests.support.programs import command
+
+
+def png(width: int, height: int) -> bytes:
+    """A PNG of a few bytes that declares any size."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        checksum = struct.pack(">I", zlib.crc32(kind + content))
+        return struct.pack(">I", len(content)) + kind + content + checksum
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(99))) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
+@pytest.mark.parametrize(("width", "height"), [(65_535, 1), (1, 65_535), (50_000, 1_000)])
+def test_very_long_image_needs_little_memory(width: int, height: int) -> None:
+    """Padded literally they would need 12 and 7 GB."""
+    decoding = command(decode_long_image, width, height)
+    done = subprocess.run(decoding, capture_output=True, text=True, check=True)
+    largest_mebibytes = int(done.stdout)
+    assert largest_mebibytes < 400
+
+
+def test_large_photo_is_held_in_memory_once() -> None:
+    """48 megapixels are 183 MiB as Pillow holds them; a worker must not need that several times."""
+    decoding = command(decode_large_photo)
+    done = subprocess.run(decoding, capture_output=True, text=True, check=True)
+    largest_mebibytes = int(done.stdout)
+    assert largest_mebibytes < 183 + 150
+
+
+@pytest.mark.parametrize(
+    ("width", "height"), [(30_000, 30_000), (10_000, 10_000), (7_072, 7_072), (65_536, 1)]
+)
+def test_pixel_bomb_is_refused_on_its_header(width: int, height: int) -> None:
+    started = time.process_time()
+    with pytest.raises(ImageError, match=f"{MAX_PIXELS:,}"):
+        decode_image(png(width, height), SIDE)
+    assert time.process_time() - started < 0.2

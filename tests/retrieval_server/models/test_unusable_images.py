@@ -1,0 +1,93 @@
+"""What is no image is refused with an image error and nothing else."""
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from retrieval_server.errors import ImageError
+from retrieval_server.models.preprocessing import FORMATS, decode_image, read_image
+from tests.support.pictures import SIDE, encoded, exif, noise, picture
+
+
+def pixels_or_message(data: bytes) -> np.ndarray | str:
+    try:
+        return decode_image(data, SIDE)
+    except ImageError as error:
+        return str(error)
+
+
+def test_empty_bytes_are_refused() -> None:
+    with pytest.raises(ImageError, match="is empty"):
+        decode_image(b"", SIDE)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"no image at all",
+        b"\x89PNG\r\n\x1a\n",
+        b"\xff\xd8\xff",
+        b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>',
+        b"%PDF-1.7\n1 0 obj\n",
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n",
+        encoded(Image.new("RGB", (8, 8)), "ICO"),
+        encoded(Image.new("RGB", (8, 8)), "JPEG2000"),
+        bytes(1000),
+    ],
+    ids=["text", "PNG head", "JPEG head", "SVG", "PDF", "EPS", "ICO", "JPEG 2000", "zeros"],
+)
+def test_what_is_no_image_in_a_known_format_is_refused(data: bytes) -> None:
+    with pytest.raises(ImageError, match="is not an image in one of the formats JPEG, PNG, WEBP"):
+        decode_image(data, SIDE)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP"])
+def test_truncated_image_is_refused(kind: str) -> None:
+    data = encoded(noise(60, 60), kind)
+    with pytest.raises(ImageError, match=r"image: is (damaged|not an image)"):
+        decode_image(data[: len(data) // 2], SIDE)
+
+
+REAL_FILES = {kind: encoded(noise(24, 16), kind) for kind in (*FORMATS, "MPO")} | {
+    "oriented": encoded(picture(), "JPEG", exif=exif((0x0112, 3, struct.pack("<HH", 6, 0)))),
+    "deflated TIFF": encoded(picture(), "TIFF", compression="tiff_deflate"),
+    "palette": encoded(picture().quantize(16), "PNG", transparency=3),
+}
+
+
+@pytest.mark.filterwarnings("ignore")  # as in production, where a warning stops nothing
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    kind=st.sampled_from(sorted(REAL_FILES)),
+    flips=st.lists(st.tuples(st.floats(0, 1), st.integers(1, 255)), max_size=8),
+    kept=st.floats(0, 1) | st.just(1.0),
+)
+def test_damaged_bytes_give_pixels_or_an_image_error_and_nothing_else(
+    kind: str, flips: list[tuple[float, int]], kept: float
+) -> None:
+    data = bytearray(REAL_FILES[kind])
+    for place, mask in flips:
+        data[int(place * (len(data) - 1))] ^= mask
+    outcome = pixels_or_message(bytes(data[: int(kept * len(data))]))
+    if isinstance(outcome, str):
+        assert outcome.startswith("image: ")
+        assert "\n" not in outcome
+    else:
+        assert outcome.shape == (SIDE, SIDE, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [("missing.jpg", "No such file"), (".", "Is a directory"), ("a\0b", "null byte")],
+)
+def test_unreadable_file_is_an_image_error_that_says_why(
+    tmp_path: Path, name: str, problem: str
+) -> None:
+    with pytest.raises(ImageError, match=problem) as caught:
+        read_image(tmp_path / name, SIDE)
+    assert str(tmp_path) not in str(caught.value)

@@ -1,0 +1,147 @@
+"""The service under load and at its end: full, late, cancelled, stopping."""
+
+import threading
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
+    ProtoReflectionDescriptorDatabase,
+)
+
+from client import OverloadedError, RetrievalClient
+from retrieval_server.v1 import retrieval_pb2 as pb
+from tests.support.search_calls import photo, trailing, without_times
+from tests.support.served import PATIENCE_S, Served, ServedBy
+
+SERVICE = "retrieval_server.v1.RetrievalService"
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+# Load
+
+
+def test_a_hundred_calls_at_once_are_each_answered_like_a_single_one(shared: Served) -> None:
+    queries = [
+        pb.SearchRequest(image=photo(number))
+        if number % 3
+        else pb.SearchRequest(product_id=f"p0{number % 8}0{number % 5}")
+        for number in range(100)
+    ]
+    calls = [shared.stub.Search.future(query, timeout=PATIENCE_S) for query in queries]
+    answers = [call.result() for call in calls]
+    for query, answer in zip(queries, answers, strict=True):
+        assert without_times(answer) == without_times(shared.stub.Search(query))
+    assert len({answer.request_id for answer in answers}) == 100
+
+
+def test_full_server_refuses_further_searches_and_recovers(served_by: ServedBy) -> None:
+    with served_by(max_concurrent_requests=2) as served:
+        served.hold()
+        held = [served.stub.Search.future(pb.SearchRequest(image=photo(n))) for n in range(2)]
+        for _ in held:
+            assert served.engine.arrived.acquire(timeout=PATIENCE_S)
+        error = served.refused(product_id="p0000")
+        assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert trailing(error)["request-id"]
+        with RetrievalClient(served.address) as client, pytest.raises(OverloadedError):
+            client.similar("p0000")
+        served.release()
+        for number, call in enumerate(held):
+            assert without_times(call.result(PATIENCE_S)) == without_times(
+                served.search(image=photo(number))
+            )
+
+
+def test_full_server_is_still_healthy_and_says_its_status(served_by: ServedBy) -> None:
+    """A probe that fails under load would have the server killed when it is needed most."""
+    with served_by(max_concurrent_requests=1) as served:
+        served.hold()
+        held = served.stub.Search.future(pb.SearchRequest(image=photo()))
+        assert served.engine.arrived.acquire(timeout=PATIENCE_S)
+        check = health_pb2.HealthCheckRequest(service=SERVICE)
+        assert served.health.Check(check, timeout=PATIENCE_S).status == SERVING
+        status = served.stub.GetStatus(pb.GetStatusRequest(), timeout=PATIENCE_S)
+        assert status.product_count == 40
+        served.release()
+        held.result(PATIENCE_S)
+
+
+def test_deadline_ends_a_call_and_frees_its_place(served_by: ServedBy) -> None:
+    with served_by(max_concurrent_requests=1) as served:
+        served.hold()
+        with pytest.raises(grpc.RpcError) as caught:
+            served.search(image=photo(), timeout_s=0.3)
+        assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        assert served.engine.cancelled.wait(PATIENCE_S)
+        served.release()
+        assert len(served.search(image=photo()).results) == 7
+
+
+def test_caller_that_hangs_up_frees_its_place(served_by: ServedBy) -> None:
+    with served_by(max_concurrent_requests=1) as served:
+        served.hold()
+        call = served.stub.Search.future(pb.SearchRequest(image=photo()))
+        assert served.engine.arrived.acquire(timeout=PATIENCE_S)
+        call.cancel()
+        assert served.engine.cancelled.wait(PATIENCE_S)
+        served.release()
+        assert len(served.search(image=photo()).results) == 7
+
+
+# Health, reflection, shutdown
+
+
+@pytest.mark.parametrize("service", ["", SERVICE])
+def test_health_check_is_serving(shared: Served, service: str) -> None:
+    request = health_pb2.HealthCheckRequest(service=service)
+    assert shared.health.Check(request, timeout=PATIENCE_S).status == SERVING
+
+
+def test_health_check_of_another_service_is_not_found(shared: Served) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        shared.health.Check(health_pb2.HealthCheckRequest(service="else"), timeout=PATIENCE_S)
+    assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+
+
+def test_watchers_see_that_the_server_stops_while_calls_in_progress_are_finished(
+    served_by: ServedBy,
+) -> None:
+    with served_by() as served:
+        served.hold()
+        held = served.stub.Search.future(pb.SearchRequest(image=photo(3)))
+        assert served.engine.arrived.acquire(timeout=PATIENCE_S)
+        watches = [
+            served.health.Watch(health_pb2.HealthCheckRequest(service=name), timeout=PATIENCE_S)
+            for name in ("", SERVICE)
+        ]
+        assert [next(watch).status for watch in watches] == [SERVING, SERVING]
+        stopping = threading.Thread(target=served.stop, args=(PATIENCE_S,))
+        stopping.start()
+        assert [next(watch).status for watch in watches] == [NOT_SERVING, NOT_SERVING]
+        for watch in watches:
+            watch.cancel()
+        served.release()
+        assert len(held.result(PATIENCE_S).results) == 7
+        stopping.join(PATIENCE_S)
+        assert not stopping.is_alive()
+
+
+def test_reflection_lists_the_services_and_describes_ours(shared: Served) -> None:
+    database = ProtoReflectionDescriptorDatabase(shared.channel)
+    assert set(database.get_services()) == {
+        SERVICE,
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1alpha.ServerReflection",
+    }
+    described = database.FindFileContainingSymbol(SERVICE)
+    assert [method.name for method in described.service[0].method] == ["Search", "GetStatus"]
+
+
+# The client's room against the real server
+
+
+def test_client_waits_until_the_server_is_ready(shared: Served) -> None:
+    with RetrievalClient(shared.address) as client:
+        assert client.wait_until_ready(PATIENCE_S).product_count == 40

@@ -1,0 +1,38 @@
+"""The upper bounds that the levels give for every row."""
+
+import numpy as np
+
+from retrieval_server.exact_search import byte_level
+from retrieval_server.exact_search.cascade import stages_of
+from retrieval_server.exact_search.layout import BLOCK_ROWS
+from retrieval_server.exact_search.parallelism import IntraQueryParallelism
+from retrieval_server.exact_search.rotation import RotatedQuery
+from retrieval_server.exact_search.stage import Candidates, Scratch
+
+
+def level_bounds(levels, query, weights):
+    """Upper bounds of every row by the coarse, the middle and the residual level."""
+    rotated = RotatedQuery(levels.fit, query, weights)
+    blocks, rows = len(levels.arrays["coarse.codes"]), levels.rows
+    candidates, found = Candidates(Scratch(blocks), rows), []
+    for stage in stages_of(levels):
+        stage.bound(rotated, candidates, IntraQueryParallelism())
+        if stage.name == "coarse":
+            found.append(candidates.coarse_upper_bounds[:rows])
+            whole = rows // BLOCK_ROWS
+            largest = found[0][: BLOCK_ROWS * whole].reshape(-1, BLOCK_ROWS).max(axis=1)
+            assert candidates.block_maxima[:whole].tolist() == largest.tolist()
+        else:
+            found.append(candidates.upper_bounds[:rows].copy())
+        candidates.keep(np.float32(-np.inf))
+        assert candidates.rows.tolist() == list(range(rows))
+    return found
+
+
+def byte_bounds(levels, query, alphas):
+    """Upper bounds of eq. (8) of every row by the byte level."""
+    offsets = levels.fit.parameters.code_offsets
+    queries = [byte_level.byte_query(q, o) for q, o in zip(query, offsets, strict=True)]
+    rows = levels.bytes_.rows(np.arange(levels.rows, dtype=np.int32))
+    cosines, radii = byte_level.estimates(*rows, queries)
+    return byte_level.similarity_upper_bounds(cosines, radii, alphas)
