@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 import typer
-from PIL import Image
 from typer.testing import CliRunner
 
-from export.cli import BAD_INPUT, app, main
+from export.cli import app
 from export.commands.options import engine_options
 from export.descriptors.engine_choice import EngineChoice
 from retrieval_server.cli import create_app
