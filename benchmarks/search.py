@@ -31,7 +31,7 @@ from benchmarks.descriptor_generator import HARD_KINDS, KINDS
 from benchmarks.search_database import ROOT, SearchDatabase, prepare_database
 from benchmarks.search_growth import SIZES, plot_growth
 from retrieval_server.exact_search.cascade import CascadeSearch, SearchCounts
-from retrieval_server.exact_search.layout import REGIONS
+from retrieval_server.exact_search.kernels.layout import REGIONS
 from retrieval_server.exact_search.open_search import open_search
 from retrieval_server.exact_search.parallelism import IntraQueryParallelism
 

@@ -21,9 +21,9 @@ from usearch.index import search as usearch_search
 
 from benchmarks.search_database import ALPHAS, SearchDatabase
 from export.progress import progress
-from retrieval_server.exact_search import byte_level
 from retrieval_server.exact_search.cascade import CascadeSearch
 from retrieval_server.exact_search.fused_bound import FusedBound
+from retrieval_server.exact_search.levels import byte
 from retrieval_server.exact_search.originals import exact_cosines
 from retrieval_server.exact_search.scan import ScanSearch
 from retrieval_server.exact_search.similarity import fused_similarity
@@ -132,10 +132,10 @@ class ByteScan:
     def rank(self, query: Query, setting: int | None) -> NDArray[np.int64]:
         """The best seven rows."""
         offsets = self._levels.fit.parameters.code_offsets
-        queries = [byte_level.byte_query(q, o) for q, o in zip(query, offsets, strict=True)]
+        queries = [byte.byte_query(q, o) for q, o in zip(query, offsets, strict=True)]
         level = self._levels.bytes_
-        cosines, radii = byte_level.estimates(level.codes, level.bounds, queries)
-        upper_bounds = byte_level.similarity_upper_bounds(cosines, radii, ALPHA)
+        cosines, radii = byte.estimates(level.codes, level.bounds, queries)
+        upper_bounds = byte.similarity_upper_bounds(cosines, radii, ALPHA)
         best = np.argpartition(-upper_bounds, 2 * TOP_K)[: 2 * TOP_K]
         scan = ScanSearch(self._search.descriptors)
         last = scan.rank_rows(query, ALPHA, best, TOP_K).similarities[-1]

@@ -1,10 +1,10 @@
 """The parameters with which the exact search encodes a database, fitted to a sample of its rows.
 
-The search is exact for any parameters, see ``retrieval_server.exact_search.rotation``. The scalings
-are √w at the profile's α, the axes the principal ones of the sample, the steps those of the best
-uniform quantiser of a Gaussian (J. Max, Quantizing for minimum distortion, 1960, table II: 0.3352 σ
-for 16 levels, 0.5860 σ for 8), and the ranges of the coarse level's bounds those of the sample with
-a margin.
+The search is exact for any parameters, see ``retrieval_server.exact_search.levels.rotation``. The
+scalings are √w at the profile's α, the axes the principal ones of the sample, the steps those of
+the best uniform quantiser of a Gaussian (J. Max, Quantizing for minimum distortion, 1960, table II:
+0.3352 σ for 16 levels, 0.5860 σ for 8), and the ranges of the coarse level's bounds those of the
+sample with a margin.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
 
-from retrieval_server.exact_search.fit_parameters import FitParameters
 from retrieval_server.exact_search.fused_bound import FusedBound
 from retrieval_server.exact_search.kernels.encoders import (
     COARSE_LOST,
@@ -26,10 +25,11 @@ from retrieval_server.exact_search.kernels.encoders import (
     SQUARES,
     encode_axes,
 )
-from retrieval_server.exact_search.layout import AXES, COARSE_AXES
-from retrieval_server.exact_search.levels import empty_levels
-from retrieval_server.exact_search.residual_level import residuals
-from retrieval_server.exact_search.rotation import SearchFit, rotate_rows, tail_norms
+from retrieval_server.exact_search.kernels.layout import AXES, COARSE_AXES
+from retrieval_server.exact_search.levels.encoding import empty_levels
+from retrieval_server.exact_search.levels.fit_parameters import FitParameters
+from retrieval_server.exact_search.levels.residual import residuals
+from retrieval_server.exact_search.levels.rotation import SearchFit, rotate_rows, tail_norms
 from retrieval_server.storage.arrays import release_pages
 
 SAMPLE_ROWS = 40_000

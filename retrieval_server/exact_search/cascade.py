@@ -39,19 +39,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval_server.exact_search.byte_level import ByteSearch
-from retrieval_server.exact_search.coarse_level import CoarseStage
 from retrieval_server.exact_search.fused_bound import FusedBound
-from retrieval_server.exact_search.levels import Levels
-from retrieval_server.exact_search.middle_level import MiddleStage
+from retrieval_server.exact_search.levels.byte import ByteSearch
+from retrieval_server.exact_search.levels.coarse import CoarseStage
+from retrieval_server.exact_search.levels.encoding import Levels
+from retrieval_server.exact_search.levels.middle import MiddleStage
+from retrieval_server.exact_search.levels.residual import ResidualStage
+from retrieval_server.exact_search.levels.rotation import RotatedQuery
+from retrieval_server.exact_search.levels.stage import Candidates, Scratch, Stage
 from retrieval_server.exact_search.originals import BestRows, RowSource
 from retrieval_server.exact_search.parallelism import IntraQueryParallelism
-from retrieval_server.exact_search.residual_level import ResidualStage
-from retrieval_server.exact_search.rotation import RotatedQuery
 from retrieval_server.exact_search.scan import eligible_rows, originals_level
 from retrieval_server.exact_search.search import Query, SearchLevel
 from retrieval_server.exact_search.similarity import Ranking
-from retrieval_server.exact_search.stage import Candidates, Scratch, Stage
 
 READ_AT_ONCE = 4  # originals; doubled each time, for databases full of ties
 LARGEST_READ = 1024

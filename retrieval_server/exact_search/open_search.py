@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval_server.exact_search.byte_level import ByteLevel
 from retrieval_server.exact_search.cascade import DEFAULT_SETTINGS, CascadeSearch, CascadeSettings
-from retrieval_server.exact_search.levels import Levels
+from retrieval_server.exact_search.levels.byte import ByteLevel
+from retrieval_server.exact_search.levels.encoding import Levels
 from retrieval_server.exact_search.parallelism import IntraQueryParallelism
 from retrieval_server.exact_search.row_file import RowFile
 from retrieval_server.exact_search.scan import ScanSearch

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval_server.exact_search.kernels.inner_products import dots
-from retrieval_server.exact_search.rotation import FloatArray
+from retrieval_server.exact_search.levels.rotation import FloatArray
 from retrieval_server.exact_search.row_file import RowFile
 from retrieval_server.exact_search.similarity import Ranking, fused_similarity
 

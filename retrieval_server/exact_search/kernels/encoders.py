@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval_server.exact_search.kernels.compilation import compiled, inlined
-from retrieval_server.exact_search.layout import (
+from retrieval_server.exact_search.kernels.layout import (
     BLOCK_ROWS,
     BYTE_BOUNDS,
     COARSE_AXES,

@@ -10,6 +10,14 @@ from numba import types
 from numpy.typing import NDArray
 
 from retrieval_server.exact_search.kernels.compilation import compiled
+from retrieval_server.exact_search.kernels.layout import (
+    FLOAT32_BYTES,
+    LINE,
+    MIDDLE_BOUNDS,
+    MIDDLE_LINES,
+    MIDDLE_STRIDE,
+    unpacked_lines,
+)
 from retrieval_server.exact_search.kernels.vector_instructions import (
     FLOATS,
     WORDS,
@@ -25,14 +33,6 @@ from retrieval_server.exact_search.kernels.vector_instructions import (
     planes,
     pointer_to,
     prefetch,
-)
-from retrieval_server.exact_search.layout import (
-    FLOAT32_BYTES,
-    LINE,
-    MIDDLE_BOUNDS,
-    MIDDLE_LINES,
-    MIDDLE_STRIDE,
-    unpacked_lines,
 )
 
 _AHEAD = 16  # positions that the loop asks for in advance
@@ -71,7 +71,7 @@ def middle_bounds(
     estimates: NDArray[np.float32],
     upper_bounds: NDArray[np.float32],
 ) -> None:
-    """Estimate and bound L of rows[first:last]; see middle_level.
+    """Estimate and bound L of rows[first:last]; see ``levels.middle``.
 
     Args:
         codes: (N, 320).

@@ -11,6 +11,15 @@ from numba.core import cgutils
 from numpy.typing import NDArray
 
 from retrieval_server.exact_search.kernels.compilation import compiled
+from retrieval_server.exact_search.kernels.layout import (
+    FLOAT32_BYTES,
+    LINE,
+    RESIDUAL_BOUNDS,
+    RESIDUAL_DIMENSIONS,
+    RESIDUAL_LINES,
+    RESIDUAL_STRIDE,
+    unpacked_residual,
+)
 from retrieval_server.exact_search.kernels.vector_instructions import (
     FLOATS,
     I64,
@@ -28,15 +37,6 @@ from retrieval_server.exact_search.kernels.vector_instructions import (
     pointer_to,
     prefetch,
     times,
-)
-from retrieval_server.exact_search.layout import (
-    FLOAT32_BYTES,
-    LINE,
-    RESIDUAL_BOUNDS,
-    RESIDUAL_DIMENSIONS,
-    RESIDUAL_LINES,
-    RESIDUAL_STRIDE,
-    unpacked_residual,
 )
 
 _AHEAD = 2  # positions that the loop asks for in advance
@@ -92,7 +92,7 @@ def residual_bounds(
     estimates: NDArray[np.float32],
     upper_bounds: NDArray[np.float32],
 ) -> None:
-    """Estimate and bound L of rows[first:last]; see residual_level.
+    """Estimate and bound L of rows[first:last]; see ``levels.residual``.
 
     Args:
         codes: (N, 192 · groups).

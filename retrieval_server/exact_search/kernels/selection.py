@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval_server.exact_search.kernels.compilation import compiled
-from retrieval_server.exact_search.layout import BLOCK_ROWS
+from retrieval_server.exact_search.kernels.layout import BLOCK_ROWS
 
 
 @compiled

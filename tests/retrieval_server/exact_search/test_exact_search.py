@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from retrieval_server.exact_search.cascade import CascadeSearch, CascadeSettings, SearchCounts
-from retrieval_server.exact_search.levels import append_rows
+from retrieval_server.exact_search.levels.encoding import append_rows
 from retrieval_server.exact_search.scan import ScanSearch
 from retrieval_server.exact_search.similarity import fused_similarity
 from tests.support.made_up_databases import (

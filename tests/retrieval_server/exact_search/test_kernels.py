@@ -10,23 +10,17 @@ import numpy as np
 import pytest
 
 import retrieval_server
-from retrieval_server.exact_search import (
-    byte_level,
-    coarse_level,
-    layout,
-    middle_level,
-    residual_level,
-)
 from retrieval_server.exact_search.cascade import stages_of
-from retrieval_server.exact_search.kernels import encoders
+from retrieval_server.exact_search.kernels import encoders, layout
 from retrieval_server.exact_search.kernels.byte import byte_cosines_reference
 from retrieval_server.exact_search.kernels.coarse import coarse_bounds_reference
 from retrieval_server.exact_search.kernels.inner_products import dots, dots_reference
 from retrieval_server.exact_search.kernels.middle import middle_bounds_reference
 from retrieval_server.exact_search.kernels.residual import residual_bounds_reference
+from retrieval_server.exact_search.levels import byte, coarse, middle, residual
+from retrieval_server.exact_search.levels.rotation import LONGEST, RotatedQuery, rotate_rows
+from retrieval_server.exact_search.levels.stage import Candidates, Scratch
 from retrieval_server.exact_search.parallelism import IntraQueryParallelism
-from retrieval_server.exact_search.rotation import LONGEST, RotatedQuery, rotate_rows
-from retrieval_server.exact_search.stage import Candidates, Scratch
 from tests.support.made_up_databases import clustered_vectors, encoded, unit_vectors
 
 FLOAT32_ROUNDING = 2e-6  # of sums of some hundred terms below 1
@@ -67,7 +61,7 @@ def written(levels, rotated):
 
 
 def test_coarse_kernel_is_its_reference_to_the_last_bit(levels, rotated, written):
-    query = coarse_level.coarse_query(levels.fit, rotated)
+    query = coarse.coarse_query(levels.fit, rotated)
     segments = np.array([len(layout.COARSE_SEGMENTS), *layout.COARSE_SEGMENTS])
     estimates, upper_bounds = coarse_bounds_reference(
         levels.arrays["coarse.codes"], levels.arrays["coarse.bounds"],
@@ -83,8 +77,8 @@ def test_coarse_kernel_is_its_reference_to_the_last_bit(levels, rotated, written
 @pytest.mark.parametrize(
     ("level", "before", "rounded", "reference"),
     [
-        ("middle", "coarse", middle_level.middle_query, middle_bounds_reference),
-        ("residual", "middle", residual_level.residual_query, residual_bounds_reference),
+        ("middle", "coarse", middle.middle_query, middle_bounds_reference),
+        ("residual", "middle", residual.residual_query, residual_bounds_reference),
     ],
 )
 def test_middle_and_residual_kernels_are_their_references(
@@ -101,9 +95,9 @@ def test_middle_and_residual_kernels_are_their_references(
 
 def test_byte_kernel_is_its_reference_to_the_last_bit(database, levels):
     offsets = levels.fit.parameters.code_offsets
-    queries = [byte_level.byte_query(part[3], o) for part, o in zip(database, offsets, strict=True)]
+    queries = [byte.byte_query(part[3], o) for part, o in zip(database, offsets, strict=True)]
     level, column = levels.bytes_, 0
-    cosines, radii = byte_level.estimates(level.codes, level.bounds, queries)
+    cosines, radii = byte.estimates(level.codes, level.bounds, queries)
     for backbone, query in enumerate(queries):
         expected = byte_cosines_reference(
             level.codes, level.bounds, column, backbone,
@@ -131,14 +125,14 @@ def test_codes_lie_where_the_layout_says_and_stand_for_what_was_decoded(database
     encoders.encode_axes(
         coordinates, fit.steps, 0, arrays["coarse.codes"], arrays["middle.codes"], decoded, squares
     )
-    coarse = layout.COARSE_AXES
+    leading = layout.COARSE_AXES
     codes, stored = encoders.codes_reference(coordinates, fit.steps, layout.COARSE_BITS)
-    assert (layout.unpacked_coarse(arrays["coarse.codes"])[:rows] == codes[:, :coarse]).all()
-    lost = coordinates[:, :coarse] - stored[:, :coarse]
+    assert (layout.unpacked_coarse(arrays["coarse.codes"])[:rows] == codes[:, :leading]).all()
+    lost = coordinates[:, :leading] - stored[:, :leading]
     assert squares[:, encoders.COARSE_LOST] == pytest.approx((lost**2).sum(axis=1))
-    refined, finer = encoders.codes_reference(lost, fit.steps[:coarse] / 4, layout.REFINED_BITS)
-    stored[:, :coarse] += finer
-    expected = np.concatenate([refined, codes[:, coarse:]], axis=1)
+    refined, finer = encoders.codes_reference(lost, fit.steps[:leading] / 4, layout.REFINED_BITS)
+    stored[:, :leading] += finer
+    expected = np.concatenate([refined, codes[:, leading:]], axis=1)
     middle = layout.unpacked_lines(arrays["middle.codes"], layout.MIDDLE_LINES)
     assert (middle == expected).all()
     assert decoded == pytest.approx(stored, rel=1e-6, abs=1e-9)
@@ -171,7 +165,7 @@ def test_bounds_of_the_coarse_level_lie_where_the_layout_says(levels):
     rng = np.random.default_rng(33)
     bounds = np.zeros_like(levels.arrays["coarse.bounds"])
     stored = rng.integers(0, 256, (100, 4 * bounds.shape[1])).astype(np.uint8)
-    coarse_level.store_bounds(bounds, 70, stored)
+    coarse.store_bounds(bounds, 70, stored)
     assert layout.coarse_bound_bytes(bounds)[70:170].tolist() == stored.tolist()
 
 
@@ -199,7 +193,7 @@ def test_change_of_a_module_that_kernels_share_is_compiled_again(tmp_path: Path)
         return len(list(cache.rglob("*.nbi")))
 
     assert compiled_versions() == compiled_versions() == 1
-    for shared in ("layout.py", "kernels/vector_instructions.py"):
+    for shared in ("kernels/layout.py", "kernels/vector_instructions.py"):
         with (package / "exact_search" / shared).open("a") as file:
             file.write("# changed\n")
     assert compiled_versions() == 2

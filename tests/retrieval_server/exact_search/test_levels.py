@@ -12,21 +12,21 @@ import pytest
 from export.index import search_levels
 from export.index.fit_search import fit_search
 from retrieval_server.errors import IndexBundleError
-from retrieval_server.exact_search import byte_level, residual_level
 from retrieval_server.exact_search.cascade import CascadeSettings, stages_of
 from retrieval_server.exact_search.fused_bound import FusedBound
 from retrieval_server.exact_search.kernels.encoders import codes_reference, encode_axes
+from retrieval_server.exact_search.kernels.layout import BLOCK_ROWS, COARSE_BITS, RESIDUAL_BITS
 from retrieval_server.exact_search.kernels.vector_instructions import HAS_VNNI
-from retrieval_server.exact_search.layout import BLOCK_ROWS, COARSE_BITS, RESIDUAL_BITS
-from retrieval_server.exact_search.level_files import open_levels
-from retrieval_server.exact_search.levels import append_rows, empty_levels
+from retrieval_server.exact_search.levels import byte, residual
+from retrieval_server.exact_search.levels.encoding import append_rows, empty_levels
+from retrieval_server.exact_search.levels.files import open_levels
+from retrieval_server.exact_search.levels.rotation import RotatedQuery, rotate_rows
+from retrieval_server.exact_search.levels.stage import Candidates, Scratch
 from retrieval_server.exact_search.open_search import open_search
 from retrieval_server.exact_search.parallelism import IntraQueryParallelism
-from retrieval_server.exact_search.rotation import RotatedQuery, rotate_rows
 from retrieval_server.exact_search.row_file import RowFile
 from retrieval_server.exact_search.scan import ScanSearch
 from retrieval_server.exact_search.similarity import fused_similarity
-from retrieval_server.exact_search.stage import Candidates, Scratch
 from retrieval_server.index.descriptors import create_descriptors, open_descriptors
 from tests.support.made_up_databases import (
     ALPHAS,
@@ -70,10 +70,10 @@ def level_bounds(levels, query, weights):
 def byte_bounds(levels, query, alphas):
     """Upper bounds of eq. (8) of every row by the byte level."""
     offsets = levels.fit.parameters.code_offsets
-    queries = [byte_level.byte_query(q, o) for q, o in zip(query, offsets, strict=True)]
+    queries = [byte.byte_query(q, o) for q, o in zip(query, offsets, strict=True)]
     rows = levels.bytes_.rows(np.arange(levels.rows, dtype=np.int32))
-    cosines, radii = byte_level.estimates(*rows, queries)
-    return byte_level.similarity_upper_bounds(cosines, radii, alphas)
+    cosines, radii = byte.estimates(*rows, queries)
+    return byte.similarity_upper_bounds(cosines, radii, alphas)
 
 
 def random_levels(rng):
@@ -158,7 +158,7 @@ def test_rows_built_to_sit_on_the_residual_bound_are_not_below_it():
         rotated.coordinates, fit.steps, 0,
         unused["coarse.codes"], unused["middle.codes"], decoded, np.empty((300, 5)),
     )  # fmt: skip
-    remainder = residual_level.residuals(fit, rotated, decoded).astype(np.float64)
+    remainder = residual.residuals(fit, rotated, decoded).astype(np.float64)
     lost = remainder - codes_reference(remainder, fit.residual_steps, RESIDUAL_BITS)[1]
     mean = fit.means.astype(np.float64)
     nearest, spreads = [], []

@@ -25,11 +25,11 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from retrieval_server.errors import IndexBundleError
-from retrieval_server.exact_search.byte_level import ByteLevel
-from retrieval_server.exact_search.fit_parameters import SearchRecord
-from retrieval_server.exact_search.layout import AXES, byte_shapes, level_shapes
-from retrieval_server.exact_search.levels import Levels
-from retrieval_server.exact_search.rotation import SearchFit
+from retrieval_server.exact_search.kernels.layout import AXES, byte_shapes, level_shapes
+from retrieval_server.exact_search.levels.byte import ByteLevel
+from retrieval_server.exact_search.levels.encoding import Levels
+from retrieval_server.exact_search.levels.fit_parameters import SearchRecord
+from retrieval_server.exact_search.levels.rotation import SearchFit
 from retrieval_server.storage.arrays import REBUILD, create_array, open_array
 
 OUTLIERS_FILE = "coarse.outliers.npy"

@@ -22,11 +22,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval_server.exact_search.digits import Planes, digits_of
-from retrieval_server.exact_search.fit_parameters import FitParameters
 from retrieval_server.exact_search.kernels.coarse import coarse_bounds
 from retrieval_server.exact_search.kernels.encoders import COARSE_LOST, COARSE_SQUARE
-from retrieval_server.exact_search.layout import (
+from retrieval_server.exact_search.kernels.layout import (
     BLOCK_ROWS,
     COARSE_AXES,
     COARSE_BITS,
@@ -36,8 +34,9 @@ from retrieval_server.exact_search.layout import (
     WORD,
     bound_words,
 )
-from retrieval_server.exact_search.parallelism import IntraQueryParallelism
-from retrieval_server.exact_search.rotation import (
+from retrieval_server.exact_search.levels.digits import Planes, digits_of
+from retrieval_server.exact_search.levels.fit_parameters import FitParameters
+from retrieval_server.exact_search.levels.rotation import (
     FloatArray,
     RotatedQuery,
     RotatedRows,
@@ -45,7 +44,8 @@ from retrieval_server.exact_search.rotation import (
     rounding,
     tail_norms,
 )
-from retrieval_server.exact_search.stage import Candidates
+from retrieval_server.exact_search.levels.stage import Candidates
+from retrieval_server.exact_search.parallelism import IntraQueryParallelism
 
 _LARGEST_BOUND = 255
 _SEGMENTS = Planes(

@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 from retrieval_server.exact_search.kernels.byte import HIGH_DIGIT, byte_cosines
 from retrieval_server.exact_search.kernels.encoders import encode_bytes
-from retrieval_server.exact_search.layout import byte_width
-from retrieval_server.exact_search.rotation import LONGEST, FloatArray
+from retrieval_server.exact_search.kernels.layout import byte_width
+from retrieval_server.exact_search.levels.rotation import LONGEST, FloatArray
 from retrieval_server.exact_search.row_file import RowFile
 from retrieval_server.exact_search.similarity import fused_similarity
 

@@ -36,9 +36,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval_server.exact_search.fit_parameters import FitParameters
 from retrieval_server.exact_search.kernels.inner_products import dots
-from retrieval_server.exact_search.layout import AXES, REGIONS
+from retrieval_server.exact_search.kernels.layout import AXES, REGIONS
+from retrieval_server.exact_search.levels.fit_parameters import FitParameters
 from retrieval_server.exact_search.similarity import NORM_TOLERANCE
 
 LONGEST = 1 + 2 * NORM_TOLERANCE  # norm of a descriptor, with room for its rounding

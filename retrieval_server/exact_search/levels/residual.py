@@ -28,18 +28,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval_server.exact_search.digits import DigitQuery, Planes, digit_query
 from retrieval_server.exact_search.kernels.encoders import encode_residuals
-from retrieval_server.exact_search.kernels.residual import residual_bounds
-from retrieval_server.exact_search.layout import (
+from retrieval_server.exact_search.kernels.layout import (
     COARSE_AXES,
     LINE,
     RESIDUAL_BITS,
     RESIDUAL_DIMENSIONS,
 )
-from retrieval_server.exact_search.middle_level import rounded_up
-from retrieval_server.exact_search.parallelism import IntraQueryParallelism
-from retrieval_server.exact_search.rotation import (
+from retrieval_server.exact_search.kernels.residual import residual_bounds
+from retrieval_server.exact_search.levels.digits import DigitQuery, Planes, digit_query
+from retrieval_server.exact_search.levels.middle import rounded_up
+from retrieval_server.exact_search.levels.rotation import (
     UNIT,
     FloatArray,
     RotatedQuery,
@@ -49,7 +48,8 @@ from retrieval_server.exact_search.rotation import (
     product_error,
     tail_norms,
 )
-from retrieval_server.exact_search.stage import Candidates
+from retrieval_server.exact_search.levels.stage import Candidates
+from retrieval_server.exact_search.parallelism import IntraQueryParallelism
 
 
 def residuals(

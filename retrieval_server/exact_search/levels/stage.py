@@ -11,10 +11,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval_server.exact_search.kernels.layout import BLOCK_ROWS
 from retrieval_server.exact_search.kernels.selection import keep, largest, survivors
-from retrieval_server.exact_search.layout import BLOCK_ROWS
+from retrieval_server.exact_search.levels.rotation import RotatedQuery
 from retrieval_server.exact_search.parallelism import IntraQueryParallelism
-from retrieval_server.exact_search.rotation import RotatedQuery
 
 
 class Scratch(threading.local):

@@ -17,19 +17,25 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval_server.exact_search.digits import DigitQuery, Planes, digit_query
 from retrieval_server.exact_search.kernels.encoders import AXES_SQUARE, MIDDLE_LOST, REFINED_LOST
+from retrieval_server.exact_search.kernels.layout import (
+    AXES,
+    COARSE_AXES,
+    LINE,
+    MIDDLE_LINES,
+    REFINED_BITS,
+)
 from retrieval_server.exact_search.kernels.middle import middle_bounds
-from retrieval_server.exact_search.layout import AXES, COARSE_AXES, LINE, MIDDLE_LINES, REFINED_BITS
-from retrieval_server.exact_search.parallelism import IntraQueryParallelism
-from retrieval_server.exact_search.rotation import (
+from retrieval_server.exact_search.levels.digits import DigitQuery, Planes, digit_query
+from retrieval_server.exact_search.levels.rotation import (
     FloatArray,
     RotatedQuery,
     RotatedRows,
     SearchFit,
     tail_norms,
 )
-from retrieval_server.exact_search.stage import Candidates
+from retrieval_server.exact_search.levels.stage import Candidates
+from retrieval_server.exact_search.parallelism import IntraQueryParallelism
 
 _BITS = [bits for bits in MIDDLE_LINES for _ in range(8 // bits)]
 _PLANES = Planes([LINE] * len(_BITS), _BITS)

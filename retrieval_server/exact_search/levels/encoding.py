@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval_server.exact_search import byte_level, coarse_level, middle_level, residual_level
-from retrieval_server.exact_search.byte_level import ByteLevel
-from retrieval_server.exact_search.fit_parameters import SearchRecord
 from retrieval_server.exact_search.kernels.encoders import SQUARES, encode_axes
-from retrieval_server.exact_search.layout import AXES, byte_shapes, level_shapes
-from retrieval_server.exact_search.rotation import LONGEST, SearchFit, rotate_rows
+from retrieval_server.exact_search.kernels.layout import AXES, byte_shapes, level_shapes
+from retrieval_server.exact_search.levels import byte, coarse, middle, residual
+from retrieval_server.exact_search.levels.byte import ByteLevel
+from retrieval_server.exact_search.levels.fit_parameters import SearchRecord
+from retrieval_server.exact_search.levels.rotation import LONGEST, SearchFit, rotate_rows
 from retrieval_server.storage.arrays import release_pages
 
 ENCODED_AT_ONCE = 4096  # rows; a multiple of a block, so that two threads never share a block
@@ -108,15 +108,15 @@ def encode(
         rotated.coordinates, fit.steps, first_row,
         arrays["coarse.codes"], arrays["middle.codes"], decoded, squares,
     )  # fmt: skip
-    stored, is_outlier = coarse_level.encode_bounds(fit.parameters, rotated, squares)
-    coarse_level.store_bounds(arrays["coarse.bounds"], first_row, stored)
-    arrays["middle.bounds"][own] = middle_level.encode_bounds(
+    stored, is_outlier = coarse.encode_bounds(fit.parameters, rotated, squares)
+    coarse.store_bounds(arrays["coarse.bounds"], first_row, stored)
+    arrays["middle.bounds"][own] = middle.encode_bounds(
         fit.parameters.rotation_error, rotated, squares
     )
-    arrays["residual.bounds"][own] = residual_level.encode_rows(
+    arrays["residual.bounds"][own] = residual.encode_rows(
         fit, rotated, decoded, arrays["residual.codes"][own]
     )
-    byte_level.encode_rows(target.bytes_, first_row, single, fit.parameters.code_offsets)
+    byte.encode_rows(target.bytes_, first_row, single, fit.parameters.code_offsets)
     outliers = (first_row + np.flatnonzero(is_outlier)).astype(np.int32)
     return Encoded(outliers, tuple(bool((matrix >= 0).all()) for matrix in single))
 
