@@ -12,57 +12,61 @@ where the estimate is the coarse level's plus this level's codes times Pg, see `
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval_server.exact_search.kernels.encoders import AXES_SQUARE, MIDDLE_LOST, REFINED_LOST
+from retrieval_server.exact_search.kernels.encoders import encode_middle
 from retrieval_server.exact_search.kernels.layout import (
     AXES,
     COARSE_AXES,
     LINE,
+    MIDDLE_BOUNDS,
     MIDDLE_LINES,
+    MIDDLE_STRIDE,
     REFINED_BITS,
 )
 from retrieval_server.exact_search.kernels.middle import middle_bounds
 from retrieval_server.exact_search.levels.digits import DigitQuery, Planes, digit_query
+from retrieval_server.exact_search.levels.level import (
+    ArrayForm,
+    LevelArrays,
+    NewRows,
+    rounded_up,
+)
 from retrieval_server.exact_search.levels.rotation import (
-    FloatArray,
     RotatedQuery,
     RotatedRows,
     SearchFit,
     tail_norms,
 )
-from retrieval_server.exact_search.levels.stage import Candidates
-from retrieval_server.exact_search.parallelism import IntraQueryParallelism
+from retrieval_server.exact_search.levels.stage import RowStage, StageSettings
 
 _BITS = [bits for bits in MIDDLE_LINES for _ in range(8 // bits)]
 _PLANES = Planes([LINE] * len(_BITS), _BITS)
 
 
-def encode_bounds(
-    rotation_error: float, rows: RotatedRows, squares: FloatArray
+def write_codes(
+    fit: SearchFit, rows: RotatedRows, codes: NDArray[np.uint8], decoded: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Compute what bounds the rows.
+    """Write the codes of rows.
 
     Args:
-        rotation_error: ε.
+        fit: the steps.
         rows: (m) rotated rows.
-        squares: (m, 5), see ``encoders.encode_axes``.
+        codes: (m, 320), zero before.
+        decoded: (m, 768) out, ĉ.
 
     Returns:
-        (m, 3).
+        (m, 3) their bounds.
     """
+    lost, squares = np.empty((len(decoded), 2)), np.empty(len(decoded))
+    encode_middle(rows.coordinates, fit.steps, codes, decoded, lost, squares)
     error = rows.error(AXES)
-    residuals = np.sqrt(squares[:, [REFINED_LOST, MIDDLE_LOST]]) + error[:, None]
-    tails = tail_norms(rows.norms, squares[:, AXES_SQUARE], error, rotation_error)
-    return rounded_up(np.column_stack([residuals, tails]))
-
-
-def rounded_up(exact: FloatArray) -> NDArray[np.float32]:
-    """The float32 at or above each float64."""
-    return np.nextafter(exact.astype(np.float32), np.float32(np.inf))
+    tails = tail_norms(rows.norms, squares, error, fit.parameters.rotation_error)
+    return rounded_up(np.column_stack([np.sqrt(lost) + error[:, None], tails]))
 
 
 def middle_query(fit: SearchFit, rotated: RotatedQuery) -> DigitQuery:
@@ -74,37 +78,31 @@ def middle_query(fit: SearchFit, rotated: RotatedQuery) -> DigitQuery:
     return digit_query(rotated, coefficients, _PLANES, factors)
 
 
-@dataclass(frozen=True)
-class MiddleStage:
-    """The middle level as a stage of the cascade; it rotates the query further.
+class MiddleLevel:
+    """The middle level; see ``StageLevel``."""
 
-    Attributes:
-        fit: the axes.
-        codes: (N, 320) uint8.
-        bounds: (N, 3) float32.
-        piece: number of rows to hand to another core at once.
-        fewest_candidates: see ``Stage``.
-        name: the name of the level.
-    """
+    name, is_resident = "middle", True
 
-    fit: SearchFit
-    codes: NDArray[np.uint8]
-    bounds: NDArray[np.float32]
-    piece: int
-    fewest_candidates: int
-    name: str = "middle"
+    def shapes(  # noqa: D102 - see Level
+        self, dimensions: Sequence[int], rows: int
+    ) -> tuple[ArrayForm, ArrayForm]:
+        return ((rows, MIDDLE_STRIDE), np.uint8), ((rows, MIDDLE_BOUNDS), np.float32)
 
-    def bound(  # noqa: D102 - see Stage
-        self, query: RotatedQuery, candidates: Candidates, parallelism: IntraQueryParallelism
+    def encode_rows(  # noqa: D102 - see Level
+        self, fit: SearchFit, rows: NewRows, arrays: LevelArrays
     ) -> None:
-        rounded = middle_query(self.fit, query)
-        rows = candidates.rows
+        codes = arrays.codes[rows.own]
+        arrays.bounds[rows.own] = write_codes(fit, rows.rotated, codes, rows.decoded)
 
-        def bound_rows(first: int, last: int) -> None:
-            middle_bounds(
-                self.codes, self.bounds, rows, first, last, candidates.coarse_estimates,
-                rounded.digits, rounded.scales, rounded.terms,
-                candidates.estimates, candidates.upper_bounds,
-            )  # fmt: skip
-
-        parallelism.share(bound_rows, candidates.count, self.piece)
+    def stage(  # noqa: D102 - see StageLevel
+        self, fit: SearchFit, arrays: LevelArrays, settings: StageSettings
+    ) -> RowStage:
+        return RowStage(
+            self.name,
+            arrays,
+            partial(middle_query, fit),
+            middle_bounds,
+            settings.piece_rows,
+            follows_coarse=True,
+            fewest_candidates=settings.few_rows + 1,
+        )

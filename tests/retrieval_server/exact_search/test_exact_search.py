@@ -253,5 +253,5 @@ def test_each_level_leaves_fewer_rows_to_the_next():
     ranking = search.rank_all(query, (3, 1), 7, counts=counts)
 
     assert ranking.rows[0] == 0
-    assert counts.coarse == 6000 > counts.middle >= counts.residual
-    assert counts.originals <= 40
+    assert counts["coarse"] == 6000 > counts["middle"] >= counts["residual"]
+    assert counts["originals"] <= 40

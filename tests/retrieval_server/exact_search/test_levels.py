@@ -14,12 +14,13 @@ from export.index.fit_search import fit_search
 from retrieval_server.errors import IndexBundleError
 from retrieval_server.exact_search.cascade import CascadeSettings, stages_of
 from retrieval_server.exact_search.fused_bound import FusedBound
-from retrieval_server.exact_search.kernels.encoders import codes_reference, encode_axes
+from retrieval_server.exact_search.kernels.encoders import codes_reference
 from retrieval_server.exact_search.kernels.layout import BLOCK_ROWS, COARSE_BITS, RESIDUAL_BITS
 from retrieval_server.exact_search.kernels.vector_instructions import HAS_VNNI
-from retrieval_server.exact_search.levels import byte, residual
-from retrieval_server.exact_search.levels.encoding import append_rows, empty_levels
+from retrieval_server.exact_search.levels import byte
+from retrieval_server.exact_search.levels.encoding import append_rows
 from retrieval_server.exact_search.levels.files import open_levels
+from retrieval_server.exact_search.levels.fitting import axes_loss
 from retrieval_server.exact_search.levels.rotation import RotatedQuery, rotate_rows
 from retrieval_server.exact_search.levels.stage import Candidates, Scratch
 from retrieval_server.exact_search.open_search import open_search
@@ -51,8 +52,8 @@ def exact_sums(database, query, weights):
 def level_bounds(levels, query, weights):
     """Upper bounds of every row by the coarse, the middle and the residual level."""
     rotated = RotatedQuery(levels.fit, query, weights)
-    blocks, rows = len(levels.arrays["coarse.codes"]), levels.rows
-    candidates, found = Candidates(Scratch(blocks), rows), []
+    rows = levels.rows
+    candidates, found = Candidates(Scratch(rows), rows), []
     for stage in stages_of(levels):
         stage.bound(rotated, candidates, IntraQueryParallelism())
         if stage.name == "coarse":
@@ -71,7 +72,7 @@ def byte_bounds(levels, query, alphas):
     """Upper bounds of eq. (8) of every row by the byte level."""
     offsets = levels.fit.parameters.code_offsets
     queries = [byte.byte_query(q, o) for q, o in zip(query, offsets, strict=True)]
-    rows = levels.bytes_.rows(np.arange(levels.rows, dtype=np.int32))
+    rows = levels.arrays["bytes"].rows(np.arange(levels.rows, dtype=np.int32))
     cosines, radii = byte.estimates(*rows, queries)
     return byte.similarity_upper_bounds(cosines, radii, alphas)
 
@@ -152,13 +153,7 @@ def test_rows_built_to_sit_on_the_residual_bound_are_not_below_it():
     fit, weights = levels.fit, np.array([1.0])
     scaling = np.float32(fit.parameters.scalings[0])
     rotated = rotate_rows(fit, database)
-    decoded = np.empty_like(rotated.coordinates)
-    unused = empty_levels(fit, [700], 300).arrays
-    encode_axes(
-        rotated.coordinates, fit.steps, 0,
-        unused["coarse.codes"], unused["middle.codes"], decoded, np.empty((300, 5)),
-    )  # fmt: skip
-    remainder = residual.residuals(fit, rotated, decoded).astype(np.float64)
+    remainder = axes_loss(fit, rotated).remainder.astype(np.float64)
     lost = remainder - codes_reference(remainder, fit.residual_steps, RESIDUAL_BITS)[1]
     mean = fit.means.astype(np.float64)
     nearest, spreads = [], []
@@ -217,10 +212,9 @@ def test_fit_and_levels_do_not_depend_on_the_number_of_threads():
     first, second = (encoded(database, (3, 1), threads=threads) for threads in (1, 3))
     assert first.record == second.record
     assert first.fit.rotation.tobytes() == second.fit.rotation.tobytes()
-    for name, array in first.arrays.items():
-        assert array.tobytes() == second.arrays[name].tobytes()
-    assert first.bytes_.codes.tobytes() == second.bytes_.codes.tobytes()
-    assert first.bytes_.bounds.tobytes() == second.bytes_.bounds.tobytes()
+    for name, arrays in first.arrays.items():
+        assert arrays.codes.tobytes() == second.arrays[name].codes.tobytes()
+        assert arrays.bounds.tobytes() == second.arrays[name].bounds.tobytes()
 
 
 def test_descriptor_longer_than_a_unit_vector_is_refused_by_row():
@@ -244,7 +238,7 @@ def test_appended_rows_have_the_codes_of_a_whole_build():
     bounds = zip(level_bounds(grown, query, one), level_bounds(whole, query, one), strict=True)
     for left, right in bounds:
         assert left == pytest.approx(right, abs=1e-3)
-    assert grown.bytes_.codes.tolist() == whole.bytes_.codes.tolist()
+    assert grown.arrays["bytes"].codes.tolist() == whole.arrays["bytes"].codes.tolist()
 
 
 # On disk
@@ -325,13 +319,13 @@ def test_byte_rows_come_from_the_file_and_a_short_one_is_named(written):
     levels = open_levels(folder, record, list(dimensions.values()), 300)
     search = open_search(database, levels)
     rows = np.array([299, 0, 17, 17], np.int32)
-    codes, bounds = search.levels.bytes_.rows(rows)
-    assert codes.tolist() == levels.bytes_.codes[rows].tolist()
-    assert bounds.tolist() == levels.bytes_.bounds[rows].tolist()
+    codes, bounds = search.levels.arrays["bytes"].rows(rows)
+    assert codes.tolist() == levels.arrays["bytes"].codes[rows].tolist()
+    assert bounds.tolist() == levels.arrays["bytes"].bounds[rows].tolist()
 
     os.truncate(folder / "bytes.codes.npy", 300 * 192)
     with pytest.raises(IndexBundleError, match=r"bytes\.codes\.npy cannot be read at row 299"):
-        search.levels.bytes_.rows(rows)
+        search.levels.arrays["bytes"].rows(rows)
 
 
 # Without the wide instruction
