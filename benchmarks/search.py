@@ -31,8 +31,10 @@ from benchmarks.descriptor_generator import HARD_KINDS, KINDS
 from benchmarks.search_database import ROOT, SearchDatabase, prepare_database
 from benchmarks.search_growth import SIZES, plot_growth
 from retrieval_server.exact_search.cascade import CascadeSearch, SearchCounts
-from retrieval_server.exact_search.layout import REGIONS
+from retrieval_server.exact_search.kernels.layout import REGIONS
+from retrieval_server.exact_search.levels.middle import MiddleLevel
 from retrieval_server.exact_search.open_search import open_search
+from retrieval_server.exact_search.originals import ORIGINALS
 from retrieval_server.exact_search.parallelism import IntraQueryParallelism
 
 QUERIES = 48  # of each kind
@@ -141,21 +143,19 @@ def run_ours(database: SearchDatabase, queries: Queries, truth: dict[str, Any]) 
         touched = [bytes_touched(search, count) for count in counts]
         per_kind[kind] = {
             "touched_percent": round(100 * float(np.median(touched)) / originals, 2),
-            "rescored_median": float(np.median([count.originals for count in counts])),
-            "rescored_largest": max(count.originals for count in counts),
+            "rescored_median": float(np.median([count[ORIGINALS] for count in counts])),
+            "rescored_largest": max(count[ORIGINALS] for count in counts),
         }
     return outcome | {"touched": per_kind}
 
 
-def bytes_touched(search: CascadeSearch, counts: Any) -> int:
+def bytes_touched(search: CascadeSearch, counts: SearchCounts) -> int:
     """Bytes that one search read: the rows of each level, and the axes of the rotation it used."""
-    sizes, rows = search.levels.sizes(), len(search)
-    axis = search.levels.fit.rotation.shape[1] * 4
-    axes = REGIONS[0] + REGIONS[1] * (counts.middle > 0)
-    total = sizes["coarse"] + axes * axis
-    for level in ("middle", "residual", "bytes"):
-        total += getattr(counts, level) * sizes[level] // rows
-    return int(total + counts.originals * sum(m.shape[1] * 4 for m in search.descriptors))
+    rows, axis = len(search), search.levels.fit.rotation.shape[1] * 4
+    total = (REGIONS[0] + REGIONS[1] * (counts[MiddleLevel.name] > 0)) * axis
+    for level in search.level_sizes():
+        total += counts[level.name] * level.bytes // rows
+    return int(total)
 
 
 def compare_with_brute_force(database: SearchDatabase, count: int) -> dict[str, Any]:

@@ -17,9 +17,9 @@ from threadpoolctl import threadpool_limits
 from benchmarks.descriptor_generator import CALIBRATION_FILE, Calibration, DescriptorGenerator
 from export.index.search_levels import build_search_levels
 from export.progress import progress
-from retrieval_server.exact_search.fit_parameters import SearchRecord
-from retrieval_server.exact_search.level_files import open_levels
-from retrieval_server.exact_search.levels import Levels
+from retrieval_server.exact_search.levels.encoding import Levels
+from retrieval_server.exact_search.levels.files import open_levels
+from retrieval_server.exact_search.levels.fit_parameters import SearchRecord
 from retrieval_server.index.descriptors import create_descriptors, open_descriptors
 from retrieval_server.storage.arrays import release_pages
 from retrieval_server.storage.digest import file_digest

@@ -21,9 +21,10 @@ from usearch.index import search as usearch_search
 
 from benchmarks.search_database import ALPHAS, SearchDatabase
 from export.progress import progress
-from retrieval_server.exact_search import byte_level
 from retrieval_server.exact_search.cascade import CascadeSearch
 from retrieval_server.exact_search.fused_bound import FusedBound
+from retrieval_server.exact_search.levels import byte
+from retrieval_server.exact_search.levels.order import BYTE_LEVEL
 from retrieval_server.exact_search.originals import exact_cosines
 from retrieval_server.exact_search.scan import ScanSearch
 from retrieval_server.exact_search.similarity import fused_similarity
@@ -91,7 +92,7 @@ class Ours:
 
     def __init__(self, search: CascadeSearch, build_s: float) -> None:
         self._search, self.build_s = search, build_s
-        self.bytes = sum(search.levels.sizes().values())
+        self.bytes = sum(level.bytes for level in search.levels.sizes())
 
     def rank(self, query: Query, setting: int | None) -> NDArray[np.int64]:
         """The best seven rows."""
@@ -127,15 +128,15 @@ class ByteScan:
 
     def __init__(self, search: CascadeSearch) -> None:
         self._levels, self._search = search.levels, search
-        self.bytes = search.levels.sizes()["bytes"]
+        self.bytes = search.levels.arrays[BYTE_LEVEL.name].nbytes
 
     def rank(self, query: Query, setting: int | None) -> NDArray[np.int64]:
         """The best seven rows."""
         offsets = self._levels.fit.parameters.code_offsets
-        queries = [byte_level.byte_query(q, o) for q, o in zip(query, offsets, strict=True)]
-        level = self._levels.bytes_
-        cosines, radii = byte_level.estimates(level.codes, level.bounds, queries)
-        upper_bounds = byte_level.similarity_upper_bounds(cosines, radii, ALPHA)
+        queries = [byte.byte_query(q, o) for q, o in zip(query, offsets, strict=True)]
+        level = self._levels.arrays[BYTE_LEVEL.name]
+        cosines, radii = byte.estimates(level.codes, level.bounds, queries)
+        upper_bounds = byte.similarity_upper_bounds(cosines, radii, ALPHA)
         best = np.argpartition(-upper_bounds, 2 * TOP_K)[: 2 * TOP_K]
         scan = ScanSearch(self._search.descriptors)
         last = scan.rank_rows(query, ALPHA, best, TOP_K).similarities[-1]

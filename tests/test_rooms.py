@@ -213,22 +213,26 @@ def packages() -> list[str]:
     found = (
         path.parent.relative_to(ROOT).as_posix()
         for room in ROOMS
-        for path in (ROOT / room).glob("*/__init__.py")
+        for path in (ROOT / room).glob("*/**/__init__.py")
     )
     return sorted(set(found) - {"retrieval_server/v1"})
 
 
 def siblings(package: str) -> set[str]:
-    """Names of the rooms and modules that a package imports from its own root or the server's."""
-    roots = {package.split("/", maxsplit=1)[0], "retrieval_server"}
+    """Names of the rooms and modules that a package imports from its own root or the server's.
+
+    The root of a room in a room is the outer one.
+    """
+    roots = {package.rpartition("/")[0], "retrieval_server"}
+    own = {package, *map(str, Path(package).parents)}
     names = set()
     for path in sources(package):
         for module in imported_modules(path):
-            root, _, rest = module.partition(".")
-            name = rest.partition(".")[0]
-            is_module = (ROOT / root / name).is_dir() or (ROOT / root / f"{name}.py").is_file()
-            if root in roots and name and is_module and f"{root}/{name}" != package:
-                names.add(name)
+            for root in roots:
+                name = module.removeprefix(root.replace("/", ".") + ".").partition(".")[0]
+                is_module = (ROOT / root / name).is_dir() or (ROOT / root / f"{name}.py").is_file()
+                if name != module and is_module and f"{root}/{name}" not in own:
+                    names.add(name)
     return names
 
 

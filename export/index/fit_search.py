@@ -1,10 +1,10 @@
 """The parameters with which the exact search encodes a database, fitted to a sample of its rows.
 
-The search is exact for any parameters, see ``retrieval_server.exact_search.rotation``. The scalings
-are √w at the profile's α, the axes the principal ones of the sample, the steps those of the best
-uniform quantiser of a Gaussian (J. Max, Quantizing for minimum distortion, 1960, table II: 0.3352 σ
-for 16 levels, 0.5860 σ for 8), and the ranges of the coarse level's bounds those of the sample with
-a margin.
+The search is exact for any parameters, see ``retrieval_server.exact_search.levels.rotation``. The
+scalings are √w at the profile's α, the axes the principal ones of the sample, the steps those of
+the best uniform quantiser of a Gaussian (J. Max, Quantizing for minimum distortion, 1960, table II:
+0.3352 σ for 16 levels, 0.5860 σ for 8), and the ranges of the coarse level's bounds those of the
+sample with a margin.
 """
 
 from __future__ import annotations
@@ -17,19 +17,10 @@ import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
 
-from retrieval_server.exact_search.fit_parameters import FitParameters
 from retrieval_server.exact_search.fused_bound import FusedBound
-from retrieval_server.exact_search.kernels.encoders import (
-    COARSE_LOST,
-    COARSE_SQUARE,
-    SIGNED_OFFSET,
-    SQUARES,
-    encode_axes,
-)
-from retrieval_server.exact_search.layout import AXES, COARSE_AXES
-from retrieval_server.exact_search.levels import empty_levels
-from retrieval_server.exact_search.residual_level import residuals
-from retrieval_server.exact_search.rotation import SearchFit, rotate_rows, tail_norms
+from retrieval_server.exact_search.levels.fit_parameters import FitParameters
+from retrieval_server.exact_search.levels.fitting import axes_loss, code_offset, unfitted
+from retrieval_server.exact_search.levels.rotation import SearchFit, axis_count, rotate_rows
 from retrieval_server.storage.arrays import release_pages
 
 SAMPLE_ROWS = 40_000
@@ -62,7 +53,6 @@ def fit_search(
     rotation = _principal_axes(_scaled(sample, means, scalings))
     exact = rotation.astype(np.float64)
     error = float(np.linalg.norm(exact @ exact.T - np.eye(len(exact))))
-    offsets = tuple(0 if bool((matrix >= 0).all()) else SIGNED_OFFSET for matrix in sample)
     parameters = FitParameters(
         rows=rows,
         sample_rows=len(chosen),
@@ -73,10 +63,9 @@ def fit_search(
         mean_steps=(1.0,) * len(sample),
         residual_step=1.0,
         tail_step=1.0,
-        code_offsets=offsets,
+        code_offsets=tuple(map(code_offset, sample)),
     )
-    unfitted = np.zeros(AXES, np.float32), np.zeros(len(means), np.float32)
-    fit = SearchFit(parameters, means, rotation, *unfitted)
+    fit = unfitted(parameters, means, rotation)
     return _with_ranges(fit, [matrix[:: -(-len(chosen) // RANGE_ROWS)] for matrix in sample])
 
 
@@ -114,7 +103,7 @@ def _scaled(
 def _principal_axes(scaled: NDArray[np.float32]) -> NDArray[np.float32]:
     """(K, D) float32, orthonormal up to rounding, by descending variance."""
     dimension = scaled.shape[1]
-    axes = min(dimension, AXES)
+    axes = axis_count(dimension)
     covariance = scaled.T @ scaled
     _, vectors = scipy.linalg.eigh(
         covariance,
@@ -131,23 +120,16 @@ def _with_ranges(fit: SearchFit, sample: Sequence[NDArray[np.float32]]) -> Searc
     rows = rotate_rows(fit, sample)
     deviations = np.sqrt(np.mean(rows.coordinates**2, axis=0, dtype=np.float64))
     steps = (deviations * _STEP_OF_4_BITS).astype(np.float32)
-    squares, decoded = np.empty((len(sample[0]), SQUARES)), np.empty_like(rows.coordinates)
-    unused = empty_levels(fit, [matrix.shape[1] for matrix in sample], len(sample[0])).arrays
-    encode_axes(
-        rows.coordinates, steps, 0, unused["coarse.codes"], unused["middle.codes"], decoded, squares
-    )
-    remainder = np.sqrt(np.mean(residuals(fit, rows, decoded) ** 2, axis=0, dtype=np.float64))
+    loss = axes_loss(replace(fit, steps=steps), rows)
+    remainder = np.sqrt(np.mean(loss.remainder**2, axis=0, dtype=np.float64))
     residual_steps = (remainder * _STEP_OF_3_BITS).astype(np.float32)
-    error = rows.error(COARSE_AXES)
-    lost = np.sqrt(squares[:, COARSE_LOST]) + error
-    tails = tail_norms(rows.norms, squares[:, COARSE_SQUARE], error, fit.parameters.rotation_error)
     lows, highs = rows.means.min(axis=0), rows.means.max(axis=0)
     room = (MARGIN - 1) * (highs - lows) + 1e-6
     parameters = replace(
         fit.parameters,
         mean_lows=tuple((lows - room).tolist()),
         mean_steps=tuple(((highs - lows + 2 * room) / BYTE_STEPS).tolist()),
-        residual_step=float(lost.max()) * MARGIN / BYTE_STEPS + 1e-9,
-        tail_step=float(tails.max()) * MARGIN / BYTE_STEPS + 1e-9,
+        residual_step=float(loss.residual_norms.max()) * MARGIN / BYTE_STEPS + 1e-9,
+        tail_step=float(loss.tail_norms.max()) * MARGIN / BYTE_STEPS + 1e-9,
     )
     return SearchFit(parameters, fit.means, fit.rotation, steps, residual_steps)

@@ -13,9 +13,9 @@ from export.index.fit_search import fit_search
 from export.index.stage_log import StageLog, file_names
 from export.progress import progress
 from retrieval_server.cores import available_cores
-from retrieval_server.exact_search.fit_parameters import SearchRecord
-from retrieval_server.exact_search.level_files import create_levels, write_outliers
-from retrieval_server.exact_search.levels import Encoded, encode_all
+from retrieval_server.exact_search.levels.encoding import Encoded, encode_all
+from retrieval_server.exact_search.levels.files import create_levels, write_outliers
+from retrieval_server.exact_search.levels.fit_parameters import SearchRecord
 from retrieval_server.exact_search.scan import SCANNED_ROWS
 from retrieval_server.index.descriptors import open_descriptors
 

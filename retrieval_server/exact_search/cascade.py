@@ -31,6 +31,7 @@ rows from files, which are not mapped, so that the process does not grow into al
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -39,56 +40,40 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval_server.exact_search.byte_level import ByteSearch
-from retrieval_server.exact_search.coarse_level import CoarseStage
 from retrieval_server.exact_search.fused_bound import FusedBound
-from retrieval_server.exact_search.levels import Levels
-from retrieval_server.exact_search.middle_level import MiddleStage
-from retrieval_server.exact_search.originals import BestRows, RowSource
+from retrieval_server.exact_search.levels.byte import ByteSearch
+from retrieval_server.exact_search.levels.encoding import Levels
+from retrieval_server.exact_search.levels.order import BYTE_LEVEL, STAGE_LEVELS
+from retrieval_server.exact_search.levels.rotation import RotatedQuery
+from retrieval_server.exact_search.levels.stage import Candidates, Scratch, Stage, StageSettings
+from retrieval_server.exact_search.originals import ORIGINALS, BestRows, RowSource
 from retrieval_server.exact_search.parallelism import IntraQueryParallelism
-from retrieval_server.exact_search.residual_level import ResidualStage
-from retrieval_server.exact_search.rotation import RotatedQuery
 from retrieval_server.exact_search.scan import eligible_rows, originals_level
 from retrieval_server.exact_search.search import Query, SearchLevel
 from retrieval_server.exact_search.similarity import Ranking
-from retrieval_server.exact_search.stage import Candidates, Scratch, Stage
 
 READ_AT_ONCE = 4  # originals; doubled each time, for databases full of ties
 LARGEST_READ = 1024
 
 
 @dataclass(frozen=True, kw_only=True)
-class CascadeSettings:
-    """What the speed of a cascade depends on, and never its result.
+class CascadeSettings(StageSettings):
+    """What the speed of a cascade depends on, and never its result; see ``StageSettings`` too.
 
     Attributes:
         probes: number of candidates with the largest estimates that the byte level estimates.
         extra_reads: number of probes beyond top_k that are read from the originals.
-        few_rows: up to so many candidates go straight to the byte level, which then costs less
-            than rotating the query further.
-        piece_blocks: number of blocks of the coarse level to hand to another core at once.
-        piece_rows: number of rows of the middle and the residual level to hand over at once.
     """
 
     probes: int = 32
     extra_reads: int = 3
-    few_rows: int = 1000
-    piece_blocks: int = 500
-    piece_rows: int = 2000
 
 
 DEFAULT_SETTINGS = CascadeSettings()
 
 
-@dataclass
-class SearchCounts:
-    """The number of rows of each level that one search touched; for benchmarks and tests."""
-
-    coarse: int = 0
-    middle: int = 0
-    residual: int = 0
-    bytes: int = 0
-    originals: int = 0
+class SearchCounts(Counter[str]):
+    """By the name of a level, how many of its rows one search touched; for benchmarks and tests."""
 
 
 class CascadeSearch:
@@ -116,16 +101,14 @@ class CascadeSearch:
         self.levels, self.settings = levels, settings
         self.parallelism = parallelism or IntraQueryParallelism()
         self.stages = stages_of(levels, settings)
-        self.scratch = Scratch(len(levels.arrays["coarse.codes"]))
+        self.scratch = Scratch(levels.rows)
 
     def __len__(self) -> int:
         return self.levels.rows
 
     def level_sizes(self) -> tuple[SearchLevel, ...]:
         """The levels, from the one that a search reads whole to the one it reads a few rows of."""
-        sizes = self.levels.sizes().items()
-        levels = [SearchLevel(name, size, is_resident=name != "bytes") for name, size in sizes]
-        return (*levels, originals_level(self.descriptors))
+        return (*self.levels.sizes(), originals_level(self.descriptors))
 
     def rank_all(
         self,
@@ -149,7 +132,7 @@ class CascadeSearch:
         Returns:
             The ranking that brute force in float64 gives, ties by ascending row.
         """
-        search = _OneSearch(self, query, alphas, top_k, counts or SearchCounts())
+        search = _OneSearch(self, query, alphas, top_k, counts)
         with self.parallelism.searching():
             return search.rank(search.candidates(exclude, allowed))
 
@@ -165,20 +148,13 @@ class CascadeSearch:
             top_k: length of the ranking; shorter where there are fewer rows.
         """
         with self.parallelism.searching():
-            return _OneSearch(self, query, alphas, top_k, SearchCounts()).rank(rows)
+            return _OneSearch(self, query, alphas, top_k).rank(rows)
 
 
 def stages_of(levels: Levels, settings: CascadeSettings = DEFAULT_SETTINGS) -> tuple[Stage, ...]:
     """The stages on L, in the order of the cascade."""
-
-    def arrays(level: str) -> tuple[NDArray[Any], NDArray[Any]]:
-        return levels.arrays[f"{level}.codes"], levels.arrays[f"{level}.bounds"]
-
-    blocks, rows, fit = settings.piece_blocks, settings.piece_rows, levels.fit
-    return (
-        CoarseStage(fit, *arrays("coarse"), piece=blocks),
-        MiddleStage(fit, *arrays("middle"), piece=rows, fewest_candidates=settings.few_rows + 1),
-        ResidualStage(fit, *arrays("residual"), piece=rows),
+    return tuple(
+        level.stage(levels.fit, levels.arrays[level.name], settings) for level in STAGE_LEVELS
     )
 
 
@@ -194,13 +170,13 @@ class _OneSearch:
         query: Query,
         alphas: Sequence[float],
         top_k: int,
-        counts: SearchCounts,
+        counts: SearchCounts | None = None,
     ) -> None:
         self._search, self._levels, self._settings = search, search.levels, search.settings
         self._query, self._alphas, self._top_k = query, alphas, top_k
-        self._counts = counts
+        self._counts = SearchCounts() if counts is None else counts
         offsets = search.levels.fit.parameters.code_offsets
-        self._bytes = ByteSearch(search.levels.bytes_, query, offsets, alphas)
+        self._bytes = ByteSearch(search.levels.arrays[BYTE_LEVEL.name], query, offsets, alphas)
         self._best = BestRows(search.originals, query, alphas, top_k)
 
     def candidates(
@@ -217,7 +193,7 @@ class _OneSearch:
             if candidates.count < stage.fewest_candidates:
                 break
             stage.bound(rotated, candidates, self._search.parallelism)
-            self._count(stage.name, candidates.count)
+            self._counts[stage.name] += candidates.count
             self._read_probes(candidates)
             if not bound.covers(self._best.last):
                 return eligible()
@@ -231,7 +207,7 @@ class _OneSearch:
             self._read(rows)
             return self._best.ranking
         upper_bounds = self._bytes.upper_bounds(rows)
-        self._count("bytes", len(rows))
+        self._counts[BYTE_LEVEL.name] += len(rows)
         wanted = np.flatnonzero(upper_bounds >= self._best.last)
         order = wanted[np.argsort(-upper_bounds[wanted])]
         first, count = 0, READ_AT_ONCE
@@ -255,7 +231,7 @@ class _OneSearch:
         """
         probes = candidates.largest_estimates(max(self._settings.probes, 2 * self._top_k))
         order = np.argsort(-self._bytes.similarities(probes))
-        self._count("bytes", len(probes))
+        self._counts[BYTE_LEVEL.name] += len(probes)
         self._read(probes[order[: self._top_k + self._settings.extra_reads]])
 
     def _with_outliers(
@@ -276,7 +252,4 @@ class _OneSearch:
         unread = self._best.unseen(rows)
         if len(unread):
             self._best.read(unread)
-            self._count("originals", len(unread))
-
-    def _count(self, level: str, rows: int) -> None:
-        setattr(self._counts, level, getattr(self._counts, level) + rows)
+            self._counts[ORIGINALS] += len(unread)

@@ -27,7 +27,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from retrieval_server.exact_search.rotation import LONGEST, FloatArray
+from retrieval_server.exact_search.levels.rotation import LONGEST, FloatArray
 
 REFERENCE_COSINE = 0.72
 _LARGEST_COSINE = LONGEST**2 * (1 + 1e-9)

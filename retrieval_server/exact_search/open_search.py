@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval_server.exact_search.byte_level import ByteLevel
 from retrieval_server.exact_search.cascade import DEFAULT_SETTINGS, CascadeSearch, CascadeSettings
-from retrieval_server.exact_search.levels import Levels
+from retrieval_server.exact_search.levels.encoding import Levels
+from retrieval_server.exact_search.levels.level import Level, LevelArrays
+from retrieval_server.exact_search.levels.order import LEVELS
 from retrieval_server.exact_search.parallelism import IntraQueryParallelism
 from retrieval_server.exact_search.row_file import RowFile
 from retrieval_server.exact_search.scan import ScanSearch
@@ -45,13 +46,18 @@ def open_search(
         return ScanSearch(descriptors)
     for array in descriptors:
         _advise_random(array)
-    resident = {name: _in_memory(array) for name, array in levels.arrays.items()}
-    codes, bounds = levels.bytes_.codes, _in_memory(levels.bytes_.bounds)
-    _read_once(codes)
-    bytes_ = ByteLevel(codes, bounds, _row_file(codes))
-    levels = replace(levels, arrays=resident, bytes_=bytes_)
+    arrays = {level.name: _opened(levels.arrays[level.name], level) for level in LEVELS}
+    levels = replace(levels, arrays=arrays)
     originals = [_row_file(array) or array for array in descriptors]
     return CascadeSearch(descriptors, levels, settings, parallelism, originals)
+
+
+def _opened(mapped: LevelArrays, level: Level) -> LevelArrays:
+    bounds = _in_memory(mapped.bounds)
+    if level.is_resident:
+        return LevelArrays(_in_memory(mapped.codes), bounds)
+    _read_once(mapped.codes)
+    return LevelArrays(mapped.codes, bounds, _row_file(mapped.codes))
 
 
 def _in_memory(array: NDArray[Any]) -> NDArray[Any]:

@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval_server.exact_search.kernels.inner_products import dots
-from retrieval_server.exact_search.rotation import FloatArray
+from retrieval_server.exact_search.levels.rotation import FloatArray
 from retrieval_server.exact_search.row_file import RowFile
 from retrieval_server.exact_search.similarity import Ranking, fused_similarity
+
+ORIGINALS = "originals"  # what the last level is called
 
 RowSource = NDArray[Any] | RowFile  # gives its rows by [rows]
 

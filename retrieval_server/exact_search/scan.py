@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval_server.exact_search.originals import BestRows
+from retrieval_server.exact_search.originals import ORIGINALS, BestRows
 from retrieval_server.exact_search.search import Query, SearchLevel
 from retrieval_server.exact_search.similarity import Ranking
 
@@ -52,7 +52,7 @@ class ScanSearch:
 
 def originals_level(descriptors: Sequence[NDArray[Any]]) -> SearchLevel:
     """The stored descriptors as the last level."""
-    return SearchLevel("originals", sum(matrix.nbytes for matrix in descriptors), False)
+    return SearchLevel(ORIGINALS, sum(matrix.nbytes for matrix in descriptors), False)
 
 
 def eligible_rows(

@@ -12,10 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from retrieval_server.exact_search.cascade import CascadeSearch, CascadeSettings
-from retrieval_server.exact_search.fit_parameters import FitParameters
-from retrieval_server.exact_search.layout import AXES
-from retrieval_server.exact_search.levels import empty_levels, encode_all
-from retrieval_server.exact_search.rotation import SearchFit
+from retrieval_server.exact_search.kernels.layout import AXES
+from retrieval_server.exact_search.levels.encoding import empty_levels, encode_all
+from retrieval_server.exact_search.levels.fit_parameters import FitParameters
+from retrieval_server.exact_search.levels.rotation import SearchFit
 
 _ROWS, _DIMENSION = 256, 64
 

@@ -7,7 +7,7 @@
       lite-3f2a9c01d7e4/          a version; never changed after it is published
         manifest.json             origin of the index and checksums of its files, see manifest
         descriptors.<model>.npy   see descriptors
-        search.*, coarse.*, middle.*, residual.*, bytes.*: .npy, see exact_search.level_files; with
+        search.*, coarse.*, middle.*, residual.*, bytes.*: .npy, see exact_search.levels.files; with
                                   more than 4,096 products only
         text_neighbours.*.npy     see text.neighbours
         terms.*, text_terms.*     TF-IDF vectors, for new descriptions, see export.text_index.tfidf
@@ -33,8 +33,8 @@ from pathlib import Path
 import numpy as np
 
 from retrieval_server.errors import IndexBundleError, ModelMismatchError
-from retrieval_server.exact_search.level_files import open_levels
-from retrieval_server.exact_search.levels import Levels
+from retrieval_server.exact_search.levels.encoding import Levels
+from retrieval_server.exact_search.levels.files import open_levels
 from retrieval_server.index.descriptors import open_descriptors
 from retrieval_server.index.manifest import MANIFEST_FILE, read_manifest
 from retrieval_server.index.reference_image import open_reference

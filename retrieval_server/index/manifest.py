@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from retrieval_server.errors import IndexBundleError, ProfileError
-from retrieval_server.exact_search.fit_parameters import SearchRecord
+from retrieval_server.exact_search.levels.fit_parameters import SearchRecord
 from retrieval_server.models.profile import Profile
 from retrieval_server.storage.arrays import REBUILD
 from retrieval_server.storage.digest import file_digest

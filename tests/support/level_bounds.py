@@ -2,19 +2,19 @@
 
 import numpy as np
 
-from retrieval_server.exact_search import byte_level
 from retrieval_server.exact_search.cascade import stages_of
-from retrieval_server.exact_search.layout import BLOCK_ROWS
+from retrieval_server.exact_search.kernels.layout import BLOCK_ROWS
+from retrieval_server.exact_search.levels import byte
+from retrieval_server.exact_search.levels.rotation import RotatedQuery
+from retrieval_server.exact_search.levels.stage import Candidates, Scratch
 from retrieval_server.exact_search.parallelism import IntraQueryParallelism
-from retrieval_server.exact_search.rotation import RotatedQuery
-from retrieval_server.exact_search.stage import Candidates, Scratch
 
 
 def level_bounds(levels, query, weights):
     """Upper bounds of every row by the coarse, the middle and the residual level."""
     rotated = RotatedQuery(levels.fit, query, weights)
-    blocks, rows = len(levels.arrays["coarse.codes"]), levels.rows
-    candidates, found = Candidates(Scratch(blocks), rows), []
+    rows = levels.rows
+    candidates, found = Candidates(Scratch(rows), rows), []
     for stage in stages_of(levels):
         stage.bound(rotated, candidates, IntraQueryParallelism())
         if stage.name == "coarse":
@@ -32,7 +32,7 @@ def level_bounds(levels, query, weights):
 def byte_bounds(levels, query, alphas):
     """Upper bounds of eq. (8) of every row by the byte level."""
     offsets = levels.fit.parameters.code_offsets
-    queries = [byte_level.byte_query(q, o) for q, o in zip(query, offsets, strict=True)]
-    rows = levels.bytes_.rows(np.arange(levels.rows, dtype=np.int32))
-    cosines, radii = byte_level.estimates(*rows, queries)
-    return byte_level.similarity_upper_bounds(cosines, radii, alphas)
+    queries = [byte.byte_query(q, o) for q, o in zip(query, offsets, strict=True)]
+    rows = levels.arrays["bytes"].rows(np.arange(levels.rows, dtype=np.int32))
+    cosines, radii = byte.estimates(*rows, queries)
+    return byte.similarity_upper_bounds(cosines, radii, alphas)

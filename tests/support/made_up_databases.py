@@ -8,7 +8,7 @@ from threadpoolctl import threadpool_limits
 
 from export.index.fit_search import fit_search
 from retrieval_server.exact_search.cascade import CascadeSearch, CascadeSettings
-from retrieval_server.exact_search.levels import empty_levels, encode_all
+from retrieval_server.exact_search.levels.encoding import empty_levels, encode_all
 
 ALPHAS = (0.0, 1e-6, 0.01, 0.5, 1.0, 3.0, 30.0, 1e6)
 

@@ -11,6 +11,7 @@ from numba.core import cgutils
 from numpy.typing import NDArray
 
 from retrieval_server.exact_search.kernels.compilation import compiled
+from retrieval_server.exact_search.kernels.layout import BYTE_BOUNDS, LINE
 from retrieval_server.exact_search.kernels.vector_instructions import (
     I64,
     WORDS,
@@ -24,7 +25,6 @@ from retrieval_server.exact_search.kernels.vector_instructions import (
     pointer_to,
     times,
 )
-from retrieval_server.exact_search.layout import BYTE_BOUNDS, LINE
 
 HIGH_DIGIT = 128  # what one high digit of a query is worth in low ones
 COSINE_ROUNDING = 1e-9  # float64 rounding of an estimate, generously
@@ -65,7 +65,7 @@ def byte_cosines(
     cosines: NDArray[np.float64],
     radii: NDArray[np.float64],
 ) -> None:
-    """Estimate the cosines of one backbone; see byte_level.
+    """Estimate the cosines of one backbone; see ``levels.byte``.
 
     Args:
         codes: (m, W).

@@ -11,6 +11,20 @@ from numba.core import cgutils
 from numpy.typing import NDArray
 
 from retrieval_server.exact_search.kernels.compilation import compiled
+from retrieval_server.exact_search.kernels.layout import (
+    BLOCK_ROWS,
+    COARSE_BITS,
+    COARSE_SEGMENTS,
+    FLOAT32_BYTES,
+    GROUP_AXES,
+    INT64_BYTES,
+    LINE,
+    STRIPE,
+    STRIPE_LINES,
+    WORD,
+    coarse_bound_bytes,
+    unpacked_coarse,
+)
 from retrieval_server.exact_search.kernels.vector_instructions import (
     AHEAD,
     FLOATS,
@@ -30,20 +44,6 @@ from retrieval_server.exact_search.kernels.vector_instructions import (
     prefetch_line,
     store,
     times,
-)
-from retrieval_server.exact_search.layout import (
-    BLOCK_ROWS,
-    COARSE_BITS,
-    COARSE_SEGMENTS,
-    FLOAT32_BYTES,
-    GROUP_AXES,
-    INT64_BYTES,
-    LINE,
-    STRIPE,
-    STRIPE_LINES,
-    WORD,
-    coarse_bound_bytes,
-    unpacked_coarse,
 )
 
 UNIT, CONSTANT = len(COARSE_SEGMENTS), len(COARSE_SEGMENTS) + 1  # positions in a query's scales
@@ -158,7 +158,7 @@ def coarse_bounds(
     upper_bounds: NDArray[np.float32],
     block_maxima: NDArray[np.float32],
 ) -> None:
-    """Estimate and bound L of the rows of blocks [first, last); see coarse_level.
+    """Estimate and bound L of the rows of blocks [first, last); see ``levels.coarse``.
 
     Args:
         codes: (blocks, 32, 256).

@@ -19,7 +19,7 @@ from typing import Any
 from numba import njit
 
 _FOLDER = Path(__file__).parent
-SHARED_SOURCES = (_FOLDER.parent / "layout.py", _FOLDER / "vector_instructions.py")
+SHARED_SOURCES = tuple(_FOLDER / name for name in ("layout.py", "vector_instructions.py"))
 _DIGEST = sha256(b"".join(path.read_bytes() for path in SHARED_SOURCES)).hexdigest()[:8]
 
 

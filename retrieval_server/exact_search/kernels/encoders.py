@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval_server.exact_search.kernels.compilation import compiled, inlined
-from retrieval_server.exact_search.layout import (
+from retrieval_server.exact_search.kernels.layout import (
     BLOCK_ROWS,
     BYTE_BOUNDS,
     COARSE_AXES,
@@ -25,9 +25,6 @@ from retrieval_server.exact_search.layout import (
     WORD,
 )
 
-# Columns of ``squares``: squared norms of what codes lose, and of coordinates.
-COARSE_LOST, REFINED_LOST, MIDDLE_LOST, COARSE_SQUARE, AXES_SQUARE = range(5)
-SQUARES = 5
 SIGNED_OFFSET = 128  # code of zero at the byte level, for descriptors with negative values
 _LARGEST_BYTE, _LARGEST_SIGNED_BYTE = 255, 127
 _REFINEMENT = 2.0**REFINED_BITS
@@ -64,52 +61,78 @@ def _put_coarse(codes: NDArray[np.uint8], row: int, axis: int, code: int) -> Non
 
 
 @compiled
-def encode_axes(
+def encode_coarse(
     coordinates: NDArray[np.float32],
     steps: NDArray[np.float32],
     first_row: int,
-    coarse: NDArray[np.uint8],
-    middle: NDArray[np.uint8],
-    decoded: NDArray[np.float32],
+    codes: NDArray[np.uint8],
+    lost: NDArray[np.float64],
     squares: NDArray[np.float64],
 ) -> None:
-    """Write the codes of rows at the coarse and the middle level.
+    """Write the codes of rows at the coarse level.
 
     Args:
         coordinates: (m, 768).
         steps: (768,).
         first_row: row of the database that the first of them is.
-        coarse: (blocks, 32, 256) of the database, zero before.
-        middle: (rows, 320) of the database, zero before.
-        decoded: (m, 768) out: what the codes stand for.
-        squares: (m, 5) out: squared residual norms of the coarse codes, the refined codes, the
-            middle axes; squared norms of the first 256, 768 coordinates.
+        codes: (blocks, 32, 256) of the database, zero before.
+        lost: (m,) out: squared norms of what the codes lose.
+        squares: (m,) out: squared norms of the first 256 coordinates.
     """
     for index in range(coordinates.shape[0]):
-        row, square = first_row + index, 0.0
-        squares[index] = 0.0
-        for axis in range(coordinates.shape[1]):
+        lost[index] = squares[index] = 0.0
+        for axis in range(COARSE_AXES):
             value, step = np.float64(coordinates[index, axis]), np.float64(steps[axis])
-            square += value * value
             code = _code_of(value, step, COARSE_BITS)
-            stored = _value_of(code, step, COARSE_BITS)
+            _put_coarse(codes, first_row + index, axis, code)
+            residual = value - _value_of(code, step, COARSE_BITS)
+            lost[index] += residual * residual
+            squares[index] += value * value
+
+
+@compiled
+def encode_middle(
+    coordinates: NDArray[np.float32],
+    steps: NDArray[np.float32],
+    codes: NDArray[np.uint8],
+    decoded: NDArray[np.float32],
+    lost: NDArray[np.float64],
+    squares: NDArray[np.float64],
+) -> None:
+    """Write the codes of rows at the middle level.
+
+    Args:
+        coordinates: (m, 768).
+        steps: (768,).
+        codes: (m, 320), zero before.
+        decoded: (m, 768) out: what the codes of the coarse and the middle level stand for.
+        lost: (m, 2) out: squared norms of what they lose of the first 256 coordinates, of the rest.
+        squares: (m,) out: squared norms of the coordinates.
+    """
+    for row in range(coordinates.shape[0]):
+        lost[row] = 0.0
+        squares[row] = 0.0
+        for axis in range(COARSE_AXES):
+            value, step = np.float64(coordinates[row, axis]), np.float64(steps[axis])
+            stored = _value_of(_code_of(value, step, COARSE_BITS), step, COARSE_BITS)
+            finer = step / _REFINEMENT
+            code = _code_of(value - stored, finer, REFINED_BITS)
+            _put(codes, row, 0, axis, REFINED_BITS, code)
+            stored += _value_of(code, finer, REFINED_BITS)
             residual = value - stored
-            if axis < COARSE_AXES:
-                _put_coarse(coarse, row, axis, code)
-                squares[index, COARSE_LOST] += residual * residual
-                finer = step / _REFINEMENT
-                code = _code_of(residual, finer, REFINED_BITS)
-                _put(middle, row, 0, axis, REFINED_BITS, code)
-                stored += _value_of(code, finer, REFINED_BITS)
-                residual = value - stored
-                squares[index, REFINED_LOST] += residual * residual
-                squares[index, COARSE_SQUARE] = square
-            else:
-                line, within = divmod(axis - COARSE_AXES, _MIDDLE_LINE_AXES)
-                _put(middle, row, LINE * (1 + line), within, MIDDLE_BITS, code)
-                squares[index, MIDDLE_LOST] += residual * residual
-            decoded[index, axis] = stored
-        squares[index, AXES_SQUARE] = square
+            lost[row, 0] += residual * residual
+            squares[row] += value * value
+            decoded[row, axis] = stored
+        for axis in range(COARSE_AXES, coordinates.shape[1]):
+            value, step = np.float64(coordinates[row, axis]), np.float64(steps[axis])
+            code = _code_of(value, step, MIDDLE_BITS)
+            line, within = divmod(axis - COARSE_AXES, _MIDDLE_LINE_AXES)
+            _put(codes, row, LINE * (1 + line), within, MIDDLE_BITS, code)
+            stored = _value_of(code, step, MIDDLE_BITS)
+            residual = value - stored
+            lost[row, 1] += residual * residual
+            squares[row] += value * value
+            decoded[row, axis] = stored
 
 
 @compiled
@@ -189,7 +212,7 @@ def codes_reference(
     Args:
         values: (m, n).
         steps: (n,), some of which may be zero.
-        bits: of a code.
+        bits: number of bits of a code.
     """
     exact = steps.astype(np.float64)
     steps_away = np.floor(values / np.where(exact > 0, exact, np.inf) + 2 ** (bits - 1))

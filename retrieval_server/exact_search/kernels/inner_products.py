@@ -11,6 +11,7 @@ from numba.core import cgutils
 from numpy.typing import NDArray
 
 from retrieval_server.exact_search.kernels.compilation import compiled
+from retrieval_server.exact_search.kernels.layout import FLOAT32_BYTES, FLOAT64_BYTES, LINE
 from retrieval_server.exact_search.kernels.vector_instructions import (
     AHEAD,
     F32,
@@ -25,7 +26,6 @@ from retrieval_server.exact_search.kernels.vector_instructions import (
     prefetch_line,
     times,
 )
-from retrieval_server.exact_search.layout import FLOAT32_BYTES, FLOAT64_BYTES, LINE
 
 VECTOR = LINE // FLOAT64_BYTES  # float64 of a vector register
 VECTORS = 4  # that are added up side by side

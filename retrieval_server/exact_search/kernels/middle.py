@@ -10,6 +10,13 @@ from numba import types
 from numpy.typing import NDArray
 
 from retrieval_server.exact_search.kernels.compilation import compiled
+from retrieval_server.exact_search.kernels.layout import (
+    FLOAT32_BYTES,
+    LINE,
+    MIDDLE_BOUNDS,
+    MIDDLE_LINES,
+    MIDDLE_STRIDE,
+)
 from retrieval_server.exact_search.kernels.vector_instructions import (
     FLOATS,
     WORDS,
@@ -25,14 +32,6 @@ from retrieval_server.exact_search.kernels.vector_instructions import (
     planes,
     pointer_to,
     prefetch,
-)
-from retrieval_server.exact_search.layout import (
-    FLOAT32_BYTES,
-    LINE,
-    MIDDLE_BOUNDS,
-    MIDDLE_LINES,
-    MIDDLE_STRIDE,
-    unpacked_lines,
 )
 
 _AHEAD = 16  # positions that the loop asks for in advance
@@ -64,27 +63,16 @@ def middle_bounds(
     rows: NDArray[np.int32],
     first: int,
     last: int,
-    coarse_estimates: NDArray[np.float32],
+    earlier: NDArray[np.float32],
     digits: NDArray[np.int8],
     scales: NDArray[np.float32],
     terms: NDArray[np.float64],
     estimates: NDArray[np.float32],
     upper_bounds: NDArray[np.float32],
 ) -> None:
-    """Estimate and bound L of rows[first:last]; see middle_level.
+    """A ``RowKernel``, see there: codes (N, 320), bounds (N, 3), 12 planes of digits.
 
-    Args:
-        codes: (N, 320).
-        bounds: (N, 3).
-        rows: (M,) rows.
-        first: first position in ``rows``.
-        last: one past the last position.
-        coarse_estimates: (N,) estimates of every row.
-        digits: (768,) of the query, plane after plane.
-        scales: (12,) of the planes.
-        terms: (4,) the constant, the factor of each bound.
-        estimates: (M,) out.
-        upper_bounds: (M,) out.
+    ``earlier`` has an estimate of every row, (N,): the coarse level's.
     """
     codes_at, bounds_at = address(codes), address(bounds)
     for position in range(first, last):
@@ -95,26 +83,7 @@ def middle_bounds(
             prefetch(bounds_at + rows[ahead] * (MIDDLE_BOUNDS * FLOAT32_BYTES))
         row = rows[position]
         dot = _middle_dot(codes_at + row * MIDDLE_STRIDE, address(digits), address(scales))
-        estimate = coarse_estimates[row] + np.float64(dot) + terms[0]
+        estimate = earlier[row] + np.float64(dot) + terms[0]
         on_axes = terms[1] * bounds[row, 0] + terms[2] * bounds[row, 1]
         estimates[position] = estimate
         upper_bounds[position] = estimate + on_axes + terms[3] * bounds[row, 2]
-
-
-def middle_bounds_reference(
-    codes: NDArray[np.uint8],
-    bounds: NDArray[np.float32],
-    coarse_estimates: NDArray[np.float32],
-    digits: NDArray[np.int8],
-    scales: NDArray[np.float32],
-    terms: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """What ``middle_bounds`` computes of every row, by numpy, up to float32 rounding.
-
-    Returns:
-        Estimates and upper bounds, (N,) each.
-    """
-    products = unpacked_lines(codes, MIDDLE_LINES).astype(np.int32) * digits
-    dots = products.reshape(len(codes), len(scales), LINE).sum(axis=2)
-    estimates = coarse_estimates + dots @ scales.astype(np.float64) + terms[0]
-    return estimates, estimates + bounds.astype(np.float64) @ terms[1:]

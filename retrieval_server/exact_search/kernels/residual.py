@@ -11,6 +11,14 @@ from numba.core import cgutils
 from numpy.typing import NDArray
 
 from retrieval_server.exact_search.kernels.compilation import compiled
+from retrieval_server.exact_search.kernels.layout import (
+    FLOAT32_BYTES,
+    LINE,
+    RESIDUAL_BOUNDS,
+    RESIDUAL_DIMENSIONS,
+    RESIDUAL_LINES,
+    RESIDUAL_STRIDE,
+)
 from retrieval_server.exact_search.kernels.vector_instructions import (
     FLOATS,
     I64,
@@ -28,15 +36,6 @@ from retrieval_server.exact_search.kernels.vector_instructions import (
     pointer_to,
     prefetch,
     times,
-)
-from retrieval_server.exact_search.layout import (
-    FLOAT32_BYTES,
-    LINE,
-    RESIDUAL_BOUNDS,
-    RESIDUAL_DIMENSIONS,
-    RESIDUAL_LINES,
-    RESIDUAL_STRIDE,
-    unpacked_residual,
 )
 
 _AHEAD = 2  # positions that the loop asks for in advance
@@ -86,25 +85,16 @@ def residual_bounds(
     rows: NDArray[np.int32],
     first: int,
     last: int,
+    earlier: NDArray[np.float32],
     digits: NDArray[np.int8],
     scales: NDArray[np.float32],
     terms: NDArray[np.float64],
     estimates: NDArray[np.float32],
     upper_bounds: NDArray[np.float32],
 ) -> None:
-    """Estimate and bound L of rows[first:last]; see residual_level.
+    """A ``RowKernel``, see there: codes (N, 192 · groups), bounds (N, 2), 8 planes a group.
 
-    Args:
-        codes: (N, 192 · groups).
-        bounds: (N, 2).
-        rows: (M,) rows.
-        first: first position in ``rows``.
-        last: one past the last position.
-        digits: (512 · groups,) of the query, plane after plane.
-        scales: (8 · groups,) of the planes.
-        terms: (3,) the constant, the factor of each bound.
-        estimates: (M,) in: those of the middle level; out: finer ones.
-        upper_bounds: (M,) out.
+    ``earlier`` has an estimate of every position, (M,); it may be ``estimates``.
     """
     codes_at, bounds_at, width = address(codes), address(bounds), codes.shape[1]
     for position in range(first, last):
@@ -115,25 +105,6 @@ def residual_bounds(
             prefetch(bounds_at + rows[ahead] * (RESIDUAL_BOUNDS * FLOAT32_BYTES))
         row = rows[position]
         dot = _residual_dot(codes_at + row * width, address(digits), address(scales), width)
-        estimate = estimates[position] + np.float64(dot) + terms[0]
+        estimate = earlier[position] + np.float64(dot) + terms[0]
         estimates[position] = estimate
         upper_bounds[position] = estimate + terms[1] * bounds[row, 0] + terms[2] * bounds[row, 1]
-
-
-def residual_bounds_reference(
-    codes: NDArray[np.uint8],
-    bounds: NDArray[np.float32],
-    middle_estimates: NDArray[np.float32],
-    digits: NDArray[np.int8],
-    scales: NDArray[np.float32],
-    terms: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """What ``residual_bounds`` computes of every row, by numpy, up to float32 rounding.
-
-    Returns:
-        Estimates and upper bounds, (N,) each.
-    """
-    products = unpacked_residual(codes).astype(np.int32) * digits
-    dots = products.reshape(len(codes), len(scales), LINE).sum(axis=2)
-    estimates = middle_estimates + dots @ scales.astype(np.float64) + terms[0]
-    return estimates, estimates + bounds.astype(np.float64) @ terms[1:]

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval_server.exact_search.kernels.compilation import compiled
-from retrieval_server.exact_search.layout import BLOCK_ROWS
+from retrieval_server.exact_search.kernels.layout import BLOCK_ROWS
 
 
 @compiled
@@ -40,6 +40,13 @@ def survivors(
     return count
 
 
+def survivors_reference(
+    upper_bounds: NDArray[np.float32], rows: int, threshold: np.float32
+) -> NDArray[np.int32]:
+    """The rows that ``survivors`` finds, by numpy."""
+    return np.flatnonzero(upper_bounds[:rows] >= threshold).astype(np.int32)
+
+
 @compiled
 def keep(
     rows: NDArray[np.int32],
@@ -59,6 +66,18 @@ def keep(
         rows[kept], estimates[kept], upper_bounds[kept] = rows[position], estimates[position], bound
         kept += bound >= threshold
     return kept
+
+
+def keep_reference(
+    rows: NDArray[np.int32],
+    estimates: NDArray[np.float32],
+    upper_bounds: NDArray[np.float32],
+    count: int,
+    threshold: np.float32,
+) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]:
+    """What ``keep`` leaves of each array, by numpy."""
+    is_kept = upper_bounds[:count] >= threshold
+    return rows[:count][is_kept], estimates[:count][is_kept], upper_bounds[:count][is_kept]
 
 
 @compiled
@@ -83,3 +102,14 @@ def largest(estimates: NDArray[np.float32], count: int, wanted: int) -> NDArray[
                 node = child
             heap[node], positions[node] = estimate, position
     return positions
+
+
+def largest_reference(
+    estimates: NDArray[np.float32], count: int, wanted: int
+) -> NDArray[np.float32]:
+    """The estimates at the positions that ``largest`` finds, descending, by numpy.
+
+    Of equal estimates ``largest`` may find any.
+    """
+    descending = np.sort(estimates[:count])[::-1][:wanted]
+    return descending[descending > -np.inf]

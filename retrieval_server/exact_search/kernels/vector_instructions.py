@@ -21,7 +21,7 @@ from numba.core import cgutils
 from numba.core import config as numba_config
 from numba.extending import intrinsic as numba_intrinsic
 
-from retrieval_server.exact_search.layout import LANES, LINE, WORD
+from retrieval_server.exact_search.kernels.layout import LANES, LINE, WORD
 
 AHEAD = 8192  # bytes that a loop over memory in its order asks for in advance
 

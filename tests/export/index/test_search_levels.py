@@ -14,8 +14,8 @@ from export.index import search_levels
 from export.index.build import IndexBuild
 from retrieval_server.cores import create_workers
 from retrieval_server.errors import IndexBundleError
-from retrieval_server.exact_search import levels
-from retrieval_server.exact_search.layout import BLOCK_ROWS
+from retrieval_server.exact_search.kernels.layout import BLOCK_ROWS
+from retrieval_server.exact_search.levels import encoding
 from retrieval_server.exact_search.scan import ScanSearch
 from retrieval_server.index.publish import is_intact, open_index
 from retrieval_server.models.profile import Profile
@@ -134,7 +134,7 @@ class Encodings:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.first_rows: list[int] = []
         self.killed_at: int | None = None
-        encode = levels.encode
+        encode = encoding.encode
 
         def counting(fit, descriptors, target, first_row):
             encoded = encode(fit, descriptors, target, first_row)
@@ -143,9 +143,9 @@ class Encodings:
             self.first_rows.append(first_row)
             return encoded
 
-        monkeypatch.setattr(levels, "ENCODED_AT_ONCE", BLOCK_ROWS)
+        monkeypatch.setattr(encoding, "ENCODED_AT_ONCE", BLOCK_ROWS)
         monkeypatch.setattr(search_levels, "available_cores", lambda: 1)
-        monkeypatch.setattr(levels, "encode", counting)
+        monkeypatch.setattr(encoding, "encode", counting)
 
 
 @pytest.fixture

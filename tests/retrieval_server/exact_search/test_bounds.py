@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from export.index.fit_search import fit_search
-from retrieval_server.exact_search import residual_level
 from retrieval_server.exact_search.fused_bound import FusedBound
-from retrieval_server.exact_search.kernels.encoders import codes_reference, encode_axes
-from retrieval_server.exact_search.layout import COARSE_BITS, RESIDUAL_BITS
-from retrieval_server.exact_search.levels import append_rows, empty_levels
-from retrieval_server.exact_search.rotation import rotate_rows
+from retrieval_server.exact_search.kernels.encoders import codes_reference
+from retrieval_server.exact_search.kernels.layout import COARSE_BITS, RESIDUAL_BITS
+from retrieval_server.exact_search.levels.encoding import append_rows
+from retrieval_server.exact_search.levels.fitting import axes_loss
+from retrieval_server.exact_search.levels.rotation import rotate_rows
 from retrieval_server.exact_search.scan import ScanSearch
 from retrieval_server.exact_search.similarity import fused_similarity
 from tests.support.level_bounds import byte_bounds, level_bounds
@@ -107,13 +107,7 @@ def test_rows_built_to_sit_on_the_residual_bound_are_not_below_it():
     fit, weights = levels.fit, np.array([1.0])
     scaling = np.float32(fit.parameters.scalings[0])
     rotated = rotate_rows(fit, database)
-    decoded = np.empty_like(rotated.coordinates)
-    unused = empty_levels(fit, [700], 300).arrays
-    encode_axes(
-        rotated.coordinates, fit.steps, 0,
-        unused["coarse.codes"], unused["middle.codes"], decoded, np.empty((300, 5)),
-    )  # fmt: skip
-    remainder = residual_level.residuals(fit, rotated, decoded).astype(np.float64)
+    remainder = axes_loss(fit, rotated).remainder.astype(np.float64)
     lost = remainder - codes_reference(remainder, fit.residual_steps, RESIDUAL_BITS)[1]
     mean = fit.means.astype(np.float64)
     nearest, spreads = [], []
@@ -172,10 +166,9 @@ def test_fit_and_levels_do_not_depend_on_the_number_of_threads():
     first, second = (encoded(database, (3, 1), threads=threads) for threads in (1, 3))
     assert first.record == second.record
     assert first.fit.rotation.tobytes() == second.fit.rotation.tobytes()
-    for name, array in first.arrays.items():
-        assert array.tobytes() == second.arrays[name].tobytes()
-    assert first.bytes_.codes.tobytes() == second.bytes_.codes.tobytes()
-    assert first.bytes_.bounds.tobytes() == second.bytes_.bounds.tobytes()
+    for name, arrays in first.arrays.items():
+        assert arrays.codes.tobytes() == second.arrays[name].codes.tobytes()
+        assert arrays.bounds.tobytes() == second.arrays[name].bounds.tobytes()
 
 
 def test_descriptor_longer_than_a_unit_vector_is_refused_by_row():
@@ -199,4 +192,4 @@ def test_appended_rows_have_the_codes_of_a_whole_build():
     bounds = zip(level_bounds(grown, query, one), level_bounds(whole, query, one), strict=True)
     for left, right in bounds:
         assert left == pytest.approx(right, abs=1e-3)
-    assert grown.bytes_.codes.tolist() == whole.bytes_.codes.tolist()
+    assert grown.arrays["bytes"].codes.tolist() == whole.arrays["bytes"].codes.tolist()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from retrieval_server.exact_search.cascade import CascadeSearch, CascadeSettings, SearchCounts
-from retrieval_server.exact_search.levels import append_rows
+from retrieval_server.exact_search.levels.encoding import append_rows
 from retrieval_server.exact_search.scan import ScanSearch
 from retrieval_server.exact_search.similarity import fused_similarity
 from tests.support.made_up_databases import (
@@ -253,5 +253,5 @@ def test_each_level_leaves_fewer_rows_to_the_next():
     ranking = search.rank_all(query, (3, 1), 7, counts=counts)
 
     assert ranking.rows[0] == 0
-    assert counts.coarse == 6000 > counts.middle >= counts.residual
-    assert counts.originals <= 40
+    assert counts["coarse"] == 6000 > counts["middle"] >= counts["residual"]
+    assert counts["originals"] <= 40

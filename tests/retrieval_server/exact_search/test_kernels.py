@@ -10,23 +10,16 @@ import numpy as np
 import pytest
 
 import retrieval_server
-from retrieval_server.exact_search import (
-    byte_level,
-    coarse_level,
-    layout,
-    middle_level,
-    residual_level,
-)
 from retrieval_server.exact_search.cascade import stages_of
-from retrieval_server.exact_search.kernels import encoders, inner_products
+from retrieval_server.exact_search.kernels import encoders, inner_products, layout
 from retrieval_server.exact_search.kernels.byte import byte_cosines_reference
 from retrieval_server.exact_search.kernels.coarse import coarse_bounds_reference
 from retrieval_server.exact_search.kernels.inner_products import dots, dots_reference
-from retrieval_server.exact_search.kernels.middle import middle_bounds_reference
-from retrieval_server.exact_search.kernels.residual import residual_bounds_reference
+from retrieval_server.exact_search.kernels.row_kernel import row_bounds_reference
+from retrieval_server.exact_search.levels import byte, coarse, middle, residual
+from retrieval_server.exact_search.levels.rotation import LONGEST, RotatedQuery, rotate_rows
+from retrieval_server.exact_search.levels.stage import Candidates, Scratch
 from retrieval_server.exact_search.parallelism import IntraQueryParallelism
-from retrieval_server.exact_search.rotation import LONGEST, RotatedQuery, rotate_rows
-from retrieval_server.exact_search.stage import Candidates, Scratch
 from tests.support.made_up_databases import clustered_vectors, encoded, unit_vectors
 from tests.support.paths import ROOT
 
@@ -55,7 +48,7 @@ def rotated(database, levels):
 @pytest.fixture
 def written(levels, rotated):
     """What the stages write for every row: estimates and upper bounds by level."""
-    candidates, found = Candidates(Scratch(len(levels.arrays["coarse.codes"])), levels.rows), {}
+    candidates, found = Candidates(Scratch(levels.rows), levels.rows), {}
     for stage in stages_of(levels):
         stage.bound(rotated, candidates, IntraQueryParallelism())
         if stage.name == "coarse":
@@ -68,10 +61,10 @@ def written(levels, rotated):
 
 
 def test_coarse_kernel_is_its_reference_to_the_last_bit(levels, rotated, written):
-    query = coarse_level.coarse_query(levels.fit, rotated)
+    query = coarse.coarse_query(levels.fit, rotated)
     segments = np.array([len(layout.COARSE_SEGMENTS), *layout.COARSE_SEGMENTS])
     estimates, upper_bounds = coarse_bounds_reference(
-        levels.arrays["coarse.codes"], levels.arrays["coarse.bounds"],
+        levels.arrays["coarse"].codes, levels.arrays["coarse"].bounds,
         query.digits, segments, query.scales, query.weights,
     )  # fmt: skip
     found, block_maxima = written
@@ -81,19 +74,24 @@ def test_coarse_kernel_is_its_reference_to_the_last_bit(levels, rotated, written
     assert block_maxima.tolist() == by_block.max(axis=1).tolist()
 
 
+def unpacked_middle(codes):
+    return layout.unpacked_lines(codes, layout.MIDDLE_LINES)
+
+
 @pytest.mark.parametrize(
-    ("level", "before", "rounded", "reference"),
+    ("level", "before", "rounded", "unpacked"),
     [
-        ("middle", "coarse", middle_level.middle_query, middle_bounds_reference),
-        ("residual", "middle", residual_level.residual_query, residual_bounds_reference),
+        ("middle", "coarse", middle.middle_query, unpacked_middle),
+        ("residual", "middle", residual.residual_query, layout.unpacked_residual),
     ],
 )
-def test_middle_and_residual_kernels_are_their_references(
-    levels, rotated, written, level, before, rounded, reference
+def test_middle_and_residual_kernels_are_their_reference(
+    levels, rotated, written, level, before, rounded, unpacked
 ):
     query, (found, _) = rounded(levels.fit, rotated), written
-    estimates, upper_bounds = reference(
-        levels.arrays[f"{level}.codes"], levels.arrays[f"{level}.bounds"],
+    arrays = levels.arrays[level]
+    estimates, upper_bounds = row_bounds_reference(
+        unpacked(arrays.codes), arrays.bounds,
         found[before][0], query.digits, query.scales, query.terms,
     )  # fmt: skip
     assert found[level][0] == pytest.approx(estimates, rel=0, abs=FLOAT32_ROUNDING)
@@ -102,9 +100,9 @@ def test_middle_and_residual_kernels_are_their_references(
 
 def test_byte_kernel_is_its_reference_to_the_last_bit(database, levels):
     offsets = levels.fit.parameters.code_offsets
-    queries = [byte_level.byte_query(part[3], o) for part, o in zip(database, offsets, strict=True)]
-    level, column = levels.bytes_, 0
-    cosines, radii = byte_level.estimates(level.codes, level.bounds, queries)
+    queries = [byte.byte_query(part[3], o) for part, o in zip(database, offsets, strict=True)]
+    level, column = levels.arrays["bytes"], 0
+    cosines, radii = byte.estimates(level.codes, level.bounds, queries)
     for backbone, query in enumerate(queries):
         expected = byte_cosines_reference(
             level.codes, level.bounds, column, backbone,
@@ -127,21 +125,27 @@ def test_inner_products_are_numpys(columns):
 def test_codes_lie_where_the_layout_says_and_stand_for_what_was_decoded(database, levels):
     fit, rows = levels.fit, levels.rows
     coordinates = rotate_rows(fit, database).coordinates
-    decoded, squares = np.empty_like(coordinates), np.empty((rows, encoders.SQUARES))
-    arrays = {name: np.zeros_like(array) for name, array in levels.arrays.items()}
-    encoders.encode_axes(
-        coordinates, fit.steps, 0, arrays["coarse.codes"], arrays["middle.codes"], decoded, squares
+    decoded, (squares, coarse_lost) = np.empty_like(coordinates), np.empty((2, rows))
+    coarse_codes, middle_codes = (
+        np.zeros_like(levels.arrays[level].codes) for level in ("coarse", "middle")
     )
-    coarse = layout.COARSE_AXES
+    middle_lost = np.empty((rows, 2))
+    encoders.encode_coarse(coordinates, fit.steps, 0, coarse_codes, coarse_lost, squares)
+    assert squares == pytest.approx((coordinates[:, :256].astype(float) ** 2).sum(axis=1))
+    encoders.encode_middle(coordinates, fit.steps, middle_codes, decoded, middle_lost, squares)
+    assert squares == pytest.approx((coordinates.astype(float) ** 2).sum(axis=1))
+    leading = layout.COARSE_AXES
     codes, stored = encoders.codes_reference(coordinates, fit.steps, layout.COARSE_BITS)
-    assert (layout.unpacked_coarse(arrays["coarse.codes"])[:rows] == codes[:, :coarse]).all()
-    lost = coordinates[:, :coarse] - stored[:, :coarse]
-    assert squares[:, encoders.COARSE_LOST] == pytest.approx((lost**2).sum(axis=1))
-    refined, finer = encoders.codes_reference(lost, fit.steps[:coarse] / 4, layout.REFINED_BITS)
-    stored[:, :coarse] += finer
-    expected = np.concatenate([refined, codes[:, coarse:]], axis=1)
-    middle = layout.unpacked_lines(arrays["middle.codes"], layout.MIDDLE_LINES)
-    assert (middle == expected).all()
+    assert (layout.unpacked_coarse(coarse_codes)[:rows] == codes[:, :leading]).all()
+    lost = coordinates[:, :leading] - stored[:, :leading]
+    assert coarse_lost == pytest.approx((lost**2).sum(axis=1))
+    refined, finer = encoders.codes_reference(lost, fit.steps[:leading] / 4, layout.REFINED_BITS)
+    stored[:, :leading] += finer
+    expected = np.concatenate([refined, codes[:, leading:]], axis=1)
+    assert (unpacked_middle(middle_codes) == expected).all()
+    lost = coordinates - stored
+    assert middle_lost[:, 0] == pytest.approx((lost[:, :leading] ** 2).sum(axis=1))
+    assert middle_lost[:, 1] == pytest.approx((lost[:, leading:] ** 2).sum(axis=1))
     assert decoded == pytest.approx(stored, rel=1e-6, abs=1e-9)
 
 
@@ -157,7 +161,7 @@ def test_residual_codes_lie_where_the_layout_says():
 
 
 def test_byte_codes_are_those_of_the_reference(database, levels):
-    level, column = levels.bytes_, 0
+    level, column = levels.arrays["bytes"], 0
     for backbone, part in enumerate(database):
         offset = levels.fit.parameters.code_offsets[backbone]
         codes, scales, lost = encoders.byte_codes_reference(part, offset)
@@ -170,9 +174,9 @@ def test_byte_codes_are_those_of_the_reference(database, levels):
 
 def test_bounds_of_the_coarse_level_lie_where_the_layout_says(levels):
     rng = np.random.default_rng(33)
-    bounds = np.zeros_like(levels.arrays["coarse.bounds"])
+    bounds = np.zeros_like(levels.arrays["coarse"].bounds)
     stored = rng.integers(0, 256, (100, 4 * bounds.shape[1])).astype(np.uint8)
-    coarse_level.store_bounds(bounds, 70, stored)
+    coarse.store_bounds(bounds, 70, stored)
     assert layout.coarse_bound_bytes(bounds)[70:170].tolist() == stored.tolist()
 
 
@@ -200,7 +204,7 @@ def test_change_of_a_module_that_kernels_share_is_compiled_again(tmp_path: Path)
         return len(list(cache.rglob("*.nbi")))
 
     assert compiled_versions() == compiled_versions() == 1
-    for shared in ("layout.py", "kernels/vector_instructions.py"):
+    for shared in ("kernels/layout.py", "kernels/vector_instructions.py"):
         with (package / "exact_search" / shared).open("a") as file:
             file.write("# changed\n")
     assert compiled_versions() == 2

@@ -10,7 +10,7 @@ import pytest
 from export.index import search_levels
 from retrieval_server.errors import IndexBundleError
 from retrieval_server.exact_search.cascade import CascadeSettings
-from retrieval_server.exact_search.level_files import open_levels
+from retrieval_server.exact_search.levels.files import open_levels
 from retrieval_server.exact_search.open_search import open_search
 from retrieval_server.exact_search.row_file import RowFile
 from retrieval_server.exact_search.scan import ScanSearch
@@ -96,13 +96,13 @@ def test_byte_rows_come_from_the_file_and_a_short_one_is_named(written):
     levels = open_levels(folder, record, list(dimensions.values()), 300)
     search = open_search(database, levels)
     rows = np.array([299, 0, 17, 17], np.int32)
-    codes, bounds = search.levels.bytes_.rows(rows)
-    assert codes.tolist() == levels.bytes_.codes[rows].tolist()
-    assert bounds.tolist() == levels.bytes_.bounds[rows].tolist()
+    codes, bounds = search.levels.arrays["bytes"].rows(rows)
+    assert codes.tolist() == levels.arrays["bytes"].codes[rows].tolist()
+    assert bounds.tolist() == levels.arrays["bytes"].bounds[rows].tolist()
 
     os.truncate(folder / "bytes.codes.npy", 300 * 192)
     with pytest.raises(IndexBundleError, match=r"bytes\.codes\.npy cannot be read at row 299"):
-        search.levels.bytes_.rows(rows)
+        search.levels.arrays["bytes"].rows(rows)
 
 
 # Without the wide instruction

@@ -22,54 +22,36 @@ from numpy.typing import NDArray
 
 from retrieval_server.exact_search.kernels.byte import HIGH_DIGIT, byte_cosines
 from retrieval_server.exact_search.kernels.encoders import encode_bytes
-from retrieval_server.exact_search.layout import byte_width
-from retrieval_server.exact_search.rotation import LONGEST, FloatArray
-from retrieval_server.exact_search.row_file import RowFile
+from retrieval_server.exact_search.kernels.layout import BYTE_BOUNDS, byte_width
+from retrieval_server.exact_search.levels.level import ArrayForm, LevelArrays, NewRows
+from retrieval_server.exact_search.levels.rotation import LONGEST, FloatArray, SearchFit
 from retrieval_server.exact_search.similarity import fused_similarity
 
 BOUND_AT_ONCE = 256  # rows: a megabyte of codes, which stays in the processor's cache
 _LARGEST_HIGH = 126
 
 
-@dataclass(frozen=True)
 class ByteLevel:
-    """The arrays of the byte level.
+    """The byte level; see ``Level``."""
 
-    Attributes:
-        codes: (rows, W) uint8.
-        bounds: (rows, 2 N) float32.
-        file: the file that codes are read from; None for an array in memory.
-    """
+    name, is_resident = "bytes", False
 
-    codes: NDArray[np.uint8]
-    bounds: NDArray[np.float32]
-    file: RowFile | None = None
+    def shapes(  # noqa: D102 - see Level
+        self, dimensions: Sequence[int], rows: int
+    ) -> tuple[ArrayForm, ArrayForm]:
+        codes = (rows, sum(map(byte_width, dimensions))), np.uint8
+        return codes, ((rows, BYTE_BOUNDS * len(dimensions)), np.float32)
 
-    def rows(self, rows: NDArray[np.int32]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-        """Read the codes and bounds of some rows."""
-        codes = self.codes[rows] if self.file is None else self.file[rows]
-        return codes, self.bounds[rows]
-
-
-def encode_rows(
-    level: ByteLevel,
-    first_row: int,
-    descriptors: Sequence[NDArray[np.float32]],
-    offsets: Sequence[int],
-) -> None:
-    """Write the codes and bounds of rows.
-
-    Args:
-        level: has room for the rows.
-        first_row: row of the first.
-        descriptors: (m, C_n) by backbone.
-        offsets: o by backbone.
-    """
-    column = 0
-    for backbone, (matrix, offset) in enumerate(zip(descriptors, offsets, strict=True)):
-        width = byte_width(matrix.shape[1])
-        encode_bytes(matrix, offset, first_row, column, width, backbone, level.codes, level.bounds)
-        column += width
+    def encode_rows(  # noqa: D102 - see Level
+        self, fit: SearchFit, rows: NewRows, arrays: LevelArrays
+    ) -> None:
+        column, offsets = 0, fit.parameters.code_offsets
+        for backbone, (matrix, offset) in enumerate(zip(rows.descriptors, offsets, strict=True)):
+            width = byte_width(matrix.shape[1])
+            encode_bytes(
+                matrix, offset, rows.first, column, width, backbone, arrays.codes, arrays.bounds
+            )
+            column += width
 
 
 @dataclass(frozen=True)
@@ -168,7 +150,7 @@ class ByteSearch:
     """The byte level as the last stage of the cascade: estimates and bounds of eq. (8) itself.
 
     Args:
-        level: the level.
+        arrays: codes (rows, W) and bounds (rows, 2 N).
         query: (C_n,) by backbone.
         offsets: o by backbone.
         alphas: (N,).
@@ -176,12 +158,12 @@ class ByteSearch:
 
     def __init__(
         self,
-        level: ByteLevel,
+        arrays: LevelArrays,
         query: Sequence[NDArray[np.float32]],
         offsets: Sequence[int],
         alphas: Sequence[float],
     ) -> None:
-        self._level, self._alphas = level, alphas
+        self._arrays, self._alphas = arrays, alphas
         self._queries = [byte_query(*each) for each in zip(query, offsets, strict=True)]
 
     def similarities(self, rows: NDArray[np.int32]) -> FloatArray:
@@ -196,7 +178,7 @@ class ByteSearch:
     def _cosines(self, rows: NDArray[np.int32]) -> tuple[FloatArray, FloatArray]:
         """Estimates of the cosines of some rows, and their largest errors, (N, m) both."""
         pieces = [
-            estimates(*self._level.rows(rows[first : first + BOUND_AT_ONCE]), self._queries)
+            estimates(*self._arrays.rows(rows[first : first + BOUND_AT_ONCE]), self._queries)
             for first in range(0, max(1, len(rows)), BOUND_AT_ONCE)
         ]
         cosines, radii = (np.concatenate(each, axis=1) for each in zip(*pieces, strict=True))

@@ -12,12 +12,13 @@ file                          dtype, shape      content
 ``LEVEL.bounds.npy``          uint8 or float32  see layout
 ============================  ================  =======================================
 
-LEVEL is ``coarse``, ``middle``, ``residual`` or ``bytes``.
+LEVEL is the name of a level: ``coarse``, ``middle``, ``residual``, ``bytes``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +26,19 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from retrieval_server.errors import IndexBundleError
-from retrieval_server.exact_search.byte_level import ByteLevel
-from retrieval_server.exact_search.fit_parameters import SearchRecord
-from retrieval_server.exact_search.layout import AXES, byte_shapes, level_shapes
-from retrieval_server.exact_search.levels import Levels
-from retrieval_server.exact_search.rotation import SearchFit
+from retrieval_server.exact_search.kernels.layout import Shape
+from retrieval_server.exact_search.levels.encoding import Levels, levels_of
+from retrieval_server.exact_search.levels.fit_parameters import SearchRecord
+from retrieval_server.exact_search.levels.rotation import SearchFit
 from retrieval_server.storage.arrays import REBUILD, create_array, open_array
 
 OUTLIERS_FILE = "coarse.outliers.npy"
-BYTE_CODES_FILE, BYTE_BOUNDS_FILE = "bytes.codes.npy", "bytes.bounds.npy"
+_FIT_FILES = {  # attributes of a SearchFit, by the name of their file
+    "search.means": "means",
+    "search.rotation": "rotation",
+    "search.steps": "steps",
+    "residual.steps": "residual_steps",
+}
 
 
 def create_levels(
@@ -52,21 +57,14 @@ def create_levels(
         OSError: if the disk has no room for them.
     """
 
-    def array(file: str, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+    def array(name: str, shape: Shape, dtype: DTypeLike) -> NDArray[Any]:
         if keep:
-            return np.lib.format.open_memmap(folder / file, "r+")
-        return create_array(folder / file, dtype, shape)
+            return np.lib.format.open_memmap(folder / f"{name}.npy", "r+")
+        return create_array(folder / f"{name}.npy", dtype, shape)
 
-    for name, fitted in _fit_arrays(fit).items():
-        np.save(folder / f"{name}.npy", fitted)
-    arrays = {
-        name: array(f"{name}.npy", *shape) for name, shape in level_shapes(dimensions, rows).items()
-    }
-    codes, bounds = byte_shapes(dimensions, rows)
-    bytes_ = ByteLevel(array(BYTE_CODES_FILE, *codes), array(BYTE_BOUNDS_FILE, *bounds))
-    rectified = (True,) * len(dimensions)
-    no_outliers = np.empty(0, np.int32)
-    return Levels(fit, arrays, bytes_, no_outliers, rows, rectified)
+    for name, attribute in _FIT_FILES.items():
+        np.save(folder / f"{name}.npy", getattr(fit, attribute))
+    return levels_of(fit, dimensions, rows, array)
 
 
 def write_outliers(folder: Path, levels: Levels) -> None:
@@ -91,31 +89,20 @@ def open_levels(
     Raises:
         IndexBundleError: if a file is missing, damaged, or of another shape.
     """
-    dimension = sum(dimensions)
-    means, rotation, steps, residual_steps = (
-        _open(folder / f"{name}.npy", np.float32, shape)
-        for name, shape in (
-            ("search.means", (dimension,)),
-            ("search.rotation", (min(dimension, AXES), dimension)),
-            ("search.steps", (AXES,)),
-            ("residual.steps", (dimension,)),
-        )
-    )
-    arrays = {
-        name: _open(folder / f"{name}.npy", dtype, shape)
-        for name, (shape, dtype) in level_shapes(dimensions, rows).items()
+
+    def array(name: str, shape: Shape, dtype: DTypeLike) -> NDArray[Any]:
+        return _open(folder / f"{name}.npy", dtype, shape)
+
+    shapes = SearchFit.shapes(sum(dimensions))
+    fitted = {
+        attribute: np.array(array(name, shapes[attribute], np.float32))
+        for name, attribute in _FIT_FILES.items()
     }
-    codes, bounds = byte_shapes(dimensions, rows)
-    bytes_ = ByteLevel(
-        _open(folder / BYTE_CODES_FILE, codes[1], codes[0]),
-        _open(folder / BYTE_BOUNDS_FILE, bounds[1], bounds[0]),
-    )
+    levels = levels_of(SearchFit(record.fit, **fitted), dimensions, rows, array)
     outliers = np.array(open_array(folder / OUTLIERS_FILE, np.int32, 1))
     if len(outliers) and not (0 <= outliers[0] and outliers[-1] < rows):
         raise IndexBundleError(f"The index file {folder / OUTLIERS_FILE} is damaged. {REBUILD}")
-    fitted = map(np.array, (means, rotation, steps, residual_steps))
-    search_fit = SearchFit(record.fit, *fitted)
-    return Levels(search_fit, arrays, bytes_, outliers, rows, record.rectified)
+    return replace(levels, outliers=outliers, rectified=record.rectified)
 
 
 def _open(path: Path, dtype: DTypeLike, shape: tuple[int, ...]) -> NDArray[Any]:
@@ -125,12 +112,3 @@ def _open(path: Path, dtype: DTypeLike, shape: tuple[int, ...]) -> NDArray[Any]:
             f"The index file {path} is {array.shape} instead of {shape}. {REBUILD}"
         )
     return array
-
-
-def _fit_arrays(fit: SearchFit) -> dict[str, NDArray[np.float32]]:
-    return {
-        "search.means": fit.means,
-        "search.rotation": fit.rotation,
-        "search.steps": fit.steps,
-        "residual.steps": fit.residual_steps,
-    }

@@ -17,27 +17,29 @@ and digits are exact integers below 2²⁴; the few float32 operations on them a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval_server.exact_search.digits import Planes, digits_of
-from retrieval_server.exact_search.fit_parameters import FitParameters
 from retrieval_server.exact_search.kernels.coarse import coarse_bounds
-from retrieval_server.exact_search.kernels.encoders import COARSE_LOST, COARSE_SQUARE
-from retrieval_server.exact_search.layout import (
+from retrieval_server.exact_search.kernels.encoders import encode_coarse
+from retrieval_server.exact_search.kernels.layout import (
     BLOCK_ROWS,
     COARSE_AXES,
     COARSE_BITS,
     COARSE_SEGMENTS,
     GROUP_AXES,
     GROUPS,
+    STRIPE,
     WORD,
     bound_words,
 )
-from retrieval_server.exact_search.parallelism import IntraQueryParallelism
-from retrieval_server.exact_search.rotation import (
+from retrieval_server.exact_search.levels.digits import Planes, digits_of
+from retrieval_server.exact_search.levels.fit_parameters import FitParameters
+from retrieval_server.exact_search.levels.level import ArrayForm, LevelArrays, NewRows
+from retrieval_server.exact_search.levels.rotation import (
     FloatArray,
     RotatedQuery,
     RotatedRows,
@@ -45,7 +47,8 @@ from retrieval_server.exact_search.rotation import (
     rounding,
     tail_norms,
 )
-from retrieval_server.exact_search.stage import Candidates
+from retrieval_server.exact_search.levels.stage import Candidates, StageSettings
+from retrieval_server.exact_search.parallelism import IntraQueryParallelism
 
 _LARGEST_BOUND = 255
 _SEGMENTS = Planes(
@@ -55,29 +58,48 @@ _SEGMENT_LENGTHS = np.array([len(COARSE_SEGMENTS), *COARSE_SEGMENTS], np.int64) 
 _JUST_UNDER = 126.999  # so that rounding up stays a signed byte
 
 
-def encode_bounds(
-    parameters: FitParameters, rows: RotatedRows, squares: FloatArray
+def write_codes(
+    fit: SearchFit, rows: RotatedRows, first_row: int, codes: NDArray[np.uint8]
+) -> tuple[FloatArray, FloatArray]:
+    """Write the codes of rows.
+
+    Args:
+        fit: the steps.
+        rows: (m) rotated rows.
+        first_row: row of the first.
+        codes: (blocks, 32, 256), zero before.
+
+    Returns:
+        Their ρ and t, (m,) each.
+    """
+    lost, squares = (np.empty(len(rows.norms)) for _ in range(2))
+    encode_coarse(rows.coordinates, fit.steps, first_row, codes, lost, squares)
+    error = rows.error(COARSE_AXES)
+    tails = tail_norms(rows.norms, squares, error, fit.parameters.rotation_error)
+    return np.sqrt(lost) + error, tails
+
+
+def rounded_bounds(
+    parameters: FitParameters, means: FloatArray, residuals: FloatArray, tails: FloatArray
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """Round what bounds a row up to bytes.
 
     Args:
         parameters: steps and lows.
-        rows: (m) rotated rows.
-        squares: (m, 5), see ``encoders.encode_axes``.
+        means: (m, N) b.
+        residuals: (m,) ρ.
+        tails: (m,) t.
 
     Returns:
         (m, 4 W) uint8, and (m,) whether a row is an outlier.
     """
-    error = rows.error(COARSE_AXES)
-    residuals = np.sqrt(squares[:, COARSE_LOST]) + error
-    tails = tail_norms(rows.norms, squares[:, COARSE_SQUARE], error, parameters.rotation_error)
     steps = [
-        *(rows.means - parameters.mean_lows).T / np.array(parameters.mean_steps)[:, None],
+        *(means - parameters.mean_lows).T / np.array(parameters.mean_steps)[:, None],
         residuals / parameters.residual_step,
         tails / parameters.tail_step,
     ]
     rounded: FloatArray = np.ceil(np.array(steps).T * (1 + 1e-9) + 1e-9)
-    stored = np.zeros((len(rounded), WORD * bound_words(rows.means.shape[1])), np.uint8)
+    stored = np.zeros((len(rounded), WORD * bound_words(means.shape[1])), np.uint8)
     stored[:, : rounded.shape[1]] = np.clip(rounded, 0, _LARGEST_BOUND)
     is_outlier: NDArray[np.bool_] = np.any(rounded > _LARGEST_BOUND, axis=1)
     return stored, is_outlier
@@ -89,7 +111,7 @@ def store_bounds(bounds: NDArray[np.uint8], first_row: int, stored: NDArray[np.u
     Args:
         bounds: (blocks, W, 256).
         first_row: row of the first.
-        stored: (m, 4 W), from ``encode_bounds``.
+        stored: (m, 4 W), from ``rounded_bounds``.
     """
     rows = np.arange(first_row, first_row + len(stored))
     by_row = bounds.reshape(len(bounds), -1, BLOCK_ROWS, WORD)
@@ -139,36 +161,59 @@ def coarse_query(fit: SearchFit, rotated: RotatedQuery) -> CoarseQuery:
 
 @dataclass(frozen=True)
 class CoarseStage:
-    """The coarse level as the first stage of the cascade: every row is a candidate.
+    """The first stage of the cascade: every row is a candidate.
 
     Attributes:
+        name: the name of the level.
         fit: the axes.
-        codes: (blocks, 32, 256) uint8.
-        bounds: (blocks, W, 256) uint8.
+        arrays: codes (blocks, 32, 256) and bounds (blocks, W, 256).
         piece: number of blocks to hand to another core at once.
         fewest_candidates: see ``Stage``.
-        name: the name of the level.
     """
 
+    name: str
     fit: SearchFit
-    codes: NDArray[np.uint8]
-    bounds: NDArray[np.uint8]
+    arrays: LevelArrays
     piece: int
     fewest_candidates: int = 0
-    name: str = "coarse"
 
     def bound(  # noqa: D102 - see Stage
         self, query: RotatedQuery, candidates: Candidates, parallelism: IntraQueryParallelism
     ) -> None:
-        rounded = coarse_query(self.fit, query)
+        rounded, codes = coarse_query(self.fit, query), self.arrays.codes
 
         def bound_blocks(first: int, last: int) -> None:
             coarse_bounds(
-                self.codes, self.bounds, first, last,
+                codes, self.arrays.bounds, first, last,
                 rounded.digits, _SEGMENT_LENGTHS, rounded.scales, rounded.weights,
                 candidates.coarse_estimates, candidates.coarse_upper_bounds,
                 candidates.block_maxima,
             )  # fmt: skip
 
-        parallelism.share(bound_blocks, len(self.codes), self.piece)
+        parallelism.share(bound_blocks, len(codes), self.piece)
         candidates.leave_out_ineligible()
+
+
+class CoarseLevel:
+    """The coarse level; see ``StageLevel``."""
+
+    name, is_resident = "coarse", True
+
+    def shapes(  # noqa: D102 - see Level
+        self, dimensions: Sequence[int], rows: int
+    ) -> tuple[ArrayForm, ArrayForm]:
+        blocks = -(-rows // BLOCK_ROWS)
+        codes = (blocks, GROUPS, STRIPE), np.uint8
+        return codes, ((blocks, bound_words(len(dimensions)), STRIPE), np.uint8)
+
+    def encode_rows(  # noqa: D102 - see Level
+        self, fit: SearchFit, rows: NewRows, arrays: LevelArrays
+    ) -> None:
+        norms = write_codes(fit, rows.rotated, rows.first, arrays.codes)
+        stored, rows.is_outlier[:] = rounded_bounds(fit.parameters, rows.rotated.means, *norms)
+        store_bounds(arrays.bounds, rows.first, stored)
+
+    def stage(  # noqa: D102 - see StageLevel
+        self, fit: SearchFit, arrays: LevelArrays, settings: StageSettings
+    ) -> CoarseStage:
+        return CoarseStage(self.name, fit, arrays, settings.piece_blocks)

@@ -23,23 +23,25 @@ added to the norms of e.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval_server.exact_search.digits import DigitQuery, Planes, digit_query
 from retrieval_server.exact_search.kernels.encoders import encode_residuals
-from retrieval_server.exact_search.kernels.residual import residual_bounds
-from retrieval_server.exact_search.layout import (
+from retrieval_server.exact_search.kernels.layout import (
     COARSE_AXES,
     LINE,
     RESIDUAL_BITS,
+    RESIDUAL_BOUNDS,
     RESIDUAL_DIMENSIONS,
+    residual_bytes,
 )
-from retrieval_server.exact_search.middle_level import rounded_up
-from retrieval_server.exact_search.parallelism import IntraQueryParallelism
-from retrieval_server.exact_search.rotation import (
+from retrieval_server.exact_search.kernels.residual import residual_bounds
+from retrieval_server.exact_search.levels.digits import DigitQuery, Planes, digit_query
+from retrieval_server.exact_search.levels.level import ArrayForm, LevelArrays, NewRows, rounded_up
+from retrieval_server.exact_search.levels.rotation import (
     UNIT,
     FloatArray,
     RotatedQuery,
@@ -49,7 +51,7 @@ from retrieval_server.exact_search.rotation import (
     product_error,
     tail_norms,
 )
-from retrieval_server.exact_search.stage import Candidates
+from retrieval_server.exact_search.levels.stage import RowStage, StageSettings
 
 
 def residuals(
@@ -67,7 +69,7 @@ def residuals(
     return np.subtract(rows.scaled, remainder, out=remainder)
 
 
-def encode_rows(
+def write_codes(
     fit: SearchFit, rows: RotatedRows, decoded: NDArray[np.float32], codes: NDArray[np.uint8]
 ) -> NDArray[np.float32]:
     """Write the codes of rows.
@@ -112,40 +114,28 @@ def residual_query(fit: SearchFit, rotated: RotatedQuery) -> DigitQuery:
     return digit_query(rotated, coefficients, planes, factors)
 
 
-@dataclass(frozen=True)
-class ResidualStage:
-    """The residual level as a stage of the cascade.
+class ResidualLevel:
+    """The residual level; see ``StageLevel``."""
 
-    Attributes:
-        fit: the axes.
-        codes: (N, 192 · ⌈D / 512⌉) uint8.
-        bounds: (N, 2) float32.
-        piece: number of rows to hand to another core at once.
-        fewest_candidates: see ``Stage``.
-        name: the name of the level.
-    """
+    name, is_resident = "residual", True
 
-    fit: SearchFit
-    codes: NDArray[np.uint8]
-    bounds: NDArray[np.float32]
-    piece: int
-    fewest_candidates: int = 0
-    name: str = "residual"
+    def shapes(  # noqa: D102 - see Level
+        self, dimensions: Sequence[int], rows: int
+    ) -> tuple[ArrayForm, ArrayForm]:
+        codes = (rows, residual_bytes(sum(dimensions))), np.uint8
+        return codes, ((rows, RESIDUAL_BOUNDS), np.float32)
 
-    def bound(  # noqa: D102 - see Stage
-        self, query: RotatedQuery, candidates: Candidates, parallelism: IntraQueryParallelism
+    def encode_rows(  # noqa: D102 - see Level
+        self, fit: SearchFit, rows: NewRows, arrays: LevelArrays
     ) -> None:
-        rounded = residual_query(self.fit, query)
-        rows = candidates.rows
+        codes = arrays.codes[rows.own]
+        arrays.bounds[rows.own] = write_codes(fit, rows.rotated, rows.decoded, codes)
 
-        def bound_rows(first: int, last: int) -> None:
-            residual_bounds(
-                self.codes, self.bounds, rows, first, last,
-                rounded.digits, rounded.scales, rounded.terms,
-                candidates.estimates, candidates.upper_bounds,
-            )  # fmt: skip
-
-        parallelism.share(bound_rows, candidates.count, self.piece)
+    def stage(  # noqa: D102 - see StageLevel
+        self, fit: SearchFit, arrays: LevelArrays, settings: StageSettings
+    ) -> RowStage:
+        rounded = partial(residual_query, fit)
+        return RowStage(self.name, arrays, rounded, residual_bounds, settings.piece_rows)
 
 
 def _norms(vectors: NDArray[np.float32]) -> FloatArray:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval_server.exact_search.rotation import FloatArray, RotatedQuery, rounding
+from retrieval_server.exact_search.levels.rotation import FloatArray, RotatedQuery, rounding
 
 LARGEST_DIGIT = 127
 

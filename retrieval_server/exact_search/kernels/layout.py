@@ -40,7 +40,6 @@ to whole lines; scale and residual norm of each backbone in ``bounds`` (rows, 2 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,40 +92,6 @@ def residual_bytes(dimension: int) -> int:
 def byte_width(dimension: int) -> int:
     """Bytes of a row's codes of one backbone at the byte level."""
     return -(-dimension // LINE) * LINE
-
-
-def level_shapes(dimensions: Sequence[int], rows: int) -> dict[str, tuple[Shape, Any]]:
-    """Shape and dtype of the arrays of the coarse, the middle and the residual level.
-
-    Args:
-        dimensions: C by backbone.
-        rows: N.
-
-    Returns:
-        By the name of the array's file, without its suffix.
-    """
-    blocks = -(-rows // BLOCK_ROWS)
-    return {
-        "coarse.codes": ((blocks, GROUPS, STRIPE), np.uint8),
-        "coarse.bounds": ((blocks, bound_words(len(dimensions)), STRIPE), np.uint8),
-        "middle.codes": ((rows, MIDDLE_STRIDE), np.uint8),
-        "middle.bounds": ((rows, MIDDLE_BOUNDS), np.float32),
-        "residual.codes": ((rows, residual_bytes(sum(dimensions))), np.uint8),
-        "residual.bounds": ((rows, RESIDUAL_BOUNDS), np.float32),
-    }
-
-
-def byte_shapes(
-    dimensions: Sequence[int], rows: int
-) -> tuple[tuple[Shape, type[np.uint8]], tuple[Shape, type[np.float32]]]:
-    """Shape and dtype of the codes and of the bounds of the byte level.
-
-    Args:
-        dimensions: C by backbone.
-        rows: N.
-    """
-    width = sum(map(byte_width, dimensions))
-    return ((rows, width), np.uint8), ((rows, BYTE_BOUNDS * len(dimensions)), np.float32)
 
 
 def unpacked_lines(codes: Codes, line_bits: Sequence[int]) -> Codes:

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 @dataclass(frozen=True, kw_only=True)
 class FitParameters:
-    """The scalars that the levels were encoded with; see rotation and coarse_level.
+    """The scalars that the levels were encoded with; see rotation and coarse.
 
     Attributes:
         rows: number of rows of the database when the fit was made.

@@ -36,9 +36,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval_server.exact_search.fit_parameters import FitParameters
 from retrieval_server.exact_search.kernels.inner_products import dots
-from retrieval_server.exact_search.layout import AXES, REGIONS
+from retrieval_server.exact_search.kernels.layout import AXES, REGIONS, Shape
+from retrieval_server.exact_search.levels.fit_parameters import FitParameters
 from retrieval_server.exact_search.similarity import NORM_TOLERANCE
 
 LONGEST = 1 + 2 * NORM_TOLERANCE  # norm of a descriptor, with room for its rounding
@@ -67,6 +67,20 @@ class SearchFit:
     steps: NDArray[np.float32]
     residual_steps: NDArray[np.float32]
 
+    @staticmethod
+    def shapes(dimension: int) -> dict[str, Shape]:
+        """Shapes of the arrays, by attribute.
+
+        Args:
+            dimension: D.
+        """
+        return {
+            "means": (dimension,),
+            "rotation": (axis_count(dimension), dimension),
+            "steps": (AXES,),
+            "residual_steps": (dimension,),
+        }
+
     def columns(self, dimensions: Sequence[int]) -> list[slice]:
         """The columns of each backbone in the D dimensions.
 
@@ -75,6 +89,11 @@ class SearchFit:
         """
         ends = np.cumsum(dimensions).tolist()
         return [slice(end - size, end) for end, size in zip(ends, dimensions, strict=True)]
+
+
+def axis_count(dimension: int) -> int:
+    """K: number of axes of a rotation of D dimensions."""
+    return min(dimension, AXES)
 
 
 @dataclass(frozen=True)

@@ -1,30 +1,36 @@
-"""A stage of the cascade, and the candidates that it bounds.
+"""A stage of the cascade: a level that bounds L, and the candidates that it bounds.
 
-The coarse, the middle and the residual level each have a stage, in their modules.
+The coarse level has a stage of its own; the levels after it have a ``RowStage`` each.
 """
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval_server.exact_search.kernels.layout import BLOCK_ROWS
+from retrieval_server.exact_search.kernels.row_kernel import RowKernel
 from retrieval_server.exact_search.kernels.selection import keep, largest, survivors
-from retrieval_server.exact_search.layout import BLOCK_ROWS
+from retrieval_server.exact_search.levels.digits import DigitQuery
+from retrieval_server.exact_search.levels.level import Level, LevelArrays
+from retrieval_server.exact_search.levels.rotation import RotatedQuery, SearchFit
 from retrieval_server.exact_search.parallelism import IntraQueryParallelism
-from retrieval_server.exact_search.rotation import RotatedQuery
 
 
 class Scratch(threading.local):
     """The working memory of a searching thread, of the size of the database.
 
     Args:
-        blocks: number of blocks of the coarse level.
+        count: number of rows of the database.
     """
 
-    def __init__(self, blocks: int) -> None:
+    def __init__(self, count: int) -> None:
+        blocks = -(-count // BLOCK_ROWS)
         rows = BLOCK_ROWS * blocks
         self.coarse_estimates, self.coarse_upper_bounds, self.estimates, self.upper_bounds = (
             np.empty(rows, np.float32) for _ in range(4)
@@ -107,6 +113,22 @@ class Candidates:
             self._is_narrowed = True
 
 
+@dataclass(frozen=True, kw_only=True)
+class StageSettings:
+    """What the speed of the stages depends on, and never their result.
+
+    Attributes:
+        few_rows: up to so many candidates go straight to the byte level, which then costs less
+            than rotating the query further.
+        piece_blocks: number of blocks of the coarse level to hand to another core at once.
+        piece_rows: number of rows of the middle and the residual level to hand over at once.
+    """
+
+    few_rows: int = 1000
+    piece_blocks: int = 500
+    piece_rows: int = 2000
+
+
 class Stage(Protocol):
     """A level that bounds L(x), see rotation, as a stage of the cascade."""
 
@@ -128,3 +150,55 @@ class Stage(Protocol):
             candidates: what earlier stages wrote; takes what this stage writes.
             parallelism: shares the work among idle cores.
         """
+
+
+class StageLevel(Level, Protocol):
+    """A level that has a stage."""
+
+    def stage(self, fit: SearchFit, arrays: LevelArrays, settings: StageSettings) -> Stage:
+        """The level of a database as a stage of the cascade.
+
+        Args:
+            fit: the fit of the database.
+            arrays: codes and bounds of the level.
+            settings: what the speed depends on.
+        """
+
+
+@dataclass(frozen=True)
+class RowStage:
+    """A stage that bounds the candidates that earlier stages kept, row by row.
+
+    Attributes:
+        name: the name of the level.
+        arrays: codes and bounds, one row for each row of the database.
+        rounded: rounds a query for the kernel; rotates it further if need be.
+        kernel: estimates and bounds some rows.
+        piece: number of rows to hand to another core at once.
+        follows_coarse: whether the stage before wrote an estimate of every row of the database,
+            instead of one for each candidate.
+        fewest_candidates: see ``Stage``.
+    """
+
+    name: str
+    arrays: LevelArrays
+    rounded: Callable[[RotatedQuery], DigitQuery]
+    kernel: RowKernel
+    piece: int
+    follows_coarse: bool = False
+    fewest_candidates: int = 0
+
+    def bound(  # noqa: D102 - see Stage
+        self, query: RotatedQuery, candidates: Candidates, parallelism: IntraQueryParallelism
+    ) -> None:
+        rounded, rows = self.rounded(query), candidates.rows
+        earlier = candidates.coarse_estimates if self.follows_coarse else candidates.estimates
+
+        def bound_rows(first: int, last: int) -> None:
+            self.kernel(
+                self.arrays.codes, self.arrays.bounds, rows, first, last, earlier,
+                rounded.digits, rounded.scales, rounded.terms,
+                candidates.estimates, candidates.upper_bounds,
+            )  # fmt: skip
+
+        parallelism.share(bound_rows, candidates.count, self.piece)

@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval_server.exact_search import byte_level, coarse_level, middle_level, residual_level
-from retrieval_server.exact_search.byte_level import ByteLevel
-from retrieval_server.exact_search.fit_parameters import SearchRecord
-from retrieval_server.exact_search.kernels.encoders import SQUARES, encode_axes
-from retrieval_server.exact_search.layout import AXES, byte_shapes, level_shapes
-from retrieval_server.exact_search.rotation import LONGEST, SearchFit, rotate_rows
+from retrieval_server.exact_search.kernels.layout import AXES, Shape
+from retrieval_server.exact_search.levels.fit_parameters import SearchRecord
+from retrieval_server.exact_search.levels.level import LevelArrays, NewRows
+from retrieval_server.exact_search.levels.order import LEVELS
+from retrieval_server.exact_search.levels.rotation import LONGEST, SearchFit, rotate_rows
+from retrieval_server.exact_search.search import SearchLevel
 from retrieval_server.storage.arrays import release_pages
 
 ENCODED_AT_ONCE = 4096  # rows; a multiple of a block, so that two threads never share a block
@@ -34,16 +34,14 @@ class Levels:
 
     Attributes:
         fit: the fit that the rows were encoded with.
-        arrays: codes and bounds of the coarse, middle and residual level, as layout names them.
-        bytes_: the byte level.
+        arrays: codes and bounds by the name of the level.
         outliers: (M,) int32, rows that the coarse level cannot hold, ascending.
         rows: N.
         rectified: by backbone, whether no descriptor has a negative value.
     """
 
     fit: SearchFit
-    arrays: dict[str, NDArray[Any]]
-    bytes_: ByteLevel
+    arrays: Mapping[str, LevelArrays]
     outliers: NDArray[np.int32]
     rows: int
     rectified: tuple[bool, ...]
@@ -53,15 +51,37 @@ class Levels:
         """What the manifest of an index records about these levels."""
         return SearchRecord(self.fit.parameters, self.rectified)
 
-    def sizes(self) -> dict[str, int]:
-        """Size of each level, and of the rotation, in bytes."""
-        sizes = {
-            level: sum(a.nbytes for name, a in self.arrays.items() if name.startswith(level))
-            for level in ("coarse", "middle", "residual")
-        }
-        sizes["rotation"] = self.fit.rotation.nbytes
-        sizes["bytes"] = self.bytes_.codes.nbytes + self.bytes_.bounds.nbytes
-        return sizes
+    def sizes(self) -> tuple[SearchLevel, ...]:
+        """The levels and the rotation: those in memory, then those on disk."""
+        sizes = [
+            SearchLevel(level.name, self.arrays[level.name].nbytes, level.is_resident)
+            for level in LEVELS
+        ]
+        sizes.append(SearchLevel("rotation", self.fit.rotation.nbytes, is_resident=True))
+        return tuple(sorted(sizes, key=lambda size: not size.is_resident))
+
+
+def levels_of(
+    fit: SearchFit,
+    dimensions: Sequence[int],
+    rows: int,
+    array: Callable[[str, Shape, type[np.generic]], NDArray[Any]],
+) -> Levels:
+    """Make or open the arrays of every level; there are no outliers so far.
+
+    Args:
+        fit: the fit of the rows.
+        dimensions: C by backbone.
+        rows: N.
+        array: gives an array of some name, such as "coarse.codes", shape and dtype.
+    """
+    arrays = {}
+    for level in LEVELS:
+        codes, bounds = level.shapes(dimensions, rows)
+        arrays[level.name] = LevelArrays(
+            array(f"{level.name}.codes", *codes), array(f"{level.name}.bounds", *bounds)
+        )
+    return Levels(fit, arrays, np.empty(0, np.int32), rows, (True,) * len(dimensions))
 
 
 @dataclass(frozen=True)
@@ -101,22 +121,11 @@ def encode(
     single = [np.ascontiguousarray(matrix, dtype=np.float32) for matrix in descriptors]
     for matrix in single:
         _require_unit_vectors(matrix, first_row)
-    rotated, rows = rotate_rows(fit, single), len(single[0])
-    squares, decoded = np.empty((rows, SQUARES)), np.empty((rows, AXES), np.float32)
-    arrays, own = target.arrays, slice(first_row, first_row + rows)
-    encode_axes(
-        rotated.coordinates, fit.steps, first_row,
-        arrays["coarse.codes"], arrays["middle.codes"], decoded, squares,
-    )  # fmt: skip
-    stored, is_outlier = coarse_level.encode_bounds(fit.parameters, rotated, squares)
-    coarse_level.store_bounds(arrays["coarse.bounds"], first_row, stored)
-    arrays["middle.bounds"][own] = middle_level.encode_bounds(
-        fit.parameters.rotation_error, rotated, squares
-    )
-    arrays["residual.bounds"][own] = residual_level.encode_rows(
-        fit, rotated, decoded, arrays["residual.codes"][own]
-    )
-    byte_level.encode_rows(target.bytes_, first_row, single, fit.parameters.code_offsets)
+    count = len(single[0])
+    decoded, is_outlier = np.empty((count, AXES), np.float32), np.zeros(count, np.bool_)
+    rows = NewRows(first_row, single, rotate_rows(fit, single), decoded, is_outlier)
+    for level in LEVELS:
+        level.encode_rows(fit, rows, target.arrays[level.name])
     outliers = (first_row + np.flatnonzero(is_outlier)).astype(np.int32)
     return Encoded(outliers, tuple(bool((matrix >= 0).all()) for matrix in single))
 
@@ -155,8 +164,9 @@ def encode_all(
         The levels, complete.
     """
     rows = len(descriptors[0])
-    used: list[NDArray[Any]] = [*descriptors, *target.arrays.values()]
-    used += [target.bytes_.codes, target.bytes_.bounds]
+    used = list(descriptors)
+    for arrays in target.arrays.values():
+        used += [arrays.codes, arrays.bounds]
 
     def encode_from(first: int) -> Encoded:
         piece = slice(first, min(first + ENCODED_AT_ONCE, rows))
@@ -180,15 +190,7 @@ def empty_levels(fit: SearchFit, dimensions: Sequence[int], rows: int) -> Levels
         dimensions: C by backbone.
         rows: N.
     """
-    codes, bounds = byte_shapes(dimensions, rows)
-    return Levels(
-        fit,
-        {name: np.zeros(*shape) for name, shape in level_shapes(dimensions, rows).items()},
-        ByteLevel(np.zeros(*codes), np.zeros(*bounds)),
-        np.empty(0, np.int32),
-        rows,
-        (True,) * len(dimensions),
-    )
+    return levels_of(fit, dimensions, rows, lambda name, *form: np.zeros(*form))
 
 
 def append_rows(levels: Levels, descriptors: Descriptors) -> Levels:
@@ -206,10 +208,9 @@ def append_rows(levels: Levels, descriptors: Descriptors) -> Levels:
     """
     dimensions = [matrix.shape[1] for matrix in descriptors]
     grown = empty_levels(levels.fit, dimensions, levels.rows + len(descriptors[0]))
-    for name, array in levels.arrays.items():
-        grown.arrays[name][: len(array)] = array
-    grown.bytes_.codes[: levels.rows] = levels.bytes_.codes
-    grown.bytes_.bounds[: levels.rows] = levels.bytes_.bounds
+    for name, arrays in levels.arrays.items():
+        grown.arrays[name].codes[: len(arrays.codes)] = arrays.codes
+        grown.arrays[name].bounds[: len(arrays.bounds)] = arrays.bounds
     added = encode(levels.fit, descriptors, grown, levels.rows)
     return _completed(grown, [Encoded(levels.outliers, levels.rectified), added])
 

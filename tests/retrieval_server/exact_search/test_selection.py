@@ -1,0 +1,66 @@
+"""The loops that select rows find what their references by numpy find."""
+
+import numpy as np
+import pytest
+
+from retrieval_server.exact_search.kernels.layout import BLOCK_ROWS
+from retrieval_server.exact_search.kernels.selection import (
+    keep,
+    keep_reference,
+    largest,
+    largest_reference,
+    survivors,
+    survivors_reference,
+)
+
+ROWS = 300  # do not fill the last block
+THRESHOLDS = [np.float32(value) for value in (-np.inf, 0, 0.5, 0.75, 1, 2)]
+
+
+def values(seed: int) -> np.ndarray:
+    """Values of 300 rows in [0, 1), many of them equal, some -inf."""
+    rng = np.random.default_rng(seed)
+    chosen = (rng.integers(0, 8, ROWS) / 8).astype(np.float32)
+    chosen[rng.random(ROWS) < 0.1] = -np.inf
+    return chosen
+
+
+@pytest.mark.parametrize("threshold", THRESHOLDS)
+def test_survivors_are_the_rows_whose_bound_reaches_the_threshold(threshold: np.float32) -> None:
+    blocks = -(-ROWS // BLOCK_ROWS)
+    bounds = np.full(blocks * BLOCK_ROWS, np.inf, np.float32)  # rows that do not exist are no rows
+    bounds[:ROWS] = values(1)
+    maxima, found = bounds.reshape(blocks, -1).max(axis=1), np.empty(ROWS + 1, np.int32)
+
+    count = survivors(bounds, maxima, ROWS, threshold, found)
+
+    assert found[:count].tolist() == survivors_reference(bounds, ROWS, threshold).tolist()
+
+
+@pytest.mark.parametrize("count", [0, 1, 200, ROWS])
+@pytest.mark.parametrize("threshold", THRESHOLDS)
+def test_kept_rows_stay_in_order_with_their_estimates(count: int, threshold: np.float32) -> None:
+    rows, estimates, bounds = np.arange(0, 7 * ROWS, 7, dtype=np.int32), values(2), values(3)
+    expected = keep_reference(rows, estimates, bounds, count, threshold)
+
+    kept = keep(rows, estimates, bounds, count, threshold)
+
+    for array, left in zip((rows, estimates, bounds), expected, strict=True):
+        assert array[:kept].tolist() == left.tolist()
+
+
+@pytest.mark.parametrize("count", [0, 1, 200, ROWS])
+@pytest.mark.parametrize("wanted", [1, 2, 7, 32, 400])
+def test_largest_are_found_once_each_and_no_row_without_an_estimate(
+    count: int, wanted: int
+) -> None:
+    estimates = values(4)
+
+    positions = largest(estimates, count, wanted)
+
+    found = positions[positions >= 0]
+    assert len(positions) == wanted
+    assert len(set(found.tolist())) == len(found)
+    assert sorted(estimates[found].tolist(), reverse=True) == (
+        largest_reference(estimates, count, wanted).tolist()
+    )
