@@ -15,7 +15,9 @@ from pathlib import Path
 
 from export.text_index.language_filter import ENGLISH, LanguageFilter
 
-HAND_LABELLED = Path(__file__).parents[1] / "tests" / "support" / "hand_labelled_titles.tsv"
+HAND_LABELLED = (
+    Path(__file__).parents[1] / "tests" / "support" / "export" / "hand_labelled_titles.tsv"
+)
 ENGLISH_NAME = "English"  # in FILE
 
 

@@ -7,7 +7,7 @@ import pytest
 
 import export.__main__
 import retrieval_server.__main__
-from tests.support.programs import command_without
+from tests.support.programs.command import command_without
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,9 @@ from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSe
 
 import client.cli
 from retrieval_server.serving.service import RetrievalService
-from tests.support.one_search import search_once
 from tests.support.paths import ROOT
-from tests.support.programs import Program, command_without, print_loaded_modules
+from tests.support.programs.command import Program, command_without, print_loaded_modules
+from tests.support.programs.one_search import search_once
 
 PROTO = "retrieval_server/v1/retrieval.proto"
 STUBS = ("retrieval_pb2.py", "retrieval_pb2.pyi", "retrieval_pb2_grpc.py")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.dockerfile import Stage, build_stages
+from tests.support.deploy.dockerfile import Stage, build_stages
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,14 @@ from pathlib import Path
 import pytest
 
 from retrieval_server.serving.settings import Settings
-from tests.support.dockerfile import DOCKERFILE, Stage, base_images, environment, last, lineage
+from tests.support.deploy.dockerfile import (
+    DOCKERFILE,
+    Stage,
+    base_images,
+    environment,
+    last,
+    lineage,
+)
 from tests.support.paths import ROOT
 
 IMAGES = ("server", "export", "triton")

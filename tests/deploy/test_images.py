@@ -23,9 +23,9 @@ from retrieval_server import cli
 from retrieval_server.errors import EngineUnavailableError
 from retrieval_server.serving import readiness
 from retrieval_server.serving.check_health import health_of
-from tests.support.dockerfile import Stage, environment, last
+from tests.support.deploy.dockerfile import Stage, environment, last
 from tests.support.paths import ROOT
-from tests.support.programs import command_without, print_loaded_modules
+from tests.support.programs.command import command_without, print_loaded_modules
 from tests.support.served import ServedBy
 
 PATIENCE_S = 60  # no test waits so long unless it fails

@@ -8,8 +8,8 @@ import pytest
 from deploy.policies.checkers import validate
 from deploy.policies.registry import POLICIES, findings
 from deploy.policies.rendering import manifests
-from tests.support.deploy_defects import ALL, DEFECTS, INSIDE
-from tests.support.seeded_defect import Defect
+from tests.support.deploy.defects import ALL, DEFECTS, INSIDE
+from tests.support.deploy.seeded_defect import Defect
 
 IN_PYTHON = [each for each in DEFECTS if each.found_by != "schema"]
 IN_SCHEMAS = [each for each in DEFECTS if each.found_by == "schema"]

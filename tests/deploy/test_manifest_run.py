@@ -26,8 +26,9 @@ from client import Access
 from deploy.policies.rendering import ROOT, Manifests, manifests
 from retrieval_server.v1 import retrieval_pb2 as pb
 from retrieval_server.v1 import retrieval_pb2_grpc as pb_grpc
-from tests.support.deploy_collector import Collector, Span, collecting
-from tests.support.deploy_place import (
+from tests.support.deploy.collector import Collector, Span, collecting
+from tests.support.deploy.kubelet import Place, RunningPod, run_job, running
+from tests.support.deploy.place import (
     MARK,
     access_to,
     channel_to,
@@ -36,7 +37,6 @@ from tests.support.deploy_place import (
     tls_of_triton_s_clients,
     write_secrets,
 )
-from tests.support.kubelet import Place, RunningPod, run_job, running
 from tests.support.local_triton import eventually
 
 sys.path.insert(0, str(ROOT / "deploy" / "local_triton"))

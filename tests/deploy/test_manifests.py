@@ -24,8 +24,8 @@ from deploy.policies.rendering import (
     render_all,
 )
 from deploy.policies.tracing import OF_THE_SERVER
-from tests.support.programs import command
-from tests.support.unpacked_kubectl import render_without_kubectl
+from tests.support.programs.command import command
+from tests.support.programs.unpacked_kubectl import render_without_kubectl
 
 
 @pytest.fixture(scope="module")

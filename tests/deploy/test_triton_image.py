@@ -22,8 +22,8 @@ from tritonclient.utils import InferenceServerException
 from deploy.policies.rendering import DEPLOY, ROOT
 from export.models.profiles import PROFILES
 from retrieval_server.models.model_repository import ModelRepository
-from tests.support.deploy_place import free_port
-from tests.support.dockerfile import build_stages, last
+from tests.support.deploy.dockerfile import build_stages, last
+from tests.support.deploy.place import free_port
 from tests.support.local_triton import eventually
 from tests.support.tiny_world import tiny_model
 

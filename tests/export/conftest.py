@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from export.cli import main
-from tests.support.beauty_export import Outcome, Run
+from tests.support.export.beauty_export import Outcome, Run
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from export.descriptors.engine_choice import EngineChoice
 from retrieval_server.cli import create_app
 from retrieval_server.engines.engine import TritonConnection
 from retrieval_server.index.publish import open_index
-from tests.support.beauty_export import Run, check_failed
+from tests.support.export.beauty_export import Run, check_failed
 
 COMMANDS = sorted(typer.main.get_command(app).commands)
 

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from retrieval_server.index.publish import open_index
-from tests.support.beauty_export import Outcome, Run, check_failed
-from tests.support.limited_files import export_to_small_files
-from tests.support.programs import command
+from tests.support.export.beauty_export import Outcome, Run, check_failed
+from tests.support.programs.command import command
+from tests.support.programs.limited_files import export_to_small_files
 
 
 def test_index_is_built_verified_and_not_built_again(

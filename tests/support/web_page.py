@@ -14,7 +14,7 @@ from playwright.sync_api import Page, expect
 from client import RetrievalClient, SearchResult
 from client.cli import main as search
 from retrieval_server.__main__ import main as serve
-from tests.support.programs import Program, command
+from tests.support.programs.command import Program, command
 
 PATIENCE_S = 30  # no test waits so long unless it fails
 MARKUP = "<img src=x onerror=alert(1)><b>Ruby</b> & " + "a very long description " * 12

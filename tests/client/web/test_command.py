@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from tests.support.paths import ROOT
-from tests.support.programs import command_without, search_with_ctrl_c
+from tests.support.programs.command import command_without, search_with_ctrl_c
 from tests.support.recording_servicer import PATIENCE_S
 
 

@@ -11,7 +11,7 @@ from export.descriptors.engine_choice import EngineChoice
 from export.index.build import IndexBuild
 from retrieval_server.index.publish import open_index
 from retrieval_server.models.profile import Profile
-from tests.support.shard_job import PRODUCTS, UNREADABLE, WHITE, Job
+from tests.support.export.shard_job import PRODUCTS, UNREADABLE, WHITE, Job
 
 
 @pytest.fixture(scope="module")

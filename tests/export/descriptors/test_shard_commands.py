@@ -10,7 +10,7 @@ import pytest
 from export.cli import BAD_INPUT, main
 from export.commands import options
 from retrieval_server.index.publish import open_index
-from tests.support.shard_job import Job, files
+from tests.support.export.shard_job import Job, files
 
 Outcome = tuple[int, str]
 

@@ -13,7 +13,7 @@ from export.descriptors.engine_choice import EngineChoice
 from export.descriptors.shards import Shard
 from retrieval_server.engines.embedded import EmbeddedEngine
 from retrieval_server.index.publish import open_index
-from tests.support.shard_job import Job, files
+from tests.support.export.shard_job import Job, files
 
 
 def flip_last_byte(path: Path) -> None:

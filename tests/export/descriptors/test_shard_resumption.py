@@ -15,7 +15,7 @@ from export.descriptors import engine_choice
 from export.descriptors.block import BLOCK_ROWS
 from retrieval_server.engines.embedded import EmbeddedEngine
 from retrieval_server.errors import EngineError, RetrievalError
-from tests.support.shard_job import PRODUCTS, UNREADABLE, Job, files
+from tests.support.export.shard_job import PRODUCTS, UNREADABLE, Job, files
 
 
 def test_a_finished_shard_is_skipped_without_loading_a_model(

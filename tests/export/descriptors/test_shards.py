@@ -11,7 +11,7 @@ from PIL import Image
 
 from export.dataset.catalogue import Catalogue, CatalogueRow
 from export.descriptors.shards import Shard, shard_number, shard_numbers
-from tests.support.shard_job import UNREADABLE, WHITE, Job, files
+from tests.support.export.shard_job import UNREADABLE, WHITE, Job, files
 
 NUMBERS = (1, 2, 3, 7)
 

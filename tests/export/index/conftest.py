@@ -10,7 +10,7 @@ from export.dataset.catalogue import read_catalogue
 from export.descriptors.engine_choice import EngineChoice
 from export.index.build import BuiltIndex, IndexBuild
 from retrieval_server.models.profile import Profile
-from tests.support.index_builds import Build
+from tests.support.export.index_builds import Build
 
 
 @pytest.fixture

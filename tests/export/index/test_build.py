@@ -16,7 +16,7 @@ from retrieval_server.errors import CatalogueError, EngineError, ModelRepository
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.index.publish import open_index
 from retrieval_server.models.profile import Profile
-from tests.support.index_builds import Build, add_row, picture, versions
+from tests.support.export.index_builds import Build, add_row, picture, versions
 
 # What is in it
 

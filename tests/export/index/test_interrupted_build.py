@@ -26,9 +26,9 @@ from retrieval_server.engines.embedded import EmbeddedEngine
 from retrieval_server.errors import EngineError, RetrievalError
 from retrieval_server.index.publish import is_intact, open_index
 from retrieval_server.models.profile import Profile
-from tests.support.index_builds import Build, files, versions
-from tests.support.programs import command
-from tests.support.stopped_builds import (
+from tests.support.export.index_builds import Build, files, versions
+from tests.support.programs.command import command
+from tests.support.programs.stopped_builds import (
     CORES,
     STOPS_AFTER,
     stop_amid_extraction,

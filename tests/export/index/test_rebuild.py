@@ -15,7 +15,7 @@ from retrieval_server.errors import RetrievalError
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.index.publish import is_intact, open_index
 from retrieval_server.models.profile import Profile
-from tests.support.index_builds import Build, add_row, files, picture, versions
+from tests.support.export.index_builds import Build, add_row, files, picture, versions
 
 
 def test_second_run_has_nothing_to_do_and_changes_nothing(

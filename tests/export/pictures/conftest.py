@@ -19,8 +19,8 @@ from export.models.model_configs import (
 )
 from export.models.probe_images import probe_images
 from export.models.to_onnx import write_onnx
-from tests.support.looking_models import POOLINGS, PROFILE, SIDE
-from tests.support.search_results import match
+from tests.support.export.looking_models import POOLINGS, PROFILE, SIDE
+from tests.support.export.search_results import match
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from export.pictures.attention import AttentionModel, NoAttentionError, pool
 from retrieval_server.engines.embedded import EmbeddedEngine
 from retrieval_server.errors import ModelRepositoryError
 from retrieval_server.models.model_repository import ModelRepository
-from tests.support.looking_models import ATTENTIVE, PROFILE, SIDE, looking
+from tests.support.export.looking_models import ATTENTIVE, PROFILE, SIDE, looking
 
 
 @pytest.mark.parametrize("name", ATTENTIVE)

@@ -24,7 +24,7 @@ from export.pictures.contact_sheet import write_contact_sheet
 from retrieval_server.errors import CatalogueError, ModelRepositoryError
 from retrieval_server.models.model_repository import ModelRepository
 from retrieval_server.models.preprocessing import read_image
-from tests.support.looking_models import ATTENTIVE, PROFILE, SIDE, looking
+from tests.support.export.looking_models import ATTENTIVE, PROFILE, SIDE, looking
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from PIL import Image
 from export.pictures.contact_sheet import write_contact_sheet
 from export.pictures.page_pictures import THUMBNAIL_SIDE
 from retrieval_server.errors import CatalogueError, ModelRepositoryError
-from tests.support.search_results import match
+from tests.support.export.search_results import match
 
 SCRIPT = "<script>alert('x')</script> & \"quoted\""
 

@@ -9,7 +9,7 @@ from PIL import Image, ImageColor
 from export.pictures.contact_sheet import write_contact_sheet
 from export.pictures.contact_sheet_picture import CHANGES, TRUE_FRAME, picture
 from export.pictures.rankings import query_rankings
-from tests.support.search_results import match
+from tests.support.export.search_results import match
 
 
 def colours(picture: Image.Image, colour: str) -> int:

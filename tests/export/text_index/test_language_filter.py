@@ -14,9 +14,14 @@ from export.text_index.language_filter import (
     left_out,
 )
 from export.text_index.language_filter import OTHER_SCRIPT as SCRIPT
-from tests.support.labelled_titles import LATIN_SCRIPT, OTHER_SCRIPT, english_titles, foreign_titles
-from tests.support.offline_language import name_language_offline
-from tests.support.programs import command
+from tests.support.export.labelled_titles import (
+    LATIN_SCRIPT,
+    OTHER_SCRIPT,
+    english_titles,
+    foreign_titles,
+)
+from tests.support.programs.command import command
+from tests.support.programs.offline_language import name_language_offline
 
 ENGLISH_KEPT = 0.995
 FOREIGN_LEFT_OUT = 0.85

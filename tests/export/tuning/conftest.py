@@ -5,8 +5,8 @@ import pytest
 from export.tuning.described_dataset import describe_dataset
 from export.tuning.pooling_sweep import PoolingSweep
 from export.tuning.tune import tune
-from tests.support.small_grid import SMALL_GRID
-from tests.support.small_networks import SMALL, WEIGHTS
+from tests.support.export.small_grid import SMALL_GRID
+from tests.support.export.small_networks import SMALL, WEIGHTS
 
 
 @pytest.fixture(scope="module")

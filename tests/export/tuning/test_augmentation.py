@@ -18,7 +18,7 @@ from export.tuning.evaluate_augmentation import PLAIN, evaluate_augmentation
 from export.tuning.grid import Grid
 from export.tuning.grid_ratings import GridRatings
 from export.tuning.pooling_sweep import PoolingSweep
-from tests.support.small_networks import SEED, SMALL, WEIGHTS
+from tests.support.export.small_networks import SEED, SMALL, WEIGHTS
 
 
 def rows(*vectors):

@@ -13,7 +13,7 @@ from export.tuning.setting import SUM
 from export.tuning.tune import CHOSEN
 from retrieval_server.errors import CatalogueError
 from retrieval_server.models.profile import Backbone, Profile
-from tests.support.small_grid import GRMAC, SMALL_GRID, SPOC
+from tests.support.export.small_grid import GRMAC, SMALL_GRID, SPOC
 
 
 class MadeUp:

@@ -7,8 +7,8 @@ from export.models.profiles import LITE, PAPER, find_profile, profile_toml
 from export.tuning.grid import MOST_ALPHAS, Grid
 from export.tuning.setting import SUM, InitialStage, Setting
 from retrieval_server.models.profile import Backbone, Profile
-from tests.support.small_grid import SPOC
-from tests.support.small_networks import SMALL
+from tests.support.export.small_grid import SPOC
+from tests.support.export.small_networks import SMALL
 
 
 def test_a_profile_keeps_what_was_not_changed():

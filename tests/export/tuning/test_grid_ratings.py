@@ -22,8 +22,8 @@ from retrieval_server.index.publish import open_index
 from retrieval_server.models.preprocessing import read_image
 from retrieval_server.retrieval.retriever import Retriever
 from retrieval_server.retrieval.search_request import SearchParameters
-from tests.support.small_grid import GRMAC, SMALL_GRID, SPOC
-from tests.support.small_networks import SMALL, WEIGHTS
+from tests.support.export.small_grid import GRMAC, SMALL_GRID, SPOC
+from tests.support.export.small_networks import SMALL, WEIGHTS
 
 
 def searched(bundle, repository, dataset, keep):

@@ -20,7 +20,7 @@ from export.tuning.sweep_encoder import white_out
 from retrieval_server.engines.create_engine import create_engine
 from retrieval_server.errors import EngineError, ProfileError, RetrievalError
 from retrieval_server.models.preprocessing import read_image
-from tests.support.small_networks import SMALL, WEIGHTS
+from tests.support.export.small_networks import SMALL, WEIGHTS
 
 BACKBONE = SMALL.backbones[1]
 GRMAC, GEM, MAC = PoolingChoice("grmac", 1.0), PoolingChoice("gem", 3.0), PoolingChoice("mac")

@@ -12,8 +12,8 @@ from export.tuning.described_dataset import describe_dataset
 from export.tuning.pooling_sweep import PoolingSweep
 from retrieval_server.errors import CatalogueError
 from retrieval_server.models.profile import Profile
-from tests.support.small_grid import SPOC
-from tests.support.small_networks import SEED, SMALL, WEIGHTS
+from tests.support.export.small_grid import SPOC
+from tests.support.export.small_networks import SEED, SMALL, WEIGHTS
 
 
 def run(monkeypatch, *arguments):

@@ -18,7 +18,7 @@ from export.tuning.grid_ratings import GridRatings
 from export.tuning.heat_maps import heat_maps
 from export.tuning.html import tuning_page
 from export.tuning.sections import tuned_settings, tuning_sections
-from tests.support.small_grid import SMALL_GRID
+from tests.support.export.small_grid import SMALL_GRID
 
 
 def test_the_report_shows_the_grid_in_pictures_and_needs_nothing_else(tuning):

@@ -7,8 +7,8 @@ import sys
 from retrieval_server.exact_search.kernels.vector_instructions import HAS_VNNI
 from retrieval_server.exact_search.warm_up import compile_kernels
 from tests.support.paths import ROOT
-from tests.support.printed_bounds import print_bounds
-from tests.support.programs import command
+from tests.support.programs.command import command
+from tests.support.programs.printed_bounds import print_bounds
 
 
 def test_processor_without_the_wide_instruction_gives_the_same_bounds(tmp_path):

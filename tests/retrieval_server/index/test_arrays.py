@@ -13,8 +13,8 @@ from retrieval_server.index.publish import open_index
 from retrieval_server.storage.arrays import open_array
 from retrieval_server.storage.string_table import StringTable, write_string_table
 from retrieval_server.text.neighbours import COSINE_SCALE, TextIndex
+from tests.support.export.text_index_files import write_text_index
 from tests.support.manifest_edit import change_manifest
-from tests.support.text_index_files import write_text_index
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 

@@ -9,9 +9,9 @@ import pytest
 
 from retrieval_server.errors import ImageError
 from retrieval_server.models.preprocessing import MAX_PIXELS, decode_image
-from tests.support.image_memory import decode_large_photo, decode_long_image
 from tests.support.pictures import SIDE
-from tests.support.programs import command
+from tests.support.programs.command import command
+from tests.support.programs.image_memory import decode_large_photo, decode_long_image
 
 
 def png(width: int, height: int) -> bytes:

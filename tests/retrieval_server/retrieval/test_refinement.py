@@ -9,7 +9,7 @@ from retrieval_server.exact_search.similarity import Ranking
 from retrieval_server.retrieval.refinement import refine, text_subset
 from retrieval_server.retrieval.search_result import Stage
 from retrieval_server.text.neighbours import TextIndex
-from tests.support.text_index_files import write_text_index
+from tests.support.export.text_index_files import write_text_index
 
 PRODUCTS = 24
 

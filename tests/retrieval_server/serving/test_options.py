@@ -12,7 +12,7 @@ import typer
 
 from retrieval_server import cli
 from retrieval_server.serving.settings import Settings
-from tests.support.programs import command, print_modules_of_the_server_command
+from tests.support.programs.command import command, print_modules_of_the_server_command
 
 
 def test_every_setting_is_an_option_with_its_environment_variable_and_default() -> None:

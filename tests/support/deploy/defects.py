@@ -6,7 +6,7 @@ that it is in. Where a published deployment had one, the comment says which.
 
 import re
 
-from tests.support.seeded_defect import REMOVED, Defect, without
+from tests.support.deploy.seeded_defect import REMOVED, Defect, without
 
 POD, JOB = "spec/template/spec", "spec/jobTemplate/spec"
 TRITON, SERVER = "Deployment/triton", "Deployment/retrieval"

@@ -14,9 +14,9 @@ from client.cli import main as search_main
 from deploy.policies.rendering import DEPLOY, ROOT, Manifests
 from export.__main__ import main as export_main
 from retrieval_server.__main__ import main as server_main
-from tests.support.deploy_collector import Collector
-from tests.support.kubelet import Place
-from tests.support.programs import command
+from tests.support.deploy.collector import Collector
+from tests.support.deploy.kubelet import Place
+from tests.support.programs.command import command
 
 sys.path.insert(0, str(DEPLOY / "local_triton"))
 from environment import set_up

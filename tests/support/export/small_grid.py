@@ -2,7 +2,7 @@
 
 from export.models.pooling_choice import PoolingChoice
 from export.tuning.grid import Grid
-from tests.support.small_networks import SMALL
+from tests.support.export.small_networks import SMALL
 
 GRMAC, GEM, SPOC = PoolingChoice("grmac", 1.0), PoolingChoice("gem", 3.0), PoolingChoice("spoc")
 SMALL_GRID = Grid.of(

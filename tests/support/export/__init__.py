@@ -1,0 +1,1 @@
+"""What the tests of export stand on: builds, small networks, labelled titles."""
