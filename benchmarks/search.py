@@ -21,47 +21,30 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 from threadpoolctl import threadpool_limits
 
 from benchmarks import search_peers as peers
 from benchmarks.descriptor_generator import HARD_KINDS, KINDS
-from benchmarks.search_database import ROOT, SearchDatabase, prepare_database
+from benchmarks.search_database import (
+    ROOT,
+    Queries,
+    SearchDatabase,
+    open_cascade,
+    prepare_database,
+    queries_of,
+)
 from benchmarks.search_growth import SIZES, plot_growth
 from retrieval_server.exact_search.cascade import CascadeSearch, SearchCounts
 from retrieval_server.exact_search.kernels.layout import REGIONS
 from retrieval_server.exact_search.levels.middle import MiddleLevel
-from retrieval_server.exact_search.open_search import open_search
 from retrieval_server.exact_search.originals import ORIGINALS
-from retrieval_server.exact_search.parallelism import IntraQueryParallelism
 
 QUERIES = 48  # of each kind
 WARM_UP = 16  # queries before the measurement: they map the pages and compile the code
 EXACT_QUERIES = 250  # of each kind, compared with brute force
 TARGETS = (0.95, 0.99)
-
-Queries = dict[str, list[list[NDArray[np.float32]]]]
-
-
-def queries_of(database: SearchDatabase, count: int) -> Queries:
-    """Queries by kind, ``count`` of each; a query is a list of one descriptor per backbone."""
-    generator = database.generator()
-    queries = {}
-    for kind in KINDS:
-        matrices = generator.queries(kind, count)
-        queries[kind] = [[matrix[query] for matrix in matrices] for query in range(count)]
-    return queries
-
-
-def open_cascade(
-    database: SearchDatabase, parallelism: IntraQueryParallelism | None = None
-) -> CascadeSearch:
-    """Open the search of a large database."""
-    search = open_search(database.descriptors(), database.levels(), parallelism=parallelism)
-    assert isinstance(search, CascadeSearch)
-    return search
 
 
 def measure(

@@ -11,15 +11,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from benchmarks.descriptor_generator import CALIBRATION_FILE, Calibration, DescriptorGenerator
+from benchmarks.descriptor_generator import (
+    CALIBRATION_FILE,
+    KINDS,
+    Calibration,
+    DescriptorGenerator,
+)
 from export.index.search_levels import build_search_levels
 from export.progress import progress
+from retrieval_server.exact_search.cascade import CascadeSearch
 from retrieval_server.exact_search.levels.encoding import Levels
 from retrieval_server.exact_search.levels.files import open_levels
 from retrieval_server.exact_search.levels.fit_parameters import SearchRecord
+from retrieval_server.exact_search.open_search import open_search
+from retrieval_server.exact_search.parallelism import IntraQueryParallelism
 from retrieval_server.index.descriptors import create_descriptors, open_descriptors
 from retrieval_server.storage.arrays import release_pages
 from retrieval_server.storage.digest import file_digest
@@ -29,6 +38,8 @@ MODELS = {"densenet201_grmac": 1920, "seresnet152_grmac": 2048}  # profile paper
 ALPHAS = {"densenet201_grmac": 3.0, "seresnet152_grmac": 1.0}
 _CHUNK_ROWS = 4096
 _RECORD_FILE = "database.json"  # written last
+
+Queries = dict[str, list[list[NDArray[np.float32]]]]
 
 
 @dataclass(frozen=True)
@@ -105,3 +116,22 @@ def _write_descriptors(folder: Path, rows: int) -> None:
         progress("descriptors", rows) as advance,
     ):
         list(executor.map(write, range(0, rows, _CHUNK_ROWS)))
+
+
+def queries_of(database: SearchDatabase, count: int) -> Queries:
+    """Queries by kind, ``count`` of each; a query is a list of one descriptor per backbone."""
+    generator = database.generator()
+    queries = {}
+    for kind in KINDS:
+        matrices = generator.queries(kind, count)
+        queries[kind] = [[matrix[query] for matrix in matrices] for query in range(count)]
+    return queries
+
+
+def open_cascade(
+    database: SearchDatabase, parallelism: IntraQueryParallelism | None = None
+) -> CascadeSearch:
+    """Open the search of a large database."""
+    search = open_search(database.descriptors(), database.levels(), parallelism=parallelism)
+    assert isinstance(search, CascadeSearch)
+    return search

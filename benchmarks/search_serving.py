@@ -27,8 +27,14 @@ from threadpoolctl import threadpool_limits
 from benchmarks import search_peers as peers
 from benchmarks.descriptor_generator import HARD_KINDS, KINDS
 from benchmarks.local_triton import local_triton
-from benchmarks.search import Queries, open_cascade, queries_of
-from benchmarks.search_database import MODELS, ROOT, prepare_database
+from benchmarks.search_database import (
+    MODELS,
+    ROOT,
+    Queries,
+    open_cascade,
+    prepare_database,
+    queries_of,
+)
 from benchmarks.search_index import prepare_index, prepare_models
 from export.models.profiles import PAPER
 from retrieval_server.cores import create_workers
