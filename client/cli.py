@@ -226,7 +226,9 @@ def _record(answer: Answer) -> dict[str, object]:
 
 def _print_url(server: str, url: str, is_loopback: bool) -> None:
     if not is_loopback:
-        warning = f"WARNING: whoever reaches {url} can search, unencrypted, without a password."
+        warning = (
+            f"WARNING: everybody who reaches {url} can search, unencrypted, without a password."
+        )
         _print_aside(warning, "bold yellow")
     typer.echo(f"{url} asks {server}; Ctrl-C ends it.")
 

@@ -1,6 +1,6 @@
 """Which requests are answered, and what a browser may do with the answer.
 
-The page has no password: on loopback, whoever can open it is on this machine. What remains are
+The page has no password: on loopback, only programs on this machine can open it. What remains are
 other web sites open in the same browser. A site could name this machine under its own name (DNS
 rebinding): so the Host header must be an address, ``localhost`` or a name that was allowed. It
 could send requests here without reading the answer: so the calls must come from the page itself.

@@ -31,7 +31,7 @@ OPERATORS = {
 }
 GATEWAY_API = "gateway.networking.k8s.io/v1"
 GATEWAY_SCHEMAS = Path(__file__).with_name("gateway_api.json")
-# Else it reads megabytes anew for each object.
+# Otherwise it reads megabytes again for each object.
 kubernetes_validate.utils.schema_contents = cache(kubernetes_validate.utils.schema_contents)
 
 

@@ -98,7 +98,7 @@ def open_shards(
 
 
 def again(manifest: ShardManifest) -> str:
-    """Say how to mend a shard that is refused."""
+    """Say how to replace a shard that is refused."""
     return (
         f"Run again: beauty-export extract … --shards {manifest.shard.count} --shard "
         f"{manifest.shard.number}; what fits is kept."

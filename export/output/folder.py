@@ -43,6 +43,6 @@ def output_folder(folder: Path) -> Iterator[None]:
             yield
     except OSError as error:
         raise RetrievalError(
-            f"Cannot write {folder}: {error.strerror or error}. Mend that and run the same command "
-            "again; what is finished is kept."
+            f"Cannot write {folder}: {error.strerror or error}. Correct that and run the same "
+            "command again; what is finished is kept."
         ) from error

@@ -164,7 +164,7 @@ def test_triton_wants_a_certificate_where_there_is_tls(
 def test_triton_adds_its_part_to_a_trace_and_begins_none(
     rendered: Manifests, triton_client: InferenceServerClient, collector: Collector
 ) -> None:
-    """Whoever asks without a trace, as the first one here, is not traced."""
+    """A request without a trace, as the first one here, is not traced."""
     images = InferInput("image", [1, 32, 32, 3], "UINT8")
     images.set_data_from_numpy(np.zeros((1, 32, 32, 3), np.uint8))
     traces = [f"3{n:031x}" for n in range(TRACES)]

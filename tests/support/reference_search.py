@@ -8,7 +8,7 @@ from retrieval_server.retrieval.search_request import QueryDescriptors
 
 
 class NoEngine:
-    """For searches that bring their descriptors along."""
+    """An engine for searches by descriptors, which never call it."""
 
     name = "none"
 

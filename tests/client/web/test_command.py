@@ -35,7 +35,7 @@ def test_a_page_that_others_reach_is_warned_about(address):
         assert run.stdout.readline().startswith("http://0.0.0.0:")
         run.terminate()
         _, stderr = run.communicate(timeout=PATIENCE_S)
-    assert re.fullmatch(r"WARNING: whoever reaches .* without a password\.\n", stderr)
+    assert re.fullmatch(r"WARNING: everybody who reaches .* without a password\.\n", stderr)
 
 
 def test_a_port_that_is_taken_is_one_line_and_exit_1(address):

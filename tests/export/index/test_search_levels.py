@@ -40,7 +40,7 @@ LEVEL_FILES = [
 
 
 class NoEngine:
-    """For searches that bring their descriptors along."""
+    """An engine for searches by descriptors, which never call it."""
 
     name = "none"
 
