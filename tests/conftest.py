@@ -24,6 +24,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,7 @@ import onnx
 import pytest
 from hypothesis import settings
 from numpy.typing import NDArray
+from simplemma.strategies.dictionaries.dictionary_factory import DefaultDictionaryFactory
 
 from deploy.policies.checkers import programs_of
 from export.dataset.catalogue import read_catalogue
@@ -52,6 +54,17 @@ from tests.support.tiny_world import DIMENSIONS, SIDE, tiny_model, write_catalog
 
 settings.register_profile("tests", deadline=None, derandomize=True)  # same examples every time
 settings.load_profile("tests")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_word_list() -> Iterator[None]:
+    """Load the word list of the language filter once: hundreds of builds would each take 0.2 s."""
+    load = cache(DefaultDictionaryFactory().get_dictionary)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            DefaultDictionaryFactory, "get_dictionary", lambda _, language: load(language)
+        )
+        yield
 
 
 @pytest.fixture(scope="session")
