@@ -7,10 +7,7 @@ from pathlib import Path
 
 from client.errors import RetrievalError, UnreadableFileError
 from client.results import SearchResult
-
-IMAGE_SUFFIXES = frozenset(
-    (".jpg", ".jpeg", ".png", ".webp", ".avif", ".gif", ".tif", ".tiff", ".bmp")
-)
+from retrieval_server.command_line.image_files import IMAGE_SUFFIXES
 
 
 @dataclass(frozen=True)

@@ -128,7 +128,7 @@ def test_torch_is_imported_where_models_are_made_and_poolings_compared_only() ->
 @pytest.mark.parametrize(
     ("room", "forbidden"),
     [
-        ("client", r"export|retrieval_server(?!\.v1\b)(\.|$)"),
+        ("client", r"export|retrieval_server(?!\.(v1|command_line)\b)(\.|$)"),
         ("retrieval_server", r"export|client"),
         ("export", r"client"),
     ],
@@ -268,7 +268,8 @@ def test_importing_the_servers_package_imports_nothing_else() -> None:
 def test_base_dependencies_are_what_the_client_imports(project: dict[str, object]) -> None:
     page = sources("client/web")
     clients = [path for path in sources("client") if path not in page]
-    imported = third_party(clients + sources("retrieval_server/v1"))
+    shared = sources("retrieval_server/v1") + sources("retrieval_server/command_line")
+    imported = third_party(clients + shared)
     assert declared(project["dependencies"]) == imported
 
 

@@ -20,11 +20,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from export.dataset.csv_file import Record, csv_rows
+from retrieval_server.command_line.image_files import IMAGE_SUFFIXES
 from retrieval_server.errors import CatalogueError
 
 TRAINING_FILE = "training_public.csv"
 VALIDATION_HEADER = ("Validation Image ID", "Training Image ID")
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".avif", ".gif", ".tif", ".tiff", ".bmp")
 
 
 def training_records(file: Path, required: tuple[str, str, str]) -> Iterator[tuple[str, Record]]:
