@@ -36,7 +36,7 @@ from retrieval_server.index.bundle import (
     IndexBundle,
 )
 from retrieval_server.index.manifest import IndexedModel, Manifest
-from retrieval_server.index.publish import open_index, publish, seal
+from retrieval_server.index.publish import make_current, open_index, seal, store
 from retrieval_server.index.reference_image import reference_image, write_reference
 from retrieval_server.models.model_repository import ModelRepository
 from retrieval_server.models.preprocessing import PREPROCESSING
@@ -103,7 +103,7 @@ def prepare_index(root: Path, database: SearchDatabase) -> IndexBundle:
         text=settings.to_json() | report.to_json(),
         search=database.record,
     )
-    publish(folder, index, seal(folder, manifest))
+    make_current(index, store(folder, index, seal(folder, manifest)).name)
     return open_index(index)
 
 

@@ -12,9 +12,16 @@ from export.commands.index import extract, index, verify
 from export.commands.onnx import onnx
 from export.commands.options import Command
 from export.commands.pictures import attention, contact_sheet
+from export.commands.publish import publish
 from export.commands.sample import sample
 from export.commands.tune import augmentation, tune
-from retrieval_server.errors import CatalogueError, ProfileError, RetrievalError, ShardError
+from retrieval_server.errors import (
+    CatalogueError,
+    IndexLossError,
+    ProfileError,
+    RetrievalError,
+    ShardError,
+)
 
 app = typer.Typer(
     add_completion=False,
@@ -30,6 +37,7 @@ COMMANDS: tuple[Command, ...] = (  # in the order in which people need them
     index,
     extract,
     verify,
+    publish,
     evaluate,
     predict,
     tune,
@@ -38,7 +46,7 @@ COMMANDS: tuple[Command, ...] = (  # in the order in which people need them
     attention,
 )
 BAD_INPUT = 65  # EX_DATAERR of sysexits.h: the same command would fail again
-BAD_INPUT_ERRORS = (CatalogueError, ProfileError, ShardError)
+BAD_INPUT_ERRORS = (CatalogueError, IndexLossError, ProfileError, ShardError)
 
 
 def main() -> None:

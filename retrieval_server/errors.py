@@ -8,6 +8,8 @@
     ├── ShardError              a shard is missing, damaged, or of another catalogue or model
     ├── ModelRepositoryError    a model is missing, or its configuration differs from its graph
     ├── IndexBundleError        an index is missing, damaged, or of another format
+    │   ├── CurrentFileError    the file ``current`` cannot be read or names no version
+    │   ├── IndexLossError      a version has lost too much of the current one
     │   └── ModelMismatchError  the served models did not compute the index
     ├── EngineError             descriptors cannot be computed
     │   ├── EngineUnavailableError  the engine cannot be used now; a retry is safe
@@ -44,6 +46,14 @@ class ModelRepositoryError(RetrievalError):
 
 class IndexBundleError(RetrievalError):
     """An index is missing, damaged, or of another format."""
+
+
+class CurrentFileError(IndexBundleError):
+    """The file ``current`` of an index cannot be read, or does not name a version."""
+
+
+class IndexLossError(IndexBundleError):
+    """A version of an index has lost more of the current one than is allowed."""
 
 
 class ModelMismatchError(IndexBundleError):

@@ -7,9 +7,14 @@ from typing import Annotated
 
 import typer
 
-from export.commands.index_summary import catalogue_warnings, index_summary, shard_summary
+from export.commands.index_summary import (
+    catalogue_warnings,
+    index_summary,
+    lost_rows,
+    shard_summary,
+)
 from export.commands.messages import say, tell
-from export.commands.options import ProfileName, ShardNumber, Tau, engine_options
+from export.commands.options import MaxLoss, ProfileName, ShardNumber, Tau, engine_options
 from export.dataset.catalogue import read_catalogue
 from export.descriptors.engine_choice import EngineChoice
 from export.descriptors.extract_shard import ShardExtraction
@@ -19,6 +24,7 @@ from export.models.profiles import LITE, find_profile
 from export.text_index.language_filter import LANGUAGE_FILTERS
 from export.text_index.settings import TextSettings
 from retrieval_server.index.publish import open_index
+from retrieval_server.serving.settings import Settings
 from retrieval_server.text.tokens import TOKENISERS
 
 Tokeniser = Annotated[
@@ -104,11 +110,13 @@ def index(
         bool,
         typer.Option(help="Take the descriptors of unchanged images from the current version."),
     ] = True,
+    max_loss: MaxLoss = Settings.max_loss,
 ) -> None:
     """Build an index from a catalogue, or bring one up to date.
 
     Images that the current version has described are not described again, and a build that was
-    interrupted is resumed.
+    interrupted is resumed. A finished version that has lost more than --max-loss is kept, but not
+    published: the exit status is 65, and publish makes it current all the same.
 
     Example: beauty-export index build/demo/sample --output build/demo/index
     """
@@ -122,6 +130,7 @@ def index(
     )
     products = read_catalogue(catalogue)
     tell(catalogue_warnings(products))
+    tell(lost_rows(products, output, max_loss))
     build = IndexBuild(
         catalogue=products,
         profile=find_profile(profile),
@@ -132,6 +141,7 @@ def index(
         from_shards=from_shards,
         shard_count=shards,
         reuse=reuse,
+        max_loss=max_loss,
     )
     tell(index_summary(build.run()))
 

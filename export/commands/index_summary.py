@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from export.commands.messages import Message
 from export.dataset.catalogue import Catalogue
 from export.descriptors.extract_shard import ExtractedShard
 from export.index.build import BuiltIndex
+from retrieval_server.errors import IndexBundleError
 from retrieval_server.index.bundle import REJECTS_FILE
+from retrieval_server.index.loss import missing_products
+from retrieval_server.index.publish import readable_current
 
 DESCRIPTIONS_NAMED = 5  # ids to name in a warning
 
@@ -23,6 +27,29 @@ def catalogue_warnings(catalogue: Catalogue) -> Iterator[Message]:
         yield Message(
             f"{len(blank):,} products have an empty description ({named}): they are found by "
             "image only. Fill in the description column to have them refined.",
+            is_warning=True,
+        )
+
+
+def lost_rows(catalogue: Catalogue, index: Path, max_loss: float) -> Iterator[Message]:
+    """Warn before the build if too many products of the current version are not in the catalogue.
+
+    Args:
+        catalogue: the catalogue that the new version is built from.
+        index: the index folder.
+        max_loss: the largest share of products that may be lost.
+    """
+    version = readable_current(index)
+    if version is None:
+        return
+    try:
+        missing = missing_products(index / version, (row.product_id for row in catalogue.rows))
+    except IndexBundleError:
+        return  # nothing to compare with
+    if missing.share > max_loss:
+        yield Message(
+            f"{catalogue.path} lacks products of the current version {version}: {missing}. The new "
+            f"version will not be published, since --max-loss is {max_loss:g}.",
             is_warning=True,
         )
 
@@ -45,7 +72,11 @@ def index_summary(built: BuiltIndex) -> Iterator[Message]:
     """Say what an index holds; warn of what it leaves out, and why."""
     manifest = built.manifest
     if manifest is None:
-        yield Message(f"nothing to do: {built.folder} is up to date")
+        yield Message(
+            f"{built.folder} was built before and is current now"
+            if built.published
+            else f"nothing to do: {built.folder} is up to date"
+        )
         return
     yield Message(
         f"{built.folder}: {manifest.products:,} products, {manifest.documents:,} descriptions, "

@@ -54,6 +54,7 @@ GroundTruth = Annotated[
     Path | None, typer.Option(help="File of the true matches; the folder's if not given.")
 ]
 Repository = Annotated[Path, setting_option("model_repository")]
+MaxLoss = Annotated[float, setting_option("max_loss")]
 Tau = Annotated[
     float,
     typer.Option(

@@ -31,8 +31,9 @@ from export.text_index.build import build_text_index
 from export.text_index.settings import TextSettings
 from retrieval_server.errors import CatalogueError
 from retrieval_server.index.bundle import ID_ORDER_FILE, REJECTS_FILE
+from retrieval_server.index.loss import DEFAULT_MAX_LOSS
 from retrieval_server.index.manifest import IndexedModel, Manifest
-from retrieval_server.index.publish import is_intact, make_current, publish, seal
+from retrieval_server.index.publish import is_intact, publish, seal, store
 from retrieval_server.index.reference_image import write_reference
 from retrieval_server.models.model_repository import ModelFolder
 from retrieval_server.models.preprocessing import PREPROCESSING
@@ -49,10 +50,11 @@ class BuiltIndex:
 
     Attributes:
         folder: the version's folder.
-        manifest: the version's manifest; None if there was nothing to do.
+        manifest: the version's manifest; None if it had been built before.
         warnings: what a person should know of the descriptions.
         reused: number of images whose descriptors come from the version that was current.
         no_reuse: why that version could not be used; empty if it could, or if there was none.
+        published: whether this run made the version current.
     """
 
     folder: Path
@@ -60,6 +62,7 @@ class BuiltIndex:
     warnings: Sequence[str] = ()
     reused: int = 0
     no_reuse: str = ""
+    published: bool = True
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,7 @@ class IndexBuild:
         from_shards: folder of finished shards; None describes the images in this build.
         shard_count: how many shards there are; None takes the only count that the folder holds.
         reuse: whether to reuse the descriptors of unchanged images from the current version.
+        max_loss: the largest share of the current version that the new one may lose.
     """
 
     catalogue: Catalogue
@@ -87,11 +91,14 @@ class IndexBuild:
     from_shards: Path | None = None
     shard_count: int | None = None
     reuse: bool = True
+    max_loss: float = DEFAULT_MAX_LOSS
 
     def run(self) -> BuiltIndex:
         """Build the index, or resume a build that was interrupted.
 
         Raises:
+            IndexLossError: if the finished version has lost more than ``max_loss``; it is stored
+                in the index folder, and the current version stays current.
             RetrievalError: if the models are missing or do not fit the profile, the engine
                 fails, a shard is refused, no image can be read, the disk is full, or another build
                 works in the same folder.
@@ -187,10 +194,11 @@ class IndexBuild:
             search=search,
         )
         version = seal(folder, manifest)
-        published = publish(folder, self.root, version)
+        stored = store(folder, self.root, version)
         self._built_file.write_text(json.dumps({"source": source, "version": version}))
         shutil.rmtree(self._scratch)
-        return BuiltIndex(published, manifest, report.warnings)
+        publish(self.root, version, self.max_loss)
+        return BuiltIndex(stored, manifest, report.warnings)
 
     @property
     def _built_file(self) -> Path:
@@ -215,7 +223,7 @@ class IndexBuild:
         return hashlib.sha256(source.encode()).hexdigest()
 
     def _existing(self, source: str) -> BuiltIndex | None:
-        """The version that this build would make, now current again; None if it is not intact."""
+        """The version that this build would make, now current; None if it is not intact."""
         try:
             built = json.loads(self._built_file.read_text())
             folder = self.root / built["version"]
@@ -224,9 +232,9 @@ class IndexBuild:
             return None
         if not is_same or not is_intact(folder):
             return None
-        make_current(self.root, folder.name)
         shutil.rmtree(self._scratch, ignore_errors=True)  # of a build that was killed at its end
-        return BuiltIndex(folder, None)
+        published = publish(self.root, folder.name, self.max_loss)
+        return BuiltIndex(folder, None, published=published)
 
 
 def _resume(folder: Path, log: StageLog) -> None:

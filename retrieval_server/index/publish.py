@@ -1,17 +1,28 @@
-"""Versions of an index: `seal` one, `publish` it under its name, `open_index` the current one."""
+"""Versions of an index: `seal` one, `store` it under its name, `publish` it, `open_index` it.
+
+The index folder has two small files beside the versions. ``current`` names the version to serve.
+``approved`` names the version whose loss (see ``index.loss``) has been compared with a bound, or
+accepted by a person, when it was published; a server then serves it whatever the server's own bound
+is. Both hold one name and a newline.
+"""
 
 from __future__ import annotations
 
 import shutil
+import stat
 from pathlib import Path
 
-from retrieval_server.errors import IndexBundleError
+from retrieval_server.errors import CurrentFileError, IndexBundleError
 from retrieval_server.index.bundle import DIGEST_LENGTH, IndexBundle
+from retrieval_server.index.loss import loss_between
 from retrieval_server.index.manifest import MANIFEST_FILE, Manifest, write_manifest
-from retrieval_server.storage.arrays import REBUILD, sync
+from retrieval_server.storage.arrays import sync
 from retrieval_server.storage.digest import file_digest
 
 CURRENT_FILE = "current"
+APPROVED_FILE = "approved"
+LONGEST_NAME = 255  # of a folder, on every usual file system
+CORRECT_IT = "Name a version with: beauty-export publish"
 
 
 def open_index(path: Path) -> IndexBundle:
@@ -25,25 +36,94 @@ def open_index(path: Path) -> IndexBundle:
     """
     version = current_version(path)
     if version is not None:
-        return IndexBundle(path / version)
-    if (path / MANIFEST_FILE).is_file():
+        return IndexBundle(version_folder(path, version))
+    if is_version(path):
         return IndexBundle(path)
     raise IndexBundleError(f"There is no index at {path}. Build one with: beauty-export index")
+
+
+def is_version(path: Path) -> bool:
+    """Whether a path is the folder of a finished version, which has a manifest."""
+    return (path / MANIFEST_FILE).is_file()
+
+
+def version_folder(root: Path, version: str) -> Path:
+    """The folder of the version that ``current`` names.
+
+    Raises:
+        CurrentFileError: if it does not exist.
+    """
+    folder = root / version
+    if not folder.is_dir():
+        raise CurrentFileError(
+            f"{root / CURRENT_FILE} names {version}, but there is no {folder}. {CORRECT_IT} {root}"
+        )
+    return folder
+
+
+def finished_versions(root: Path) -> list[str]:
+    """The names of the versions in an index folder, the newest first."""
+    folders = [
+        path for path in root.iterdir() if not path.name.startswith(".") and is_version(path)
+    ]
+    folders.sort(key=lambda path: (path / MANIFEST_FILE).stat().st_mtime, reverse=True)
+    return [path.name for path in folders]
 
 
 def current_version(path: Path) -> str | None:
     """The version that a folder's file ``current`` names; None if there is no such file.
 
     Raises:
-        IndexBundleError: if the file cannot be read.
+        CurrentFileError: if the file cannot be read or does not hold the name of a folder.
     """
     current = path / CURRENT_FILE
     try:
-        return current.read_text(encoding="utf-8").strip()
+        return _read_name(current)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, UnicodeDecodeError) as error:
-        raise IndexBundleError(f"Cannot read {current}: {error}. {REBUILD}") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise CurrentFileError(f"Cannot read {current}: {reason}. {CORRECT_IT} {path}") from error
+
+
+def readable_current(root: Path) -> str | None:
+    """The version that ``current`` names; None if there is no such file or it cannot be read."""
+    try:
+        return current_version(root)
+    except CurrentFileError:
+        return None
+
+
+def approved_version(root: Path) -> str | None:
+    """The version that a folder's file ``approved`` names; None if there is none to be read."""
+    try:
+        return _read_name(root / APPROVED_FILE)
+    except (OSError, ValueError):
+        return None
+
+
+def _read_name(path: Path) -> str:
+    """Read a file that names a version; a byte order mark and outer white space are ignored.
+
+    Raises:
+        OSError: if the file cannot be read.
+        ValueError: if it is no regular file or does not hold the name of a folder.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):  # reading a FIFO would never end
+        raise ValueError("it is not a regular file")
+    with path.open("rb") as file:
+        content = file.read(2 * LONGEST_NAME)
+    try:
+        name = content.decode("utf-8-sig").strip()
+    except UnicodeDecodeError as error:
+        raise ValueError("it is not text in UTF-8") from error
+    if not name:
+        raise ValueError("it is empty")
+    is_folder_name = "/" not in name and not name.startswith(".") and name.isprintable()
+    if not is_folder_name or len(name.encode()) > LONGEST_NAME:
+        shown = name if len(name) <= 40 else name[:40] + "…"
+        raise ValueError(f"{shown!r} is not the name of a version")
+    return name
 
 
 def is_intact(folder: Path) -> bool:
@@ -72,8 +152,8 @@ def seal(folder: Path, manifest: Manifest) -> str:
     return f"{manifest.profile.name}-{file_digest(folder / MANIFEST_FILE)[:DIGEST_LENGTH]}"
 
 
-def publish(sealed: Path, root: Path, version: str) -> Path:
-    """Rename a sealed folder to its version's name and make it the current version.
+def store(sealed: Path, root: Path, version: str) -> Path:
+    """Rename a sealed folder to its version's name.
 
     A version that exists already is kept. If it is damaged, it is moved next to ``sealed`` and
     replaced.
@@ -93,14 +173,49 @@ def publish(sealed: Path, root: Path, version: str) -> Path:
         target.rename(damaged)
     if not target.exists():
         sealed.rename(target)
-    make_current(root, version)
+    sync(root)
     return target
 
 
-def make_current(root: Path, version: str) -> None:
-    """Write a version's name to the file ``current``, in one atomic step."""
-    scratch = root / f".{CURRENT_FILE}"
-    scratch.write_text(version + "\n", encoding="utf-8")
-    sync(scratch)
-    scratch.replace(root / CURRENT_FILE)
-    sync(root)
+def publish(root: Path, version: str, max_loss: float) -> bool:
+    """Make a finished version current, unless it has lost too much of the current one.
+
+    There is nothing to compare with if no version is current or its files cannot be read. The
+    version then becomes current, but not approved: a server compares it with what it serves.
+
+    Args:
+        root: the index folder.
+        version: name of the version.
+        max_loss: the largest share that may be lost, from 0 to 1.
+
+    Returns:
+        Whether the version has become current; False if it was before.
+
+    Raises:
+        IndexBundleError: if a file of the version is missing or damaged.
+        IndexLossError: if the version has lost more than that.
+    """
+    old = readable_current(root)
+    if old == version:
+        return False
+    loss = None if old is None else loss_between(root / old, root / version)
+    if loss is not None:
+        loss.check(max_loss)
+    make_current(root, version, is_approved=loss is not None)
+    return True
+
+
+def make_current(root: Path, version: str, *, is_approved: bool = False) -> None:
+    """Write a version's name to the file ``current``, in one atomic step.
+
+    Args:
+        root: the index folder.
+        version: name of the version.
+        is_approved: whether to write it to the file ``approved`` before.
+    """
+    for name in (APPROVED_FILE, CURRENT_FILE) if is_approved else (CURRENT_FILE,):
+        scratch = root / f".{name}"
+        scratch.write_text(version + "\n", encoding="utf-8")
+        sync(scratch)
+        scratch.replace(root / name)
+        sync(root)

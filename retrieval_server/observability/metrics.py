@@ -27,6 +27,14 @@ REQUEST_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0,
 STAGE_BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 STAGES = ("decode", "encode", "rank", "refine")
 RELOADS = ("served", "refused")
+REFUSALS: dict[type[Exception], str] = {
+    errors.CurrentFileError: "current",
+    errors.IndexLossError: "loss",
+    errors.ModelMismatchError: "models",
+    errors.ModelRepositoryError: "models",
+    errors.IndexBundleError: "files",
+    errors.EngineError: "engine",
+}
 FAILURES: dict[type[errors.RetrievalError], str] = {
     errors.EngineUnavailableError: "unavailable",
     errors.EngineDeadlineError: "deadline",

@@ -1,8 +1,9 @@
 """Reloads the index without a restart: polls the file ``current``, and serves what it names.
 
-The server opens the new version beside the old one, compares every file with its checksum, searches
-once and verifies the engine, while the old version answers. It does not serve a version that fails
-any of this: the log has the reason, and it tries again later. Until the swap both are in memory.
+The server opens the new version beside the old one, compares every file with its checksum, compares
+its products with those of the old one, searches once and verifies the engine, while the old version
+answers. It does not serve a version that fails any of this: the log has the reason, and it tries
+again later. Until the swap both are in memory.
 """
 
 from __future__ import annotations
@@ -10,20 +11,34 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar, cast
 
-from retrieval_server.errors import IndexBundleError, RetrievalError
+from retrieval_server.errors import (
+    CurrentFileError,
+    IndexLossError,
+    ModelMismatchError,
+    RetrievalError,
+)
 from retrieval_server.index.bundle import IndexBundle
-from retrieval_server.index.publish import current_version, open_index
+from retrieval_server.index.loss import loss_between
+from retrieval_server.index.publish import (
+    CURRENT_FILE,
+    approved_version,
+    current_version,
+    is_version,
+    version_folder,
+)
 from retrieval_server.models.model_repository import ModelRepository
-from retrieval_server.observability.metrics import ServerMetrics
+from retrieval_server.observability.metrics import REFUSALS, ServerMetrics
 from retrieval_server.retrieval.open_retriever import open_retriever
 from retrieval_server.serving.polling import Polling
-from retrieval_server.serving.served_index import ServedIndex
+from retrieval_server.serving.served_index import Refusal, ServedIndex
 
 log = logging.getLogger(__name__)
 
@@ -32,55 +47,97 @@ Result = TypeVar("Result")
 RETRY_S = 300.0  # reading a refused version whole again is too costly for every poll
 
 
+@dataclass(frozen=True)
+class Named:
+    """What the small files of an index folder name.
+
+    Attributes:
+        version: the version to serve.
+        is_approved: whether the loss of this version has been judged when it was published.
+    """
+
+    version: str
+    is_approved: bool
+
+
 class IndexWatch:
     """Keeps the served index the one that ``current`` names, while ``polling`` runs.
 
     Args:
         path: the index folder; the folder of a version never gets another version.
         repository: the models that are served.
-        served: holds the index that is served; gets the new one.
+        served: holds the index that is served; gets the new one, or why there is none.
         metrics: counts the reloads.
+        max_loss: the largest share of the served version that a new one may have lost, unless the
+            new one is approved.
 
     Attributes:
         polling: calls ``poll``.
     """
 
     def __init__(
-        self, path: Path, repository: ModelRepository, served: ServedIndex, metrics: ServerMetrics
+        self,
+        path: Path,
+        repository: ModelRepository,
+        served: ServedIndex,
+        metrics: ServerMetrics,
+        max_loss: float,
     ) -> None:
         self._path = path
         self._repository = repository
         self._served = served
         self._metrics = metrics
-        self._refused: tuple[str, float] | None = None  # a version, and when to try it again
-        self.polling = Polling(self.poll, "cannot tell whether there is a new index")
+        self._max_loss = max_loss
+        self._refused: tuple[Named, float] | None = None  # and when to try it again
+        self.polling = Polling(self.poll, "the check for a new index")
 
     async def poll(self) -> None:
         """Serve the version that ``current`` names, if it is a new one and passes every check."""
-        version = current_version(self._path)
-        if version is None or version == self._served.retriever.bundle.version:
-            return
-        if self._refused is not None:
-            refused, again_at = self._refused
-            if version == refused and time.monotonic() < again_at:
-                return
+        named = None
         try:
-            old = self._served.retriever
-            bundle = await _in_a_thread(lambda: self._verified(old.bundle.profile.name))
-            retriever = await open_retriever(
-                bundle, self._repository, lambda: old.engine, old.parallelism, owns_engine=False
-            )
+            named = await _in_a_thread(self._named)
+            if named is None or named.version == self._served.retriever.bundle.version:
+                self._note_that_current_is_served()
+            elif self._is_due(named):
+                await self._serve(named)
         except (RetrievalError, OSError) as error:
-            self._refused = (version, time.monotonic() + RETRY_S)
-            self._metrics.reloads.labels("refused").inc()
-            log.error(
-                "%s is not served, %s still is: %s",
-                version,
-                self._served.retriever.bundle.version,
-                error,
-            )
-            return
+            self._refuse(named, error)
+
+    def _named(self) -> Named | None:
+        """What the files name now; None for the folder of a version.
+
+        Raises:
+            CurrentFileError: if there is no file ``current``, or it cannot be read.
+        """
+        version = current_version(self._path)
+        if version is not None:
+            return Named(version, approved_version(self._path) == version)
+        if is_version(self._path):
+            return None
+        raise CurrentFileError(f"There is no file {self._path / CURRENT_FILE}.")
+
+    def _is_due(self, named: Named) -> bool:
+        """Whether to try a version: one that was refused waits, until it is approved."""
+        if self._refused is None:
+            return True
+        refused, again_at = self._refused
+        return named != refused or time.monotonic() >= again_at
+
+    async def _serve(self, named: Named) -> None:
+        """Serve a version in place of the old one.
+
+        Raises:
+            RetrievalError: if it fails a check.
+            OSError: if a file cannot be read.
+        """
+        old = self._served.retriever
+        bundle = await _in_a_thread(lambda: self._checked(named, old.bundle))
+        retriever = await open_retriever(
+            bundle, self._repository, lambda: old.engine, old.parallelism, owns_engine=False
+        )
         self._served.retriever = retriever
+        self._served.refusal = None
+        self._refused = None
         self._metrics.reloads.labels("served").inc()
         log.info(
             "serving %s (%s products) in place of %s",
@@ -89,16 +146,47 @@ class IndexWatch:
             old.bundle.version,
         )
 
-    def _verified(self, profile: str) -> IndexBundle:
-        """Open the version that ``current`` names and compare every file with its checksum."""
-        bundle = open_index(self._path)
-        if bundle.profile.name != profile:
-            raise IndexBundleError(
-                f"it is of profile {bundle.profile.name}, the server of {profile}. "
+    def _checked(self, named: Named, old: IndexBundle) -> IndexBundle:
+        """Open a version, compare every file with its checksum, and the products with the old."""
+        bundle = IndexBundle(version_folder(self._path, named.version))
+        if bundle.profile.name != old.profile.name:
+            raise ModelMismatchError(
+                f"it is of profile {bundle.profile.name}, the server of {old.profile.name}. "
                 "Start the server again."
             )
         bundle.verify()
+        if not named.is_approved:
+            loss = loss_between(old.folder, bundle.folder)
+            if loss is not None:
+                loss.check(self._max_loss)
         return bundle
+
+    def _refuse(self, named: Named | None, error: Exception) -> None:
+        """Keep the old version; say so once, and plan the next attempt."""
+        old = self._served.retriever.bundle.version
+        if named is None:  # which is noticed again by each poll
+            self._refused = None
+            message = f"{old} is still served: {error}"
+        else:
+            # Files, models and engines are repaired; a loss stays as it is.
+            wait_s = math.inf if isinstance(error, IndexLossError) else RETRY_S
+            self._refused = named, time.monotonic() + wait_s
+            self._metrics.reloads.labels("refused").inc()
+            message = f"{named.version} is not served, {old} still is: {error}"
+        if self._served.refusal is None or self._served.refusal.message != message:
+            log.error(message)
+        self._served.refusal = Refusal(cause_of(error), message)
+
+    def _note_that_current_is_served(self) -> None:
+        if self._served.refusal is not None:
+            log.info("%s is current and served", self._served.retriever.bundle.version)
+        self._served.refusal = None
+        self._refused = None
+
+
+def cause_of(error: Exception) -> str:
+    """The cause of a refusal, as the metrics name it."""
+    return next((REFUSALS[kind] for kind in type(error).__mro__ if kind in REFUSALS), "files")
 
 
 async def _in_a_thread(work: Callable[[], Result]) -> Result:

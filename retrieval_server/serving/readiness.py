@@ -37,7 +37,7 @@ class Readiness:
         self._servicer = servicer
         self._service = service
         self._problem: str | None = None
-        self._polling = Polling(self.poll, "cannot tell whether the engine is ready")
+        self._polling = Polling(self.poll, "the check of the engine")
 
     @property
     def is_ready(self) -> bool:

@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from retrieval_server.retrieval.retriever import Retriever
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why the version that ``current`` names is not served.
+
+    Attributes:
+        cause: one of a few words, for the metrics.
+        message: one line for a person.
+    """
+
+    cause: str
+    message: str
 
 
 class ServedIndex:
@@ -13,7 +28,14 @@ class ServedIndex:
 
     Attributes:
         retriever: the current one.
+        refusal: why the version that ``current`` names is not served; None if it is.
     """
 
     def __init__(self, retriever: Retriever) -> None:
         self.retriever = retriever
+        self.refusal: Refusal | None = None
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a person should know of the index that is served, beside its manifest's warnings."""
+        return [] if self.refusal is None else [self.refusal.message]

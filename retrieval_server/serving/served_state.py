@@ -8,6 +8,7 @@ from typing import Protocol
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from retrieval_server.observability.metrics import REFUSALS
 from retrieval_server.serving.served_index import ServedIndex
 from retrieval_server.version import VERSION
 
@@ -60,6 +61,15 @@ class ServedState(Collector):
         yield GaugeMetricFamily(
             "beauty_index_products", "Products of the index.", value=len(bundle)
         )
+        refused = GaugeMetricFamily(
+            "beauty_index_refused",
+            "1 while the version that current names is not served, by cause; else 0.",
+            labels=("cause",),
+        )
+        refusal = self._served.refusal
+        for cause in dict.fromkeys(REFUSALS.values()):
+            refused.add_metric((cause,), refusal is not None and refusal.cause == cause)
+        yield refused
         levels = GaugeMetricFamily(
             "beauty_index_level_bytes",
             "Size of what a search reads; resident is true for what is kept in memory.",

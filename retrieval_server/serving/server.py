@@ -114,7 +114,7 @@ async def start_server(settings: Settings) -> RunningServer:
     service = RetrievalService(served, executor, settings, metrics, tracing)
     health_servicer = _add_services(server, health_server, service)
     readiness = Readiness(served, health_servicer, SERVICE)
-    index_watch = IndexWatch(settings.index, repository, served, metrics)
+    index_watch = IndexWatch(settings.index, repository, served, metrics, settings.max_loss)
     metrics.registry.register(ServedState(served, readiness))
     metrics_endpoint = _metrics_endpoint(settings, metrics)
     await server.start()

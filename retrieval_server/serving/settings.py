@@ -13,6 +13,7 @@ from retrieval_server.access.tls import TlsFiles
 from retrieval_server.cores import available_cores
 from retrieval_server.engines.engine import ENGINES, TritonConnection
 from retrieval_server.errors import RetrievalError
+from retrieval_server.index.loss import DEFAULT_MAX_LOSS
 from retrieval_server.retrieval.search_request import DEFAULT_KEEP, DEFAULT_TOP_K, MAX_TOP_K
 
 LARGEST_PORT = 65_535
@@ -113,6 +114,16 @@ class Settings:
             min=0,
         ),
     ] = 10.0
+    max_loss: Annotated[
+        float,
+        Setting(
+            help="Largest share of the current version's products, of their descriptions, or of "
+            "the images that a new version of the index may lose, from 0 to 1. A new "
+            "version that has lost more is not taken into use unless it is approved; 1 allows any.",
+            min=0,
+            max=1,
+        ),
+    ] = DEFAULT_MAX_LOSS
     address_file: Annotated[
         Path | None, Setting(help="File to write HOST:PORT to as soon as the server answers.")
     ] = None

@@ -29,6 +29,7 @@ def test_commands_are_those_of_the_offline_room() -> None:
         "index",
         "onnx",
         "predict",
+        "publish",
         "sample",
         "tune",
         "verify",

@@ -12,7 +12,7 @@ import pytest
 from export.dataset.catalogue import read_catalogue
 from retrieval_server.errors import IndexBundleError, ModelMismatchError
 from retrieval_server.index.bundle import ID_ORDER_FILE, IndexBundle
-from retrieval_server.index.publish import is_intact, make_current, open_index, publish, seal
+from retrieval_server.index.publish import is_intact, make_current, open_index, seal, store
 from retrieval_server.models.model_repository import ModelRepository
 from tests.support.manifest_edit import change_manifest
 
@@ -94,17 +94,17 @@ def test_newest_published_version_is_current_and_the_older_one_stays(version: Pa
     assert is_intact(version)
 
 
-def test_publishing_again_leaves_an_intact_version_as_it_is(version: Path, tmp_path: Path) -> None:
+def test_storing_again_leaves_an_intact_version_as_it_is(version: Path, tmp_path: Path) -> None:
     sealed = shutil.copytree(version, tmp_path / "sealed")
     before = (version / "manifest.json").stat().st_ino
-    assert publish(sealed, version.parent, version.name) == version
+    assert store(sealed, version.parent, version.name) == version
     assert (version / "manifest.json").stat().st_ino == before
 
 
-def test_publishing_again_replaces_a_damaged_version(version: Path, tmp_path: Path) -> None:
+def test_storing_again_replaces_a_damaged_version(version: Path, tmp_path: Path) -> None:
     sealed = shutil.copytree(version, tmp_path / "sealed")
     (version / "ids.bytes.npy").unlink()
-    publish(sealed, version.parent, version.name)
+    store(sealed, version.parent, version.name)
     assert is_intact(version)
     assert not sealed.exists()
 
@@ -197,7 +197,7 @@ def test_manifest_that_is_no_json_object_is_refused(version: Path, content: byte
 
 def test_current_that_names_a_missing_version_is_refused(tiny_index_copy: Path) -> None:
     (tiny_index_copy / "current").write_text("tiny-ffffffffffff\n")
-    with pytest.raises(IndexBundleError, match=r"tiny-ffffffffffff/manifest\.json"):
+    with pytest.raises(IndexBundleError, match="names tiny-ffffffffffff, but there is no"):
         open_index(tiny_index_copy)
 
 

@@ -19,7 +19,13 @@ from retrieval_server.errors import (
     ModelMismatchError,
     RetrievalError,
 )
-from retrieval_server.observability.metrics import FAILURES, RELOADS, STAGES, ServerMetrics
+from retrieval_server.observability.metrics import (
+    FAILURES,
+    REFUSALS,
+    RELOADS,
+    STAGES,
+    ServerMetrics,
+)
 from retrieval_server.observability.request_metrics import RequestMetrics
 from retrieval_server.serving import readiness as readiness_module
 from retrieval_server.v1 import retrieval_pb2 as pb
@@ -88,10 +94,12 @@ def test_the_named_values_of_the_labels_are_all_there_are(served: Served) -> Non
     assert named("stage") == set(STAGES)
     assert named("reason") == set(FAILURES.values())
     assert named("outcome") == set(RELOADS)
+    assert named("cause") == set(REFUSALS.values())
     for name, label in (
         ("beauty_search_stage_duration_seconds", "stage"),
         ("beauty_engine_failures", "reason"),
         ("beauty_index_reloads", "outcome"),
+        ("beauty_index_refused", "cause"),
     ):
         samples = scraped(served)[name].samples
         assert {sample.labels[label] for sample in samples} == named(label)  # before any search

@@ -19,13 +19,15 @@ import pytest
 from export.dataset.catalogue import read_catalogue
 from export.descriptors.engine_choice import EngineChoice
 from export.index.build import IndexBuild
+from retrieval_server.errors import IndexLossError
 from retrieval_server.index.bundle import IndexBundle
-from retrieval_server.index.publish import make_current, open_index
+from retrieval_server.index.publish import finished_versions, make_current, open_index
 from retrieval_server.models.profile import Profile
 from retrieval_server.serving import index_watch
 from retrieval_server.v1 import retrieval_pb2 as pb
 from tests.support.scraped_metrics import value
 from tests.support.served import PATIENCE_S, Served, ServedBy
+from tests.support.unreadable_current import UNREADABLE
 
 Rebuild = Callable[..., str]
 OFTEN_S = 0.01
@@ -254,3 +256,112 @@ def test_no_look_is_taken_where_it_is_turned_off(
         assert rebuild() != status(served).index_version
         with pytest.raises(grpc.RpcError):
             served.search(product_id="new")
+
+
+# A version that has lost too much, and an unreadable `current`
+
+
+@pytest.fixture
+def shrink(
+    catalogue: Path, tiny_profile: Profile, tiny_repository: Path, tiny_index_copy: Path
+) -> Rebuild:
+    """Build an index of the first 31 of the 40 products; its version."""
+
+    def run(max_loss: float) -> str:
+        file = catalogue / "catalog.csv"
+        file.write_text("".join(file.read_text("utf-8").splitlines(keepends=True)[:32]), "utf-8")
+        engine = EngineChoice(tiny_repository)
+        build = IndexBuild(
+            read_catalogue(catalogue), tiny_profile, engine, tiny_index_copy, max_loss=max_loss
+        )
+        return build.run().folder.name
+
+    return run
+
+
+def refused(served: Served, cause: str) -> float | None:
+    return value(served, "beauty_index_refused", cause=cause)
+
+
+def poll(served: Served, times: int = 3) -> None:
+    for _ in range(times):
+        served.result(served.running.index_watch.poll())
+
+
+def records(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [each.message for each in caplog.records if each.name == index_watch.__name__]
+
+
+def test_a_version_that_has_lost_too_much_is_refused_until_a_person_approves_it(
+    served_by: ServedBy, tiny_index_copy: Path, shrink: Rebuild, caplog: pytest.LogCaptureFixture
+) -> None:
+    with (
+        caplog.at_level(logging.INFO),
+        served_by(index=tiny_index_copy, reload_every_s=0, metrics_port=0) as served,
+    ):
+        old = status(served).index_version
+        with pytest.raises(IndexLossError):
+            shrink(max_loss=0.2)
+        (new,) = {version for version in finished_versions(tiny_index_copy) if version != old}
+        make_current(tiny_index_copy, new)
+        poll(served)
+        (line,) = records(caplog)
+        assert f"{new} is not served, {old} still is" in line
+        assert "9 of 40 products are missing (22.5 %)" in line
+        assert f"beauty-export publish {tiny_index_copy} {new}" in line
+        assert line in status(served).warnings
+        assert (counted(served, "refused"), refused(served, "loss")) == (1, 1)
+        make_current(tiny_index_copy, new, is_approved=True)
+        poll(served)
+        assert status(served).index_version == new
+        assert refused(served, "loss") == 0
+        assert not set(status(served).warnings) & {line}
+        assert len(records(caplog)) == 2
+
+
+def test_a_loss_that_the_build_was_allowed_needs_no_further_approval(
+    served_by: ServedBy, tiny_index_copy: Path, shrink: Rebuild
+) -> None:
+    with served_by(index=tiny_index_copy, reload_every_s=0, max_loss=0.0) as served:
+        new = shrink(max_loss=0.25)
+        poll(served)
+        assert status(served).index_version == new
+
+
+def test_a_loss_within_the_servers_own_bound_is_served(
+    served_by: ServedBy, tiny_index_copy: Path, shrink: Rebuild
+) -> None:
+    with served_by(index=tiny_index_copy, reload_every_s=0, max_loss=0.225) as served:
+        (tiny_index_copy / "current").unlink()  # the build has nothing to compare with
+        new = shrink(max_loss=0.0)
+        assert not (tiny_index_copy / "approved").exists()
+        poll(served)
+        assert status(served).index_version == new
+
+
+@pytest.mark.parametrize("damage", [*UNREADABLE, "no file"])
+def test_unreadable_current_is_one_line_when_it_begins_and_one_when_it_ends(
+    served_by: ServedBy, tiny_index_copy: Path, caplog: pytest.LogCaptureFixture, damage: str
+) -> None:
+    with (
+        caplog.at_level(logging.INFO),
+        served_by(index=tiny_index_copy, reload_every_s=0, metrics_port=0) as served,
+    ):
+        current = tiny_index_copy / "current"
+        version = status(served).index_version
+        current.unlink()
+        if damage in UNREADABLE:
+            UNREADABLE[damage][0](current)
+        poll(served)
+        (line,) = records(caplog)
+        assert f"{version} still is: " in line or f"{version} is still served: " in line
+        assert str(current) in line
+        assert refused(served, "current") == 1
+        assert len(served.search(product_id="p0000").results) == 7
+        if current.is_dir() and not current.is_symlink():
+            current.rmdir()
+        make_current(tiny_index_copy, version)
+        poll(served)
+        assert records(caplog)[1:] == [f"{version} is current and served"]
+        assert refused(served, "current") == 0
+        assert not any(record.exc_info for record in caplog.records)
