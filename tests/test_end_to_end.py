@@ -15,9 +15,8 @@ from client.cli import app as search_app
 from client.cli import main as search_main
 from export.cli import app as export_app
 from retrieval_server.cli import main as server_main
+from tests.support.patience import PATIENCE_S
 from tests.support.programs.command import command
-
-PATIENCE_S = 30  # no test waits so long unless it fails
 
 
 def export(*arguments: object) -> Result:

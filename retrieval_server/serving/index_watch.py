@@ -162,19 +162,17 @@ class IndexWatch:
         return bundle
 
     def _refuse(self, named: Named | None, error: Exception) -> None:
-        """Keep the old version; say so once, and plan the next attempt."""
+        """Keep the old version, say so unless it has been said, and plan the next attempt."""
         old = self._served.retriever.bundle.version
-        if named is None:  # which is noticed again by each poll
+        if named is None:
             self._refused = None
             message = f"{old} is still served: {error}"
         else:
-            # Files, models and engines are repaired; a loss stays as it is.
-            wait_s = math.inf if isinstance(error, IndexLossError) else RETRY_S
-            self._refused = named, time.monotonic() + wait_s
-            self._metrics.reloads.labels("refused").inc()
+            self._refused = named, time.monotonic() + _wait_s(error)
             message = f"{named.version} is not served, {old} still is: {error}"
         if self._served.refusal is None or self._served.refusal.message != message:
             log.error(message)
+            self._metrics.reloads.labels("refused").inc()
         self._served.refusal = Refusal(cause_of(error), message)
 
     def _note_that_current_is_served(self) -> None:
@@ -182,6 +180,15 @@ class IndexWatch:
             log.info("%s is current and served", self._served.retriever.bundle.version)
         self._served.refusal = None
         self._refused = None
+
+
+def _wait_s(error: Exception) -> float:
+    """How long to wait before a refused version is tried again."""
+    if isinstance(error, CurrentFileError):  # its folder is not there, which costs little to see
+        return 0.0
+    if isinstance(error, IndexLossError):  # nothing that can be repaired
+        return math.inf
+    return RETRY_S
 
 
 def cause_of(error: Exception) -> str:

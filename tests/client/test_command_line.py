@@ -13,8 +13,9 @@ import client as client_room
 from client import cli
 from retrieval_server.v1 import retrieval_pb2 as pb
 from tests.support.beauty_search import beauty_search, json_lines
+from tests.support.patience import PATIENCE_S
 from tests.support.programs.command import command, print_loaded_modules, search_with_ctrl_c
-from tests.support.recording_servicer import MODELS, PATIENCE_S
+from tests.support.recording_servicer import MODELS
 
 COMMANDS = ("search", "similar", "batch", "status", "smoke-test")
 ESCAPE = "\x1b"

@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 from client.cli import app
 from export.dataset.catalogue import read_catalogue
 from retrieval_server.errors import EngineUnavailableError
+from tests.support.patience import PATIENCE_S
 from tests.support.served import Served, ServedBy
 
 
@@ -50,7 +51,7 @@ def test_the_server_knows_a_product_of_the_catalogue(
     result = smoke(served, "--catalogue", tiny_catalogue)
     assert result.exit_code == 0, result.output
     assert result.stdout.startswith("p0000 comes first of 7 with similarity 8.0000")
-    assert smoke(served, "--catalogue", tiny_catalogue, "--wait", "20").exit_code == 0
+    assert smoke(served, "--catalogue", tiny_catalogue, "--wait", PATIENCE_S).exit_code == 0
     elsewhere = smoke(served, "--catalogue", tmp_path)
     assert elsewhere.exit_code == 1
     assert str(tmp_path / "images" / "p0000.png") in elsewhere.stderr
@@ -86,5 +87,5 @@ def test_waiting_outlasts_models_that_are_away(served: Served, images: dict[str,
         asyncio.get_running_loop().call_later(1.5, setattr, served.engine, "failure", None)
 
     served.result(come_back_later())  # longer than gRPC's own retries
-    later = smoke(served, images["p0000"], "--expect", "p0000", "--wait", "20")
+    later = smoke(served, images["p0000"], "--expect", "p0000", "--wait", PATIENCE_S)
     assert later.exit_code == 0, later.output

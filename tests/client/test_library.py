@@ -15,7 +15,8 @@ from client import RetrievalClient, Stage
 from client.results import decoded
 from retrieval_server.v1 import retrieval_pb2 as pb
 from tests.support.beauty_search import beauty_search, json_lines
-from tests.support.recording_servicer import INITIAL_IDS, MODELS, PATIENCE_S, Servicer, started
+from tests.support.patience import PATIENCE_S
+from tests.support.recording_servicer import INITIAL_IDS, MODELS, Servicer, started
 
 SHARED_NAMES = [
     "Example",

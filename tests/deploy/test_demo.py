@@ -12,9 +12,9 @@ import pytest
 
 from retrieval_server.index.publish import open_index
 from tests.support.paths import ROOT
+from tests.support.patience import PATIENCE_S
 
 DEMO = ROOT / "deploy" / "demo.py"
-PATIENCE_S = 60
 
 
 @pytest.fixture

@@ -19,9 +19,9 @@ from tests.support.deploy.dockerfile import (
     lineage,
 )
 from tests.support.paths import ROOT
+from tests.support.patience import PATIENCE_S
 
 IMAGES = ("server", "export", "triton")
-PATIENCE_S = 60  # no test waits so long unless it fails
 DIGEST = re.compile(r"@sha256:[0-9a-f]{64}$")
 
 

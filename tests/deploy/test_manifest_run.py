@@ -38,12 +38,12 @@ from tests.support.deploy.place import (
     write_secrets,
 )
 from tests.support.local_triton import eventually
+from tests.support.patience import PATIENCE_S
 
 sys.path.insert(0, str(ROOT / "deploy" / "local_triton"))
 from environment import set_up
 from traces import marked_processes, remove_traces
 
-PATIENCE_S = 30
 CALLER = "00f067aa0ba902b7"  # a span's
 TRACES = 20  # Triton 24.10 overlooks some of those that it is told
 

@@ -6,7 +6,8 @@ import pytest
 
 from client import Access, RetrievalClient
 from client import RetrievalError as ClientError
-from tests.support.served import PATIENCE_S, Served
+from tests.support.patience import PATIENCE_S
+from tests.support.served import Served
 
 FIRST, SECOND = "first-token-0123456789", "second-token-0123456789"
 

@@ -7,6 +7,7 @@ import grpc
 
 from retrieval_server.v1 import retrieval_pb2 as pb
 from retrieval_server.v1 import retrieval_pb2_grpc as pb_grpc
+from tests.support.patience import PATIENCE_S
 
 MODELS = ("densenet201_grmac", "seresnet152_grmac")
 INITIAL_IDS = ("1001", "1002", "1003", "1004")
@@ -18,7 +19,6 @@ LIMITS = pb.Limits(
     max_concurrent_requests=64,
     max_image_pixels=50_000_000,
 )
-PATIENCE_S = 10  # no test waits so long unless it fails
 
 
 def match(rank: int, product_id: str, stage: pb.Stage, **fields: object) -> pb.Match:

@@ -5,7 +5,8 @@ import urllib.request
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.support.served import PATIENCE_S, Served
+from tests.support.patience import PATIENCE_S
+from tests.support.served import Served
 
 
 def scraped(served: Served) -> dict[str, Metric]:

@@ -17,8 +17,7 @@ from retrieval_server.serving.server import RunningServer, start_server
 from retrieval_server.serving.settings import Settings
 from retrieval_server.v1 import retrieval_pb2 as pb
 from retrieval_server.v1 import retrieval_pb2_grpc as pb_grpc
-
-PATIENCE_S = 20  # no test waits so long unless it fails
+from tests.support.patience import PATIENCE_S
 
 
 class PuppetEngine:
@@ -73,9 +72,9 @@ class Served:
     def search(self, timeout_s: float = PATIENCE_S, **fields: object) -> pb.SearchResponse:
         return self.stub.Search(pb.SearchRequest(**fields), timeout=timeout_s)
 
-    def refused(self, **fields: object) -> grpc.RpcError:
+    def refused(self, timeout_s: float = PATIENCE_S, **fields: object) -> grpc.RpcError:
         with pytest.raises(grpc.RpcError) as caught:
-            self.search(**fields)
+            self.search(timeout_s, **fields)
         return caught.value
 
     def hold(self) -> None:

@@ -11,8 +11,8 @@ from retrieval_server.engines.create_engine import create_engine
 from retrieval_server.engines.engine import Engine, TritonConnection
 from retrieval_server.serving.settings import Settings
 from tests.support.fake_triton import FakeTriton, fake_triton
+from tests.support.patience import PATIENCE_S
 
-PATIENCE_S = 30  # no test waits so long unless it fails
 SIDE = 32
 ENSEMBLE = "tiny"
 ROUNDED_UP = 1.02  # gRPC sends a deadline rounded up to a few digits: 30 s may arrive as 30.1

@@ -14,9 +14,9 @@ from playwright.sync_api import Page, expect
 from client import RetrievalClient, SearchResult
 from client.cli import main as search
 from retrieval_server.__main__ import main as serve
+from tests.support.patience import PATIENCE_S
 from tests.support.programs.command import Program, command
 
-PATIENCE_S = 30  # no test waits so long unless it fails
 MARKUP = "<img src=x onerror=alert(1)><b>Ruby</b> & " + "a very long description " * 12
 NO_PICTURE = "p0002"
 WIDE = {"width": 1280, "height": 900}

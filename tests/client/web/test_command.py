@@ -8,8 +8,8 @@ import subprocess
 import pytest
 
 from tests.support.paths import ROOT
+from tests.support.patience import PATIENCE_S
 from tests.support.programs.command import command_without, search_with_ctrl_c
-from tests.support.recording_servicer import PATIENCE_S
 
 
 def web(*arguments: object, missing: str = "") -> "subprocess.Popen[str]":

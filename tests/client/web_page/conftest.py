@@ -19,15 +19,8 @@ from export.dataset.catalogue import read_catalogue
 from export.descriptors.engine_choice import EngineChoice
 from export.index.build import IndexBuild
 from retrieval_server.models.profile import Profile
-from tests.support.web_page import (
-    MARKUP,
-    NO_PICTURE,
-    PATIENCE_S,
-    WIDE,
-    Site,
-    free_port,
-    web_process,
-)
+from tests.support.patience import PATIENCE_S
+from tests.support.web_page import MARKUP, NO_PICTURE, WIDE, Site, free_port, web_process
 
 
 @pytest.fixture(scope="module")

@@ -27,6 +27,7 @@ from retrieval_server.errors import EngineError, RetrievalError
 from retrieval_server.index.publish import APPROVED_FILE, is_intact, open_index
 from retrieval_server.models.profile import Profile
 from tests.support.export.index_builds import Build, files, versions
+from tests.support.patience import PATIENCE_S
 from tests.support.programs.command import command
 from tests.support.programs.stopped_builds import (
     CORES,
@@ -35,7 +36,6 @@ from tests.support.programs.stopped_builds import (
     stop_amid_the_text_index,
 )
 
-PATIENCE_S = 60  # no test waits so long unless it fails
 FAMILIES = 28  # × 5 products: three blocks
 
 

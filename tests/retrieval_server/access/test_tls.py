@@ -13,7 +13,8 @@ from client import RetrievalClient
 from client import RetrievalError as ClientError
 from retrieval_server.errors import RetrievalError
 from tests.support.access import replace, status, unreachable
-from tests.support.served import PATIENCE_S, Served, ServedBy
+from tests.support.patience import PATIENCE_S
+from tests.support.served import Served, ServedBy
 
 
 def shown_certificate(served: Served) -> bytes | None:

@@ -20,8 +20,8 @@ from retrieval_server.errors import (
     RetrievalError,
 )
 from retrieval_server.models.profile import Profile
+from tests.support.patience import PATIENCE_S
 
-PATIENCE_S = 30  # no test waits so long unless it fails
 SIDE = 32
 ENSEMBLE = "tiny"
 DIMENSIONS = {"tiny_a": 24, "tiny_b": 16}

@@ -23,9 +23,9 @@ from retrieval_server.serving import server as server_module
 from retrieval_server.serving.server import start_server
 from retrieval_server.v1 import retrieval_pb2 as pb
 from retrieval_server.v1 import retrieval_pb2_grpc as pb_grpc
+from tests.support.patience import PATIENCE_S
 from tests.support.triton_engine import (
     ENSEMBLE,
-    PATIENCE_S,
     ROUNDED_UP,
     Descriptors,
     described,

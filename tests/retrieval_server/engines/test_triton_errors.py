@@ -15,9 +15,9 @@ from retrieval_server.errors import (
 )
 from retrieval_server.models.model_repository import ModelRepository
 from tests.support.fake_triton import FakeTriton, Fault, metadata_of
+from tests.support.patience import PATIENCE_S
 from tests.support.triton_engine import (
     ENSEMBLE,
-    PATIENCE_S,
     ROUNDED_UP,
     SIDE,
     noise,

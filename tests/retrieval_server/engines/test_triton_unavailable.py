@@ -11,9 +11,9 @@ import pytest
 from retrieval_server.errors import EngineDeadlineError, EngineUnavailableError
 from retrieval_server.serving.server import start_server
 from tests.support.fake_triton import fake_triton
+from tests.support.patience import PATIENCE_S
 from tests.support.triton_engine import (
     ENSEMBLE,
-    PATIENCE_S,
     Descriptors,
     described,
     noise,

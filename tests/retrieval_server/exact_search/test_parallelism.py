@@ -10,8 +10,7 @@ import pytest
 from retrieval_server.exact_search.cascade import CascadeSearch, CascadeSettings
 from retrieval_server.exact_search.parallelism import IntraQueryParallelism
 from tests.support.made_up_databases import ALPHAS, encoded, random_database, random_query
-
-PATIENCE_S = 30
+from tests.support.patience import PATIENCE_S
 
 
 def spread(parallelism, count, at_once):

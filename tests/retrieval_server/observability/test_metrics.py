@@ -30,8 +30,9 @@ from retrieval_server.observability.request_metrics import RequestMetrics
 from retrieval_server.serving import readiness as readiness_module
 from retrieval_server.v1 import retrieval_pb2 as pb
 from tests.support.paths import ROOT
+from tests.support.patience import PATIENCE_S
 from tests.support.scraped_metrics import scraped, value
-from tests.support.served import PATIENCE_S, Served, ServedBy
+from tests.support.served import Served, ServedBy
 
 TABLE = ROOT / "deploy" / "METRICS.md"
 ROW = re.compile(r"^\| `(\w+)` \| (\w+) \| (.*?) ?\| (.+) \|$", re.MULTILINE)

@@ -26,9 +26,10 @@ from retrieval_server.observability.tracing import ENDPOINTS, Tracing, start_tra
 from retrieval_server.v1 import retrieval_pb2 as pb
 from tests.support.fake_triton import fake_triton
 from tests.support.otlp_receiver import receiving
+from tests.support.patience import PATIENCE_S
 from tests.support.programs.command import command
 from tests.support.programs.untraced_server import check_nothing_is_traced
-from tests.support.served import PATIENCE_S, Served, ServedBy
+from tests.support.served import Served, ServedBy
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"  # W3C's example
 SEARCH = "/retrieval_server.v1.RetrievalService/Search"

@@ -23,11 +23,10 @@ from client import RetrievalClient
 from retrieval_server.cli import main
 from retrieval_server.v1 import retrieval_pb2 as pb
 from retrieval_server.v1 import retrieval_pb2_grpc as pb_grpc
+from tests.support.patience import PATIENCE_S
 from tests.support.programs.command import command
 from tests.support.programs.held_server import serve_held
 from tests.support.served import ServedBy
-
-PATIENCE_S = 30  # no test waits so long unless it fails
 
 
 @dataclasses.dataclass

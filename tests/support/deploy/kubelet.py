@@ -26,6 +26,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from deploy.policies.rendering import Manifests, Pods
 from deploy.policies.rendering.quantities import quantity
 from tests.support.paths import ROOT
+from tests.support.patience import PATIENCE_S
 
 HURRY = 10  # probes come so many times as often, and as many of them may fail
 
@@ -193,7 +194,7 @@ def running(rendered: Manifests, name: str, place: Place, folder: Path) -> Itera
     (pods,) = rendered.pods(name)
     for each in pods.spec.get("initContainers", ()):
         command, env = command_line(rendered, pods, each, place)
-        subprocess.run(command, env=env, check=True, timeout=60, capture_output=True)
+        subprocess.run(command, env=env, check=True, timeout=PATIENCE_S, capture_output=True)
     command, env = command_line(rendered, pods, pods.main, place)
     log = folder / f"{name}.log"
     with log.open("wb") as output:
@@ -223,11 +224,11 @@ def run_job(
     for each in pods.spec.get("initContainers", ()):
         command, env = command_line(rendered, pods, each, place)
         first = subprocess.run(
-            command, env=env, capture_output=True, text=True, check=False, timeout=120
+            command, env=env, capture_output=True, text=True, check=False, timeout=PATIENCE_S
         )
         if first.returncode:
             return first
     command, env = command_line(rendered, pods, pods.main, place)
     return subprocess.run(
-        command, env=env | more_env, capture_output=True, text=True, check=False, timeout=120
+        command, env=env | more_env, capture_output=True, text=True, check=False, timeout=PATIENCE_S
     )
