@@ -21,6 +21,7 @@ and format of the manifest.
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,7 +91,7 @@ class Loss:
         raise IndexLossError(
             f"{self.new} has lost more of {self.old.name} than --max-loss {max_loss:g} allows: "
             f"{self}. Correct the catalogue and build again. If the loss is intended, run: "
-            f"beauty-export publish {self.new.parent} {self.new.name}"
+            f"beauty-export publish {shlex.quote(str(self.new.parent))} {self.new.name}"
         )
 
 

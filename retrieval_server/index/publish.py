@@ -8,6 +8,7 @@ is. Both hold one name and a newline.
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import stat
 from pathlib import Path
@@ -22,7 +23,6 @@ from retrieval_server.storage.digest import file_digest
 CURRENT_FILE = "current"
 APPROVED_FILE = "approved"
 LONGEST_NAME = 255  # of a folder, on every usual file system
-CORRECT_IT = "Name a version with: beauty-export publish"
 
 
 def open_index(path: Path) -> IndexBundle:
@@ -56,7 +56,7 @@ def version_folder(root: Path, version: str) -> Path:
     folder = root / version
     if not folder.is_dir():
         raise CurrentFileError(
-            f"{root / CURRENT_FILE} names {version}, but there is no {folder}. {CORRECT_IT} {root}"
+            f"{root / CURRENT_FILE} names {version}, but there is no {folder}. {_correction(root)}"
         )
     return folder
 
@@ -83,7 +83,7 @@ def current_version(path: Path) -> str | None:
         return None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise CurrentFileError(f"Cannot read {current}: {reason}. {CORRECT_IT} {path}") from error
+        raise CurrentFileError(f"Cannot read {current}: {reason}. {_correction(path)}") from error
 
 
 def readable_current(root: Path) -> str | None:
@@ -100,6 +100,10 @@ def approved_version(root: Path) -> str | None:
         return _read_name(root / APPROVED_FILE)
     except (OSError, ValueError):
         return None
+
+
+def _correction(root: Path) -> str:
+    return f"Name a version with: beauty-export publish {shlex.quote(str(root))}"
 
 
 def _read_name(path: Path) -> str:
