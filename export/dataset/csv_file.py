@@ -98,13 +98,11 @@ def csv_table(file: Path, required: tuple[str, ...] = ()) -> Iterator[Row]:
 
 
 def _misfit(fields: int, columns: int, separator: str) -> str:
+    problem = f"the row does not have the header's {columns} fields"
     if fields < columns:
-        return (
-            f"the row has {fields} of the header's {columns} fields. Add the others; they may be "
-            "empty."
-        )
+        return f"{problem}: the last {columns - fields} are missing. Add them; they may be empty."
     named = SEPARATORS.get(separator, repr(separator))
-    return f"the row does not have the header's {columns} fields. Quote texts that hold {named}."
+    return f"{problem}. Quote texts that hold {named}."
 
 
 def csv_rows(file: Path, required: tuple[str, ...] = ()) -> Iterator[Row]:
