@@ -38,6 +38,8 @@ def attribute_text(value: object) -> str:
         text = f"{value:f}"
     elif isinstance(value, bool | list | dict):
         text = _json(value)
+    elif isinstance(value, float | np.floating) and math.isinf(value):
+        text = "Infinity" if value > 0 else "-Infinity"
     else:  # a number; or a UUID, which Parquet has
         text = str(value)
     return storable(text)

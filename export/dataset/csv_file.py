@@ -13,13 +13,14 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
-from export.dataset.table import Record, check_columns, column_names, is_blank
+from export.dataset.table import Record, check_columns, column_names, is_blank, shown
 from export.dataset.text_file import open_text
 from retrieval_server.errors import CatalogueError
 
 LONGEST_FIELD = 2**24  # characters; real descriptions exceed csv's own limit of 2**17
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 _EXCEL_SEPARATOR = re.compile(r'\ufeff?"?sep=(.)"?\s*', re.IGNORECASE)
+_JSON = re.compile(r'\ufeff?\s*[\[{]\s*(["{\[]|\Z)')
 _PANDAS_INDEX = ("", "Unnamed: 0")  # the first column, where pandas wrote the index of its rows
 
 Row = tuple[str, list[str]]
@@ -57,6 +58,11 @@ def csv_records(file: Path, required: tuple[str, ...]) -> Iterator[tuple[str, Re
     """
     rows = csv_table(file, required)
     _, header = next(rows, ("", []))
+    if len(header) == 1 < len(required):
+        raise CatalogueError(
+            f"{file} has one column, {shown(header[0])}. It needs a header with the columns "
+            f"{', '.join(map(repr, required))}, separated by {' or '.join(SEPARATORS.values())}."
+        )
     check_columns(file, header, required)
     for location, fields in rows:
         yield location, dict(zip(header, fields, strict=True))
@@ -79,9 +85,13 @@ def csv_table(file: Path, required: tuple[str, ...] = ()) -> Iterator[Row]:
     """
     with open_text(file) as lines:
         opening = _read_opening(lines, required)
+        if _JSON.match("".join(opening.lines[-1:])):
+            raise CatalogueError(
+                f"{file} is JSON. Write one object on each line, and give it the suffix .jsonl."
+            )
         rows = _rows(file, lines, opening)
-        location, header = next(rows, ("", []))
-        header = list(column_names(tuple(header), required))
+        location, written = next(rows, ("", []))
+        header = list(column_names(tuple(written), required))
         while header and not header[-1]:
             header.pop()
         first = 1 if len(header) > 1 and header[0] in _PANDAS_INDEX else 0
@@ -94,7 +104,14 @@ def csv_table(file: Path, required: tuple[str, ...] = ()) -> Iterator[Row]:
                 raise CatalogueError(
                     f"{file}, {location}: {_misfit(len(fields), len(header), opening.separator)}"
                 )
+            if fields[-1] == written[len(header) - 1] and _is_header(fields, header, required):
+                raise CatalogueError(f"{file}, {location}: the header again. Remove such lines.")
             yield location, fields[first:]
+
+
+def _is_header(fields: list[str], header: list[str], required: tuple[str, ...]) -> bool:
+    """Tell whether a row is the header of another file that was joined to this one."""
+    return list(column_names(tuple(fields), required)) == header
 
 
 def _misfit(fields: int, columns: int, separator: str) -> str:

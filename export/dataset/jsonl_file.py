@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
-from export.dataset.table import Record, column_names, rename_advice
+from export.dataset.table import Record, column_names, rename_advice, shown
 from export.dataset.text_file import open_text
 from retrieval_server.errors import CatalogueError
 
@@ -47,12 +48,17 @@ def jsonl_records(file: Path, required: tuple[str, ...]) -> Iterator[tuple[str, 
 def _object(place: str, text: str) -> dict[str, object]:
     """The object of a line."""
     try:
-        value = json.loads(text, object_pairs_hook=_with_each_name_once)
+        value = json.loads(text, object_pairs_hook=_with_each_name_once, parse_float=_float)
     except _RepeatedNameError as error:
         raise CatalogueError(f"{place} has {error.args[0]!r} more than once. Keep one.") from error
     except RecursionError as error:
         raise CatalogueError(f"{place} is nested too deeply. Flatten or remove it.") from error
     except ValueError as error:  # JSONDecodeError, or a number of thousands of digits
+        if isinstance(error, json.JSONDecodeError) and error.msg == "Extra data":
+            raise CatalogueError(
+                f"{place} goes on at column {error.colno:,}, after its object. Write one object on "
+                "each line, and nothing else."
+            ) from error
         raise CatalogueError(f"{place} is no JSON: {_one_line(error)}.{_advice(text)}") from error
     if not isinstance(value, dict):
         raise CatalogueError(f"{place} is no JSON object.{_advice(text)}")
@@ -71,12 +77,19 @@ def _with_each_name_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return record
 
 
+def _float(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"the number {shown(text)} is too large")
+    return number
+
+
 def _advice(text: str) -> str:
     if text.startswith("["):
         return " A JSON array becomes JSON lines with: jq -c '.[]'"
     if text.startswith("{"):
         return " Write each object on one line, for example with: jq -c ."
-    return " Write one JSON object on each line."
+    return " Write one JSON object on each line; if the file is CSV, give it the suffix .csv."
 
 
 def _one_line(error: ValueError) -> str:

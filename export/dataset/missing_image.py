@@ -45,11 +45,9 @@ class MissingImages:
         Returns:
             Sentences; empty if the file exists, or nothing was recognised.
         """
-        try:
-            exists = os.path.lexists(self._folder / image)
-        except ValueError:  # the system's encoding lacks a character
+        if os.path.lexists(self._folder / image):
             return ""
-        return "" if exists else _other_content(image) or self._similar_file(image)
+        return _other_content(image) or self._similar_file(image)
 
     def _similar_file(self, image: str) -> str:
         path, differences = _plain_path(image)

@@ -29,7 +29,13 @@ def parquet_records(file: Path, required: tuple[str, ...]) -> Iterator[tuple[str
     Raises:
         CatalogueError: if the file cannot be read, or a column is missing or appears twice.
     """
-    refuse_other_format(file, head_of(file), _MAGIC)
+    head = head_of(file)
+    if not head.startswith(_MAGIC):
+        refuse_other_format(file, head)
+        raise CatalogueError(
+            f"Cannot read the catalogue {file}: it is no Parquet file. If it is CSV or JSON lines, "
+            "give it the suffix .csv or .jsonl."
+        )
     with _border(file):
         import pyarrow.parquet
 

@@ -13,6 +13,9 @@ Record = Mapping[str, object]
 
 COLUMNS_SHOWN = 12  # in a message; an export of a shop has a hundred
 CHARACTERS_SHOWN = 60
+# Byte-order mark, zero-width and direction marks, as editors and file dialogs add them; and what
+# ends a file of DOS.
+_INVISIBLE = "\ufeff\u200b\u200e\u200f\u2060\u202a\u202b\u202c\u202d\u202e\x1a"
 _KNOWN_COLUMNS = {  # how shops, feeds and data sets name our columns; the better ones first
     "id": "g:id, sku, variant sku, handle, product_id, item_id, asin, image_id, code, uid",
     "image": (
@@ -40,8 +43,8 @@ class Table:
 
 
 def without_padding(text: str) -> str:
-    """A text without the white space and the invisible marks around it."""
-    return text.strip().strip("\ufeff\u200b").strip()
+    """A text without the white space and the invisible characters around it."""
+    return text.strip().strip(_INVISIBLE).strip()
 
 
 @lru_cache(maxsize=64)  # the objects of JSON lines have few sets of names
@@ -69,18 +72,18 @@ def check_columns(file: Path, columns: Iterable[str], required: Iterable[str]) -
     """
     present = list(columns)
     if missing := [column for column in required if column not in present]:
-        shown = ", ".join(map(repr, present[:COLUMNS_SHOWN])) or "none"
+        named = ", ".join(map(shown, present[:COLUMNS_SHOWN])) or "none"
         if len(present) > COLUMNS_SHOWN:
-            shown += f" and {len(present) - COLUMNS_SHOWN} more"
+            named += f" and {len(present) - COLUMNS_SHOWN} more"
         raise CatalogueError(
-            f"{file} has no column {', '.join(map(repr, missing))}; its columns are {shown}. "
+            f"{file} has no column {', '.join(map(repr, missing))}; its columns are {named}. "
             f"{rename_advice(present, missing)}"
         )
     if repeated := sorted({column for column in present if present.count(column) > 1}):
         if not repeated[0]:
             raise CatalogueError(f"{file} has columns without a name. Name or remove them.")
         raise CatalogueError(
-            f"{file} has the column {', '.join(map(repr, repeated))} more than once. Rename or "
+            f"{file} has the column {', '.join(map(shown, repeated))} more than once. Rename or "
             "remove the others."
         )
 

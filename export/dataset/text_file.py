@@ -48,6 +48,11 @@ _WITHOUT_MARK = (  # where the zero bytes of two characters below U+0100 are
     (re.compile(rb"[^\0]\0[^\0]\0", re.DOTALL), "utf-16-le"),
     (re.compile(rb"\0[^\0]\0[^\0]", re.DOTALL), "utf-16-be"),
 )
+_WORD = re.compile(rb"[^\s,;\"|]*")
+_WORD_END = re.compile(rb"[^\s,;\"|]*\Z")
+# Two bytes in a row are rather one character of an Asian encoding; bytes below "À" are letters of
+# Mac Roman rather than of Windows-1252.
+_OTHER_ENCODING = re.compile(rb"[\x80-\xff]{2}|[\x80-\xbf]")
 _MARKUP = re.compile(r"\s*<(!doctype|html|\?xml|rss|feed|products)\b", re.IGNORECASE)
 
 
@@ -75,19 +80,16 @@ def open_text(file: Path) -> Iterator[TextIO]:
         raise CatalogueError(_not_decodable(file, encoding)) from error
 
 
-def refuse_other_format(file: Path, head: bytes, expected: bytes | None = None) -> None:
-    """Refuse a file that is not what its name says.
+def refuse_other_format(file: Path, head: bytes) -> None:
+    """Refuse a file of a known format that is none of ours.
 
     Args:
         file: its name.
         head: its first bytes.
-        expected: how the right format begins; None for text.
 
     Raises:
         CatalogueError: saying what the file is, and what to do.
     """
-    if expected is not None and head.startswith(expected):
-        return
     for start, kind, advice in _FORMATS:
         if head.startswith(start):
             raise CatalogueError(f"{file} is {kind}. {advice}.")
@@ -138,12 +140,10 @@ def _not_decodable(file: Path, encoding: str) -> str:
 
 
 def _guess(data: bytes, position: int) -> str:
-    """Name Windows-1252 where one byte between ASCII characters is a letter of it."""
-    neighbours = data[max(0, position - 1) : position] + data[position + 1 : position + 2]
-    letter = data[position : position + 1].decode("cp1252", errors="ignore")
-    if not letter.isalpha() or not neighbours.isascii():
+    """Name Windows-1252 where the bytes that are not ASCII are single letters of it."""
+    word = (_WORD_END.search(data[max(0, position - 20) : position]) or [b""])[0]
+    word += (_WORD.match(data[position : position + 20]) or [b""])[0]
+    text = word.decode("cp1252", errors="replace")
+    if _OTHER_ENCODING.search(word) or not all(c.isascii() or c.isalpha() for c in text):
         return ""
-    word = re.search(rb"[^\s,;\"|]*\Z", data[max(0, position - 20) : position])
-    after = re.match(rb"[^\s,;\"|]*", data[position : position + 20])
-    found = (word[0] if word else b"") + (after[0] if after else b"")
-    return f": it looks like Windows-1252, which reads {found.decode('cp1252', 'replace')!r} there"
+    return f": it looks like Windows-1252, which reads {text!r} there"

@@ -96,11 +96,33 @@ def test_a_parquet_file_by_another_name_is_named(tmp_path):
     assert "is a Parquet file. Give it the suffix .parquet" in refusal(tmp_path, b"PAR1....PAR1")
 
 
+@pytest.mark.parametrize("content", ['{"id": 1}\n', '[{"id": 1}]', "[\n", "{\n", '  [ {"id": 1}'])
+def test_json_by_the_name_of_csv_is_named(tmp_path, content):
+    assert "is JSON. Write one object on each line" in refusal(tmp_path, content)
+
+
+def test_csv_by_another_name_is_told_from_it(tmp_path):
+    assert "if the file is CSV, give it the suffix .csv" in refusal(tmp_path, TEXT, "catalog.jsonl")
+    assert "it is no Parquet file. If it is CSV" in refusal(tmp_path, TEXT, "catalog.parquet")
+
+
+def test_a_header_in_another_separator_is_shown_as_the_one_column_it_is(tmp_path):
+    message = refusal(tmp_path, "id:image:description\n1:a.jpg:x\n")
+
+    assert "has one column, 'id:image:description'. It needs" in message
+
+
+def test_the_header_of_a_file_that_was_joined_is_refused_with_its_line(tmp_path):
+    message = refusal(tmp_path, "id,image,description\n1,a.jpg,x\n\ufeffid,image,description\n")
+
+    assert "line 3: the header again. Remove such lines" in message
+
+
 def test_padding_of_names_ids_and_paths_means_nothing(tmp_path):
     assert read(tmp_path, " ID ,Image,DESCRIPTION , brand\n 1 , a.jpg ,x, y \n") == (
         CatalogueRow("1", "a.jpg", "x", {"brand": " y "}),
     )
-    message = refusal(tmp_path, "id,image,description\n0007 ,a.jpg,x\n\ufeff0007,b.jpg,y\n")
+    message = refusal(tmp_path, "id,image,description\n0007 ,a.jpg,x\n\u202a0007\u200b,b.jpg,y\n")
     assert "line 3: the id '0007' is already in line 2" in message
 
 

@@ -50,7 +50,7 @@ def test_whole_numbers_are_exact_ids(tmp_path, value, text):
     [
         (2.0**53, "9007199254740992.0, a float too large to be exact. Write it as a text"),
         (1.5, "is the number 1.5, which is not whole"),
-        (float("inf"), "is the number inf, which is not whole"),
+        (float("inf"), "is the number Infinity, which is not whole"),
         (True, "is the truth value true. Give a text"),
         (["a"], "is a list of values. Give one text"),
         ({"a": 1}, "is an object of values. Give one text"),
@@ -95,6 +95,8 @@ def test_a_file_with_marks_inside_is_that_of_joined_files(tmp_path):
         ([line(x=None).replace("null", "[" * 9_999)], "line 1 is nested too deeply"),
         ([line(x=None).replace("null", "[" * 9_999 + "]" * 9_999)], "is nested too deeply"),
         ([line(x=None).replace("null", "9" * 9_999)], "is no JSON: Exceeds the limit"),
+        (['{"id": 1e400}'], "line 1 is no JSON: the number '1e400' is too large"),
+        ([line() + ","], "line 1 goes on at column .*, after its object. Write one object on each"),
         (["[", line(), "]"], "line 1 is no JSON: .* at column 2. A JSON array becomes JSON lines"),
         ([f"[{line()}]"], "line 1 is no JSON object. A JSON array becomes JSON lines with: jq"),
         (["{", '"id": 1', "}"], "line 1 is no JSON: .* Write each object on one line"),
