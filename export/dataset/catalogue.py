@@ -22,6 +22,7 @@ from export.dataset.jsonl_file import jsonl_records
 from export.dataset.parquet_file import parquet_records
 from export.dataset.perfect_500k import TRAINING_FILE, training_table
 from export.dataset.table import Record, Table, UniqueNames, is_blank, shown, without_padding
+from export.dataset.text_file import readable
 from retrieval_server.errors import CatalogueError
 from retrieval_server.text.plain_text import plain_text
 
@@ -100,7 +101,8 @@ def read_catalogue(path: Path) -> Catalogue:
             that has no exact text, or repeats an id; names the line. Also if most images are
             addresses.
     """
-    file = _find(path)
+    with readable(path):
+        file = _find(path)
     table = _table(file)
     cleaned = CleanedDescriptions()
     rows = tuple(_rows(file, table.records, cleaned))

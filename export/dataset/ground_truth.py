@@ -23,6 +23,7 @@ from export.dataset.perfect_500k import (
     validation_queries,
 )
 from export.dataset.table import UniqueNames, shown, without_padding
+from export.dataset.text_file import readable
 from retrieval_server.errors import CatalogueError
 from retrieval_server.index.bundle import REJECTS_FILE
 
@@ -85,7 +86,7 @@ def read_ground_truth(path: Path, bundle: Products) -> list[Query]:
     Raises:
         CatalogueError: if the file is missing or malformed, or names an id that the index lacks.
     """
-    file = _find(path) if path.is_dir() else path
+    file = _find(path)
     queries = []
     for matches in true_matches(file):
         place = f"{file}, {matches.location}"
@@ -97,7 +98,7 @@ def read_ground_truth(path: Path, bundle: Products) -> list[Query]:
             if not missing:
                 queries.append(Query(matches.image, reading))
                 break
-        else:
+        if missing:
             raise CatalogueError(
                 f"{place}: {bundle.folder} has no product {shown(missing[0])}. Take the "
                 "catalogue that the ground truth belongs to; what an index rejected, missing "
@@ -138,18 +139,26 @@ def items_of(queries: Sequence[Query]) -> list[int]:
     return [numbers.setdefault(root(number), len(numbers)) for number in range(len(queries))]
 
 
-def _find(folder: Path) -> Path:
-    file = folder / GROUND_TRUTH_FILE
-    if not file.exists() and (folder / TRAINING_FILE).is_file():
-        return validation_file(folder)
-    return file
+def _find(path: Path) -> Path:
+    with readable(path):
+        if not path.is_dir():
+            return path
+        file = path / GROUND_TRUTH_FILE
+        if not file.exists() and (path / TRAINING_FILE).is_file():
+            return validation_file(path)
+        return file
 
 
 def has_ground_truth(folder: Path) -> bool:
-    """Tell whether a dataset's folder has a ground truth of either form."""
-    if (folder / GROUND_TRUTH_FILE).is_file():
-        return True
-    return (folder / TRAINING_FILE).is_file() and bool(validation_files(folder))
+    """Tell whether a dataset's folder has a ground truth of either form.
+
+    Raises:
+        CatalogueError: if the folder or a CSV file in it cannot be read.
+    """
+    with readable(folder):
+        if (folder / GROUND_TRUTH_FILE).is_file():
+            return True
+        return (folder / TRAINING_FILE).is_file() and bool(validation_files(folder))
 
 
 def true_matches(path: Path) -> Iterator[TrueMatches]:
@@ -164,7 +173,7 @@ def true_matches(path: Path) -> Iterator[TrueMatches]:
     Raises:
         CatalogueError: if the file is missing or malformed, or a query has two rows.
     """
-    file = _find(path) if path.is_dir() else path
+    file = _find(path)
     queries = UniqueNames(file, "Put its ids into one row.")
     if has_validation_header(file):
         for location, query, image, ids in validation_queries(file):
@@ -183,4 +192,4 @@ def _readings(cell: str) -> tuple[frozenset[str], ...]:
     """The ways to read a cell of ids: one id, ids and semicolons, ids and spaces."""
     separated = {without_padding(part) for part in cell.split(";")}
     readings = ({cell}, separated, set(cell.split()))
-    return tuple(frozenset(reading - {""}) for reading in readings)
+    return tuple(frozenset(named) for reading in readings if (named := reading - {""}))

@@ -57,6 +57,19 @@ _MARKUP = re.compile(r"\s*<(!doctype|html|\?xml|rss|feed|products)\b", re.IGNORE
 
 
 @contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Turn an error of the file system into a ``CatalogueError`` that names a path.
+
+    Raises:
+        CatalogueError: if there was one.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise CatalogueError(f"Cannot read {path}: {error.strerror}.") from error
+
+
+@contextmanager
 def open_text(file: Path) -> Iterator[TextIO]:
     """Open a text file; an error while it is read becomes a ``CatalogueError`` that names it.
 
@@ -68,14 +81,12 @@ def open_text(file: Path) -> Iterator[TextIO]:
     """
     encoding = ""
     try:
-        with file.open("rb") as data:
+        with readable(file), file.open("rb") as data:
             head = data.peek(HEAD_BYTES)[:HEAD_BYTES]
             refuse_other_format(file, head)
             encoding = _encoding(head)
             with io.TextIOWrapper(data, encoding=encoding, newline="") as lines:
                 yield lines
-    except OSError as error:
-        raise CatalogueError(f"Cannot read {file}: {error.strerror}.") from error
     except UnicodeError as error:  # its position is that in a buffer, not in the file
         raise CatalogueError(_not_decodable(file, encoding)) from error
 
@@ -107,11 +118,8 @@ def head_of(file: Path) -> bytes:
     Raises:
         CatalogueError: if it cannot be read.
     """
-    try:
-        with file.open("rb") as data:
-            return data.read(HEAD_BYTES)
-    except OSError as error:
-        raise CatalogueError(f"Cannot read {file}: {error.strerror}.") from error
+    with readable(file), file.open("rb") as data:
+        return data.read(HEAD_BYTES)
 
 
 def _encoding(head: bytes) -> str:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from export.dataset.catalogue import read_catalogue
 from export.dataset.ground_truth import Query, items_of, read_ground_truth
 from retrieval_server.errors import CatalogueError
 
@@ -37,6 +38,7 @@ def read(folder, *lines, ids=("0007", "p 1", "p", "a;b")):
         ("p 1; 0007 ;", {"p 1", "0007"}),
         ("a;b", {"a;b"}),
         ("a;b p", {"a;b", "p"}),
+        ("p 1 ;p", {"p 1", "p"}),
     ],
 )
 def test_ids_are_separated_by_spaces_and_those_with_spaces_by_semicolons(tmp_path, cell, relevant):
@@ -70,6 +72,7 @@ class TestBothForms:
         [
             (" ,p", "line 2: the (query_image|Validation Image ID) is empty"),
             ("q, ", "line 2: there are no ids of what it should find"),
+            ("q,;", "line 2: index has no product ';'"),
             ("q,p2", "line 2: index has no product 'p2'"),
         ],
     )
@@ -97,3 +100,10 @@ def test_queries_with_a_true_match_in_common_show_the_same_item(relevant, items)
     queries = [Query(Path("q.jpg"), frozenset(ids.split())) for ids in relevant]
 
     assert items_of(queries) == items
+
+
+def test_a_path_that_the_system_refuses_is_named():
+    with pytest.raises(CatalogueError, match=r"Cannot read .*: File name too long"):
+        read_ground_truth(Path("x" * 300), Database())
+    with pytest.raises(CatalogueError, match=r"Cannot read .*: File name too long"):
+        read_catalogue(Path("x" * 300))
