@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 from export.commands.messages import Message
 from export.dataset.catalogue import Catalogue
+from export.dataset.table import shown
 from export.descriptors.extract_shard import ExtractedShard
 from export.index.build import BuiltIndex
 from retrieval_server.errors import IndexBundleError
@@ -15,18 +17,29 @@ from retrieval_server.index.loss import missing_products
 from retrieval_server.index.publish import readable_current
 
 DESCRIPTIONS_NAMED = 5  # ids to name in a warning
+PLACEHOLDERS_NAMED = 3
 
 
 def catalogue_warnings(catalogue: Catalogue) -> Iterator[Message]:
-    """Warn of products that refinement cannot use, since they have no description."""
+    """Say how the catalogue was understood; warn of descriptions that are empty or were changed."""
+    for note in catalogue.notes:
+        yield Message(note)
+    if markup := catalogue.cleaned.markup:
+        yield Message(
+            f"{len(markup):,} descriptions held markup, entities or invisible characters, such as "
+            f"{shown(next(iter(markup.values())))} ({_some(list(markup))}): they are indexed as "
+            "plain text."
+        )
     blank = [row.product_id for row in catalogue.rows if not row.description.strip()]
     if blank:
-        named = ", ".join(blank[:DESCRIPTIONS_NAMED]) + (
-            " …" if len(blank) > DESCRIPTIONS_NAMED else ""
+        words = Counter(text.strip() for text in catalogue.cleaned.placeholders.values())
+        placeholders = ", ".join(
+            f"{shown(text)} {count:,}" for text, count in words.most_common(PLACEHOLDERS_NAMED)
         )
+        among = f"; {words.total():,} of them say {placeholders}" if words else ""
         yield Message(
-            f"{len(blank):,} products have an empty description ({named}): they are found by "
-            "image only. Fill in the description column to have them refined.",
+            f"{len(blank):,} products have an empty description ({_some(blank)}){among}: they are "
+            "found by image only. Fill in the description column to have them refined.",
             is_warning=True,
         )
 
@@ -52,6 +65,12 @@ def lost_rows(catalogue: Catalogue, index: Path, max_loss: float) -> Iterator[Me
             f"version will not be published, since --max-loss is {max_loss:g}.",
             is_warning=True,
         )
+
+
+def _some(ids: list[str]) -> str:
+    """The first ids of a list, as a message shows them."""
+    further = " …" if len(ids) > DESCRIPTIONS_NAMED else ""
+    return ", ".join(ids[:DESCRIPTIONS_NAMED]) + further
 
 
 def shard_summary(extracted: ExtractedShard) -> Iterator[Message]:

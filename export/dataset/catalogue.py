@@ -1,26 +1,35 @@
 """The reader of catalogues: id, image, description and attributes of each product.
 
-A catalogue is a file ``catalog.csv`` (UTF-8, with a header), ``catalog.parquet`` or
-``catalog.jsonl`` with the columns ``id``, ``image`` (a path relative to the file) and
-``description``. Further columns are attributes, which every result returns. The reader also takes
-a folder in the layout of Perfect-500K: see ``perfect_500k``.
+A catalogue is a file ``catalog.csv`` (with a header), ``catalog.parquet`` or ``catalog.jsonl`` with
+the columns ``id``, ``image`` (a path relative to the file) and ``description``. Further columns are
+attributes, which every result returns. The reader also takes a folder in the layout of
+Perfect-500K: see ``perfect_500k``.
+
+A description becomes plain text: see ``plain_text``. All other values stay as the file has them,
+but for the padding of ids and paths.
 """
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from export.dataset.csv_file import Record, check_columns, csv_records, open_text
-from export.dataset.perfect_500k import TRAINING_FILE, training_records
+from export.dataset.cell import CellError, attribute_text, description_text, name_text, storable
+from export.dataset.csv_file import csv_records
+from export.dataset.image_cell import is_address
+from export.dataset.jsonl_file import jsonl_records
+from export.dataset.parquet_file import parquet_records
+from export.dataset.perfect_500k import TRAINING_FILE, training_table
+from export.dataset.table import Record, Table, UniqueNames, is_blank, shown, without_padding
+from export.dataset.text_file import readable
 from retrieval_server.errors import CatalogueError
+from retrieval_server.text.plain_text import plain_text
 
 REQUIRED_COLUMNS = ("id", "image", "description")
 NAMES = ("catalog.csv", "catalog.parquet", "catalog.jsonl")
-_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+_READERS = {".csv": csv_records, ".parquet": parquet_records, ".jsonl": jsonl_records}
+_REQUIRED_TEXT = {"id": name_text, "image": name_text, "description": description_text}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +39,7 @@ class CatalogueRow:
     Attributes:
         product_id: unique within the catalogue.
         image: path of the image, relative to the catalogue file.
-        description: free text; may be empty.
+        description: plain text; may be empty.
         attributes: the further columns.
     """
 
@@ -41,16 +50,40 @@ class CatalogueRow:
 
 
 @dataclass(frozen=True)
+class CleanedDescriptions:
+    """The descriptions that are not as the file has them, by product id.
+
+    Attributes:
+        markup: those that held markup or invisible characters, as they were.
+        placeholders: those that stood for a missing one, such as "N/A", as they were; now empty.
+    """
+
+    markup: dict[str, str] = field(default_factory=dict)
+    placeholders: dict[str, str] = field(default_factory=dict)
+
+    def plain(self, product_id: str, text: str) -> str:
+        """Turn a description into plain text, and note what changed."""
+        plain = plain_text(text)
+        if plain != text:
+            (self.markup if plain.strip() else self.placeholders)[product_id] = text
+        return plain
+
+
+@dataclass(frozen=True)
 class Catalogue:
     """The products of a catalogue.
 
     Attributes:
         path: the catalogue file.
         rows: the products, in the order of the file.
+        cleaned: the descriptions that the reader changed.
+        notes: what a person should know about how the file was understood.
     """
 
     path: Path
     rows: tuple[CatalogueRow, ...]
+    cleaned: CleanedDescriptions = field(default_factory=CleanedDescriptions)
+    notes: tuple[str, ...] = ()
 
     def image_path(self, row: CatalogueRow) -> Path:
         """Path of a row's image file."""
@@ -64,23 +97,19 @@ def read_catalogue(path: Path) -> Catalogue:
         path: the file, or the folder that holds it under one of ``NAMES``.
 
     Raises:
-        CatalogueError: if it is missing, has another form, lacks a column, is empty, or repeats an
-            id; names the line.
+        CatalogueError: if it is missing, has another form, lacks a column, is empty, holds a value
+            that has no exact text, or repeats an id; names the line. Also if most images are
+            addresses.
     """
-    file = _find(path)
-    readers = {
-        TRAINING_FILE: _perfect_500k_records,
-        ".csv": _csv_records,
-        ".parquet": _parquet_records,
-        ".jsonl": _jsonl_records,
-    }
-    reader = readers.get(file.name) or readers.get(file.suffix)
-    if reader is None:
-        raise CatalogueError(f"Catalogue {file} must be a .csv, .parquet or .jsonl file.")
-    rows = tuple(_rows(file, reader(file)))
+    with readable(path):
+        file = _find(path)
+    table = _table(file)
+    cleaned = CleanedDescriptions()
+    rows = tuple(_rows(file, table.records, cleaned))
     if not rows:
         raise CatalogueError(f"Catalogue {file} has no rows.")
-    return Catalogue(file, rows)
+    _refuse_addresses(file, rows)
+    return Catalogue(file, rows, cleaned, table.notes)
 
 
 def _find(path: Path) -> Path:
@@ -92,83 +121,68 @@ def _find(path: Path) -> Path:
     for name in names:
         if (path / name).is_file():
             return path / name
+    for folder in (path, *(path / name for name in names)):
+        if folder.is_dir() and (parts := sorted(folder.glob("part-*"))):  # as Spark writes them
+            raise CatalogueError(
+                f"{folder} is a folder of parts, such as {parts[0].name}. Write one file."
+            )
+        if folder != path and folder.is_dir():
+            raise CatalogueError(f"{folder} is a folder. It must be a file.")
     raise CatalogueError(f"The folder {path} has none of: {', '.join(names)}.")
 
 
-def _csv_records(file: Path) -> Iterator[tuple[str, Record]]:
-    return csv_records(file, REQUIRED_COLUMNS)
+def _table(file: Path) -> Table:
+    if file.name == TRAINING_FILE:
+        return training_table(file, REQUIRED_COLUMNS)
+    reader = _READERS.get(file.suffix.lower())
+    if reader is None:
+        raise CatalogueError(f"Catalogue {file} must be a .csv, .parquet or .jsonl file.")
+    return Table(reader(file, REQUIRED_COLUMNS))
 
 
-def _perfect_500k_records(file: Path) -> Iterator[tuple[str, Record]]:
-    return training_records(file, REQUIRED_COLUMNS)
-
-
-def _parquet_records(file: Path) -> Iterator[tuple[str, Record]]:
-    import pyarrow
-    import pyarrow.parquet
-
-    try:
-        table = pyarrow.parquet.ParquetFile(file)
-        check_columns(file, table.schema_arrow.names, REQUIRED_COLUMNS)
-        number = 0
-        for batch in table.iter_batches():
-            for record in batch.to_pylist():
-                number += 1
-                yield f"row {number}", record
-    except (pyarrow.ArrowException, OSError) as error:
-        raise CatalogueError(f"Cannot read the catalogue {file}: {error}.") from error
-
-
-def _jsonl_records(file: Path) -> Iterator[tuple[str, Record]]:
-    with open_text(file) as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            try:
-                record = json.loads(line)
-            except ValueError as error:
-                raise CatalogueError(f"{file}, line {number} is no JSON: {error}.") from error
-            if not isinstance(record, dict):
-                raise CatalogueError(f"{file}, line {number} is no JSON object.")
-            if missing := [column for column in REQUIRED_COLUMNS if column not in record]:
-                raise CatalogueError(
-                    f"{file}, line {number} has no {', '.join(map(repr, missing))}. Rename or add "
-                    "it."
-                )
-            yield f"line {number}", record
-
-
-def _rows(file: Path, records: Iterable[tuple[str, Record]]) -> Iterator[CatalogueRow]:
-    locations: dict[str, str] = {}
+def _rows(
+    file: Path, records: Iterable[tuple[str, Record]], cleaned: CleanedDescriptions
+) -> Iterator[CatalogueRow]:
+    ids = UniqueNames(file, "Ids must be unique.")
     for location, record in records:
-        texts = {column: _text(value) for column, value in record.items()}
-        if unusable := [column for column, text in texts.items() if not _is_storable(text)]:
-            raise CatalogueError(
-                f"{file}, {location}: the {unusable[0]} holds a NUL character or half a surrogate "
-                "pair. Remove it."
-            )
+        texts = _texts(file, location, record)
+        if is_blank(texts.values()):
+            continue
         product_id, image, description = (texts.pop(column) for column in REQUIRED_COLUMNS)
-        if not product_id.strip() or not image.strip():
-            empty = "image" if product_id.strip() else "id"
+        product_id, image = without_padding(product_id), without_padding(image)
+        if not product_id or not image:
+            empty = "image" if product_id else "id"
             raise CatalogueError(f"{file}, {location}: the {empty} is empty.")
-        if product_id in locations:
-            raise CatalogueError(
-                f"{file}, {location}: the id {product_id!r} is already in "
-                f"{locations[product_id]}. Ids must be unique."
-            )
-        locations[product_id] = location
+        ids.add(product_id, location, f"the id {shown(product_id)}")
         attributes = {column: text for column, text in texts.items() if text}
+        description = cleaned.plain(product_id, description)
         yield CatalogueRow(product_id, image, description, attributes)
 
 
-def _text(value: object) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool | int | float | list | dict):
-        return json.dumps(value, ensure_ascii=False, default=str)
-    return str(value)  # a text; or a date or a decimal, which Parquet has and JSON lacks
+def _texts(file: Path, location: str, record: Record) -> dict[str, str]:
+    """The texts of a record by column."""
+    column = ""
+    try:
+        texts = {}
+        for column, value in record.items():
+            texts[storable(column)] = _REQUIRED_TEXT.get(column, attribute_text)(value)
+    except CellError as error:
+        raise CatalogueError(f"{file}, {location}: the {_column(column)} {error}.") from error
+    return texts
 
 
-def _is_storable(text: str) -> bool:
-    """Tell whether a text can be written as UTF-8 and, as a path, be opened."""
-    return not _UNSTORABLE.search(text)
+def _column(name: str) -> str:
+    """A column in a message: ours by its name, another one in quotes."""
+    return name if name in REQUIRED_COLUMNS else f"column {shown(name)}"
+
+
+def _refuse_addresses(file: Path, rows: tuple[CatalogueRow, ...]) -> None:
+    """Refuse a catalogue that names no files; a few addresses are rejected as missing images."""
+    addresses = [row for row in rows if is_address(row.image)]
+    if len(addresses) * 2 > len(rows):
+        first = addresses[0]
+        raise CatalogueError(
+            f"{file}: {len(addresses):,} of {len(rows):,} images are addresses, such as "
+            f"{shown(first.image)} of the id {shown(first.product_id)}. Download the images, and "
+            "write the paths of the files into the column 'image'."
+        )

@@ -1,12 +1,14 @@
 """The reader of ground truths: the true matches of each query image.
 
 ``ground_truth.csv`` has the columns ``query_image``, a path relative to the file, and ``ids``, the
-ids of the database images that show the same item, separated by spaces. The reader recognises the
-challenge's own form by its header: see ``perfect_500k``.
+ids of the database images that show the same item, separated by spaces. Ids that hold spaces are
+separated by semicolons; one of them stands alone as it is. The reader recognises the challenge's
+own form by its header: see ``perfect_500k``.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +22,12 @@ from export.dataset.perfect_500k import (
     validation_files,
     validation_queries,
 )
+from export.dataset.table import UniqueNames, shown, without_padding
+from export.dataset.text_file import readable
 from retrieval_server.errors import CatalogueError
 from retrieval_server.index.bundle import REJECTS_FILE
 
+COLUMNS = ("query_image", "ids")
 GROUND_TRUTH_FILE = "ground_truth.csv"
 
 
@@ -37,6 +42,27 @@ class Query:
 
     image: Path
     relevant: frozenset[str]
+
+
+@dataclass(frozen=True)
+class TrueMatches:
+    """A row of a ground truth.
+
+    Attributes:
+        location: its place in the file, such as ``line 7``.
+        image: the file of the query.
+        readings: the ids of its true matches; if the cell can be read in several ways, the first
+            whose ids the database has is meant.
+    """
+
+    location: str
+    image: Path
+    readings: tuple[frozenset[str], ...]
+
+    @property
+    def named(self) -> frozenset[str]:
+        """The ids of all readings."""
+        return frozenset().union(*self.readings)
 
 
 class Products(Protocol):
@@ -60,19 +86,24 @@ def read_ground_truth(path: Path, bundle: Products) -> list[Query]:
     Raises:
         CatalogueError: if the file is missing or malformed, or names an id that the index lacks.
     """
-    file = _find(path) if path.is_dir() else path
+    file = _find(path)
     queries = []
-    for location, image, ids in true_matches(file):
-        relevant = frozenset(ids)
-        if not relevant:
-            raise CatalogueError(f"{file}, {location}: there are no ids of what it should find.")
-        if missing := sorted(i for i in relevant if bundle.row_of(i) is None):
+    for matches in true_matches(file):
+        place = f"{file}, {matches.location}"
+        if not matches.named:
+            raise CatalogueError(f"{place}: there are no ids of what it should find.")
+        missing: list[str] = []
+        for reading in matches.readings:
+            missing = sorted(i for i in reading if bundle.row_of(i) is None)
+            if not missing:
+                queries.append(Query(matches.image, reading))
+                break
+        if missing:
             raise CatalogueError(
-                f"{file}, {location}: {bundle.folder} has no product {missing[0]!r}. Take the "
+                f"{place}: {bundle.folder} has no product {shown(missing[0])}. Take the "
                 "catalogue that the ground truth belongs to; what an index rejected, missing "
                 f"images too, is listed in its {REJECTS_FILE}."
             )
-        queries.append(Query(image, relevant))
     if not queries:
         raise CatalogueError(f"{file} has no rows.")
     return queries
@@ -108,38 +139,57 @@ def items_of(queries: Sequence[Query]) -> list[int]:
     return [numbers.setdefault(root(number), len(numbers)) for number in range(len(queries))]
 
 
-def _find(folder: Path) -> Path:
-    file = folder / GROUND_TRUTH_FILE
-    if not file.exists() and (folder / TRAINING_FILE).is_file():
-        return validation_file(folder)
-    return file
+def _find(path: Path) -> Path:
+    with readable(path):
+        if not path.is_dir():
+            return path
+        file = path / GROUND_TRUTH_FILE
+        if not file.exists() and (path / TRAINING_FILE).is_file():
+            return validation_file(path)
+        return file
 
 
 def has_ground_truth(folder: Path) -> bool:
-    """Tell whether a dataset's folder has a ground truth of either form."""
-    if (folder / GROUND_TRUTH_FILE).is_file():
-        return True
-    return (folder / TRAINING_FILE).is_file() and bool(validation_files(folder))
+    """Tell whether a dataset's folder has a ground truth of either form.
+
+    Raises:
+        CatalogueError: if the folder or a CSV file in it cannot be read.
+    """
+    with readable(folder):
+        if (folder / GROUND_TRUTH_FILE).is_file():
+            return True
+        return (folder / TRAINING_FILE).is_file() and bool(validation_files(folder))
 
 
-def true_matches(path: Path) -> Iterator[tuple[str, Path, list[str]]]:
+def true_matches(path: Path) -> Iterator[TrueMatches]:
     """Read a ground truth of either form, without a check against a database.
 
     Args:
         path: the dataset's folder, or the file.
 
     Yields:
-        The location, the query's image, the ids of its true matches.
+        The rows.
 
     Raises:
-        CatalogueError: if the file is missing or malformed.
+        CatalogueError: if the file is missing or malformed, or a query has two rows.
     """
-    file = _find(path) if path.is_dir() else path
-    try:
-        if has_validation_header(file):
-            yield from validation_queries(file)
-            return
-        for location, record in csv_records(file, ("query_image", "ids")):
-            yield location, file.parent / record["query_image"], record["ids"].split()
-    except OSError as error:
-        raise CatalogueError(f"Cannot read the ground truth {file}: {error}.") from error
+    file = _find(path)
+    queries = UniqueNames(file, "Put its ids into one row.")
+    if has_validation_header(file):
+        for location, query, image, ids in validation_queries(file):
+            queries.add(query, location, f"the query {shown(query)}")
+            yield TrueMatches(location, image, (frozenset(ids),))
+        return
+    for location, record in csv_records(file, COLUMNS):
+        query, cell = (without_padding(str(record[column])) for column in COLUMNS)
+        if not query:
+            raise CatalogueError(f"{file}, {location}: the {COLUMNS[0]} is empty.")
+        queries.add(os.path.normpath(query), location, f"the query {shown(query)}")
+        yield TrueMatches(location, file.parent / query, _readings(cell))
+
+
+def _readings(cell: str) -> tuple[frozenset[str], ...]:
+    """The ways to read a cell of ids: one id, ids and semicolons, ids and spaces."""
+    separated = {without_padding(part) for part in cell.split(";")}
+    readings = ({cell}, separated, set(cell.split()))
+    return tuple(frozenset(named) for reading in readings if (named := reading - {""}))

@@ -3,31 +3,36 @@
 =========================  ========================================================================
 file                       content
 =========================  ========================================================================
-``training_public.csv``    a header; then id and title of each database image
+``training_public.csv``    a header; then id and title of each database image; in some editions, an
+                           address stands between the two
 a CSV of any other name    header ``Validation Image ID,Training Image ID``; then a query's id and
                            those of its true matches, as many fields as there are
 folders of images          any number and depth; an image is named after its id: ``n0000001.jpg``
 =========================  ========================================================================
 
-The files are UTF-8, with or without a byte-order mark. Further columns of ``training_public.csv``
+Further columns of ``training_public.csv``
 become attributes.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from export.dataset.csv_file import Record, csv_rows
+from export.dataset.csv_file import csv_rows, csv_table
+from export.dataset.image_cell import is_address
+from export.dataset.table import Record, Table, column_names, without_padding
 from retrieval_server.command_line.image_files import IMAGE_SUFFIXES
 from retrieval_server.errors import CatalogueError
 
 TRAINING_FILE = "training_public.csv"
 VALIDATION_HEADER = ("Validation Image ID", "Training Image ID")
+ROWS_TO_FIND_TITLES = 1_000  # some titles may hold an address, and some addresses be missing
 
 
-def training_records(file: Path, required: tuple[str, str, str]) -> Iterator[tuple[str, Record]]:
+def training_table(file: Path, required: tuple[str, str, str]) -> Table:
     """Read the catalogue.
 
     Args:
@@ -35,55 +40,58 @@ def training_records(file: Path, required: tuple[str, str, str]) -> Iterator[tup
         required: column names for id, image and title in the result. If an id has no image, its
             image is the bare id, the name of a missing file.
 
-    Yields:
-        The location, such as ``line 7``, and the row.
+    Returns:
+        Its records, and a note if the titles are not in the second column.
 
     Raises:
-        CatalogueError: if the file is malformed, has no header, or an id has several images.
+        CatalogueError: if the file has no header, or no titles. So do its records, if a row does
+            not fit the header or an id has several images.
     """
-    rows = csv_rows(file)
+    rows = csv_table(file)
     _, header = next(rows, ("", []))
     images = ImagesById(file.parent)
-    _check_training_header(file, header, required, images)
-    for location, fields in rows:
-        if len(fields) != len(header):
-            raise CatalogueError(
-                f"{file}, {location}: the row does not have the header's {len(header)} fields. "
-                "Quote titles that hold commas."
-            )
-        image_id, title, *further = fields
-        image = images.find(image_id) or image_id
-        values = (image_id, image, title, *further)
-        yield location, dict(zip((*required, *header[2:]), values, strict=True))
+    _check_training_header(file, header, images)
+    first_rows = list(itertools.islice(rows, ROWS_TO_FIND_TITLES))
+    title = _title_column(file, header, [fields for _, fields in first_rows])
+    further = [index for index in range(1, len(header)) if index != title]
+    names = (*required, *(header[index] for index in further))
+    _check_names(file, names)
+
+    def records() -> Iterator[tuple[str, Record]]:
+        for location, fields in itertools.chain(first_rows, rows):
+            image_id = without_padding(fields[0])
+            image = images.find(image_id) or image_id
+            values = (image_id, image, fields[title], *(fields[index] for index in further))
+            yield location, dict(zip(names, values, strict=True))
+
+    note = (
+        f"{file}: the descriptions are those of the column {header[title]!r}; the second column, "
+        f"{header[1]!r}, holds addresses and becomes an attribute"
+    )
+    return Table(records(), () if title == 1 else (note,))
 
 
-def validation_queries(file: Path) -> Iterator[tuple[str, Path, list[str]]]:
+def validation_queries(file: Path) -> Iterator[tuple[str, str, Path, list[str]]]:
     """Read the ground truth.
 
     Args:
         file: the CSV file; its folder and the folders below it hold the images.
 
     Yields:
-        The location; the image of the query, a missing file if it has none; its true matches.
+        The location; the query's id; its image, a missing file if it has none; its true matches.
 
     Raises:
-        CatalogueError: if the file is malformed, a query has two rows or several images.
+        CatalogueError: if the file is malformed, a query has no id or several images.
     """
-    rows = csv_rows(file)
+    rows = csv_rows(file, VALIDATION_HEADER)
     next(rows, None)
     images = ImagesById(file.parent)
-    locations: dict[str, str] = {}
     for location, fields in rows:
-        query, *relevant = (field.strip() for field in fields)
+        query, *relevant = map(without_padding, fields)
         if not query:
             raise CatalogueError(f"{file}, {location}: the {VALIDATION_HEADER[0]} is empty.")
-        if query in locations:
-            raise CatalogueError(
-                f"{file}, {location}: the query {query!r} is already in {locations[query]}. "
-                "Put its ids into one row."
-            )
-        locations[query] = location
-        yield location, file.parent / (images.find(query) or query), [i for i in relevant if i]
+        image = file.parent / (images.find(query) or query)
+        yield location, query, image, [i for i in relevant if i]
 
 
 def validation_file(folder: Path) -> Path:
@@ -123,8 +131,8 @@ def has_validation_header(file: Path) -> bool:
     Raises:
         CatalogueError: if it cannot be read.
     """
-    header = [name.strip().casefold() for name in _header(file)]
-    return header[:2] == [name.casefold() for name in VALIDATION_HEADER] and not any(header[2:])
+    first, second, *further = (*column_names(tuple(_header(file)), VALIDATION_HEADER), "", "")
+    return (first, second) == VALIDATION_HEADER and not any(further)
 
 
 class ImagesById:
@@ -168,20 +176,32 @@ class ImagesById:
         return {i: self._root / (self.find(i) or i) for i in sorted(self._paths)}
 
 
-def _check_training_header(
-    file: Path, header: list[str], required: tuple[str, str, str], images: ImagesById
-) -> None:
+def _check_training_header(file: Path, header: list[str], images: ImagesById) -> None:
     if len(header) < 2:
         raise CatalogueError(
-            f"{file} has the columns {', '.join(header) or 'none'}: it needs a header and two, id "
-            "and title."
+            f"{file} has the columns {', '.join(map(repr, header)) or 'none'}: it needs a header "
+            "and two, id and title."
         )
     if images.find(header[0]) is not None:
         raise CatalogueError(
             f"{file} has no header: its first line is about the image {header[0]!r}. Put a line "
             "such as 'id,title' before it."
         )
-    names = (*required, *header[2:])
+
+
+def _title_column(file: Path, header: list[str], rows: list[list[str]]) -> int:
+    """The first column after the id that does not hold addresses."""
+    for index in range(1, len(header)):
+        filled = [text for fields in rows if (text := without_padding(fields[index]))]
+        if 2 * sum(map(is_address, filled)) <= len(filled) and (filled or index == 1):
+            return index
+    raise CatalogueError(
+        f"{file} has no titles: its column {header[1]!r} holds addresses. Add a column with the "
+        "titles."
+    )
+
+
+def _check_names(file: Path, names: tuple[str, ...]) -> None:
     if repeated := sorted({name for name in names if names.count(name) > 1}):
         raise CatalogueError(
             f"{file} has a column {repeated[0]!r} beside id and title. Rename or remove it."
@@ -193,7 +213,7 @@ def _csv_files(folder: Path) -> list[Path]:
 
 
 def _header(file: Path) -> list[str]:
-    _, header = next(csv_rows(file), ("", []))
+    _, header = next(csv_rows(file, VALIDATION_HEADER), ("", []))
     return header
 
 

@@ -17,12 +17,14 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from export.dataset.catalogue import Catalogue, CatalogueRow
+from export.dataset.missing_image import MissingImages
 from export.descriptors.block import BLOCK_ROWS, Block, Reject, read_block, write_block
 from export.descriptors.reuse import ReusableDescriptors
 from export.progress import Advance
@@ -65,6 +67,10 @@ class FeatureExtraction:
     profile: Profile
     digests: Mapping[str, str]
     folder: Path
+
+    @cached_property
+    def _missing_images(self) -> MissingImages:
+        return MissingImages(self.catalogue.path.parent)
 
     @property
     def block_count(self) -> int:
@@ -201,7 +207,9 @@ class FeatureExtraction:
                 return _Image(digest, None, descriptors)
             return _Image(digest, decode_image(data, self.profile.side), {})
         except ImageError as error:
-            return Reject(row.product_id, row.image, str(error).removeprefix(f"{error.field}: "))
+            reason = str(error).removeprefix(f"{error.field}: ")
+            explanation = self._missing_images.explanation(row.image)
+            return Reject(row.product_id, row.image, f"{reason} {explanation}".rstrip())
 
     def _rows(self, number: int) -> tuple[CatalogueRow, ...]:
         return self.catalogue.rows[number * BLOCK_ROWS : (number + 1) * BLOCK_ROWS]
@@ -232,6 +240,6 @@ class FeatureExtraction:
 def _size_and_time(path: Path) -> tuple[int, int]:
     try:
         status = os.stat(path)  # noqa: PTH116 - half a million times
-    except OSError:
+    except (OSError, ValueError):  # the latter if the system's encoding lacks a character
         return (-1, -1)
     return (status.st_size, status.st_mtime_ns)

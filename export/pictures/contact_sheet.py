@@ -80,7 +80,7 @@ def _read_ground_truth(catalogue: Path, ground_truth: Path | None) -> dict[str, 
     """True matches by the name of the query's file; empty where the catalogue has none."""
     if ground_truth is None and not has_ground_truth(catalogue):
         return {}
-    return {image.name: ids for _, image, ids in true_matches(ground_truth or catalogue)}
+    return {row.image.name: row.named for row in true_matches(ground_truth or catalogue)}
 
 
 def _read_results(path: Path) -> list[dict[str, Any]]:

@@ -39,7 +39,7 @@ from export.text_index.neutral_words import (
     NEUTRAL_WORDS,
     PERFUME_HOUSES,
 )
-from retrieval_server.text.tokens import APOSTROPHES, without_accents
+from retrieval_server.text.accents import APOSTROPHES, without_accents
 
 DEFAULT_LANGUAGE_FILTER = "english-1"
 KEEP_ALL = "none"

@@ -1,4 +1,4 @@
-"""Descriptions: the rules that split them into terms, and the textual index D(i) of eq. (7).
+"""Descriptions: plain text, the rules that split it into terms, and the textual index D(i).
 
 May import: storage, errors.
 Door: `TOKENISERS`, `TextIndex`.

@@ -17,7 +17,7 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-APOSTROPHES = re.compile("['’‘`´ʼ＇]")
+from retrieval_server.text.accents import APOSTROPHES, without_accents
 
 _SYMBOLS = re.compile("[®™©℠]")  # NFKD would turn ™ into the letters TM
 _TERM = re.compile(r"[^\W_]+(?:(?<=\d)\.(?=\d)[^\W_]+)*")
@@ -44,14 +44,6 @@ def literal_tokens(text: str) -> list[str]:
     ['loréal', 'crème50ml', '17', 'oz']
     """
     return _REMOVED.sub("", unicodedata.normalize("NFC", text).lower()).split()
-
-
-def without_accents(text: str) -> str:
-    """Remove accents: compatibility-decompose a text (NFKD) and drop the combining characters."""
-    plain = unicodedata.normalize("NFKD", text)
-    if plain.isascii():
-        return plain
-    return "".join(character for character in plain if not unicodedata.combining(character))
 
 
 DEFAULT_TOKENISER = "strip-accents-1"

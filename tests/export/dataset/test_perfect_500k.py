@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from export import cli
+from export.commands.index_summary import catalogue_warnings
 from export.dataset.catalogue import read_catalogue
 from export.dataset.ground_truth import read_ground_truth
 from export.dataset.perfect_500k import ImagesById
@@ -143,6 +144,42 @@ def test_a_query_without_an_image_is_named_and_counts_nowhere(perfect_500k, run,
     assert json.loads(captured.out)["queries"] == 7
 
 
+ADDRESS = "https://cdn.example/catalog/n0000000_1.jpg"
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "title", "attributes"),
+    [
+        ("image_id,url,title", f"{ADDRESS},Rose", "title", {"url": ADDRESS}),
+        ("image_id\turl\ttitle", f"{ADDRESS}\tRose", "title", {"url": ADDRESS}),
+        (
+            "id,url,page,text",
+            f"{ADDRESS},//a.example/b,Rose",
+            "text",
+            {"url": ADDRESS, "page": "//a.example/b"},
+        ),
+        ("id,title,url", f"Rose,{ADDRESS}", "", {"url": ADDRESS}),
+        ("id,title,brand", "Rose,", "", {}),
+    ],
+)
+def test_titles_are_the_first_column_without_addresses(
+    perfect_500k, header, row, title, attributes
+):
+    separator = "\t" if "\t" in header else ","
+    write(perfect_500k / TRAINING, f"{header}\n n0000000 {separator}{row}\n")
+
+    catalogue = read_catalogue(perfect_500k)
+
+    (product,) = catalogue.rows
+    assert (product.product_id, product.description) == ("n0000000", "Rose")
+    assert product.attributes == attributes
+    assert catalogue.image_path(product).is_file()
+    notes = [message.text for message in catalogue_warnings(catalogue)]
+    assert [f"the column '{title}'; the second column, 'url'," in note for note in notes] == (
+        [True] if title else []
+    )
+
+
 TRAINING, VALIDATION = "training_public.csv", "val.csv"
 
 
@@ -160,6 +197,7 @@ TRAINING, VALIDATION = "training_public.csv", "val.csv"
         (TRAINING, "id,title,image\nn0000000,a,b\n", "has a column 'image' beside id and title"),
         (TRAINING, b"id,title\nn0000000,a\nn0000001,Cr\xe8me\n", r"is not UTF-8 \(line 3\)"),
         (TRAINING, "id,title\n", "has no rows"),
+        (TRAINING, f"id,url\nn0000000,{ADDRESS}\n", "no titles: its column 'url' holds addresses"),
     ],
 )
 def test_a_bad_catalogue_says_where_and_what(perfect_500k, name, content, message):

@@ -239,7 +239,7 @@ def test_unreadable_images_become_rejects_and_the_rest_goes_on(
     extraction: FeatureExtraction, tiny_repository: Path, images_per_call: int
 ) -> None:
     paths = [extraction.catalogue.image_path(row) for row in extraction.catalogue.rows[:6]]
-    paths[0].unlink()
+    paths[0].rename(paths[0].with_name(paths[0].name.upper()))
     paths[1].write_bytes(paths[1].read_bytes()[:-100])
     paths[2].write_text("no picture")
     paths[3].write_bytes(b"")
@@ -252,8 +252,26 @@ def test_unreadable_images_become_rejects_and_the_rest_goes_on(
         row.image for row in extraction.catalogue.rows[:5]
     ]
     reasons = [reject.reason for reject in block.rejects]
-    expected = ["No such file", "damaged", "not an image", "is empty.", "Is a directory"]
+    expected = [
+        "No such file or directory. There is a file",
+        "damaged",
+        "not an image",
+        "is empty.",
+        "Is a directory",
+    ]
     assert all(text in reason for text, reason in zip(expected, reasons, strict=True)), reasons
+
+
+def test_a_path_that_the_file_system_cannot_encode_is_that_of_a_missing_file(
+    extraction: FeatureExtraction,
+) -> None:
+    rows = tuple(replace(row, image="\ud800.png") for row in extraction.catalogue.rows)
+    missing = tuple(replace(row, image="none.png") for row in rows)
+    keys = [
+        replace(extraction, catalogue=replace(extraction.catalogue, rows=some)).key("")
+        for some in (rows, missing)
+    ]
+    assert keys[0] != keys[1]
 
 
 @pytest.mark.parametrize("images_per_call", [1, 4])

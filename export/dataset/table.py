@@ -1,0 +1,145 @@
+"""What the readers of tables share: records, the names of columns, values in messages."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from retrieval_server.errors import CatalogueError
+
+Record = Mapping[str, object]
+
+COLUMNS_SHOWN = 12  # in a message; an export of a shop has a hundred
+CHARACTERS_SHOWN = 60
+# Byte-order mark, zero-width and direction marks, as editors and file dialogs add them; and what
+# ends a file of DOS.
+_INVISIBLE = "\ufeff\u200b\u200e\u200f\u2060\u202a\u202b\u202c\u202d\u202e\x1a"
+_KNOWN_COLUMNS = {  # how shops, feeds and data sets name our columns; the better ones first
+    "id": "g:id, sku, variant sku, handle, product_id, item_id, asin, image_id, code, uid",
+    "image": (
+        "g:image_link, image_link, image src, images, base_image, image_url, image url, img, "
+        "picture, photo, image_path, file_name, filename, path, image link"
+    ),
+    "description": (
+        "g:description, body (html), body, short description, short_description, title, g:title, "
+        "product title, name, text, caption"
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """The records of a file.
+
+    Attributes:
+        records: the location of each, such as ``line 7``, and its values by column.
+        notes: what a person should know about how the file was understood.
+    """
+
+    records: Iterable[tuple[str, Record]]
+    notes: tuple[str, ...] = ()
+
+
+def without_padding(text: str) -> str:
+    """A text without the white space and the invisible characters around it."""
+    return text.strip().strip(_INVISIBLE).strip()
+
+
+@lru_cache(maxsize=64)  # the objects of JSON lines have few sets of names
+def column_names(names: tuple[str, ...], required: tuple[str, ...]) -> tuple[str, ...]:
+    """The names of columns without padding, and the required ones as we write them.
+
+    Args:
+        names: as the file has them, such as ``" ID "``.
+        required: the columns that we need; upper and lower case mean the same, unless the file has
+            the name in our spelling as well.
+
+    Returns:
+        As many names.
+    """
+    bare = tuple(map(without_padding, names))
+    ours = {name.casefold(): name for name in required if name not in bare}
+    return tuple(ours.get(name.casefold(), name) for name in bare)
+
+
+def check_columns(file: Path, columns: Iterable[str], required: Iterable[str]) -> None:
+    """Refuse a header that lacks a column, has one twice or has one without a name.
+
+    Raises:
+        CatalogueError: naming the column.
+    """
+    present = list(columns)
+    if missing := [column for column in required if column not in present]:
+        named = ", ".join(map(shown, present[:COLUMNS_SHOWN])) or "none"
+        if len(present) > COLUMNS_SHOWN:
+            named += f" and {len(present) - COLUMNS_SHOWN} more"
+        raise CatalogueError(
+            f"{file} has no column {', '.join(map(repr, missing))}; its columns are {named}. "
+            f"{rename_advice(present, missing)}"
+        )
+    if repeated := sorted({column for column in present if present.count(column) > 1}):
+        if not repeated[0]:
+            raise CatalogueError(f"{file} has columns without a name. Name or remove them.")
+        raise CatalogueError(
+            f"{file} has the column {', '.join(map(shown, repeated))} more than once. Rename or "
+            "remove the others."
+        )
+
+
+def rename_advice(present: Sequence[str], missing: Collection[str]) -> str:
+    """Propose which columns to rename, from the names that known exports use."""
+    spelling = {name.casefold(): name for name in reversed(present)}
+    proposed = {}
+    for column in missing:
+        known = _KNOWN_COLUMNS.get(column, "").split(", ")
+        if found := next((spelling[name] for name in known if name in spelling), None):
+            proposed[found] = column
+    if not proposed:
+        return "Rename or add it."
+    renamed = ", ".join(f"{theirs!r} to {ours!r}" for theirs, ours in proposed.items())
+    rest = ", ".join(repr(name) for name in missing if name not in proposed.values())
+    return f"Rename {renamed}{f', and add {rest}' if rest else ''}."
+
+
+def shown(text: str) -> str:
+    """A value as a message shows it: quoted, and cut if it is long."""
+    cut = text if len(text) <= CHARACTERS_SHOWN else text[:CHARACTERS_SHOWN] + "…"
+    return repr(cut)
+
+
+class UniqueNames:
+    """The names that were seen, and where: a name may stand in one row only.
+
+    Args:
+        file: named in the error.
+        advice: ends the error.
+    """
+
+    def __init__(self, file: Path, advice: str) -> None:
+        self._file = file
+        self._advice = advice
+        self._locations: dict[str, str] = {}
+
+    def add(self, name: str, location: str, words: str) -> None:
+        """Note a name.
+
+        Args:
+            name: the name.
+            location: its row.
+            words: what it is, such as "the id 'p1'".
+
+        Raises:
+            CatalogueError: if it was noted before; names both rows.
+        """
+        first = self._locations.setdefault(name, location)
+        if first is not location:
+            raise CatalogueError(
+                f"{self._file}, {location}: {words} is already in {first}. {self._advice}"
+            )
+
+
+def is_blank(values: Iterable[str]) -> bool:
+    """Tell whether a row of a spreadsheet holds nothing but white space."""
+    return not any(map(without_padding, values))
