@@ -10,11 +10,12 @@ import typer
 
 from export.commands.messages import optional_packages, say
 from export.progress import Advance, progress
+from retrieval_server.command_line import option_values
 from retrieval_server.errors import RetrievalError
 
 
 def sample(
-    output: Annotated[Path, typer.Argument(help="Folder to write.")],
+    output: Annotated[Path, typer.Argument(help="Folder to write.", callback=option_values.folder)],
     seed: Annotated[int, typer.Option(help="Same seed, same pictures.")] = 0,
 ) -> None:
     """Render a catalogue of made-up cosmetics with query photos and ground truth.
