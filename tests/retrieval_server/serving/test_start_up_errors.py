@@ -132,6 +132,12 @@ def test_address_file_that_cannot_be_written_is_one_line_that_names_it(
         ("--max-connection-age-s", "-1"),
         ("--metrics-port", "-1"),
         ("--health-port", "65536"),
+        ("--drain-s", "nan"),
+        ("--reload-every-s", "nan"),
+        ("--triton-timeout-s", "nan"),
+        ("--triton-url", "host:99999"),
+        ("--host", "unix:/run/socket"),
+        ("--max-image-bytes", "3000000000"),
         ("surplus",),
     ],
 )
