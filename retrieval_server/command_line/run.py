@@ -31,8 +31,11 @@ def run(program: str, extra: str, load: Callable[[], Callable[[], object]]) -> N
         make_streams_safe()
         with one_line_outcome(program, extra):
             command = load()
-    with one_line_outcome(program, extra):
-        command()
+    try:
+        with one_line_outcome(program, extra):
+            command()
+    finally:
+        _set_exit_at_interrupt()  # a second Ctrl-C, while threads of the command end
 
 
 @contextlib.contextmanager
@@ -41,16 +44,21 @@ def exit_at_interrupt() -> Iterator[None]:
 
     A KeyboardInterrupt inside an import may be lost in C code, or become another exception.
     """
-    handled = signal.getsignal(signal.SIGINT)
-    is_main = threading.current_thread() is threading.main_thread()
-    if not is_main or handled is not signal.default_int_handler:
-        yield  # a background job ignores Ctrl-C, and a caller may have a handler of its own
-        return
-    signal.signal(signal.SIGINT, _exit)
+    is_set = _set_exit_at_interrupt()
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, handled)
+        if is_set:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _set_exit_at_interrupt() -> bool:
+    """Set the handler, unless a background job ignores Ctrl-C or a caller has its own handler."""
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        return False
+    signal.signal(signal.SIGINT, _exit)
+    return True
 
 
 def _exit(number: int, frame: FrameType | None) -> None:
