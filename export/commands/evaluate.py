@@ -18,7 +18,7 @@ from export.commands.options import (
     RefiningKeep,
     engine_options,
 )
-from export.commands.outputs import check_outputs, print_result, say_where
+from export.commands.outputs import check_outputs, print_result, prints_table, say_where
 from export.dataset.catalogue import read_catalogue
 from export.dataset.measurable import check_measurable
 from export.descriptors.engine_choice import EngineChoice
@@ -29,7 +29,7 @@ from export.evaluation.predict import predict as predict_folder
 from export.evaluation.terminal import evaluation_table
 from export.index.build import IndexBuild
 from export.models.profiles import LITE, find_profile
-from retrieval_server.command_line.output_file import DASH, check_output, is_stdout, write_output
+from retrieval_server.command_line.output_file import write_output
 from retrieval_server.index.publish import open_index
 from retrieval_server.retrieval.search_request import DEFAULT_KEEP
 
@@ -63,10 +63,7 @@ def evaluate(
 
     Example: beauty-export evaluate build/demo/sample --html build/report.html
     """
-    check_outputs({"--html": html, "--markdown": markdown}, as_json=as_json)
-    is_printed = as_json or is_stdout(html) or is_stdout(markdown)
-    if not is_printed:
-        check_output(DASH)
+    has_table = prints_table({"--html": html, "--markdown": markdown}, as_json=as_json)
     if index is None:
         chosen = find_profile(profile)
         check_measurable(dataset, ground_truth)
@@ -88,7 +85,7 @@ def evaluate(
     kept = f"The index is kept; evaluate it again with --index {index}, and --html to a file."
     if as_json:
         print_result(json.dumps(evaluation.to_json()), kept)
-    elif not is_printed:
+    elif has_table:
         print_result(evaluation_table(evaluation), kept)
 
 

@@ -39,6 +39,27 @@ def check_outputs(files: Mapping[str, Path | None], *, as_json: bool = False) ->
             check_output(path)
 
 
+def prints_table(files: Mapping[str, Path | None], *, as_json: bool) -> bool:
+    """Check the outputs of a command that prints a table where no output goes to stdout.
+
+    Args:
+        files: see ``check_outputs``.
+        as_json: see ``check_outputs``.
+
+    Returns:
+        Whether the command is to print its table.
+
+    Raises:
+        typer.BadParameter: see ``check_outputs``.
+        OutputError: if an output or the table cannot be written.
+    """
+    check_outputs(files, as_json=as_json)
+    if as_json or any(map(is_stdout, files.values())):
+        return False
+    check_output(DASH)
+    return True
+
+
 def say_where(what: str, path: Path) -> None:
     """Say where an output is, unless it was printed."""
     if not is_stdout(path):

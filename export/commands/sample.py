@@ -11,7 +11,6 @@ import typer
 from export.commands.messages import optional_packages, say
 from export.progress import Advance, progress
 from retrieval_server.command_line import option_values
-from retrieval_server.errors import RetrievalError
 
 
 def sample(
@@ -33,8 +32,5 @@ def sample(
                 advance = stack.enter_context(progress("pictures", total))
             advance(1)
 
-        try:
-            folder = write_sample(output, seed=seed, on_progress=show)
-        except OSError as error:
-            raise RetrievalError(str(error)) from error
+        folder = write_sample(output, seed=seed, on_progress=show)
     say(f"sample catalogue: {folder}")

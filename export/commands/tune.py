@@ -18,13 +18,13 @@ from export.commands.options import (
     Tau,
     TausToTry,
 )
-from export.commands.outputs import check_outputs, print_result, say_where
+from export.commands.outputs import print_result, prints_table, say_where
 from export.dataset.measurable import check_measurable
 from export.evaluation.terminal import sections_table
 from export.models.profiles import LITE, find_profile
 from export.text_index.settings import TextSettings
 from retrieval_server.command_line import option_values
-from retrieval_server.command_line.output_file import DASH, check_output, is_stdout, write_output
+from retrieval_server.command_line.output_file import DASH, check_output, write_output
 from retrieval_server.retrieval.search_request import DEFAULT_KEEP
 
 DEFAULT_CACHE = Path("build/descriptors")
@@ -105,10 +105,7 @@ def tune(
         from export.tuning.pooling_sweep import PoolingSweep
         from export.tuning.sections import tuned_settings, tuning_sections
         from export.tuning.tune import tune as tune_on
-    check_outputs({"--html": page, "--save": save}, as_json=as_json)
-    is_printed = as_json or is_stdout(page) or is_stdout(save)
-    if not is_printed:
-        check_output(DASH)
+    has_table = prints_table({"--html": page, "--save": save}, as_json=as_json)
     chosen = find_profile(profile)
     grid = Grid.of(
         chosen,
@@ -132,7 +129,7 @@ def tune(
     kept = _kept(cache)
     if as_json:
         print_result(json.dumps(tuning.to_json()), kept)
-    elif not is_printed:
+    elif has_table:
         print_result(sections_table(tuning_sections(tuning)), kept)
         print_result(f"\n{tuned_settings(tuning).rstrip()}", kept)
 
