@@ -8,32 +8,40 @@ Needs grpcio, protobuf, rich and typer only. Use::
     with RetrievalClient("localhost:50051") as client:
         for match in client.search(Path("photo.jpg"), top_k=5).results:
             print(match.rank, match.product_id, match.similarity)
+
+A name is imported when it is used first, so that the command catches Ctrl-C before gRPC is loaded.
 """
 
-from client.access import Access
-from client.errors import (
-    DeadlineExceededError,
-    InvalidQueryError,
-    OverloadedError,
-    ProductNotFoundError,
-    RetrievalError,
-    UnavailableError,
-    UnreadableFileError,
-)
-from client.results import (
-    Example,
-    Limits,
-    Match,
-    Model,
-    SearchLevel,
-    SearchResult,
-    ServerStatus,
-    Stage,
-    TextEvidence,
-    TextIndex,
-    Timings,
-)
-from client.retrieval_client import RetrievalClient
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from client.access import Access
+    from client.errors import (
+        DeadlineExceededError,
+        InvalidQueryError,
+        OverloadedError,
+        ProductNotFoundError,
+        RetrievalError,
+        UnavailableError,
+        UnreadableFileError,
+    )
+    from client.results import (
+        Example,
+        Limits,
+        Match,
+        Model,
+        SearchLevel,
+        SearchResult,
+        ServerStatus,
+        Stage,
+        TextEvidence,
+        TextIndex,
+        Timings,
+    )
+    from client.retrieval_client import RetrievalClient
+
+_MODULES = ("client.retrieval_client", "client.results", "client.errors", "client.access")
 
 __all__ = [
     "Access",
@@ -57,3 +65,12 @@ __all__ = [
     "UnavailableError",
     "UnreadableFileError",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Import a name of ``__all__`` from the module that has it."""
+    if name in __all__:
+        for module in map(import_module, _MODULES):
+            if hasattr(module, name):
+                return getattr(module, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

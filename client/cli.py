@@ -1,10 +1,10 @@
 """The command line ``beauty-search``.
 
-Results go to stdout, progress, warnings and errors to stderr. Exit status: 0 done, 1 failed (one
-line), 2 misused, 130 interrupted.
+Results go to stdout, progress, warnings and errors to stderr. ``command_line.outcome`` lists the
+exit statuses.
 """
 
-import io
+import errno
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,10 +18,11 @@ from rich.progress import Progress
 
 from client import options, rendering
 from client.batch import Answer, answers_in_order, image_files
-from client.errors import RetrievalError
+from client.errors import RetrievalError, UnreadableFileError
 from client.known_answer import smoke_test_by_catalogue, smoke_test_by_photo
 from client.results import SearchResult
 from client.retrieval_client import RetrievalClient
+from retrieval_server.command_line.outcome import FAILED, one_line_outcome
 
 app = typer.Typer(
     help="Find the products of a cosmetics catalogue that match a photo.",
@@ -46,7 +47,7 @@ def search(
     """Find the products that match a photo."""
     keywords = parameters.keywords()
     with _connected(connection) as client:
-        image = sys.stdin.buffer.read() if str(photo) == "-" else photo
+        image = _standard_input() if str(photo) == "-" else photo
         result = client.search(image, **keywords)
     _print_result(str(photo), result, compare=compare, as_json=as_json)
 
@@ -162,10 +163,8 @@ def web(
 
 def main() -> None:
     """Run the console script ``beauty-search``."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a catalogue may hold what a terminal cannot show
-            stream.reconfigure(errors="replace")
-    app(prog_name="beauty-search")
+    with one_line_outcome("beauty-search", ".", {RetrievalError: FAILED}):
+        app(prog_name="beauty-search")
 
 
 @contextmanager
@@ -176,7 +175,17 @@ def _connected(connection: options.Connection) -> Iterator[RetrievalClient]:
             yield client
     except RetrievalError as error:
         _print_aside(f"error: {error}", "bold red")
-        raise typer.Exit(1) from error
+        raise typer.Exit(FAILED) from error
+
+
+def _standard_input() -> bytes:
+    try:
+        return sys.stdin.buffer.read()
+    except OSError as error:
+        reason = "it is closed" if error.errno == errno.EBADF else error.strerror
+        raise UnreadableFileError(
+            f"Cannot read standard input: {reason}. Pipe an image into it, or name a file."
+        ) from error
 
 
 def _print_result(query: str, result: SearchResult, *, compare: bool, as_json: bool) -> None:

@@ -11,6 +11,8 @@ import typer
 
 from client.access import Access
 from client.retrieval_client import DEFAULT_SERVER, DEFAULT_TIMEOUT_S, RetrievalClient
+from retrieval_server.command_line.addresses import LARGEST_PORT
+from retrieval_server.command_line.option_values import address, seconds
 
 Photo = Annotated[
     Path, typer.Argument(metavar="PHOTO", help="Image to search for; - reads standard input.")
@@ -44,11 +46,19 @@ Expect = Annotated[
 ]
 Wait = Annotated[
     float | None,
-    typer.Option(min=0.1, metavar="SECONDS", help="Longest wait for a server that is starting."),
+    typer.Option(
+        min=0.1,
+        metavar="SECONDS",
+        help="Longest wait for a server that is starting; inf has no limit.",
+        callback=seconds,
+    ),
 ]
 Host = Annotated[str, typer.Option(metavar="HOST", help="Where to serve the page.")]
 Port = Annotated[
-    int, typer.Option(min=0, max=65_535, metavar="N", help="Port of the page; 0 takes a free one.")
+    int,
+    typer.Option(
+        min=0, max=LARGEST_PORT, metavar="N", help="Port of the page; 0 takes a free one."
+    ),
 ]
 Catalogue = Annotated[
     Path | None,
@@ -126,11 +136,18 @@ class Connection:
             "-s",
             envvar="BEAUTY_SEARCH_SERVER",
             metavar="HOST:PORT",
-            help="Address of the server.",
+            help="Address of the server; unix:PATH is a socket.",
+            callback=address,
         ),
     ] = DEFAULT_SERVER
     timeout: Annotated[
-        float, typer.Option(min=0.1, metavar="SECONDS", help="Time limit of each request.")
+        float,
+        typer.Option(
+            min=0.1,
+            metavar="SECONDS",
+            help="Time limit of each request; inf has none.",
+            callback=seconds,
+        ),
     ] = DEFAULT_TIMEOUT_S
     tls_ca: Annotated[
         Path | None,

@@ -107,7 +107,8 @@ def batch_table(answers: Sequence[Answer]) -> Table:
 
 def plain_line(text: str) -> Text:
     """Return foreign text as one line without control characters."""
-    return Text("".join(c if c.isprintable() else " " for c in " ".join(text.split())))
+    shown = text.encode(errors="replace").decode()  # a file name may not be UTF-8
+    return Text("".join(c if c.isprintable() else " " for c in " ".join(shown.split())))
 
 
 def json_line(record: dict[str, object]) -> str:

@@ -19,6 +19,7 @@ from client.errors import (
     translated,
 )
 from client.results import SearchResult, ServerStatus, decoded
+from retrieval_server.command_line.durations import waitable
 from retrieval_server.v1 import retrieval_pb2 as pb
 from retrieval_server.v1 import retrieval_pb2_grpc as pb_grpc
 
@@ -87,7 +88,7 @@ class RetrievalClient:
 
         Args:
             server: host:port.
-            timeout_s: time limit of each call, retries included.
+            timeout_s: time limit of each call, retries included; ``inf`` is none.
             access: certificates and token, where the server asks for them; by default neither TLS
                 nor a token.
         """
@@ -148,7 +149,7 @@ class RetrievalClient:
         Returns:
             The results and the initial ranking, best first.
         """
-        request = pb.SearchRequest(product_id=product_id)
+        request = pb.SearchRequest(product_id=_text("product_id", product_id))
         return self._found(request, top_k, keep, refine, alpha)
 
     def status(self) -> ServerStatus:
@@ -214,7 +215,9 @@ class RetrievalClient:
         request.top_k = _count("top_k", top_k)
         request.keep = _count("keep", keep)
         request.refine = refine
-        request.alpha.update(alpha or {})
+        request.alpha.update(
+            {_text("alpha", model): value for model, value in (alpha or {}).items()}
+        )
         return decoded(SearchResult, self._call(self._search, request, self.timeout_s))
 
     def _call(
@@ -229,7 +232,7 @@ class RetrievalClient:
         try:
             return method(
                 request,
-                timeout=timeout_s,
+                timeout=waitable(timeout_s),
                 metadata=self._access.metadata(),
                 wait_for_ready=wait_for_ready,
             )
@@ -245,6 +248,15 @@ def _channel(server: str, access: Access) -> grpc.Channel:
     if credentials is None:
         return grpc.insecure_channel(server, options=options)
     return grpc.secure_channel(server, credentials, options=options)
+
+
+def _text(name: str, text: str) -> str:
+    """Return a text that the protocol can carry."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:  # an argument of a command, given as other bytes
+        raise InvalidQueryError(f"{name}: {text!r} is not valid UTF-8.") from error
+    return text
 
 
 def _count(name: str, value: int | None) -> int:

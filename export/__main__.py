@@ -1,19 +1,21 @@
-"""The command ``beauty-export``; says what to install where only another room is."""
+"""The process of the command ``beauty-export``."""
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Callable
+
+from retrieval_server.command_line.run import run
 
 
 def main() -> None:
-    """Run the command, or name the package that is missing."""
-    try:
-        from export.cli import main as run
-    except ModuleNotFoundError as error:
-        sys.exit(
-            f"error: beauty-export needs {error.name}. Install it with: pip install '.[export]'"
-        )
-    run()
+    """Run the command."""
+    run("beauty-export", "'.[export]'", _load)
+
+
+def _load() -> Callable[[], None]:
+    from export.cli import main as command
+
+    return command
 
 
 if __name__ == "__main__":

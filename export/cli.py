@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import sys
 
 import typer
 
@@ -15,6 +14,8 @@ from export.commands.pictures import attention, contact_sheet
 from export.commands.publish import publish
 from export.commands.sample import sample
 from export.commands.tune import augmentation, tune
+from retrieval_server.command_line.outcome import BAD_INPUT, FAILED, one_line_outcome
+from retrieval_server.command_line.output_file import OutputError
 from retrieval_server.errors import (
     CatalogueError,
     IndexLossError,
@@ -45,17 +46,20 @@ COMMANDS: tuple[Command, ...] = (  # in the order in which people need them
     contact_sheet,
     attention,
 )
-BAD_INPUT = 65  # EX_DATAERR of sysexits.h: the same command would fail again
-BAD_INPUT_ERRORS = (CatalogueError, IndexLossError, ProfileError, ShardError)
+FAILURES = {
+    CatalogueError: BAD_INPUT,
+    IndexLossError: BAD_INPUT,
+    ProfileError: BAD_INPUT,
+    ShardError: BAD_INPUT,
+    RetrievalError: FAILED,
+    OutputError: FAILED,
+}
 
 
 def main() -> None:
-    """Run the command ``beauty-export``; an error is one line and exit code 1, or ``BAD_INPUT``."""
-    try:
-        app()
-    except (RetrievalError, OSError) as error:
-        typer.echo(f"error: {' '.join(str(error).split())}", err=True)
-        sys.exit(BAD_INPUT if isinstance(error, BAD_INPUT_ERRORS) else 1)
+    """Run the command ``beauty-export``; an error is one line."""
+    with one_line_outcome("beauty-export", "'.[export]'", FAILURES):
+        app(prog_name="beauty-export")
 
 
 def _register(command: Command) -> None:

@@ -1,20 +1,23 @@
-"""The command ``beauty-server``; says what to install where only another room is."""
+"""The process of the command ``beauty-server``."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from functools import partial
+
+from retrieval_server.command_line.run import run
 
 
 def main() -> None:
-    """Run the command, or name the package that is missing."""
-    try:
-        from retrieval_server.cli import main as run
+    """Run the command."""
+    run("beauty-server", "'.[server]'", _load)
 
-        run()
-    except ModuleNotFoundError as error:
-        sys.exit(
-            f"error: beauty-server needs {error.name}. Install it with: pip install '.[server]'"
-        )
+
+def _load() -> Callable[[], None]:
+    from retrieval_server.cli import create_app, run_app
+
+    return partial(run_app, create_app(sys.argv[1:]))
 
 
 if __name__ == "__main__":

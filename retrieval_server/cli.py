@@ -14,13 +14,20 @@ from typing import Annotated
 
 import typer
 
-from retrieval_server.errors import ModelRepositoryError
+from retrieval_server.command_line import option_values
+from retrieval_server.command_line.outcome import FAILED, one_line_outcome
+from retrieval_server.command_line.output_file import OutputError
+from retrieval_server.errors import RetrievalError
 
 
 def health(
     address: Annotated[
         str,
-        typer.Argument(metavar="HOST:PORT", help="Address of a port of the server without TLS."),
+        typer.Argument(
+            metavar="HOST:PORT",
+            help="Address of a port of the server without TLS.",
+            callback=option_values.address,
+        ),
     ],
 ) -> None:
     """Check whether a server can search.
@@ -31,7 +38,7 @@ def health(
 
     if (state := health_of(address)) != "SERVING":
         typer.echo(f"{address}: {state}", err=True)
-        raise typer.Exit(1)
+        raise typer.Exit(FAILED)
 
 
 def models(
@@ -42,7 +49,12 @@ def models(
         str, typer.Argument(metavar="PROFILE", help="Profile whose models are copied.")
     ],
     *,
-    output: Annotated[Path, typer.Option(metavar="FOLDER", help="Model repository to write.")],
+    output: Annotated[
+        Path,
+        typer.Option(
+            metavar="FOLDER", help="Model repository to write.", callback=option_values.folder
+        ),
+    ],
 ) -> None:
     """Copy the models of one profile.
 
@@ -50,12 +62,7 @@ def models(
     """
     from retrieval_server.models.model_repository import ModelRepository
 
-    try:
-        copied = ModelRepository(repository).copy_ensemble(profile, output)
-    except ModelRepositoryError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from error
-    for model in copied:
+    for model in ModelRepository(repository).copy_ensemble(profile, output):
         typer.echo(f"{model.name}: {model.digest}", err=True)
 
 
@@ -91,6 +98,13 @@ def create_app(words: Sequence[str] = ()) -> typer.Typer:
     return app
 
 
+def run_app(app: typer.Typer) -> None:
+    """Run the command line; an error is one line."""
+    failures = {RetrievalError: FAILED, OutputError: FAILED}
+    with one_line_outcome("beauty-server", "'.[server]'", failures):
+        app(prog_name="beauty-server")
+
+
 def main() -> None:
-    """Run the command ``beauty-server``."""
-    create_app(sys.argv[1:])()
+    """Run the command ``beauty-server`` in this process."""
+    run_app(create_app(sys.argv[1:]))

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from client.__main__ import main as search_main
 from client.cli import app as search_app
-from client.cli import main as search_main
 from export.cli import app as export_app
-from retrieval_server.cli import main as server_main
+from retrieval_server.__main__ import main as server_main
 from tests.support.patience import PATIENCE_S
 from tests.support.programs.command import command
 

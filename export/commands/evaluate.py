@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from export.commands.index_summary import catalogue_warnings, index_summary
-from export.commands.messages import say, tell, warn
+from export.commands.messages import tell, warn
 from export.commands.options import (
     Dataset,
     GroundTruth,
@@ -19,7 +18,9 @@ from export.commands.options import (
     RefiningKeep,
     engine_options,
 )
+from export.commands.outputs import check_outputs, print_result, prints_table, say_where
 from export.dataset.catalogue import read_catalogue
+from export.dataset.measurable import check_measurable
 from export.descriptors.engine_choice import EngineChoice
 from export.evaluation.evaluate import evaluate as evaluate_index
 from export.evaluation.html import evaluation_page
@@ -28,11 +29,10 @@ from export.evaluation.predict import predict as predict_folder
 from export.evaluation.terminal import evaluation_table
 from export.index.build import IndexBuild
 from export.models.profiles import LITE, find_profile
-from export.output.text_file import write_text_file
+from retrieval_server.command_line.output_file import write_output
 from retrieval_server.index.publish import open_index
 from retrieval_server.retrieval.search_request import DEFAULT_KEEP
 
-STDOUT = Path("-")
 BUILT_HERE = Path("build/evaluate")  # indexes of datasets that are given none
 
 
@@ -49,9 +49,11 @@ def evaluate(
     keep: RefiningKeep = DEFAULT_KEEP,
     ground_truth: GroundTruth = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    html: Annotated[Path | None, typer.Option(help="Write a report to this HTML file.")] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Write a report to this HTML file; - prints it.")
+    ] = None,
     markdown: Annotated[
-        Path | None, typer.Option(help="Write Markdown to this file; - prints it instead.")
+        Path | None, typer.Option(help="Write Markdown to this file; - prints it.")
     ] = None,
 ) -> None:
     """Measure mAP@7 of the initial ranking and of refinement with k = 6 to 1.
@@ -61,8 +63,10 @@ def evaluate(
 
     Example: beauty-export evaluate build/demo/sample --html build/report.html
     """
+    has_table = prints_table({"--html": html, "--markdown": markdown}, as_json=as_json)
     if index is None:
         chosen = find_profile(profile)
+        check_measurable(dataset, ground_truth)
         index = BUILT_HERE / f"{dataset.resolve().name}-{chosen.name}"
         products = read_catalogue(dataset)
         tell(catalogue_warnings(products))
@@ -73,24 +77,25 @@ def evaluate(
     for image in evaluation.unreadable:
         warn(f"query {image} cannot be read and is left out of every figure.")
     if html is not None:
-        write_text_file(html, evaluation_page(evaluation))
-        say(f"report: {html}")
-    if markdown is not None and markdown != STDOUT:
-        write_text_file(markdown, evaluation_markdown(evaluation))
-        say(f"Markdown: {markdown}")
+        write_output(html, evaluation_page(evaluation))
+        say_where("report", html)
+    if markdown is not None:
+        write_output(markdown, evaluation_markdown(evaluation))
+        say_where("Markdown", markdown)
+    kept = f"The index is kept; evaluate it again with --index {index}, and --html to a file."
     if as_json:
-        typer.echo(json.dumps(evaluation.to_json()))
-    elif markdown == STDOUT:
-        typer.echo(evaluation_markdown(evaluation), nl=False)
-    else:
-        Console().print(evaluation_table(evaluation))
+        print_result(json.dumps(evaluation.to_json()), kept)
+    elif has_table:
+        print_result(evaluation_table(evaluation), kept)
 
 
 @engine_options
 def predict(
     *,
     images: Annotated[Path, typer.Argument(help="Folder of query images, named after their ids.")],
-    output: Annotated[Path, typer.Argument(help="CSV file to write: a query, seven ids a row.")],
+    output: Annotated[
+        Path, typer.Argument(help="CSV file to write, a query and seven ids a row; - prints it.")
+    ],
     index: Annotated[Path, typer.Option(help="Index folder, or one version of it.")],
     engine: EngineChoice,
     keep: Keep = DEFAULT_KEEP,
@@ -99,7 +104,8 @@ def predict(
 
     Example: beauty-export predict photos answers.csv --index build/demo/index
     """
+    check_outputs({"OUTPUT": output})
     answered = predict_folder(images, output, open_index(index), engine, keep)
     for query in answered.unreadable:
         warn(f"query {query} cannot be read; its seven fields are empty.")
-    say(f"{answered.queries:,} queries: {output}")
+    say_where(f"{answered.queries:,} queries", output)

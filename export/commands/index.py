@@ -23,6 +23,7 @@ from export.index.build import IndexBuild
 from export.models.profiles import LITE, find_profile
 from export.text_index.language_filter import LANGUAGE_FILTERS
 from export.text_index.settings import TextSettings
+from retrieval_server.command_line import option_values
 from retrieval_server.index.publish import open_index
 from retrieval_server.serving.settings import Settings
 from retrieval_server.text.tokens import TOKENISERS
@@ -49,7 +50,10 @@ MaxNeighbours = Annotated[
 def extract(
     *,
     catalogue: Annotated[Path, typer.Argument(help="Catalogue file, or the folder it lies in.")],
-    output: Annotated[Path, typer.Option(help="Folder for the shards, side by side.")],
+    output: Annotated[
+        Path,
+        typer.Option(help="Folder for the shards, side by side.", callback=option_values.folder),
+    ],
     shard: ShardNumber = 0,
     shards: Annotated[int, typer.Option(min=1, help="How many shards there are.")] = 1,
     profile: ProfileName = LITE.name,
@@ -86,7 +90,9 @@ def extract(
 def index(
     *,
     catalogue: Annotated[Path, typer.Argument(help="Catalogue file, or the folder it lies in.")],
-    output: Annotated[Path, typer.Option(help="Index folder to publish in.")],
+    output: Annotated[
+        Path, typer.Option(help="Index folder to publish in.", callback=option_values.folder)
+    ],
     profile: ProfileName = LITE.name,
     engine: EngineChoice,
     threshold: Tau = TextSettings.threshold,

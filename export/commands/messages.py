@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import typer
 
+from retrieval_server.command_line.run import exit_at_interrupt
 from retrieval_server.errors import RetrievalError
 
 
@@ -51,7 +52,8 @@ def optional_packages(need: str) -> Iterator[None]:
         RetrievalError: if an import in the block fails.
     """
     try:
-        yield
+        with exit_at_interrupt():
+            yield
     except ModuleNotFoundError as error:
         raise RetrievalError(
             f"{need} {error.name}. Install it with: pip install '.[export]'"

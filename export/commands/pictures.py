@@ -9,11 +9,19 @@ import typer
 
 from export.commands.messages import optional_packages, say, warn
 from export.commands.options import DEFAULT_REPOSITORY, GroundTruth, ProfileName, Repository
+from export.commands.outputs import check_outputs, say_where
 from export.models.profiles import LITE, find_profile
+from retrieval_server.command_line import option_values
+from retrieval_server.command_line.output_file import check_folder
 
-Output = Annotated[Path, typer.Option(help="HTML file to write.")]
+Output = Annotated[Path, typer.Option(help="HTML file to write; - prints it.")]
 Pictures = Annotated[
-    Path | None, typer.Option("--png", help="Folder to write one PNG for each photo to, as well.")
+    Path | None,
+    typer.Option(
+        "--png",
+        help="Folder to write one PNG for each photo to, as well.",
+        callback=option_values.folder,
+    ),
 ]
 
 
@@ -33,6 +41,7 @@ def contact_sheet(
     Example: beauty-export contact-sheet build/demo/results.jsonl --catalogue build/demo/sample
     --output build/demo/contact-sheet.html
     """
+    _check(output, png)
     with optional_packages("Pictures need"):
         from export.pictures.contact_sheet import write_contact_sheet
     count = write_contact_sheet(
@@ -44,8 +53,8 @@ def contact_sheet(
         model_repository=model_repository if attention else None,
         on_warning=warn,
     )
-    say(f"contact sheet of {count} queries: {output}")
-    _say_where(png)
+    say_where(f"contact sheet of {count} queries", output)
+    _say_where_pictures(png)
 
 
 def attention(
@@ -60,16 +69,23 @@ def attention(
     Example: beauty-export attention build/demo/sample/queries/q0001.jpg
     --output build/demo/attention.html
     """
+    _check(output, png)
     with optional_packages("Pictures need"):
         from export.pictures.attention_page import write_attention_page
     ensemble = find_profile(profile).name
     count = write_attention_page(
         photos, ensemble, model_repository, output, pictures=png, on_warning=warn
     )
-    say(f"attention of {count} photos: {output}")
-    _say_where(png)
+    say_where(f"attention of {count} photos", output)
+    _say_where_pictures(png)
 
 
-def _say_where(png: Path | None) -> None:
+def _check(output: Path, png: Path | None) -> None:
+    check_outputs({"--output": output})
+    if png is not None:
+        check_folder(png)
+
+
+def _say_where_pictures(png: Path | None) -> None:
     if png is not None:
         say(f"pictures: {png}")

@@ -10,11 +10,11 @@ import typer
 
 from export.commands.messages import optional_packages, say
 from export.progress import Advance, progress
-from retrieval_server.errors import RetrievalError
+from retrieval_server.command_line import option_values
 
 
 def sample(
-    output: Annotated[Path, typer.Argument(help="Folder to write.")],
+    output: Annotated[Path, typer.Argument(help="Folder to write.", callback=option_values.folder)],
     seed: Annotated[int, typer.Option(help="Same seed, same pictures.")] = 0,
 ) -> None:
     """Render a catalogue of made-up cosmetics with query photos and ground truth.
@@ -32,8 +32,5 @@ def sample(
                 advance = stack.enter_context(progress("pictures", total))
             advance(1)
 
-        try:
-            folder = write_sample(output, seed=seed, on_progress=show)
-        except OSError as error:
-            raise RetrievalError(str(error)) from error
+        folder = write_sample(output, seed=seed, on_progress=show)
     say(f"sample catalogue: {folder}")

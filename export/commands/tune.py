@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from export.commands.messages import optional_packages, say, warn
+from export.commands.messages import optional_packages, warn
 from export.commands.options import (
     Dataset,
     GroundTruth,
@@ -19,10 +18,13 @@ from export.commands.options import (
     Tau,
     TausToTry,
 )
+from export.commands.outputs import print_result, prints_table, say_where
+from export.dataset.measurable import check_measurable
 from export.evaluation.terminal import sections_table
 from export.models.profiles import LITE, find_profile
-from export.output.text_file import write_text_file
 from export.text_index.settings import TextSettings
+from retrieval_server.command_line import option_values
+from retrieval_server.command_line.output_file import DASH, check_output, write_output
 from retrieval_server.retrieval.search_request import DEFAULT_KEEP
 
 DEFAULT_CACHE = Path("build/descriptors")
@@ -38,10 +40,20 @@ PoolingsToTry = Annotated[
 ]
 AlphasToTry = Annotated[
     list[float] | None,
-    typer.Option(min=0, help="α to try, for each backbone.", show_default="0.5, 1, 2, 4, 8"),
+    typer.Option(
+        min=0,
+        help="α to try, for each backbone.",
+        show_default="0.5, 1, 2, 4, 8",
+        callback=option_values.finite,
+    ),
 ]
 Folds = Annotated[int, typer.Option(min=2, help="Number of folds of the cross-validation.")]
-Cache = Annotated[Path, typer.Option(help="Folder to keep descriptors in, for the next run.")]
+Cache = Annotated[
+    Path,
+    typer.Option(
+        help="Folder to keep descriptors in, for the next run.", callback=option_values.folder
+    ),
+]
 Checkpoints = Annotated[
     list[str] | None,
     typer.Option("--checkpoint", help="MODEL=FILE: weights of one model, as for onnx."),
@@ -50,10 +62,12 @@ RandomSeed = Annotated[
     int | None, typer.Option(help="Seeded weights that mean nothing, for a dry run.")
 ]
 Page = Annotated[
-    Path | None, typer.Option("--html", help="Also write a page with the grid as pictures.")
+    Path | None,
+    typer.Option("--html", help="Also write a page with the grid as pictures; - prints it alone."),
 ]
 SettingsFile = Annotated[
-    Path | None, typer.Option("--save", help="Also write the settings to this .toml file.")
+    Path | None,
+    typer.Option("--save", help="Also write the settings to this .toml file; - prints them alone."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
@@ -91,6 +105,7 @@ def tune(
         from export.tuning.pooling_sweep import PoolingSweep
         from export.tuning.sections import tuned_settings, tuning_sections
         from export.tuning.tune import tune as tune_on
+    has_table = prints_table({"--html": page, "--save": save}, as_json=as_json)
     chosen = find_profile(profile)
     grid = Grid.of(
         chosen,
@@ -101,20 +116,22 @@ def tune(
         thresholds=threshold or (),
     )
     sweep = PoolingSweep(cache, weights_choices(chosen, checkpoint or (), random_seed))
+    check_measurable(dataset, ground_truth, is_divided=True)
     described = describe_dataset(dataset, chosen, grid.sides, grid.poolings, sweep, ground_truth)
     _warn_of(described.unreadable, described.rejected, random_seed)
     tuning = tune_on(described, grid, folds, seed)
     if page is not None:
-        write_text_file(page, tuning_page(tuning))
-        say(f"report: {page}")
+        write_output(page, tuning_page(tuning))
+        say_where("report", page)
     if save is not None:
-        write_text_file(save, tuned_settings(tuning))
-        say(f"settings: {save}")
+        write_output(save, tuned_settings(tuning))
+        say_where("settings", save)
+    kept = _kept(cache)
     if as_json:
-        typer.echo(json.dumps(tuning.to_json()))
-    else:
-        Console().print(sections_table(tuning_sections(tuning)))
-        typer.echo(f"\n{tuned_settings(tuning)}", nl=False)
+        print_result(json.dumps(tuning.to_json()), kept)
+    elif has_table:
+        print_result(sections_table(tuning_sections(tuning)), kept)
+        print_result(f"\n{tuned_settings(tuning).rstrip()}", kept)
 
 
 def augmentation(
@@ -138,16 +155,20 @@ def augmentation(
         from export.tuning.described_dataset import describe_dataset
         from export.tuning.evaluate_augmentation import evaluate_augmentation
         from export.tuning.pooling_sweep import PoolingSweep
+    check_output(DASH)
     chosen = find_profile(profile)
     poolings = tuple(dict.fromkeys(map(PoolingChoice.of, chosen.backbones)))
     sweep = PoolingSweep(cache, weights_choices(chosen, checkpoint or (), random_seed))
+    check_measurable(dataset, ground_truth)
     described = describe_dataset(dataset, chosen, (chosen.side,), poolings, sweep, ground_truth)
     _warn_of(described.unreadable, described.rejected, random_seed)
     report = evaluate_augmentation(described, sweep, keep, threshold)
-    if as_json:
-        typer.echo(json.dumps(report.to_json()))
-    else:
-        Console().print(sections_table([report.section()]))
+    result = json.dumps(report.to_json()) if as_json else sections_table([report.section()])
+    print_result(result, _kept(cache))
+
+
+def _kept(cache: Path) -> str:
+    return f"The descriptors are kept in {cache}; run the same command again with that --cache."
 
 
 def _warn_of(unreadable: tuple[str, ...], rejected: int, random_seed: int | None) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from export.dataset.ground_truth import read_ground_truth
+from export.dataset.measurable import check_readable
 from export.descriptors.engine_choice import EngineChoice
 from export.evaluation.ablation import METHODS, rate_queries
 from export.evaluation.query_descriptors import describe_images
 from export.evaluation.results import Evaluation
 from export.evaluation.statistics import categories_of, rows_of
-from retrieval_server.errors import CatalogueError
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.retrieval.search_request import DEFAULT_KEEP
 
@@ -38,8 +38,7 @@ def evaluate(
     queries = read_ground_truth(ground_truth or dataset, bundle)
     retriever, described = describe_images([query.image for query in queries], bundle, engine)
     answered = [(q, d) for q, d in zip(queries, described, strict=True) if d is not None]
-    if not answered:
-        raise CatalogueError(f"None of the {len(queries)} query images of {dataset} can be read.")
+    check_readable(answered, queries, dataset)
     rated = rate_queries(retriever, *zip(*answered, strict=True))
     detailed = next(method for method, k in METHODS if k == keep)
     return Evaluation(

@@ -16,8 +16,8 @@ from export.dataset.perfect_500k import ImagesById
 from export.descriptors.engine_choice import EngineChoice
 from export.evaluation.metrics import RESULTS
 from export.evaluation.query_descriptors import describe_images
-from export.output.text_file import write_text_file
 from export.progress import progress
+from retrieval_server.command_line.output_file import write_output
 from retrieval_server.errors import CatalogueError
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.retrieval.retriever import Retriever
@@ -52,7 +52,7 @@ def predict(
 
     Args:
         images: folder of query images, named after their ids; includes the folders below.
-        output: CSV file to write; overwritten in one step.
+        output: CSV file to write; ``-`` is standard output.
         bundle: the index to search.
         engine: what computes the descriptors of the queries, by the models of the index.
         keep: the paper's k; 7 is the initial ranking.
@@ -60,6 +60,7 @@ def predict(
     Raises:
         RetrievalError: if there are no images, two of one id, or none that can be read; or the
             models differ from the index's.
+        OutputError: if the file cannot be written.
     """
     by_id = ImagesById(images).all()
     if not by_id:
@@ -74,7 +75,7 @@ def predict(
         for query, descriptors in zip(by_id, described, strict=True):
             writer.writerow([query, *_results(retriever, descriptors, keep)])
             advance(1)
-    write_text_file(output, text.getvalue())
+    write_output(output, text.getvalue())
     return Prediction(len(by_id), tuple(unreadable))
 
 

@@ -1,5 +1,5 @@
-"""The output of a command: a folder that it locks, and text files that appear in one step.
+"""The output folder of a command, which it locks.
 
 May import: the server's errors.
-Door: `output_folder`, `lock_folder`, `write_text_file`.
+Door: `output_folder`, `lock_folder`.
 """

@@ -63,7 +63,7 @@ def write_attention_page(
         photos: image files, or folders of them.
         ensemble: the profile's name in the repository.
         repository: the model repository.
-        output: HTML file to write; overwritten.
+        output: HTML file to write; ``-`` is standard output.
         pictures: folder to write one PNG for each photo to, if any.
         on_warning: told of photos that cannot be read and models without a mask.
 
@@ -72,6 +72,7 @@ def write_attention_page(
 
     Raises:
         CatalogueError: if there is no photo that can be read.
+        OutputError: if the page or a picture cannot be written.
         ModelRepositoryError: if a model is missing, or none of them has a mask.
     """
     digests = {model.name: model.digest for model in ModelRepository(repository).ensemble(ensemble)}

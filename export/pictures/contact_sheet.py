@@ -41,7 +41,7 @@ def write_contact_sheet(
     Args:
         results: output of ``beauty-search search`` or ``batch`` with ``--json``, as a file.
         catalogue: folder to which the catalogue's image paths are relative.
-        output: HTML file to write; overwritten.
+        output: HTML file to write; ``-`` is standard output.
         ground_truth: file that names the true matches; None takes the catalogue's, if any.
         pictures: folder to write one PNG for each query to, if any.
         model_repository: the models that computed the results, to show what they looked at; None
@@ -52,7 +52,8 @@ def write_contact_sheet(
         The number of queries shown.
 
     Raises:
-        CatalogueError: if the results or the ground truth cannot be read.
+        CatalogueError: if the results or the ground truth cannot be read, or no query was answered.
+        OutputError: if the page or a picture cannot be written.
         ModelRepositoryError: if a model is missing, is not the one that computed the results, or
             none of them has a mask.
     """
@@ -62,6 +63,8 @@ def write_contact_sheet(
         for record in _read_results(results)
         if (rankings := query_rankings(record, catalogue, relevant)) is not None
     ]
+    if not shown:
+        raise CatalogueError(f"{results} has no query that was answered: there is nothing to show.")
     viewer = None
     if model_repository is not None:
         viewer = AttentionViewer(model_repository, on_warning)

@@ -1,7 +1,8 @@
-"""Pictures and pages that appear in one step, so no reader sees an incomplete file."""
+"""Pictures and pages as files, each complete or not there."""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,23 +10,29 @@ from typing import TextIO
 
 from PIL import Image
 
+from retrieval_server.command_line.output_file import output_file
+
+LONGEST_STEM = 60  # characters, so that a file name has at most 255 bytes
+
 
 @contextmanager
 def page_file(path: Path) -> Iterator[TextIO]:
-    """Write an HTML file under another name; renames it when the block ends without an error.
+    """Open an HTML file for writing, as ``output_file`` does.
 
     Args:
-        path: overwritten; its folder is made if needed.
+        path: the file; ``-`` is standard output.
+
+    Yields:
+        The page, as text; a character that UTF-8 cannot express becomes ``?``.
+
+    Raises:
+        OutputError: if it cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}")
-    try:
+    with output_file(path) as file:
         # A file name that is not UTF-8 arrives as half surrogate pairs.
-        with scratch.open("w", encoding="utf-8", errors="replace") as page:
-            yield page
-        scratch.replace(path)
-    finally:
-        scratch.unlink(missing_ok=True)
+        page = io.TextIOWrapper(file, encoding="utf-8", errors="replace", newline="")
+        yield page
+        page.detach()
 
 
 def write_png(folder: Path, number: int, name: str, image: Image.Image) -> Path:
@@ -36,11 +43,12 @@ def write_png(folder: Path, number: int, name: str, image: Image.Image) -> Path:
         number: position of the photo, from 1.
         name: file name of the photo.
         image: the picture.
+
+    Raises:
+        OutputError: if it cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     stem = Path(name).stem.encode(errors="replace").decode()
-    path = folder / f"{number:04d}-{stem}.png"
-    scratch = path.with_name(f".{path.name}")
-    image.save(scratch, "PNG")
-    scratch.replace(path)
+    path = folder / f"{number:04d}-{stem[:LONGEST_STEM]}.png"
+    with output_file(path) as file:
+        image.save(file, "PNG")
     return path

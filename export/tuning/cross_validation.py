@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from export.dataset.measurable import check_divisible
 from export.progress import Advance
 from export.tuning.grid import Grid
 from export.tuning.grid_ratings import GridRatings
 from export.tuning.setting import InitialStage, Setting
-from retrieval_server.errors import CatalogueError
 
 
 @dataclass(frozen=True)
@@ -54,11 +54,7 @@ def folds_of(items: Sequence[int], count: int, seed: int) -> NDArray[np.int64]:
     from sklearn.model_selection import GroupKFold
 
     count = min(count, len(set(items)))
-    if count < 2:
-        raise CatalogueError(
-            "The queries show one item only: there is nothing to choose a setting on and test it "
-            "with. Add queries of other items to the ground truth."
-        )
+    check_divisible(items)
     folds = np.empty(len(items), np.int64)
     splitter = GroupKFold(count, shuffle=True, random_state=seed)
     for fold, (_, held_out) in enumerate(splitter.split(folds, groups=items)):

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from export.dataset.catalogue import Catalogue, CatalogueRow, read_catalogue
 from export.dataset.ground_truth import GROUND_TRUTH_FILE, Query, items_of, read_ground_truth
+from export.dataset.measurable import CatalogueIds, check_readable, unreadable_match
 from export.models.pooling_choice import PoolingChoice
 from export.progress import progress
 from export.text_index.build import build_text_index
@@ -73,10 +74,7 @@ class DescribedDataset:
         row_of = {product.product_id: row for row, product in enumerate(self.products)}
         for query in self.queries:
             if missing := sorted(query.relevant - set(row_of)):
-                raise CatalogueError(
-                    f"The image of {missing[0]!r}, which {query.image} should find, cannot be "
-                    "read. Replace the image, or leave the product out of the ground truth."
-                )
+                raise unreadable_match(missing[0], query)
         return RowLists.of([sorted(row_of[i] for i in query.relevant) for query in self.queries])
 
     def cosines(self, side: int, model: str, pooling: PoolingChoice) -> NDArray[np.float64]:
@@ -107,7 +105,7 @@ def describe_dataset(
         RetrievalError: if the dataset cannot be used, or the backbones cannot describe it.
     """
     catalogue = read_catalogue(dataset)
-    truth = read_ground_truth(ground_truth or dataset, _CatalogueIds.of(catalogue))
+    truth = read_ground_truth(ground_truth or dataset, CatalogueIds.of(catalogue))
     photos = _photos(dataset, truth)
     images = {}
     passes = len(sides) * len(profile.backbones)
@@ -122,8 +120,7 @@ def describe_dataset(
     answered = _common_rows(queries for _, queries in images.values())
     if not len(readable):
         raise CatalogueError(f"None of the images of {catalogue.path} can be read.")
-    if not len(answered):
-        raise CatalogueError(f"None of the {len(truth)} query images of {dataset} can be read.")
+    check_readable(answered.tolist(), truth, dataset)
     unreadable = sorted(set(range(len(truth))) - set(answered.tolist()))
     return DescribedDataset(
         folder=dataset,
@@ -202,21 +199,6 @@ def cosine_matrix(
     with ThreadPoolExecutor(available_cores()) as pool:
         list(pool.map(lambda q, out: dots(rows, q.astype(np.float64), out), queries, cosines))
     return cosines
-
-
-@dataclass(frozen=True)
-class _CatalogueIds:
-    """The product ids of a catalogue, against which a ground truth is checked."""
-
-    folder: Path
-    rows: Mapping[str, int]
-
-    @classmethod
-    def of(cls, catalogue: Catalogue) -> _CatalogueIds:
-        return cls(catalogue.path, {r.product_id: i for i, r in enumerate(catalogue.rows)})
-
-    def row_of(self, product_id: str) -> int | None:
-        return self.rows.get(product_id)
 
 
 def _photos(dataset: Path, truth: Sequence[Query]) -> Catalogue:

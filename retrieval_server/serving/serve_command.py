@@ -11,7 +11,6 @@ from typing import Any
 
 import typer
 
-from retrieval_server.errors import RetrievalError
 from retrieval_server.serving.server import serve
 from retrieval_server.serving.setting_options import setting_parameter
 from retrieval_server.serving.settings import Settings
@@ -26,11 +25,7 @@ def serve_command(context: typer.Context, **values: Any) -> None:
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
     )
-    try:
-        asyncio.run(serve(Settings(**values)))
-    except RetrievalError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from error
+    asyncio.run(serve(Settings(**values)))
 
 
 _CONTEXT = Parameter("context", Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)

@@ -8,7 +8,6 @@ import signal
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import grpc
 from grpc_health.v1 import health, health_pb2_grpc
@@ -16,10 +15,10 @@ from grpc_reflection.v1alpha import reflection
 from threadpoolctl import threadpool_limits
 
 from retrieval_server.access.bearer_tokens import BearerTokens
+from retrieval_server.command_line.output_file import check_output, write_output
 from retrieval_server.cores import create_workers
 from retrieval_server.engines.create_engine import create_engine
 from retrieval_server.engines.engine import Engine
-from retrieval_server.errors import RetrievalError
 from retrieval_server.exact_search.parallelism import IntraQueryParallelism
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.index.publish import open_index
@@ -194,14 +193,18 @@ async def serve(settings: Settings) -> None:
 
     Raises:
         RetrievalError: if the server cannot start.
+        OutputError: if the file for its address cannot be written.
     """
+    if settings.address_file is not None:
+        check_output(settings.address_file)
     running = await start_server(settings)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     try:
         if settings.address_file is not None:
-            _write_address(settings.address_file, running.address)
+            # A FIFO waits for its reader.
+            await asyncio.to_thread(write_output, settings.address_file, f"{running.address}\n")
         await stop.wait()
         log.info(
             "stopping: %g s for clients to learn of it, up to %g s for the requests in progress",
@@ -210,15 +213,3 @@ async def serve(settings: Settings) -> None:
         )
     finally:
         await running.stop(settings.drain_s, settings.drain_delay_s)
-
-
-def _write_address(path: Path, address: str) -> None:
-    """Write the file in one step: a reader sees all of it or none."""
-    scratch = path.with_name(f".{path.name}")
-    try:
-        scratch.write_text(address + "\n", encoding="utf-8")
-        scratch.replace(path)
-    except OSError as error:
-        raise RetrievalError(
-            f"Cannot write {path}: {error.strerror}. Choose another --address-file."
-        ) from error

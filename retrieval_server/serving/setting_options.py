@@ -25,7 +25,11 @@ def setting_option(name: str) -> OptionInfo:
     _, setting = get_args(_HINTS[name])
     assert isinstance(setting, Setting)
     option: OptionInfo = typer.Option(
-        envvar=environment_variable(name), help=setting.help, min=setting.min, max=setting.max
+        envvar=environment_variable(name),
+        help=setting.help,
+        min=setting.min,
+        max=setting.max,
+        callback=setting.check,
     )
     return option
 

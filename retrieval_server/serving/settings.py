@@ -5,18 +5,21 @@ Command lines make their options from these fields, see ``serving/setting_option
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from retrieval_server.access.tls import TlsFiles
+from retrieval_server.command_line.addresses import LARGEST_PORT
+from retrieval_server.command_line.option_values import address, folder, listening_host, seconds
 from retrieval_server.cores import available_cores
 from retrieval_server.engines.engine import ENGINES, TritonConnection
 from retrieval_server.errors import RetrievalError
 from retrieval_server.index.loss import DEFAULT_MAX_LOSS
 from retrieval_server.retrieval.search_request import DEFAULT_KEEP, DEFAULT_TOP_K, MAX_TOP_K
 
-LARGEST_PORT = 65_535
+LARGEST_MESSAGE_BYTES = 2**31 - 1  # of gRPC
 REQUEST_OVERHEAD_BYTES = 2**20  # what a SearchRequest holds beside the image
 
 
@@ -28,11 +31,13 @@ class Setting:
         help: the description, with units and the meaning of special values.
         min: smallest value that is allowed; None if there is no bound.
         max: largest value that is allowed; None if there is no bound.
+        check: refuses other values on a command line; see ``command_line.option_values``.
     """
 
     help: str
     min: float | None = None
     max: float | None = None
+    check: Callable[[Any], Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,13 +50,20 @@ class Settings:
     ]
     model_repository: Annotated[
         Path,
-        Setting(help="Folder with the models; an index needs those that it was built with."),
+        Setting(
+            help="Folder with the models; an index needs those that it was built with.",
+            check=folder,
+        ),
     ] = Path("model_repository")
     engine: Annotated[
         str, Setting(help=f"Engine that computes the descriptors: {' or '.join(ENGINES)}.")
     ] = ENGINES[0]
     host: Annotated[
-        str, Setting(help="Address to listen on; 0.0.0.0 listens on every interface.")
+        str,
+        Setting(
+            help="Address to listen on; 0.0.0.0 listens on every interface.",
+            check=listening_host,
+        ),
     ] = "127.0.0.1"
     port: Annotated[
         int, Setting(help="Port of the search; 0 takes a free one.", min=0, max=LARGEST_PORT)
@@ -104,6 +116,7 @@ class Settings:
             help="Seconds after which a connection is closed gracefully, so that clients find new "
             "servers and show their certificates again; 0 means never.",
             min=0,
+            check=seconds,
         ),
     ] = 300.0
     reload_every_s: Annotated[
@@ -112,6 +125,7 @@ class Settings:
             help="Seconds between two checks whether the index has a new version, which the server "
             "then loads and serves; 0 means never.",
             min=0,
+            check=seconds,
         ),
     ] = 10.0
     max_loss: Annotated[
@@ -125,7 +139,8 @@ class Settings:
         ),
     ] = DEFAULT_MAX_LOSS
     address_file: Annotated[
-        Path | None, Setting(help="File to write HOST:PORT to as soon as the server answers.")
+        Path | None,
+        Setting(help="File to write HOST:PORT to as soon as the server answers; - prints it."),
     ] = None
     workers: Annotated[
         int,
@@ -136,7 +151,12 @@ class Settings:
         ),
     ] = available_cores()
     max_image_bytes: Annotated[
-        int, Setting(help="Largest image, in bytes as encoded; a larger one is refused.", min=1)
+        int,
+        Setting(
+            help="Largest image, in bytes as encoded; a larger one is refused.",
+            min=1,
+            max=LARGEST_MESSAGE_BYTES - REQUEST_OVERHEAD_BYTES,
+        ),
     ] = 20 * 2**20
     max_concurrent_requests: Annotated[
         int, Setting(help="Most searches in progress at once; further ones are refused.", min=1)
@@ -158,19 +178,27 @@ class Settings:
         Setting(
             help="Seconds to accept requests at shutdown while health already reports NOT_SERVING.",
             min=0,
+            check=seconds,
         ),
     ] = 0.0
     drain_s: Annotated[
         float,
-        Setting(help="Seconds that requests in progress have to finish after that.", min=0),
+        Setting(
+            help="Seconds that requests in progress have to finish after that.",
+            min=0,
+            check=seconds,
+        ),
     ] = 10.0
     triton_url: Annotated[
-        str, Setting(help="HOST:PORT of Triton's gRPC endpoint, for the engine triton.")
+        str,
+        Setting(help="HOST:PORT of Triton's gRPC endpoint, for the engine triton.", check=address),
     ] = TritonConnection.url
     triton_timeout_s: Annotated[
         float,
         Setting(
-            help="Seconds that one query's call to Triton may take, retries included.", min=0.001
+            help="Seconds that one query's call to Triton may take, retries included.",
+            min=0.001,
+            check=seconds,
         ),
     ] = TritonConnection.timeout_s
     triton_tls_ca: Annotated[

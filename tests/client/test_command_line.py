@@ -15,7 +15,7 @@ from retrieval_server.v1 import retrieval_pb2 as pb
 from tests.support.beauty_search import beauty_search, json_lines
 from tests.support.patience import PATIENCE_S
 from tests.support.programs.command import command, print_loaded_modules, search_with_ctrl_c
-from tests.support.recording_servicer import MODELS
+from tests.support.recording_servicer import MODELS, started
 
 COMMANDS = ("search", "similar", "batch", "status", "smoke-test")
 ESCAPE = "\x1b"
@@ -105,6 +105,25 @@ def test_a_dash_reads_the_photo_from_standard_input(servicer, address):
 def test_server_comes_from_the_environment(servicer, address, photo):
     beauty_search("search", photo, env={"BEAUTY_SEARCH_SERVER": address})
     assert len(servicer.requests) == 1
+
+
+@pytest.mark.parametrize("timeout", ["inf", "1e12"])
+def test_a_time_limit_may_be_infinite(address, timeout):
+    assert beauty_search("status", "-s", address, "--timeout", timeout).exit_code == 0
+    assert beauty_search("status", "-s", address, "--wait", timeout).exit_code == 0
+
+
+def test_a_server_may_listen_on_a_unix_socket(servicer, tmp_path, photo):
+    socket = f"unix:{tmp_path / 'search.sock'}"
+    server, _ = started(servicer, socket=socket)
+    assert beauty_search("search", photo, "-s", socket).exit_code == 0
+    server.stop(grace=None).wait()
+
+
+def test_an_id_that_is_not_utf8_is_one_line(address):
+    result = beauty_search("similar", "a\udcff", "-s", address)
+    assert result.exit_code == 1
+    assert result.stderr == "error: product_id: 'a\\udcff' is not valid UTF-8.\n"
 
 
 def test_status_shows_index_and_models(address):
@@ -200,6 +219,10 @@ def test_each_help_ends_with_an_example_that_works(address, photo, photos, monke
         "search a --top-k 0",
         "search a --alpha x",
         "search a --alpha =1",
+        "status -s host:99999",
+        "status -s http://host:1",
+        "status --timeout nan",
+        "status --wait nan",
         "?",
     ],
 )

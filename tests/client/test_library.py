@@ -252,3 +252,8 @@ def test_tls_is_spoken_when_an_authority_is_given(servicer, tmp_path):
     result = beauty_search("status", "--server", address, "--tls-ca", certificate, "--json")
     server.stop(grace=None).wait()
     assert json_lines(result.stdout)[0]["profile"] == "paper"
+
+
+def test_every_name_of_the_library_is_there_and_no_other():
+    assert all(hasattr(client_room, name) for name in client_room.__all__)
+    assert not hasattr(client_room, "typer")

@@ -12,6 +12,7 @@ from export.cli import app
 from export.commands.options import engine_options
 from export.descriptors.engine_choice import EngineChoice
 from retrieval_server.cli import create_app
+from retrieval_server.command_line.outcome import BAD_INPUT
 from retrieval_server.engines.engine import TritonConnection
 from retrieval_server.index.publish import open_index
 from tests.support.export.beauty_export import Run, check_failed
@@ -120,6 +121,16 @@ def test_the_options_of_the_engine_reach_it() -> None:
         ("verify",),
         ("contact-sheet", "results.jsonl"),
         ("sample", "x", "--seed", "zero"),
+        ("sample", "-"),
+        ("index", "catalogue", "--output", "-"),
+        ("extract", "catalogue", "--output", "-"),
+        ("index", "catalogue", "--output", "x", "--triton-url", "http://host:1"),
+        ("attention", "photo", "--output", "x", "--png", "-"),
+        ("evaluate", "dataset", "--html", "-", "--json"),
+        ("evaluate", "dataset", "--html", "-", "--markdown", "/dev/stdout"),
+        ("evaluate", "dataset", "--html", "x", "--markdown", "./x"),
+        ("tune", "dataset", "--html", "-", "--save", "-"),
+        ("tune", "dataset", "--alpha", "inf"),
     ],
     ids=" ".join,
 )
@@ -191,6 +202,82 @@ def test_output_that_cannot_be_written_is_one_line(
         check_failed(run("contact-sheet", results, "--catalogue", catalogue, "--output", output))
 
 
+def test_an_output_that_cannot_be_written_is_refused_before_the_work(
+    run: Run, tmp_path: Path
+) -> None:
+    nowhere = tmp_path / "no dataset"
+    for words in (
+        ("evaluate", nowhere, "--html", tmp_path),
+        ("evaluate", nowhere, "--markdown", tmp_path),
+        ("tune", nowhere, "--save", tmp_path),
+        ("predict", nowhere, tmp_path, "--index", nowhere),
+        ("contact-sheet", nowhere, "--catalogue", nowhere, "--output", tmp_path),
+        ("attention", nowhere, "--output", tmp_path),
+    ):
+        check_failed(run(*words), str(tmp_path), "it is a folder")
+    (tmp_path / "file").touch()
+    words = ("attention", nowhere, "--output", tmp_path / "page", "--png", tmp_path / "file")
+    check_failed(run(*words), str(tmp_path / "file"), "is not a folder")
+
+
+@pytest.mark.parametrize("option", ["--html", "--markdown"])
+def test_a_dash_prints_a_report_of_an_evaluation_instead_of_the_table(
+    run: Run,
+    tiny_catalogue: Path,
+    tiny_index: Path,
+    tiny_repository: Path,
+    tmp_path: Path,
+    option: str,
+) -> None:
+    words = ("evaluate", tiny_catalogue, "--index", tiny_index)
+    models = ("--model-repository", tiny_repository)
+    assert run(*words, option, tmp_path / "report", *models).exit_code == 0
+    outcome = run(*words, option, "-", *models)
+    assert outcome.exit_code == 0
+    assert outcome.stdout == (tmp_path / "report").read_text(encoding="utf-8")
+
+
+def test_a_dash_prints_the_answers_of_a_prediction(
+    run: Run, tiny_catalogue: Path, tiny_index: Path, tiny_repository: Path, tmp_path: Path
+) -> None:
+    options = ("--index", tiny_index, "--model-repository", tiny_repository)
+    photos = tiny_catalogue / "queries"
+    assert run("predict", photos, tmp_path / "answers", *options).exit_code == 0
+    outcome = run("predict", photos, "-", *options)
+    assert outcome.exit_code == 0
+    assert outcome.stdout == (tmp_path / "answers").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("ground_truth", "reason"),
+    [
+        ("query_image,ids\nnone.jpg,p0000\n", "None of the 1 query images"),
+        ("query_image,ids\nqueries/q00.jpg,p0000\nqueries/q01.jpg,p0000\n", "one item only"),
+        ("query_image,ids\nqueries/q00.jpg,none\n", "no product 'none'"),
+    ],
+)
+def test_a_dataset_that_cannot_be_measured_is_refused_before_its_images_are_described(
+    run: Run, tiny_catalogue: Path, tmp_path: Path, ground_truth: str, reason: str
+) -> None:
+    dataset = shutil.copytree(tiny_catalogue, tmp_path / "dataset")
+    (dataset / "ground_truth.csv").write_text(ground_truth, encoding="utf-8")
+    outcome = run("tune", dataset, "--cache", tmp_path / "cache")
+    check_failed(outcome, reason)
+    assert outcome.exit_code == BAD_INPUT
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_true_match_that_cannot_be_read_is_refused_before_the_index_is_built(
+    run: Run, tiny_catalogue: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    dataset = shutil.copytree(tiny_catalogue, tmp_path / "dataset")
+    for image in (dataset / "images").iterdir():
+        image.write_bytes(b"no picture")
+    check_failed(run("evaluate", dataset), "should find, cannot be read")
+    assert not (tmp_path / "build").exists()
+
+
 def test_contact_sheet_says_how_many_queries_it_shows(
     run: Run, tiny_catalogue: Path, tmp_path: Path
 ) -> None:
@@ -200,6 +287,8 @@ def test_contact_sheet_says_how_many_queries_it_shows(
     arguments = ("contact-sheet", results, "--catalogue", tiny_catalogue, "--output", output)
     outcome = run(*arguments)
     assert (outcome.exit_code, outcome.stderr) == (0, f"contact sheet of 1 queries: {output}\n")
+    results.write_text('{"query": "x", "error": "bad"}')
+    check_failed(run(*arguments), str(results), "no query that was answered")
     results.write_text("no json")
     check_failed(run(*arguments), str(results))
     results.write_text('{"query": 3}')

@@ -122,7 +122,9 @@ class Servicer(pb_grpc.RetrievalServiceServicer):
         return response
 
 
-def started(servicer: Servicer, credentials: grpc.ServerCredentials | None = None):
+def started(
+    servicer: Servicer, credentials: grpc.ServerCredentials | None = None, socket: str = ""
+):
     options = [("grpc.max_receive_message_length", 32 * 1024 * 1024)]
     server = grpc.server(ThreadPoolExecutor(8), options=options)
     pb_grpc.add_RetrievalServiceServicer_to_server(servicer, server)
@@ -130,5 +132,7 @@ def started(servicer: Servicer, credentials: grpc.ServerCredentials | None = Non
         port = server.add_insecure_port("localhost:0")
     else:
         port = server.add_secure_port("localhost:0", credentials)
+    if socket:
+        server.add_insecure_port(socket)
     server.start()
     return server, f"localhost:{port}"

@@ -12,7 +12,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from client import RetrievalClient, SearchResult
-from client.cli import main as search
+from client.__main__ import main as search
 from retrieval_server.__main__ import main as serve
 from tests.support.patience import PATIENCE_S
 from tests.support.programs.command import Program, command

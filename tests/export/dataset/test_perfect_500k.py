@@ -122,16 +122,15 @@ def test_an_id_without_an_image_is_reported_and_the_rest_goes_on(perfect_500k, r
     assert "No such file" in reject
 
 
-def test_a_true_match_without_an_image_is_named_with_its_line(perfect_500k, run, capsys):
+def test_a_true_match_without_an_image_is_named_with_its_query(perfect_500k, run, capsys):
     (image,) = perfect_500k.glob("PF-500K/*/n0000000.*")
     image.unlink()
 
     assert run("evaluate", perfect_500k) == cli.BAD_INPUT
 
     error = capsys.readouterr().err.splitlines()[-1]
-    assert "val.csv, line 2: " in error
-    assert "has no product 'n0000000'" in error
-    assert "rejects.jsonl" in error
+    assert error.startswith("error: The image of 'n0000000', which ")
+    assert "cannot be read" in error
 
 
 def test_a_query_without_an_image_is_named_and_counts_nowhere(perfect_500k, run, capsys):

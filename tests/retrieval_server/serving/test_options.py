@@ -45,6 +45,15 @@ def test_a_command_takes_no_setting(failing: Callable[..., tuple[int, str]]) -> 
     assert "--port" in stderr
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1:99999", "http://127.0.0.1:1", "host"])
+def test_health_of_what_is_no_address_is_misuse(
+    failing: Callable[..., tuple[int, str]], address: str
+) -> None:
+    status, stderr = failing(base=["health", address])
+    assert status == 2
+    assert address in stderr
+
+
 def test_a_command_after_the_settings_is_refused_rather_than_run(
     failing: Callable[..., tuple[int, str]],
 ) -> None:

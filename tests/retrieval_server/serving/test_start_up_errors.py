@@ -108,7 +108,8 @@ def test_unknown_engine_is_one_line_that_names_the_known_ones(
 def test_address_file_that_cannot_be_written_is_one_line_that_names_it(
     failing: Callable[..., tuple[int, str]], tmp_path: Path
 ) -> None:
-    path = tmp_path / "no" / "such" / "folder" / "address"
+    (tmp_path / "file").touch()
+    path = tmp_path / "file" / "address"
     status, stderr = failing("--address-file", str(path))
     assert status == 1
     assert str(path) in one_error_line(stderr)
@@ -131,6 +132,12 @@ def test_address_file_that_cannot_be_written_is_one_line_that_names_it(
         ("--max-connection-age-s", "-1"),
         ("--metrics-port", "-1"),
         ("--health-port", "65536"),
+        ("--drain-s", "nan"),
+        ("--reload-every-s", "nan"),
+        ("--triton-timeout-s", "nan"),
+        ("--triton-url", "host:99999"),
+        ("--host", "unix:/run/socket"),
+        ("--max-image-bytes", "3000000000"),
         ("surplus",),
     ],
 )

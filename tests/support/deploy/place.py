@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import grpc
 
 from client import Access
-from client.cli import main as search_main
+from client.__main__ import main as search_main
 from deploy.policies.rendering import DEPLOY, ROOT, Manifests
 from export.__main__ import main as export_main
 from retrieval_server.__main__ import main as server_main

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from export.cli import BAD_INPUT
+from retrieval_server.command_line.outcome import BAD_INPUT, FAILED
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ Run = Callable[..., Outcome]
 
 
 def check_failed(outcome: Outcome, *expected: str) -> None:
-    assert outcome.exit_code in {1, BAD_INPUT}, outcome
+    assert outcome.exit_code in {FAILED, BAD_INPUT}, outcome
     assert len(outcome.error_lines) == 1, outcome.stderr
     assert "Traceback" not in outcome.stderr
     assert outcome.stdout == ""

@@ -48,7 +48,7 @@ def call_without_packages() -> None:
 def search_with_ctrl_c() -> None:
     """Run ``beauty-search`` with Ctrl-C as in a terminal; a background job would ignore it."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    from client.cli import main
+    from client.__main__ import main
 
     main()
 

@@ -1,0 +1,115 @@
+"""Whether anything can be measured on a dataset; checked before its images are described."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from export.dataset.catalogue import Catalogue, read_catalogue
+from export.dataset.ground_truth import Query, items_of, read_ground_truth
+from retrieval_server.errors import CatalogueError, ImageError
+from retrieval_server.models.preprocessing import read_image
+
+_SIDE = 32  # pixels; the smallest side of a profile
+
+
+@dataclass(frozen=True)
+class CatalogueIds:
+    """The product ids of a catalogue, against which a ground truth is checked."""
+
+    folder: Path
+    rows: Mapping[str, int]
+
+    @classmethod
+    def of(cls, catalogue: Catalogue) -> CatalogueIds:
+        """The ids of a catalogue.
+
+        Args:
+            catalogue: the products.
+        """
+        return cls(catalogue.path, {r.product_id: i for i, r in enumerate(catalogue.rows)})
+
+    def row_of(self, product_id: str) -> int | None:
+        """The row of a product; None if there is none."""
+        return self.rows.get(product_id)
+
+
+def check_measurable(
+    dataset: Path, ground_truth: Path | None = None, *, is_divided: bool = False
+) -> None:
+    """Refuse a dataset on which nothing can be measured.
+
+    Args:
+        dataset: folder with a catalogue and its ground truth.
+        ground_truth: its file; None takes the dataset's own.
+        is_divided: whether the queries will be divided into folds.
+
+    Raises:
+        CatalogueError: if the catalogue or the ground truth cannot be used, no query image can be
+            read, the image of a true match cannot be read, or the queries show too few items.
+    """
+    catalogue = read_catalogue(dataset)
+    ids = CatalogueIds.of(catalogue)
+    truth = read_ground_truth(ground_truth or dataset, ids)
+    queries = [query for query in truth if _is_readable(query.image)]
+    check_readable(queries, truth, dataset)
+    if is_divided:
+        check_divisible(items_of(queries))
+    product_ids = {product_id: query for query in queries for product_id in query.relevant}
+    for product_id in sorted(product_ids):
+        image = catalogue.image_path(catalogue.rows[ids.rows[product_id]])
+        if not _is_readable(image):
+            raise unreadable_match(product_id, product_ids[product_id])
+
+
+def check_readable(readable: Collection[object], queries: Collection[Query], dataset: Path) -> None:
+    """Refuse queries none of which can be read.
+
+    Args:
+        readable: those that can be read.
+        queries: all of them.
+        dataset: the folder of the dataset, for the message.
+
+    Raises:
+        CatalogueError: if there is no query that can be read.
+    """
+    if not readable:
+        raise CatalogueError(f"None of the {len(queries)} query images of {dataset} can be read.")
+
+
+def check_divisible(items: Collection[int]) -> None:
+    """Refuse queries that cannot be divided into folds.
+
+    Args:
+        items: the item that each query shows.
+
+    Raises:
+        CatalogueError: if there are fewer than two items.
+    """
+    if len(set(items)) < 2:
+        raise CatalogueError(
+            "The queries show one item only: there is nothing to choose a setting on and test it "
+            "with. Add queries of other items to the ground truth."
+        )
+
+
+def unreadable_match(product_id: str, query: Query) -> CatalogueError:
+    """The error of a true match whose image cannot be read.
+
+    Args:
+        product_id: the product.
+        query: a query that should find it.
+    """
+    return CatalogueError(
+        f"The image of {product_id!r}, which {query.image} should find, cannot be read. Replace "
+        "the image, or leave the product out of the ground truth."
+    )
+
+
+def _is_readable(image: Path) -> bool:
+    try:
+        read_image(image, _SIDE)
+    except ImageError:
+        return False
+    return True
