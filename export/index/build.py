@@ -50,14 +50,12 @@ class BuiltIndex:
     Attributes:
         folder: the version's folder.
         manifest: the version's manifest; None if there was nothing to do.
-        warnings: what a person should know of the descriptions.
         reused: number of images whose descriptors come from the version that was current.
         no_reuse: why that version could not be used; empty if it could, or if there was none.
     """
 
     folder: Path
     manifest: Manifest | None
-    warnings: Sequence[str] = ()
     reused: int = 0
     no_reuse: str = ""
 
@@ -190,7 +188,7 @@ class IndexBuild:
         published = publish(folder, self.root, version)
         self._built_file.write_text(json.dumps({"source": source, "version": version}))
         shutil.rmtree(self._scratch)
-        return BuiltIndex(published, manifest, report.warnings)
+        return BuiltIndex(published, manifest)
 
     @property
     def _built_file(self) -> Path:
