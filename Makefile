@@ -16,7 +16,7 @@ BIN    := $(VENV)/bin
 PIP    := pip install -qq --disable-pip-version-check
 TRITON := $(BIN)/python deploy/local_triton/serve.py --model-repository model_repository
 
-.PHONY: help demo test web setup sample export index evaluate serve triton lint format browser proto golden manifests bench-search bench-text-index bench-evaluation bench-serving bench-perf-analyzer clean
+.PHONY: help demo test web setup sample export index evaluate serve triton lint format browser proto golden try-feeds manifests bench-search bench-text-index bench-evaluation bench-serving bench-perf-analyzer clean
 
 help: ## Print this list
 	awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -85,6 +85,10 @@ proto: setup ## Generate the gRPC stubs
 golden: export ## Write the golden descriptors of profile lite anew; review the difference
 	$(BIN)/python -m tests.golden.descriptors
 	git --no-pager diff --stat tests/golden
+
+try-feeds: sample export ## Index the sample catalogue as shops, spreadsheets and data frames export it
+	$(BIN)/python -m tests.support.export.feeds $(DATA) --profile $(PROFILE) \
+	  --model-repository model_repository
 
 manifests: setup ## Render the Kubernetes manifests into build/manifests/ and check them
 	$(BIN)/python -m deploy.policies --output build/manifests

@@ -120,7 +120,7 @@ def index_summary(built: BuiltIndex) -> Iterator[Message]:
                 f"{model.zero_descriptors:,} images have an all-zero descriptor by {name}.",
                 is_warning=True,
             )
-    for warning in (*built.warnings, *manifest.warnings):
+    for warning in (*manifest.text_warnings, *manifest.warnings):
         yield Message(warning, is_warning=True)
 
 

@@ -51,7 +51,6 @@ class BuiltIndex:
     Attributes:
         folder: the version's folder.
         manifest: the version's manifest; None if it had been built before.
-        warnings: what a person should know of the descriptions.
         reused: number of images whose descriptors come from the version that was current.
         no_reuse: why that version could not be used; empty if it could, or if there was none.
         published: whether this run made the version current.
@@ -59,7 +58,6 @@ class BuiltIndex:
 
     folder: Path
     manifest: Manifest | None
-    warnings: Sequence[str] = ()
     reused: int = 0
     no_reuse: str = ""
     published: bool = True
@@ -198,7 +196,7 @@ class IndexBuild:
         self._built_file.write_text(json.dumps({"source": source, "version": version}))
         shutil.rmtree(self._scratch)
         publish(self.root, version, self.max_loss)
-        return BuiltIndex(stored, manifest, report.warnings)
+        return BuiltIndex(stored, manifest)
 
     @property
     def _built_file(self) -> Path:

@@ -19,6 +19,7 @@ from retrieval_server.text.neighbours import COSINE_SCALE
 
 _RARER = np.float32(10)  # its square outweighs any cosine
 _LANES = 32
+_FEW_ROWS = 8  # a list of so few rows is compared term by term before its rows are copied
 
 
 class _Block(NamedTuple):
@@ -75,7 +76,9 @@ def join_lists(
     while index < len(chosen):
         offset = lists.offsets[chosen[index]]
         size = lists.offsets[chosen[index] + 1] - offset
-        if _may_match(lists, offset, size, lower, first_new):
+        if _may_match(lists, offset, size, lower, first_new) and not (
+            size <= _FEW_ROWS and _share_rarer_terms(lists, offset, size)
+        ):
             _copy_rows(lists, offset, size, block)
             _post_rows(size, block)
             count, first_row, looked_at = _join_list(
@@ -221,6 +224,28 @@ def _may_match(
     for member in range(offset, offset + size):
         newest = max(newest, lists.rows[member])
     return newest >= first_new
+
+
+@njit(cache=True, nogil=True)
+def _share_rarer_terms(lists: PostingLists, offset: int, size: int) -> bool:
+    """Tell whether every two rows of a list share a rarer term, whose list has the pair.
+
+    Near copies of one long description would otherwise be copied for each of their words.
+    """
+    for member in range(offset, offset + size - 1):
+        start = lists.indptr[lists.rows[member]]
+        end = start + lists.positions[member]
+        for other in range(member + 1, offset + size):
+            mine, theirs = start, lists.indptr[lists.rows[other]]
+            last = theirs + lists.positions[other]
+            while mine < end and theirs < last and lists.terms[mine] != lists.terms[theirs]:
+                if lists.terms[mine] > lists.terms[theirs]:
+                    mine += 1
+                else:
+                    theirs += 1
+            if mine == end or theirs == last:
+                return False
+    return True
 
 
 @njit(cache=True, nogil=True)

@@ -57,39 +57,28 @@ def posting_lists(vectors: scipy.sparse.csr_matrix, lower_bound: float) -> Posti
     frequencies = np.bincount(vectors.indices, minlength=vectors.shape[1])
     rank = np.empty(vectors.shape[1], np.int32)
     rank[np.argsort(-frequencies, kind="stable")] = np.arange(len(rank), dtype=np.int32)
+    rarest_first = scipy.sparse.csr_matrix(
+        (vectors.data.copy(), len(rank) - 1 - rank[vectors.indices], vectors.indptr), vectors.shape
+    )
+    rarest_first.sort_indices()
     indptr = vectors.indptr.astype(np.int64)
-    terms = np.empty(vectors.nnz, np.int32)
-    weights = np.empty(vectors.nnz, np.float64)
-    norms = np.empty(vectors.nnz, np.float32)
-    _order_rows(indptr, vectors.indices, vectors.data, rank, terms, weights, norms)
+    terms = (len(rank) - 1 - rarest_first.indices).astype(np.int32)
+    weights = rarest_first.data
+    norms = _tail_norms(indptr, weights)
     lists = _lists(indptr, terms, norms, len(rank), np.float32(lower_bound))
     return PostingLists(indptr, terms, weights, *lists)
 
 
 @njit(cache=True, nogil=True)
-def _order_rows(
-    indptr: NDArray[np.int64],
-    indices: NDArray[np.int32],
-    data: NDArray[np.float64],
-    rank: NDArray[np.int32],
-    terms: NDArray[np.int32],
-    weights: NDArray[np.float64],
-    norms: NDArray[np.float32],
-) -> None:
-    """Sort every row from its rarest term to its commonest; compute the norms of its tails."""
+def _tail_norms(indptr: NDArray[np.int64], weights: NDArray[np.float64]) -> NDArray[np.float32]:
+    """For every entry, the norm of its row from this entry on, rounded up."""
+    norms = np.empty(len(weights), np.float32)
     for row in range(len(indptr) - 1):
-        first, last = indptr[row], indptr[row + 1]
-        for entry in range(first, last):
-            term, weight = rank[indices[entry]], data[entry]
-            position = entry - 1
-            while position >= first and terms[position] < term:
-                terms[position + 1], weights[position + 1] = terms[position], weights[position]
-                position -= 1
-            terms[position + 1], weights[position + 1] = term, weight
         squares = 0.0
-        for position in range(last - 1, first - 1, -1):
+        for position in range(indptr[row + 1] - 1, indptr[row] - 1, -1):
             squares += weights[position] * weights[position]
             norms[position] = np.float32(np.sqrt(squares) * _ROUNDING)
+    return norms
 
 
 @njit(cache=True, nogil=True)

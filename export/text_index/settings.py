@@ -7,7 +7,7 @@ from typing import Any
 
 from export.text_index.language_filter import DEFAULT_LANGUAGE_FILTER, LANGUAGE_FILTERS
 from retrieval_server.errors import RetrievalError
-from retrieval_server.text.tokens import DEFAULT_TOKENISER, TOKENISERS
+from retrieval_server.text.tokens import DEFAULT_TOKENISER, REPLACED_TOKENISERS, TOKENISERS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +32,12 @@ class TextSettings:
     def __post_init__(self) -> None:
         if not 0 < self.threshold < 1:
             raise RetrievalError(f"The threshold {self.threshold} must lie between 0 and 1.")
+        if self.tokeniser in REPLACED_TOKENISERS:
+            raise RetrievalError(
+                f"The tokeniser {self.tokeniser!r} was replaced by "
+                f"{REPLACED_TOKENISERS[self.tokeniser]!r}, which resolves markup. Choose that one; "
+                "if an index names the old one, build the index again."
+            )
         for name, value, choices in (
             ("tokeniser", self.tokeniser, TOKENISERS),
             ("language filter", self.language_filter, LANGUAGE_FILTERS),

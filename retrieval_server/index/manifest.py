@@ -75,6 +75,11 @@ class Manifest:
             if indexed.weights.startswith("random")
         ]
 
+    @property
+    def text_warnings(self) -> list[str]:
+        """What the build said of the descriptions; empty for an index that does not record it."""
+        return list(self.text.get("warnings", ()))
+
     def to_json(self) -> dict[str, Any]:
         """This manifest as plain JSON values, without the files."""
         return {

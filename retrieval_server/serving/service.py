@@ -123,7 +123,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
             ),
             default_top_k=self._settings.default_top_k,
             default_keep=self._settings.default_keep,
-            warnings=[*manifest.warnings, *self._served.warnings],
+            warnings=[*manifest.warnings, *manifest.text_warnings, *self._served.warnings],
             search_levels=[
                 pb.SearchLevel(name=level.name, bytes=level.bytes, resident=level.is_resident)
                 for level in retriever.search_levels

@@ -53,7 +53,9 @@ def _escaped(found: re.Match[str]) -> str:
     entity = found[1] or ""
     if entity.startswith("nbsp"):
         return "&nbsp;"
-    return f"&{entity}" if entity.startswith("#") or entity in html5 else f"&amp;{entity}"
+    names = (entity, entity.lower())  # shops that capitalise titles write &Reg; for &reg;
+    known = entity if entity.startswith("#") else next((n for n in names if n in html5), None)
+    return f"&{known}" if known else f"&amp;{entity}"
 
 
 class _MarkupReader(HTMLParser):
@@ -86,7 +88,7 @@ class _MarkupReader(HTMLParser):
     def end_of_text(self) -> str:
         """What follows the last complete piece of markup: text, or a tag that was cut."""
         rest = self.rawdata
-        if self._hidden_in or rest.startswith("<!--"):
+        if self._hidden_in or rest.startswith("<!--") or rest == "</":
             return ""
         cut = _TRUNCATED.fullmatch(rest)
         if cut and self._is_cut_tag(cut[1].lower(), cut[2]):

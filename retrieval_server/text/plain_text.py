@@ -54,12 +54,14 @@ def plain_text(text: str) -> str:
 
 def _resolved(text: str) -> str:
     """Resolve markup level by level, and remove characters that nobody sees."""
-    plain = _control.sub(" ", _format.sub("", text))
-    unresolved = plain
+    plain = _without_unseen(text)
     for _ in range(LEVELS):
-        resolved = without_markup(_escape.sub(" ", plain))
-        resolved = _control.sub(" ", _format.sub("", resolved))
+        resolved = _without_unseen(without_markup(_escape.sub(" ", plain)))
         if resolved == plain:
             break
-        plain = resolved
-    return plain if plain == unresolved else " ".join(plain.split())
+        plain = " ".join(resolved.split())
+    return plain
+
+
+def _without_unseen(text: str) -> str:
+    return _control.sub(" ", _format.sub("", text))

@@ -144,7 +144,7 @@ def test_unknown_rule_for_the_text_names_the_known_ones(
     run: Run, catalogue: Path, tmp_path: Path, index_options: tuple[object, ...]
 ) -> None:
     arguments = ("index", catalogue, "--output", tmp_path / "index", *index_options)
-    check_failed(run(*arguments, "--tokeniser", "literal"), "'literal'", "literal-1")
+    check_failed(run(*arguments, "--tokeniser", "literal"), "'literal'", "literal-2")
     check_failed(run(*arguments, "--language-filter", "all"), "'all'", "english-1, none")
 
 

@@ -52,11 +52,11 @@ def test_settings_of_the_text_reach_the_index_and_what_is_left_out_is_counted(
         in outcome.stderr
     )
     assert open_index(tmp_path).manifest.documents == 6
-    options = ("--language-filter", "none", "--tokeniser", "literal-1", "--max-neighbours", "1")
+    options = ("--language-filter", "none", "--tokeniser", "literal-2", "--max-neighbours", "1")
     outcome = run("index", catalogue, "--output", tmp_path, *options, *index_options)
     manifest = open_index(tmp_path).manifest
     assert (manifest.documents, manifest.text_pairs, manifest.text["cut_lists"]) == (8, 6, 6)
-    assert manifest.text["tokeniser"] == "literal-1"
+    assert manifest.text["tokeniser"] == "literal-2"
     assert "warning: --max-neighbours cut 6 lists of text neighbours by 6 in all" in outcome.stderr
     assert "not English" not in outcome.stderr
 

@@ -57,7 +57,7 @@ def ignore(_: int) -> None:
 
 def write_union(old: list[str], new: list[str], threshold: float, folder: Path) -> None:
     """Join all descriptions at once, under the IDF of the old ones."""
-    tokeniser = TOKENISERS["strip-accents-1"]
+    tokeniser = TOKENISERS["strip-accents-2"]
     vectors = append_counts(count_terms(old, tokeniser), new, tokeniser).vectors()
     groups = group_rows(vectors)
     with PairFile(folder) as found:

@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from export.text_index import build as module
 from export.text_index.build import TextIndexReport, build_text_index
 from export.text_index.language_filter import KEEP_ALL
 from export.text_index.settings import TextSettings
@@ -163,7 +162,7 @@ def test_all_languages_are_kept_on_demand() -> None:
 
 def test_literal_rule_gives_other_pairs() -> None:
     texts = ["serum 1.7oz", "serum 17oz", "cream"]
-    assert find(texts, tokeniser="literal-1").lists[0] == {1: 1.0}
+    assert find(texts, tokeniser="literal-2").lists[0] == {1: 1.0}
     assert find(texts).lists[0] == {}
 
 
@@ -197,8 +196,8 @@ def test_ten_thousand_identical_descriptions_are_joined_as_one_and_warned_about(
             assert rows.tolist() == [other for other in range(copies) if other != row]
             assert set(cosines.tolist()) == {1.0}
     (warning,) = report.warnings
-    assert "9,999 descriptions are neighbours of 'New lipstick'" in warning
-    assert "--max-neighbours" in warning
+    assert "10,000 of 10,002 descriptions (100.0%) are similar to 'New lipstick'" in warning
+    assert "refinement replaces right results" in warning
 
 
 def test_long_list_is_cut_on_demand_and_the_report_says_so() -> None:
@@ -230,13 +229,42 @@ def test_word_in_every_description_does_not_make_them_neighbours() -> None:
     assert find(descriptions).report.sizes.neighbours == 0
 
 
-def test_list_length_worth_a_warning_is_measured_before_the_cap(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(
+    ("shared", "products", "share"),
+    [(8, 40, "20.0%"), (10, 100, "10.0%"), (32, 1_000, "3.2%"), (200, 20_000, "1.0%")],
+)
+def test_a_text_that_too_many_products_share_is_named_by_its_share(
+    shared: int, products: int, share: str
 ) -> None:
-    monkeypatch.setattr(module, "LONG_LIST", 3)
-    warnings = find(["lip balm"] * 5, max_neighbours=1).report.warnings
-    assert len(warnings) == 2
-    assert "4 descriptions are neighbours of 'lip balm'" in warnings[0]
+    texts = ["See pack for details"] * shared + [f"x{n} y{n}" for n in range(products - shared)]
+    (warning,) = find(texts).report.warnings
+    expected = f"{shared:,} of {products:,} descriptions ({share}) are similar to 'See pack for"
+    assert expected in warning
+
+
+@pytest.mark.parametrize(("shared", "products"), [(7, 12), (7, 40), (17, 1_000), (110, 20_000)])
+def test_images_and_variants_of_one_product_are_no_reason_to_warn(
+    shared: int, products: int
+) -> None:
+    texts = ["Rose lip balm"] * shared + [f"x{n} y{n}" for n in range(products - shared)]
+    assert find(texts).report.warnings == []
+
+
+def test_sentences_that_open_every_description_are_warned_about() -> None:
+    opening = " ".join(f"word{n}" for n in range(60))
+    (warning,) = find([f"{opening} x{n} y{n}" for n in range(40)]).report.warnings
+    assert "40 of 40" in warning
+
+
+def test_shared_text_is_counted_before_the_cap() -> None:
+    common, cut = find(["lip balm"] * 8, max_neighbours=1).report.warnings
+    assert "8 of 8" in common
+    assert "cut 8 lists" in cut
+
+
+def test_manifest_records_the_warnings() -> None:
+    report = find(["lip balm"] * 8).report
+    assert report.to_json()["warnings"] == report.warnings
 
 
 @pytest.mark.parametrize(
@@ -245,7 +273,9 @@ def test_list_length_worth_a_warning_is_measured_before_the_cap(
         ({"threshold": 0.0}, "between 0 and 1"),
         ({"threshold": 1.0}, "between 0 and 1"),
         ({"threshold": math.nan}, "between 0 and 1"),
-        ({"tokeniser": "litteral"}, "'litteral'.*strip-accents-1, literal-1"),
+        ({"tokeniser": "litteral"}, "'litteral'.*strip-accents-2, literal-2"),
+        ({"tokeniser": "strip-accents-1"}, "replaced by 'strip-accents-2'.*build the index again"),
+        ({"tokeniser": "literal-1"}, "replaced by 'literal-2'"),
         ({"language_filter": "french"}, "'french'.*english-1, none"),
         ({"max_neighbours": 0}, "1 or more"),
     ],

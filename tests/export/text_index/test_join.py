@@ -299,3 +299,24 @@ def test_scratch_file_leaves_nothing_in_its_folder(tmp_path: Path) -> None:
         join(zipf_vectors(500, 100, 5, seed=11), 0.5, found, ignore)
         assert len(found) > 0
         assert list(tmp_path.iterdir()) == []
+
+
+def test_a_description_of_many_distinct_words_is_joined_as_any_other() -> None:
+    rng = np.random.default_rng(8)
+    words = rng.permutation(120_000)
+    long = scipy.sparse.csr_matrix(
+        (np.ones(120_000), (np.zeros(120_000, int), words)), (1, 120_000)
+    )
+    short = scipy.sparse.csr_matrix(np.eye(3, 120_000) + np.eye(3, 120_000, 1))
+    vectors = unit_rows(scipy.sparse.vstack([short, long]))
+    assert joined(vectors, 0.4).keys() == {(0, 1), (1, 2)}
+
+
+@pytest.mark.parametrize("copies", [2, 3])
+def test_near_copies_of_a_long_description_are_neighbours(copies: int) -> None:
+    words = 30_000
+    rows = np.repeat(np.arange(copies), words)
+    columns = np.concatenate([np.arange(words) + 10 * copy for copy in range(copies)])
+    vectors = unit_rows(scipy.sparse.csr_matrix((np.ones(len(rows)), (rows, columns))))
+    expected = {(first, second) for second in range(copies) for first in range(second)}
+    assert joined(vectors, 0.6).keys() == expected
