@@ -20,6 +20,7 @@ from retrieval_server.models.profile import Profile
 from retrieval_server.retrieval.retriever import Retriever
 from retrieval_server.retrieval.search_request import SearchParameters
 from retrieval_server.v1 import retrieval_pb2 as pb
+from tests.support.manifest_edit import change_manifest
 from tests.support.search_calls import descriptors_of, photo, trailing, without_times
 from tests.support.served import Served, ServedBy
 
@@ -245,6 +246,17 @@ def test_random_weights_are_reported_with_every_answer(
         (warning,) = answer.warnings
         assert "tiny_b" in warning
         assert "results mean nothing" in warning
+
+
+def test_status_repeats_what_the_build_said_of_the_descriptions_and_searches_do_not(
+    served_by: ServedBy, tiny_index_copy: Path
+) -> None:
+    said = "8 of 40 descriptions (20.0%) are similar to 'See pack'."
+    version = tiny_index_copy / (tiny_index_copy / "current").read_text().strip()
+    change_manifest(version, lambda data: data["text"].update(warnings=[said]))
+    with served_by(index=tiny_index_copy) as served:
+        assert list(served.stub.GetStatus(pb.GetStatusRequest()).warnings) == [said]
+        assert list(served.search(image=photo()).warnings) == []
 
 
 # The client's room against the real server
