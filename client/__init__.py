@@ -17,6 +17,7 @@ from client.errors import (
     OverloadedError,
     ProductNotFoundError,
     RetrievalError,
+    TooLargeError,
     UnavailableError,
     UnreadableFileError,
 )
@@ -54,6 +55,7 @@ __all__ = [
     "TextEvidence",
     "TextIndex",
     "Timings",
+    "TooLargeError",
     "UnavailableError",
     "UnreadableFileError",
 ]

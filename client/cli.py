@@ -23,6 +23,8 @@ from client.known_answer import smoke_test_by_catalogue, smoke_test_by_photo
 from client.results import SearchResult
 from client.retrieval_client import RetrievalClient
 
+BUSY_WAIT_S = 60.0  # for each image of a batch, which must not fail because others are searching
+
 app = typer.Typer(
     help="Find the products of a cosmetics catalogue that match a photo.",
     epilog="Example: beauty-search search photo.jpg",
@@ -84,7 +86,7 @@ def batch(
     with _connected(connection) as client:
         paths = image_files(folder, recursive=recursive)
         _print_warnings(client.status().warnings)
-        ask = partial(client.search, **keywords)
+        ask = partial(client.search, busy_wait_s=BUSY_WAIT_S, **keywords)
         with closing(answers_in_order(ask, paths, jobs=jobs, cancel=client.close)) as answers:
             failures = _print_answers(answers, len(paths), as_json=as_json)
     if failures:

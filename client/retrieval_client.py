@@ -1,6 +1,8 @@
 """A synchronous client of ``retrieval_server.v1``."""
 
 import json
+import random
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +16,7 @@ from client.errors import (
     UNREACHABLE,
     DeadlineExceededError,
     InvalidQueryError,
+    OverloadedError,
     UnavailableError,
     UnreadableFileError,
     translated,
@@ -95,6 +98,7 @@ class RetrievalClient:
         self.timeout_s = timeout_s
         self._access = access
         self._channel = _channel(server, access)
+        self._closed = threading.Event()
         stub = pb_grpc.RetrievalServiceStub(self._channel)  # type: ignore[no-untyped-call]
         self._search: grpc.UnaryUnaryMultiCallable[pb.SearchRequest, pb.SearchResponse]
         self._search = stub.Search
@@ -109,6 +113,7 @@ class RetrievalClient:
         keep: int | None = None,
         refine: bool = True,
         alpha: Mapping[str, float] | None = None,
+        busy_wait_s: float = 0.0,
     ) -> SearchResult:
         """Find the products that look like an image.
 
@@ -120,12 +125,13 @@ class RetrievalClient:
                 ``Limits.max_top_k``; None takes the server's default.
             refine: whether to refine through the textual index.
             alpha: strength of a backbone in eq. (8) by model name; one left out keeps its default.
+            busy_wait_s: how long to try again while the server is busy, each time when it says.
 
         Returns:
             The results and the initial ranking, best first.
         """
         request = pb.SearchRequest(image=_image_bytes(image))
-        return self._found(request, top_k, keep, refine, alpha)
+        return self._found(request, top_k, keep, refine, alpha, busy_wait_s)
 
     def similar(
         self,
@@ -135,6 +141,7 @@ class RetrievalClient:
         keep: int | None = None,
         refine: bool = True,
         alpha: Mapping[str, float] | None = None,
+        busy_wait_s: float = 0.0,
     ) -> SearchResult:
         """Find products like one of the catalogue, itself left out.
 
@@ -144,12 +151,13 @@ class RetrievalClient:
             keep: see search.
             refine: see search.
             alpha: see search.
+            busy_wait_s: see search.
 
         Returns:
             The results and the initial ranking, best first.
         """
         request = pb.SearchRequest(product_id=product_id)
-        return self._found(request, top_k, keep, refine, alpha)
+        return self._found(request, top_k, keep, refine, alpha, busy_wait_s)
 
     def status(self) -> ServerStatus:
         """Ask what is being served."""
@@ -187,6 +195,7 @@ class RetrievalClient:
 
     def close(self) -> None:
         """Close the connection and cancel the calls under way; safe to repeat."""
+        self._closed.set()
         self._channel.close()
 
     def __enter__(self) -> Self:
@@ -209,13 +218,24 @@ class RetrievalClient:
         keep: int | None,
         refine: bool,
         alpha: Mapping[str, float] | None,
+        busy_wait_s: float,
     ) -> SearchResult:
         """Add the parameters to a request that holds the query, and send it."""
         request.top_k = _count("top_k", top_k)
         request.keep = _count("keep", keep)
         request.refine = refine
         request.alpha.update(alpha or {})
-        return decoded(SearchResult, self._call(self._search, request, self.timeout_s))
+        deadline = time.monotonic() + busy_wait_s
+        while True:
+            try:
+                return decoded(SearchResult, self._call(self._search, request, self.timeout_s))
+            except OverloadedError as error:
+                wait_s = error.retry_after_s
+                if wait_s is None or time.monotonic() + wait_s > deadline:
+                    raise
+                # Callers that were refused together do not all come back together.
+                if self._closed.wait(random.uniform(1.0, 1.5) * wait_s):
+                    raise
 
     def _call(
         self,

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import grpc
 import pytest
 
-from client import InvalidQueryError, ProductNotFoundError, RetrievalClient
+from client import InvalidQueryError, ProductNotFoundError, RetrievalClient, TooLargeError
 from retrieval_server import errors
 from retrieval_server.errors import EngineUnavailableError
 from retrieval_server.index.bundle import IndexBundle
@@ -30,7 +30,8 @@ def json_records(caplog: pytest.LogCaptureFixture) -> list[dict[str, object]]:
     return [
         json.loads(record.getMessage())
         for record in caplog.records
-        if record.name == "retrieval_server.serving.service" and record.getMessage().startswith("{")
+        if record.name == "retrieval_server.serving.request_log"
+        and record.getMessage().startswith("{")
     ]
 
 
@@ -101,6 +102,14 @@ def test_image_above_the_limit_is_invalid_argument_with_both_sizes(shared: Serve
 def test_request_far_above_the_limit_is_not_even_read(shared: Served) -> None:
     error = shared.refused(image=bytes(3 * 2**20))
     assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    with (
+        RetrievalClient(shared.address) as client,
+        pytest.raises(
+            TooLargeError, match=r"3,145,\d+ bytes; .* at most 1,148,576: an image"
+        ) as caught,
+    ):
+        client.search(bytes(3 * 2**20))
+    assert caught.value.code is error.code()
 
 
 def test_unknown_product_is_not_found(shared: Served) -> None:
@@ -170,6 +179,8 @@ def test_every_error_class_has_a_status() -> None:
         errors.ImageError: grpc.StatusCode.INVALID_ARGUMENT,
         errors.QueryError: grpc.StatusCode.INVALID_ARGUMENT,
         errors.EngineUnavailableError: grpc.StatusCode.UNAVAILABLE,
+        errors.LateError: grpc.StatusCode.DEADLINE_EXCEEDED,
+        errors.OverloadedError: grpc.StatusCode.RESOURCE_EXHAUSTED,
         errors.EngineDeadlineError: grpc.StatusCode.DEADLINE_EXCEEDED,
         errors.ModelMismatchError: grpc.StatusCode.UNAVAILABLE,
         errors.ModelRepositoryError: grpc.StatusCode.UNAVAILABLE,
