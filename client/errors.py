@@ -159,7 +159,7 @@ def _too_large(server: str, size: int, limit: int) -> str:
 
 def _retry_after_s(error: grpc.RpcError) -> float | None:
     """The delay that the server asks for, as gRPC's own retries read it."""
-    for key, value in error.trailing_metadata() or ():
-        if key == "grpc-retry-pushback-ms" and str(value).isdecimal():
-            return int(value) / 1000
+    for each in error.trailing_metadata() or ():
+        if each.key == "grpc-retry-pushback-ms" and str(each.value).isdecimal():
+            return int(each.value) / 1000
     return None

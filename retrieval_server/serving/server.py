@@ -39,6 +39,7 @@ from retrieval_server.serving.served_index import ServedIndex
 from retrieval_server.serving.served_state import ServedState
 from retrieval_server.serving.service import RetrievalService
 from retrieval_server.serving.settings import Settings
+from retrieval_server.serving.well_formed import WellFormedRequests
 from retrieval_server.v1 import retrieval_pb2_grpc as pb_grpc
 
 log = logging.getLogger(__name__)
@@ -174,12 +175,12 @@ def _add_services(
 
 
 def _interceptors(settings: Settings, metrics: ServerMetrics) -> list[grpc.aio.ServerInterceptor]:
-    measured = RequestMetrics(metrics)
+    measured, well_formed = RequestMetrics(metrics), WellFormedRequests()
     if settings.token_file is None:
-        return [measured]
+        return [measured, well_formed]
     if settings.tls is None:
         log.warning("--token-file without --tls-cert: tokens are sent unencrypted")
-    return [measured, BearerTokens(settings.token_file)]
+    return [measured, well_formed, BearerTokens(settings.token_file)]
 
 
 def _admission(settings: Settings, metrics: ServerMetrics) -> Admission:

@@ -15,7 +15,7 @@ from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.serving.service import STATUS_OF_ERROR, status_of
 from retrieval_server.v1 import retrieval_pb2 as pb
 from tests.support.search_calls import descriptors_of, photo, trailing
-from tests.support.served import Served
+from tests.support.served import PATIENCE_S, Served
 
 
 @pytest.fixture
@@ -110,6 +110,28 @@ def test_request_far_above_the_limit_is_not_even_read(shared: Served) -> None:
     ):
         client.search(bytes(3 * 2**20))
     assert caught.value.code is error.code()
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        "retrieval_server.v1.RetrievalService/Search",
+        "retrieval_server.v1.RetrievalService/GetStatus",
+        "grpc.health.v1.Health/Check",
+        "grpc.health.v1.Health/Watch",
+        "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+    ],
+)
+def test_what_is_no_message_is_invalid_argument_without_a_traceback(
+    shared: Served, caplog: pytest.LogCaptureFixture, method: str
+) -> None:
+    """On the wire, a unary call is a stream of one message."""
+    call = shared.channel.stream_stream(f"/{method}")
+    with pytest.raises(grpc.RpcError) as caught:
+        list(call(iter([b"\xff\xff\xff"]), timeout=PATIENCE_S))
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert "not a message of this method" in caught.value.details()
+    assert not [record for record in caplog.records if record.exc_info]
 
 
 def test_unknown_product_is_not_found(shared: Served) -> None:
