@@ -22,6 +22,7 @@ from client.errors import (
     translated,
 )
 from client.results import SearchResult, ServerStatus, decoded
+from retrieval_server.command_line.proxies import proxy_options
 from retrieval_server.v1 import retrieval_pb2 as pb
 from retrieval_server.v1 import retrieval_pb2_grpc as pb_grpc
 
@@ -29,7 +30,6 @@ DEFAULT_SERVER = "localhost:50051"
 DEFAULT_TIMEOUT_S = 10.0
 OPEN = Access()  # no TLS and no token
 
-_LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 _NO_LIMIT = -1  # the server has one, and tells it: ServerStatus.limits
 _LARGEST_COUNT = 2**32 - 1  # of the protocol's uint32
 
@@ -258,9 +258,7 @@ class RetrievalClient:
 
 
 def _channel(server: str, access: Access) -> grpc.Channel:
-    # gRPC follows http_proxy even to this machine, where no proxy can find the server.
-    is_local = server.rpartition(":")[0] in _LOOPBACK_HOSTS
-    options = (*_CHANNEL_OPTIONS, ("grpc.enable_http_proxy", int(not is_local)))
+    options = (*_CHANNEL_OPTIONS, *proxy_options(server))
     credentials = access.credentials()
     if credentials is None:
         return grpc.insecure_channel(server, options=options)

@@ -99,6 +99,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         self._arrivals.note()
         request_id = f"{random.getrandbits(64):016x}"
         context.set_trailing_metadata((("request-id", request_id),))
+        self._tracing.note(request_id=request_id)
         kind = Kind.PHOTO if request.WhichOneof("query") == "image" else Kind.STORED
         try:
             with self._admission.admitted(kind, context.time_remaining()):
