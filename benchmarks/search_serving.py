@@ -12,12 +12,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import grpc
@@ -27,6 +23,7 @@ from threadpoolctl import threadpool_limits
 from benchmarks import search_peers as peers
 from benchmarks.descriptor_generator import HARD_KINDS, KINDS
 from benchmarks.local_triton import local_triton
+from benchmarks.running_server import PATIENCE_S, running_server
 from benchmarks.search_database import (
     MODELS,
     ROOT,
@@ -41,7 +38,6 @@ from retrieval_server.cores import create_workers
 from retrieval_server.exact_search.cascade import CascadeSearch
 from retrieval_server.exact_search.parallelism import IntraQueryParallelism
 from retrieval_server.index.bundle import IndexBundle
-from retrieval_server.serving.check_health import health_of
 from retrieval_server.v1 import retrieval_pb2 as pb
 from retrieval_server.v1 import retrieval_pb2_grpc as pb_grpc
 
@@ -50,7 +46,6 @@ THROUGHPUT_QUERIES = 150  # of each hard kind
 LONE_QUERIES = 100  # of each kind
 ROUNDS = 3
 TRITON_TIMEOUT_S = 60  # for one photo, on few cores
-PATIENCE_S = 300
 
 
 def drop_from_page_cache(folder: Path) -> None:
@@ -76,35 +71,6 @@ def memory_gb(process: int) -> dict[str, float]:
     }
 
 
-@contextmanager
-def server(index: Path, models: Path, triton: str) -> Iterator[tuple[int, str]]:
-    """A ready server that runs during a block.
-
-    Yields:
-        Its process id, and ``host:port``.
-
-    Raises:
-        RuntimeError: if the server ends or does not become ready in time; the message is its log.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        address_file, log = Path(folder) / "address", Path(folder) / "log.txt"
-        command = [sys.executable, "-m", "retrieval_server", "--index", index, "--port", "0"]
-        command += ["--model-repository", models, "--engine", "triton", "--triton-url", triton]
-        command += ["--triton-timeout-s", str(TRITON_TIMEOUT_S), "--address-file", address_file]
-        with log.open("w") as file:
-            process = subprocess.Popen(list(map(str, command)), stderr=file)
-        try:
-            deadline = time.monotonic() + PATIENCE_S
-            while not address_file.exists() or health_of(address_file.read_text()) != "SERVING":
-                if process.poll() is not None or time.monotonic() > deadline:
-                    raise RuntimeError(log.read_text())
-                time.sleep(0.01)
-            yield process.pid, address_file.read_text()
-        finally:
-            process.terminate()
-            process.wait()
-
-
 def serve_a_thousand(bundle: IndexBundle, models: Path, queries: Queries) -> dict[str, object]:
     """Measure a server from its start with cold files to a thousand answers, and these again."""
     requests = {
@@ -123,9 +89,11 @@ def serve_a_thousand(bundle: IndexBundle, models: Path, queries: Queries) -> dic
     }
     with local_triton(models, (PAPER.name,)) as addresses:
         drop_from_page_cache(bundle.folder)
+        triton = ["--engine", "triton", "--triton-url", addresses["grpc"]]
+        triton += ["--triton-timeout-s", str(TRITON_TIMEOUT_S)]
         started = time.perf_counter()
         with (
-            server(bundle.folder, models, addresses["grpc"]) as (process, address),
+            running_server(bundle.folder, models, *triton) as (process, address),
             grpc.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)]) as channel,
         ):
             search = pb_grpc.RetrievalServiceStub(channel).Search

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         OverloadedError,
         ProductNotFoundError,
         RetrievalError,
+        TooLargeError,
         UnavailableError,
         UnreadableFileError,
     )
@@ -62,6 +63,7 @@ __all__ = [
     "TextEvidence",
     "TextIndex",
     "Timings",
+    "TooLargeError",
     "UnavailableError",
     "UnreadableFileError",
 ]

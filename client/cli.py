@@ -24,6 +24,8 @@ from client.results import SearchResult
 from client.retrieval_client import RetrievalClient
 from retrieval_server.command_line.outcome import FAILED, one_line_outcome
 
+BUSY_WAIT_S = 60.0  # for each image of a batch, which must not fail because others are searching
+
 app = typer.Typer(
     help="Find the products of a cosmetics catalogue that match a photo.",
     epilog="Example: beauty-search search photo.jpg",
@@ -85,7 +87,7 @@ def batch(
     with _connected(connection) as client:
         paths = image_files(folder, recursive=recursive)
         _print_warnings(client.status().warnings)
-        ask = partial(client.search, **keywords)
+        ask = partial(client.search, busy_wait_s=BUSY_WAIT_S, **keywords)
         with closing(answers_in_order(ask, paths, jobs=jobs, cancel=client.close)) as answers:
             failures = _print_answers(answers, len(paths), as_json=as_json)
     if failures:

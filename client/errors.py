@@ -6,11 +6,14 @@
     ├── UnavailableError        UNAVAILABLE: no server there, or its engine is down
     ├── ProductNotFoundError    NOT_FOUND
     ├── InvalidQueryError       INVALID_ARGUMENT: undecodable image, parameter out of range
+    ├── TooLargeError           RESOURCE_EXHAUSTED: the request is larger than the server reads
     ├── DeadlineExceededError   DEADLINE_EXCEEDED
-    ├── OverloadedError         RESOURCE_EXHAUSTED: server full, or request too large
+    ├── OverloadedError         RESOURCE_EXHAUSTED: the server is busy; says when to try again
     ├── SmokeTestError          no status: another product came first than should have
     └── UnreadableFileError     no status: a local file, before anything was sent
 """
+
+import re
 
 import grpc
 
@@ -41,12 +44,22 @@ class InvalidQueryError(RetrievalError):
     """The server cannot use the image or a parameter; the message names the field."""
 
 
+class TooLargeError(InvalidQueryError):
+    """The request is larger than the server reads."""
+
+
 class DeadlineExceededError(RetrievalError):
     """The time limit passed before the answer came."""
 
 
 class OverloadedError(RetrievalError):
-    """The server is full, or the request is larger than it accepts."""
+    """The server is busy and has refused the request at once.
+
+    Attributes:
+        retry_after_s: seconds after which another try makes sense; None if the server does not say.
+    """
+
+    retry_after_s: float | None = None
 
 
 class SmokeTestError(RetrievalError):
@@ -70,6 +83,9 @@ _NO_CONNECTION = (
     "DNS resolution failed",
 )
 
+# gRPC's message where a request is above the limit of the server (grpcio 1.81 to 1.85).
+_TOO_LARGE = re.compile(r"Received message larger than max \((\d+) vs\.? (\d+)\)")
+
 _TRANSLATIONS: dict[grpc.StatusCode, tuple[type[RetrievalError], str]] = {
     grpc.StatusCode.UNAVAILABLE: (
         UnavailableError,
@@ -90,8 +106,7 @@ _TRANSLATIONS: dict[grpc.StatusCode, tuple[type[RetrievalError], str]] = {
     ),
     grpc.StatusCode.RESOURCE_EXHAUSTED: (
         OverloadedError,
-        "Too much for server {server}: {details}. "
-        "Send a smaller image, or fewer requests at a time (--jobs).",
+        "Too much for server {server}: {details}. Send fewer requests at a time, or try later.",
     ),
     grpc.StatusCode.UNAUTHENTICATED: (
         RetrievalError,
@@ -123,8 +138,28 @@ def translated(error: grpc.RpcError, server: str, timeout_s: float) -> Retrieval
     """
     code = error.code()
     details = " ".join((error.details() or "no details").split()).rstrip(".")
+    if (sizes := _TOO_LARGE.search(details)) is not None:
+        return TooLargeError(_too_large(server, int(sizes[1]), int(sizes[2])), code)
     kind, template = _TRANSLATIONS.get(code, _OTHERWISE)
     if kind is UnavailableError and details.startswith(_NO_CONNECTION):
         template = UNREACHABLE
     message = template.format(server=server, details=details, timeout_s=timeout_s, code=code.name)
-    return kind(message, code)
+    translation = kind(message, code)
+    if isinstance(translation, OverloadedError):
+        translation.retry_after_s = _retry_after_s(error)
+    return translation
+
+
+def _too_large(server: str, size: int, limit: int) -> str:
+    return (
+        f"The request has {size:,} bytes; server {server} reads at most {limit:,}: an image of "
+        "--max-image-bytes, and 1 MiB beside it. Send a smaller image."
+    )
+
+
+def _retry_after_s(error: grpc.RpcError) -> float | None:
+    """The delay that the server asks for, as gRPC's own retries read it."""
+    for each in error.trailing_metadata() or ():
+        if each.key == "grpc-retry-pushback-ms" and str(each.value).isdecimal():
+            return int(each.value) / 1000
+    return None

@@ -1,6 +1,8 @@
 """A synchronous client of ``retrieval_server.v1``."""
 
 import json
+import random
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,12 +16,14 @@ from client.errors import (
     UNREACHABLE,
     DeadlineExceededError,
     InvalidQueryError,
+    OverloadedError,
     UnavailableError,
     UnreadableFileError,
     translated,
 )
 from client.results import SearchResult, ServerStatus, decoded
 from retrieval_server.command_line.durations import waitable
+from retrieval_server.command_line.proxies import proxy_options
 from retrieval_server.v1 import retrieval_pb2 as pb
 from retrieval_server.v1 import retrieval_pb2_grpc as pb_grpc
 
@@ -27,7 +31,6 @@ DEFAULT_SERVER = "localhost:50051"
 DEFAULT_TIMEOUT_S = 10.0
 OPEN = Access()  # no TLS and no token
 
-_LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 _NO_LIMIT = -1  # the server has one, and tells it: ServerStatus.limits
 _LARGEST_COUNT = 2**32 - 1  # of the protocol's uint32
 
@@ -96,6 +99,7 @@ class RetrievalClient:
         self.timeout_s = timeout_s
         self._access = access
         self._channel = _channel(server, access)
+        self._closed = threading.Event()
         stub = pb_grpc.RetrievalServiceStub(self._channel)  # type: ignore[no-untyped-call]
         self._search: grpc.UnaryUnaryMultiCallable[pb.SearchRequest, pb.SearchResponse]
         self._search = stub.Search
@@ -110,6 +114,7 @@ class RetrievalClient:
         keep: int | None = None,
         refine: bool = True,
         alpha: Mapping[str, float] | None = None,
+        busy_wait_s: float = 0.0,
     ) -> SearchResult:
         """Find the products that look like an image.
 
@@ -121,12 +126,13 @@ class RetrievalClient:
                 ``Limits.max_top_k``; None takes the server's default.
             refine: whether to refine through the textual index.
             alpha: strength of a backbone in eq. (8) by model name; one left out keeps its default.
+            busy_wait_s: how long to try again while the server is busy, each time when it says.
 
         Returns:
             The results and the initial ranking, best first.
         """
         request = pb.SearchRequest(image=_image_bytes(image))
-        return self._found(request, top_k, keep, refine, alpha)
+        return self._found(request, top_k, keep, refine, alpha, busy_wait_s)
 
     def similar(
         self,
@@ -136,6 +142,7 @@ class RetrievalClient:
         keep: int | None = None,
         refine: bool = True,
         alpha: Mapping[str, float] | None = None,
+        busy_wait_s: float = 0.0,
     ) -> SearchResult:
         """Find products like one of the catalogue, itself left out.
 
@@ -145,12 +152,13 @@ class RetrievalClient:
             keep: see search.
             refine: see search.
             alpha: see search.
+            busy_wait_s: see search.
 
         Returns:
             The results and the initial ranking, best first.
         """
         request = pb.SearchRequest(product_id=_text("product_id", product_id))
-        return self._found(request, top_k, keep, refine, alpha)
+        return self._found(request, top_k, keep, refine, alpha, busy_wait_s)
 
     def status(self) -> ServerStatus:
         """Ask what is being served."""
@@ -188,6 +196,7 @@ class RetrievalClient:
 
     def close(self) -> None:
         """Close the connection and cancel the calls under way; safe to repeat."""
+        self._closed.set()
         self._channel.close()
 
     def __enter__(self) -> Self:
@@ -210,6 +219,7 @@ class RetrievalClient:
         keep: int | None,
         refine: bool,
         alpha: Mapping[str, float] | None,
+        busy_wait_s: float,
     ) -> SearchResult:
         """Add the parameters to a request that holds the query, and send it."""
         request.top_k = _count("top_k", top_k)
@@ -218,7 +228,17 @@ class RetrievalClient:
         request.alpha.update(
             {_text("alpha", model): value for model, value in (alpha or {}).items()}
         )
-        return decoded(SearchResult, self._call(self._search, request, self.timeout_s))
+        deadline = time.monotonic() + busy_wait_s
+        while True:
+            try:
+                return decoded(SearchResult, self._call(self._search, request, self.timeout_s))
+            except OverloadedError as error:
+                wait_s = error.retry_after_s
+                if wait_s is None or time.monotonic() + wait_s > deadline:
+                    raise
+                # Callers that were refused together do not all come back together.
+                if self._closed.wait(random.uniform(1.0, 1.5) * wait_s):
+                    raise
 
     def _call(
         self,
@@ -241,9 +261,7 @@ class RetrievalClient:
 
 
 def _channel(server: str, access: Access) -> grpc.Channel:
-    # gRPC follows http_proxy even to this machine, where no proxy can find the server.
-    is_local = server.rpartition(":")[0] in _LOOPBACK_HOSTS
-    options = (*_CHANNEL_OPTIONS, ("grpc.enable_http_proxy", int(not is_local)))
+    options = (*_CHANNEL_OPTIONS, *proxy_options(server))
     credentials = access.credentials()
     if credentials is None:
         return grpc.insecure_channel(server, options=options)

@@ -32,7 +32,8 @@ NOT_THE_CLIENTS = (
 )
 DISTRIBUTIONS = {  # by import name, where the two differ
     "PIL": "pillow",
-    "google": "protobuf",
+    "google.protobuf": "protobuf",
+    "google.rpc": "googleapis-common-protos",
     "grpc": "grpcio",
     "grpc_health": "grpcio-health-checking",
     "grpc_reflection": "grpcio-reflection",
@@ -71,7 +72,11 @@ def imported_modules(path: Path) -> Iterator[str]:
 
 def third_party(paths: list[Path]) -> set[str]:
     """The distributions that some files need, by import name."""
-    names = {module.partition(".")[0] for path in paths for module in imported_modules(path)}
+    names = {
+        ".".join(module.split(".")[: 2 if module.startswith("google.") else 1])  # a namespace
+        for path in paths
+        for module in imported_modules(path)
+    }
     foreign = names - set(sys.stdlib_module_names) - set(ROOMS)
     return {DISTRIBUTIONS.get(name, name) for name in foreign}
 

@@ -1,7 +1,7 @@
 """The answers to the page: results as JSON, and errors in plain words with what to do."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from client.errors import (
     OverloadedError,
     ProductNotFoundError,
     RetrievalError,
+    TooLargeError,
     UnavailableError,
     UnreadableFileError,
 )
@@ -68,11 +69,17 @@ _WORDS: Mapping[type[RetrievalError], tuple[int, str, str, str]] = {
         "The answer took too long.",
         "The server is busy. Try again in a moment.",
     ),
+    TooLargeError: (
+        413,
+        "image",
+        "This photo is too large.",
+        "Save it smaller, or choose another one.",
+    ),
     OverloadedError: (
         429,
         "busy",
-        "The server has too much to do just now, or the photo is too large for it.",
-        "Try again in a moment, or send a smaller photo.",
+        "The server has too much to do just now.",
+        "Try again in a moment.",
     ),
     UnreadableFileError: (
         422,
@@ -111,7 +118,10 @@ def problem_of(error: RetrievalError) -> Problem:
         words = _BROKEN_IMAGE
     if error.code in _REFUSALS:
         words = _REFUSED
-    return Problem(*words, details=str(error))
+    problem = Problem(*words, details=str(error))
+    if isinstance(error, OverloadedError) and error.retry_after_s is not None:
+        problem = replace(problem, advice=f"Try again in {error.retry_after_s:.1f} s.")
+    return problem
 
 
 def too_large(limits: Limits) -> Problem:

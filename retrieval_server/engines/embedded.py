@@ -8,6 +8,7 @@ batch.
 from __future__ import annotations
 
 import asyncio
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,7 +17,12 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from retrieval_server.engines.engine import check_request
-from retrieval_server.errors import EngineError, EngineUnavailableError, ModelRepositoryError
+from retrieval_server.errors import (
+    EngineDeadlineError,
+    EngineError,
+    EngineUnavailableError,
+    ModelRepositoryError,
+)
 from retrieval_server.models.model_repository import FINGERPRINT_WORDS, ModelFolder, ModelRepository
 
 PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
@@ -55,13 +61,14 @@ class EmbeddedEngine:
     ) -> dict[str, NDArray[np.float32]]:
         """Describe images with every backbone; see ``Engine.infer``.
 
-        onnxruntime cannot stop a run that has begun, so ``timeout_s`` has no effect.
+        onnxruntime cannot stop a run that has begun: ``timeout_s`` only keeps runs from beginning.
         """
         check_request(self._ensemble, self._models[0].side, ensemble, images)
         loop = asyncio.get_running_loop()
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
         try:
             runs = [
-                loop.run_in_executor(self._pool, self._run, index, image[None])
+                loop.run_in_executor(self._pool, self._run, index, image[None], deadline)
                 for index in range(len(self._models))
                 for image in images
             ]
@@ -85,9 +92,13 @@ class EmbeddedEngine:
         """Wait for the runs in progress and stop the workers."""
         await asyncio.to_thread(self._pool.shutdown)
 
-    def _run(self, index: int, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def _run(
+        self, index: int, image: NDArray[np.uint8], deadline: float | None
+    ) -> NDArray[np.float32]:
         """Run one model on one image, (1, S, S, 3) uint8; returns (1, C) float32."""
         model = self._models[index]
+        if deadline is not None and time.monotonic() >= deadline:
+            raise EngineDeadlineError("The deadline passed while the image waited for the models.")
         try:
             descriptor: NDArray[np.float32] = self._sessions[index].run(
                 [model.output_name], {model.input_name: image}

@@ -25,6 +25,7 @@ from tritonclient.grpc import InferInput, InferResult, model_config_pb2, service
 from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
+from retrieval_server.command_line.proxies import proxy_options
 from retrieval_server.engines.engine import TritonConnection, check_request
 from retrieval_server.engines.triton_answer import AnswerReader
 from retrieval_server.engines.triton_contract import ensemble_tensors, require_same_model
@@ -248,7 +249,9 @@ class TritonEngine:
     def _connected(self) -> InferenceServerClient:
         if self._client is None:
             self._client = InferenceServerClient(
-                self._url, creds=self._credentials, channel_args=CHANNEL_OPTIONS
+                self._url,
+                creds=self._credentials,
+                channel_args=(*CHANNEL_OPTIONS, *proxy_options(self._url)),
             )
         return self._client
 

@@ -81,7 +81,14 @@ class ServerMetrics:
         )
         self.shed = Counter(
             "beauty_searches_shed",
-            "Searches refused because the server was full.",
+            "Searches refused because they could not be answered in time.",
+            ["overload"],
+            registry=self.registry,
+        )
+        self.expected = Gauge(
+            "beauty_search_expected_seconds",
+            "Time that a new search is expected to take; 0 while a worker is idle.",
+            ["kind"],
             registry=self.registry,
         )
         self.limit = Gauge(

@@ -12,10 +12,12 @@ import sys
 import threading
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import grpc
 
+from retrieval_server.command_line.proxies import proxy_options
 from retrieval_server.errors import RetrievalError
 from retrieval_server.version import VERSION
 
@@ -98,8 +100,11 @@ def start_tracing(environment: Mapping[str, str] = os.environ) -> Tracing:
         ) from error
     name = environment.get("OTEL_SERVICE_NAME", SERVICE_NAME)
     resource = Resource.create({"service.name": name, "service.version": VERSION})
+    endpoint = urlsplit(environment[named[-1]]).netloc or environment[named[-1]]
+    options: Any = proxy_options(endpoint)  # the exporter's annotation knows no numbers
+    exporter = OTLPSpanExporter(channel_options=options)
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    provider.add_span_processor(BatchSpanProcessor(exporter))
     return Tracing(provider)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from retrieval_server.command_line.proxies import proxy_options
 from retrieval_server.v1 import retrieval_pb2 as pb
 
 TIMEOUT_S = 3.0
@@ -20,9 +21,8 @@ def health_of(address: str) -> str:
     Returns:
         SERVING, NOT_SERVING, or the status and the details of a call that failed.
     """
-    options = [("grpc.enable_http_proxy", 0)]
     request = health_pb2.HealthCheckRequest(service=SERVICE)
-    with grpc.insecure_channel(address, options=options) as channel:
+    with grpc.insecure_channel(address, options=proxy_options(address)) as channel:
         try:
             answer = health_pb2_grpc.HealthStub(channel).Check(request, timeout=TIMEOUT_S)
         except grpc.RpcError as error:

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import grpc
+from google.protobuf.any_pb2 import Any
+from google.protobuf.duration_pb2 import Duration
+from google.rpc.error_details_pb2 import RetryInfo
+from google.rpc.status_pb2 import Status
+
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.models.preprocessing import MAX_PIXELS
 from retrieval_server.models.profile import MAX_ALPHA
@@ -43,6 +49,28 @@ def limits_message(settings: Settings) -> pb.Limits:
         max_alpha=MAX_ALPHA,
         max_concurrent_requests=settings.max_concurrent_requests,
         max_image_pixels=MAX_PIXELS,
+    )
+
+
+def retry_metadata(message: str, retry_after_s: float) -> tuple[tuple[str, str | bytes], ...]:
+    """The trailing metadata of a refusal: when to try again.
+
+    ``grpc-status-details-bin`` has it as ``google.rpc.RetryInfo``, for programs; gRPC's own retries
+    follow ``grpc-retry-pushback-ms``, where a client asks for retries at RESOURCE_EXHAUSTED.
+
+    Args:
+        message: the details of the status.
+        retry_after_s: seconds after which another try makes sense.
+    """
+    delay = Duration()
+    delay.FromMilliseconds(round(retry_after_s * 1000))
+    detail = Any()
+    detail.Pack(RetryInfo(retry_delay=delay))
+    code: int = grpc.StatusCode.RESOURCE_EXHAUSTED.value[0]
+    status = Status(code=code, message=message, details=[detail])
+    return (
+        ("grpc-status-details-bin", status.SerializeToString()),
+        ("grpc-retry-pushback-ms", str(delay.ToMilliseconds())),
     )
 
 

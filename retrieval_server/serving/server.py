@@ -29,6 +29,7 @@ from retrieval_server.observability.request_metrics import RequestMetrics
 from retrieval_server.observability.tracing import Tracing, start_tracing
 from retrieval_server.retrieval.open_retriever import open_retriever
 from retrieval_server.retrieval.retriever import Retriever
+from retrieval_server.serving.admission import Admission, Cause, Kind
 from retrieval_server.serving.check_health import SERVICE
 from retrieval_server.serving.grpc_endpoint import create_grpc_server, listen, listen_in_the_clear
 from retrieval_server.serving.index_watch import IndexWatch
@@ -37,6 +38,7 @@ from retrieval_server.serving.served_index import ServedIndex
 from retrieval_server.serving.served_state import ServedState
 from retrieval_server.serving.service import RetrievalService
 from retrieval_server.serving.settings import Settings
+from retrieval_server.serving.well_formed import WellFormedRequests
 from retrieval_server.v1 import retrieval_pb2_grpc as pb_grpc
 
 log = logging.getLogger(__name__)
@@ -100,7 +102,6 @@ async def start_server(settings: Settings) -> RunningServer:
     bundle = open_index(settings.index)
     repository = ModelRepository(settings.model_repository)
     metrics, tracing = ServerMetrics(), start_tracing()
-    metrics.limit.set(settings.max_concurrent_requests)
     server = create_grpc_server(
         settings, [*tracing.interceptors, *_interceptors(settings, metrics)]
     )
@@ -110,7 +111,8 @@ async def start_server(settings: Settings) -> RunningServer:
         health_address = listen_in_the_clear(health_server, settings.host, settings.health_port)
     executor = create_workers(settings.workers)
     served = ServedIndex(await _open_retriever(settings, bundle, repository))
-    service = RetrievalService(served, executor, settings, metrics, tracing)
+    admission = _admission(settings, metrics)
+    service = RetrievalService(served, executor, admission, settings, metrics, tracing)
     health_servicer = _add_services(server, health_server, service)
     readiness = Readiness(served, health_servicer, SERVICE)
     index_watch = IndexWatch(settings.index, repository, served, metrics, settings.max_loss)
@@ -172,12 +174,27 @@ def _add_services(
 
 
 def _interceptors(settings: Settings, metrics: ServerMetrics) -> list[grpc.aio.ServerInterceptor]:
-    measured = RequestMetrics(metrics)
+    measured, well_formed = RequestMetrics(metrics), WellFormedRequests()
     if settings.token_file is None:
-        return [measured]
+        return [measured, well_formed]
     if settings.tls is None:
         log.warning("--token-file without --tls-cert: tokens are sent unencrypted")
-    return [measured, BearerTokens(settings.token_file)]
+    return [measured, well_formed, BearerTokens(settings.token_file)]
+
+
+def _admission(settings: Settings, metrics: ServerMetrics) -> Admission:
+    """What admits the searches; its expectations and refusals are metrics."""
+    admission = Admission(
+        max_searches=settings.max_concurrent_requests,
+        longest_wait_s=settings.longest_wait_s,
+        workers=settings.workers,
+    )
+    metrics.limit.set(settings.max_concurrent_requests)
+    for kind in Kind:
+        metrics.expected.labels(kind.value).set_function(partial(admission.expected_s, kind))
+    for cause in Cause:
+        metrics.shed.labels(cause.value)
+    return admission
 
 
 def _metrics_endpoint(settings: Settings, metrics: ServerMetrics) -> MetricsEndpoint | None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
+import random
 import time
-import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from concurrent.futures import Executor
 from functools import partial
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 import grpc
 import numpy as np
@@ -22,7 +21,15 @@ from retrieval_server.observability.tracing import Tracing
 from retrieval_server.retrieval.retriever import Retriever
 from retrieval_server.retrieval.search_request import QueryDescriptors, SearchParameters
 from retrieval_server.retrieval.search_result import SearchResult
-from retrieval_server.serving.messages import limits_message, match_messages, model_messages
+from retrieval_server.serving.admission import Admission, Kind
+from retrieval_server.serving.arrivals import Arrivals
+from retrieval_server.serving.messages import (
+    limits_message,
+    match_messages,
+    model_messages,
+    retry_metadata,
+)
+from retrieval_server.serving.request_log import RequestLog
 from retrieval_server.serving.served_index import ServedIndex
 from retrieval_server.serving.settings import Settings
 from retrieval_server.v1 import retrieval_pb2 as pb
@@ -36,6 +43,8 @@ STATUS_OF_ERROR: dict[type[errors.RetrievalError], grpc.StatusCode] = {
     errors.QueryError: grpc.StatusCode.INVALID_ARGUMENT,
     errors.EngineUnavailableError: grpc.StatusCode.UNAVAILABLE,
     errors.EngineDeadlineError: grpc.StatusCode.DEADLINE_EXCEEDED,
+    errors.LateError: grpc.StatusCode.DEADLINE_EXCEEDED,
+    errors.OverloadedError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     # Triton serves other models than the index's, or none: another replica may be right
     errors.ModelMismatchError: grpc.StatusCode.UNAVAILABLE,
     errors.ModelRepositoryError: grpc.StatusCode.UNAVAILABLE,
@@ -44,6 +53,7 @@ STATUS_OF_ERROR: dict[type[errors.RetrievalError], grpc.StatusCode] = {
 
 LONGEST_MESSAGE = 500  # characters; a status travels in HTTP/2 headers, which hold 8 KiB
 
+Worked = TypeVar("Worked")
 Context = grpc.aio.ServicerContext[pb.SearchRequest, pb.SearchResponse]
 
 
@@ -58,6 +68,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
     Args:
         served: holds the index to search.
         executor: runs decoding and ranking, so that the event loop stays free.
+        admission: refuses the searches that cannot be answered in time.
         settings: the server's.
         metrics: counts searches that are refused or fail, and times their stages.
         tracing: records the stages of a search as spans.
@@ -67,6 +78,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         self,
         served: ServedIndex,
         executor: Executor,
+        admission: Admission,
         settings: Settings,
         metrics: ServerMetrics,
         tracing: Tracing,
@@ -76,28 +88,31 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         self._served = served
         self._executor = executor
         self._settings = settings
-        self._in_progress = 0
+        self._admission = admission
+        self._arrivals = Arrivals(executor, settings.workers)
+        self._log = RequestLog()
 
     async def Search(  # noqa: N802 - the name is the protocol's
         self, request: pb.SearchRequest, context: Context
     ) -> pb.SearchResponse:
         """Find the products that match a query."""
-        request_id = uuid.uuid4().hex[:16]
+        self._arrivals.note()
+        request_id = f"{random.getrandbits(64):016x}"
         context.set_trailing_metadata((("request-id", request_id),))
         self._tracing.note(request_id=request_id)
-        limit = self._settings.max_concurrent_requests
-        if self._in_progress >= limit:
-            self._metrics.shed.inc()
-            status = grpc.StatusCode.RESOURCE_EXHAUSTED
-            _log(request_id, status)
-            await _abort(context, status, f"The server is full: {limit} requests in progress.")
-        self._in_progress += 1
+        kind = Kind.PHOTO if request.WhichOneof("query") == "image" else Kind.STORED
         try:
-            return await self._answer(
-                request_id, context, partial(self._search, request, request_id, context)
+            with self._admission.admitted(kind, context.time_remaining()):
+                return await self._answer(request, request_id, context)
+        except errors.OverloadedError as error:
+            self._metrics.shed.labels(error.cause).inc()
+            self._log.refused(error.cause)
+            metadata = (
+                ("request-id", request_id),
+                *retry_metadata(str(error), error.retry_after_s),
             )
-        finally:
-            self._in_progress -= 1
+            await context.abort(status_of(error), str(error), metadata)
+            raise AssertionError("abort raises") from error
 
     async def GetStatus(  # noqa: N802 - the name is the protocol's
         self,
@@ -133,29 +148,26 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         )
 
     async def _answer(
-        self,
-        request_id: str,
-        context: Context,
-        search: Callable[[], Awaitable[pb.SearchResponse]],
+        self, request: pb.SearchRequest, request_id: str, context: Context
     ) -> pb.SearchResponse:
         """Run a search, log it, and translate errors: ours to their status, others to INTERNAL."""
         try:
-            response = await search()
+            response = await self._search(request, request_id, context)
         except errors.RetrievalError as error:
             self._metrics.count_failure(error)
             status, message = status_of(error), str(error)
             if len(message) > LONGEST_MESSAGE:  # it may quote a long request
                 message = message[:LONGEST_MESSAGE] + " …"
-            _log(request_id, status, message=message)
+            self._log.answered(request_id, status, message=message)
             await _abort(context, status, message)
         except Exception:
             log.exception("request %s failed", request_id)
             status = grpc.StatusCode.INTERNAL
-            _log(request_id, status)
+            self._log.answered(request_id, status)
             await _abort(context, status, f"Internal error; the log has request {request_id}.")
         timings = {field.name: value for field, value in response.timings.ListFields()}
         self._metrics.observe_stages(timings)
-        _log(request_id, grpc.StatusCode.OK, results=len(response.results), **timings)
+        self._log.answered(request_id, grpc.StatusCode.OK, results=len(response.results), **timings)
         return response
 
     async def _search(
@@ -173,7 +185,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
             query = await self._query(retriever, request, timings, context)
             search = partial(retriever.search, query, parameters)
         with self._tracing.span("search"):
-            result = await asyncio.get_running_loop().run_in_executor(self._executor, search)
+            result = await self._on_a_worker(search, context)
             self._tracing.note(rank_us=result.rank_us, refine_us=result.refine_us)
         timings.rank_us, timings.refine_us = result.rank_us, result.refine_us
         timings.total_us = (time.perf_counter_ns() - started) // 1000
@@ -213,15 +225,30 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
             )
         started = time.perf_counter_ns()
         with self._tracing.span("decode"):
-            pixels = await asyncio.get_running_loop().run_in_executor(
-                self._executor, decode_image, request.image, retriever.bundle.profile.side
-            )
+            decode = partial(decode_image, request.image, retriever.bundle.profile.side)
+            pixels = await self._on_a_worker(decode, context)
         decoded = time.perf_counter_ns()
         with self._tracing.span("encode"):
             query = await retriever.encode(pixels, context.time_remaining())
         timings.decode_us = (decoded - started) // 1000
         timings.encode_us = (time.perf_counter_ns() - decoded) // 1000
         return query
+
+    async def _on_a_worker(self, work: Callable[[], Worked], context: Context) -> Worked:
+        """Run work in the executor, unless the deadline passes before a worker is free.
+
+        Raises:
+            LateError: if it does.
+        """
+        remaining_s = context.time_remaining()
+        deadline = None if remaining_s is None else time.monotonic() + remaining_s
+
+        def work_if_in_time() -> Worked:
+            if deadline is not None and time.monotonic() >= deadline:
+                raise errors.LateError("The deadline passed while the search waited for a worker.")
+            return work()
+
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work_if_in_time)
 
     def _parameters(self, request: pb.SearchRequest) -> SearchParameters:
         return SearchParameters(
@@ -235,8 +262,3 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
 async def _abort(context: Context, status: grpc.StatusCode, message: str) -> NoReturn:
     await context.abort(status, message)
     raise AssertionError("abort raises")
-
-
-def _log(request_id: str, status: grpc.StatusCode, **fields: object) -> None:
-    """Log one request as one JSON object."""
-    log.info(json.dumps({"request_id": request_id, "status": status.name, **fields}))

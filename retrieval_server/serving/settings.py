@@ -159,8 +159,21 @@ class Settings:
         ),
     ] = 20 * 2**20
     max_concurrent_requests: Annotated[
-        int, Setting(help="Most searches in progress at once; further ones are refused.", min=1)
+        int,
+        Setting(
+            help="Most searches in progress at once, which bounds the memory; further ones are "
+            "refused.",
+            min=1,
+        ),
     ] = 64
+    longest_wait_s: Annotated[
+        float,
+        Setting(
+            help="Longest time in seconds that a search may be expected to take; one that would "
+            "take longer, or longer than its caller waits, is refused at once.",
+            min=0.001,
+        ),
+    ] = 10.0
     default_top_k: Annotated[
         int,
         Setting(help="Number of results, if the request does not say.", min=1, max=MAX_TOP_K),

@@ -54,9 +54,12 @@ class RetrievalServiceServicer:
     def Search(self, request, context):
         """Find the products of the catalogue that match a photo, a product or a set of descriptors.
 
-        INVALID_ARGUMENT: the query or a parameter is unusable; the message names the field.
+        INVALID_ARGUMENT: the request is no SearchRequest, or the query or a parameter is unusable; the
+        message names the field.
         NOT_FOUND: product_id is not in the index.
-        RESOURCE_EXHAUSTED: the server is full, or the request is above Limits.max_request_bytes.
+        RESOURCE_EXHAUSTED: the server cannot answer in time; google.rpc.RetryInfo in the status
+        details, and the trailing metadata grpc-retry-pushback-ms, say when to try again. Or the
+        request is above Limits.max_request_bytes.
         UNAVAILABLE: the engine that computes descriptors cannot be reached; a retry is safe.
         DEADLINE_EXCEEDED: the caller's deadline passed first.
 

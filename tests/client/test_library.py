@@ -159,7 +159,7 @@ def test_a_call_that_its_caller_cancels_is_not_tried_again(servicer, address):
     [
         ("NOT_FOUND", "ProductNotFoundError", "Not found on {}: why. Take a product id"),
         ("INVALID_ARGUMENT", "InvalidQueryError", "Server {} refused the query: why."),
-        ("RESOURCE_EXHAUSTED", "OverloadedError", "Too much for server {}: why. Send a smaller"),
+        ("RESOURCE_EXHAUSTED", "OverloadedError", "Too much for server {}: why. Send fewer"),
         ("UNIMPLEMENTED", "RetrievalError", "Server {} does not speak retrieval_server.v1: why"),
         ("INTERNAL", "RetrievalError", "Server {} failed with INTERNAL: why. The server's log"),
     ],
@@ -176,6 +176,23 @@ def test_each_status_becomes_its_error_with_one_line(servicer, address, code, ki
     assert caught.value.code is status
     assert str(caught.value).startswith(line.format(address))
     assert "\n" not in str(caught.value)
+
+
+def test_a_search_of_a_busy_server_is_tried_again_when_the_server_says(servicer, address):
+    busy = (grpc.StatusCode.RESOURCE_EXHAUSTED, "The server is busy.")
+    servicer.trailing_metadata = (("grpc-retry-pushback-ms", "10"),)
+    servicer.refusals = [busy, busy]
+    with RetrievalClient(address) as client:
+        assert client.search(b"photo", busy_wait_s=PATIENCE_S).results
+        assert len(servicer.requests) == 3
+        servicer.refusals = [busy]
+        with pytest.raises(client_room.OverloadedError) as caught:
+            client.search(b"photo")
+        assert caught.value.retry_after_s == 0.01
+        servicer.trailing_metadata = (("grpc-retry-pushback-ms", "60000"),)
+        servicer.refusals = [busy]
+        with pytest.raises(client_room.OverloadedError):
+            client.search(b"photo", busy_wait_s=59.0)
 
 
 def test_a_late_answer_is_an_error_that_names_the_time_limit(address):

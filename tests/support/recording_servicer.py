@@ -88,6 +88,7 @@ class Servicer(pb_grpc.RetrievalServiceServicer):
         self.requests: list[pb.SearchRequest] = []
         self.refusals: list[tuple[grpc.StatusCode, str]] = []  # for the next calls, one each
         self.warnings: list[str] = []
+        self.trailing_metadata: tuple[tuple[str, str], ...] = ()
         self.limits: pb.Limits | None = LIMITS
         self.last_arrived = threading.Event()
         self.held_arrived = threading.Event()
@@ -95,6 +96,7 @@ class Servicer(pb_grpc.RetrievalServiceServicer):
 
     def Search(self, request, context):  # noqa: N802, the proto's name
         self.requests.append(request)
+        context.set_trailing_metadata(self.trailing_metadata)
         if self.refusals:
             context.abort(*self.refusals.pop(0))
         if request.image.startswith(b"bad"):

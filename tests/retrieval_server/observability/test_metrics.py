@@ -28,6 +28,7 @@ from retrieval_server.observability.metrics import (
 )
 from retrieval_server.observability.request_metrics import RequestMetrics
 from retrieval_server.serving import readiness as readiness_module
+from retrieval_server.serving.admission import Cause, Kind
 from retrieval_server.v1 import retrieval_pb2 as pb
 from tests.support.paths import ROOT
 from tests.support.patience import PATIENCE_S
@@ -96,11 +97,15 @@ def test_the_named_values_of_the_labels_are_all_there_are(served: Served) -> Non
     assert named("reason") == set(FAILURES.values())
     assert named("outcome") == set(RELOADS)
     assert named("cause") == set(REFUSALS.values())
+    assert named("overload") == {cause.value for cause in Cause}
+    assert named("kind") == {kind.value for kind in Kind}
     for name, label in (
         ("beauty_search_stage_duration_seconds", "stage"),
         ("beauty_engine_failures", "reason"),
         ("beauty_index_reloads", "outcome"),
         ("beauty_index_refused", "cause"),
+        ("beauty_searches_shed", "overload"),
+        ("beauty_search_expected_seconds", "kind"),
     ):
         samples = scraped(served)[name].samples
         assert {sample.labels[label] for sample in samples} == named(label)  # before any search
@@ -157,7 +162,7 @@ def test_a_search_in_progress_a_refused_and_a_late_one_are_counted(
         assert value(served, "beauty_requests_in_flight", method="Search") == 1
         refusal = served.refused(image=photo)
         assert refusal.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-        eventually(served, 1, "beauty_searches_shed_total")
+        eventually(served, 1, "beauty_searches_shed_total", overload="full")
         assert call.result().code() is grpc.StatusCode.DEADLINE_EXCEEDED
         eventually(served, 0, "beauty_requests_in_flight", method="Search")
         samples = scraped(served)["beauty_requests"].samples

@@ -8,14 +8,14 @@ from collections.abc import Iterator
 import grpc
 import pytest
 
-from client import InvalidQueryError, ProductNotFoundError, RetrievalClient
+from client import InvalidQueryError, ProductNotFoundError, RetrievalClient, TooLargeError
 from retrieval_server import errors
 from retrieval_server.errors import EngineUnavailableError
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.serving.service import STATUS_OF_ERROR, status_of
 from retrieval_server.v1 import retrieval_pb2 as pb
 from tests.support.search_calls import descriptors_of, photo, trailing
-from tests.support.served import Served
+from tests.support.served import PATIENCE_S, Served
 
 
 @pytest.fixture
@@ -30,7 +30,8 @@ def json_records(caplog: pytest.LogCaptureFixture) -> list[dict[str, object]]:
     return [
         json.loads(record.getMessage())
         for record in caplog.records
-        if record.name == "retrieval_server.serving.service" and record.getMessage().startswith("{")
+        if record.name == "retrieval_server.serving.request_log"
+        and record.getMessage().startswith("{")
     ]
 
 
@@ -101,6 +102,36 @@ def test_image_above_the_limit_is_invalid_argument_with_both_sizes(shared: Serve
 def test_request_far_above_the_limit_is_not_even_read(shared: Served) -> None:
     error = shared.refused(image=bytes(3 * 2**20))
     assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    with (
+        RetrievalClient(shared.address) as client,
+        pytest.raises(
+            TooLargeError, match=r"3,145,\d+ bytes; .* at most 1,148,576: an image"
+        ) as caught,
+    ):
+        client.search(bytes(3 * 2**20))
+    assert caught.value.code is error.code()
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        "retrieval_server.v1.RetrievalService/Search",
+        "retrieval_server.v1.RetrievalService/GetStatus",
+        "grpc.health.v1.Health/Check",
+        "grpc.health.v1.Health/Watch",
+        "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+    ],
+)
+def test_what_is_no_message_is_invalid_argument_without_a_traceback(
+    shared: Served, caplog: pytest.LogCaptureFixture, method: str
+) -> None:
+    """On the wire, a unary call is a stream of one message."""
+    call = shared.channel.stream_stream(f"/{method}")
+    with pytest.raises(grpc.RpcError) as caught:
+        list(call(iter([b"\xff\xff\xff"]), timeout=PATIENCE_S))
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert "not a message of this method" in caught.value.details()
+    assert not [record for record in caplog.records if record.exc_info]
 
 
 def test_unknown_product_is_not_found(shared: Served) -> None:
@@ -170,6 +201,8 @@ def test_every_error_class_has_a_status() -> None:
         errors.ImageError: grpc.StatusCode.INVALID_ARGUMENT,
         errors.QueryError: grpc.StatusCode.INVALID_ARGUMENT,
         errors.EngineUnavailableError: grpc.StatusCode.UNAVAILABLE,
+        errors.LateError: grpc.StatusCode.DEADLINE_EXCEEDED,
+        errors.OverloadedError: grpc.StatusCode.RESOURCE_EXHAUSTED,
         errors.EngineDeadlineError: grpc.StatusCode.DEADLINE_EXCEEDED,
         errors.ModelMismatchError: grpc.StatusCode.UNAVAILABLE,
         errors.ModelRepositoryError: grpc.StatusCode.UNAVAILABLE,

@@ -1,15 +1,20 @@
 """The service under load and at its end: full, late, cancelled, stopping."""
 
+import json
+import logging
 import threading
 
 import grpc
 import pytest
+from google.rpc.error_details_pb2 import RetryInfo
+from google.rpc.status_pb2 import Status
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
     ProtoReflectionDescriptorDatabase,
 )
 
 from client import OverloadedError, RetrievalClient
+from retrieval_server.serving.request_log import RequestLog
 from retrieval_server.v1 import retrieval_pb2 as pb
 from tests.support.patience import PATIENCE_S
 from tests.support.search_calls import photo, trailing, without_times
@@ -53,6 +58,38 @@ def test_full_server_refuses_further_searches_and_recovers(served_by: ServedBy) 
             assert without_times(call.result(PATIENCE_S)) == without_times(
                 served.search(image=photo(number))
             )
+
+
+def test_what_cannot_be_answered_in_time_is_refused_at_once_with_a_delay(
+    served_by: ServedBy,
+) -> None:
+    with served_by(workers=1, longest_wait_s=0.001) as served:
+        served.search(image=photo())  # measures the pace: more than a millisecond
+        served.hold()
+        held = served.stub.Search.future(pb.SearchRequest(image=photo()), timeout=PATIENCE_S)
+        assert served.engine.arrived.acquire(timeout=PATIENCE_S)
+        error = served.refused(image=photo())
+        assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        status = Status.FromString(dict(error.trailing_metadata())["grpc-status-details-bin"])
+        (detail,) = status.details
+        info = RetryInfo()
+        assert detail.Unpack(info)
+        assert (status.code, status.message) == (error.code().value[0], error.details())
+        with RetrievalClient(served.address) as client, pytest.raises(OverloadedError) as caught:
+            client.search(photo())
+        assert caught.value.retry_after_s == info.retry_delay.ToMilliseconds() / 1000
+        assert "Try again in" in str(caught.value)
+        served.release()
+        assert len(held.result(PATIENCE_S).results) == 7
+
+
+def test_refusals_leave_one_line_in_the_log_for_many(caplog: pytest.LogCaptureFixture) -> None:
+    log = RequestLog(clock=iter([0.0, 0.4, 0.9, 1.1]).__next__)
+    with caplog.at_level(logging.INFO):
+        for _ in range(4):
+            log.refused("late")
+    refused = [json.loads(record.getMessage())["refused"] for record in caplog.records]
+    assert refused == [{"late": 1}, {"late": 3}]
 
 
 def test_full_server_is_still_healthy_and_says_its_status(served_by: ServedBy) -> None:

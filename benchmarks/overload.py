@@ -1,0 +1,168 @@
+"""Measure a server that is offered more searches than it can answer.
+
+``make bench-overload`` starts a real ``beauty-server`` with the sample catalogue, and measures its
+capacity: the photos that it answers a second when callers wait for their answers. Then it offers
+photos at one, two, four and eight times the capacity, and products at fixed rates, by arrivals that
+do not wait (a Poisson process), each with a deadline. For each load it prints answers in time,
+their ratio to the capacity, refusals, calls that were late, and all other statuses.
+
+The load generator runs on the same cores as the server; its CPU time is printed. To measure another
+version of the server, run this file with that version's folder first in PYTHONPATH.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.running_server import running_server
+from export.dataset.catalogue import read_catalogue
+from retrieval_server.v1 import retrieval_pb2 as pb
+
+SEARCH = "/retrieval_server.v1.RetrievalService/Search"
+CALLERS = 8  # that wait for their answers, while the capacity is measured
+LOADS = (1, 2, 4, 8)  # times the capacity
+PRODUCTS_PER_S = (1000, 2000)
+PATIENCE_S = 30.0
+OK, LATE = grpc.StatusCode.OK, grpc.StatusCode.DEADLINE_EXCEEDED
+REFUSED = grpc.StatusCode.RESOURCE_EXHAUSTED
+
+Search = Any  # a multi-callable of grpc, which takes and returns bytes
+
+
+def main() -> None:
+    """Run the command."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--model-repository", type=Path, default=Path("model_repository"))
+    parser.add_argument("--index", type=Path, default=Path("build/demo/index"))
+    parser.add_argument("--catalogue", type=Path, default=Path("build/demo/sample"))
+    parser.add_argument("--duration-s", type=float, default=15.0, help="of each load")
+    parser.add_argument("--deadline-s", type=float, default=1.0)
+    options = parser.parse_args()
+    photos = [
+        pb.SearchRequest(image=path.read_bytes()).SerializeToString()
+        for path in sorted((options.catalogue / "queries").iterdir())
+    ]
+    products = [
+        pb.SearchRequest(product_id=row.product_id).SerializeToString()
+        for row in read_catalogue(options.catalogue).rows
+    ]
+    with (
+        running_server(options.index, options.model_repository) as (process, address),
+        grpc.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)]) as channel,
+    ):
+        search = channel.unary_unary(SEARCH)
+        _capacity(search, photos, 2.0)  # warms up
+        capacity = _capacity(search, photos, options.duration_s / 2)
+        measured = [
+            {"load": f"photos x {times}"}
+            | _offered(search, photos, times * capacity, options, process)
+            | {"capacity_per_s": round(capacity, 1)}
+            for times in LOADS
+        ]
+        measured += [
+            {"load": "products"} | _offered(search, products, rate, options, process)
+            for rate in PRODUCTS_PER_S
+        ]
+    _print(measured)
+    print(json.dumps(measured))
+
+
+def _capacity(search: Search, requests: Sequence[bytes], duration_s: float) -> float:
+    """Answers a second to callers that wait."""
+    end = time.perf_counter() + duration_s
+
+    def call(seed: int) -> int:
+        chosen, answers = random.Random(seed), 0
+        while time.perf_counter() < end:
+            search(chosen.choice(requests), timeout=PATIENCE_S)
+            answers += 1
+        return answers
+
+    with ThreadPoolExecutor(CALLERS) as executor:
+        return sum(executor.map(call, range(CALLERS))) / duration_s
+
+
+def _offered(
+    search: Search,
+    requests: Sequence[bytes],
+    rate: float,
+    options: argparse.Namespace,
+    process: int,
+) -> dict[str, Any]:
+    """Offer requests at a rate, whatever becomes of them, and count what does."""
+    outcomes: list[tuple[grpc.StatusCode, float]] = []
+    ended = threading.Semaphore(0)
+    chosen, sent = random.Random(0), 0
+    own_cpu_s, server_cpu_s = time.process_time(), _cpu_seconds(process)
+    start = arrival = time.perf_counter()
+    while (arrival := arrival + chosen.expovariate(rate)) < start + options.duration_s:
+        time.sleep(max(0.0, arrival - time.perf_counter()))
+        sent_at = time.perf_counter()
+        call = search.future(chosen.choice(requests), timeout=options.deadline_s)
+
+        def note(call: Any, sent_at: float = sent_at) -> None:
+            outcomes.append((call.code(), time.perf_counter() - sent_at))
+            ended.release()
+
+        call.add_done_callback(note)
+        sent += 1
+    for _ in range(sent):
+        ended.acquire()
+    counts = Counter(code for code, _ in outcomes)
+    return {
+        "offered_per_s": round(rate, 1),
+        "answered_per_s": round(counts[OK] / options.duration_s, 1),
+        "refused": counts[REFUSED],
+        "late": counts[LATE],
+        "others": {code.name: n for code, n in counts.items() if code not in {OK, REFUSED, LATE}},
+        "answer_ms": _percentiles([taken for code, taken in outcomes if code is OK]),
+        "refusal_ms": _percentiles([taken for code, taken in outcomes if code is REFUSED]),
+        "generator_cores": round((time.process_time() - own_cpu_s) / options.duration_s, 2),
+        "server_cores": round((_cpu_seconds(process) - server_cpu_s) / options.duration_s, 2),
+    }
+
+
+def _percentiles(seconds: list[float]) -> list[float]:
+    """The median and the 95th percentile in milliseconds; empty for no values."""
+    return [round(1e3 * float(q), 1) for q in np.percentile(seconds, (50, 95))] if seconds else []
+
+
+def _cpu_seconds(process: int) -> float:
+    """User and system time of another process."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _print(measured: list[dict[str, Any]]) -> None:
+    table = Table(title="Open load; times in ms are median and 95th percentile")
+    for column in ("load", "offered/s", "answered/s", "of capacity", "refused", "late", "others",
+                   "answer ms", "refusal ms", "generator cores", "server cores"):  # fmt: skip
+        table.add_column(column)
+    for each in measured:
+        capacity = each.get("capacity_per_s")
+        ratio = f"{each['answered_per_s'] / capacity:.0%}" if capacity else ""
+        values = [each[name] for name in ("load", "offered_per_s", "answered_per_s")]
+        values += [ratio, each["refused"], each["late"], each["others"] or 0]
+        values += [" / ".join(map(str, each[name])) for name in ("answer_ms", "refusal_ms")]
+        values += [each["generator_cores"], each["server_cores"]]
+        table.add_row(*map(str, values))
+    Console(width=140).print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,169 @@
+"""Admission: refuses at once a search that cannot be answered before its deadline.
+
+Searches of one kind wait in one line, since they need the same stages. While a line is busy, its
+pace is measured: the time between two searches that end, as a decaying mean. A new search is
+expected to take as long as the line needs for the searches ahead of it and for itself. If that is
+longer than its caller waits, it is refused, with the time after which another try makes sense.
+
+The pace includes everything that slows the line down: other lines, other processes, a Triton with
+other clients. A line with an idle worker admits every search, so that a pace that was measured in a
+bad moment is measured again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import Enum
+
+from retrieval_server.errors import OverloadedError
+
+USABLE_SHARE = 0.75  # of the time that is left: a search may take longer than expected
+PACE_WEIGHT = 0.1  # of the last measurement in the mean
+SHORTEST_RETRY_S = 0.1
+FULL_RETRY_S = 1.0  # where no pace is known
+
+
+class Kind(Enum):
+    """What a search needs: each kind has a line of its own."""
+
+    PHOTO = "photo"  # decoding, the engine, ranking
+    STORED = "stored"  # ranking only: a product of the index, or descriptors
+
+
+class Cause(Enum):
+    """Why a search is refused."""
+
+    FULL = "full"  # as many searches in progress as the settings allow
+    LATE = "late"  # the answer would come after the caller's deadline, or after the longest wait
+
+
+class Line:
+    """The searches of one kind that are in progress, and the pace at which they end.
+
+    Args:
+        workers: number of searches in progress that keep the line busy.
+        clock: returns seconds, monotonic.
+    """
+
+    def __init__(self, workers: int, clock: Callable[[], float]) -> None:
+        self._workers = workers
+        self._clock = clock
+        self._measured_from = 0.0
+        self.in_progress = 0
+        self.pace_s: float | None = None
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a further search has to wait for a worker."""
+        return self.in_progress >= self._workers
+
+    @property
+    def expected_s(self) -> float:
+        """Seconds that a search is expected to take if it begins now; 0 while that is unknown."""
+        if self.pace_s is None or not self.is_busy:
+            return 0.0
+        return (self.in_progress + 1) * self.pace_s
+
+    def enter(self) -> None:
+        """Begin a search."""
+        self.in_progress += 1
+        if self.in_progress == self._workers:
+            self._measured_from = self._clock()
+
+    def leave(self, *, was_answered: bool) -> None:
+        """End a search.
+
+        Args:
+            was_answered: False for one that was given up, which says nothing about the pace.
+        """
+        if was_answered and self.is_busy:
+            now = self._clock()
+            measured_s, self._measured_from = now - self._measured_from, now
+            if self.pace_s is None:
+                self.pace_s = measured_s
+            self.pace_s += PACE_WEIGHT * (measured_s - self.pace_s)
+        self.in_progress -= 1
+
+
+class Admission:
+    """Admits the searches that can be answered in time.
+
+    Used in the event loop only.
+
+    Args:
+        max_searches: most searches in progress, of all kinds together; bounds the memory.
+        longest_wait_s: longest time that an admitted search may be expected to take, also where
+            the caller waits longer.
+        workers: number of searches that the server works on at the same time.
+        clock: returns seconds, monotonic.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_searches: int,
+        longest_wait_s: float,
+        workers: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._max_searches = max_searches
+        self._longest_wait_s = longest_wait_s
+        self._lines = {kind: Line(workers, clock) for kind in Kind}
+
+    def expected_s(self, kind: Kind) -> float:
+        """Seconds that a new search of a kind is expected to take."""
+        return self._lines[kind].expected_s
+
+    @contextmanager
+    def admitted(self, kind: Kind, remaining_s: float | None) -> Iterator[None]:
+        """Let a search be in progress while the block runs.
+
+        Args:
+            kind: what the search needs.
+            remaining_s: seconds until the caller's deadline; None if it set none.
+
+        Raises:
+            OverloadedError: if the search is refused; it has not begun.
+        """
+        self._refuse_full()
+        self._refuse_late(self._lines[kind], remaining_s)
+        line = self._lines[kind]
+        line.enter()
+        was_answered = True
+        try:
+            yield
+        except Exception:
+            raise  # an answer as well: the caller learns what is wrong
+        except BaseException:  # cancelled: the caller has hung up, or its deadline has passed
+            was_answered = False
+            raise
+        finally:
+            line.leave(was_answered=was_answered)
+
+    def _refuse_full(self) -> None:
+        if sum(line.in_progress for line in self._lines.values()) < self._max_searches:
+            return
+        expected_s = max(line.expected_s for line in self._lines.values()) or FULL_RETRY_S
+        raise OverloadedError(
+            f"The server is full: {self._max_searches} searches are in progress.",
+            Cause.FULL.value,
+            self._retry_after_s(expected_s),
+        )
+
+    def _refuse_late(self, line: Line, remaining_s: float | None) -> None:
+        expected_s = line.expected_s
+        allowed_s = self._longest_wait_s
+        if remaining_s is not None:
+            allowed_s = min(allowed_s, USABLE_SHARE * remaining_s)
+        if expected_s > allowed_s:
+            raise OverloadedError(
+                f"The server is busy: an answer would take about {expected_s:.2g} s.",
+                Cause.LATE.value,
+                self._retry_after_s(expected_s),
+            )
+
+    def _retry_after_s(self, expected_s: float) -> float:
+        """By then, the searches that are in progress now have ended."""
+        return min(max(expected_s, SHORTEST_RETRY_S), self._longest_wait_s)

@@ -1,0 +1,95 @@
+"""Refuses requests that are not well-formed messages, as INVALID_ARGUMENT.
+
+gRPC itself would answer UNKNOWN, and log a traceback, because it takes what a deserialiser raises
+for a defect of the server.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, TypeAlias
+
+import grpc
+from google.protobuf.message import DecodeError
+
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+Context = grpc.aio.ServicerContext[Any, Any]
+
+_MALFORMED = object()  # in the place of a request that cannot be read
+
+
+class WellFormedRequests(grpc.aio.ServerInterceptor):
+    """Reads the requests of every method, and refuses those that cannot be read."""
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Handler | None:
+        """Wrap the handler of a method."""
+        handler = await continuation(handler_call_details)
+        if handler is None or handler.request_deserializer is None:
+            return handler
+        return _checking(handler, _lenient(handler.request_deserializer))
+
+
+def _lenient(deserialise: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+    def read(message: bytes) -> Any:
+        try:
+            return deserialise(message)
+        except DecodeError:
+            return _MALFORMED
+
+    return read
+
+
+def _checking(handler: Handler, read: Callable[[bytes], Any]) -> Handler:
+    """Make a handler of the same kind that checks each request before it passes it on."""
+    write = handler.response_serializer
+    answer: Any = handler.unary_unary  # the stubs describe the handlers of synchronous servers
+    stream: Any = handler.unary_stream or handler.stream_stream
+    if answer is not None:
+
+        async def unary_unary(request: object, context: Context) -> Any:
+            await _refuse_malformed(request, context)
+            return await answer(request, context)
+
+        return grpc.unary_unary_rpc_method_handler(unary_unary, read, write)
+    if handler.unary_stream is not None:
+
+        async def unary_stream(request: object, context: Context) -> None:
+            await _refuse_malformed(request, context)
+            await _write(stream(request, context), context)
+
+        return grpc.unary_stream_rpc_method_handler(unary_stream, read, write)
+    if handler.stream_stream is not None:
+
+        async def stream_stream(requests: AsyncIterator[Any], context: Context) -> None:
+            await _write(stream(_checked(requests, context), context), context)
+
+        return grpc.stream_stream_rpc_method_handler(stream_stream, read, write)
+    return handler  # no service here has methods of the fourth kind
+
+
+async def _write(responses: Any, context: Context) -> None:
+    """Write the responses of a streaming method, which yields them or writes them itself."""
+    if inspect.isasyncgen(responses):
+        async for response in responses:
+            await context.write(response)
+    else:
+        await responses
+
+
+async def _checked(requests: AsyncIterator[Any], context: Context) -> AsyncIterator[Any]:
+    async for request in requests:
+        await _refuse_malformed(request, context)
+        yield request
+
+
+async def _refuse_malformed(request: object, context: Context) -> None:
+    if request is _MALFORMED:
+        await context.abort(
+            grpc.StatusCode.INVALID_ARGUMENT,
+            "The request is not a message of this method. Make it with the stubs of the .proto.",
+        )
