@@ -7,7 +7,7 @@ from pathlib import Path
 
 from client.errors import RetrievalError, UnreadableFileError
 from client.results import SearchResult
-from retrieval_server.command_line.image_files import IMAGE_SUFFIXES
+from retrieval_server.command_line.image_files import IMAGE_SUFFIXES, ImageListing, list_images
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Answer:
     outcome: SearchResult | RetrievalError
 
 
-def image_files(folder: Path, *, recursive: bool) -> list[Path]:
+def images_to_search(folder: Path, *, recursive: bool) -> ImageListing:
     """List the images of a folder.
 
     Args:
@@ -26,20 +26,22 @@ def image_files(folder: Path, *, recursive: bool) -> list[Path]:
         recursive: whether to search its subfolders too.
 
     Returns:
-        The files whose suffix is an image's, in either case, sorted by path; never empty.
+        The images, at least one, and what was left out.
 
     Raises:
-        UnreadableFileError: if it is no folder or holds no image.
+        UnreadableFileError: if it is no folder, cannot be read, or holds no image.
     """
     if not folder.is_dir():
         raise UnreadableFileError(f"{folder} is not a folder. Search one image with: search PHOTO")
-    found = folder.rglob("*") if recursive else folder.iterdir()
-    paths = sorted(path for path in found if path.suffix.lower() in IMAGE_SUFFIXES)
-    if not paths:
+    try:
+        listing = list_images(folder, recursive=recursive)
+    except OSError as error:
+        raise UnreadableFileError(f"Cannot read {folder}: {error.strerror}.") from error
+    if not listing.images:
         suffixes = " ".join(sorted(IMAGE_SUFFIXES))
-        hint = "Check the path." if recursive else "Look into its folders with --recursive."
+        hint = listing.left_out_line() or "Check the path."
         raise UnreadableFileError(f"No images in {folder} (looked for {suffixes}). {hint}")
-    return paths
+    return listing
 
 
 def answers_in_order(

@@ -7,7 +7,7 @@ exit statuses.
 import errno
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict
 from functools import partial
@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from client import options, rendering
-from client.batch import Answer, answers_in_order, image_files
+from client.batch import Answer, answers_in_order, images_to_search
 from client.errors import RetrievalError, UnreadableFileError
 from client.known_answer import smoke_test_by_catalogue, smoke_test_by_photo
 from client.results import SearchResult
@@ -85,9 +85,10 @@ def batch(
     """Search every image of a folder; report those that fail, and go on."""
     keywords = parameters.keywords()
     with _connected(connection) as client:
-        paths = image_files(folder, recursive=recursive)
-        _print_warnings(client.status().warnings)
+        listing = images_to_search(folder, recursive=recursive)
+        _print_warnings((*client.status().warnings, *filter(None, [listing.left_out_line()])))
         ask = partial(client.search, busy_wait_s=BUSY_WAIT_S, **keywords)
+        paths = [folder / image for image in listing.images]
         with closing(answers_in_order(ask, paths, jobs=jobs, cancel=client.close)) as answers:
             failures = _print_answers(answers, len(paths), as_json=as_json)
     if failures:
@@ -244,7 +245,7 @@ def _print_url(server: str, url: str, is_loopback: bool) -> None:
     typer.echo(f"{url} asks {server}; Ctrl-C ends it.")
 
 
-def _print_warnings(warnings: Sequence[str]) -> None:
+def _print_warnings(warnings: Iterable[str]) -> None:
     for warning in warnings:
         _print_aside(f"WARNING: {warning}", "bold yellow")
 

@@ -106,6 +106,8 @@ def predict(
     """
     check_outputs({"OUTPUT": output})
     answered = predict_folder(images, output, open_index(index), engine, keep)
+    if answered.left_out_line:
+        warn(answered.left_out_line)
     for query in answered.unreadable:
         warn(f"query {query} cannot be read; its seven fields are empty.")
     say_where(f"{answered.queries:,} queries", output)

@@ -17,14 +17,13 @@ become attributes.
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from export.dataset.csv_file import csv_rows, csv_table
 from export.dataset.image_cell import is_address
 from export.dataset.table import Record, Table, column_names, without_padding
-from retrieval_server.command_line.image_files import IMAGE_SUFFIXES
+from retrieval_server.command_line.image_files import list_images
 from retrieval_server.errors import CatalogueError
 
 TRAINING_FILE = "training_public.csv"
@@ -41,11 +40,12 @@ def training_table(file: Path, required: tuple[str, str, str]) -> Table:
             image is the bare id, the name of a missing file.
 
     Returns:
-        Its records, and a note if the titles are not in the second column.
+        Its records; notes if the titles are not in the second column, or files are left out of
+        the images.
 
     Raises:
-        CatalogueError: if the file has no header, or no titles. So do its records, if a row does
-            not fit the header or an id has several images.
+        CatalogueError: if the file has no header, or no titles, or its folder cannot be read. So
+            do its records, if a row does not fit the header or an id has several images.
     """
     rows = csv_table(file)
     _, header = next(rows, ("", []))
@@ -64,11 +64,13 @@ def training_table(file: Path, required: tuple[str, str, str]) -> Table:
             values = (image_id, image, fields[title], *(fields[index] for index in further))
             yield location, dict(zip(names, values, strict=True))
 
-    note = (
-        f"{file}: the descriptions are those of the column {header[title]!r}; the second column, "
-        f"{header[1]!r}, holds addresses and becomes an attribute"
-    )
-    return Table(records(), () if title == 1 else (note,))
+    notes = [images.left_out_line] if images.left_out_line else []
+    if title != 1:
+        notes.append(
+            f"{file}: the descriptions are those of the column {header[title]!r}; the second "
+            f"column, {header[1]!r}, holds addresses and becomes an attribute"
+        )
+    return Table(records(), tuple(notes))
 
 
 def validation_queries(file: Path) -> Iterator[tuple[str, str, Path, list[str]]]:
@@ -139,14 +141,25 @@ class ImagesById:
     """The images in a folder and below, by id: the name of the file up to its first dot.
 
     Args:
-        root: the folder; hidden folders in it are left out, links are followed.
+        root: the folder.
+
+    Attributes:
+        left_out_line: what was left out, without CSV files; empty if nothing was.
+
+    Raises:
+        CatalogueError: if it is no folder, or cannot be read.
     """
 
     def __init__(self, root: Path) -> None:
+        try:
+            listing = list_images(root, tables=(".csv",))
+        except OSError as error:
+            raise CatalogueError(f"Cannot read the folder {root}: {error.strerror}.") from error
+        self.left_out_line = listing.left_out_line()
         self._root = root
         self._paths: dict[str, str] = {}
         self._further: dict[str, str] = {}
-        for path in _image_paths(root):
+        for path in listing.images:
             image_id = path.rpartition("/")[2].split(".")[0]
             if self._paths.setdefault(image_id, path) != path:
                 self._further.setdefault(image_id, path)
@@ -215,19 +228,3 @@ def _csv_files(folder: Path) -> list[Path]:
 def _header(file: Path) -> list[str]:
     _, header = next(csv_rows(file, VALIDATION_HEADER), ("", []))
     return header
-
-
-def _image_paths(root: Path) -> Iterator[str]:
-    """Paths of images relative to root, with ``/``, in a fixed order; visits every folder once."""
-    seen = set()
-    for folder, inner, names in os.walk(root, followlinks=True):
-        inner[:] = sorted(name for name in inner if not name.startswith("."))
-        if (real := os.path.realpath(folder)) in seen:
-            inner.clear()
-            continue
-        seen.add(real)
-        relative = Path(folder).relative_to(root).as_posix()
-        prefix = "" if relative == "." else f"{relative}/"
-        for name in sorted(names):
-            if name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith("."):
-                yield prefix + name

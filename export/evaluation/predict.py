@@ -35,10 +35,12 @@ class Prediction:
     Attributes:
         queries: number of rows written.
         unreadable: ids of the query images that could not be read.
+        left_out_line: what the folder has beside images; empty if there is nothing to name.
     """
 
     queries: int
     unreadable: tuple[str, ...]
+    left_out_line: str
 
 
 def predict(
@@ -58,13 +60,14 @@ def predict(
         keep: the paper's k; 7 is the initial ranking.
 
     Raises:
-        RetrievalError: if there are no images, two of one id, or none that can be read; or the
-            models differ from the index's.
+        RetrievalError: if the folder cannot be read; there are no images, two of one id, or none
+            that can be read; or the models differ from the index's.
         OutputError: if the file cannot be written.
     """
-    by_id = ImagesById(images).all()
+    found = ImagesById(images)
+    by_id = found.all()
     if not by_id:
-        raise CatalogueError(f"There are no images in {images}.")
+        raise CatalogueError(f"There are no images in {images}. {found.left_out_line}".rstrip())
     retriever, described = describe_images(list(by_id.values()), bundle, engine)
     unreadable = [i for i, found in zip(by_id, described, strict=True) if found is None]
     if len(unreadable) == len(by_id):
@@ -76,7 +79,7 @@ def predict(
             writer.writerow([query, *_results(retriever, descriptors, keep)])
             advance(1)
     write_output(output, text.getvalue())
-    return Prediction(len(by_id), tuple(unreadable))
+    return Prediction(len(by_id), tuple(unreadable), found.left_out_line)
 
 
 def _results(retriever: Retriever, descriptors: QueryDescriptors | None, keep: int) -> list[str]:

@@ -174,6 +174,28 @@ def test_batch_looks_into_folders_when_asked(address, photos):
     assert names == ["a.jpg", "c.webp", "d.gif"]
 
 
+def test_batch_names_what_it_leaves_out(address, photos):
+    (photos / "b.PNG").unlink()
+    (photos / "._a.jpg").write_bytes(b"Mac OS X")
+    (photos / "set.jpg").mkdir()
+    result = beauty_search("batch", photos, "-s", address)
+    assert result.exit_code == 0
+    assert result.stderr.startswith(
+        f"WARNING: 3 left out of {photos}: notes.txt (no suffix of an image); inside, set.jpg "
+        "(subfolder; --recursive searches it).\n2 images, 0 failed"
+    )
+
+
+def test_a_folder_without_images_says_what_is_there_instead(address, photos):
+    for photo in photos.glob("?.*"):
+        photo.unlink()
+    result = beauty_search("batch", photos, "-s", address)
+    assert result.exit_code == 1
+    assert "--recursive" in result.stderr
+    assert "notes.txt (no suffix of an image)" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
 def test_a_folder_without_images_is_a_clear_error(address, tmp_path):
     result = beauty_search("batch", tmp_path, "-s", address)
     assert result.exit_code == 1
@@ -239,7 +261,7 @@ def test_piped_output_has_no_colour_codes_no_progress_bar_and_suits_its_encoding
         stdout, stderr = run.communicate(timeout=PATIENCE_S)
     assert run.returncode == 0
     assert "a.jpg" in stdout
-    assert re.fullmatch(r"2 images, 0 failed, \d+\.\d s\n", stderr)
+    assert re.fullmatch(r"WARNING: 2 left out .+\n2 images, 0 failed, \d+\.\d s\n", stderr)
     assert stdout.isascii()
     assert ESCAPE not in stdout
 

@@ -251,6 +251,14 @@ def test_spreadsheet_padding_in_the_ground_truth_means_nothing(perfect_500k, run
     assert read_ground_truth(perfect_500k, bundle) == before
 
 
+def test_what_is_left_out_of_the_images_is_a_note_of_the_catalogue(perfect_500k):
+    assert read_catalogue(perfect_500k).notes == ()
+    (perfect_500k / "n9.jxl").touch()
+    assert read_catalogue(perfect_500k).notes == (
+        f"1 left out of {perfect_500k}: n9.jxl (no suffix of an image).",
+    )
+
+
 def test_two_images_of_one_id_are_refused_and_other_files_are_no_images(tmp_path):
     for name in ("a/n1.front.jpg", "b/n1.txt", ".hidden/n1.jpg", "b/.n1.jpg", "b/n2.PNG"):
         (tmp_path / name).parent.mkdir(exist_ok=True)

@@ -74,6 +74,24 @@ def test_a_photo_that_cannot_be_read_has_empty_fields_and_the_rest_goes_on(
     assert "query q03 cannot be read; its seven fields are empty" in capsys.readouterr().err
 
 
+def test_every_image_has_a_row_whatever_its_suffix_and_the_rest_is_named(
+    predict, photos, tiny_index, capsys
+):
+    _, before = predict(tiny_index)
+    (photos / "q00.jpg").rename(photos / "q00.jfif")
+    (photos / "q03.jpg").unlink()
+    (photos / "q03.JPE").symlink_to("nowhere")
+    (photos / "notes.txt").touch()
+
+    code, rows = predict(tiny_index)
+
+    assert code == 0
+    assert rows[3] == ["q03"] + [""] * 7
+    assert rows[:3] + rows[4:] == before[:3] + before[4:]
+    left_out = f"warning: 1 left out of {photos}: notes.txt (no suffix of an image)."
+    assert left_out in capsys.readouterr().err
+
+
 def test_a_catalogue_of_five_leaves_two_fields_empty(
     predict, catalogue_folder, tiny_profile, tiny_repository, tmp_path
 ):
@@ -105,5 +123,10 @@ def test_what_cannot_be_answered_leaves_the_old_answers_alone(predict, photos, t
     assert "None of the 8 images" in capsys.readouterr().err
     for file in photos.iterdir():
         file.unlink()
+    (photos / "photo").touch()
     assert is_refused()
-    assert "There are no images in" in capsys.readouterr().err
+    assert "There are no images in" in (said := capsys.readouterr().err)
+    assert "photo (no suffix of an image)" in said
+    shutil.rmtree(photos)
+    assert is_refused()
+    assert f"Cannot read the folder {photos}: No such file" in capsys.readouterr().err
