@@ -16,7 +16,7 @@ BIN    := $(VENV)/bin
 PIP    := pip install -qq --disable-pip-version-check
 TRITON := $(BIN)/python deploy/local_triton/serve.py --model-repository model_repository
 
-.PHONY: help demo test web setup sample export index evaluate serve triton lint format browser proto golden try-feeds manifests bench-search bench-text-index bench-evaluation bench-serving bench-overload bench-perf-analyzer clean
+.PHONY: help demo test web setup sample export index evaluate serve triton lint format browser proto golden try-feeds manifests bench-search bench-text-index bench-evaluation bench-serving bench-overload bench-decoding bench-perf-analyzer clean
 
 help: ## Print this list
 	awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -115,6 +115,9 @@ bench-serving: sample export ## Measure Triton beside onnxruntime in process
 
 bench-overload: index ## Measure a server that is offered up to eight times its capacity
 	$(BIN)/python -m benchmarks.overload --index $(INDEX) --catalogue $(DATA)
+
+bench-decoding: setup ## Measure the decoding of photos: time, and memory of the largest images
+	$(BIN)/python -m benchmarks.decoding
 
 bench-perf-analyzer: export ## Measure Triton by NVIDIA's perf_analyzer
 	$(TRITON) --setup-only

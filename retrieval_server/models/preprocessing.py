@@ -1,29 +1,28 @@
 """From the bytes of an image file to the pixels of a backbone; the same offline and online.
 
-Steps: decode, rotate upright (EXIF), flatten alpha on white, pad to a square with white, resize
-(bilinear, antialiased) to uint8 RGB. Normalisation is a part of the ONNX graph.
+Steps: decode (see image_file), rotate upright (EXIF), flatten alpha on white, pad to a square with
+white, resize (bilinear, antialiased), convert to sRGB (see colour_profile): uint8 RGB.
+Normalisation is a part of the ONNX graph.
 
-The bytes are untrusted input. Size and format are checked on the header, before any pixel is
-decoded. Every exception of Pillow on damaged data becomes an ``ImageError``.
+The bytes are untrusted input. Every exception of Pillow on damaged data becomes an ``ImageError``.
 """
 
 from __future__ import annotations
 
-import io
 import os
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, TiffImagePlugin
 
 from retrieval_server.errors import ImageError
+from retrieval_server.models.colour_profile import in_srgb
+from retrieval_server.models.image_file import open_image
 
-PREPROCESSING = "white-square-bilinear-1"  # recorded in the index; changed rules get a new name
-FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "TIFF", "BMP")
-MAX_PIXELS = 50_000_000  # enough for a 48-megapixel phone photo
-MAX_SIDE = 65_535  # the maximum of JPEG
+PREPROCESSING = "white-square-bilinear-2"  # recorded in the index; changed rules get a new name
 WHITE = (255, 255, 255)
+STRIP_ROWS = 256  # of a 16-bit image that are converted at a time
 
 # EXIF orientation (tag 0x0112) → the operation that makes the image upright, as in Pillow's
 # ImageOps.exif_transpose. That function also rewrites all other tags, and fails on malformed ones.
@@ -65,7 +64,7 @@ def decode_image(data: bytes, side: int) -> NDArray[np.uint8]:
     """Decode an image file and turn it into the square image that the backbones take.
 
     Args:
-        data: a JPEG, PNG, WebP, AVIF, GIF (first frame), TIFF or BMP file.
+        data: a file in one of ``image_file.FORMATS``; of an animation, the first frame counts.
         side: height and width of the result, in pixels.
 
     Returns:
@@ -74,22 +73,11 @@ def decode_image(data: bytes, side: int) -> NDArray[np.uint8]:
     Raises:
         ImageError: if the data is empty, not an image, damaged, or has too many pixels.
     """
-    if not data:
-        raise ImageError("is empty.")
     try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ImageError(f"has more than {MAX_PIXELS:,} pixels.") from error
-    except Exception as error:  # Pillow raises many types here, from OSError to SyntaxError
-        raise ImageError(f"is not an image in one of the formats {', '.join(FORMATS)}.") from error
-    width, height = image.size
-    if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
-        raise ImageError(
-            f"has {width} × {height} pixels; at most {MAX_PIXELS:,} in all and {MAX_SIDE:,} on a "
-            "side are accepted."
-        )
-    try:
-        return np.asarray(_pad_and_resize(_flatten(_upright(image)), side))
+        image = open_image(data, side)
+        profile = image.info.get("icc_profile")
+        square = _pad_and_resize(_flatten(_upright(image)), side)
+        return np.asarray(in_srgb(square, profile))
     except ImageError:
         raise
     except Exception as error:  # damaged data: OSError, SyntaxError, RuntimeError, struct.error …
@@ -110,16 +98,39 @@ def _upright(image: Image.Image) -> Image.Image:
 
 def _flatten(image: Image.Image) -> Image.Image:
     """Convert an image of any mode to 8-bit RGB, with alpha composited on white."""
-    if image.mode.startswith("I"):  # 16-bit grey; Pillow's conversion would clip it to white
-        grey = np.asarray(image).clip(0, 65_535).astype(np.uint32)
-        image = Image.fromarray(((grey + 128) // 257).astype(np.uint8))  # 65535 = 255 × 257
-    elif image.mode == "F":
-        raise ImageError("holds floating-point pixels; save it with 8 or 16 bits.")
+    if image.mode in ("F", "I"):  # what black and white are is not known
+        raise ImageError("holds floating-point or 32-bit pixels; save it with 8 or 16 bits.")
+    if image.mode.startswith("I;16"):
+        image = _in_eight_bits(image)
     if image.has_transparency_data:
-        foreground = image.convert("RGBA")
-        background = Image.new("RGBA", foreground.size, (*WHITE, 255))
-        image = Image.alpha_composite(background, foreground)
+        foreground = image if image.mode == "RGBA" else image.convert("RGBA")
+        canvas = Image.new("RGB", foreground.size, WHITE)
+        canvas.paste(foreground, mask=foreground)  # in place: the image may fill the memory
+        return canvas
     return image if image.mode == "RGB" else image.convert("RGB")  # convert copies an RGB image
+
+
+def _in_eight_bits(image: Image.Image) -> Image.Image:
+    """Scale 16-bit grey to 8 bits; Pillow's own conversion would clip it to white."""
+    transparent = image.info.get("transparency")  # a PNG's level that counts as transparent
+    is_inverted = _is_inverted(image)
+    scaled = Image.new("LA" if isinstance(transparent, int) else "L", image.size)
+    for top in range(0, image.height, STRIP_ROWS):
+        strip = image.crop((0, top, image.width, min(top + STRIP_ROWS, image.height)))
+        levels = np.asarray(strip).astype(np.uint32)
+        if is_inverted:
+            levels = 65_535 - levels
+        grey = (levels + 128) // 257  # 65535 = 255 × 257
+        if isinstance(transparent, int):
+            grey = np.stack([grey, np.where(levels == transparent, 0, 255)], axis=-1)
+        scaled.paste(Image.fromarray(grey.astype(np.uint8)), (0, top))
+    return scaled
+
+
+def _is_inverted(image: Image.Image) -> bool:
+    """Whether 0 is white, which Pillow heeds in TIFF files of up to 8 bits only."""
+    tags = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else {}
+    return bool(tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == 0)
 
 
 def _pad_and_resize(image: Image.Image, side: int) -> Image.Image:

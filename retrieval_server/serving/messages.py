@@ -11,7 +11,7 @@ from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 
 from retrieval_server.index.bundle import IndexBundle
-from retrieval_server.models.preprocessing import MAX_PIXELS
+from retrieval_server.models.image_file import MAX_PIXELS
 from retrieval_server.models.profile import MAX_ALPHA
 from retrieval_server.retrieval.search_request import MAX_TOP_K
 from retrieval_server.retrieval.search_result import Match, Stage, TextEvidence

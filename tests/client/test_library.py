@@ -75,7 +75,7 @@ def test_status_holds_index_models_and_text_index(address):
     assert [model.name for model in status.models] == list(MODELS)
     assert status.text_index == client_room.TextIndex(400_000, 9_000_000, 0.5)
     assert (status.default_top_k, status.default_keep) == (7, 3)
-    assert status.limits == client_room.Limits(20 * 2**20, 21 * 2**20, 100, 1e6, 64, 50_000_000)
+    assert status.limits == client_room.Limits(20 * 2**20, 21 * 2**20, 100, 1e6, 64, 2**26)
     assert status.search_levels == (
         client_room.SearchLevel("coarse", 66_000_000, True),
         client_room.SearchLevel("originals", 7_900_000_000, False),

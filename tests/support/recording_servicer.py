@@ -17,7 +17,7 @@ LIMITS = pb.Limits(
     max_top_k=100,
     max_alpha=1e6,
     max_concurrent_requests=64,
-    max_image_pixels=50_000_000,
+    max_image_pixels=2**26,
 )
 
 

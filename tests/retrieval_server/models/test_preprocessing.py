@@ -1,15 +1,18 @@
 """A query image becomes a square of upright RGB pixels, whatever its format."""
 
+import io
 import struct
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, TiffImagePlugin
 
 from retrieval_server.errors import ImageError
-from retrieval_server.models.preprocessing import FORMATS, decode_image, read_image
+from retrieval_server.models.image_file import FORMATS
+from retrieval_server.models.preprocessing import decode_image, read_image
 from tests.support.pictures import SIDE, encoded, exif, noise, picture
 
 ORIENTED_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "AVIF")
@@ -204,3 +207,97 @@ def test_file_is_read_like_its_bytes(tmp_path: Path) -> None:
     path = tmp_path / "photo.png"
     path.write_bytes(encoded(picture(), "PNG"))
     assert np.array_equal(read_image(path, SIDE), decode_image(path.read_bytes(), SIDE))
+
+
+def png_16(levels: np.ndarray, colour_type: int, transparent: tuple[int, ...]) -> bytes:
+    """A PNG of 16 bits with a transparent colour, which Pillow cannot write.
+
+    Args:
+        levels: (H, W) or (H, W, 3) uint16.
+        colour_type: 0 for grey, 2 for RGB.
+        transparent: the colour.
+    """
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        checksum = struct.pack(">I", zlib.crc32(kind + content))
+        return struct.pack(">I", len(content)) + kind + content + checksum
+
+    height, width = levels.shape[:2]
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in levels)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, colour_type, 0, 0, 0))
+        + chunk(b"tRNS", struct.pack(f">{len(transparent)}H", *transparent))
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )
+
+
+def test_transparent_colour_of_sixteen_bit_grey_is_white_and_no_other_is() -> None:
+    levels = np.full((SIDE, SIDE), 40_000, np.uint16)
+    levels[:, :8], levels[:, 8:16] = 0, 1
+    decoded = decode_image(png_16(levels, 0, (0,)), SIDE)
+    assert decoded[0, ::8, 0].tolist() == [255, 0, 156, 156]  # 40000 / 257 is 155.6
+
+
+def test_transparent_colour_of_sixteen_bit_rgb_is_white() -> None:
+    levels = np.full((SIDE, SIDE, 3), (50_000, 300, 40_000), np.uint16)
+    levels[:, :16] = (1_000, 60_000, 30_000)
+    decoded = decode_image(png_16(levels, 2, (1_000, 60_000, 30_000)), SIDE)
+    assert decoded[0, 0].tolist() == [255, 255, 255]
+    assert decoded[0, 31].tolist() == [195, 1, 156]  # the upper 8 bits, as Pillow reads 16
+
+
+def test_sixteen_bit_grey_tiff_whose_zero_is_white_is_not_inverted() -> None:
+    image = Image.fromarray(np.full((SIDE, SIDE), 65_535, np.uint16))
+    data = encoded(image, "TIFF")
+    entry = struct.pack("<HHI", TiffImagePlugin.PHOTOMETRIC_INTERPRETATION, 3, 1)
+    at = data.index(entry) + len(entry)
+    inverted = data[:at] + struct.pack("<H", 0) + data[at + 2 :]
+    assert (decode_image(data, SIDE) == 255).all()
+    assert (decode_image(inverted, SIDE) == 0).all()
+
+
+def test_integers_of_32_bits_are_refused_because_their_range_is_unknown() -> None:
+    image = Image.fromarray(np.array([[0, 40_000]], np.int32))
+    with pytest.raises(ImageError, match="32-bit pixels; save it with 8 or 16 bits"):
+        decode_image(encoded(image, "TIFF"), SIDE)
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_rows": 1}])
+def test_jpeg_without_its_end_marker_has_the_same_pixels(options: dict[str, object]) -> None:
+    data = encoded(noise(70, 50), "JPEG", **options)
+    whole = decode_image(data, SIDE)
+    for ending in (b"", b"\xff", b"\r\n"):
+        assert np.array_equal(decode_image(data[:-2] + ending, SIDE), whole)
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_rows": 1}])
+@pytest.mark.parametrize("missing", [4, 12, 100, 1_000])
+def test_jpeg_that_lacks_pixels_too_is_refused(options: dict[str, object], missing: int) -> None:
+    data = encoded(noise(70, 50), "JPEG", **options)
+    with pytest.raises(ImageError, match="is damaged: image file is truncated"):
+        decode_image(data[: -2 - missing], SIDE)
+
+
+@pytest.mark.parametrize(("width", "height"), [(700, 500), (130, 900), (640, 640), (900, 1)])
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_large_jpeg_is_decoded_at_a_part_of_its_size_to_almost_the_same_pixels(
+    mode: str, width: int, height: int
+) -> None:
+    smooth = picture().resize((width, height), Image.Resampling.BICUBIC)
+    data = encoded(smooth.convert(mode), "JPEG")
+    exact = padded_then_resized(Image.open(io.BytesIO(data)).convert("RGB"), SIDE)
+    decoded = decode_image(data, SIDE)
+    inner = slice(SIDE // 2 - 2, SIDE // 2 + 2)  # the edge of the padding moves by half a pixel
+    assert largest_difference(decoded[inner, inner], exact[inner, inner]) <= 8
+
+
+def test_drafted_jpeg_is_turned_upright() -> None:
+    upright = picture().resize((600, 400))
+    tags = Image.Exif()
+    tags[ExifTags.Base.Orientation] = 6
+    data = encoded(upright.transpose(Image.Transpose.ROTATE_90), "JPEG", exif=tags)
+    decoded, exact = decode_image(data, SIDE), padded_then_resized(upright, SIDE)
+    inner = slice(8, 24)
+    assert largest_difference(decoded[inner], exact[inner]) <= 6

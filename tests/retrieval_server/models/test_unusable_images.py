@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from retrieval_server.errors import ImageError
-from retrieval_server.models.preprocessing import FORMATS, decode_image, read_image
+from retrieval_server.models.image_file import FORMATS
+from retrieval_server.models.preprocessing import decode_image, read_image
 from tests.support.pictures import SIDE, encoded, exif, noise, picture
 
 

@@ -1,0 +1,103 @@
+"""Image files: which are accepted, and how they are decoded.
+
+Format and size are checked on the header, before any pixel is decoded. A large JPEG is decoded at a
+half, a quarter or an eighth of its size, which libjpeg does from the same coefficients: faster, and
+with less memory. What remains is at least ``DRAFT_MARGIN`` times as long as the result, so the edge
+of the padding moves by less than half a pixel of it.
+"""
+
+from __future__ import annotations
+
+import io
+
+from PIL import Image, ImageFile
+
+from retrieval_server.errors import ImageError
+
+FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "TIFF", "BMP")
+MAX_PIXELS = 2**26  # 67 million: phones "of 64 megapixels" have up to 9,280 × 6,944
+MAX_SIDE = 65_535  # the maximum of JPEG
+DRAFT_MARGIN = 2
+
+_END = b"\xff\xd9"  # the marker at the end of a JPEG
+_FILLERS = (b"\x55" * 64, b"\xaa" * 64)
+
+
+def open_image(data: bytes, side: int) -> Image.Image:
+    """Open an image file; its pixels are decoded later, except for a JPEG without an end.
+
+    Args:
+        data: the file.
+        side: longest side of the image that will be made of it, in pixels.
+
+    Raises:
+        ImageError: if the data is empty, is no image in one of ``FORMATS``, has more than
+            ``MAX_PIXELS`` pixels or is longer than ``MAX_SIDE``.
+        OSError: if a JPEG is truncated.
+    """
+    if not data:
+        raise ImageError("is empty.")
+    image = _opened(data)
+    width, height = image.size
+    if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
+        raise ImageError(
+            f"has {width} × {height} pixels; at most {MAX_PIXELS:,} in all and {MAX_SIDE:,} on a "
+            "side are accepted."
+        )
+    _read_at_eight_bits(image)
+    if image.format not in ("JPEG", "MPO"):
+        return image
+    _draft(image, side)
+    if _END not in data[-1024:]:  # what follows the marker, as some phones write it, may be longer
+        return _without_end(image, data, side)
+    return image
+
+
+def _opened(data: bytes) -> ImageFile.ImageFile:
+    try:
+        return Image.open(io.BytesIO(data), formats=FORMATS)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ImageError(f"has more than {MAX_PIXELS:,} pixels.") from error
+    except Exception as error:  # Pillow raises many types here, from OSError to SyntaxError
+        raise ImageError(f"is not an image in one of the formats {', '.join(FORMATS)}.") from error
+
+
+def _draft(image: ImageFile.ImageFile, side: int) -> None:
+    """Let libjpeg decode a large image at a part of its size."""
+    width, height = image.size
+    share = DRAFT_MARGIN * side / max(width, height)
+    image.draft(None, (max(1, round(width * share)), max(1, round(height * share))))
+
+
+def _read_at_eight_bits(image: ImageFile.ImageFile) -> None:
+    """Scale the transparent colour of a 16-bit PNG as Pillow scales its pixels."""
+    transparent = image.info.get("transparency")
+    if isinstance(transparent, tuple) and any("16B" in str(tile[3]) for tile in image.tile):
+        image.info["transparency"] = tuple(level >> 8 for level in transparent)
+
+
+def _without_end(image: ImageFile.ImageFile, data: bytes, side: int) -> Image.Image:
+    """Decode a JPEG that does not end with the marker, if all of its pixels are there.
+
+    libjpeg makes up the pixels that are missing from the bits that follow. So if two different
+    continuations give the same pixels as the marker alone, none is missing.
+    """
+    try:
+        image.load()
+    except OSError:
+        pass
+    else:
+        return image
+    whole = data.rstrip(b"\xff")
+    completed, *others = (_loaded(whole + filler + _END, side) for filler in (b"", *_FILLERS))
+    pixels = completed.tobytes()
+    if any(other.tobytes() != pixels for other in others):
+        raise OSError("image file is truncated")
+    return completed
+
+
+def _loaded(data: bytes, side: int) -> ImageFile.ImageFile:
+    image = _opened(data)
+    _draft(image, side)
+    image.load()
+    return image
