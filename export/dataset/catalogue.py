@@ -183,6 +183,6 @@ def _refuse_addresses(file: Path, rows: tuple[CatalogueRow, ...]) -> None:
         first = addresses[0]
         raise CatalogueError(
             f"{file}: {len(addresses):,} of {len(rows):,} images are addresses, such as "
-            f"{shown(first.image)} of the id {shown(first.product_id)}. Download the images, and "
-            "write the paths of the files into the column 'image'."
+            f"{shown(first.image)} of the id {shown(first.product_id)}. Download the images unless "
+            "they are here, and write the paths of the files into the column 'image'."
         )

@@ -9,13 +9,19 @@ from pathlib import PurePosixPath
 from retrieval_server.command_line.image_files import IMAGE_SUFFIXES
 
 # A scheme has two letters or more: C:/ is a drive.
-_ADDRESS = re.compile(r"(?:[a-z][a-z0-9+.-]+:)?//|data:", re.IGNORECASE)
+_ADDRESS = re.compile(r"(?:[a-z][a-z0-9+.-]+:)?//|data:|www\.", re.IGNORECASE)
+_FILE_ADDRESS = re.compile(r"file:/", re.IGNORECASE)
 _SEPARATORS = (r"\s*[|;]\s*", r"\s*,\s*", r"\s+")
 
 
 def is_address(text: str) -> bool:
     """Tell whether a text is an address, such as ``https://shop.example/a.jpg``."""
     return _ADDRESS.match(text) is not None
+
+
+def is_file_address(text: str) -> bool:
+    """Tell whether a text is the address of a file on some machine: ``file:///photos/a.jpg``."""
+    return _FILE_ADDRESS.match(text) is not None
 
 
 def images_in(text: str) -> list[str]:

@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
-from export.dataset.image_cell import images_in, is_address
+from export.dataset.image_cell import images_in, is_address, is_file_address
 from export.dataset.table import shown
 
 FOLDERS_KEPT = 64  # whose names are kept: many images may be missing in one folder
@@ -80,6 +80,10 @@ def _other_content(image: str) -> str:
         if len(several) > 1:
             return f"The cell names {len(several)} images. Keep one, such as {shown(several[0])}."
         return f"The cell is a JSON list. Write {shown(several[0])} alone."
+    if is_file_address(image):
+        return "It is the address of a file. Write the path of the file, relative to the catalogue."
+    if image.lstrip().startswith("<"):
+        return "The cell holds markup. Write the path of the image file alone."
     if is_address(image):
         return "It is an address. Download the image, and write the path of its file."
     return ""
