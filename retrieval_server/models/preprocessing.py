@@ -17,10 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
+from retrieval_server.command_line.image_files import SUFFIXES
 from retrieval_server.errors import ImageError
+from retrieval_server.models.heic import HEIF, check_heic
 
 PREPROCESSING = "white-square-bilinear-1"  # recorded in the index; changed rules get a new name
-FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "TIFF", "BMP")
+FORMATS = (*(name.upper() for name in SUFFIXES if name != "HEIC"), *HEIF)  # as Pillow has them
 MAX_PIXELS = 50_000_000  # enough for a 48-megapixel phone photo
 MAX_SIDE = 65_535  # the maximum of JPEG
 WHITE = (255, 255, 255)
@@ -65,7 +67,8 @@ def decode_image(data: bytes, side: int) -> NDArray[np.uint8]:
     """Decode an image file and turn it into the square image that the backbones take.
 
     Args:
-        data: a JPEG, PNG, WebP, AVIF, GIF (first frame), TIFF or BMP file.
+        data: an image file in one of the formats; the first frame of a GIF counts. HEIC needs
+            the extra ``heic``.
         side: height and width of the result, in pixels.
 
     Returns:
@@ -77,9 +80,12 @@ def decode_image(data: bytes, side: int) -> NDArray[np.uint8]:
     if not data:
         raise ImageError("is empty.")
     try:
+        check_heic(data, MAX_PIXELS)
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageError(f"has more than {MAX_PIXELS:,} pixels.") from error
+    except ImageError:
+        raise
     except Exception as error:  # Pillow raises many types here, from OSError to SyntaxError
         raise ImageError(f"is not an image in one of the formats {', '.join(FORMATS)}.") from error
     width, height = image.size
@@ -94,7 +100,7 @@ def decode_image(data: bytes, side: int) -> NDArray[np.uint8]:
         raise
     except Exception as error:  # damaged data: OSError, SyntaxError, RuntimeError, struct.error …
         raise ImageError(
-            f"is damaged: {str(error).rstrip('.') or type(error).__name__}."
+            f"is damaged: {' '.join(str(error).split()).rstrip('.') or type(error).__name__}."
         ) from error
 
 
