@@ -119,7 +119,7 @@ class RetrievalClient:
         """Find the products that look like an image.
 
         Args:
-            image: an encoded image (JPEG, PNG, WebP, ...) or the path of one.
+            image: an encoded image (JPEG, PNG, WebP, HEIC, ...) or the path of one.
             top_k: number of results, from 1 to ``Limits.max_top_k``; None takes the server's
                 default.
             keep: the paper's k, how many of the best visual matches stay, from 1 to

@@ -22,6 +22,7 @@ PROTO = "retrieval_server/v1/retrieval.proto"
 STUBS = ("retrieval_pb2.py", "retrieval_pb2.pyi", "retrieval_pb2_grpc.py")
 ROOMS = ("client", "export", "retrieval_server")
 TRACING = {"opentelemetry"}  # the extra of that name
+HEIC = {"pillow-heif"}  # likewise
 TORCH_ROOMS = {"export/models", "export/tuning"}
 EXPORT_ONLY = (
     "export torch torchvision timm onnx onnxscript sklearn scipy pyarrow matplotlib safetensors"
@@ -37,6 +38,7 @@ DISTRIBUTIONS = {  # by import name, where the two differ
     "grpc": "grpcio",
     "grpc_health": "grpcio-health-checking",
     "grpc_reflection": "grpcio-reflection",
+    "pillow_heif": "pillow-heif",
     "prometheus_client": "prometheus-client",
 }
 
@@ -287,12 +289,18 @@ def test_server_extra_is_what_the_server_imports_beyond(project: dict[str, objec
     extras = project["optional-dependencies"]
     needed = declared(extras["serving"] + extras["server"] + project["dependencies"])
     ours = {"beauty-retrieval"} | declared(project["dependencies"])
-    assert third_party(sources("retrieval_server")) - ours - TRACING == needed - ours
+    optional = TRACING | declared(extras["heic"])
+    assert third_party(sources("retrieval_server")) - ours - optional == needed - ours
 
 
-def test_opentelemetry_is_imported_by_the_module_of_its_extra_alone() -> None:
-    found = [path.name for path in sources("retrieval_server") if third_party([path]) & TRACING]
-    assert found == ["tracing.py"]
+@pytest.mark.parametrize(("packages", "module"), [(TRACING, "tracing.py"), (HEIC, "heic.py")])
+def test_an_optional_package_is_imported_by_the_module_of_its_extra_alone(
+    packages: set[str], module: str
+) -> None:
+    found = [
+        path.name for room in ROOMS for path in sources(room) if third_party([path]) & packages
+    ]
+    assert found == [module]
 
 
 @pytest.mark.parametrize("stub", STUBS)

@@ -18,6 +18,7 @@ from client.errors import (
     UnreadableFileError,
 )
 from client.results import Limits, SearchResult, ServerStatus
+from retrieval_server.command_line.image_files import SUFFIXES
 
 
 @dataclass(frozen=True)
@@ -106,8 +107,15 @@ _BROKEN_IMAGE = (
     422,
     "image",
     "This photo cannot be read.",
-    "It may be damaged, or no picture at all. Choose another one: JPEG, PNG, WebP, AVIF, GIF, "
-    "TIFF and BMP can be read.",
+    f"It may be damaged, or no picture at all. Choose another one: {', '.join(SUFFIXES)} can be "
+    "read.",
+)
+_HEIC_FILE = "image: is a HEIC file"
+_NO_HEIC = (
+    422,
+    "image",
+    "This server does not read HEIC.",
+    "Save the photo as JPEG and choose it again, or install the extra heic where the server runs.",
 )
 
 
@@ -115,7 +123,7 @@ def problem_of(error: RetrievalError) -> Problem:
     """Describe an error of the client in plain words."""
     words = _WORDS.get(type(error), _OTHERWISE)
     if isinstance(error, InvalidQueryError) and _IMAGE_FIELD in str(error):
-        words = _BROKEN_IMAGE
+        words = _NO_HEIC if _HEIC_FILE in str(error) else _BROKEN_IMAGE
     if error.code in _REFUSALS:
         words = _REFUSED
     problem = Problem(*words, details=str(error))

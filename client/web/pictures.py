@@ -9,6 +9,9 @@ _SIGNATURES = (  # (offset, bytes, media type), as the formats' specifications h
     (8, b"WEBP", "image/webp"),
     (4, b"ftypavif", "image/avif"),
     (4, b"ftypavis", "image/avif"),
+    (4, b"ftypheic", "image/heic"),  # Safari shows it
+    (4, b"ftypheix", "image/heic"),
+    (4, b"ftypmif1", "image/heif"),
     (0, b"GIF8", "image/gif"),
     (0, b"BM", "image/bmp"),
     (0, b"II*\0", "image/tiff"),

@@ -1,5 +1,5 @@
 """Profiles, preprocessing and the model repository, as the builder and the server both use them.
 
-May import: storage, errors.
+May import: storage, command_line, errors.
 Door: `Profile`, `read_image`, `ModelRepository`.
 """

@@ -12,9 +12,11 @@ import io
 
 from PIL import Image, ImageFile
 
+from retrieval_server.command_line.image_files import SUFFIXES
 from retrieval_server.errors import ImageError
+from retrieval_server.models.heic import HEIF, check_heic
 
-FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "TIFF", "BMP")
+FORMATS = (*(name.upper() for name in SUFFIXES if name != "HEIC"), *HEIF)  # as Pillow has them
 MAX_PIXELS = 2**26  # 67 million: phones "of 64 megapixels" have up to 9,280 × 6,944
 MAX_SIDE = 65_535  # the maximum of JPEG
 DRAFT_MARGIN = 2
@@ -55,9 +57,12 @@ def open_image(data: bytes, side: int) -> Image.Image:
 
 def _opened(data: bytes) -> ImageFile.ImageFile:
     try:
+        check_heic(data, MAX_PIXELS)
         return Image.open(io.BytesIO(data), formats=FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageError(f"has more than {MAX_PIXELS:,} pixels.") from error
+    except ImageError:
+        raise
     except Exception as error:  # Pillow raises many types here, from OSError to SyntaxError
         raise ImageError(f"is not an image in one of the formats {', '.join(FORMATS)}.") from error
 

@@ -53,6 +53,8 @@ def read_bytes(path: Path) -> bytes:
         ImageError: if the file cannot be read; gives the reason, without the path.
     """
     try:
+        if path.is_fifo():  # reading it would wait for somebody who writes
+            raise ImageError("cannot be read: it is a FIFO.")
         return path.read_bytes()
     except OSError as error:
         raise ImageError(f"cannot be read: {os.strerror(error.errno or 0)}.") from error
@@ -65,6 +67,7 @@ def decode_image(data: bytes, side: int) -> NDArray[np.uint8]:
 
     Args:
         data: a file in one of ``image_file.FORMATS``; of an animation, the first frame counts.
+            HEIC needs the extra ``heic``.
         side: height and width of the result, in pixels.
 
     Returns:
@@ -82,7 +85,7 @@ def decode_image(data: bytes, side: int) -> NDArray[np.uint8]:
         raise
     except Exception as error:  # damaged data: OSError, SyntaxError, RuntimeError, struct.error …
         raise ImageError(
-            f"is damaged: {str(error).rstrip('.') or type(error).__name__}."
+            f"is damaged: {' '.join(str(error).split()).rstrip('.') or type(error).__name__}."
         ) from error
 
 

@@ -12,6 +12,7 @@ FAITHFUL = {  # as near to lossless as the format goes
     "MPO": {"quality": 100, "subsampling": 0},
     "WEBP": {"lossless": True, "exact": True},
     "AVIF": {"quality": 100, "subsampling": "4:4:4"},
+    "HEIF": {"quality": -1, "chroma": 444},
 }
 
 

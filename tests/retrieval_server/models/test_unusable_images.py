@@ -1,5 +1,6 @@
 """What is no image is refused with an image error and nothing else."""
 
+import os
 import struct
 from pathlib import Path
 
@@ -92,3 +93,9 @@ def test_unreadable_file_is_an_image_error_that_says_why(
     with pytest.raises(ImageError, match=problem) as caught:
         read_image(tmp_path / name, SIDE)
     assert str(tmp_path) not in str(caught.value)
+
+
+def test_fifo_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "photo.jpg")
+    with pytest.raises(ImageError, match="it is a FIFO"):
+        read_image(tmp_path / "photo.jpg", SIDE)
