@@ -10,6 +10,7 @@ The bytes are untrusted input. Every exception of Pillow on damaged data becomes
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 import numpy as np
@@ -53,8 +54,8 @@ def read_bytes(path: Path) -> bytes:
         ImageError: if the file cannot be read; gives the reason, without the path.
     """
     try:
-        if path.is_fifo():  # reading it would wait for somebody who writes
-            raise ImageError("cannot be read: it is a FIFO.")
+        if stat.S_IFMT(path.stat().st_mode) not in (stat.S_IFREG, stat.S_IFDIR):
+            raise ImageError("cannot be read: it is a device or a FIFO.")  # which may never end
         return path.read_bytes()
     except OSError as error:
         raise ImageError(f"cannot be read: {os.strerror(error.errno or 0)}.") from error

@@ -95,7 +95,9 @@ def test_unreadable_file_is_an_image_error_that_says_why(
     assert str(tmp_path) not in str(caught.value)
 
 
-def test_fifo_is_refused_and_not_waited_for(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "photo.jpg")
-    with pytest.raises(ImageError, match="it is a FIFO"):
-        read_image(tmp_path / "photo.jpg", SIDE)
+def test_fifo_or_device_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo.jpg")
+    (tmp_path / "device.jpg").symlink_to("/dev/zero")
+    for name in ("fifo.jpg", "device.jpg"):
+        with pytest.raises(ImageError, match="it is a device or a FIFO"):
+            read_image(tmp_path / name, SIDE)
