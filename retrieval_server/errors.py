@@ -97,11 +97,13 @@ class QueryError(RetrievalError):
 
     Attributes:
         field: the field of ``SearchRequest`` that is unusable.
+        problem: what is wrong with it.
     """
 
     def __init__(self, field: str, problem: str) -> None:
         super().__init__(f"{field}: {problem}")
         self.field = field
+        self.problem = problem
 
 
 class ImageError(QueryError):

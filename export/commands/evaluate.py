@@ -108,6 +108,6 @@ def predict(
     answered = predict_folder(images, output, open_index(index), engine, keep)
     if answered.left_out_line:
         warn(answered.left_out_line)
-    for query in answered.unreadable:
-        warn(f"query {query} cannot be read; its seven fields are empty.")
+    for query, reason in answered.unreadable.items():
+        warn(f"query {query} {reason} Its seven fields are empty.")
     say_where(f"{answered.queries:,} queries", output)

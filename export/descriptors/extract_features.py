@@ -207,9 +207,8 @@ class FeatureExtraction:
                 return _Image(digest, None, descriptors)
             return _Image(digest, decode_image(data, self.profile.side), {})
         except ImageError as error:
-            reason = str(error).removeprefix(f"{error.field}: ")
             explanation = self._missing_images.explanation(row.image)
-            return Reject(row.product_id, row.image, f"{reason} {explanation}".rstrip())
+            return Reject(row.product_id, row.image, f"{error.problem} {explanation}".rstrip())
 
     def _rows(self, number: int) -> tuple[CatalogueRow, ...]:
         return self.catalogue.rows[number * BLOCK_ROWS : (number + 1) * BLOCK_ROWS]

@@ -11,6 +11,7 @@ from export.evaluation.ablation import METHODS, rate_queries
 from export.evaluation.query_descriptors import describe_images
 from export.evaluation.results import Evaluation
 from export.evaluation.statistics import categories_of, rows_of
+from retrieval_server.errors import ImageError
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.retrieval.search_request import DEFAULT_KEEP
 
@@ -37,7 +38,9 @@ def evaluate(
     """
     queries = read_ground_truth(ground_truth or dataset, bundle)
     retriever, described = describe_images([query.image for query in queries], bundle, engine)
-    answered = [(q, d) for q, d in zip(queries, described, strict=True) if d is not None]
+    answered = [
+        (q, d) for q, d in zip(queries, described, strict=True) if not isinstance(d, ImageError)
+    ]
     check_readable(answered, queries, dataset)
     rated = rate_queries(retriever, *zip(*answered, strict=True))
     detailed = next(method for method, k in METHODS if k == keep)
@@ -49,7 +52,9 @@ def evaluate(
         queries=len(rated),
         items=len({query.item for query in rated}),
         unreadable=tuple(
-            q.image.name for q, d in zip(queries, described, strict=True) if d is None
+            q.image.name
+            for q, d in zip(queries, described, strict=True)
+            if isinstance(d, ImageError)
         ),
         rows=tuple(rows_of(METHODS, rated)),
         detailed=detailed,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from export.evaluation.metrics import RESULTS
 from export.evaluation.query_descriptors import describe_images
 from export.progress import progress
 from retrieval_server.command_line.output_file import write_output
-from retrieval_server.errors import CatalogueError
+from retrieval_server.errors import CatalogueError, ImageError
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.retrieval.retriever import Retriever
 from retrieval_server.retrieval.search_request import (
@@ -34,12 +35,12 @@ class Prediction:
 
     Attributes:
         queries: number of rows written.
-        unreadable: ids of the query images that could not be read.
+        unreadable: the query images that could not be read: the reason, by id.
         left_out_line: what the folder has beside images; empty if there is nothing to name.
     """
 
     queries: int
-    unreadable: tuple[str, ...]
+    unreadable: Mapping[str, str]
     left_out_line: str
 
 
@@ -69,7 +70,11 @@ def predict(
     if not by_id:
         raise CatalogueError(f"There are no images in {images}. {found.left_out_line}".rstrip())
     retriever, described = describe_images(list(by_id.values()), bundle, engine)
-    unreadable = [i for i, found in zip(by_id, described, strict=True) if found is None]
+    unreadable = {
+        i: found.problem
+        for i, found in zip(by_id, described, strict=True)
+        if isinstance(found, ImageError)
+    }
     if len(unreadable) == len(by_id):
         raise CatalogueError(f"None of the {len(by_id):,} images in {images} can be read.")
     text = io.StringIO()
@@ -79,13 +84,15 @@ def predict(
             writer.writerow([query, *_results(retriever, descriptors, keep)])
             advance(1)
     write_output(output, text.getvalue())
-    return Prediction(len(by_id), tuple(unreadable), found.left_out_line)
+    return Prediction(len(by_id), unreadable, found.left_out_line)
 
 
-def _results(retriever: Retriever, descriptors: QueryDescriptors | None, keep: int) -> list[str]:
+def _results(
+    retriever: Retriever, descriptors: QueryDescriptors | ImageError, keep: int
+) -> list[str]:
     """Seven ids, filled up with empty texts."""
     found: list[str] = []
-    if descriptors is not None:
+    if not isinstance(descriptors, ImageError):
         parameters = SearchParameters(top_k=RESULTS, keep=keep)
         matches = retriever.search(descriptors, parameters).matches
         found = [retriever.bundle.product_id(match.row) for match in matches]

@@ -20,7 +20,7 @@ from retrieval_server.retrieval.search_request import QueryDescriptors
 
 def describe_images(
     images: Sequence[Path], bundle: IndexBundle, engine: EngineChoice
-) -> tuple[Retriever, list[QueryDescriptors | None]]:
+) -> tuple[Retriever, list[QueryDescriptors | ImageError]]:
     """Open an index for searching, and describe query images with its models.
 
     Args:
@@ -29,8 +29,8 @@ def describe_images(
         engine: the engine; its repository must hold the models that the index was built with.
 
     Returns:
-        The retriever, whose engine is closed, and the descriptors of each image; None for an image
-        that cannot be read.
+        The retriever, whose engine is closed, and the descriptors of each image, or why it cannot
+        be read.
 
     Raises:
         RetrievalError: if the models are missing or differ from the index's, or the engine fails.
@@ -40,18 +40,18 @@ def describe_images(
 
 async def _describe(
     images: Sequence[Path], bundle: IndexBundle, engine: EngineChoice
-) -> tuple[Retriever, list[QueryDescriptors | None]]:
+) -> tuple[Retriever, list[QueryDescriptors | ImageError]]:
     repository = ModelRepository(engine.repository)
     retriever = await open_retriever(bundle, repository, partial(engine.open, bundle.profile.name))
     limit = asyncio.Semaphore(retriever.engine.in_flight)
     side = bundle.profile.side
 
-    async def describe(image: Path) -> QueryDescriptors | None:
+    async def describe(image: Path) -> QueryDescriptors | ImageError:
         async with limit:
             try:
                 pixels = await asyncio.to_thread(read_image, image, side)
-            except ImageError:
-                return None
+            except ImageError as error:
+                return error
             finally:
                 advance(1)
             return await retriever.encode(pixels)

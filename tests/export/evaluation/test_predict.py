@@ -71,7 +71,9 @@ def test_a_photo_that_cannot_be_read_has_empty_fields_and_the_rest_goes_on(
     assert code == 0
     assert rows[3] == ["q03"] + [""] * 7
     assert rows[:3] + rows[4:] == before[:3] + before[4:]
-    assert "query q03 cannot be read; its seven fields are empty" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "query q03 is not an image in one of the formats JPEG" in error
+    assert "Its seven fields are empty." in error
 
 
 def test_every_image_has_a_row_whatever_its_suffix_and_the_rest_is_named(
