@@ -1,8 +1,8 @@
 """Colour profiles (ICC): the pixels of a photo in sRGB, as the backbones know colours.
 
 Phones save photos in Display P3, cameras in Adobe RGB: taken for sRGB, their colours are too dull.
-The conversion comes last, on the small image, where it costs under a millisecond. A profile that
-cannot be used is ignored, as browsers do.
+The conversion comes last, on the small image, where it costs least. A profile that cannot be used
+is ignored, as browsers do.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ def open_image(data: bytes, side: int) -> Image.Image:
             f"has {width} × {height} pixels; at most {MAX_PIXELS:,} in all and {MAX_SIDE:,} on a "
             "side are accepted."
         )
-    _read_at_eight_bits(image)
+    _scale_transparent_colour(image)
     if image.format not in ("JPEG", "MPO"):
         return image
     _draft(image, side)
@@ -74,7 +74,7 @@ def _draft(image: ImageFile.ImageFile, side: int) -> None:
     image.draft(None, (max(1, round(width * share)), max(1, round(height * share))))
 
 
-def _read_at_eight_bits(image: ImageFile.ImageFile) -> None:
+def _scale_transparent_colour(image: ImageFile.ImageFile) -> None:
     """Scale the transparent colour of a 16-bit PNG as Pillow scales its pixels."""
     transparent = image.info.get("transparency")
     if isinstance(transparent, tuple) and any("16B" in str(tile[3]) for tile in image.tile):

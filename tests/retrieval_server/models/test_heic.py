@@ -29,7 +29,7 @@ def difference(data: bytes, expected: np.ndarray = UPRIGHT) -> int:
 
 
 def resized(data: bytes, width: int, height: int) -> bytes:
-    """The same file, whose headers declare another size."""
+    """A copy of a HEIC file whose headers declare another size."""
     parts = data.split(b"ispe")
     return b"ispe".join(
         [parts[0], *(p[:4] + struct.pack(">II", width, height) + p[12:] for p in parts[1:])]

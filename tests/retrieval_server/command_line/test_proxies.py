@@ -1,4 +1,4 @@
-"""For which addresses no proxy is asked."""
+"""A client calls this machine, and what no_proxy names, without a proxy."""
 
 import socket
 
