@@ -25,7 +25,7 @@ def restricted_pods(rendered: Manifests) -> Iterator[str]:
             if labels.get(f"pod-security.kubernetes.io/{level}") != "restricted":
                 yield f"{name_of(namespace)} does not {level} the profile restricted"
     if not rendered.of_kind("Namespace"):
-        yield "Namespace/beauty-retrieval is missing"
+        yield "The Namespace is missing"
     for account in rendered.of_kind("ServiceAccount"):
         if account.get("automountServiceAccountToken") is not False:
             yield f"{name_of(account)} does not set automountServiceAccountToken to false"

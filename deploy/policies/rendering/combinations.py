@@ -58,13 +58,19 @@ def all_combinations(deploy: Path = DEPLOY) -> list[Combination]:
 
 
 @cache
-def manifests(overlay: str, parts: tuple[str, ...] = (), deploy: Path = DEPLOY) -> Manifests:
+def manifests(
+    overlay: str,
+    parts: tuple[str, ...] = (),
+    deploy: Path = DEPLOY,
+    namespace: str | None = None,
+) -> Manifests:
     """Render an overlay with components added, in the order they are given.
 
     Args:
         overlay: its name.
         parts: names of the components.
         deploy: the tree.
+        namespace: of all objects; that of the overlay if it is None.
 
     Raises:
         RuntimeError: with Kustomize's message, if it cannot be rendered.
@@ -77,8 +83,10 @@ def manifests(overlay: str, parts: tuple[str, ...] = (), deploy: Path = DEPLOY) 
         kustomization = {
             "apiVersion": "kustomize.config.k8s.io/v1beta1",
             "kind": "Kustomization",
+            "namespace": namespace or _namespace_of(deploy / "overlays" / overlay),
             "resources": [f"{tree}/overlays/{overlay}"],
             "components": [f"{tree}/components/{part}" for part in parts],
+            "transformers": [f"{tree}/transformers"],
         }
         (folder / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
         try:
@@ -96,6 +104,11 @@ def render_all(chosen: Sequence[Combination], deploy: Path = DEPLOY) -> Iterator
     """
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         yield from pool.map(lambda each: manifests(each.overlay, each.components, deploy), chosen)
+
+
+def _namespace_of(overlay: Path) -> str:
+    kustomization = yaml.safe_load((overlay / "kustomization.yaml").read_text(encoding="utf-8"))
+    return str(kustomization["namespace"])
 
 
 def documents_in(text: str) -> list[Object]:
