@@ -16,8 +16,7 @@ import yaml
 from deploy.policies.rendering.kubectl import TOOLS, render
 from deploy.policies.rendering.objects import DEPLOY, Manifests, Object
 
-EXCLUDED = {("client-tls", "gateway")}  # TLS ends in one of the two
-NEEDS = {"client-tls": "tls"}
+NEEDS = {"client-tls": "tls", "gateway": "client-tls"}
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,6 @@ def all_combinations(deploy: Path = DEPLOY) -> list[Combination]:
         for count in range(len(known) + 1)
         for chosen in combinations(known, count)
         if all(NEEDS[each] in chosen for each in chosen if each in NEEDS)
-        and not any(set(pair) <= set(chosen) for pair in EXCLUDED)
     ]
     return [Combination(overlay, chosen) for overlay in overlays(deploy) for chosen in sets]
 

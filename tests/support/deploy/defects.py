@@ -12,7 +12,7 @@ POD, JOB = "spec/template/spec", "spec/jobTemplate/spec"
 TRITON, SERVER = "Deployment/triton", "Deployment/retrieval"
 IN_TRITON, IN_SERVER = f"{POD}/containers/triton", f"{POD}/containers/retrieval"
 SMOKE, EXTRACT, REBUILD = "Job/smoke-test", "Job/extract-descriptors", "CronJob/rebuild-index"
-ALL = ("monitoring", "keda", "tls", "gateway", "image-volume", "scale-out", "tracing")
+ALL = ("monitoring", "keda", "tls", "client-tls", "gateway", "image-volume", "scale-out", "tracing")
 INSIDE = ("monitoring", "tls", "client-tls")
 TRACING = ("tracing",)
 ALERTS, SHED = "PrometheusRule/beauty-retrieval-alerts", "spec/groups/0/rules/4"
@@ -139,6 +139,14 @@ DEFECTS = [
       without("grpc-use-ssl"), 11, parts=ALL),
     D("gateway in the clear", "Gateway/beauty-retrieval", "spec/listeners/0/protocol", "HTTP", 11,
       parts=ALL),
+    D("tokens in the clear behind the gateway", "BackendTLSPolicy/retrieval",
+      "spec/targetRefs/0/name", "triton", 11, named="GRPCRoute", parts=ALL),
+    D("gateway that trusts nobody", "BackendTLSPolicy/retrieval",
+      "spec/validation/caCertificateRefs/0/name", "gateway-tls", 11, parts=ALL),
+    D("gateway that expects another name", "BackendTLSPolicy/retrieval",
+      "spec/validation/hostname", "search.example.com", 11, parts=ALL),
+    D("open to everybody behind the gateway", "ConfigMap/retrieval",
+      "data/RETRIEVAL_TOKEN_FILE", REMOVED, 11, named="Gateway/beauty-retrieval", parts=ALL),
     # 12: images and secrets
     D("latest", TRITON, f"{IN_TRITON}/image", "beauty-retrieval-triton:latest", 12),
     D("tag in production", SERVER, f"{IN_SERVER}/image", "example.com/server:0.1.0", 12,
