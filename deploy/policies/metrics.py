@@ -33,6 +33,7 @@ TRITON = {  # docs/user_guide/metrics.md of Triton: what we read, with its label
 }
 KUBE_STATE = {  # kube-state-metrics 2.17, docs/metrics/workload: what we read, with its labels
     "kube_job_status_failed": ("namespace", "job_name", "reason"),
+    "kube_pod_container_state_started": ("namespace", "pod", "container", "uid"),
     "kube_pod_container_status_restarts_total": ("namespace", "pod", "container", "uid"),
     "kube_horizontalpodautoscaler_status_current_replicas": (
         "namespace",

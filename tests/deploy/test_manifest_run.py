@@ -26,6 +26,8 @@ from client import Access
 from deploy.policies.rendering import ROOT, Manifests, manifests
 from retrieval_server.v1 import retrieval_pb2 as pb
 from retrieval_server.v1 import retrieval_pb2_grpc as pb_grpc
+from tests.support.access import replace as replace_file
+from tests.support.access import shown_certificate
 from tests.support.deploy.collector import Collector, Span, collecting
 from tests.support.deploy.kubelet import Place, RunningPod, run_job, running
 from tests.support.deploy.place import (
@@ -301,8 +303,35 @@ def test_the_server_drains_within_its_grace_and_loses_no_search(
 
 
 def test_triton_ends_within_its_grace_and_leaves_nothing(triton_pod: RunningPod) -> None:
+    assert triton_pod.passes("liveness")
     assert triton_pod.end() > 0
     assert marked_processes(MARK) == {}
+
+
+def test_triton_starts_again_to_show_a_renewed_certificate(
+    rendered: Manifests, place: Place, certificates: Path, secrets: Path, tmp_path: Path
+) -> None:
+    """The liveness probe fails, though Triton lives; a restarted one passes it."""
+    if "RETRIEVAL_TRITON_TLS_CERT" not in rendered.settings():
+        pytest.skip("without TLS, there is nothing to renew")
+    at_once = replace(place, words={**place.words, "86400": "1"})  # not within a day
+
+    try:
+        with running(rendered, "triton", at_once, tmp_path) as pod:
+            pod.start_up()
+            first = shown_certificate(pod.address("grpc"))
+            for name, file in (("client.key", "tls.key"), ("client.pem", "tls.crt")):
+                content = (certificates / name).read_bytes()
+                replace_file(secrets / "tls" / "triton" / file, content)
+            assert pod.passes("readiness")
+            assert shown_certificate(pod.address("grpc")) == first
+            eventually(lambda: not pod.passes("liveness"), PATIENCE_S)  # mtime has whole seconds
+            pod.end()
+        with running(rendered, "triton", at_once, tmp_path) as pod:
+            pod.start_up()
+            assert shown_certificate(pod.address("grpc")) not in (None, first)
+    finally:
+        remove_traces(MARK)
 
 
 def test_every_flag_is_one_that_triton_knows(local_triton_environment: None) -> None:
