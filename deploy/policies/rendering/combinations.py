@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
+from graphlib import TopologicalSorter
 from itertools import combinations
 from pathlib import Path
 
@@ -17,6 +18,11 @@ from deploy.policies.rendering.kubectl import TOOLS, render
 from deploy.policies.rendering.objects import DEPLOY, Manifests, Object
 
 NEEDS = {"client-tls": "tls", "gateway": "client-tls"}
+EXCLUDED = {("image-volume", "local-index")}  # the index comes from one of the two
+# A component comes after the one whose objects it changes.
+CHANGES = {"scale-out": "keda", "client-tls": "web", "gateway": "client-tls"}
+# Adds objects of its own, which these change alone: rendered with them, and with everything.
+SEPARATE = {"web": {"tls", "client-tls"}}
 
 
 @dataclass(frozen=True)
@@ -38,21 +44,37 @@ def overlays(deploy: Path = DEPLOY) -> tuple[str, ...]:
 
 
 def components(deploy: Path = DEPLOY) -> tuple[str, ...]:
-    """The names of the components of a tree, sorted."""
-    found = deploy.glob("components/*/kustomization.yaml")
-    return tuple(sorted(path.parent.name for path in found))
+    """The names of the components of a tree, each after those whose objects it changes."""
+    found = sorted(path.parent.name for path in deploy.glob("components/*/kustomization.yaml"))
+    order = TopologicalSorter({name: [CHANGES[name]] if name in CHANGES else [] for name in found})
+    return tuple(name for name in order.static_order() if name in found)
 
 
 def all_combinations(deploy: Path = DEPLOY) -> list[Combination]:
-    """Every overlay of a tree with every set of components that may be used together."""
+    """Every overlay of a tree with every set of components that may be used together.
+
+    A component of ``SEPARATE`` is in those sets only where it can make a difference.
+    """
     known = components(deploy)
     sets = [
-        chosen
+        set(chosen)
         for count in range(len(known) + 1)
         for chosen in combinations(known, count)
         if all(NEEDS[each] in chosen for each in chosen if each in NEEDS)
+        and not any(set(pair) <= set(chosen) for pair in EXCLUDED)
     ]
-    return [Combination(overlay, chosen) for overlay in overlays(deploy) for chosen in sets]
+    largest = max(map(len, sets))
+    rendered = [
+        chosen
+        for chosen in sets
+        if len(chosen) == largest
+        or all(chosen <= SEPARATE[each] | {each} for each in chosen if each in SEPARATE)
+    ]
+    return [
+        Combination(overlay, tuple(name for name in known if name in chosen))
+        for overlay in overlays(deploy)
+        for chosen in rendered
+    ]
 
 
 @cache
