@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from deploy.policies.__main__ import main
+from deploy.policies.checkers import KUBERNETES
 from deploy.policies.registry import SOURCE_POLICIES, source_findings
 from deploy.policies.rendering import DEPLOY, ROOT
 
@@ -113,8 +114,8 @@ def test_the_command_names_rendering_object_and_remedy_of_a_finding(tree: Path) 
     for policy, named, remedy in (
         ("8", "Deployment/triton", "--model-control-mode=none"),
         ("4", "Deployment/retrieval has no minReadySeconds", "minReadySeconds"),
-        ("Kubernetes 1.36", "Deployment/retrieval", "Correct the field"),
-        ("Kubernetes 1.37", "Deployment/retrieval", "Correct the field"),
+        (f"Kubernetes {KUBERNETES[0]}", "Deployment/retrieval", "Correct the field"),
+        (f"Kubernetes {KUBERNETES[1]}", "Deployment/retrieval", "Correct the field"),
     ):
         (line,) = [each for each in lines if each.endswith(f"[policy {policy}]")]
         assert named in line
