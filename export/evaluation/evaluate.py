@@ -51,11 +51,11 @@ def evaluate(
         products=len(bundle),
         queries=len(rated),
         items=len({query.item for query in rated}),
-        unreadable=tuple(
-            q.image.name
+        unreadable={
+            q.image.name: d.problem
             for q, d in zip(queries, described, strict=True)
             if isinstance(d, ImageError)
-        ),
+        },
         rows=tuple(rows_of(METHODS, rated)),
         detailed=detailed,
         categories=tuple(categories_of([method for method, _ in METHODS], detailed, rated)),

@@ -152,7 +152,7 @@ class Evaluation:
         products: number of database images.
         queries: number of queries whose image could be read.
         items: number of items that they show.
-        unreadable: query images that could not be read; no figure includes them.
+        unreadable: why a query image could not be read, by its name; no figure includes it.
         rows: baseline, then k = 6 to 1.
         detailed: the method that is compared with the baseline by category and by query, such as
             "k = 3".
@@ -167,7 +167,7 @@ class Evaluation:
     products: int
     queries: int
     items: int
-    unreadable: tuple[str, ...]
+    unreadable: Mapping[str, str]
     rows: tuple[Row, ...]
     detailed: str
     categories: tuple[Category, ...]

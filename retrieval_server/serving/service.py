@@ -96,13 +96,14 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         self, request: pb.SearchRequest, context: Context
     ) -> pb.SearchResponse:
         """Find the products that match a query."""
-        self._arrivals.note()
         request_id = f"{random.getrandbits(64):016x}"
-        context.set_trailing_metadata((("request-id", request_id),))
         self._tracing.note(request_id=request_id)
         kind = Kind.PHOTO if request.WhichOneof("query") == "image" else Kind.STORED
+        if kind is Kind.STORED:
+            self._arrivals.note()
         try:
             with self._admission.admitted(kind, context.time_remaining()):
+                context.set_trailing_metadata((("request-id", request_id),))
                 return await self._answer(request, request_id, context)
         except errors.OverloadedError as error:
             self._metrics.shed.labels(error.cause).inc()

@@ -230,7 +230,8 @@ def test_an_unreadable_query_is_named_and_counts_nowhere(
 
     result = evaluate(dataset, bundle, EngineChoice(tiny_repository))
 
-    assert result.unreadable == ("gone.jpg", "catalog.csv")
+    assert list(result.unreadable) == ["gone.jpg", "catalog.csv"]
+    assert result.unreadable["gone.jpg"].startswith("cannot be read")
     assert result.rows == evaluate(tiny_catalogue, bundle, EngineChoice(tiny_repository)).rows
 
 
