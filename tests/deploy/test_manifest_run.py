@@ -6,6 +6,7 @@ with certificates, tokens and traces. Triton here is 24.10 with our onnxruntime 
 container has in C++.
 """
 
+import json
 import subprocess
 import sys
 import threading
@@ -50,7 +51,11 @@ CALLER = "00f067aa0ba902b7"  # a span's
 TRACES = 20  # Triton 24.10 overlooks some of those that it is told
 
 
-@pytest.fixture(scope="module", params=[(), ("tls", "client-tls", "tracing")], ids=["clear", "tls"])
+@pytest.fixture(
+    scope="module",
+    params=[("web",), ("tls", "web", "client-tls", "tracing")],
+    ids=["clear", "tls"],
+)
 def rendered(request: pytest.FixtureRequest) -> Manifests:
     return manifests("cpu-dev", request.param)
 
@@ -230,6 +235,31 @@ def test_the_smoke_test_finds_what_it_knows(
     done = run_job(rendered, "smoke-test", place)
 
     assert done.returncode == 0, done.stderr
+
+
+def test_the_page_searches_and_ends_within_its_grace(
+    rendered: Manifests,
+    place: Place,
+    retrieval_pod: RunningPod,
+    access: Access,
+    tiny_catalogue: Path,
+    tmp_path: Path,
+) -> None:
+    photo = (tiny_catalogue / "queries" / "q00.jpg").read_bytes()
+
+    with running(rendered, "web", place, tmp_path) as pod:
+        pod.start_up()
+        url = f"http://{pod.address('http')}/api/search"
+        with urllib.request.urlopen(url, data=photo, timeout=PATIENCE_S) as answer:
+            results = json.load(answer)["results"]
+        assert pod.end() > 0
+
+    request = pb.SearchRequest(image=photo)
+    with channel_to(retrieval_pod.address("grpc"), access) as channel:
+        found = pb_grpc.RetrievalServiceStub(channel).Search(
+            request, timeout=PATIENCE_S, metadata=access.metadata()
+        )
+    assert [each["product_id"] for each in results] == [each.product_id for each in found.results]
 
 
 def test_a_search_is_one_trace_in_both_servers_or_in_none(

@@ -63,7 +63,7 @@ class Place:
         own = self.ports.get(pod, {})
         for port, here in own.items():
             text = re.sub(rf"(?<![\w.-])localhost:{port}\b", f"127.0.0.1:{here}", text)
-        if match := re.fullmatch(r"((?:--[a-z-]+-port=)?)(\d+)", text):
+        if match := re.fullmatch(r"((?:--(?:[a-z-]+-)?port=)?)(\d+)", text):
             text = match[1] + str(own.get(int(match[2]), match[2]))
         return self.words.get(text, text)
 
