@@ -23,6 +23,7 @@ from retrieval_server.text.plain_text import plain_text
 
 DESCRIPTION = "description"  # the field of the catalogue's texts
 MAX_WORDS_CHARACTERS = 10_000  # of the words of a query
+MATCHED_WORDS = 16  # of a product; a description may have thousands
 
 
 @dataclass(frozen=True)
@@ -117,13 +118,16 @@ def matched_words(words: str, text: str) -> tuple[MatchedWord, ...]:
     Args:
         words: the words of a query.
         text: the text of the product.
+
+    Returns:
+        At most ``MATCHED_WORDS``; of equally similar ones those that come first in the text.
     """
     _, wanted = gram_codes([words_in(words)])
     distinct = list(dict.fromkeys(words_in(text)))
     numbers, codes = gram_codes([[word] for word in distinct])
     common = np.bincount(numbers, np.isin(codes, wanted), minlength=len(distinct))
     shares = common / np.maximum(1, np.bincount(numbers, minlength=len(distinct)))
-    order = np.argsort(-shares, kind="stable")
+    order = np.argsort(-shares, kind="stable")[:MATCHED_WORDS]
     return tuple(MatchedWord(distinct[n], float(shares[n])) for n in order if shares[n] > 0)
 
 

@@ -166,6 +166,13 @@ def test_matched_words_are_those_of_the_product_that_resemble_the_words() -> Non
     ]
 
 
+def test_long_text_has_its_sixteen_most_similar_words() -> None:
+    text = " ".join(f"oilcan{number:03d}" for number in range(500)) + " oil"
+    matched = matched_words("oil", text)
+    assert len(matched) == 16
+    assert [each.word for each in matched[:2]] == ["oil", "oilcan000"]
+
+
 @pytest.mark.parametrize("part", ["codes", "idf", "counts", "offsets", "postings", "norms"])
 def test_cut_file_is_refused_by_name(tmp_path: Path, part: str) -> None:
     indexed(tmp_path, description=TITLES)
