@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from retrieval_server.text.plain_text import resolved_text
 from retrieval_server.text.tokens import words_of
 
-GRAMS = "trigrams-1"  # a changed rule gets a new name
+GRAMS = "strip-accents-2 trigrams-1"  # tokeniser and n-grams; a changed rule gets a new name
 CODE_BITS = 21  # of a code point
 _END = "\n"  # between two texts; no word has it
 _SPACE = ord(" ")

@@ -90,7 +90,12 @@ class TextCosines:
 
     def best(self, count: int) -> NDArray[np.int32]:
         """The rows with the largest t, at most ``count``; of equal ones the smaller rows."""
-        return self.rows[np.lexsort((self.rows, -self.cosines))[:count]]
+        rows, cosines = self.rows, self.cosines
+        if count < len(rows):  # only those that may be among the best are sorted
+            is_near = cosines >= np.partition(cosines, -count)[-count]
+            rows, cosines = rows[is_near], cosines[is_near]
+        best: NDArray[np.int32] = rows[np.lexsort((rows, -cosines))[:count]]
+        return best
 
     def of(self, row: int) -> float:
         """The t of a row; 0 for one that is not among them."""

@@ -118,6 +118,7 @@ def test_equal_cosines_are_ordered_by_row(index: Callable[..., WordSearch]) -> N
     search = index(description=["lip balm", "nuxe oil", "lip balm", "lip balm"])
     assert search.cosines("lip balm").best(3).tolist() == [0, 2, 3]
     assert search.cosines("lip balm").best(9).tolist() == [0, 2, 3]
+    assert search.cosines("lip balm").best(2).tolist() == [0, 2]
 
 
 def test_words_that_no_text_has_find_nothing(index: Callable[..., WordSearch]) -> None:
