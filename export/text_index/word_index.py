@@ -50,14 +50,16 @@ def postings_of(texts: Sequence[str], advance: Advance) -> Postings:
     vocabulary, found = np.empty(0, np.uint64), []
     for rows, codes in _pieces(texts, advance):
         grams, places = np.unique(codes, return_inverse=True)
-        found.append((rows, grams, places))
+        found.append((rows, grams, places.astype(np.int32)))
         vocabulary = np.union1d(vocabulary, grams)
-    terms = [np.searchsorted(vocabulary, grams)[places] for _, grams, places in found]
+    terms = [
+        np.searchsorted(vocabulary, grams).astype(np.int32)[places] for _, grams, places in found
+    ]
     all_rows = np.concatenate([np.empty(0, np.int32), *(rows for rows, _, _ in found)])
-    all_terms = np.concatenate([np.empty(0, np.int64), *terms])
-    starts = np.searchsorted(all_rows, np.arange(len(texts) + 1))
+    all_terms = np.concatenate([np.empty(0, np.int32), *terms])
+    starts = np.searchsorted(all_rows, np.arange(len(texts) + 1, dtype=np.int32))
     by_row = scipy.sparse.csr_matrix(
-        (np.ones(len(all_terms), np.bool_), all_terms.astype(np.int32), starts),
+        (np.ones(len(all_terms), np.bool_), all_terms, starts),
         shape=(len(texts), len(vocabulary)),
     )
     by_term = by_row.tocsc()  # keeps rows ascending, and repetitions

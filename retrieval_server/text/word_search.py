@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from retrieval_server.errors import IndexBundleError
 from retrieval_server.storage.arrays import REBUILD
 from retrieval_server.text.grams import GRAMS, gram_codes, words_in
-from retrieval_server.text.inverted_file import InvertedFile
+from retrieval_server.text.inverted_file import InvertedFile, nonzero
 from retrieval_server.text.plain_text import plain_text
 
 DESCRIPTION = "description"  # the field of the catalogue's texts
@@ -173,5 +173,4 @@ class WordSearch:
         total = np.zeros(max(self.lengths(), default=0))
         for field in self._fields:
             field.add_cosines(codes, total)
-        rows = np.flatnonzero(total).astype(np.int32)
-        return TextCosines(rows, total[rows])
+        return TextCosines(*nonzero(total))
