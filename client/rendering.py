@@ -215,10 +215,11 @@ def _limits(limits: Limits | None) -> str:
         if limits.max_words_characters
         else ""
     )
+    photos = f"{limits.max_photos:,} photos of one thing, " if limits.max_photos else ""
     return (
         f"images of {limits.max_image_bytes:,} bytes and {limits.max_image_pixels:,} pixels, "
-        f"requests of {limits.max_request_bytes:,} bytes, top-k and keep {limits.max_top_k:,}, "
-        f"alpha {limits.max_alpha:,g}, {words}"
+        f"{photos}requests of {limits.max_request_bytes:,} bytes, "
+        f"top-k and keep {limits.max_top_k:,}, alpha {limits.max_alpha:,g}, {words}"
         f"{limits.max_concurrent_requests:,} searches at a time"
     )
 
