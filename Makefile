@@ -124,4 +124,4 @@ bench-perf-analyzer: export ## Measure Triton by NVIDIA's perf_analyzer
 	$(BIN)/python -m benchmarks.perf_analyzer
 
 clean: ## Remove what was built, models and environment included
-	rm -rf build $(VENV) *.egg-info model_repository/*/1/model.onnx
+	rm -rf build $(VENV) *.egg-info model_repository/*/1/model.onnx model_repository/*/1/alphabet.txt
