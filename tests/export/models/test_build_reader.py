@@ -18,12 +18,7 @@ from export.models.reader_wheel import WHEEL_NAME, ReaderWheel
 from export.models.text_graphs import PP_OCR, graft
 from retrieval_server.errors import ModelRepositoryError
 from retrieval_server.models.model_repository import ModelRepository
-from retrieval_server.models.reader import (
-    READER_MODELS,
-    copy_reader,
-    has_reader,
-    read_alphabet,
-)
+from retrieval_server.models.reader import READER_MODELS, copy_reader, has_reader, read_alphabet
 from tests.support.paths import ROOT
 
 RECOGNISER = "text_recogniser"
