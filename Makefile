@@ -42,6 +42,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(BIN)/$(PIP) -c constraints.txt -e '.[dev]'
 	$(BIN)/python -m retrieval_server.exact_search.warm_up # fills numba's cache
 	$(BIN)/python -c "from export.text_index.build import warm_up; warm_up()"
+	$(BIN)/python -c "from retrieval_server.reading.reader import compile_reader; compile_reader()"
 	touch $@
 
 sample: setup ## Render the sample catalogue
@@ -130,4 +131,4 @@ bench-perf-analyzer: export ## Measure Triton by NVIDIA's perf_analyzer
 	$(BIN)/python -m benchmarks.perf_analyzer
 
 clean: ## Remove what was built, models and environment included
-	rm -rf build $(VENV) *.egg-info model_repository/*/1/model.onnx
+	rm -rf build $(VENV) *.egg-info model_repository/*/1/model.onnx model_repository/*/1/alphabet.txt
