@@ -254,9 +254,11 @@ def _origin(result: SearchResult) -> str:
         for name, spent_us in (
             ("decode", timings.decode_us),
             ("encode", timings.encode_us),
+            ("read", timings.read_us),
             ("rank", timings.rank_us),
             ("refine", timings.refine_us),
         )
+        if name != "read" or spent_us
     )
     return f"index {result.index_version}: {timings.total_us / 1000:.1f} ms ({stages})"
 
