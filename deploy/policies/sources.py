@@ -86,10 +86,26 @@ def images_of_the_dockerfile(deploy: Path) -> Iterator[str]:
         used = {each["image"].partition(":")[0] for p in rendered.pods() for each in p.containers}
         for name in sorted(used ^ set(named)):
             yield f"base/kustomization.yaml: {name} is not both used and under images"
+    yield from _base_findings(deploy, dockerfile)
     for overlay in overlays(deploy):
         own = _images_of(deploy / "overlays" / overlay)
         for name in sorted(set(own) ^ set(named)) if own or overlay.endswith("-prod") else ():
             yield f"overlays/{overlay}: {name} is not both in it and in the base"
+
+
+def _base_findings(deploy: Path, dockerfile: str) -> Iterator[str]:
+    """Triton's base is as new as the configurations of the models need it."""
+    readme = (deploy.parent / "model_repository" / "README.md").read_text(encoding="utf-8")
+    oldest = re.findall(r"container (\d+\.\d+) or later", readme)
+    tags = re.findall(r"^ARG TRITON_IMAGE=\S+?:(\d+\.\d+)", dockerfile, re.MULTILINE)
+    if len(oldest) != 1 or len(tags) != 1:
+        yield "images/Dockerfile or model_repository/README.md names no version of Triton"
+    elif _version(tags[0]) < _version(oldest[0]):
+        yield f"images/Dockerfile has Triton {tags[0]}; the configurations need {oldest[0]}"
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(map(int, text.split(".")))
 
 
 def documented_components(deploy: Path) -> Iterator[str]:

@@ -45,6 +45,8 @@ OUTSIDE = (
     Peer("gateway", {}, by_name("envoy-gateway-system")),
     Peer("client namespace", {}, {**by_name("shop"), "beauty-retrieval/client": "true"}),
     Peer("anybody", {}, by_name("default")),
+    Peer("pods labelled as dns", {"k8s-app": "kube-dns"}, by_name("default")),
+    Peer("pods labelled as collector", COLLECTOR, by_name("default")),
 )
 TCP_PORTS = (53, 80, 443, 4317, 4318, 8000, 8001, 8002, 8080, 9090, 9464, 50051, 50052)
 PORTS = ("53/UDP", *(f"{port}/TCP" for port in TCP_PORTS))

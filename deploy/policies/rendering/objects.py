@@ -58,6 +58,16 @@ class Manifests:
     objects: list[Object]
     deploy: Path = DEPLOY
 
+    @property
+    def overlay(self) -> str:
+        """The name of the overlay."""
+        return self.name.partition("+")[0]
+
+    @property
+    def is_production(self) -> bool:
+        """Whether the overlay is one for production, on several nodes: its name ends so."""
+        return self.overlay.endswith("-prod")
+
     def of_kind(self, *kinds: str) -> list[Object]:
         """The objects of some kinds, in the order of the rendering."""
         return [each for each in self.objects if each["kind"] in kinds]
