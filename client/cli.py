@@ -36,22 +36,25 @@ app = typer.Typer(
 )
 
 
-@app.command(epilog="Example: beauty-search search photo.jpg --top-k 5 --compare")
+@app.command(epilog="Example: beauty-search search photo.jpg --words 'nuxe oil' --top-k 5")
 @options.takes_groups
 def search(
-    photo: options.Photo,
+    photo: options.Photo = None,
     *,
     compare: options.Compare = False,
     as_json: options.AsJson = False,
     parameters: options.SearchParameters,
     connection: options.Connection,
 ) -> None:
-    """Find the products that match a photo."""
+    """Find the products that match a photo, words, or both."""
     keywords = parameters.keywords()
+    if photo is None and not parameters.words.strip():
+        raise typer.BadParameter("Give PHOTO, --words, or both.")
     with _connected(connection) as client:
         image = _standard_input() if str(photo) == "-" else photo
         result = client.search(image, **keywords)
-    _print_result(str(photo), result, compare=compare, as_json=as_json)
+    query = parameters.words if photo is None else str(photo)
+    _print_result(query, result, compare=compare, as_json=as_json)
 
 
 @app.command(epilog="Example: beauty-search similar 1024 --top-k 5")

@@ -15,7 +15,12 @@ from retrieval_server.command_line.addresses import LARGEST_PORT
 from retrieval_server.command_line.option_values import address, seconds
 
 Photo = Annotated[
-    Path, typer.Argument(metavar="PHOTO", help="Image to search for; - reads standard input.")
+    Path | None,
+    typer.Argument(
+        metavar="PHOTO",
+        help="Image to search for; - reads standard input. Without one, --words alone decide.",
+        show_default=False,
+    ),
 ]
 CataloguePhoto = Annotated[
     Path | None, typer.Argument(metavar="PHOTO", help="An image of the catalogue.")
@@ -78,6 +83,23 @@ AllowedHost = Annotated[
 class SearchParameters:
     """The options of every command that searches."""
 
+    words: Annotated[
+        str,
+        typer.Option(
+            metavar="TEXT",
+            help="Words that the product's text should have, such as brand and type.",
+            show_default=False,
+        ),
+    ] = ""
+    text_weight: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            metavar="VALUE",
+            help="Strength of --words; 0 turns them off.",
+            show_default="the server's",
+        ),
+    ] = None
     top_k: Annotated[
         int | None,
         typer.Option(
@@ -118,6 +140,8 @@ class SearchParameters:
             typer.BadParameter: if a value of --alpha cannot be read.
         """
         return {
+            "words": self.words,
+            "text_weight": self.text_weight,
             "top_k": self.top_k,
             "keep": self.keep,
             "refine": self.refine,

@@ -157,7 +157,7 @@ def status_json(status: ServerStatus, catalogue: Path | None) -> dict[str, Any]:
     """What the page needs to know before the first query.
 
     ``max_image_bytes`` and ``too_large``, the problem of a photo above it, are null where the
-    server does not report its limits.
+    server does not report its limits. ``has_words`` is whether it can search by words.
     """
     limits = status.limits
     return {
@@ -168,8 +168,10 @@ def status_json(status: ServerStatus, catalogue: Path | None) -> dict[str, Any]:
         "text_document_count": status.text_index.document_count,
         "default_top_k": status.default_top_k,
         "default_keep": status.default_keep,
+        "default_text_weight": status.default_text_weight,
         "warnings": list(status.warnings),
         "max_image_bytes": None if limits is None else limits.max_image_bytes,
         "too_large": None if limits is None else too_large(limits).to_json(),
+        "has_words": limits is not None and limits.max_words_characters > 0,
         "has_pictures": catalogue is not None,
     }

@@ -53,12 +53,13 @@ def web_app(
     GET /api/status                 what is being served
     POST /api/search                body: an encoded image. The results, as ``client.results``
     GET /api/similar?product_id=    the same for "more like this"
+    GET /api/words?words=           the same for words alone
     GET /pictures?image=            a catalogue's picture by the path that a result names
     ==============================  ==============================================================
 
-    Both searches take ``top_k``, ``keep``, ``refine`` (true or false) and ``alpha.MODEL``; one left
-    out takes the server's default. What is above the server's limits is not sent to it. A failure
-    is JSON as in ``answers.Problem``.
+    All searches take ``words``, ``text_weight``, ``top_k``, ``keep``, ``refine`` (true or false)
+    and ``alpha.MODEL``; one left out takes the server's default. What is above the server's limits
+    is not sent to it. A failure is JSON as in ``answers.Problem``.
 
     Args:
         client: a client of the search server; the caller closes it.
@@ -71,6 +72,7 @@ def web_app(
             Route("/api/status", _answering(api.status)),
             Route("/api/search", _answering(api.search), methods=["POST"]),
             Route("/api/similar", _answering(api.similar)),
+            Route("/api/words", _answering(api.words)),
             Route("/pictures", api.picture),
             Mount("/", StaticFiles(directory=PAGE, html=True)),
         ]
@@ -105,6 +107,11 @@ class _Api:
         settings = _settings(request.query_params, await self._server_limits())
         product_id = request.query_params.get("product_id", "")
         result = await run_in_threadpool(self._client.similar, product_id, **settings)
+        return JSONResponse(result_json(result))
+
+    async def words(self, request: Request) -> Response:
+        settings = _settings(request.query_params, await self._server_limits())
+        result = await run_in_threadpool(self._client.search, **settings)
         return JSONResponse(result_json(result))
 
     async def picture(self, request: Request) -> Response:
@@ -163,7 +170,14 @@ def _settings(parameters: QueryParams, limits: Limits | None) -> Mapping[str, An
     refine = parameters.get("refine", "true")
     if refine not in {"true", "false"}:
         raise ProblemError(bad_parameter(f"refine must be true or false, not {refine!r}."))
+    words = parameters.get("words", "")
+    if limits is not None and len(words) > limits.max_words_characters:
+        longest = f"{limits.max_words_characters:,}"
+        raise ProblemError(bad_parameter(f"words may have {longest} characters at most."))
+    weight = parameters.get("text_weight")
     return {
+        "words": words,
+        "text_weight": None if weight is None else _number("text_weight", weight),
         "top_k": _count(parameters, "top_k", limits),
         "keep": _count(parameters, "keep", limits),
         "refine": refine == "true",

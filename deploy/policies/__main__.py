@@ -168,7 +168,7 @@ def check_rules(rendered: Sequence[Manifests], report: Report) -> None:
         RuntimeError: if promtool cannot be installed or run.
     """
     for each in rendered:
-        failed = failed_cases(rule_groups(each))
+        failed = failed_cases(rule_groups(each), each.namespace)
         report.add(each.name, [Finding("promtool", words, CORRECT_THE_RULE) for words in failed])
 
 

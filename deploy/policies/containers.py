@@ -21,6 +21,7 @@ IN_THE_IMAGE = {"/models"}
 PATH = re.compile(r"(?:^|(?<=[\s=]))/[a-z][\w./-]*")
 SET_BY_A_JOB = {"JOB_COMPLETION_INDEX"}
 WAITING = ("Deployment/retrieval", "Job/extract-descriptors", "Job/merge-index")
+PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
 SHELL_WORDS = {"do", "done", "if", "then", "fi", "until", "while", "!", "[", "]"}
 WAITS = re.compile(r"\buntil (?!!).*; do sleep ([1-9]|[12]\d); done")
 COMMANDS = {"tritonserver", "beauty-server", "beauty-export", "beauty-search", "sh"}
@@ -67,12 +68,16 @@ def _path_findings(rendered: Manifests, container: Object) -> Iterator[str]:
 
 def _argument_findings(rendered: Manifests, container: Object) -> Iterator[str]:
     """Our commands have the options and arguments that they are given."""
-    program, *words = [*container.get("command", ()), *container.get("args", ())] or ["nothing"]
-    if program == "sh" and (len(words) != 2 or words[0] != "-c"):
-        yield "runs a shell without -c and one script"
-        return
-    if program == "sh" and (error := _syntax_error(words[1])):
-        yield f"has a script that no shell reads: {error}"
+    words = [*container.get("command", ()), *container.get("args", ())] or ["nothing"]
+    scripts = [each for each in (words,) if each[0] == "sh"]
+    for kind in PROBES:
+        probe = container.get(kind, {"exec": {"command": ["sh", "-c", ""]}})
+        if len({"grpc", "httpGet", "exec"} & set(probe)) != 1:
+            yield f"has a {kind} that does not ask one thing"
+        scripts += [probe["exec"].get("command", [])] if "exec" in probe else []
+    problems = [problem for each in scripts for problem in _script_problems(each)]
+    yield from problems
+    if problems:
         return
     env = rendered.environment_of(container)
     for program, *words in commands_of(rendered, container):
@@ -132,6 +137,13 @@ def commands_of(rendered: Manifests, container: Object) -> list[list[str]]:
         else:
             commands[-1].append(word)
     return [each for each in commands if each]
+
+
+def _script_problems(words: Sequence[str]) -> Iterator[str]:
+    if len(words) != 3 or list(words[:2]) != ["sh", "-c"]:
+        yield "runs a shell without -c and one script"
+    elif error := _syntax_error(words[2]):
+        yield f"has a script that no shell reads: {error}"
 
 
 @cache

@@ -15,7 +15,7 @@ OF_A_CERTIFICATE = {"ca.crt", "tls.crt", "tls.key"}
 # Secrets that people create, as deploy/README.md explains, with their keys.
 MADE_BY_HAND = {
     "gateway-tls": {"tls.crt", "tls.key"},
-    "retrieval-tokens": {"tokens", "smoke-test"},
+    "retrieval-tokens": {"tokens", "smoke-test", "web"},
 }
 # The key that a variable or an argument with some ending names.
 FILES = {
@@ -108,6 +108,8 @@ def _item_findings(pods: Pods, keys: dict[str, set[str]]) -> Iterator[str]:
         secret = volume.get("secret", {})
         known = keys.get(secret.get("secretName", ""), set())
         for item in secret.get("items", ()):
+            if item["key"] != item["path"]:
+                yield f"{pods.owner} mounts the key {item['key']} of a Secret as {item['path']}"
             if known and item["key"] not in known:
                 yield (
                     f"{pods.owner} mounts the key {item['key']} of Secret/{secret['secretName']}, "

@@ -33,6 +33,7 @@ TRITON = {  # docs/user_guide/metrics.md of Triton: what we read, with its label
 }
 KUBE_STATE = {  # kube-state-metrics 2.17, docs/metrics/workload: what we read, with its labels
     "kube_job_status_failed": ("namespace", "job_name", "reason"),
+    "kube_pod_container_state_started": ("namespace", "pod", "container", "uid"),
     "kube_pod_container_status_restarts_total": ("namespace", "pod", "container", "uid"),
     "kube_horizontalpodautoscaler_status_current_replicas": (
         "namespace",
@@ -43,7 +44,6 @@ KUBE_STATE = {  # kube-state-metrics 2.17, docs/metrics/workload: what we read, 
 OF_THE_SCRAPE = {"namespace", "pod", "container", "job", "instance", "le"}
 STATUSES = {"OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND",
             "RESOURCE_EXHAUSTED", "INTERNAL", "UNAVAILABLE"}  # fmt: skip
-VARIABLES = {"$__rate_interval": "5m", "$namespace": "beauty-retrieval"}  # of the dashboard
 
 
 def metrics_that_exist(rendered: Manifests) -> Iterator[str]:
@@ -111,11 +111,12 @@ def queries(rendered: Manifests) -> Iterator[tuple[str, str]]:
     for scaler in rendered.of_kind("ScaledObject"):
         for trigger in scaler["spec"]["triggers"]:
             yield name_of(scaler), trigger["metadata"]["query"]
+    variables = {"$__rate_interval": "5m", "$namespace": rendered.namespace}
     for name, dashboard in dashboards(rendered).items():
         for panel in dashboard["panels"]:
             for target in panel["targets"]:
                 expression = target["expr"]
-                for variable, value in VARIABLES.items():
+                for variable, value in variables.items():
                     expression = expression.replace(variable, value)
                 yield f"{name}, panel {panel['title']!r}", expression
 

@@ -15,6 +15,7 @@ from deploy.policies.fields import fields_that_are_named
 from deploy.policies.jobs import jobs_that_end
 from deploy.policies.metrics import metrics_that_exist
 from deploy.policies.monitoring import monitored
+from deploy.policies.namespaces import one_namespace
 from deploy.policies.references import references_that_resolve
 from deploy.policies.rendering import DEPLOY, Manifests
 from deploy.policies.rule_tests import untested_rules
@@ -184,6 +185,11 @@ POLICIES: dict[str, Policy[Manifests]] = {
     "cases": Policy(
         untested_rules,
         "Add made-up series to a file of deploy/checks/rules.",
+    ),
+    "namespace": Policy(
+        one_namespace,
+        "Write NAMESPACE, and list the field in deploy/transformers/namespace.yaml; in a query, "
+        "name the namespace in each selector that decides what is read.",
     ),
     "references": Policy(
         references_that_resolve,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -20,6 +19,7 @@ import yaml
 
 from deploy.policies.checkers import programs_of
 from deploy.policies.monitoring import rules
+from deploy.policies.namespaces import PLACEHOLDER
 from deploy.policies.rendering import DEPLOY, Manifests, Object
 from deploy.policies.rendering.kubectl import TOOLS
 
@@ -59,21 +59,22 @@ def rule_groups(rendered: Manifests) -> list[Object]:
     return [*groups, *([{"name": "autoscalers", "rules": queries}] if queries else ())]
 
 
-def failed_cases(groups: Sequence[Object], cases: Path = CASES) -> list[str]:
+def failed_cases(groups: Sequence[Object], namespace: str, cases: Path = CASES) -> list[str]:
     """What rules compute otherwise than the cases say, one line each.
 
     Args:
         groups: of rules, such as those of ``rule_groups``; cases that need others are left out.
+        namespace: of the rendering, which the cases call ``NAMESPACE``.
         cases: folder with the files of cases.
 
     Raises:
         RuntimeError: if promtool cannot be installed.
     """
-    return list(_failed_cases(json.dumps(groups), cases))
+    return list(_failed_cases(json.dumps(groups), namespace, cases))
 
 
 @cache
-def _failed_cases(text: str, cases: Path) -> tuple[str, ...]:
+def _failed_cases(text: str, namespace: str, cases: Path) -> tuple[str, ...]:
     """The same, once for each set of rules: most renderings have the same."""
     groups = json.loads(text)
     names = {group["name"] for group in groups}
@@ -83,7 +84,8 @@ def _failed_cases(text: str, cases: Path) -> tuple[str, ...]:
         for path in sorted(cases.glob("*.yaml")):
             wanted = {"autoscalers"} if path.name == OF_AUTOSCALERS else names - {"autoscalers"}
             if wanted and wanted <= names:
-                shutil.copy(path, scratch)
+                own = path.read_text(encoding="utf-8").replace(PLACEHOLDER, namespace)
+                (Path(scratch) / path.name).write_text(own, encoding="utf-8")
                 found += [f"{path.name}: {words}" for words in _promtool(Path(scratch) / path.name)]
     return tuple(found)
 

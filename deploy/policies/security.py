@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 
+from deploy.policies.gateway import gateway_findings
 from deploy.policies.rendering import Manifests, Object, Pods, name_of
 from deploy.policies.rendering.quantities import flag
 
@@ -29,7 +30,7 @@ def restricted_pods(rendered: Manifests) -> Iterator[str]:
             if labels.get(f"pod-security.kubernetes.io/{level}") != "restricted":
                 yield f"{name_of(namespace)} does not {level} the profile restricted"
     if not rendered.of_kind("Namespace"):
-        yield "Namespace/beauty-retrieval is missing"
+        yield "The Namespace is missing"
     for account in rendered.of_kind("ServiceAccount"):
         if account.get("automountServiceAccountToken") is not False:
             yield f"{name_of(account)} does not set automountServiceAccountToken to false"
@@ -135,7 +136,12 @@ def locked_triton(rendered: Manifests) -> Iterator[str]:
         if has_tls is not has_files:
             yield f"{pods.owner} uses TLS to Triton where Triton has none, or the reverse"
     yield from _client_findings(rendered)
-    yield from _gateway_findings(rendered)
+    if (
+        "RETRIEVAL_TOKEN_FILE" in rendered.settings()
+        and "RETRIEVAL_TLS_CERT" not in rendered.settings()
+    ):
+        yield "ConfigMap/retrieval: clients send tokens without TLS"
+    yield from gateway_findings(rendered)
 
 
 def _client_findings(rendered: Manifests) -> Iterator[str]:
@@ -146,26 +152,6 @@ def _client_findings(rendered: Manifests) -> Iterator[str]:
             for asked, needed in NEEDED_BY_CLIENTS.items():
                 if (asked in rendered.settings()) is not (needed in given):
                     yield f"{pods.owner} has {needed} and the server no {asked}, or the reverse"
-
-
-def _gateway_findings(rendered: Manifests) -> Iterator[str]:
-    """TLS ends in the Gateway, which sends plain gRPC to the servers, or in the servers."""
-    has_gateway = bool(rendered.of_kind("Gateway"))
-    if has_gateway and "RETRIEVAL_TLS_CERT" in rendered.settings():
-        yield "Gateway/beauty-retrieval sends plain gRPC to servers that require TLS"
-    for gateway in rendered.of_kind("Gateway"):
-        for listener in gateway["spec"]["listeners"]:
-            if listener["protocol"] != "HTTPS" or not listener.get("tls", {}).get(
-                "certificateRefs"
-            ):
-                yield f"{name_of(gateway)} has a listener without TLS"
-            if listener.get("allowedRoutes", {}).get("namespaces", {}).get("from") != "Same":
-                yield f"{name_of(gateway)} accepts routes of other namespaces"
-    if (
-        "RETRIEVAL_TOKEN_FILE" in rendered.settings()
-        and "RETRIEVAL_TLS_CERT" not in rendered.settings()
-    ):
-        yield "ConfigMap/retrieval: clients send tokens without TLS"
 
 
 def pinned_images_and_no_secrets(rendered: Manifests) -> Iterator[str]:

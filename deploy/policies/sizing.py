@@ -74,7 +74,8 @@ def _server_findings(rendered: Manifests, values: int) -> Iterator[str]:
 def _volume_findings(pods: Pods, container: Object) -> Iterator[str]:
     """The limits of a container bound what it can write to its volumes."""
     limits = container["resources"]["limits"]
-    mounted = {each["name"] for each in container.get("volumeMounts", ())}
+    mounts = container.get("volumeMounts", ())
+    mounted = {each["name"] for each in mounts if not each.get("readOnly")}
     folders = [each for each in pods.volumes if each["name"] in mounted and "emptyDir" in each]
     for resource, share, is_memory in (("ephemeral-storage", 1, False), ("memory", 2, True)):
         sizes = [
@@ -86,7 +87,7 @@ def _volume_findings(pods: Pods, container: Object) -> Iterator[str]:
             part = "half of its" if is_memory else "its"
             yield f"has volumes of {_gb(sum(sizes))}, more than {part} limit of {resource}"
     caches = {e["name"]: e.get("value", "") for e in container.get("env", ())}
-    paths = {each["mountPath"]: each["name"] for each in container.get("volumeMounts", ())}
+    paths = {each["mountPath"]: each["name"] for each in mounts}
     name = paths.get(caches.get("NUMBA_CACHE_DIR", ""))
     for each in folders:
         if each["name"] == name and quantity(each["emptyDir"]["sizeLimit"]) < COMPILED_SEARCH_BYTES:

@@ -12,6 +12,7 @@ import yaml
 
 from deploy.policies.rendering import Object, components, manifests, overlays
 
+NO_MANIFESTS = {"policies", "checks"}  # folders whose files look like manifests
 DEPRECATED = {
     "bases",
     "commonLabels",
@@ -24,7 +25,8 @@ DEPRECATED = {
 
 def current_kustomizations(deploy: Path) -> Iterator[str]:
     """No kustomization has a deprecated field, and each names every file beside it."""
-    for folder in (deploy / "base", *deploy.glob("components/*"), *deploy.glob("overlays/*")):
+    folders = (deploy / "base", deploy / "transformers")
+    for folder in (*folders, *deploy.glob("components/*"), *deploy.glob("overlays/*")):
         name = folder.relative_to(deploy)
         path = folder / "kustomization.yaml"
         if not path.is_file():
@@ -40,7 +42,7 @@ def current_kustomizations(deploy: Path) -> Iterator[str]:
 
 
 def everything_once(deploy: Path) -> Iterator[str]:
-    """An object is made in one file of the base, and a setting has each value once."""
+    """An object is made in one file of the base; a setting and the namespace are written once."""
     made: set[str] = set()
     for path, document in _documents(deploy / "base"):
         if path.name != "kustomization.yaml":
@@ -49,9 +51,20 @@ def everything_once(deploy: Path) -> Iterator[str]:
                 yield f"{path.relative_to(deploy)} makes {name} a second time"
             made.add(name)
     yield from _literal_findings(deploy)
+    yield from _namespace_findings(deploy)
     for path, document in _documents(deploy / "base"):
         if "newTag" in str(document) and path.name != "kustomization.yaml":
             yield f"{path.relative_to(deploy)} has an image tag"
+
+
+def _namespace_findings(deploy: Path) -> Iterator[str]:
+    """Each overlay names the namespace, and nothing else does."""
+    for path, document in _documents(deploy):
+        name = path.relative_to(deploy)
+        is_overlay = name.parts[0] == "overlays" and path.name == "kustomization.yaml"
+        has_one = "namespace" in document or "namespace" in (document.get("metadata") or ())
+        if has_one is not is_overlay:
+            yield f"{name} {'has no' if is_overlay else 'has a'} namespace"
 
 
 def _literal_findings(deploy: Path) -> Iterator[str]:
@@ -122,8 +135,10 @@ def _images_of(folder: Path) -> dict[str, str | None]:
 
 
 def _documents(folder: Path) -> Iterator[tuple[Path, Object]]:
-    """Every YAML document of the sources; without lists, which are JSON patches."""
+    """Every YAML document of the manifests; without lists, which are JSON patches."""
     for path in sorted(folder.rglob("*.yaml")):
+        if NO_MANIFESTS & {parent.name for parent in path.parents}:
+            continue
         for document in yaml.safe_load_all(path.read_text(encoding="utf-8")):
             if isinstance(document, dict):
                 yield path, document

@@ -118,13 +118,21 @@ def _access_findings(rendered: Manifests, claim: Object, writers: list[str]) -> 
 
 
 def _folder_findings(pods: Pods) -> Iterator[str]:
-    """A Secret is mounted to be read, and there is one folder to write to."""
+    """Secrets are read, folders are written, and one path is one volume in all containers."""
     secrets = {each["name"] for each in pods.volumes if "secret" in each}
     folders = {each["name"] for each in pods.volumes if "emptyDir" in each}
+    filled: set[str] = set()
+    names: dict[str, str] = {}
     for container in pods.containers:
         for mount in container.get("volumeMounts", ()):
-            if mount["name"] in secrets and not mount.get("readOnly"):
-                yield f"{pods.owner} mounts a Secret at {mount['mountPath']} without readOnly"
+            path, name = mount["mountPath"], mount["name"]
+            filled |= set() if mount.get("readOnly") else {name}
+            if name in secrets and not mount.get("readOnly"):
+                yield f"{pods.owner} mounts a Secret at {path} without readOnly"
+            if names.setdefault(path, name) != name:
+                yield f"{pods.owner} has the volumes {names[path]} and {name} at {path}"
+    for name in sorted(folders - filled):
+        yield f"{pods.owner} reads the volume {name}, which nothing fills"
     mounted = {each["mountPath"]: each["name"] for each in pods.main.get("volumeMounts", ())}
     if mounted.get(SCRATCH) not in folders:
         yield f"{pods.owner} has no folder to write to at {SCRATCH}"

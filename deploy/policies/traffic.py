@@ -8,7 +8,7 @@ more: a policy that is too wide is found even where the other end refuses the co
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from deploy.policies.rendering import Manifests, Object, Pods, is_hashed
+from deploy.policies.rendering import Manifests, Object, Pods, is_hashed, name_of
 
 Edge = tuple[str, str, str]
 
@@ -36,6 +36,7 @@ def by_name(name: str) -> dict[str, str]:
 
 
 COLLECTOR = {"app.kubernetes.io/name": "opentelemetry-collector"}  # its Helm chart's label
+CLUSTERS = {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"}
 OUTSIDE = (
     Peer("dns", {"k8s-app": "kube-dns"}, by_name("kube-system")),
     Peer("kube-system", {}, by_name("kube-system")),
@@ -47,7 +48,10 @@ OUTSIDE = (
     Peer("anybody", {}, by_name("default")),
     Peer("pods labelled as dns", {"k8s-app": "kube-dns"}, by_name("default")),
     Peer("pods labelled as collector", COLLECTOR, by_name("default")),
+    Peer("internet", {}, {}),
 )
+EVERYWHERE = "0.0.0.0/0"
+INSIDE_NETWORKS = {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16"}
 TCP_PORTS = (53, 80, 443, 4317, 4318, 8000, 8001, 8002, 8080, 9090, 9464, 50051, 50052)
 PORTS = ("53/UDP", *(f"{port}/TCP" for port in TCP_PORTS))
 
@@ -84,6 +88,8 @@ EXPECTED_EDGES: dict[Edge, Callable[[Manifests], bool]] = {
     ("gateway", "retrieval", "50051/TCP"): _has("Gateway"),
     ("retrieval", "collector", "4317/TCP"): _has_settings("tracing"),
     ("triton", "collector", "4318/TCP"): _has_settings("tracing"),
+    ("web", "retrieval", "50051/TCP"): _has_pods("web"),
+    ("retrieval", "internet", "443/TCP"): _has_settings("index-source"),
     **{
         (name, "dns", port): _has_pods(name)
         for port in ("53/UDP", "53/TCP")
@@ -93,6 +99,7 @@ EXPECTED_EDGES: dict[Edge, Callable[[Manifests], bool]] = {
             "merge-index",
             "smoke-test",
             "sample-catalogue",
+            "web",
             *ASK_TRITON,
         )
     },
@@ -114,10 +121,23 @@ def traffic_as_expected(rendered: Manifests) -> Iterator[str]:
             "NetworkPolicy/default-deny is missing: pods that no policy selects take every "
             "connection"
         )
+    for each in rendered.of_kind("NetworkPolicy"):
+        for block in _blocks(each):
+            if block["cidr"] == EVERYWHERE and set(block.get("except", ())) != INSIDE_NETWORKS:
+                yield f"{name_of(each)} opens networks of clusters, or the metadata of its node"
     for way in ("Ingress", "Egress"):
         found, expected = edges(rendered, way), expected_edges(rendered, way)
         yield from _edge_findings(way, found - expected, "open, and not in the table")
         yield from _edge_findings(way, expected - found, "refused, and in the table")
+
+
+def _blocks(policy: Object) -> list[Object]:
+    """The blocks of addresses that a policy opens."""
+    sides = [(each, "from") for each in policy["spec"].get("ingress") or ()]
+    sides += [(each, "to") for each in policy["spec"].get("egress") or ()]
+    return [
+        peer["ipBlock"] for rule, side in sides for peer in rule.get(side, ()) if "ipBlock" in peer
+    ]
 
 
 def _edge_findings(way: str, wrong: set[Edge], words: str) -> Iterator[str]:
@@ -182,8 +202,8 @@ def lets_through(policies: list[Object], way: str, own: Peer, other: Peer, port:
 
 
 def _is_peer(peer: Object, other: Peer) -> bool:
-    if "ipBlock" in peer:
-        return True  # may be anybody
+    if "ipBlock" in peer:  # may be anybody, if the networks of clusters are in it
+        return other.name == "internet" or not set(peer["ipBlock"].get("except", ())) >= CLUSTERS
     if "namespaceSelector" in peer:
         in_namespace = selects(peer["namespaceSelector"], other.namespace or {})
     else:

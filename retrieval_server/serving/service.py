@@ -19,7 +19,11 @@ from retrieval_server.models.preprocessing import decode_image
 from retrieval_server.observability.metrics import ServerMetrics
 from retrieval_server.observability.tracing import Tracing
 from retrieval_server.retrieval.retriever import Retriever
-from retrieval_server.retrieval.search_request import QueryDescriptors, SearchParameters
+from retrieval_server.retrieval.search_request import (
+    DEFAULT_TEXT_WEIGHT,
+    QueryDescriptors,
+    SearchParameters,
+)
 from retrieval_server.retrieval.search_result import SearchResult
 from retrieval_server.serving.admission import Admission, Kind
 from retrieval_server.serving.arrivals import Arrivals
@@ -96,13 +100,14 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         self, request: pb.SearchRequest, context: Context
     ) -> pb.SearchResponse:
         """Find the products that match a query."""
-        self._arrivals.note()
         request_id = f"{random.getrandbits(64):016x}"
-        context.set_trailing_metadata((("request-id", request_id),))
         self._tracing.note(request_id=request_id)
         kind = Kind.PHOTO if request.WhichOneof("query") == "image" else Kind.STORED
+        if kind is Kind.STORED:
+            self._arrivals.note()
         try:
             with self._admission.admitted(kind, context.time_remaining()):
+                context.set_trailing_metadata((("request-id", request_id),))
                 return await self._answer(request, request_id, context)
         except errors.OverloadedError as error:
             self._metrics.shed.labels(error.cause).inc()
@@ -145,6 +150,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
             ],
             example=pb.Example(product_id=first.product_id, image=first.image),
             limits=limits_message(self._settings),
+            default_text_weight=DEFAULT_TEXT_WEIGHT,
         )
 
     async def _answer(
@@ -179,7 +185,10 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         bundle = retriever.bundle
         parameters = self._parameters(request)
         search: partial[SearchResult]
-        if request.WhichOneof("query") == "product_id":
+        query_kind = request.WhichOneof("query")
+        if query_kind is None and request.words.strip():
+            search = partial(retriever.search_by_words, parameters)
+        elif query_kind == "product_id":
             search = partial(retriever.similar_to, request.product_id, parameters)
         else:
             query = await self._query(retriever, request, timings, context)
@@ -217,7 +226,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
                 }
             )
         if kind != "image":
-            raise errors.QueryError("query", "set one of image, product_id and descriptors.")
+            raise errors.QueryError("query", "set one of image, product_id, descriptors and words.")
         if len(request.image) > self._settings.max_image_bytes:
             raise errors.ImageError(
                 f"has {len(request.image):,} bytes; at most {self._settings.max_image_bytes:,} "
@@ -256,6 +265,10 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
             keep=request.keep or self._settings.default_keep,
             refine=request.refine if request.HasField("refine") else True,
             alphas=dict(request.alpha),
+            words=request.words,
+            text_weight=(
+                request.text_weight if request.HasField("text_weight") else DEFAULT_TEXT_WEIGHT
+            ),
         )
 
 

@@ -15,8 +15,8 @@ from deploy.policies.settings import known_settings
 from deploy.policies.tracing import OF_THE_SERVER
 from tests.support.deploy.defects import ALL
 
-OF_NOBODY = {"CATALOGUE", "SHARDS", "HOME", "NUMBA_CACHE_DIR", "TRITON_TRACES_URL"}  # of scripts
-OF_NOBODY |= {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"}  # and of libraries
+OF_NOBODY = {"CATALOGUE", "SHARDS", "INDEX_SOURCE", "TRITON_TRACES_URL", "RESTART_SPREAD_S"}
+OF_NOBODY |= {"HOME", "NUMBA_CACHE_DIR", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"}
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_an_unknown_field_names_the_files_that_could_name_it() -> None:
     (found,) = problems_of(changed)
 
     assert found.startswith("Deployment/retrieval: spec.template.spec.dnsPolicy is 'None'")
-    assert "schemas/Deployment.yaml" in found
+    assert "schemas/scaled_deployment.yaml" in found
     assert "schemas/pod.yaml" in found
 
 

@@ -96,8 +96,16 @@ def test_a_mistake_in_a_rule_fails_a_case(
         {**group, "rules": [{**r, field: changed} if r is rule else r for r in group["rules"]]}
         for group in groups
     ]
-    assert failed_cases(groups, cases) == []
-    assert failed_cases(damaged, cases)
+    assert failed_cases(groups, watched.namespace, cases) == []
+    assert failed_cases(damaged, watched.namespace, cases)
+
+
+def test_the_cases_hold_in_any_namespace(tmp_path: Path) -> None:
+    groups = rule_groups(manifests("cpu-dev", ("monitoring",), namespace="beside"))
+    cases = cases_of("Index", tmp_path)
+
+    assert failed_cases(groups, "beside", cases) == []
+    assert failed_cases(groups, "another", cases)
 
 
 def test_a_rule_without_a_case_is_named(watched: Manifests) -> None:

@@ -8,7 +8,7 @@ const byId = (id) => document.getElementById(id);
 const WATCH_MS = 1500; // between questions to a server that is away
 const BUSY_MS = 150; // a quick answer shows no bar
 
-const steps = []; // the queries of this tab: {photo, bytes, url} or {product}
+const steps = []; // the queries of this tab: {photo, bytes, url} or {product}, each with {words}
 let step = -1; // the one that is shown
 let asking = null; // AbortController of the search under way
 let isAnnounced = true; // whether the focus has gone to what the shown query found
@@ -22,12 +22,26 @@ async function choosePhoto(photo) {
   if (!photo) return;
   try {
     if (served?.too_large && photo.size > served.max_image_bytes) throw new Problem(served.too_large);
-    open({ photo, bytes: await bytesOf(photo), url: URL.createObjectURL(photo) });
+    const bytes = await bytesOf(photo);
+    open({ photo, bytes, url: URL.createObjectURL(photo), words: typedWords() });
   } catch (error) {
     showProblem(error, { canRetry: false });
     byId("problem").focus();
   }
 }
+
+/** Search for the words that are typed: with the photo or product that is shown, or alone. */
+function searchWords() {
+  const shown = steps[step] ?? {};
+  const words = typedWords();
+  if (words === (shown.words ?? "")) return;
+  if (!words && !shown.photo && !shown.product) return;
+  const { photo, bytes, product } = shown;
+  const url = photo && URL.createObjectURL(photo); // each step revokes its own
+  open({ ...(photo && { photo, bytes, url }), ...(product && { product }), words });
+}
+
+const typedWords = () => byId("words").value.trim();
 
 /** Read the file now: it may be gone or changed when a slider asks for it again. */
 async function bytesOf(photo) {
@@ -80,7 +94,9 @@ async function ask() {
   const asked = settings();
   const busy = setTimeout(() => setBusy(true), BUSY_MS);
   try {
-    const answer = await fetchResults(steps[step], asked, mine.signal);
+    const query = steps[step];
+    asked.refine &&= Boolean(query.photo || query.product); // words alone are not refined
+    const answer = await fetchResults(query, asked, mine.signal);
     if (mine !== asking) return;
     asking = null;
     hideProblem();
@@ -110,10 +126,15 @@ function announce(id) {
 function showQuery(query) {
   const image = byId("preview-image");
   const isPhoto = Boolean(query.photo);
-  byId("query-heading").textContent = isPhoto ? "Your photo" : "More like this product";
-  byId("preview").hidden = false;
-  byId("hint").hidden = true;
+  byId("words").value = query.words;
   byId("back").hidden = step === 0;
+  byId("preview").hidden = !isPhoto && !query.product;
+  byId("hint").hidden = !byId("preview").hidden;
+  if (byId("preview").hidden) {
+    byId("query-heading").textContent = "Your words";
+    return;
+  }
+  byId("query-heading").textContent = isPhoto ? "Your photo" : "More like this product";
   byId("preview-missing").hidden = true;
   image.hidden = false;
   image.alt = isPhoto ? "The photo that is searched" : `Picture of ${query.product.product_id}`;
@@ -133,7 +154,7 @@ function showAnswer(answer, asked) {
   const options = {
     isRefined: asked.refine,
     hasPictures: Boolean(served?.has_pictures),
-    onMore: (product) => open({ product }),
+    onMore: (product) => open({ product, words: "" }),
   };
   const shown = rankings(answer, options);
   byId("rankings").className = asked.refine ? "two" : "one";
@@ -201,6 +222,7 @@ async function learn() {
     return;
   }
   showServed(served);
+  byId("words-form").hidden = byId("words-strength").hidden = !served.has_words;
   const count = served.product_count.toLocaleString("en");
   byId("served").textContent =
     `${count} products, index ${served.index_version}, profile ${served.profile}`;
@@ -226,6 +248,10 @@ for (const id of ["file", "camera"]) {
     target.value = ""; // the same file may be chosen again
   });
 }
+byId("words-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  searchWords();
+});
 byId("preview-image").addEventListener("error", pictureMissing);
 byId("back").addEventListener("click", () => history.back());
 addEventListener("popstate", ({ state }) => {

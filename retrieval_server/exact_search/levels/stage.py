@@ -20,6 +20,7 @@ from retrieval_server.exact_search.levels.digits import DigitQuery
 from retrieval_server.exact_search.levels.level import Level, LevelArrays
 from retrieval_server.exact_search.levels.rotation import RotatedQuery, SearchFit
 from retrieval_server.exact_search.parallelism import IntraQueryParallelism
+from retrieval_server.exact_search.row_factors import RowGrowth
 
 
 class Scratch(threading.local):
@@ -50,6 +51,7 @@ class Candidates:
         count: number of rows of the database.
         exclude: a row that may not be found.
         allowed: (N,) which rows may be found; None for all.
+        growth: what factors of single rows do to bounds of L; None without factors.
 
     Attributes:
         count: number of candidates, M.
@@ -66,6 +68,7 @@ class Candidates:
         count: int,
         exclude: int | None = None,
         allowed: NDArray[np.bool_] | None = None,
+        growth: RowGrowth | None = None,
     ) -> None:
         self.coarse_estimates = scratch.coarse_estimates
         self.coarse_upper_bounds = scratch.coarse_upper_bounds
@@ -73,6 +76,8 @@ class Candidates:
         self.estimates, self.upper_bounds = scratch.estimates, scratch.upper_bounds
         self._row_memory, self._is_narrowed = scratch.rows, False
         self._exclude, self._allowed = exclude, allowed
+        self._growth = growth
+        self._grown_estimates: NDArray[np.float32] | None = None
         self.count = count
 
     @property
@@ -92,9 +97,31 @@ class Candidates:
             if self._exclude is not None:
                 array[self._exclude] = -np.inf
 
+    def grow(self) -> None:
+        """Apply the factors of single rows to what a stage wrote.
+
+        The upper bounds change in place, since the next stage writes them anew. The estimates stay,
+        since it adds to them; ``largest_estimates`` compares grown copies.
+        """
+        if self._growth is None:
+            return
+        if self._is_narrowed:
+            estimates, bounds = self.estimates, self.upper_bounds
+            positions, growths = self._growth.among(self.rows)
+        else:
+            estimates, bounds = self.coarse_estimates, self.coarse_upper_bounds
+            positions, growths = self._growth.rows.astype(np.int64), self._growth.growths
+        bounds[positions] = grown = self._growth.grown(bounds[positions], growths)
+        if not self._is_narrowed:
+            np.maximum.at(self.block_maxima, positions // BLOCK_ROWS, grown)
+        self._grown_estimates = estimates[: self.count].copy()
+        self._grown_estimates[positions] = self._growth.grown(estimates[positions], growths)
+
     def largest_estimates(self, wanted: int) -> NDArray[np.int32]:
         """The rows with the largest estimates, in no order; fewer where there are fewer."""
         estimates = self.estimates if self._is_narrowed else self.coarse_estimates
+        if self._grown_estimates is not None:
+            estimates = self._grown_estimates
         positions = largest(estimates, self.count, wanted)
         positions = positions[positions >= 0]
         rows = self.rows[positions] if self._is_narrowed else positions

@@ -38,6 +38,20 @@ def test_settings_left_out_are_the_server_s(page, servicer):
     assert (by_product.product_id, by_product.refine) == ("1 & 2", True)
 
 
+def test_words_go_with_a_photo_and_a_product_and_alone(page, servicer):
+    words = {"words": "nuxe & oil", "text_weight": "2.5"}
+    page.post("/api/search", params=words, content=b"photo")
+    page.get("/api/similar", params=words | {"product_id": "1"})
+    answer = page.get("/api/words", params=words)
+    assert [request.WhichOneof("query") for request in servicer.requests] == [
+        "image",
+        "product_id",
+        None,
+    ]
+    assert {(each.words, each.text_weight) for each in servicer.requests} == {("nuxe & oil", 2.5)}
+    assert answer.json()["results"][0]["words"]["cosine"] == 0.75
+
+
 def test_an_answer_holds_both_rankings_with_scores_and_evidence(page):
     answer = page.post("/api/search", content=b"photo").json()
     assert [match["product_id"] for match in answer["initial_results"]] == list(INITIAL_IDS)
@@ -53,6 +67,7 @@ def test_status_names_the_sliders_and_their_defaults(page, servicer):
     assert answer["models"] == [{"name": name, "alpha": 3.0} for name in MODELS]
     assert (answer["default_top_k"], answer["default_keep"]) == (7, 3)
     assert answer["warnings"] == ["random weights"]
+    assert (answer["has_words"], answer["default_text_weight"]) == (True, 1.0)
     assert answer["has_pictures"] is True
 
 
@@ -68,6 +83,8 @@ def test_status_names_the_sliders_and_their_defaults(page, servicer):
         {"alpha.a": "x"},
         {"alpha.a": "nan"},
         {"alpha.a": "inf"},
+        {"text_weight": "strong"},
+        {"words": "a" * 10_001},
     ],
 )
 def test_a_setting_that_no_slider_produces_is_refused_by_name(page, servicer, settings):

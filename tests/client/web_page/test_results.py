@@ -113,6 +113,35 @@ def test_a_photo_may_be_dropped_or_pasted(page, site, way, no_refusal):
     expect(page.locator("#preview-name")).to_have_text("mine.jpg")
 
 
+# Words
+
+
+def test_words_go_with_the_photo_and_back_leads_to_the_search_without(page, site, no_refusal):
+    choose(page, site.photo(2))
+    page.get_by_label("Words on the product").fill("bioderma")
+    page.get_by_role("button", name="Find").click()
+    expected = site.expected(lambda client: client.search(site.photo(2), words="bioderma"))
+    shows(page, "refined", expected.results)
+    first = expected.results[0]
+    card = page.locator(f"#refined .match[data-product={first.product_id}]")
+    expect(card).to_contain_text(f"{first.words.cosine:.3f}")
+    page.get_by_role("button", name="Back", exact=True).click()
+    shows(page, "refined", site.expected(lambda client: client.search(site.photo(2))).results)
+    expect(page.get_by_label("Words on the product")).to_have_value("")
+
+
+def test_words_alone_find_products_and_their_strength_can_change(page, site, no_refusal):
+    page.get_by_label("Words on the product").fill("violet jar")
+    page.get_by_label("Words on the product").press("Enter")
+    shows(page, "only", site.expected(lambda client: client.search(words="violet jar")).results)
+    expect(page.get_by_role("heading", name="By words")).to_be_visible()
+    page.get_by_label("Strength of the words (β)").fill("2.5")
+    strong = site.expected(lambda client: client.search(words="violet jar", text_weight=2.5))
+    expect(page.locator("#only .match").first).to_contain_text(
+        f"{strong.results[0].similarity:.4f}"
+    )
+
+
 # Settings
 
 

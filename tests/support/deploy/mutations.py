@@ -16,6 +16,7 @@ from typing import Any
 from deploy.policies.fields import problems_of
 from deploy.policies.registry import findings
 from deploy.policies.rendering import Manifests, manifests, name_of
+from tests.support.deploy.defects import ALL, INSIDE
 
 # What no policy finds: fields, as regular expressions of their places, ways, and the reason.
 POD = r"(Deployment|Job|CronJob)\.spec\.(jobTemplate\.spec\.)?template\.spec"
@@ -29,11 +30,14 @@ NOT_FOUND_BY_POLICIES: list[tuple[str, tuple[str, ...], str]] = [
     (r"ScaledObject\.spec\.triggers\.#\.metadata\.query", NAMED, "promtool"),
     (r".*\.metadata\.annotations(\.checkov.*)?", ANY, "checkov, which an annotation answers"),
     (POD + r"\.initContainers\.#\.args\.#", NAMED, "test_manifest_run, which runs the scripts"),
+    (r"Deployment\..*\.exec\.command\.#", NAMED, "test_manifest_run, which runs the probe"),
     # names that nothing refers to, and labels for people
     (r".*\.metadata\.labels(\.app\.kubernetes\.io/part-of)?", ("removed",), "for people"),
     (r".*\.jobTemplate\.metadata(\.labels(\..*)?)?", ("removed",), "for people"),
     (r"(NetworkPolicy|PrometheusRule|GRPCRoute)\.metadata\.name", NAMED, "nothing refers to it"),
-    (r"(Certificate|ConfigMap)\.metadata\.name", NAMED, "nothing refers to it"),
+    (r"(Certificate|ConfigMap|BackendTLSPolicy)\.metadata\.name", NAMED, "nothing refers to it"),
+    (r"ConfigMap\.metadata\.annotations\.k8s-.*", NAMED, "a folder of dashboards"),
+    (r"ConfigMap\.data\.INDEX_SOURCE", NAMED, "an address of the operator's"),
     (CONTAINER + r"\.name", NAMED, "nothing refers to it"),
     (r"Certificate\.spec\.commonName", NAMED, "nothing refers to it"),
     (r"Certificate\.spec\.dnsNames\.#", ANY, "a name that our own pods do not use"),
@@ -53,7 +57,8 @@ NOT_FOUND_BY_POLICIES: list[tuple[str, tuple[str, ...], str]] = [
     (CONTAINER + r"\.resources\..*", SCALED, "a size"),
     (POD + r"\.volumes\.#\.emptyDir\.sizeLimit", SCALED, "a size"),
     (r"PersistentVolumeClaim\.spec\.resources\.requests\.storage", SCALED, "a size"),
-    (r"Deployment\..*(ReadySeconds|GracePeriodSeconds|failureThreshold)", SCALED, "a time"),
+    (r"Deployment\..*(Ready|GracePeriod|Deadline|\.period|\.s)(S|s)econds", SCALED, "a time"),
+    (r"Deployment\..*\.failureThreshold", SCALED, "a time"),
     (r"Deployment\..*\.whenUnsatisfiable", NAMED, "a zone without nodes"),
     (r"(Job|CronJob)\..*(AfterFinished|DeadlineSeconds|backoffLimit)", SCALED, "a time"),
     (r"Job\.spec\.parallelism", SCALED, "a number"),
@@ -62,10 +67,10 @@ NOT_FOUND_BY_POLICIES: list[tuple[str, tuple[str, ...], str]] = [
 ]
 NUMBER = re.compile(r"(\d+)(\.\d+)?([a-zA-Z%]*)")
 RENDERINGS = (
-    ("gpu-prod", ("monitoring", "keda", "tls", "gateway", "image-volume", "scale-out", "tracing")),
-    ("gpu-prod", ("monitoring", "tls", "client-tls")),
+    ("gpu-prod", ALL),
+    ("gpu-prod", (*INSIDE, "local-index")),
     ("gpu-prod", ()),
-    ("cpu-dev", ()),
+    ("cpu-dev", ("tls", "web", "client-tls")),
 )
 Path = tuple[str | int, ...]
 
