@@ -8,14 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from deploy.policies.belonging import IMAGES
 from deploy.policies.containers import option_findings, our_commands
 from deploy.policies.fields.kinds import argument_problems
 from deploy.policies.fields.schema import load, problems
 from deploy.policies.rendering import Object
 from deploy.policies.rendering.quantities import flag, number, quantity
+from deploy.policies.sources import read_yaml
 from retrieval_server.serving.settings import Settings
 
 FILES = {"compose.yaml": "compose", "compose.gpu.yaml": "compose_gpu"}
@@ -46,7 +45,7 @@ def composed(deploy: Path) -> Iterator[str]:
 
 def _read(path: Path) -> Any:
     """A file, its sizes written as Kubernetes writes them."""
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    (content,) = read_yaml(path)
     for service in content["services"].values():
         if "shm_size" in service:
             service["shm_size"] = _size(service["shm_size"])

@@ -74,7 +74,11 @@ def _argument_findings(rendered: Manifests, container: Object) -> Iterator[str]:
         probe = container.get(kind, {"exec": {"command": ["sh", "-c", ""]}})
         if len({"grpc", "httpGet", "exec"} & set(probe)) != 1:
             yield f"has a {kind} that does not ask one thing"
-        scripts += [probe["exec"].get("command", [])] if "exec" in probe else []
+        asked = probe["exec"].get("command", []) if "exec" in probe else ["sh", "-c", ""]
+        scripts.append(asked)
+        limits = re.findall(r"\bcurl\b[^\n]* --max-time (\d+)", " ".join(asked))
+        if any("curl" in each for each in asked) and not limits:
+            yield f"has a {kind} whose curl has no --max-time"
     problems = [problem for each in scripts for problem in _script_problems(each)]
     yield from problems
     if problems:

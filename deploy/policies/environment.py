@@ -58,6 +58,9 @@ def _variable_findings(rendered: Manifests, container: Object) -> Iterator[str]:
                 yield f"gets {variable} of two ConfigMaps, {shared[variable]} and {config}"
             shared[variable] = config
     for each in container.get("env", ()):
+        key = each.get("valueFrom", {}).get("configMapKeyRef", {}).get("key", each["name"])
+        if key != each["name"]:
+            yield f"takes {each['name']} from {key}"
         if each["name"] in shared:
             yield f"sets {each['name']}, which hides that of ConfigMap/{shared[each['name']]}"
     if rendered.environment_of(container).get("RETRIEVAL_ENGINE", ENGINE) != ENGINE:

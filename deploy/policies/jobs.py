@@ -10,6 +10,7 @@ from deploy.policies.rendering import Manifests, Object, name_of
 from deploy.policies.rendering.quantities import flag, number
 
 BAD_INPUT = 65  # EX_DATAERR: the exit status of our commands where a retry does not help
+MERGES = "Job/merge-index"
 LONGEST_BUILD_S = 12 * 3600  # half a million images on one core take 7 hours
 JOBS = {
     "Job/extract-descriptors",
@@ -73,42 +74,46 @@ def handed_over(rendered: Manifests, jobs: dict[str, Object]) -> Iterator[str]:
         rendered: with the jobs.
         jobs: their specifications, by name.
     """
-    words = [
-        (pods.owner, each)
-        for pods in rendered.pods()
-        for container in pods.containers
-        for each in commands_of(rendered, container)
-    ]
-    extracting = [each for each in words if each[1][:2] == ["beauty-export", "extract"]]
-    indexing = [each for each in words if each[1][:2] == ["beauty-export", "index"]]
+    extracting, indexing = _runs(rendered, "extract"), _runs(rendered, "index")
     served = rendered.settings().get("RETRIEVAL_INDEX", "")  # the index, or a version in it
     written = [flag(arguments, "--output") or "" for _, arguments in indexing]
     root = next((each for each in written if each in {served, served.rpartition("/")[0]}), served)
-    catalogue = rendered.get("ConfigMap/index-build")["data"].get("CATALOGUE")
-    shards = f"{root}/.shards"
+    build = rendered.get("ConfigMap/index-build")["data"]
+    shards = {"--shards": build.get("SHARDS")}
     for owner, arguments in extracting:
-        yield from _differing(owner, arguments, {"--output": shards, "--reuse": root})
+        wanted = {"--output": f"{root}/.shards", "--reuse": root, **shards}
+        yield from _differing(owner, arguments, wanted)
+    merging = {MERGES, *(owner for owner, _ in extracting)}
     for owner, arguments in indexing:
-        yield from _differing(owner, arguments, {"--output": root, "--from-shards": shards})
-    for owner, arguments in words:
-        if arguments[:2] == ["beauty-export", "sample"] and arguments[2] != catalogue:
-            yield f"{owner} writes the catalogue {arguments[2]}, and the jobs read {catalogue}"
-    count = rendered.get("ConfigMap/index-build")["data"].get("SHARDS")
-    for owner, arguments in (*extracting, *indexing):
-        if flag(arguments, "--shards") != count:
-            yield f"{owner} has --shards {flag(arguments, '--shards')}, not {count}"
+        merges = owner in merging or flag(arguments, "--from-shards")
+        wanted = {"--from-shards": f"{root}/.shards", **shards} if merges else {}
+        yield from _differing(owner, arguments, {"--output": root, **wanted})
+    for owner, arguments in (*extracting, *indexing, *_runs(rendered, "sample")):
+        if arguments[2] != build.get("CATALOGUE"):
+            yield f"{owner} has the catalogue {arguments[2]}, not {build.get('CATALOGUE')}"
+    for owner, _ in (*extracting, *indexing):
         deadline = jobs[owner].get("activeDeadlineSeconds", 0)
         if deadline < LONGEST_BUILD_S:
             yield f"{owner} is stopped after {deadline} s; it may need {LONGEST_BUILD_S} s"
-        if arguments[2] != catalogue:
-            yield f"{owner} reads the catalogue {arguments[2]}, not {catalogue}"
 
 
-def _differing(owner: str, arguments: Sequence[str], wanted: dict[str, str]) -> Iterator[str]:
-    for option, path in wanted.items():
-        given = flag(arguments, option)
-        if given != path:
-            yield f"{owner} has {option} {given}, not {path} as the other jobs and the server"
+def _runs(rendered: Manifests, verb: str) -> list[tuple[str, list[str]]]:
+    """Every run of ``beauty-export VERB``: the workload, and the words of the command."""
+    return [
+        (pods.owner, words)
+        for pods in rendered.pods()
+        for container in pods.containers
+        for words in commands_of(rendered, container)
+        if words[:2] == ["beauty-export", verb]
+    ]
+
+
+def _differing(
+    owner: str, arguments: Sequence[str], wanted: dict[str, str | None]
+) -> Iterator[str]:
+    for option, value in wanted.items():
+        if flag(arguments, option) != value:
+            yield f"{owner} has {option} {flag(arguments, option)}, not {value} as the others"
 
 
 def _job_findings(name: str, spec: Object) -> Iterator[str]:

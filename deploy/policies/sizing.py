@@ -11,7 +11,8 @@ from deploy.policies.rendering.quantities import quantity
 from export.models.profiles import PROFILES
 from retrieval_server.models.model_repository import ModelRepository
 
-PRODUCTS = {"cpu-dev": 10_000, "gpu-prod": 1_000_000}  # that an overlay is made for
+# The products and the profile that an overlay is made for
+MADE_FOR = {"cpu-dev": (10_000, "lite"), "gpu-prod": (1_000_000, "paper")}
 # The rules of deploy/README.md, in bytes
 SERVER_BYTES, SERVER_BYTES_PER_DIMENSION = 0.3e9, 0.5
 DISK_BYTES_PER_DIMENSION, VERSIONS_ON_DISK = 5.5, 2
@@ -30,22 +31,19 @@ def sized_by_the_rules(rendered: Manifests) -> Iterator[str]:
             yield from (f"{name} {words}" for words in _volume_findings(pods, container))
             yield from (f"{name} {words}" for words in _burst_findings(container))
         yield from _shared_memory_findings(pods)
-    if rendered.overlay not in PRODUCTS:
+    if rendered.overlay not in MADE_FOR:
         yield f"deploy/policies/sizing.py has no number of products for {rendered.overlay}"
         return
-    products, dimensions = PRODUCTS[rendered.overlay], dimensions_of(profile_of(rendered))
+    products, profile = MADE_FOR[rendered.overlay]
+    dimensions = dimensions_of(profile)
     yield from _server_findings(rendered, products * dimensions)
+    yield from _local_findings(rendered, products * dimensions * DISK_BYTES_PER_DIMENSION)
     if index := rendered.find("PersistentVolumeClaim", "index"):
         needed = VERSIONS_ON_DISK * products * dimensions * DISK_BYTES_PER_DIMENSION
         storage = quantity(index["spec"]["resources"]["requests"]["storage"])
         if storage < needed:
             words = f"less than the {_gb(needed)} of {products} products"
             yield f"{name_of(index)} has {_gb(storage)}, {words}"
-
-
-def profile_of(rendered: Manifests) -> str:
-    """The profile whose models are served."""
-    return str(rendered.get("ConfigMap/index-build")["data"]["BEAUTY_EXPORT_PROFILE"])
 
 
 @cache
@@ -69,6 +67,17 @@ def _server_findings(rendered: Manifests, values: int) -> Iterator[str]:
         if not needs <= has <= MOST * needs:
             words = f"{_gb(has)} of memory; the rule says {_gb(needs)} for {workers} workers"
             yield f"{pods.owner} {kind} {words}"
+
+
+def _local_findings(rendered: Manifests, version: float) -> Iterator[str]:
+    """A folder of the node that holds the index is as large as a version of it."""
+    (pods,) = rendered.pods("retrieval")
+    index = {e["mountPath"]: e["name"] for e in pods.main.get("volumeMounts", ())}.get("/index")
+    for each in pods.volumes:
+        if each["name"] == index and "emptyDir" in each:
+            size = quantity(each["emptyDir"]["sizeLimit"])
+            if size < version:
+                yield f"{pods.owner} has {_gb(size)} for an index of {_gb(version)}"
 
 
 def _volume_findings(pods: Pods, container: Object) -> Iterator[str]:

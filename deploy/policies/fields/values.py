@@ -18,6 +18,7 @@ HOST = re.compile(r"([a-z0-9-]+\.)*[a-z0-9-]+")
 ADDRESS = re.compile(r"[a-z0-9.-]+:\d+")
 LABEL = re.compile(r"([a-z0-9.-]+/)?[A-Za-z0-9]([\w.-]*[A-Za-z0-9])?")
 DIGEST = re.compile(r"[\w./:-]+@sha256:[0-9a-f]{64}")
+HTTPS = re.compile(r"https://[a-z0-9.-]+(:\d+)?(/[\w./-]*)?")
 VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
 PATH = re.compile(r"(/[\w.-]+)+")
 QUANTITY = re.compile(r"\d+(\.\d+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?")
@@ -40,6 +41,7 @@ TYPES: dict[str, Callable[[Any], bool]] = {
     "host": _matches(HOST),
     "label": _matches(LABEL),
     "address": _matches(ADDRESS),
+    "https-address": _matches(HTTPS),
     "image-by-digest": _matches(DIGEST),
     "variable": _matches(VARIABLE),
     "path": _matches(PATH),

@@ -28,6 +28,7 @@ F = FileMistake
 FILE_MISTAKES = [
     F("Triton too old for its configurations", DOCKERFILE, "tritonserver:26.07-py3",
       "tritonserver:24.10-py3", "images"),
+    F("Python of another minor version", DOCKERFILE, "python:3.11.14", "python:3.9.20", "images"),
     F("dependency by service_started", COMPOSE, "condition: service_healthy",
       "condition: service_started"),
     F("index writable by the server", COMPOSE, "- index:/index:ro", "- index:/index"),

@@ -46,7 +46,8 @@ def missing_modules(stage: str) -> tuple[str, ...]:
 
 def extras_of(stage: str) -> set[str]:
     """The extras of our project that a stage of the Dockerfile installs."""
-    runs = " ".join(build_stages()[f"{stage}-build"].arguments("RUN"))
+    stages = [each for each in build_stages().values() if each.name.startswith(f"{stage}-")]
+    runs = " ".join(run for each in stages for run in each.arguments("RUN"))
     found = re.findall(r"\.\[([\w,]+)\]", runs)
     assert found, runs
     return {extra for words in found for extra in words.split(",")}

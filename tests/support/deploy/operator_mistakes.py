@@ -20,6 +20,7 @@ from tests.support.deploy.defects import (
 )
 from tests.support.deploy.seeded_defect import REMOVED, Defect
 
+LOCAL = ("local-index",)
 CRON_POD = "spec/jobTemplate/spec/template/spec"
 T, S = IN_TRITON, IN_SERVER
 MERGE = "Job/merge-index"
@@ -205,6 +206,23 @@ OPERATOR_MISTAKES = [
       replaced("--reuse /index", "--reuse /catalogue"), 15),
     m("asks Triton for the answer", SMOKE, f"{POD}/containers/smoke-test/args/0",
       "--server=triton:8001", 15),
+    m("setting from another key", SERVER,
+      f"{POD}/initContainers/await-input/env/RETRIEVAL_INDEX/valueFrom/configMapKeyRef/key",
+      "RETRIEVAL_HOST", "environment"),
+    m("local disk smaller than the index", SERVER, f"{POD}/volumes/index/emptyDir/sizeLimit", "5Gi",
+      "sizing", parts=LOCAL),
+    m("index fetched in the clear", "ConfigMap/index-source", "data/INDEX_SOURCE",
+      "http://indexes.example.com", "fields", parts=LOCAL),
+    m("index of no source", SERVER, f"{POD}/initContainers/fetch-index", REMOVED, "storage",
+      parts=LOCAL),
+    m("probe without a time limit", TRITON, f"{T}/livenessProbe/exec/command",
+      replaced(" --max-time 4", ""), "references", parts=INSIDE),
+    m("metadata of the node open", "NetworkPolicy/index-source",
+      "spec/egress/0/to/0/ipBlock/except/3", REMOVED, 10, parts=LOCAL),
+    m("page with the tokens of all", "Deployment/web", f"{POD}/volumes/tokens/secret/items/0/key",
+      "tokens", "environment", parts=("tls", "web", "client-tls")),
+    m("page that is never ready", "Deployment/web", f"{POD}/containers/web/readinessProbe/httpGet",
+      REMOVED, "fields", parts=("web",)),
     m("panel in milliseconds", "ConfigMap/beauty-retrieval-dashboard", "data/beauty-retrieval.json",
       replaced('"unit": "s"', '"unit": "ms"'), 14, parts=ALL),
     m("panel of every namespace", "ConfigMap/beauty-retrieval-dashboard",
