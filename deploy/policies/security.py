@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from deploy.policies.gateway import gateway_findings
 from deploy.policies.rendering import Manifests, Object, Pods, name_of
-from deploy.policies.rendering.quantities import flag
+from deploy.policies.rendering.quantities import flag, hours, number
 
 LEVELS = ("enforce", "warn", "audit")
 # Volumes that the profile "restricted" allows.
@@ -122,6 +122,7 @@ def locked_triton(rendered: Manifests) -> Iterator[str]:
             "Deployment/triton does not require a certificate of its clients "
             "(--grpc-use-ssl-mutual)"
         )
+    yield from _restart_findings(rendered) if has_tls else ()
     for name in TLS_FLAGS if has_tls else ():
         if not flag(arguments, name):
             yield f"Deployment/triton has no {name}"
@@ -152,6 +153,18 @@ def _client_findings(rendered: Manifests) -> Iterator[str]:
             for asked, needed in NEEDED_BY_CLIENTS.items():
                 if (asked in rendered.settings()) is not (needed in given):
                     yield f"{pods.owner} has {needed} and the server no {asked}, or the reverse"
+
+
+def _restart_findings(rendered: Manifests) -> Iterator[str]:
+    """Triton reads its certificate when it starts, and starts again before that one expires."""
+    env = rendered.environment_of(rendered.pods("triton")[0].main)
+    oldest_h = sum(number(env.get(f"RESTART_{each}_S")) for each in ("AFTER", "SPREAD")) / 3600
+    valid_h = hours(rendered.get("Certificate/triton")["spec"]["renewBefore"])
+    if not 0 < oldest_h < valid_h:
+        yield (
+            f"Deployment/triton starts again after {oldest_h:g} h (RESTART_AFTER_S), and its "
+            f"certificate may expire after {valid_h:g} h"
+        )
 
 
 def pinned_images_and_no_secrets(rendered: Manifests) -> Iterator[str]:

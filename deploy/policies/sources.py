@@ -23,6 +23,8 @@ DEPRECATED = {
     "vars",
 }
 
+TRANSFORMERS = "../../transformers"
+
 
 def current_kustomizations(deploy: Path) -> Iterator[str]:
     """No kustomization has a deprecated field, and each names every file beside it."""
@@ -66,6 +68,8 @@ def _namespace_findings(deploy: Path) -> Iterator[str]:
         has_one = "namespace" in document or "namespace" in (document.get("metadata") or ())
         if has_one is not is_overlay:
             yield f"{name} {'has no' if is_overlay else 'has a'} namespace"
+        if is_overlay and TRANSFORMERS not in document.get("transformers", ()):
+            yield f"{name} does not list {TRANSFORMERS}, which write the namespace"
 
 
 def _literal_findings(deploy: Path) -> Iterator[str]:

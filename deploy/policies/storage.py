@@ -11,6 +11,7 @@ from deploy.policies.rendering.quantities import flag
 
 SHARED = "ReadWriteMany"
 SHARED_TO_READ = "ReadOnlyMany"
+MOUNTS_CLAIMS = "beauty-retrieval/mounts-claims"
 SCRATCH = "/tmp"  # noqa: S108 - of a container, whose root file system is read-only
 
 
@@ -46,9 +47,8 @@ def shared_storage(rendered: Manifests) -> Iterator[str]:
         yield from _right_findings(each)
     yield from _path_findings(mounted)
     for claim in rendered.of_kind("PersistentVolumeClaim"):
-        writers = [each.pods.owner for each in mounted
-                   if each.writes and each.claim == claim["metadata"]["name"]]  # fmt: skip
-        yield from _access_findings(rendered, claim, writers)
+        using = [each for each in mounted if each.claim == claim["metadata"]["name"]]
+        yield from _access_findings(rendered, claim, using)
     for pods in rendered.pods():
         yield from _folder_findings(pods)
 
@@ -108,13 +108,26 @@ def _path_findings(mounted: list[Mounted]) -> Iterator[str]:
             yield f"The path {path} is the claim {words}"
 
 
-def _access_findings(rendered: Manifests, claim: Object, writers: list[str]) -> Iterator[str]:
+def _access_findings(rendered: Manifests, claim: Object, using: list[Mounted]) -> Iterator[str]:
     modes = claim["spec"].get("accessModes", [])
+    writers = sorted({each.pods.owner for each in using if each.writes})
     needed = {SHARED} if writers else {SHARED, SHARED_TO_READ}
-    if not needed & set(modes) and rendered.is_production:
+    has_one_node = not rendered.is_production or all(_is_beside(each.pods) for each in using)
+    if not needed & set(modes) and not has_one_node:
         yield f"{name_of(claim)} is shared by pods of several nodes, but is {', '.join(modes)}"
     if modes == [SHARED_TO_READ] and writers:
         yield f"{name_of(claim)} is {SHARED_TO_READ}, but {', '.join(writers)} writes to it"
+
+
+def _is_beside(pods: Pods) -> bool:
+    """Whether a pod runs only on the node of the others that mount claims."""
+    affinity = pods.spec.get("affinity", {}).get("podAffinity", {})
+    required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution", ())
+    return pods.labels.get(MOUNTS_CLAIMS) == "true" and any(
+        each["topologyKey"] == "kubernetes.io/hostname"
+        and each["labelSelector"]["matchLabels"] == {MOUNTS_CLAIMS: "true"}
+        for each in required
+    )
 
 
 def _folder_findings(pods: Pods) -> Iterator[str]:

@@ -66,6 +66,10 @@ def write_the_namespace_twice(deploy: Path) -> None:
     change(deploy / "base/kustomization.yaml", old, f"{old}\nnamespace: beauty-retrieval")
 
 
+def forget_the_transformers(deploy: Path) -> None:
+    change(deploy / "overlays/cpu-dev/kustomization.yaml", "  - ../../transformers\n", "  []\n")
+
+
 def name_another_version(deploy: Path) -> None:
     change(deploy / "base/kustomization.yaml", "newTag: 0.1.0", "newTag: 0.0.9")
 
@@ -88,6 +92,7 @@ FAULTS = {
     make_an_object_twice: ("once", "Deployment/triton"),
     write_a_setting_twice: ("once", "RETRIEVAL_PORT=50051"),
     write_the_namespace_twice: ("once", "base/kustomization.yaml has a namespace"),
+    forget_the_transformers: ("once", "does not list ../../transformers"),
     name_another_version: ("images", "0.0.9"),
     rename_a_stage: ("images", "beauty-retrieval-triton"),
     open_a_port_to_the_network: ("compose", "ports"),

@@ -41,7 +41,7 @@ RULE_MISTAKES = [
     R("microseconds as milliseconds", "beauty:triton_queue_seconds:mean5m", "1e6", "1e3"),
     R("99th percentile of the median", "beauty:search_seconds:p99_5m", "0.99", "0.5"),
     R("a bad image is our fault", "beauty:searches_failed:rate5m", "UNKNOWN", "INVALID_ARGUMENT"),
-    R("health checks are searches", "beauty:searches:rate5m", '{method="Search"}', ""),
+    R("health checks are searches", "beauty:searches:rate5m", ', method="Search"', ""),
     R("the youngest index", "beauty:index_age_seconds", "min", "max"),
     R("turned round", "beauty:triton_batch_images:mean5m", "nv_inference_count",
       "nv_inference_exec_count"),
