@@ -99,6 +99,16 @@ build/deploy_checks/%/.installed: deploy/checks/%.txt # what deploy/policies and
 	$(@D)/bin/$(PIP) -r $<
 	touch $@
 
+# promtool tests the rules: this machine's, or Debian's, of which nothing is installed.
+build/deploy_checks/promtool/.installed:
+	mkdir -p $(@D)/bin
+	if command -v promtool > /dev/null; then ln -sf "$$(command -v promtool)" $(@D)/bin/; else \
+	  cd $(@D) && { apt-get -qq download prometheus 2> /dev/null || \
+	    { apt-get update -qq && apt-get -qq download prometheus; }; } && \
+	  dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x -C bin --strip-components=3 ./usr/bin/promtool && \
+	  rm prometheus_*.deb; fi
+	touch $@
+
 # To measure it
 
 bench-search: setup ## Measure the exact search beside its peers; N=500000 rows
