@@ -18,7 +18,7 @@ from benchmarks.descriptor_generator import DescriptorGenerator
 from benchmarks.search_database import ROOT, prepare_database
 from benchmarks.search_index import prepare_index, product_id
 from export.dataset.ground_truth import Query
-from export.evaluation.ablation import METHOD_PARAMETERS, METHODS, rate_queries
+from export.evaluation.ablation import METHODS, rate_queries
 from export.evaluation.results import RatedQuery
 from export.evaluation.statistics import categories_of, rows_of
 from retrieval_server.index.bundle import IndexBundle
@@ -59,7 +59,7 @@ def main() -> None:
     rows, measured = timed(lambda: _statistics(rated))
     slow = described[:SLOW_QUERIES]
     _, apart = timed(
-        lambda: [retriever.search(d, parameters) for d in slow for parameters in METHOD_PARAMETERS]
+        lambda: [retriever.search(d, method.parameters()) for d in slow for method in METHODS]
     )
     print(f"{options.queries:,} described photos, {len(bundle):,} products, {len(rows)} methods")
     print(f"open and warm up               {opened:>8.1f} s")
@@ -83,8 +83,8 @@ def _ready(bundle: IndexBundle) -> Retriever:
 
 
 def _statistics(rated: list[RatedQuery]) -> list[Any]:
-    categories_of([method for method, _ in METHODS], METHODS[4][0], rated)
-    return rows_of(METHODS, rated)
+    categories_of([method.name for method in METHODS], METHODS[4].name, rated)
+    return rows_of([(method.name, method.keep) for method in METHODS], rated)
 
 
 if __name__ == "__main__":

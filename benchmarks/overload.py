@@ -6,6 +6,9 @@ photos at one, two, four and eight times the capacity, and products at fixed rat
 do not wait (a Poisson process), each with a deadline. For each load it prints answers in time,
 their ratio to the capacity, refusals, calls that were late, and all other statuses.
 
+The capacity is measured again after each load of photos: the ratio is to the mean of the capacity
+before and after it, so that a machine that slows down for a while changes both.
+
 The load generator runs on the same cores as the server; its CPU time is printed. To measure another
 version of the server, run this file with that version's folder first in PYTHONPATH.
 """
@@ -16,6 +19,7 @@ import argparse
 import json
 import os
 import random
+import statistics
 import threading
 import time
 from collections import Counter
@@ -67,13 +71,15 @@ def main() -> None:
     ):
         search = channel.unary_unary(SEARCH)
         _capacity(search, photos, 2.0)  # warms up
-        capacity = _capacity(search, photos, options.duration_s / 2)
-        measured = [
-            {"load": f"photos x {times}"}
-            | _offered(search, photos, times * capacity, options, process)
-            | {"capacity_per_s": round(capacity, 1)}
-            for times in LOADS
-        ]
+        capacities = [_capacity(search, photos, options.duration_s / 2)]
+        measured = []
+        for times in LOADS:
+            offered = _offered(search, photos, times * capacities[0], options, process)
+            capacities.append(_capacity(search, photos, options.duration_s / 2))
+            capacity = statistics.mean(capacities[-2:])
+            measured.append(
+                {"load": f"photos x {times}"} | offered | {"capacity_per_s": round(capacity, 1)}
+            )
         measured += [
             {"load": "products"} | _offered(search, products, rate, options, process)
             for rate in PRODUCTS_PER_S
@@ -150,14 +156,15 @@ def _cpu_seconds(process: int) -> float:
 
 def _print(measured: list[dict[str, Any]]) -> None:
     table = Table(title="Open load; times in ms are median and 95th percentile")
-    for column in ("load", "offered/s", "answered/s", "of capacity", "refused", "late", "others",
-                   "answer ms", "refusal ms", "generator cores", "server cores"):  # fmt: skip
+    for column in ("load", "offered/s", "answered/s", "capacity/s", "of capacity",
+                   "refused", "late", "others", "answer ms", "refusal ms",
+                   "generator cores", "server cores"):  # fmt: skip
         table.add_column(column)
     for each in measured:
         capacity = each.get("capacity_per_s")
         ratio = f"{each['answered_per_s'] / capacity:.0%}" if capacity else ""
         values = [each[name] for name in ("load", "offered_per_s", "answered_per_s")]
-        values += [ratio, each["refused"], each["late"], each["others"] or 0]
+        values += [capacity or "", ratio, each["refused"], each["late"], each["others"] or 0]
         values += [" / ".join(map(str, each[name])) for name in ("answer_ms", "refusal_ms")]
         values += [each["generator_cores"], each["server_cores"]]
         table.add_row(*map(str, values))

@@ -26,6 +26,7 @@ from export.models.profiles import PAPER
 from export.progress import progress
 from export.text_index.build import build_text_index
 from export.text_index.settings import TextSettings
+from export.text_index.word_index import build_word_index
 from retrieval_server.cores import available_cores
 from retrieval_server.engines.create_engine import create_engine
 from retrieval_server.index.bundle import (
@@ -41,6 +42,8 @@ from retrieval_server.index.reference_image import reference_image, write_refere
 from retrieval_server.models.model_repository import ModelRepository
 from retrieval_server.models.preprocessing import PREPROCESSING
 from retrieval_server.storage.string_table import write_string_table
+from retrieval_server.text.grams import GRAMS
+from retrieval_server.text.word_search import DESCRIPTION, WordsRecord
 
 SEED = 0
 
@@ -89,6 +92,8 @@ def prepare_index(root: Path, database: SearchDatabase) -> IndexBundle:
     settings = TextSettings()
     with progress("descriptions", database.rows) as advance:
         report = build_text_index(texts, settings, folder, advance)
+    with progress("words", database.rows) as advance:
+        sizes = build_word_index(folder, {DESCRIPTION: texts}, advance)
     manifest = Manifest(
         profile=PAPER,
         models={
@@ -101,6 +106,7 @@ def prepare_index(root: Path, database: SearchDatabase) -> IndexBundle:
         documents=report.documents,
         text_pairs=report.sizes.neighbours,
         text=settings.to_json() | report.to_json(),
+        words=WordsRecord(GRAMS, (), sizes),
         search=database.record,
     )
     make_current(index, store(folder, index, seal(folder, manifest)).name)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         Example,
         Limits,
         Match,
+        MatchedWord,
         Model,
         SearchLevel,
         SearchResult,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
         TextEvidence,
         TextIndex,
         Timings,
+        WordsEvidence,
     )
     from client.retrieval_client import RetrievalClient
 
@@ -51,6 +53,7 @@ __all__ = [
     "InvalidQueryError",
     "Limits",
     "Match",
+    "MatchedWord",
     "Model",
     "OverloadedError",
     "ProductNotFoundError",
@@ -66,6 +69,7 @@ __all__ = [
     "TooLargeError",
     "UnavailableError",
     "UnreadableFileError",
+    "WordsEvidence",
 ]
 
 

@@ -15,7 +15,13 @@ from retrieval_server.command_line.addresses import LARGEST_PORT
 from retrieval_server.command_line.option_values import address, seconds
 
 Photo = Annotated[
-    Path, typer.Argument(metavar="PHOTO", help="Image to search for; - reads standard input.")
+    Path | None,
+    typer.Argument(
+        metavar="PHOTO",
+        help="Image to search for; - reads standard input. Several images of one thing are "
+        "joined: front.jpg+back.jpg. Without one, --words alone decide.",
+        show_default=False,
+    ),
 ]
 CataloguePhoto = Annotated[
     Path | None, typer.Argument(metavar="PHOTO", help="An image of the catalogue.")
@@ -78,6 +84,23 @@ AllowedHost = Annotated[
 class SearchParameters:
     """The options of every command that searches."""
 
+    words: Annotated[
+        str,
+        typer.Option(
+            metavar="TEXT",
+            help="Words that the product's text should have, such as brand and type.",
+            show_default=False,
+        ),
+    ] = ""
+    text_weight: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            metavar="VALUE",
+            help="Strength of --words; 0 turns them off.",
+            show_default="the server's",
+        ),
+    ] = None
     top_k: Annotated[
         int | None,
         typer.Option(
@@ -118,6 +141,8 @@ class SearchParameters:
             typer.BadParameter: if a value of --alpha cannot be read.
         """
         return {
+            "words": self.words,
+            "text_weight": self.text_weight,
             "top_k": self.top_k,
             "keep": self.keep,
             "refine": self.refine,
@@ -222,6 +247,26 @@ def takes_groups(command: Callable[..., None]) -> Callable[..., None]:
     own = [each for each in parameters if each.name not in groups]
     run.__signature__ = Signature([*own, *options])  # type: ignore[attr-defined]
     return run
+
+
+def joined_photos(photo: Path) -> list[Path]:
+    """The photos of an argument such as ``front.jpg+back.jpg``.
+
+    A + that belongs to the name of a file that exists does not divide it.
+
+    Args:
+        photo: as given.
+    """
+    parts = str(photo).split("+")
+    photos, begin = [], 0
+    for end in range(1, len(parts) + 1):
+        path = Path("+".join(parts[begin:end]))
+        if path.is_file():
+            photos.append(path)
+            begin = end
+    if begin == len(parts):
+        return photos
+    return [photo] if "" in parts else [Path(part) for part in parts]
 
 
 def alpha_by_model(values: list[str] | None) -> dict[str, float]:

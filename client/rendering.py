@@ -17,6 +17,8 @@ from client.batch import Answer
 from client.results import Limits, Match, SearchResult, ServerStatus, Stage
 
 SIDE_BY_SIDE_COLUMNS = 120  # width from which the two rankings of a comparison fit abreast
+WORDS_WIDTH = 16  # of the column of words, which would take the description's place
+SHOWN_SHARE = 0.5  # of its n-grams that the query has, for a word of a product to be shown
 
 
 def results_table(result: SearchResult) -> RenderableType:
@@ -24,13 +26,22 @@ def results_table(result: SearchResult) -> RenderableType:
     table = _table(expand=True)
     table.add_column("#", justify="right", no_wrap=True)
     _add_product_columns(table)
-    table.add_column("cosines", justify="right", min_width=7)
+    has_words = any(match.words for match in result.results)
+    has_cosines = any(match.cosines for match in result.results) or not has_words
+    if has_cosines:
+        table.add_column("cosines", justify="right", min_width=7)
+    if has_words:
+        table.add_column("words", overflow="ellipsis", no_wrap=True, max_width=WORDS_WIDTH)
     table.add_column("how it came", no_wrap=True)
     for match in result.results:
         cosines = " ".join(f"{cosine:.3f}" for cosine in match.cosines.values())
-        table.add_row(str(match.rank), *_product_cells(match), cosines, _provenance(match))
+        further = [cosines] * has_cosines + [_words_cell(match)] * has_words
+        table.add_row(str(match.rank), *_product_cells(match), *further, _provenance(match))
     models = ", ".join(model.name for model in result.models)
-    return Group(table, _note(f"cosines: {models}"), _note(_origin(result)))
+    notes = [f"cosines: {models}"] if has_cosines else []
+    if has_words:
+        notes.append("words: similarity to the product's text, and its words that resemble them")
+    return Group(table, *map(_note, (*notes, _origin(result))))
 
 
 def comparison(result: SearchResult, width: int) -> RenderableType:
@@ -80,7 +91,7 @@ def status_table(status: ServerStatus) -> RenderableType:
             f"with a cosine above {text_index.threshold:g}",
         ),
         ("search levels", _search_levels(status)),
-        ("defaults", f"top-k {status.default_top_k}, keep {status.default_keep}"),
+        ("defaults", _defaults(status)),
         ("limits", _limits(status.limits)),
     ):
         facts.add_row(name, plain_line(value))
@@ -140,10 +151,20 @@ def _product_cells(match: Match) -> tuple[Text, Text, str]:
     return plain_line(match.product_id), plain_line(match.description), f"{match.similarity:.4f}"
 
 
+def _words_cell(match: Match) -> Text:
+    """Show how similar the words are, and the words of the product that resemble them."""
+    if match.words is None:
+        return Text()
+    similar = " ".join(each.word for each in match.words.matched if each.share >= SHOWN_SHARE)
+    return plain_line(f"{match.words.cosine:.3f} {similar}")
+
+
 def _provenance(match: Match) -> Text:
     """Say which stage of Algorithm 1 put the product here."""
     if match.text is not None:
         return Text(f"text of #{match.text.seed_rank} ({match.text.cosine:.2f})", style="cyan")
+    if match.words is not None and not match.cosines:
+        return Text("words")
     words = {Stage.INITIAL: "visual", Stage.FILLED: "fill"}
     return Text(words.get(match.stage, match.stage.value))
 
@@ -176,14 +197,29 @@ def _search_levels(status: ServerStatus) -> str:
     return "; ".join(f"{location}: {levels}" for levels, location in locations if levels)
 
 
+def _defaults(status: ServerStatus) -> str:
+    """List what a request that does not say takes."""
+    defaults = f"top-k {status.default_top_k}, keep {status.default_keep}"
+    return defaults + (
+        f", text-weight {weight:g}" if (weight := status.default_text_weight) else ""
+    )
+
+
 def _limits(limits: Limits | None) -> str:
     """List the limits of the server's requests."""
     if limits is None:
         return "not reported by this server"
+    words = (
+        f"words of {limits.max_words_characters:,} characters, "
+        f"text-weight {limits.max_text_weight:,g}, "
+        if limits.max_words_characters
+        else ""
+    )
+    photos = f"{limits.max_photos:,} photos of one thing, " if limits.max_photos else ""
     return (
         f"images of {limits.max_image_bytes:,} bytes and {limits.max_image_pixels:,} pixels, "
-        f"requests of {limits.max_request_bytes:,} bytes, top-k and keep {limits.max_top_k:,}, "
-        f"alpha {limits.max_alpha:,g}, "
+        f"{photos}requests of {limits.max_request_bytes:,} bytes, "
+        f"top-k and keep {limits.max_top_k:,}, alpha {limits.max_alpha:,g}, {words}"
         f"{limits.max_concurrent_requests:,} searches at a time"
     )
 

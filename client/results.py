@@ -49,13 +49,32 @@ class TextEvidence:
 
 
 @dataclass(frozen=True)
+class MatchedWord:
+    """A word of a product, and how many of its n-grams the query has; 1 for the same word."""
+
+    word: str
+    share: float
+
+
+@dataclass(frozen=True)
+class WordsEvidence:
+    """How similar the query's words are to the product's text, and its words that resemble them."""
+
+    cosine: float
+    matched: tuple[MatchedWord, ...]
+
+
+@dataclass(frozen=True)
 class Match:
     """One product found, with how it came.
 
     Attributes:
-        cosines: cosine of each backbone by model name, in the order of the profile.
-        similarity: fused similarity of eq. (8), larger is more similar; not itself a cosine.
+        cosines: cosine of each backbone by model name, in the order of the profile; empty for a
+            search by words alone.
+        similarity: fused similarity of eq. (8), with the factor of the words if there are any;
+            larger is more similar; not itself a cosine.
         text: set where stage is REFINED.
+        words: set where the words of the query count.
     """
 
     rank: int
@@ -67,6 +86,7 @@ class Match:
     cosines: dict[str, float]
     stage: Stage
     text: TextEvidence | None
+    words: WordsEvidence | None
 
 
 @dataclass(frozen=True)
@@ -150,6 +170,9 @@ class Limits:
         max_alpha: strength of a backbone in eq. (8).
         max_concurrent_requests: searches in progress at once, of all clients together.
         max_image_pixels: width times height of an image.
+        max_words_characters: length of the words; 0 from a server that knows no words.
+        max_text_weight: strength of the words.
+        max_photos: photos of one search; 0 from a server that takes one.
     """
 
     max_image_bytes: int
@@ -158,6 +181,9 @@ class Limits:
     max_alpha: float
     max_concurrent_requests: int
     max_image_pixels: int
+    max_words_characters: int
+    max_text_weight: float
+    max_photos: int
 
 
 @dataclass(frozen=True)
@@ -181,6 +207,7 @@ class ServerStatus:
     search_levels: tuple[SearchLevel, ...]
     example: Example
     limits: Limits | None
+    default_text_weight: float
 
 
 def decoded(cls: type[Value], message: Message) -> Value:

@@ -4,7 +4,7 @@ import json
 import random
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -108,18 +108,26 @@ class RetrievalClient:
 
     def search(
         self,
-        image: bytes | Path,
+        image: bytes | Path | None = None,
         *,
+        more_images: Iterable[bytes | Path] = (),
+        words: str = "",
+        text_weight: float | None = None,
         top_k: int | None = None,
         keep: int | None = None,
         refine: bool = True,
         alpha: Mapping[str, float] | None = None,
         busy_wait_s: float = 0.0,
     ) -> SearchResult:
-        """Find the products that look like an image.
+        """Find the products that look like an image, whose text has some words, or both.
 
         Args:
-            image: an encoded image (JPEG, PNG, WebP, HEIC, ...) or the path of one.
+            image: an encoded image (JPEG, PNG, WebP, HEIC, ...) or the path of one; None searches
+                by the words alone.
+            more_images: further images of the same thing, up to ``Limits.max_photos`` in all.
+            words: words that the product's text should have, such as brand and type.
+            text_weight: strength of the words, from 0 to ``Limits.max_text_weight``; None takes
+                the server's default.
             top_k: number of results, from 1 to ``Limits.max_top_k``; None takes the server's
                 default.
             keep: the paper's k, how many of the best visual matches stay, from 1 to
@@ -131,13 +139,21 @@ class RetrievalClient:
         Returns:
             The results and the initial ranking, best first.
         """
-        request = pb.SearchRequest(image=_image_bytes(image))
+        request = pb.SearchRequest()
+        if image is not None:
+            request.image = _image_bytes(image)
+            request.more_images.extend(map(_image_bytes, more_images))
+        elif not words.strip():
+            raise InvalidQueryError("Nothing to search for. Give an image, words, or both.")
+        _add_words(request, words, text_weight)
         return self._found(request, top_k, keep, refine, alpha, busy_wait_s)
 
     def similar(
         self,
         product_id: str,
         *,
+        words: str = "",
+        text_weight: float | None = None,
         top_k: int | None = None,
         keep: int | None = None,
         refine: bool = True,
@@ -148,6 +164,8 @@ class RetrievalClient:
 
         Args:
             product_id: id in the server's index.
+            words: see search.
+            text_weight: see search.
             top_k: see search.
             keep: see search.
             refine: see search.
@@ -158,6 +176,7 @@ class RetrievalClient:
             The results and the initial ranking, best first.
         """
         request = pb.SearchRequest(product_id=_text("product_id", product_id))
+        _add_words(request, words, text_weight)
         return self._found(request, top_k, keep, refine, alpha, busy_wait_s)
 
     def status(self) -> ServerStatus:
@@ -266,6 +285,12 @@ def _channel(server: str, access: Access) -> grpc.Channel:
     if credentials is None:
         return grpc.insecure_channel(server, options=options)
     return grpc.secure_channel(server, credentials, options=options)
+
+
+def _add_words(request: pb.SearchRequest, words: str, text_weight: float | None) -> None:
+    request.words = _text("words", words)
+    if text_weight is not None:
+        request.text_weight = text_weight
 
 
 def _text(name: str, text: str) -> str:

@@ -1,4 +1,4 @@
-"""The command line ``beauty-server``: serves an index, checks a server's health, copies models.
+"""The command line ``beauty-server``: serves an index, checks health, copies models and an index.
 
 The options of serving come from ``Settings``, and with it the search, the engines and numpy. They
 are imported only when the server is to run or its help is asked for: a container checks the
@@ -66,8 +66,40 @@ def models(
         typer.echo(f"{model.name}: {model.digest}", err=True)
 
 
+def fetch(
+    source: Annotated[
+        str,
+        typer.Argument(metavar="URL", help="Index folder on a web server, with its file current."),
+    ],
+    *,
+    output: Annotated[
+        Path,
+        typer.Option(
+            metavar="FOLDER", help="Index folder to write.", callback=option_values.folder
+        ),
+    ],
+) -> None:
+    """Copy the current version of an index from a web server.
+
+    Every file is compared with its checksum. A copy that was interrupted is continued.
+    """
+    from retrieval_server.index.fetch import checked_source, fetch
+
+    try:
+        checked = checked_source(source)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="URL") from error
+    fetched = fetch(checked, output)
+    size = f"{fetched.bytes:,} bytes copied" if fetched.bytes else "nothing to do"
+    typer.echo(f"{fetched.version} is current in {output}: {size}", err=True)
+
+
 COMMANDS: dict[str, tuple[Callable[..., None], str]] = {
     "health": (health, "Example: beauty-server health 127.0.0.1:50052"),
+    "fetch": (
+        fetch,
+        "Example: beauty-server fetch https://indexes.example/beauty --output my_index",
+    ),
     "models": (
         models,
         "Example: beauty-server models model_repository lite --output build/models",

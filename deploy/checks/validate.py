@@ -4,7 +4,7 @@ Runs in the environment of schemas.txt. A resource without a schema is an error,
 too. The schemas are those of the packages; Gateway API's, which no package has, is written down
 beside this file for the fields we use.
 
-Example: python validate.py --version 1.36 < objects.json
+Example: python validate.py --version 1.37 < objects.json
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def leaves(error: jsonschema.ValidationError) -> Iterator[str]:
 def main() -> int:
     """Read a JSON list of objects; print a JSON list of findings for each."""
     parser = argparse.ArgumentParser(description="Validate a JSON list of Kubernetes objects.")
-    parser.add_argument("--version", default="1.36", help="default: 1.36")
+    parser.add_argument("--version", required=True, help="of Kubernetes, such as 1.37")
     version = parser.parse_args().version
     json.dump([list(findings(document, version)) for document in json.load(sys.stdin)], sys.stdout)
     return 0

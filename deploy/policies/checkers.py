@@ -19,7 +19,7 @@ from deploy.policies.rendering import Object
 from deploy.policies.rendering.kubectl import ROOT, TOOLS
 
 VALIDATE = ROOT / "deploy" / "checks" / "validate.py"
-KUBERNETES = ("1.36", "1.37")  # the oldest we apply to, and the newest with schemas
+KUBERNETES = ("1.31", "1.37")  # the oldest we apply to, and the newest with schemas
 CHECKOV = ("--skip-download", "--compact", "--quiet", "--framework", "kubernetes", "-o", "json")
 
 

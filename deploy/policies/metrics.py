@@ -35,6 +35,7 @@ KUBE_STATE = {  # kube-state-metrics 2.17, docs/metrics/workload: what we read, 
     "kube_job_failed": ("namespace", "job_name", "condition"),
     "kube_job_created": ("namespace", "job_name"),
     "kube_cronjob_status_last_successful_time": ("namespace", "cronjob"),
+    "kube_pod_container_state_started": ("namespace", "pod", "container", "uid"),
     "kube_pod_container_status_restarts_total": ("namespace", "pod", "container", "uid"),
     "kube_horizontalpodautoscaler_status_current_replicas": (
         "namespace",
@@ -50,7 +51,6 @@ KUBELET = {  # Kubernetes 1.36, metrics of the kubelet: what we read, with its l
 OF_THE_SCRAPE = {"namespace", "pod", "container", "job", "instance", "le"}
 STATUSES = {"OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND",
             "RESOURCE_EXHAUSTED", "INTERNAL", "UNAVAILABLE"}  # fmt: skip
-VARIABLES = {"$__rate_interval": "5m", "$namespace": "beauty-retrieval"}  # of the dashboard
 
 
 def metrics_that_exist(rendered: Manifests) -> Iterator[str]:
@@ -118,11 +118,12 @@ def queries(rendered: Manifests) -> Iterator[tuple[str, str]]:
     for scaler in rendered.of_kind("ScaledObject"):
         for trigger in scaler["spec"]["triggers"]:
             yield name_of(scaler), trigger["metadata"]["query"]
+    variables = {"$__rate_interval": "5m", "$namespace": rendered.namespace}
     for name, dashboard in dashboards(rendered).items():
         for panel in dashboard["panels"]:
             for target in panel["targets"]:
                 expression = target["expr"]
-                for variable, value in VARIABLES.items():
+                for variable, value in variables.items():
                     expression = expression.replace(variable, value)
                 yield f"{name}, panel {panel['title']!r}", expression
 

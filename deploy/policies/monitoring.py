@@ -23,6 +23,7 @@ ALERTED = {
     "the queue": r"queue_seconds",
     "the 99th percentile": r"p99",
     "the age of the index": r"index_age_seconds",
+    "certificates": r"certificate_expiry_timestamp",
     "restarts": r"container_status_restarts_total",
     "the autoscaler's limit": r"horizontalpodautoscaler_spec_max_replicas",
 }

@@ -9,6 +9,7 @@ from deploy.policies.rendering.quantities import hours
 from deploy.policies.traffic import selects
 
 ADDRESS = re.compile(r"(?:dns:///)?([a-z][a-z-]*):(\d+)")
+FORWARDED = "localhost"  # by kubectl port-forward
 # Secrets that people create, as deploy/README.md explains.
 MADE_BY_HAND = {"gateway-tls", "retrieval-tokens"}
 
@@ -187,13 +188,19 @@ def _certificate_findings(rendered: Manifests) -> Iterator[str]:
         needed = "server auth" if rendered.find("Service", name) else "client auth"
         if not each["spec"].get("isCA") and needed not in usages:
             yield f"Certificate/{name} does not have the usage {needed}"
-        if needed == "server auth" and f"{name}.beauty-retrieval.svc" not in each["spec"].get(
-            "dnsNames", ()
-        ):
-            yield f"Certificate/{name} does not have the DNS name of Service/{name}"
+        if needed == "server auth":
+            names = {f"{name}{end}" for end in _domains(rendered)}
+            for host in sorted(names - set(each["spec"].get("dnsNames", ()))):
+                yield f"Certificate/{name} does not have {host}, a DNS name of Service/{name}"
         for host in each["spec"].get("dnsNames", ()):
-            if rendered.find("Service", host.split(".")[0]) is None:
+            if rendered.find("Service", host.split(".")[0]) is None and host != FORWARDED:
                 yield f"{name_of(each)} has the DNS name {host}, which is not a Service"
+
+
+def _domains(rendered: Manifests) -> tuple[str, ...]:
+    """What follows the name of a Service in the names by which pods may call it."""
+    own = rendered.namespace
+    return ("", f".{own}", f".{own}.svc", f".{own}.svc.cluster.local")
 
 
 def _route_findings(rendered: Manifests, secrets: set[str]) -> Iterator[str]:

@@ -11,6 +11,7 @@ from deploy.policies import security, sources, workloads
 from deploy.policies.jobs import jobs_that_end
 from deploy.policies.metrics import metrics_that_exist
 from deploy.policies.monitoring import monitored
+from deploy.policies.namespaces import one_namespace
 from deploy.policies.references import references_that_resolve
 from deploy.policies.rendering import DEPLOY, Manifests
 from deploy.policies.services import balanced_connections
@@ -150,6 +151,11 @@ POLICIES: dict[str, Policy[Manifests]] = {
         metrics_that_exist,
         "Ask for metrics and labels of deploy/METRICS.md, or add the metric to the tables in "
         "deploy/policies/metrics.py if Triton or the cluster exports it.",
+    ),
+    "namespace": Policy(
+        one_namespace,
+        "Write NAMESPACE, and list the field in deploy/transformers/namespace.yaml; in a query, "
+        "name the namespace in each selector that decides what is read.",
     ),
     "references": Policy(
         references_that_resolve,

@@ -3,8 +3,9 @@
 import re
 from collections.abc import Iterator
 
+from deploy.policies.gateway import gateway_findings
 from deploy.policies.rendering import Manifests, Object, Pods, name_of
-from deploy.policies.rendering.quantities import flag
+from deploy.policies.rendering.quantities import flag, hours, number
 
 LEVELS = ("enforce", "warn", "audit")
 # Volumes that the profile "restricted" allows.
@@ -25,7 +26,7 @@ def restricted_pods(rendered: Manifests) -> Iterator[str]:
             if labels.get(f"pod-security.kubernetes.io/{level}") != "restricted":
                 yield f"{name_of(namespace)} does not {level} the profile restricted"
     if not rendered.of_kind("Namespace"):
-        yield "Namespace/beauty-retrieval is missing"
+        yield "The Namespace is missing"
     for account in rendered.of_kind("ServiceAccount"):
         if account.get("automountServiceAccountToken") is not False:
             yield f"{name_of(account)} does not set automountServiceAccountToken to false"
@@ -117,6 +118,7 @@ def locked_triton(rendered: Manifests) -> Iterator[str]:
             "Deployment/triton does not require a certificate of its clients "
             "(--grpc-use-ssl-mutual)"
         )
+    yield from _restart_findings(rendered) if has_tls else ()
     for name in TLS_FLAGS if has_tls else ():
         if not flag(arguments, name):
             yield f"Deployment/triton has no {name}"
@@ -130,27 +132,24 @@ def locked_triton(rendered: Manifests) -> Iterator[str]:
         has_files = all(set(each) >= TLS_SETTINGS for each in asking)
         if has_tls is not has_files:
             yield f"{pods.owner} uses TLS to Triton where Triton has none, or the reverse"
-    yield from _gateway_findings(rendered)
-
-
-def _gateway_findings(rendered: Manifests) -> Iterator[str]:
-    """TLS ends in the Gateway, which sends plain gRPC to the servers, or in the servers."""
-    has_gateway = bool(rendered.of_kind("Gateway"))
-    if has_gateway and "RETRIEVAL_TLS_CERT" in rendered.settings():
-        yield "Gateway/beauty-retrieval sends plain gRPC to servers that require TLS"
-    for gateway in rendered.of_kind("Gateway"):
-        for listener in gateway["spec"]["listeners"]:
-            if listener["protocol"] != "HTTPS" or not listener.get("tls", {}).get(
-                "certificateRefs"
-            ):
-                yield f"{name_of(gateway)} has a listener without TLS"
-            if listener.get("allowedRoutes", {}).get("namespaces", {}).get("from") != "Same":
-                yield f"{name_of(gateway)} accepts routes of other namespaces"
     if (
         "RETRIEVAL_TOKEN_FILE" in rendered.settings()
         and "RETRIEVAL_TLS_CERT" not in rendered.settings()
     ):
         yield "ConfigMap/retrieval: clients send tokens without TLS"
+    yield from gateway_findings(rendered)
+
+
+def _restart_findings(rendered: Manifests) -> Iterator[str]:
+    """Triton reads its certificate when it starts, and starts again before that one expires."""
+    env = rendered.environment_of(rendered.pods("triton")[0].main)
+    oldest_h = sum(number(env.get(f"RESTART_{each}_S")) for each in ("AFTER", "SPREAD")) / 3600
+    valid_h = hours(rendered.get("Certificate/triton")["spec"]["renewBefore"])
+    if not 0 < oldest_h < valid_h:
+        yield (
+            f"Deployment/triton starts again after {oldest_h:g} h (RESTART_AFTER_S), and its "
+            f"certificate may expire after {valid_h:g} h"
+        )
 
 
 def pinned_images_and_no_secrets(rendered: Manifests) -> Iterator[str]:

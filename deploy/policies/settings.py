@@ -4,6 +4,7 @@ import typing
 from collections.abc import Iterator
 from functools import cache
 
+from deploy.policies.probes import http_request
 from deploy.policies.rendering import Manifests
 from deploy.policies.rendering.quantities import flag
 from retrieval_server.serving.settings import Setting, Settings, environment_variable
@@ -43,7 +44,7 @@ def _triton_findings(rendered: Manifests) -> Iterator[str]:
         if str(ports.get(name)) != flag(triton.main["args"], f"--{name}-port"):
             yield f"Deployment/triton: port {name} is not the value of --{name}-port"
     for probe in PROBES:
-        if triton.main.get(probe, {}).get("httpGet", {}).get("port") != "http":
+        if http_request(triton.main.get(probe, {}))[0] not in {"http", ports.get("http")}:
             yield f"Deployment/triton: the {probe} does not ask port http"
 
 

@@ -21,10 +21,13 @@ DEPRECATED = {
     "vars",
 }
 
+TRANSFORMERS = "../../transformers"
+
 
 def current_kustomizations(deploy: Path) -> Iterator[str]:
     """No kustomization has a deprecated field, and each names every file beside it."""
-    for folder in (deploy / "base", *deploy.glob("components/*"), *deploy.glob("overlays/*")):
+    folders = (deploy / "base", deploy / "transformers")
+    for folder in (*folders, *deploy.glob("components/*"), *deploy.glob("overlays/*")):
         name = folder.relative_to(deploy)
         path = folder / "kustomization.yaml"
         if not path.is_file():
@@ -40,7 +43,7 @@ def current_kustomizations(deploy: Path) -> Iterator[str]:
 
 
 def everything_once(deploy: Path) -> Iterator[str]:
-    """An object is made in one file of the base, and a setting has each value once."""
+    """An object is made in one file of the base; a setting and the namespace are written once."""
     made: set[str] = set()
     for path, document in _documents(deploy / "base"):
         if path.name != "kustomization.yaml":
@@ -49,9 +52,22 @@ def everything_once(deploy: Path) -> Iterator[str]:
                 yield f"{path.relative_to(deploy)} makes {name} a second time"
             made.add(name)
     yield from _literal_findings(deploy)
+    yield from _namespace_findings(deploy)
     for path, document in _documents(deploy / "base"):
         if "newTag" in str(document) and path.name != "kustomization.yaml":
             yield f"{path.relative_to(deploy)} has an image tag"
+
+
+def _namespace_findings(deploy: Path) -> Iterator[str]:
+    """Each overlay names the namespace, and nothing else does."""
+    for path, document in _documents(deploy):
+        name = path.relative_to(deploy)
+        is_overlay = name.parts[0] == "overlays" and path.name == "kustomization.yaml"
+        has_one = "namespace" in document or "namespace" in (document.get("metadata") or ())
+        if has_one is not is_overlay:
+            yield f"{name} {'has no' if is_overlay else 'has a'} namespace"
+        if is_overlay and TRANSFORMERS not in document.get("transformers", ()):
+            yield f"{name} does not list {TRANSFORMERS}, which write the namespace"
 
 
 def _literal_findings(deploy: Path) -> Iterator[str]:

@@ -36,6 +36,7 @@ def by_name(name: str) -> dict[str, str]:
 
 
 COLLECTOR = {"app.kubernetes.io/name": "opentelemetry-collector"}  # its Helm chart's label
+CLUSTERS = {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"}
 OUTSIDE = (
     Peer("dns", {"k8s-app": "kube-dns"}, by_name("kube-system")),
     Peer("kube-system", {}, by_name("kube-system")),
@@ -45,6 +46,7 @@ OUTSIDE = (
     Peer("gateway", {}, by_name("envoy-gateway-system")),
     Peer("client namespace", {}, {**by_name("shop"), "beauty-retrieval/client": "true"}),
     Peer("anybody", {}, by_name("default")),
+    Peer("internet", {}, {}),
 )
 TCP_PORTS = (53, 80, 443, 4317, 4318, 8000, 8001, 8002, 8080, 9090, 9464, 50051, 50052)
 PORTS = ("53/UDP", *(f"{port}/TCP" for port in TCP_PORTS))
@@ -82,6 +84,8 @@ EXPECTED_EDGES: dict[Edge, Callable[[Manifests], bool]] = {
     ("gateway", "retrieval", "50051/TCP"): _has("Gateway"),
     ("retrieval", "collector", "4317/TCP"): _has_settings("tracing"),
     ("triton", "collector", "4318/TCP"): _has_settings("tracing"),
+    ("web", "retrieval", "50051/TCP"): _has_pods("web"),
+    ("retrieval", "internet", "443/TCP"): _has_settings("index-source"),
     **{
         (name, "dns", port): _has_pods(name)
         for port in ("53/UDP", "53/TCP")
@@ -91,6 +95,7 @@ EXPECTED_EDGES: dict[Edge, Callable[[Manifests], bool]] = {
             "merge-index",
             "smoke-test",
             "sample-catalogue",
+            "web",
             *ASK_TRITON,
         )
     },
@@ -180,8 +185,8 @@ def lets_through(policies: list[Object], way: str, own: Peer, other: Peer, port:
 
 
 def _is_peer(peer: Object, other: Peer) -> bool:
-    if "ipBlock" in peer:
-        return True  # may be anybody
+    if "ipBlock" in peer:  # may be anybody, if the networks of clusters are in it
+        return other.name == "internet" or not set(peer["ipBlock"].get("except", ())) >= CLUSTERS
     if "namespaceSelector" in peer:
         in_namespace = selects(peer["namespaceSelector"], other.namespace or {})
     else:

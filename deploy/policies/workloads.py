@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from deploy.policies.probes import http_request
 from deploy.policies.rendering import Manifests, Object, Pods
 from deploy.policies.rendering.quantities import flag, number, quantity, seconds_of_triton
 from retrieval_server.serving.settings import Settings
@@ -83,7 +84,7 @@ def _asks_for_readiness(probe: Object) -> bool | None:
 def _target_of(probe: Object) -> str:
     if "grpc" in probe:
         return str(probe["grpc"].get("service", ""))
-    return str(probe.get("httpGet", {}).get("path", "nothing"))
+    return http_request(probe)[1]
 
 
 def ends_within_its_grace(rendered: Manifests) -> Iterator[str]:

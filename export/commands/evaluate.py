@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from export.commands.index_summary import catalogue_warnings, index_summary
-from export.commands.messages import tell, warn
+from export.commands.messages import Message, tell, warn
 from export.commands.options import (
     Dataset,
     GroundTruth,
@@ -64,18 +64,22 @@ def evaluate(
     Example: beauty-export evaluate build/demo/sample --html build/report.html
     """
     has_table = prints_table({"--html": html, "--markdown": markdown}, as_json=as_json)
+    summary: list[Message] = []
     if index is None:
         chosen = find_profile(profile)
         check_measurable(dataset, ground_truth)
         index = BUILT_HERE / f"{dataset.resolve().name}-{chosen.name}"
         products = read_catalogue(dataset)
         tell(catalogue_warnings(products))
-        tell(index_summary(IndexBuild(products, chosen, engine, root=index).run()))
+        summary = list(index_summary(IndexBuild(products, chosen, engine, root=index).run()))
+        tell(summary)
     evaluation = evaluate_index(dataset, open_index(index), engine, keep, ground_truth)
+    told = {message.text for message in summary}
     for warning in evaluation.warnings:
-        warn(warning)
-    for image in evaluation.unreadable:
-        warn(f"query {image} cannot be read and is left out of every figure.")
+        if warning not in told:
+            warn(warning)
+    for image, problem in evaluation.unreadable.items():
+        warn(f"query {image} {problem} It is left out of every figure.")
     if html is not None:
         write_output(html, evaluation_page(evaluation))
         say_where("report", html)

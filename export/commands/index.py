@@ -45,6 +45,15 @@ LanguageFilter = Annotated[
         "Their products are found by image."
     ),
 ]
+WordsColumn = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--words-column",
+        metavar="NAME",
+        help="Column whose values are searched by words like the description; repeat for several.",
+        show_default="brand, if there is one",
+    ),
+]
 MaxNeighbours = Annotated[
     int | None,
     typer.Option(
@@ -106,6 +115,7 @@ def index(
     tokeniser: Tokeniser = TextSettings.tokeniser,
     language_filter: LanguageFilter = TextSettings.language_filter,
     max_neighbours: MaxNeighbours = TextSettings.max_neighbours,
+    words_column: WordsColumn = None,
     half_precision: Annotated[
         bool, typer.Option(help="Store float16 descriptors, half the size; they then are exact.")
     ] = False,
@@ -156,6 +166,7 @@ def index(
         engine=engine,
         root=output,
         text=text,
+        word_columns=None if words_column is None else tuple(words_column),
         half_precision=half_precision,
         from_shards=from_shards,
         shard_count=shards,

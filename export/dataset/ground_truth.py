@@ -2,8 +2,9 @@
 
 ``ground_truth.csv`` has the columns ``query_image``, a path relative to the file, and ``ids``, the
 ids of the database images that show the same item, separated by spaces. Ids that hold spaces are
-separated by semicolons; one of them stands alone as it is. The reader recognises the challenge's
-own form by its header: see ``perfect_500k``.
+separated by semicolons; one of them stands alone as it is. A column ``words`` may hold what a
+person types with the photo. The reader recognises the challenge's own form by its header: see
+``perfect_500k``.
 """
 
 from __future__ import annotations
@@ -26,8 +27,10 @@ from export.dataset.table import UniqueNames, shown, without_padding
 from export.dataset.text_file import readable
 from retrieval_server.errors import CatalogueError
 from retrieval_server.index.bundle import REJECTS_FILE
+from retrieval_server.text.word_search import too_many_words
 
 COLUMNS = ("query_image", "ids")
+WORDS_COLUMN = "words"
 GROUND_TRUTH_FILE = "ground_truth.csv"
 
 
@@ -38,10 +41,12 @@ class Query:
     Attributes:
         image: its file.
         relevant: ids of the database images of the same item.
+        words: what a person types with it; mostly empty.
     """
 
     image: Path
     relevant: frozenset[str]
+    words: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,11 +58,13 @@ class TrueMatches:
         image: the file of the query.
         readings: the ids of its true matches; if the cell can be read in several ways, the first
             whose ids the database has is meant.
+        words: what a person types with the query; mostly empty.
     """
 
     location: str
     image: Path
     readings: tuple[frozenset[str], ...]
+    words: str = ""
 
     @property
     def named(self) -> frozenset[str]:
@@ -96,7 +103,7 @@ def read_ground_truth(path: Path, bundle: Products) -> list[Query]:
         for reading in matches.readings:
             missing = sorted(i for i in reading if bundle.row_of(i) is None)
             if not missing:
-                queries.append(Query(matches.image, reading))
+                queries.append(Query(matches.image, reading, matches.words))
                 break
         if missing:
             raise CatalogueError(
@@ -185,7 +192,10 @@ def true_matches(path: Path) -> Iterator[TrueMatches]:
         if not query:
             raise CatalogueError(f"{file}, {location}: the {COLUMNS[0]} is empty.")
         queries.add(os.path.normpath(query), location, f"the query {shown(query)}")
-        yield TrueMatches(location, file.parent / query, _readings(cell))
+        words = str(record.get(WORDS_COLUMN, ""))
+        if problem := too_many_words(words):
+            raise CatalogueError(f"{file}, {location}: the {WORDS_COLUMN} {problem}")
+        yield TrueMatches(location, file.parent / query, _readings(cell), words)
 
 
 def _readings(cell: str) -> tuple[frozenset[str], ...]:

@@ -4,39 +4,79 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
 from export.dataset.ground_truth import Query, items_of
 from export.evaluation.metrics import RESULTS, average_precision, hit_at_1, ranks_of, recall
-from export.evaluation.results import RatedQuery, Rating
+from export.evaluation.results import WORDS, RatedQuery, Rating
 from export.progress import progress
+from retrieval_server.exact_search.similarity import Ranking
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.retrieval.retriever import Retriever
 from retrieval_server.retrieval.search_request import QueryDescriptors, SearchParameters
 
 BASELINE = "baseline"
 KEEPS = (6, 5, 4, 3, 2, 1)  # Table 1's order
-METHODS: tuple[tuple[str, int | None], ...] = (
-    (BASELINE, None),
-    *((f"k = {keep}", keep) for keep in KEEPS),
-)
-METHOD_PARAMETERS = (  # of the search by each of METHODS
-    SearchParameters(top_k=RESULTS, refine=False),
-    *(SearchParameters(top_k=RESULTS, keep=keep) for keep in KEEPS),
-)
+
+
+class Method(NamedTuple):
+    """A way to search with a query.
+
+    Attributes:
+        name: the first cell of its row.
+        keep: the paper's k; None for no refinement.
+        has_words: whether it searches with the words of the query.
+    """
+
+    name: str
+    keep: int | None
+    has_words: bool = False
+
+    def parameters(self, words: str = "") -> SearchParameters:
+        """How to search.
+
+        Args:
+            words: the words of the query.
+        """
+        plain = SearchParameters(top_k=RESULTS, words=words if self.has_words else "")
+        if self.keep is None:
+            return replace(plain, refine=False)
+        return replace(plain, keep=self.keep)
+
+
+METHODS = (Method(BASELINE, None), *(Method(f"k = {keep}", keep) for keep in KEEPS))
 CATEGORY_COLUMN = "category"
 
 
-def rate_queries(
-    retriever: Retriever, queries: Sequence[Query], described: Sequence[QueryDescriptors]
-) -> list[RatedQuery]:
-    """Search with every query by all ``METHODS``, and rate the results.
+def methods_for(queries: Sequence[Query], keep: int) -> tuple[Method, ...]:
+    """The paper's methods; those with words as well if a query has words.
 
-    The initial ranking of a query is computed once for all methods.
+    Args:
+        queries: the queries.
+        keep: the k of the refinement with words.
+    """
+    if not any(query.words.strip() for query in queries):
+        return METHODS
+    return *METHODS, Method(WORDS, None, True), Method(f"{WORDS}, k = {keep}", keep, True)
+
+
+def rate_queries(
+    retriever: Retriever,
+    queries: Sequence[Query],
+    described: Sequence[QueryDescriptors],
+    methods: Sequence[Method] = METHODS,
+) -> list[RatedQuery]:
+    """Search with every query by all methods, and rate the results.
+
+    The initial ranking of a query is computed once for the methods without words, and once for
+    those with words.
 
     Args:
         retriever: the retriever of the index.
         queries: the queries with their true matches.
         described: the descriptors of each query.
+        methods: the methods.
     """
     rated = []
     items = items_of(queries)
@@ -48,7 +88,7 @@ def rate_queries(
                     item=item,
                     category=_category(query, retriever.bundle),
                     relevant=len(query.relevant),
-                    ratings=_ratings(retriever, query, descriptors),
+                    ratings=_ratings(retriever, query, descriptors, methods),
                 )
             )
             advance(1)
@@ -56,11 +96,18 @@ def rate_queries(
 
 
 def _ratings(
-    retriever: Retriever, query: Query, descriptors: QueryDescriptors
+    retriever: Retriever,
+    query: Query,
+    descriptors: QueryDescriptors,
+    methods: Sequence[Method],
 ) -> tuple[Rating, ...]:
     ratings = []
-    initial = retriever.rank(descriptors, METHOD_PARAMETERS[0])
-    for parameters in METHOD_PARAMETERS:
+    rankings: dict[bool, Ranking] = {}
+    for method in methods:
+        parameters = method.parameters(query.words)
+        if method.has_words not in rankings:
+            rankings[method.has_words] = retriever.rank(descriptors, parameters)
+        initial = rankings[method.has_words]
         found = retriever.search(descriptors, parameters, initial=initial)
         results = [retriever.bundle.product_id(match.row) for match in found.matches]
         ratings.append(

@@ -7,7 +7,7 @@ from pathlib import Path
 from export.dataset.ground_truth import read_ground_truth
 from export.dataset.measurable import check_readable
 from export.descriptors.engine_choice import EngineChoice
-from export.evaluation.ablation import METHODS, rate_queries
+from export.evaluation.ablation import METHODS, methods_for, rate_queries
 from export.evaluation.query_descriptors import describe_images
 from export.evaluation.results import Evaluation
 from export.evaluation.statistics import categories_of, rows_of
@@ -23,7 +23,7 @@ def evaluate(
     keep: int = DEFAULT_KEEP,
     ground_truth: Path | None = None,
 ) -> Evaluation:
-    """Measure mAP@7 of the baseline and of every k of the paper.
+    """Measure mAP@7 of the baseline, of every k of the paper, and of the words if there are any.
 
     Args:
         dataset: folder of the catalogue.
@@ -42,8 +42,9 @@ def evaluate(
         (q, d) for q, d in zip(queries, described, strict=True) if not isinstance(d, ImageError)
     ]
     check_readable(answered, queries, dataset)
-    rated = rate_queries(retriever, *zip(*answered, strict=True))
-    detailed = next(method for method, k in METHODS if k == keep)
+    methods = methods_for(queries, keep)
+    rated = rate_queries(retriever, [q for q, _ in answered], [d for _, d in answered], methods)
+    detailed = next(method.name for method in METHODS if method.keep == keep)
     return Evaluation(
         dataset=dataset.resolve().name,
         index_version=bundle.version,
@@ -51,14 +52,14 @@ def evaluate(
         products=len(bundle),
         queries=len(rated),
         items=len({query.item for query in rated}),
-        unreadable=tuple(
-            q.image.name
+        unreadable={
+            q.image.name: d.problem
             for q, d in zip(queries, described, strict=True)
             if isinstance(d, ImageError)
-        ),
-        rows=tuple(rows_of(METHODS, rated)),
+        },
+        rows=tuple(rows_of([(method.name, method.keep) for method in methods], rated)),
         detailed=detailed,
-        categories=tuple(categories_of([method for method, _ in METHODS], detailed, rated)),
+        categories=tuple(categories_of([method.name for method in methods], detailed, rated)),
         rated_queries=tuple(rated),
         warnings=tuple(bundle.manifest.warnings),
     )

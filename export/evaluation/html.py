@@ -30,9 +30,9 @@ def evaluation_page(evaluation: Evaluation) -> str:
     """The sections of an evaluation and a plot of the differences, as one HTML page."""
     warnings = "".join(f"<p class=warning>{html.escape(w)}</p>" for w in evaluation.warnings)
     unreadable = "".join(
-        f"<p class=warning>Query {html.escape(name)} cannot be read and is left out of every "
+        f"<p class=warning>Query {html.escape(f'{name} {problem}')} It is left out of every "
         "figure.</p>"
-        for name in evaluation.unreadable
+        for name, problem in evaluation.unreadable.items()
     )
     tables = [section_html(section) for section in sections(evaluation)]
     return (

@@ -13,6 +13,8 @@ from typing import Any
 from export.evaluation.metrics import AveragePrecision
 from export.evaluation.significance import SIGNIFICANCE, Interval
 
+WORDS = "words"  # the method that searches with words, unrefined
+
 
 @dataclass(frozen=True)
 class Rating:
@@ -96,7 +98,7 @@ class Row:
     """One row of the table.
 
     Attributes:
-        method: "baseline", or "k = 3".
+        method: "baseline", "k = 3", "words", or "words, k = 3".
         keep: the paper's k; None for the baseline.
         map_at_7: mAP@7 by both conventions.
         recall_at_7: mean recall among the first seven.
@@ -152,8 +154,8 @@ class Evaluation:
         products: number of database images.
         queries: number of queries whose image could be read.
         items: number of items that they show.
-        unreadable: query images that could not be read; no figure includes them.
-        rows: baseline, then k = 6 to 1.
+        unreadable: why a query image could not be read, by its name; no figure includes it.
+        rows: baseline, then k = 6 to 1, then those with words if a query has words.
         detailed: the method that is compared with the baseline by category and by query, such as
             "k = 3".
         categories: most queries first; empty if the catalogue has no column ``category``.
@@ -167,7 +169,7 @@ class Evaluation:
     products: int
     queries: int
     items: int
-    unreadable: tuple[str, ...]
+    unreadable: Mapping[str, str]
     rows: tuple[Row, ...]
     detailed: str
     categories: tuple[Category, ...]

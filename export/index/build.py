@@ -1,4 +1,4 @@
-"""The build of an index from a catalogue: describe, encode, join the texts, seal, publish.
+"""The build of an index from a catalogue: describe, encode, index the texts, seal, publish.
 
 A build works in ``<index>/.building``. The same command resumes a build that was killed. The
 finished version gets its name in one step, so no reader sees an incomplete one.
@@ -11,6 +11,7 @@ import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,7 @@ from export.descriptors.shards import WHOLE
 from export.index.last_build import LastBuild, read_last_build, write_last_build
 from export.index.search_levels import build_search_levels
 from export.index.stage_log import StageLog, file_names
+from export.index.words import word_columns, write_words
 from export.models.onnx_metadata import read_metadata
 from export.output.folder import output_folder
 from export.progress import progress
@@ -46,6 +48,7 @@ from retrieval_server.models.model_repository import ModelFolder
 from retrieval_server.models.preprocessing import PREPROCESSING
 from retrieval_server.models.profile import Profile
 from retrieval_server.storage.string_table import write_string_table
+from retrieval_server.text.grams import GRAMS
 
 STAGES_FILE = "stages.jsonl"
 DESCRIPTORS_STAGE, LEVELS_STAGE = "descriptors", "levels"
@@ -82,6 +85,8 @@ class IndexBuild:
         engine: what computes the descriptors.
         root: the index folder to publish in.
         text: settings of the textual index.
+        word_columns: columns whose values are searched by words like the description; None takes
+            the brand.
         half_precision: whether to store float16 descriptors; the ranking is exact for these.
         from_shards: folder of finished shards; None describes the images in this build.
         shard_count: how many shards there are; None takes the only count that the folder holds.
@@ -96,6 +101,7 @@ class IndexBuild:
     engine: EngineChoice
     root: Path
     text: TextSettings = field(default_factory=TextSettings)
+    word_columns: tuple[str, ...] | None = None
     half_precision: bool = False
     from_shards: Path | None = None
     shard_count: int | None = None
@@ -118,6 +124,7 @@ class IndexBuild:
                 works in the same folder.
         """
         models = profile_models(self.engine.repository, self.profile)
+        _ = self._columns  # a name that the catalogue lacks is refused before the long work
         with output_folder(self.root):
             replaced = readable_current(self.root)
             before = self._remove_old_versions()
@@ -171,6 +178,10 @@ class IndexBuild:
         """The dtype of the stored descriptors."""
         return FLOAT16 if self.half_precision else FLOAT32
 
+    @cached_property
+    def _columns(self) -> tuple[str, ...]:
+        return word_columns(self.catalogue, self.word_columns)
+
     @property
     def _scratch(self) -> Path:
         return self.root / ".building"
@@ -202,6 +213,7 @@ class IndexBuild:
             folder, {model: row[None] for model, row in shards[0].reference_descriptors().items()}
         )
         products = [self.catalogue.rows[row] for row in rows]
+        words = write_words(folder, products, self._columns, log)
         _write_products(folder, products, rejects)
         with progress("descriptions", len(products)) as advance:
             report = build_text_index(
@@ -224,6 +236,7 @@ class IndexBuild:
             documents=report.documents,
             text_pairs=report.sizes.neighbours,
             text=self.text.to_json() | report.to_json(),
+            words=words,
             search=search,
         )
         version = seal(folder, manifest)
@@ -242,6 +255,7 @@ class IndexBuild:
         parameters = {
             "profile": self.profile.to_json(),
             "text": self.text.to_json(),
+            "words": [GRAMS, *self._columns],
             "dtype": self.dtype,
         }
         products = [

@@ -17,7 +17,8 @@ from export.pictures.lettering import LINE, PAPER, QUIET, Column
 from export.pictures.page_pictures import thumbnail, thumbnail_element
 from export.pictures.picture_files import page_file, write_png
 from export.progress import pictures_progress
-from retrieval_server.errors import CatalogueError
+from retrieval_server.command_line.image_files import list_images
+from retrieval_server.errors import CatalogueError, ImageError
 from retrieval_server.models.model_repository import ModelRepository
 
 MARGIN = 16
@@ -77,14 +78,15 @@ def write_attention_page(
     """
     digests = {model.name: model.digest for model in ModelRepository(repository).ensemble(ensemble)}
     viewer = AttentionViewer(repository, on_warning)
-    files = list(_files(photos))
+    files = list(_files(photos, on_warning))
     shown = 0
     with page_file(output) as page:
         page.write(_HEAD)
         for photo in pictures_progress("photos", files):
-            views = viewer.views(photo, digests)
-            if not views:
-                on_warning(f"{photo} is no image that can be read, and is left out.")
+            try:
+                views = viewer.views(photo, digests)
+            except ImageError as error:
+                on_warning(f"{photo} {error.problem} It is left out.")
                 continue
             shown += 1
             page.write(_section(photo, views))
@@ -135,10 +137,13 @@ def _section(photo: Path, views: Sequence[AttentionView]) -> str:
     )
 
 
-def _files(photos: Sequence[Path]) -> Iterator[Path]:
+def _files(photos: Sequence[Path], on_warning: Callable[[str], None]) -> Iterator[Path]:
     for photo in photos:
         if photo.is_dir():
-            yield from sorted(path for path in photo.iterdir() if path.is_file())
+            listing = list_images(photo, recursive=False)
+            if left_out := listing.left_out_line():
+                on_warning(left_out)
+            yield from (photo / path for path in listing.images)
         elif photo.exists():
             yield photo
         else:

@@ -19,7 +19,7 @@ from PIL import Image
 
 from export.pictures.attention import Attention, AttentionModel, NoAttentionError
 from export.pictures.page_pictures import image_element
-from retrieval_server.errors import ImageError, ModelRepositoryError
+from retrieval_server.errors import ModelRepositoryError
 from retrieval_server.models.model_repository import ModelFolder, ModelRepository
 from retrieval_server.models.preprocessing import read_image
 
@@ -85,9 +85,10 @@ class AttentionViewer:
             digests: digests of the models by name, from the results.
 
         Returns:
-            One view for each model with a mask; none if the photo cannot be read.
+            One view for each model with a mask.
 
         Raises:
+            ImageError: if the photo cannot be read.
             ModelRepositoryError: if a model is missing or is another one.
             NoAttentionError: if no model has a mask.
         """
@@ -100,10 +101,7 @@ class AttentionViewer:
             raise NoAttentionError(
                 "None of the models has an attention mask, or the results do not name them."
             )
-        try:
-            return [attention_view(model, read_image(photo, model.side)) for model in models]
-        except ImageError:
-            return []
+        return [attention_view(model, read_image(photo, model.side)) for model in models]
 
     def _model(self, name: str, digest: str) -> AttentionModel | None:
         if name not in self._models:

@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from export.dataset.ground_truth import has_ground_truth, true_matches
-from export.pictures.attention_view import AttentionViewer
+from export.pictures.attention_view import AttentionView, AttentionViewer
 from export.pictures.contact_sheet_page import page_foot, page_head, section
 from export.pictures.contact_sheet_picture import picture
 from export.pictures.picture_files import page_file, write_png
-from export.pictures.rankings import query_rankings
+from export.pictures.rankings import QueryRankings, query_rankings
 from export.progress import pictures_progress
-from retrieval_server.errors import CatalogueError
+from retrieval_server.errors import CatalogueError, ImageError
 
 
 def write_contact_sheet(
@@ -71,12 +71,22 @@ def write_contact_sheet(
     with page_file(output) as page:
         page.write(page_head(has_ground_truth=bool(relevant)))
         for number, rankings in enumerate(pictures_progress("queries", shown), start=1):
-            views = [] if viewer is None else viewer.views(rankings.query, rankings.digests)
+            views = _views(viewer, rankings)
             page.write(section(rankings, views))
             if pictures is not None:
                 write_png(pictures, number, rankings.query.name, picture(rankings, views))
         page.write(page_foot())
     return len(shown)
+
+
+def _views(viewer: AttentionViewer | None, rankings: QueryRankings) -> list[AttentionView]:
+    """What the models look at; nothing where that is not wanted, or the photo cannot be read."""
+    if viewer is None:
+        return []
+    try:
+        return viewer.views(rankings.query, rankings.digests)
+    except ImageError:
+        return []
 
 
 def _read_ground_truth(catalogue: Path, ground_truth: Path | None) -> dict[str, Collection[str]]:

@@ -21,7 +21,10 @@ from export.text_index.neighbour_lists import ListSizes, group_rows, write_neigh
 from export.text_index.pair_file import PairFile
 from export.text_index.settings import TextSettings
 from export.text_index.tfidf import count_terms, write_term_counts
+from export.text_index.word_index import build_word_index
+from retrieval_server.text.grams import GRAMS
 from retrieval_server.text.tokens import TOKENISERS
+from retrieval_server.text.word_search import DESCRIPTION, WordSearch, WordsRecord
 
 # So many similar descriptions, and as many as the square root of their number, are no family of
 # images and variants of one product: the largest family has 369 members among 146,458 real titles,
@@ -144,8 +147,10 @@ def covered_texts(
 
 
 def warm_up() -> None:
-    """Compile the functions that a build needs, or load them from numba's cache."""
+    """Compile what a build and a search by words need, or load it from numba's cache."""
     texts = ["a b", "a b", "a b c", "b c"]
     with tempfile.TemporaryDirectory() as folder:
         settings = TextSettings(threshold=0.1, language_filter=KEEP_ALL)
         build_text_index(texts, settings, Path(folder), lambda _: None)
+        sizes = build_word_index(Path(folder), {DESCRIPTION: texts}, lambda _: None)
+        WordSearch(Path(folder), WordsRecord(GRAMS, (), sizes)).cosines("a")

@@ -1,5 +1,5 @@
 """Who may connect: certificates and bearer tokens, read again when their files change.
 
 May import: errors.
-Door: `TlsFiles`, `server_credentials`, `BearerTokens`.
+Door: `TlsFiles`, `server_credentials`, `channel_credentials`, `BearerTokens`.
 """

@@ -1,4 +1,4 @@
-"""TLS of the server: certificates from files, which are read again when they are rotated."""
+"""TLS of server and engine: certificates from files, which are read again when they are rotated."""
 
 from __future__ import annotations
 
@@ -51,24 +51,58 @@ def server_credentials(files: TlsFiles) -> grpc.ServerCredentials:
 def _configuration(files: TlsFiles) -> grpc.ServerCertificateConfiguration:
     cert, key = file_content(files.cert, "--tls-cert"), file_content(files.key, "--tls-key")
     ca = None if files.client_ca is None else file_content(files.client_ca, "--tls-client-ca")
-    _check(files)
+    _check_pair(files.cert, files.key, "--tls")
+    if files.client_ca is not None:
+        _check_authority(files.client_ca, "--tls-client-ca")
     return grpc.ssl_server_certificate_configuration([(key, cert)], ca)
 
 
-def _check(files: TlsFiles) -> None:
+def channel_credentials(
+    ca: Path | None, cert: Path | None, key: Path | None, *, option: str
+) -> WatchedFiles[grpc.ChannelCredentials]:
+    """Make credentials of a client, and make them anew when their files have changed.
+
+    Args:
+        ca: certificate of the authority of the server; None for those that the system trusts.
+        cert: the client's certificate, for a server that asks for one.
+        key: its private key.
+        option: that names the files, without its ending: ``--triton-tls`` for ``--triton-tls-ca``.
+
+    Returns:
+        Credentials that are the same object as long as the files do not change.
+
+    Raises:
+        RetrievalError: if a file cannot be used, naming it.
+    """
+
+    def read() -> grpc.ChannelCredentials:
+        named = ((ca, "ca"), (key, "key"), (cert, "cert"))
+        contents = [
+            None if path is None else file_content(path, f"{option}-{ending}")
+            for path, ending in named
+        ]
+        if cert is not None and key is not None:
+            _check_pair(cert, key, option)
+        if ca is not None:
+            _check_authority(ca, f"{option}-ca")
+        return grpc.ssl_channel_credentials(*contents)
+
+    return WatchedFiles(tuple(path for path in (ca, cert, key) if path is not None), read)
+
+
+def _check_pair(cert: Path, key: Path, option: str) -> None:
     """Refuse files with which gRPC would fail at each handshake, without an error message."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
-        context.load_cert_chain(files.cert, files.key, password="")
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key, password="")
     except (ssl.SSLError, OSError, ValueError) as error:
         raise RetrievalError(
-            f"{files.cert} (--tls-cert) and {files.key} (--tls-key) are no PEM certificate with "
-            f"its private key, unencrypted: {error}."
+            f"{cert} ({option}-cert) and {key} ({option}-key) are no PEM certificate with its "
+            f"private key, unencrypted: {error}."
         ) from error
-    if files.client_ca is not None:
-        try:
-            context.load_verify_locations(files.client_ca)
-        except (ssl.SSLError, OSError) as error:
-            raise RetrievalError(
-                f"{files.client_ca} (--tls-client-ca) holds no PEM certificate: {error}."
-            ) from error
+
+
+def _check_authority(ca: Path, option: str) -> None:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(ca)
+    except (ssl.SSLError, OSError) as error:
+        raise RetrievalError(f"{ca} ({option}) holds no PEM certificate: {error}.") from error

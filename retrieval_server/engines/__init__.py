@@ -4,6 +4,6 @@ An engine is the one seam between the search and the models. The server and the 
 same engines on the same model repository, so query and database descriptors come from the same
 code.
 
-May import: models, observability, command_line, errors.
+May import: models, access, observability, command_line, errors.
 Door: `create_engine`, `Engine`, `TritonConnection`.
 """

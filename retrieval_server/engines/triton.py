@@ -11,23 +11,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import random
 import re
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
-import grpc
 import numpy as np
 from numpy.typing import NDArray
 from tritonclient.grpc import InferInput, InferResult, model_config_pb2, service_pb2
 from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
-from retrieval_server.command_line.proxies import proxy_options
 from retrieval_server.engines.engine import TritonConnection, check_request
 from retrieval_server.engines.triton_answer import AnswerReader
+from retrieval_server.engines.triton_channel import TritonChannel
 from retrieval_server.engines.triton_contract import ensemble_tensors, require_same_model
 from retrieval_server.engines.triton_errors import (
     UNAVAILABLE,
@@ -44,19 +42,6 @@ MAX_BACKOFF_S = 1.0
 POLL_TIMEOUT_S = 1.0  # a healthy server answers within milliseconds
 READY_TIMEOUT_S = 10.0  # the comparison waits no longer for a server, even if the caller does
 BATCHES_IN_FLIGHT = 8  # two instances, and for each: one batch running, one queued, two in transit
-
-CHANNEL_OPTIONS = (
-    # A headless service of Kubernetes has several addresses behind one name: use all, in turn.
-    ("grpc.service_config", json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})),
-    ("grpc.max_send_message_length", -1),
-    ("grpc.max_receive_message_length", -1),
-    ("grpc.initial_reconnect_backoff_ms", 100),  # the default is 1 s, rising to 2 minutes
-    ("grpc.max_reconnect_backoff_ms", 1_000),
-    # Triton treats more than one ping in 5 minutes as an attack. With keepalive, the kernel drops
-    # a connection whose data stays unacknowledged for the timeout, as when the host vanishes.
-    ("grpc.keepalive_time_ms", 310_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
-)
 
 Answer = TypeVar("Answer")
 
@@ -88,10 +73,9 @@ class TritonEngine:
         self._answers = AnswerReader(self._models, self._tensors, self._url)
         self._timeout_s = connection.timeout_s
         self._headers = _headers(connection)
-        self._credentials = _credentials(connection)
+        self._channel = TritonChannel(connection)
         self.images_per_call = self._config.max_batch_size
         self.in_flight = BATCHES_IN_FLIGHT * self.images_per_call
-        self._client: InferenceServerClient | None = None
         self.generation = 0
         self._compared_generation: int | None = None
         self._is_closed = False
@@ -139,9 +123,7 @@ class TritonEngine:
         """Wait for the calls in progress and close the connection."""
         self._is_closed = True
         await self._idle.wait()
-        if self._client is not None:
-            client, self._client = self._client, None
-            await client.close()
+        await self._channel.close()
 
     @contextlib.contextmanager
     def _call_in_progress(self) -> Iterator[None]:
@@ -230,7 +212,8 @@ class TritonEngine:
         max_wait_s = FIRST_BACKOFF_S
         while (remaining_s := deadline - loop.time()) > 0:
             try:
-                return await attempt(self._connected(), remaining_s)
+                async with self._channel.client() as client:
+                    return await attempt(client, remaining_s)
             except InferenceServerException as error:
                 if is_deadline_exceeded(error):
                     last_error = last_error or error
@@ -246,15 +229,6 @@ class TritonEngine:
             await asyncio.sleep(wait_s)
         raise translated(last_error, self._url) from last_error
 
-    def _connected(self) -> InferenceServerClient:
-        if self._client is None:
-            self._client = InferenceServerClient(
-                self._url,
-                creds=self._credentials,
-                channel_args=(*CHANNEL_OPTIONS, *proxy_options(self._url)),
-            )
-        return self._client
-
 
 def _headers(connection: TritonConnection) -> dict[str, str]:
     """The request header that gives access to a restricted protocol."""
@@ -267,19 +241,3 @@ def _headers(connection: TritonConnection) -> dict[str, str]:
             "Triton, with a name in lower case; its value is not shown here."
         )
     return {f"triton-grpc-protocol-{name}": value}
-
-
-def _credentials(connection: TritonConnection) -> grpc.ChannelCredentials | None:
-    """Keys and certificates for TLS; None for a connection without TLS."""
-    if (connection.tls_cert is None) != (connection.tls_key is None):
-        raise EngineError(
-            "--triton-tls-cert and --triton-tls-key go together: set both or neither."
-        )
-    files = (connection.tls_ca, connection.tls_key, connection.tls_cert)
-    if files == (None, None, None):
-        return None
-    try:
-        ca, key, certificate = (None if file is None else file.read_bytes() for file in files)
-    except OSError as error:
-        raise EngineError(f"Cannot read {error.filename}: {error.strerror}.") from error
-    return grpc.ssl_channel_credentials(ca, key, certificate)

@@ -3,6 +3,6 @@
 Read `similarity`, `scan`, `cascade`, then `fused_bound`. The room levels/ proves what the cascade
 relies on; the room kernels/ computes it.
 
-May import: storage, cores, errors.
+May import: storage, compilation, cores, errors.
 Door: `open_search`, which returns an ExactSearch; `Ranking`; the door of levels/.
 """

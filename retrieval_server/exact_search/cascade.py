@@ -21,6 +21,9 @@ descending bound, until the bound is below the last of the best. So whatever the
 worth, no row of the result is ever dropped, and equal similarities are kept for the tie rule. No
 stage's work on a row depends on another row's: idle cores may do a part of it (see parallelism).
 
+Factors of single rows, where a search has them, enter every step: see row_factors. Without them no
+step differs from what it was.
+
 The middle and the residual level are left out where too few candidates are left to pay for rotating
 the query further, and all stages where the inequality of the means does not cover the query (see
 fused_bound).
@@ -48,6 +51,7 @@ from retrieval_server.exact_search.levels.rotation import RotatedQuery
 from retrieval_server.exact_search.levels.stage import Candidates, Scratch, Stage, StageSettings
 from retrieval_server.exact_search.originals import ORIGINALS, BestRows, RowSource
 from retrieval_server.exact_search.parallelism import IntraQueryParallelism
+from retrieval_server.exact_search.row_factors import RowFactors
 from retrieval_server.exact_search.scan import eligible_rows, originals_level
 from retrieval_server.exact_search.search import Query, SearchLevel
 from retrieval_server.exact_search.similarity import Ranking
@@ -117,6 +121,7 @@ class CascadeSearch:
         top_k: int,
         exclude: int | None = None,
         allowed: NDArray[np.bool_] | None = None,
+        factors: RowFactors | None = None,
         counts: SearchCounts | None = None,
     ) -> Ranking:
         """Rank the whole database.
@@ -127,17 +132,23 @@ class CascadeSearch:
             top_k: length of the ranking, ≥ 1; shorter where the database is.
             exclude: a row to leave out.
             allowed: (N,) which rows may be found; None for all.
+            factors: factors of single rows; None for none.
             counts: filled with the number of rows of each level that the search touches.
 
         Returns:
             The ranking that brute force in float64 gives, ties by ascending row.
         """
-        search = _OneSearch(self, query, alphas, top_k, counts)
+        search = _OneSearch(self, query, alphas, top_k, factors, counts)
         with self.parallelism.searching():
             return search.rank(search.candidates(exclude, allowed))
 
     def rank_rows(
-        self, query: Query, alphas: Sequence[float], rows: NDArray[np.integer], top_k: int
+        self,
+        query: Query,
+        alphas: Sequence[float],
+        rows: NDArray[np.integer],
+        top_k: int,
+        factors: RowFactors | None = None,
     ) -> Ranking:
         """Rank some rows only; see ``rank_all``.
 
@@ -146,9 +157,10 @@ class CascadeSearch:
             alphas: α_n ≥ 0 of eq. (8).
             rows: (M,) distinct rows.
             top_k: length of the ranking; shorter where there are fewer rows.
+            factors: factors of single rows; None for none.
         """
         with self.parallelism.searching():
-            return _OneSearch(self, query, alphas, top_k).rank(rows)
+            return _OneSearch(self, query, alphas, top_k, factors).rank(rows)
 
 
 def stages_of(levels: Levels, settings: CascadeSettings = DEFAULT_SETTINGS) -> tuple[Stage, ...]:
@@ -170,30 +182,38 @@ class _OneSearch:
         query: Query,
         alphas: Sequence[float],
         top_k: int,
+        factors: RowFactors | None = None,
         counts: SearchCounts | None = None,
     ) -> None:
         self._search, self._levels, self._settings = search, search.levels, search.settings
         self._query, self._alphas, self._top_k = query, alphas, top_k
+        self._factors = factors
         self._counts = SearchCounts() if counts is None else counts
         offsets = search.levels.fit.parameters.code_offsets
         self._bytes = ByteSearch(search.levels.arrays[BYTE_LEVEL.name], query, offsets, alphas)
-        self._best = BestRows(search.originals, query, alphas, top_k)
+        self._best = BestRows(search.originals, query, alphas, top_k, factors)
 
     def candidates(
         self, exclude: int | None, allowed: NDArray[np.bool_] | None
     ) -> NDArray[np.int32]:
         """Find the rows that may be among the best; all others provably are not."""
         eligible = partial(eligible_rows, self._levels.rows, exclude, allowed)
-        if not any(self._alphas):  # every similarity is 1, so the first rows are the best
-            return eligible()[: self._top_k]
-        bound = FusedBound(self._alphas, self._rectified())
+        if not any(self._alphas):  # eq. (8) is 1 for all, so the factors and the rows decide
+            first = eligible()[: self._top_k]
+            if self._factors is None:
+                return first
+            return np.union1d(first, self._factors.best(self._top_k, exclude, allowed))
+        bound = FusedBound(self._alphas, self._rectified(), self._factors)
         rotated = RotatedQuery(self._levels.fit, self._query, bound.weights)
-        candidates = Candidates(self._search.scratch, self._levels.rows, exclude, allowed)
+        candidates = Candidates(
+            self._search.scratch, self._levels.rows, exclude, allowed, bound.growth()
+        )
         for stage in self._search.stages:
             if candidates.count < stage.fewest_candidates:
                 break
             stage.bound(rotated, candidates, self._search.parallelism)
             self._counts[stage.name] += candidates.count
+            candidates.grow()
             self._read_probes(candidates)
             if not bound.covers(self._best.last):
                 return eligible()
@@ -206,7 +226,7 @@ class _OneSearch:
         if len(rows) <= self._top_k + self._settings.extra_reads:
             self._read(rows)
             return self._best.ranking
-        upper_bounds = self._bytes.upper_bounds(rows)
+        upper_bounds = self._with_factors(self._bytes.upper_bounds(rows), rows)
         self._counts[BYTE_LEVEL.name] += len(rows)
         wanted = np.flatnonzero(upper_bounds >= self._best.last)
         order = wanted[np.argsort(-upper_bounds[wanted])]
@@ -230,9 +250,15 @@ class _OneSearch:
         The byte level puts those with the largest estimates of L in the order of eq. (8).
         """
         probes = candidates.largest_estimates(max(self._settings.probes, 2 * self._top_k))
-        order = np.argsort(-self._bytes.similarities(probes))
+        order = np.argsort(-self._with_factors(self._bytes.similarities(probes), probes))
         self._counts[BYTE_LEVEL.name] += len(probes)
         self._read(probes[order[: self._top_k + self._settings.extra_reads]])
+
+    def _with_factors(
+        self, similarities: NDArray[np.float64], rows: NDArray[np.int32]
+    ) -> NDArray[np.float64]:
+        """Values or bounds of eq. (8), times the factors of their rows."""
+        return similarities if self._factors is None else similarities * self._factors.of(rows)
 
     def _with_outliers(
         self,

@@ -28,6 +28,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from retrieval_server.exact_search.levels.rotation import LONGEST, FloatArray
+from retrieval_server.exact_search.row_factors import RowFactors, RowGrowth
 
 REFERENCE_COSINE = 0.72
 _LARGEST_COSINE = LONGEST**2 * (1 + 1e-9)
@@ -39,19 +40,36 @@ class FusedBound:
     Args:
         alphas: (N,) α ≥ 0.
         rectified: (N,) whether a backbone's cosines cannot be negative.
+        factors: factors of single rows; None for none.
     """
 
-    def __init__(self, alphas: Sequence[float], rectified: Sequence[bool]) -> None:
-        factors = np.array([1 + alpha * REFERENCE_COSINE for alpha in alphas])
+    def __init__(
+        self,
+        alphas: Sequence[float],
+        rectified: Sequence[bool],
+        factors: RowFactors | None = None,
+    ) -> None:
+        at_reference = np.array([1 + alpha * REFERENCE_COSINE for alpha in alphas])
         self._active = np.array(alphas) > 0
-        self._u = 1 / factors[self._active]
-        self.weights: FloatArray = np.array(alphas, dtype=np.float64) / factors
+        self._u = 1 / at_reference[self._active]
+        self.weights: FloatArray = np.array(alphas, dtype=np.float64) / at_reference
         """(N,) w; zero where α is zero."""
+        self._factors = factors
         self._largest_with_negatives = _largest_with_negatives(alphas, rectified)
+        if factors is not None:
+            self._largest_with_negatives *= factors.largest * (1 + 1e-9)
 
     def covers(self, similarity: float) -> bool:
         """Whether no row with a factor ≤ 0 can reach this similarity."""
         return similarity > max(0.0, self._largest_with_negatives)
+
+    def growth(self) -> RowGrowth | None:
+        """What the factors of single rows do to bounds of L; None without factors."""
+        if self._factors is None:
+            return None
+        growths = _root(self._factors.factors, len(self._u)).astype(np.float32)
+        growths = np.nextafter(growths, np.float32(np.inf))
+        return RowGrowth(self._factors.rows, growths, float(self._u.sum()))
 
     def threshold(self, similarity: float) -> np.float32:
         """The L that a row of this similarity reaches, rounded down; see ``covers``."""
@@ -60,6 +78,12 @@ class FusedBound:
         total = float(self._u.sum())
         slack = 1e-13 * (total + exact) + 1e-11 * float(self.weights.sum())  # float64 rounding
         return np.float32(np.nextafter(np.float32(exact - total - slack), np.float32(-np.inf)))
+
+
+def _root(factors: FloatArray, degree: int) -> FloatArray:
+    """The roots of factors; the square root is ten times as fast as the others."""
+    roots: FloatArray = np.sqrt(factors) if degree == 2 else factors ** (1 / degree)
+    return roots
 
 
 def _largest_with_negatives(alphas: Sequence[float], rectified: Sequence[bool]) -> float:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from retrieval_server.exact_search.kernels.inner_products import dots
 from retrieval_server.exact_search.levels.rotation import FloatArray
+from retrieval_server.exact_search.row_factors import RowFactors
 from retrieval_server.exact_search.row_file import RowFile
 from retrieval_server.exact_search.similarity import Ranking, fused_similarity
 
@@ -53,6 +54,7 @@ class BestRows:
         query: (C_n,) by backbone.
         alphas: (N,) α ≥ 0.
         top_k: number of rows to keep.
+        factors: factors of single rows; None for none.
     """
 
     def __init__(
@@ -61,9 +63,10 @@ class BestRows:
         query: Sequence[NDArray[np.float32]],
         alphas: Sequence[float],
         top_k: int,
+        factors: RowFactors | None = None,
     ) -> None:
         self._descriptors, self._query = descriptors, query
-        self._alphas, self._top_k = alphas, top_k
+        self._alphas, self._top_k, self._factors = alphas, top_k, factors
         self._seen: set[int] = set()
         nothing = np.empty(0)
         self.ranking = Ranking(
@@ -94,5 +97,7 @@ class BestRows:
         cosines = np.concatenate([self.ranking.cosines, cosines])
         rows = np.concatenate([self.ranking.rows, rows])
         similarities = fused_similarity(cosines, self._alphas)
+        if self._factors is not None:
+            similarities *= self._factors.of(rows)
         order = np.lexsort((rows, -similarities))[: self._top_k]
         self.ranking = Ranking(rows[order], similarities[order], cosines[order])

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval_server.exact_search.originals import ORIGINALS, BestRows
+from retrieval_server.exact_search.row_factors import RowFactors
 from retrieval_server.exact_search.search import Query, SearchLevel
 from retrieval_server.exact_search.similarity import Ranking
 
@@ -38,14 +39,20 @@ class ScanSearch:
         top_k: int,
         exclude: int | None = None,
         allowed: NDArray[np.bool_] | None = None,
+        factors: RowFactors | None = None,
     ) -> Ranking:
         rows = eligible_rows(len(self), exclude, allowed)
-        return self.rank_rows(query, alphas, rows, top_k)
+        return self.rank_rows(query, alphas, rows, top_k, factors)
 
     def rank_rows(  # noqa: D102 - see ExactSearch
-        self, query: Query, alphas: Sequence[float], rows: NDArray[np.integer], top_k: int
+        self,
+        query: Query,
+        alphas: Sequence[float],
+        rows: NDArray[np.integer],
+        top_k: int,
+        factors: RowFactors | None = None,
     ) -> Ranking:
-        best = BestRows(self.descriptors, query, alphas, top_k)
+        best = BestRows(self.descriptors, query, alphas, top_k, factors)
         best.read(rows.astype(np.int64))
         return best.ranking
 

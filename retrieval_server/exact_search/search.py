@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval_server.exact_search.row_factors import RowFactors
 from retrieval_server.exact_search.similarity import Ranking
 
 Query = Sequence[NDArray[np.float32]]
@@ -30,7 +31,10 @@ class SearchLevel:
 
 
 class ExactSearch(Protocol):
-    """Ranks database images by eq. (8), exactly: as brute force in float64 does."""
+    """Ranks database images by eq. (8), exactly: as brute force in float64 does.
+
+    Factors of single rows, if there are any, multiply eq. (8); see row_factors.
+    """
 
     descriptors: tuple[NDArray[Any], ...]
 
@@ -46,6 +50,7 @@ class ExactSearch(Protocol):
         top_k: int,
         exclude: int | None = None,
         allowed: NDArray[np.bool_] | None = None,
+        factors: RowFactors | None = None,
     ) -> Ranking:
         """Rank the whole database.
 
@@ -55,13 +60,19 @@ class ExactSearch(Protocol):
             top_k: length of the ranking, ≥ 1; shorter where the database is.
             exclude: a row to leave out.
             allowed: (N,) which rows may be found; None for all.
+            factors: factors of single rows; None for none.
 
         Returns:
             The ranking that brute force in float64 gives, ties by ascending row.
         """
 
     def rank_rows(
-        self, query: Query, alphas: Sequence[float], rows: NDArray[np.integer], top_k: int
+        self,
+        query: Query,
+        alphas: Sequence[float],
+        rows: NDArray[np.integer],
+        top_k: int,
+        factors: RowFactors | None = None,
     ) -> Ranking:
         """Rank some rows only; see ``rank_all``.
 
@@ -70,4 +81,5 @@ class ExactSearch(Protocol):
             alphas: α_n ≥ 0 of eq. (8).
             rows: (M,) distinct rows.
             top_k: length of the ranking; shorter where there are fewer rows.
+            factors: factors of single rows; None for none.
         """

@@ -46,6 +46,7 @@ from retrieval_server.storage.arrays import REBUILD, open_array
 from retrieval_server.storage.digest import file_digest
 from retrieval_server.storage.string_table import StringTable
 from retrieval_server.text.neighbours import TextIndex
+from retrieval_server.text.word_search import WordSearch
 
 REJECTS_FILE = "rejects.jsonl"
 STRING_TABLES = ("ids", "descriptions", "images", "attributes")
@@ -93,6 +94,7 @@ class IndexBundle:
         self.reference_descriptors = open_reference(folder, self.profile.models)
         self.image_digests = open_array(folder / IMAGE_DIGESTS_FILE, np.uint8, 2)
         self.text_index = TextIndex(folder)
+        self.words = WordSearch(folder, self.manifest.words)
         self._tables = {name: StringTable(folder, name) for name in STRING_TABLES}
         self._id_order = open_array(folder / ID_ORDER_FILE, np.int32, 1)
         self._check_rows()
@@ -199,7 +201,7 @@ class IndexBundle:
             )
         row_counts = {descriptors.shape[0] for descriptors in self.descriptors}
         row_counts |= {len(self.text_index), len(self._id_order), len(self.image_digests)}
-        row_counts |= {len(table) for table in self._tables.values()}
+        row_counts |= {len(table) for table in self._tables.values()} | self.words.lengths()
         dimensions = tuple(descriptors.shape[1] for descriptors in self.descriptors)
         expected = tuple(self.manifest.models[m].dimension for m in self.profile.models)
         is_digest = self.image_digests.shape[1] == IMAGE_DIGEST_BYTES

@@ -18,8 +18,9 @@ from retrieval_server.exact_search.levels.fit_parameters import SearchRecord
 from retrieval_server.models.profile import Profile
 from retrieval_server.storage.arrays import REBUILD
 from retrieval_server.storage.digest import file_digest
+from retrieval_server.text.word_search import WordsRecord
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 MANIFEST_FILE = "manifest.json"
 DIGEST_LENGTH = 12  # characters of the manifest's digest in a version's name
 
@@ -54,6 +55,7 @@ class Manifest:
         documents: number of descriptions in the textual index.
         text_pairs: number of ordered pairs (product, neighbour) in the textual index.
         text: parameters of the textual index; ``threshold`` is τ of eq. (7).
+        words: the texts that the words of a query are compared with.
         search: the levels of the exact search; None for a small database, which needs none.
     """
 
@@ -65,6 +67,7 @@ class Manifest:
     documents: int
     text_pairs: int
     text: Mapping[str, Any]
+    words: WordsRecord
     search: SearchRecord | None
 
     @property
@@ -93,6 +96,7 @@ class Manifest:
             "documents": self.documents,
             "text_pairs": self.text_pairs,
             "text": dict(self.text),
+            "words": self.words.to_json(),
             "search": self.search.to_json() if self.search else None,
         }
 
@@ -108,6 +112,7 @@ class Manifest:
             documents=data["documents"],
             text_pairs=data["text_pairs"],
             text=data["text"],
+            words=WordsRecord.from_json(data["words"]),
             search=SearchRecord.from_json(data["search"]) if data["search"] else None,
         )
 

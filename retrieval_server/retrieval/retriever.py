@@ -1,5 +1,7 @@
 """The method, section 2.3 of the paper: encode a query, rank by eq. (8), refine by Algorithm 1.
 
+Where a query has words, both stages rank by eq. (8) times 1 + β t: see query_words.
+
 Everything here is exact and deterministic: the same query has the same answer, whatever else the
 server does at the time.
 """
@@ -21,6 +23,7 @@ from retrieval_server.exact_search.similarity import Ranking
 from retrieval_server.exact_search.warm_up import compile_kernels
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.retrieval.engine_check import EngineCheck
+from retrieval_server.retrieval.query_words import query_words, sole_words
 from retrieval_server.retrieval.refinement import refine, unrefined
 from retrieval_server.retrieval.search_request import (
     DEFAULT_TOP_K,
@@ -84,7 +87,7 @@ class Retriever:
     def rank(
         self, query: QueryDescriptors, parameters: SearchParameters, exclude: int | None = None
     ) -> Ranking:
-        """Rank the whole database by eq. (8): the first stage.
+        """Rank the whole database by the similarity: the first stage.
 
         Args:
             query: one (C_n,) float32 for each backbone, in the profile's order.
@@ -95,7 +98,9 @@ class Retriever:
             QueryError: if a parameter is out of range, naming it.
         """
         alphas = check_parameters(parameters, self.bundle.profile)
-        return self._search.rank_all(query, alphas, parameters.top_k, exclude)
+        words = query_words(self.bundle, parameters)
+        factors = None if words is None else words.factors
+        return self._search.rank_all(query, alphas, parameters.top_k, exclude, factors=factors)
 
     def search(
         self,
@@ -110,21 +115,25 @@ class Retriever:
             query: one (C_n,) float32 for each backbone, in the profile's order.
             parameters: how to search.
             exclude: a row to leave out.
-            initial: what ``rank`` returned for the same query, α, top_k and exclude, where several
-                searches share it; None ranks.
+            initial: what ``rank`` returned for the same query, α, words, top_k and exclude, where
+                several searches share it; None ranks.
 
         Raises:
             QueryError: if a parameter is out of range, naming it.
         """
         alphas = check_parameters(parameters, self.bundle.profile)
         started = time.perf_counter_ns()
+        words = query_words(self.bundle, parameters)
+        factors = None if words is None else words.factors
         if initial is None:
-            initial = self._search.rank_all(query, alphas, parameters.top_k, exclude)
+            initial = self._search.rank_all(
+                query, alphas, parameters.top_k, exclude, factors=factors
+            )
         ranked = time.perf_counter_ns()
         if parameters.refine:
             result = refine(
                 initial,
-                lambda rows, top_k: self._search.rank_rows(query, alphas, rows, top_k),
+                lambda rows, top_k: self._search.rank_rows(query, alphas, rows, top_k, factors),
                 self.bundle.text_index,
                 parameters.keep,
                 parameters.top_k,
@@ -133,9 +142,10 @@ class Retriever:
         else:
             result = unrefined(initial)
         refined = time.perf_counter_ns()
+        explained = (lambda matches: matches) if words is None else words.explained
         return SearchResult(
-            matches=result.matches,
-            initial=result.initial,
+            matches=explained(result.matches),
+            initial=explained(result.initial),
             subset_size=result.subset_size,
             rank_us=(ranked - started) // 1000,
             refine_us=(refined - ranked) // 1000,
@@ -152,6 +162,24 @@ class Retriever:
         if row is None:
             raise UnknownProductError(product_id)
         return self.search(self._stored(row), parameters, exclude=row)
+
+    def search_by_words(self, parameters: SearchParameters) -> SearchResult:
+        """Find the products by words alone: by falling t, then by row; none with t = 0.
+
+        Raises:
+            QueryError: if a parameter is out of range, or the words say nothing.
+        """
+        check_parameters(parameters, self.bundle.profile)
+        started = time.perf_counter_ns()
+        matches = sole_words(self.bundle, parameters).ranked(parameters.top_k)
+        ranked = time.perf_counter_ns()
+        return SearchResult(
+            matches=matches,
+            initial=matches,
+            subset_size=0,
+            rank_us=(ranked - started) // 1000,
+            refine_us=0,
+        )
 
     def check_descriptors(self, by_model: Mapping[str, NDArray[np.float32]]) -> QueryDescriptors:
         """Check a caller's descriptors and put them into the profile's order.
@@ -172,6 +200,7 @@ class Retriever:
         if self.bundle.levels is not None:
             compile_kernels()
         self.rank(self._stored(0), SearchParameters(top_k=DEFAULT_TOP_K))
+        self.bundle.words.cosines("")
 
     def _stored(self, row: int) -> QueryDescriptors:
         """Read the descriptors of a database row."""

@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 from retrieval_server.errors import QueryError
 from retrieval_server.exact_search.similarity import NORM_TOLERANCE
 from retrieval_server.models.profile import MAX_ALPHA, Profile
+from retrieval_server.text.word_search import too_many_words
 
 DEFAULT_TOP_K = 7  # the challenge asks for seven
 DEFAULT_KEEP = 3  # the best k of the paper's Table 1
 MAX_TOP_K = 100
+DEFAULT_TEXT_WEIGHT = 1.0
+MAX_TEXT_WEIGHT = 100.0
 
 QueryDescriptors = tuple[NDArray[np.float32], ...]  # one (C_n,) for each backbone of the profile
 
@@ -28,12 +31,16 @@ class SearchParameters:
         keep: k of Algorithm 1, the number of best visual matches that stay.
         refine: whether to refine through the textual index.
         alphas: α_n of eq. (8) by model name, where it differs from the profile's.
+        words: words that the product's text should have; empty for none.
+        text_weight: β of the factor 1 + β t, with t the similarity of words and text.
     """
 
     top_k: int = DEFAULT_TOP_K
     keep: int = DEFAULT_KEEP
     refine: bool = True
     alphas: Mapping[str, float] | None = None
+    words: str = ""
+    text_weight: float = DEFAULT_TEXT_WEIGHT
 
 
 def check_parameters(parameters: SearchParameters, profile: Profile) -> tuple[float, ...]:
@@ -48,6 +55,7 @@ def check_parameters(parameters: SearchParameters, profile: Profile) -> tuple[fl
     for name, value in (("top_k", parameters.top_k), ("keep", parameters.keep)):
         if not 1 <= value <= MAX_TOP_K:
             raise QueryError(name, f"must be 1..{MAX_TOP_K}, got {value}.")
+    check_words(parameters)
     alphas = dict(profile.alphas)
     for name, alpha in (parameters.alphas or {}).items():
         if name not in alphas:
@@ -56,6 +64,20 @@ def check_parameters(parameters: SearchParameters, profile: Profile) -> tuple[fl
             raise QueryError("alpha", f"{name} must be 0..{MAX_ALPHA:g}, got {alpha}.")
         alphas[name] = alpha
     return tuple(alphas[model] for model in profile.models)
+
+
+def check_words(parameters: SearchParameters) -> None:
+    """Check the words of a search, and their weight.
+
+    Raises:
+        QueryError: if there are too many, or the weight is out of range.
+    """
+    if problem := too_many_words(parameters.words):
+        raise QueryError("words", problem)
+    if not 0 <= parameters.text_weight <= MAX_TEXT_WEIGHT:
+        raise QueryError(
+            "text_weight", f"must be 0..{MAX_TEXT_WEIGHT:g}, got {parameters.text_weight}."
+        )
 
 
 def check_descriptors(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
+from retrieval_server.text.word_search import MatchedWord
+
 
 class Stage(Enum):
     """The stage of Algorithm 1 that a match comes from."""
@@ -30,15 +32,29 @@ class TextEvidence:
 
 
 @dataclass(frozen=True)
+class WordsEvidence:
+    """How similar the words of a query are to the text of a product.
+
+    Attributes:
+        cosine: t, 0 without a common n-gram.
+        matched: the words of the product with a common n-gram, the most similar first.
+    """
+
+    cosine: float
+    matched: tuple[MatchedWord, ...]
+
+
+@dataclass(frozen=True)
 class Match:
     """One database image that a search found.
 
     Attributes:
         row: row of the index.
-        similarity: fused similarity, eq. (8).
-        cosines: cosine of each backbone, in the order of the profile.
+        similarity: fused similarity, eq. (8), times 1 + β t where the query has words.
+        cosines: cosine of each backbone, in the order of the profile; none without an image.
         stage: the stage of Algorithm 1 it comes from.
         text: the evidence of a refined match; None for the others.
+        words: what the words of the query say of it; None for a query whose words do not count.
     """
 
     row: int
@@ -46,6 +62,7 @@ class Match:
     cosines: tuple[float, ...]
     stage: Stage
     text: TextEvidence | None = None
+    words: WordsEvidence | None = None
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
-"""Keeps a core for the event loop while requests arrive faster than they can be answered.
+"""Keeps a core for the event loop while cheap searches arrive faster than they can be answered.
 
-The loop accepts, refuses and answers every request, at some 0.2 to 0.5 ms each. Where cheap
-searches keep every core busy, the loop falls behind: requests wait inside gRPC, where nothing
-refuses them, until their deadlines have passed, and gRPC drops some of them as CANCELLED.
+The loop accepts, refuses and answers every request, at some 0.2 to 0.5 ms each. Where workers that
+rank hold the interpreter, the loop falls behind: requests wait inside gRPC, where nothing refuses
+them, until their deadlines have passed, and gRPC drops some of them as CANCELLED. Photos do not
+count: the models run outside the interpreter.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ WINDOW_S = 0.1
 
 
 class Arrivals:
-    """Counts the arrivals of requests, and lets one worker rest while they are fast.
+    """Counts the arrivals of searches that only rank, and lets one worker rest while they are fast.
 
     Used in the event loop only.
 

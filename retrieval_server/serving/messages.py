@@ -13,9 +13,11 @@ from google.rpc.status_pb2 import Status
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.models.image_file import MAX_PIXELS
 from retrieval_server.models.profile import MAX_ALPHA
-from retrieval_server.retrieval.search_request import MAX_TOP_K
-from retrieval_server.retrieval.search_result import Match, Stage, TextEvidence
+from retrieval_server.retrieval.search_request import MAX_TEXT_WEIGHT, MAX_TOP_K
+from retrieval_server.retrieval.search_result import Match, Stage, TextEvidence, WordsEvidence
+from retrieval_server.retrieval.several_photos import MAX_PHOTOS
 from retrieval_server.serving.settings import Settings
+from retrieval_server.text.word_search import MAX_WORDS_CHARACTERS
 from retrieval_server.v1 import retrieval_pb2 as pb
 
 _STAGES = {
@@ -47,8 +49,11 @@ def limits_message(settings: Settings) -> pb.Limits:
         max_request_bytes=settings.max_request_bytes,
         max_top_k=MAX_TOP_K,
         max_alpha=MAX_ALPHA,
+        max_photos=MAX_PHOTOS,
         max_concurrent_requests=settings.max_concurrent_requests,
         max_image_pixels=MAX_PIXELS,
+        max_words_characters=MAX_WORDS_CHARACTERS,
+        max_text_weight=MAX_TEXT_WEIGHT,
     )
 
 
@@ -90,10 +95,15 @@ def _match(bundle: IndexBundle, rank: int, match: Match) -> pb.Match:
         similarity=match.similarity,
         cosines=[
             pb.BackboneCosine(model=model, cosine=cosine)
-            for model, cosine in zip(bundle.profile.models, match.cosines, strict=True)
+            for model, cosine in zip(
+                bundle.profile.models,
+                match.cosines,
+                strict=bool(match.cosines),  # none without an image
+            )
         ],
         stage=_STAGES[match.stage],
         text=_evidence(bundle, match.text),
+        words=_words(match.words),
     )
 
 
@@ -104,4 +114,13 @@ def _evidence(bundle: IndexBundle, evidence: TextEvidence | None) -> pb.TextEvid
         seed_product_id=bundle.product_id(evidence.seed_row),
         seed_rank=evidence.seed_rank,
         cosine=evidence.cosine,
+    )
+
+
+def _words(evidence: WordsEvidence | None) -> pb.WordsEvidence | None:
+    if evidence is None:
+        return None
+    return pb.WordsEvidence(
+        cosine=evidence.cosine,
+        matched=[pb.MatchedWord(word=each.word, share=each.share) for each in evidence.matched],
     )

@@ -30,6 +30,7 @@ from retrieval_server.observability.tracing import Tracing, start_tracing
 from retrieval_server.retrieval.open_retriever import open_retriever
 from retrieval_server.retrieval.retriever import Retriever
 from retrieval_server.serving.admission import Admission, Cause, Kind
+from retrieval_server.serving.certificate_metrics import CertificateState, certificates_of
 from retrieval_server.serving.check_health import SERVICE
 from retrieval_server.serving.grpc_endpoint import create_grpc_server, listen, listen_in_the_clear
 from retrieval_server.serving.index_watch import IndexWatch
@@ -117,6 +118,8 @@ async def start_server(settings: Settings) -> RunningServer:
     readiness = Readiness(served, health_servicer, SERVICE)
     index_watch = IndexWatch(settings.index, repository, served, metrics, settings.max_loss)
     metrics.registry.register(ServedState(served, readiness))
+    if certificates := certificates_of(settings):
+        metrics.registry.register(CertificateState(certificates))
     metrics_endpoint = _metrics_endpoint(settings, metrics)
     await server.start()
     await health_server.start()

@@ -1,5 +1,7 @@
-"""Descriptions: plain text, the rules that split it into terms, and the textual index D(i).
+"""Descriptions: plain text, the rules that split it into terms, the textual index D(i), and t(x).
 
-May import: storage, errors.
-Door: `TOKENISERS`, `TextIndex`.
+t(x) says how similar the words of a query are to the text of a product.
+
+May import: storage, compilation, errors.
+Door: `TOKENISERS`, `TextIndex`, `WordSearch`.
 """

@@ -48,12 +48,17 @@ def plain_text(text: str) -> str:
     Returns:
         The text; empty if the cell says nothing or stands for a missing value.
     """
-    plain = _resolved(text) if _unusual.search(text) else text
+    plain = resolved_text(text)
     return "" if is_missing(plain) else plain
 
 
-def _resolved(text: str) -> str:
-    """Resolve markup level by level, and remove characters that nobody sees."""
+def resolved_text(text: str) -> str:
+    """Resolve markup level by level, and remove characters that nobody sees.
+
+    Other than ``plain_text``, it keeps a text that stands for a missing one.
+    """
+    if not _unusual.search(text):
+        return text
     plain = _without_unseen(text)
     for _ in range(LEVELS):
         resolved = _without_unseen(without_markup(_escape.sub(" ", plain)))

@@ -36,10 +36,14 @@ def strip_accents_tokens(text: str) -> list[str]:
     >>> strip_accents_tokens("L’Oréal Crème-50ml, 1.7 oz")
     ['loreal', 'creme', '50ml', '1.7', 'oz']
     """
-    text = plain_text(text)
-    if text.isascii():
-        return _TERM.findall(text.replace("'", "").replace("`", "").lower())
-    return _TERM.findall(without_accents(_SYMBOLS.sub(" ", APOSTROPHES.sub("", text))).lower())
+    return words_of(plain_text(text))
+
+
+def words_of(plain: str) -> list[str]:
+    """Split a text without markup into terms, by the rule ``strip-accents-2``."""
+    if plain.isascii():
+        return _TERM.findall(plain.replace("'", "").replace("`", "").lower())
+    return _TERM.findall(without_accents(_SYMBOLS.sub(" ", APOSTROPHES.sub("", plain))).lower())
 
 
 def literal_tokens(text: str) -> list[str]:

@@ -19,7 +19,7 @@ STAGE_REFINED: Stage
 STAGE_FILLED: Stage
 
 class SearchRequest(_message.Message):
-    __slots__ = ("image", "product_id", "descriptors", "top_k", "keep", "refine", "alpha")
+    __slots__ = ("image", "product_id", "descriptors", "top_k", "keep", "refine", "alpha", "words", "more_images", "text_weight")
     class AlphaEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -34,6 +34,9 @@ class SearchRequest(_message.Message):
     KEEP_FIELD_NUMBER: _ClassVar[int]
     REFINE_FIELD_NUMBER: _ClassVar[int]
     ALPHA_FIELD_NUMBER: _ClassVar[int]
+    WORDS_FIELD_NUMBER: _ClassVar[int]
+    MORE_IMAGES_FIELD_NUMBER: _ClassVar[int]
+    TEXT_WEIGHT_FIELD_NUMBER: _ClassVar[int]
     image: bytes
     product_id: str
     descriptors: Descriptors
@@ -41,7 +44,10 @@ class SearchRequest(_message.Message):
     keep: int
     refine: bool
     alpha: _containers.ScalarMap[str, float]
-    def __init__(self, image: _Optional[bytes] = ..., product_id: _Optional[str] = ..., descriptors: _Optional[_Union[Descriptors, _Mapping]] = ..., top_k: _Optional[int] = ..., keep: _Optional[int] = ..., refine: _Optional[bool] = ..., alpha: _Optional[_Mapping[str, float]] = ...) -> None: ...
+    words: str
+    more_images: _containers.RepeatedScalarFieldContainer[bytes]
+    text_weight: float
+    def __init__(self, image: _Optional[bytes] = ..., product_id: _Optional[str] = ..., descriptors: _Optional[_Union[Descriptors, _Mapping]] = ..., top_k: _Optional[int] = ..., keep: _Optional[int] = ..., refine: _Optional[bool] = ..., alpha: _Optional[_Mapping[str, float]] = ..., words: _Optional[str] = ..., more_images: _Optional[_Iterable[bytes]] = ..., text_weight: _Optional[float] = ...) -> None: ...
 
 class Descriptors(_message.Message):
     __slots__ = ("by_model",)
@@ -83,7 +89,7 @@ class SearchResponse(_message.Message):
     def __init__(self, results: _Optional[_Iterable[_Union[Match, _Mapping]]] = ..., initial_results: _Optional[_Iterable[_Union[Match, _Mapping]]] = ..., subset_size: _Optional[int] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., index_version: _Optional[str] = ..., models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ..., warnings: _Optional[_Iterable[str]] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class Match(_message.Message):
-    __slots__ = ("rank", "product_id", "description", "image", "attributes", "similarity", "cosines", "stage", "text")
+    __slots__ = ("rank", "product_id", "description", "image", "attributes", "similarity", "cosines", "stage", "text", "words")
     class AttributesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -100,6 +106,7 @@ class Match(_message.Message):
     COSINES_FIELD_NUMBER: _ClassVar[int]
     STAGE_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
+    WORDS_FIELD_NUMBER: _ClassVar[int]
     rank: int
     product_id: str
     description: str
@@ -109,7 +116,24 @@ class Match(_message.Message):
     cosines: _containers.RepeatedCompositeFieldContainer[BackboneCosine]
     stage: Stage
     text: TextEvidence
-    def __init__(self, rank: _Optional[int] = ..., product_id: _Optional[str] = ..., description: _Optional[str] = ..., image: _Optional[str] = ..., attributes: _Optional[_Mapping[str, str]] = ..., similarity: _Optional[float] = ..., cosines: _Optional[_Iterable[_Union[BackboneCosine, _Mapping]]] = ..., stage: _Optional[_Union[Stage, str]] = ..., text: _Optional[_Union[TextEvidence, _Mapping]] = ...) -> None: ...
+    words: WordsEvidence
+    def __init__(self, rank: _Optional[int] = ..., product_id: _Optional[str] = ..., description: _Optional[str] = ..., image: _Optional[str] = ..., attributes: _Optional[_Mapping[str, str]] = ..., similarity: _Optional[float] = ..., cosines: _Optional[_Iterable[_Union[BackboneCosine, _Mapping]]] = ..., stage: _Optional[_Union[Stage, str]] = ..., text: _Optional[_Union[TextEvidence, _Mapping]] = ..., words: _Optional[_Union[WordsEvidence, _Mapping]] = ...) -> None: ...
+
+class WordsEvidence(_message.Message):
+    __slots__ = ("cosine", "matched")
+    COSINE_FIELD_NUMBER: _ClassVar[int]
+    MATCHED_FIELD_NUMBER: _ClassVar[int]
+    cosine: float
+    matched: _containers.RepeatedCompositeFieldContainer[MatchedWord]
+    def __init__(self, cosine: _Optional[float] = ..., matched: _Optional[_Iterable[_Union[MatchedWord, _Mapping]]] = ...) -> None: ...
+
+class MatchedWord(_message.Message):
+    __slots__ = ("word", "share")
+    WORD_FIELD_NUMBER: _ClassVar[int]
+    SHARE_FIELD_NUMBER: _ClassVar[int]
+    word: str
+    share: float
+    def __init__(self, word: _Optional[str] = ..., share: _Optional[float] = ...) -> None: ...
 
 class BackboneCosine(_message.Message):
     __slots__ = ("model", "cosine")
@@ -164,7 +188,7 @@ class GetStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetStatusResponse(_message.Message):
-    __slots__ = ("server_version", "engine", "index_version", "profile", "product_count", "models", "text_index", "default_top_k", "default_keep", "warnings", "search_levels", "example", "limits")
+    __slots__ = ("server_version", "engine", "index_version", "profile", "product_count", "models", "text_index", "default_top_k", "default_keep", "warnings", "search_levels", "example", "limits", "default_text_weight")
     SERVER_VERSION_FIELD_NUMBER: _ClassVar[int]
     ENGINE_FIELD_NUMBER: _ClassVar[int]
     INDEX_VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -178,6 +202,7 @@ class GetStatusResponse(_message.Message):
     SEARCH_LEVELS_FIELD_NUMBER: _ClassVar[int]
     EXAMPLE_FIELD_NUMBER: _ClassVar[int]
     LIMITS_FIELD_NUMBER: _ClassVar[int]
+    DEFAULT_TEXT_WEIGHT_FIELD_NUMBER: _ClassVar[int]
     server_version: str
     engine: str
     index_version: str
@@ -191,23 +216,30 @@ class GetStatusResponse(_message.Message):
     search_levels: _containers.RepeatedCompositeFieldContainer[SearchLevel]
     example: Example
     limits: Limits
-    def __init__(self, server_version: _Optional[str] = ..., engine: _Optional[str] = ..., index_version: _Optional[str] = ..., profile: _Optional[str] = ..., product_count: _Optional[int] = ..., models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ..., text_index: _Optional[_Union[TextIndex, _Mapping]] = ..., default_top_k: _Optional[int] = ..., default_keep: _Optional[int] = ..., warnings: _Optional[_Iterable[str]] = ..., search_levels: _Optional[_Iterable[_Union[SearchLevel, _Mapping]]] = ..., example: _Optional[_Union[Example, _Mapping]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ...) -> None: ...
+    default_text_weight: float
+    def __init__(self, server_version: _Optional[str] = ..., engine: _Optional[str] = ..., index_version: _Optional[str] = ..., profile: _Optional[str] = ..., product_count: _Optional[int] = ..., models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ..., text_index: _Optional[_Union[TextIndex, _Mapping]] = ..., default_top_k: _Optional[int] = ..., default_keep: _Optional[int] = ..., warnings: _Optional[_Iterable[str]] = ..., search_levels: _Optional[_Iterable[_Union[SearchLevel, _Mapping]]] = ..., example: _Optional[_Union[Example, _Mapping]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., default_text_weight: _Optional[float] = ...) -> None: ...
 
 class Limits(_message.Message):
-    __slots__ = ("max_image_bytes", "max_request_bytes", "max_top_k", "max_alpha", "max_concurrent_requests", "max_image_pixels")
+    __slots__ = ("max_image_bytes", "max_request_bytes", "max_top_k", "max_alpha", "max_concurrent_requests", "max_image_pixels", "max_words_characters", "max_text_weight", "max_photos")
     MAX_IMAGE_BYTES_FIELD_NUMBER: _ClassVar[int]
     MAX_REQUEST_BYTES_FIELD_NUMBER: _ClassVar[int]
     MAX_TOP_K_FIELD_NUMBER: _ClassVar[int]
     MAX_ALPHA_FIELD_NUMBER: _ClassVar[int]
     MAX_CONCURRENT_REQUESTS_FIELD_NUMBER: _ClassVar[int]
     MAX_IMAGE_PIXELS_FIELD_NUMBER: _ClassVar[int]
+    MAX_WORDS_CHARACTERS_FIELD_NUMBER: _ClassVar[int]
+    MAX_TEXT_WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    MAX_PHOTOS_FIELD_NUMBER: _ClassVar[int]
     max_image_bytes: int
     max_request_bytes: int
     max_top_k: int
     max_alpha: float
     max_concurrent_requests: int
     max_image_pixels: int
-    def __init__(self, max_image_bytes: _Optional[int] = ..., max_request_bytes: _Optional[int] = ..., max_top_k: _Optional[int] = ..., max_alpha: _Optional[float] = ..., max_concurrent_requests: _Optional[int] = ..., max_image_pixels: _Optional[int] = ...) -> None: ...
+    max_words_characters: int
+    max_text_weight: float
+    max_photos: int
+    def __init__(self, max_image_bytes: _Optional[int] = ..., max_request_bytes: _Optional[int] = ..., max_top_k: _Optional[int] = ..., max_alpha: _Optional[float] = ..., max_concurrent_requests: _Optional[int] = ..., max_image_pixels: _Optional[int] = ..., max_words_characters: _Optional[int] = ..., max_text_weight: _Optional[float] = ..., max_photos: _Optional[int] = ...) -> None: ...
 
 class Example(_message.Message):
     __slots__ = ("product_id", "image")

@@ -52,7 +52,8 @@ class RetrievalServiceServicer:
     """
 
     def Search(self, request, context):
-        """Find the products of the catalogue that match a photo, a product or a set of descriptors.
+        """Find the products of the catalogue that match a photo, a product or a set of descriptors, and
+        words if there are any; or words alone.
 
         INVALID_ARGUMENT: the request is no SearchRequest, or the query or a parameter is unusable; the
         message names the field.

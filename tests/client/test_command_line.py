@@ -77,6 +77,29 @@ def test_compare_marks_what_left_and_what_came(address, photo, columns, abreast)
     assert "replaced 1 of 4" in result.stdout
 
 
+def test_photos_joined_with_a_plus_are_one_search(servicer, address, tmp_path):
+    for name in ("front.jpg", "c++.jpg", "back.webp"):
+        (tmp_path / name).write_bytes(name.encode())
+    argument = f"{tmp_path / 'front.jpg'}+{tmp_path / 'c++.jpg'}+{tmp_path / 'back.webp'}"
+    result = beauty_search("search", argument, "-s", address, "--json")
+    assert result.exit_code == 0
+    assert json_lines(result.stdout)[0]["query"] == argument
+    (request,) = servicer.requests
+    assert request.image == b"front.jpg"
+    assert list(request.more_images) == [b"c++.jpg", b"back.webp"]
+
+
+@pytest.mark.parametrize(
+    ("argument", "named"), [("a.jpg+gone.jpg", "gone.jpg"), ("gone.jpg+a.jpg", "gone.jpg"),
+                            ("c++.jpg", "c++.jpg")]
+)  # fmt: skip
+def test_a_joined_photo_that_is_missing_is_named(address, photos, monkeypatch, argument, named):
+    monkeypatch.chdir(photos)
+    result = beauty_search("search", argument, "-s", address)
+    assert result.exit_code == 1
+    assert f"Cannot read {named}: No such file" in result.stderr
+
+
 def test_json_is_one_object_on_one_line(address, photo):
     result = beauty_search("search", photo, "-s", address, "--json")
     (record,) = json_lines(result.stdout)
@@ -94,6 +117,32 @@ def test_options_arrive_at_the_server(servicer, address):
         product_id="1001", top_k=5, keep=2, refine=False, alpha={"a": 1.5, "b": 0}
     )
     assert servicer.requests == [expected]
+
+
+def test_words_arrive_with_a_photo_and_without(servicer, address, photo):
+    words = ("--words", "nuxe oil", "--text-weight", "2.5")
+    for query in (["search", photo], ["similar", "1001"], ["search"]):
+        assert beauty_search(*query, *words, "-s", address).exit_code == 0
+    assert [request.WhichOneof("query") for request in servicer.requests] == [
+        "image",
+        "product_id",
+        None,
+    ]
+    assert {request.words for request in servicer.requests} == {"nuxe oil"}
+    assert {request.text_weight for request in servicer.requests} == {2.5}
+
+
+def test_table_shows_the_words_of_a_product_that_resemble_those_of_the_query(address):
+    result = beauty_search("search", "--words", "nuxe", "-s", address)
+    assert re.search(r"1001 .* 1\.7500 +0\.750 nuxe +words", result.stdout)
+    assert re.search(r"1002 .* 1\.2500 +0\.250 +words", result.stdout)
+    assert "huile" not in result.stdout
+    assert "cosines" not in result.stdout
+    (record,) = json_lines(
+        beauty_search("search", "--words", "nuxe", "-s", address, "--json").stdout
+    )
+    assert record["query"] == "nuxe"
+    assert record["results"][0]["words"]["matched"][1] == {"word": "huile", "share": 0.2}
 
 
 def test_a_dash_reads_the_photo_from_standard_input(servicer, address):
@@ -128,8 +177,11 @@ def test_an_id_that_is_not_utf8_is_one_line(address):
 
 def test_status_shows_index_and_models(address):
     result = beauty_search("status", "-s", address)
-    for fact in ("500,000", "paper", "embedded", "1.0 GB", "abababababab", "keep 3", "20,971,520"):
-        assert fact in result.stdout
+    for fact in (
+        *("500,000", "paper", "embedded", "1.0 GB", "abababababab", "keep 3", "20,971,520"),
+        *("text-weight 1", "words of 10,000 characters", "text-weight 100"),
+    ):
+        assert fact in " ".join(result.stdout.split())
     (record,) = json_lines(beauty_search("status", "-s", address, "--json").stdout)
     assert record["text_index"]["threshold"] == 0.5
     assert record["limits"]["max_image_bytes"] == 20 * 2**20
@@ -241,6 +293,8 @@ def test_each_help_ends_with_an_example_that_works(address, photo, photos, monke
         "search a --top-k 0",
         "search a --alpha x",
         "search a --alpha =1",
+        "search --words",
+        "search a --text-weight -1",
         "status -s host:99999",
         "status -s http://host:1",
         "status --timeout nan",

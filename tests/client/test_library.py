@@ -22,22 +22,35 @@ SHARED_NAMES = [
     "Example",
     "Limits",
     "Match",
+    "MatchedWord",
     "Model",
     "SearchLevel",
     "TextEvidence",
     "TextIndex",
     "Timings",
+    "WordsEvidence",
 ]
 
 
 def test_every_search_parameter_arrives_at_the_server(servicer, address, photo):
     with RetrievalClient(address) as client:
-        client.search(photo, top_k=5, keep=2, refine=False, alpha={MODELS[0]: 2.5})
+        alpha = {MODELS[0]: 2.5}
+        client.search(
+            photo, words="nuxe", text_weight=0.0, top_k=5, keep=2, refine=False, alpha=alpha
+        )
     (request,) = servicer.requests
     assert (request.image, request.top_k, request.keep) == (b"photo", 5, 2)
+    assert (request.words, request.HasField("text_weight")) == ("nuxe", True)
     assert request.HasField("refine")
     assert not request.refine
     assert dict(request.alpha) == {MODELS[0]: 2.5}
+
+
+def test_further_images_arrive_beside_the_first(servicer, address, photo):
+    with RetrievalClient(address) as client:
+        client.search(b"first", more_images=[photo, b"third"])
+    (request,) = servicer.requests
+    assert (request.image, list(request.more_images)) == (b"first", [b"photo", b"third"])
 
 
 def test_parameters_left_out_take_the_servers_defaults(servicer, address):
@@ -75,7 +88,9 @@ def test_status_holds_index_models_and_text_index(address):
     assert [model.name for model in status.models] == list(MODELS)
     assert status.text_index == client_room.TextIndex(400_000, 9_000_000, 0.5)
     assert (status.default_top_k, status.default_keep) == (7, 3)
-    assert status.limits == client_room.Limits(20 * 2**20, 21 * 2**20, 100, 1e6, 64, 2**26)
+    assert status.limits == client_room.Limits(
+        20 * 2**20, 21 * 2**20, 100, 1e6, 64, 2**26, 10_000, 100.0, 8
+    )
     assert status.search_levels == (
         client_room.SearchLevel("coarse", 66_000_000, True),
         client_room.SearchLevel("originals", 7_900_000_000, False),

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from deploy.policies.checkers import validate
+from deploy.policies.checkers import KUBERNETES, validate
 from deploy.policies.registry import POLICIES, findings
 from deploy.policies.rendering import manifests
 from tests.support.deploy.defects import ALL, DEFECTS, INSIDE
@@ -27,7 +27,7 @@ def test_a_seeded_fault_is_found_where_it_is(defect: Defect) -> None:
 def test_every_seeded_fault_of_form_is_found_by_the_schemas() -> None:
     damaged = [next(each for each in defect.damaged().objects if is_target(each, defect))
                for defect in IN_SCHEMAS]  # fmt: skip
-    found = validate(damaged, "1.36")
+    found = validate(damaged, KUBERNETES[0])
 
     unnoticed = [d.name for d, words in zip(IN_SCHEMAS, found, strict=True) if not words]
     assert unnoticed == []

@@ -6,6 +6,7 @@ with certificates, tokens and traces. Triton here is 24.10 with our onnxruntime 
 container has in C++.
 """
 
+import json
 import subprocess
 import sys
 import threading
@@ -26,6 +27,8 @@ from client import Access
 from deploy.policies.rendering import ROOT, Manifests, manifests
 from retrieval_server.v1 import retrieval_pb2 as pb
 from retrieval_server.v1 import retrieval_pb2_grpc as pb_grpc
+from tests.support.access import replace as replace_file
+from tests.support.access import shown_certificate
 from tests.support.deploy.collector import Collector, Span, collecting
 from tests.support.deploy.kubelet import Place, RunningPod, run_job, running
 from tests.support.deploy.place import (
@@ -48,7 +51,11 @@ CALLER = "00f067aa0ba902b7"  # a span's
 TRACES = 20  # Triton 24.10 overlooks some of those that it is told
 
 
-@pytest.fixture(scope="module", params=[(), ("tls", "client-tls", "tracing")], ids=["clear", "tls"])
+@pytest.fixture(
+    scope="module",
+    params=[("web",), ("tls", "web", "client-tls", "tracing")],
+    ids=["clear", "tls"],
+)
 def rendered(request: pytest.FixtureRequest) -> Manifests:
     return manifests("cpu-dev", request.param)
 
@@ -237,6 +244,31 @@ def test_the_smoke_test_finds_what_it_knows(
     assert done.returncode == 0, done.stderr
 
 
+def test_the_page_searches_and_ends_within_its_grace(
+    rendered: Manifests,
+    place: Place,
+    retrieval_pod: RunningPod,
+    access: Access,
+    tiny_catalogue: Path,
+    tmp_path: Path,
+) -> None:
+    photo = (tiny_catalogue / "queries" / "q00.jpg").read_bytes()
+
+    with running(rendered, "web", place, tmp_path) as pod:
+        pod.start_up()
+        url = f"http://{pod.address('http')}/api/search"
+        with urllib.request.urlopen(url, data=photo, timeout=PATIENCE_S) as answer:
+            results = json.load(answer)["results"]
+        assert pod.end() > 0
+
+    request = pb.SearchRequest(image=photo)
+    with channel_to(retrieval_pod.address("grpc"), access) as channel:
+        found = pb_grpc.RetrievalServiceStub(channel).Search(
+            request, timeout=PATIENCE_S, metadata=access.metadata()
+        )
+    assert [each["product_id"] for each in results] == [each.product_id for each in found.results]
+
+
 def test_a_search_is_one_trace_in_both_servers_or_in_none(
     rendered: Manifests,
     retrieval_pod: RunningPod,
@@ -308,8 +340,36 @@ def test_the_server_drains_within_its_grace_and_loses_no_search(
 
 
 def test_triton_ends_within_its_grace_and_leaves_nothing(triton_pod: RunningPod) -> None:
+    assert triton_pod.passes("liveness")
     assert triton_pod.end() > 0
     assert marked_processes(MARK) == {}
+
+
+def test_triton_starts_again_in_time_to_show_a_renewed_certificate(
+    rendered: Manifests, place: Place, certificates: Path, secrets: Path, tmp_path: Path
+) -> None:
+    """The liveness probe of an old pod fails, though Triton lives."""
+    if "RETRIEVAL_TRITON_TLS_CERT" not in rendered.settings():
+        pytest.skip("without TLS, there is nothing to renew")
+
+    try:
+        with running(rendered, "triton", place, tmp_path) as pod:
+            pod.start_up()
+            first = shown_certificate(pod.address("grpc"))
+            for name, file in (("client.key", "tls.key"), ("client.pem", "tls.crt")):
+                content = (certificates / name).read_bytes()
+                replace_file(secrets / "tls" / "triton" / file, content)
+            assert shown_certificate(pod.address("grpc")) == first
+
+            in_25_days = {**pod.env, "RESTART_AFTER_S": "0", "RESTART_SPREAD_S": "1"}
+            assert pod.passes("liveness")
+            assert not replace(pod, env=in_25_days).passes("liveness")
+            pod.end()
+        with running(rendered, "triton", place, tmp_path) as pod:
+            pod.start_up()
+            assert shown_certificate(pod.address("grpc")) not in (None, first)
+    finally:
+        remove_traces(MARK)
 
 
 def test_every_flag_is_one_that_triton_knows(local_triton_environment: None) -> None:

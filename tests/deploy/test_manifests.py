@@ -44,7 +44,8 @@ def every_object(every_rendering: list[Manifests]) -> list[Object]:
 
 def test_the_overlays_and_components_are_those_of_the_documentation() -> None:
     assert overlays() == ("cpu-dev", "gpu-prod")
-    asked_for = {"monitoring", "keda", "tls", "gateway", "image-volume", "scale-out", "tracing"}
+    asked_for = {"monitoring", "keda", "tls", "client-tls", "gateway", "image-volume", "scale-out"}
+    asked_for |= {"tracing", "web", "local-index"}
     assert asked_for <= set(components())
     text = (DEPLOY / "README.md").read_text(encoding="utf-8")
     documented = re.findall(r"^\| `components/([a-z-]+)`", text, re.MULTILINE)
@@ -53,7 +54,7 @@ def test_the_overlays_and_components_are_those_of_the_documentation() -> None:
 
 def test_every_combination_meets_every_policy(every_rendering: list[Manifests]) -> None:
     assert len(every_rendering) == len(all_combinations()) >= len(overlays()) * 2**7
-    assert set(POLICIES) == {*map(str, range(1, 18)), "references"}
+    assert set(POLICIES) == {*map(str, range(1, 18)), "namespace", "references"}
     found = {each.name: words for each in every_rendering if (words := findings(each))}
     assert found == {}
 

@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from deploy.policies.__main__ import main
+from deploy.policies.checkers import KUBERNETES
 from deploy.policies.registry import SOURCE_POLICIES, source_findings
 from deploy.policies.rendering import DEPLOY, ROOT
 
 ROOMS = ("client", "export", "retrieval_server")
-COPIED = ("base", "overlays", "components/tls", "images", "README.md", "METRICS.md")
+COPIED = ("base", "overlays", "components/tls", "transformers", "images", "README.md", "METRICS.md")
 
 
 @pytest.fixture
@@ -55,6 +56,15 @@ def write_a_setting_twice(deploy: Path) -> None:
     change(deploy / "base/kustomization.yaml", old, f"{old}\n      {old}")
 
 
+def write_the_namespace_twice(deploy: Path) -> None:
+    old = "kind: Kustomization"
+    change(deploy / "base/kustomization.yaml", old, f"{old}\nnamespace: beauty-retrieval")
+
+
+def forget_the_transformers(deploy: Path) -> None:
+    change(deploy / "overlays/cpu-dev/kustomization.yaml", "  - ../../transformers\n", "  []\n")
+
+
 def name_another_version(deploy: Path) -> None:
     change(deploy / "base/kustomization.yaml", "newTag: 0.1.0", "newTag: 0.0.9")
 
@@ -72,6 +82,8 @@ FAULTS = {
     use_an_old_field: ("kustomizations", "commonLabels"),
     make_an_object_twice: ("once", "Deployment/triton"),
     write_a_setting_twice: ("once", "RETRIEVAL_PORT=50051"),
+    write_the_namespace_twice: ("once", "base/kustomization.yaml has a namespace"),
+    forget_the_transformers: ("once", "does not list ../../transformers"),
     name_another_version: ("images", "0.0.9"),
     rename_a_stage: ("images", "beauty-retrieval-triton"),
     rename_a_component: ("documented", "components/mutual-tls"),
@@ -107,8 +119,8 @@ def test_the_command_names_rendering_object_and_remedy_of_a_finding(tree: Path) 
     for policy, named, remedy in (
         ("8", "Deployment/triton", "--model-control-mode=none"),
         ("4", "Deployment/retrieval has no minReadySeconds", "minReadySeconds"),
-        ("Kubernetes 1.36", "Deployment/retrieval", "Correct the field"),
-        ("Kubernetes 1.37", "Deployment/retrieval", "Correct the field"),
+        (f"Kubernetes {KUBERNETES[0]}", "Deployment/retrieval", "Correct the field"),
+        (f"Kubernetes {KUBERNETES[1]}", "Deployment/retrieval", "Correct the field"),
     ):
         (line,) = [each for each in lines if each.endswith(f"[policy {policy}]")]
         assert named in line

@@ -1,5 +1,7 @@
 """Calls of a server with access control, and files that are replaced at once."""
 
+import socket
+import ssl
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,19 @@ def unreachable(served: Served, **access: Path) -> str:
     ):
         client.status()
     return str(caught.value)
+
+
+def shown_certificate(address: str) -> bytes | None:
+    """The certificate that a gRPC server shows to a new connection, in DER."""
+    host, _, port = address.rpartition(":")
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_alpn_protocols(["h2"])
+    with (
+        socket.create_connection((host, int(port)), PATIENCE_S) as connection,
+        context.wrap_socket(connection) as secure,
+    ):
+        return secure.getpeercert(binary_form=True)
 
 
 def replace(path: Path, content: bytes) -> None:

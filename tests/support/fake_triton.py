@@ -37,6 +37,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         requests: the inference requests that came.
         time_remaining: until the deadline of each of them, in seconds.
         headers: of each of them.
+        callers: the names in the certificates that they showed; empty without TLS.
     """
 
     repository: ModelRepository
@@ -52,6 +53,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
     requests: list[service_pb2.ModelInferRequest] = field(default_factory=list)
     time_remaining: list[float] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
+    callers: list[str] = field(default_factory=list)
 
     async def ServerLive(self, request, context):  # noqa: N802
         return service_pb2.ServerLiveResponse(live=True)
@@ -70,6 +72,9 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         self.time_remaining.append(context.time_remaining())
         headers = dict(context.invocation_metadata())
         self.headers.append(headers)
+        self.callers += [
+            each.decode() for each in context.auth_context().get("x509_common_name", ())
+        ]
         if self.access_key is not None:
             name, value = self.access_key
             if headers.get(f"triton-grpc-protocol-{name}") != value:

@@ -9,12 +9,21 @@ from threadpoolctl import threadpool_limits
 from export.index.fit_search import fit_search
 from retrieval_server.exact_search.cascade import CascadeSearch, CascadeSettings
 from retrieval_server.exact_search.levels.encoding import empty_levels, encode_all
+from retrieval_server.exact_search.row_factors import RowFactors
 
 ALPHAS = (0.0, 1e-6, 0.01, 0.5, 1.0, 3.0, 30.0, 1e6)
 
 
-def brute_force(database, query, alphas, top_k, exclude=None, allowed=None):
+def random_factors(rng, rows):
+    """Factors of some rows, from 1 to 101; a few of them equal."""
+    chosen = np.flatnonzero(rng.random(rows) < rng.choice([0.0, 0.05, 0.5, 1.0])).astype(np.int32)
+    cosines = rng.choice([rng.random(len(chosen)), np.full(len(chosen), 0.5)])
+    return RowFactors(chosen, 1 + rng.choice([0.0, 0.1, 1.0, 100.0]) * cosines)
+
+
+def brute_force(database, query, alphas, top_k, exclude=None, allowed=None, factors=None):
     """Eq. (8) and the tie rule, literally: correctly rounded sums, products in order, one sort."""
+    factor_of = dict(zip(factors.rows, factors.factors, strict=True)) if factors else {}
     scored = []
     for row in range(len(database[0])):
         if row == exclude or (allowed is not None and not allowed[row]):
@@ -23,6 +32,7 @@ def brute_force(database, query, alphas, top_k, exclude=None, allowed=None):
         for features, q, alpha in zip(database, query, alphas, strict=True):
             cosine = math.fsum(float(a) * float(b) for a, b in zip(features[row], q, strict=True))
             similarity *= 1 + alpha * cosine
+        similarity *= factor_of.get(row, 1.0)
         scored.append((-similarity, row))
     best = sorted(scored)[:top_k]
     return [row for _, row in best], [-negative for negative, _ in best]

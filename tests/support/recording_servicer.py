@@ -18,6 +18,9 @@ LIMITS = pb.Limits(
     max_alpha=1e6,
     max_concurrent_requests=64,
     max_image_pixels=2**26,
+    max_words_characters=10_000,
+    max_text_weight=100,
+    max_photos=8,
 )
 
 
@@ -35,6 +38,27 @@ def match(rank: int, product_id: str, stage: pb.Stage, **fields: object) -> pb.M
         ],
         stage=stage,
         **fields,
+    )
+
+
+def words_response() -> pb.SearchResponse:
+    """Two products found by words alone, one that resembles them and one that hardly does."""
+    similar = pb.MatchedWord(word="nuxe", share=1), pb.MatchedWord(word="huile", share=0.2)
+    return pb.SearchResponse(
+        results=[
+            pb.Match(
+                rank=rank,
+                product_id=product_id,
+                similarity=1 + cosine,
+                stage=pb.STAGE_INITIAL,
+                words=pb.WordsEvidence(cosine=cosine, matched=matched),
+            )
+            for rank, (product_id, cosine, matched) in enumerate(
+                [("1001", 0.75, similar), ("1002", 0.25, ())], start=1
+            )
+        ],
+        index_version="2026-11-23",
+        models=[pb.Model(name=name, dimension=1920) for name in MODELS],
     )
 
 
@@ -74,6 +98,7 @@ def status_response() -> pb.GetStatusResponse:
         text_index=pb.TextIndex(document_count=400_000, pair_count=9_000_000, threshold=0.5),
         default_top_k=7,
         default_keep=3,
+        default_text_weight=1,
         search_levels=[
             pb.SearchLevel(name="coarse", bytes=66_000_000, resident=True),
             pb.SearchLevel(name="originals", bytes=7_900_000_000),
@@ -108,7 +133,7 @@ class Servicer(pb_grpc.RetrievalServiceServicer):
         if request.image == b"held":
             self.held_arrived.set()
             self.release.wait(PATIENCE_S)
-        response = search_response()
+        response = search_response() if request.WhichOneof("query") else words_response()
         response.warnings.extend(self.warnings)
         return response
 

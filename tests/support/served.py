@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import Executor
 from contextlib import AbstractContextManager, contextmanager
 
 import grpc
@@ -68,6 +69,11 @@ class Served:
         self.channel = grpc.insecure_channel(running.address)
         self.stub = pb_grpc.RetrievalServiceStub(self.channel)
         self.health = health_pb2_grpc.HealthStub(self.channel)
+
+    @property
+    def executor(self) -> Executor:
+        """The workers that decode and rank."""
+        return self.running._executor
 
     def search(self, timeout_s: float = PATIENCE_S, **fields: object) -> pb.SearchResponse:
         return self.stub.Search(pb.SearchRequest(**fields), timeout=timeout_s)

@@ -25,8 +25,10 @@ export function fetchStatus() {
 
 /**
  * Search once.
- * @param query {photo: File, bytes: ArrayBuffer} or {product: match}
- * @param settings {refine, keep, alpha: {model: number}}; what is left out is the server's.
+ * @param query {photos: [{bytes: ArrayBuffer}]}, {product: match}, or {} for words alone; and
+ *   {words: string}, empty if there are none.
+ * @param settings {refine, keep, textWeight, alpha: {model: number}}; what is left out is the
+ *   server's.
  */
 export function fetchResults(query, settings, signal) {
   const parameters = new URLSearchParams({ refine: settings.refine });
@@ -34,12 +36,17 @@ export function fetchResults(query, settings, signal) {
   for (const [model, alpha] of Object.entries(settings.alpha)) {
     parameters.set(`alpha.${model}`, alpha);
   }
+  if (query.words) parameters.set("words", query.words);
+  if (settings.textWeight !== undefined) parameters.set("text_weight", settings.textWeight);
   if (query.product) {
     parameters.set("product_id", query.product.product_id);
     return answer(`api/similar?${parameters}`, { signal });
   }
+  if (!query.photos) return answer(`api/words?${parameters}`, { signal });
+  const photos = query.photos.map(({ bytes }) => bytes);
+  if (photos.length > 1) parameters.set("sizes", photos.map((bytes) => bytes.byteLength));
   const headers = { "content-type": "application/octet-stream" };
-  const options = { method: "POST", body: query.bytes, headers, signal };
+  const options = { method: "POST", body: new Blob(photos), headers, signal };
   return answer(`api/search?${parameters}`, options);
 }
 

@@ -3,6 +3,7 @@
 import { pictureUrl } from "./api.js";
 
 const LONG_DESCRIPTION = 140; // characters; the rest unfolds
+const SHOWN_SHARE = 0.5; // of its n-grams that the query has, for a word of a product to be shown
 
 /** Make an element with properties and children. */
 export function element(name, properties = {}, ...children) {
@@ -21,7 +22,8 @@ export function element(name, properties = {}, ...children) {
 export function rankings(answer, { isRefined, hasPictures, onMore }) {
   const context = { hasPictures, onMore, seeds: new Map() };
   if (!isRefined) {
-    return [ranking("only", "Visual ranking", answer.results, () => null, context)];
+    const title = isByWords(answer) ? "By words" : "Visual ranking";
+    return [ranking("only", title, answer.results, () => null, context)];
   }
   const before = new Set(answer.initial_results.map((match) => match.product_id));
   const after = new Set(answer.results.map((match) => match.product_id));
@@ -33,6 +35,11 @@ export function rankings(answer, { isRefined, hasPictures, onMore }) {
     ranking("initial", "Initial ranking", answer.initial_results, removed, context),
     ranking("refined", "After refinement", answer.results, brought, context),
   ];
+}
+
+/** Whether a search was by words alone: then no backbone has a say. */
+function isByWords(answer) {
+  return answer.results.length > 0 && !Object.keys(answer.results[0].cosines).length;
 }
 
 /** Say in one line what refinement did. */
@@ -153,7 +160,14 @@ function scores(match) {
     list.append(element("div", {}, element("dt", {}, name), element("dd", {}, value)));
   add("similarity", match.similarity.toFixed(4));
   for (const [model, cosine] of Object.entries(match.cosines)) add(model, cosine.toFixed(3));
+  if (match.words) add("words", wordsScore(match.words));
   return list;
+}
+
+/** How similar the words are, and the words of the product that resemble them. */
+function wordsScore(words) {
+  const similar = words.matched.filter((each) => each.share >= SHOWN_SHARE);
+  return [words.cosine.toFixed(3), ...similar.map((each) => each.word)].join(" ");
 }
 
 function moreButton(match, onMore) {

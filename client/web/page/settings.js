@@ -1,4 +1,4 @@
-// Refinement, k and α. What a person has not touched stays the server's own, to the last digit.
+// Refinement, k, α and β. What a person has not touched stays the server's own, to the last digit.
 
 import { element } from "./rankings.js";
 
@@ -7,6 +7,7 @@ const form = byId("settings");
 const refine = byId("refine");
 const keep = byId("keep");
 const strengths = byId("strengths");
+const textWeight = byId("text-weight");
 const NARROW = "(max-width: 62rem)"; // as in page.css: the settings stand above the results
 const MIN_ALPHA_RANGE = 10; // α of the paper's backbones are 3 and 1
 
@@ -16,7 +17,12 @@ export function settings() {
   for (const slider of strengths.querySelectorAll("input")) {
     if (slider.dataset.touched) alpha[slider.dataset.model] = slider.value;
   }
-  return { refine: refine.checked, alpha, keep: keep.dataset.touched ? keep.value : undefined };
+  return {
+    refine: refine.checked,
+    alpha,
+    keep: keep.dataset.touched ? keep.value : undefined,
+    textWeight: textWeight.dataset.touched ? textWeight.value : undefined,
+  };
 }
 
 /** Set the sliders to what the server serves; keeps what a person has set for the same models. */
@@ -24,6 +30,8 @@ export function showServed(status) {
   keep.max = status.default_top_k;
   keep.dataset.default = status.default_keep;
   if (!keep.dataset.touched) showDefault(keep);
+  textWeight.dataset.default = status.default_text_weight;
+  if (!textWeight.dataset.touched) showDefault(textWeight);
   const known = [...strengths.querySelectorAll("input")].map((slider) => slider.dataset.model);
   const served = status.models.map((model) => model.name);
   if (known.join("\n") !== served.join("\n")) {

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
+from graphlib import TopologicalSorter
 from itertools import combinations
 from pathlib import Path
 
@@ -16,8 +17,12 @@ import yaml
 from deploy.policies.rendering.kubectl import TOOLS, render
 from deploy.policies.rendering.objects import DEPLOY, Manifests, Object
 
-EXCLUDED = {("client-tls", "gateway")}  # TLS ends in one of the two
-NEEDS = {"client-tls": "tls"}
+NEEDS = {"client-tls": "tls", "gateway": "client-tls"}
+EXCLUDED = {("image-volume", "local-index")}  # the index comes from one of the two
+# A component comes after the one whose objects it changes.
+CHANGES = {"scale-out": "keda", "client-tls": "web", "local-index": "web", "gateway": "client-tls"}
+# Adds objects of its own, which these change alone: rendered with them, and with everything.
+SEPARATE = {"web": {"tls", "client-tls", "local-index"}}
 
 
 @dataclass(frozen=True)
@@ -39,32 +44,53 @@ def overlays(deploy: Path = DEPLOY) -> tuple[str, ...]:
 
 
 def components(deploy: Path = DEPLOY) -> tuple[str, ...]:
-    """The names of the components of a tree, sorted."""
-    found = deploy.glob("components/*/kustomization.yaml")
-    return tuple(sorted(path.parent.name for path in found))
+    """The names of the components of a tree, each after those whose objects it changes."""
+    found = sorted(path.parent.name for path in deploy.glob("components/*/kustomization.yaml"))
+    order = TopologicalSorter({name: [CHANGES[name]] if name in CHANGES else [] for name in found})
+    return tuple(name for name in order.static_order() if name in found)
 
 
 def all_combinations(deploy: Path = DEPLOY) -> list[Combination]:
-    """Every overlay of a tree with every set of components that may be used together."""
+    """Every overlay of a tree with every set of components that may be used together.
+
+    A component of ``SEPARATE`` is in those sets only where it can make a difference.
+    """
     known = components(deploy)
     sets = [
-        chosen
+        set(chosen)
         for count in range(len(known) + 1)
         for chosen in combinations(known, count)
         if all(NEEDS[each] in chosen for each in chosen if each in NEEDS)
         and not any(set(pair) <= set(chosen) for pair in EXCLUDED)
     ]
-    return [Combination(overlay, chosen) for overlay in overlays(deploy) for chosen in sets]
+    largest = max(map(len, sets))
+    rendered = [
+        chosen
+        for chosen in sets
+        if len(chosen) == largest
+        or all(chosen <= SEPARATE[each] | {each} for each in chosen if each in SEPARATE)
+    ]
+    return [
+        Combination(overlay, tuple(name for name in known if name in chosen))
+        for overlay in overlays(deploy)
+        for chosen in rendered
+    ]
 
 
 @cache
-def manifests(overlay: str, parts: tuple[str, ...] = (), deploy: Path = DEPLOY) -> Manifests:
+def manifests(
+    overlay: str,
+    parts: tuple[str, ...] = (),
+    deploy: Path = DEPLOY,
+    namespace: str | None = None,
+) -> Manifests:
     """Render an overlay with components added, in the order they are given.
 
     Args:
         overlay: its name.
         parts: names of the components.
         deploy: the tree.
+        namespace: of all objects; that of the overlay if it is None.
 
     Raises:
         RuntimeError: with Kustomize's message, if it cannot be rendered.
@@ -77,8 +103,10 @@ def manifests(overlay: str, parts: tuple[str, ...] = (), deploy: Path = DEPLOY) 
         kustomization = {
             "apiVersion": "kustomize.config.k8s.io/v1beta1",
             "kind": "Kustomization",
+            "namespace": namespace or _namespace_of(deploy / "overlays" / overlay),
             "resources": [f"{tree}/overlays/{overlay}"],
             "components": [f"{tree}/components/{part}" for part in parts],
+            "transformers": [f"{tree}/transformers"],
         }
         (folder / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
         try:
@@ -96,6 +124,11 @@ def render_all(chosen: Sequence[Combination], deploy: Path = DEPLOY) -> Iterator
     """
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         yield from pool.map(lambda each: manifests(each.overlay, each.components, deploy), chosen)
+
+
+def _namespace_of(overlay: Path) -> str:
+    kustomization = yaml.safe_load((overlay / "kustomization.yaml").read_text(encoding="utf-8"))
+    return str(kustomization["namespace"])
 
 
 def documents_in(text: str) -> list[Object]:

@@ -58,6 +58,18 @@ class Manifests:
     objects: list[Object]
     deploy: Path = DEPLOY
 
+    @property
+    def namespace(self) -> str:
+        """The name of the namespace that is rendered.
+
+        Raises:
+            LookupError: if there is none, or more than one.
+        """
+        found = [str(each["metadata"]["name"]) for each in self.of_kind("Namespace")]
+        if len(found) != 1:
+            raise LookupError(f"{self.name} has {len(found)} objects of kind Namespace")
+        return found[0]
+
     def of_kind(self, *kinds: str) -> list[Object]:
         """The objects of some kinds, in the order of the rendering."""
         return [each for each in self.objects if each["kind"] in kinds]

@@ -4,6 +4,6 @@ Each encoder and kernel has its reference beside it, the same sums by numpy, wit
 compare it. `layout` describes the bytes that they read and write. Read `vector_instructions` first,
 then `byte`, the shortest kernel.
 
-May import: numba, llvmlite and numpy; no other room.
+May import: compilation, numba, llvmlite and numpy.
 Door: the kernels themselves, `layout`, `dots`.
 """

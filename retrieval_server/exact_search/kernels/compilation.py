@@ -4,9 +4,6 @@ numba keeps compiled code on disk and compiles again when the file of a function
 when a module changes from which the function takes constants or instructions. The kernels take
 both from ``SHARED_SOURCES``, so a digest of these files is part of each compiled function's name. A
 compiled function calls other compiled or inlined functions of its own file only.
-
-Where neither the package's folder nor the user's cache can be written, each process compiles for
-itself; NUMBA_CACHE_DIR names a folder that can.
 """
 
 from __future__ import annotations
@@ -18,6 +15,8 @@ from typing import Any
 
 from numba import njit
 
+from retrieval_server import compilation
+
 _FOLDER = Path(__file__).parent
 SHARED_SOURCES = tuple(_FOLDER / name for name in ("layout.py", "vector_instructions.py"))
 _DIGEST = sha256(b"".join(path.read_bytes() for path in SHARED_SOURCES)).hexdigest()[:8]
@@ -26,11 +25,7 @@ _DIGEST = sha256(b"".join(path.read_bytes() for path in SHARED_SOURCES)).hexdige
 def compiled(function: Callable[..., Any]) -> Any:
     """Compile on first use, to run without the interpreter's lock."""
     function.__qualname__ += f"_{_DIGEST}"
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
-    try:
-        return njit(cache=True, **options)(function)
-    except RuntimeError:  # "no locator available": there is no folder for a cache
-        return njit(**options)(function)
+    return compilation.compiled(function)
 
 
 def inlined(function: Callable[..., Any]) -> Any:

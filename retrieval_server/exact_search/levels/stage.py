@@ -8,11 +8,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval_server.exact_search.kernels.growth import grow_candidates, grow_rows
 from retrieval_server.exact_search.kernels.layout import BLOCK_ROWS
 from retrieval_server.exact_search.kernels.row_kernel import RowKernel
 from retrieval_server.exact_search.kernels.selection import keep, largest, survivors
@@ -20,6 +22,7 @@ from retrieval_server.exact_search.levels.digits import DigitQuery
 from retrieval_server.exact_search.levels.level import Level, LevelArrays
 from retrieval_server.exact_search.levels.rotation import RotatedQuery, SearchFit
 from retrieval_server.exact_search.parallelism import IntraQueryParallelism
+from retrieval_server.exact_search.row_factors import RowGrowth
 
 
 class Scratch(threading.local):
@@ -37,6 +40,17 @@ class Scratch(threading.local):
         )
         self.block_maxima = np.empty(blocks, np.float32)
         self.rows = np.empty(rows + 1, np.int32)  # survivors() writes one beyond
+        self._count = count
+
+    @cached_property
+    def growth_of(self) -> NDArray[np.float32]:
+        """(N,) what the factors of all rows do to bounds of L; made for the first such search."""
+        return np.empty(self._count, np.float32)
+
+    @cached_property
+    def grown_estimates(self) -> NDArray[np.float32]:
+        """(N,) estimates with the factors of their rows."""
+        return np.empty(self._count, np.float32)
 
 
 class Candidates:
@@ -50,6 +64,7 @@ class Candidates:
         count: number of rows of the database.
         exclude: a row that may not be found.
         allowed: (N,) which rows may be found; None for all.
+        growth: what factors of single rows do to bounds of L; None without factors.
 
     Attributes:
         count: number of candidates, M.
@@ -66,6 +81,7 @@ class Candidates:
         count: int,
         exclude: int | None = None,
         allowed: NDArray[np.bool_] | None = None,
+        growth: RowGrowth | None = None,
     ) -> None:
         self.coarse_estimates = scratch.coarse_estimates
         self.coarse_upper_bounds = scratch.coarse_upper_bounds
@@ -73,6 +89,10 @@ class Candidates:
         self.estimates, self.upper_bounds = scratch.estimates, scratch.upper_bounds
         self._row_memory, self._is_narrowed = scratch.rows, False
         self._exclude, self._allowed = exclude, allowed
+        self._scratch, self._growth = scratch, growth
+        if growth is not None:
+            scratch.growth_of[:] = 1
+            scratch.growth_of[growth.rows] = growth.growths
         self.count = count
 
     @property
@@ -92,9 +112,32 @@ class Candidates:
             if self._exclude is not None:
                 array[self._exclude] = -np.inf
 
+    def grow(self) -> None:
+        """Apply the factors of single rows to what a stage wrote.
+
+        The upper bounds change in place, since the next stage writes them anew. The estimates stay,
+        since it adds to them; ``largest_estimates`` compares grown copies.
+        """
+        if (growth := self._growth) is None:
+            return
+        grown = self._scratch.grown_estimates
+        if self._is_narrowed:
+            grown[: self.count] = self.estimates[: self.count]
+            grow_candidates(
+                self.rows, self._scratch.growth_of, growth.shift, grown, self.upper_bounds
+            )
+        else:
+            grown[:] = self.coarse_estimates[: self.count]
+            grow_rows(
+                growth.rows, growth.growths, growth.shift,
+                grown, self.coarse_upper_bounds, self.block_maxima,
+            )  # fmt: skip
+
     def largest_estimates(self, wanted: int) -> NDArray[np.int32]:
         """The rows with the largest estimates, in no order; fewer where there are fewer."""
         estimates = self.estimates if self._is_narrowed else self.coarse_estimates
+        if self._growth is not None:
+            estimates = self._scratch.grown_estimates
         positions = largest(estimates, self.count, wanted)
         positions = positions[positions >= 0]
         rows = self.rows[positions] if self._is_narrowed else positions

@@ -15,6 +15,20 @@ from tests.support.web_api import HERE
 # Searching
 
 
+def test_several_images_of_one_thing_arrive_as_one_search(page, servicer):
+    answer = page.post("/api/search", params={"sizes": "5,3,4"}, content=b"firsttwolast")
+    assert answer.status_code == 200
+    (request,) = servicer.requests
+    assert (request.image, list(request.more_images)) == (b"first", [b"two", b"last"])
+
+
+@pytest.mark.parametrize("sizes", ["", "5,", "5,3", "a,b", "-5,17", "1,1,1,1,1,1,1,1,4"])
+def test_sizes_that_are_not_those_of_the_body_are_refused(page, servicer, sizes):
+    answer = page.post("/api/search", params={"sizes": sizes}, content=b"firsttwolast")
+    assert (answer.status_code, answer.json()["kind"]) == (400, "invalid")
+    assert not servicer.requests
+
+
 def test_every_setting_of_a_photo_s_search_arrives_at_the_server(page, servicer):
     settings = {"top_k": 5, "keep": 2, "refine": "false", f"alpha.{MODELS[0]}": "2.75"}
     answer = page.post("/api/search", params=settings, content=b"photo")
@@ -38,6 +52,20 @@ def test_settings_left_out_are_the_server_s(page, servicer):
     assert (by_product.product_id, by_product.refine) == ("1 & 2", True)
 
 
+def test_words_go_with_a_photo_and_a_product_and_alone(page, servicer):
+    words = {"words": "nuxe & oil", "text_weight": "2.5"}
+    page.post("/api/search", params=words, content=b"photo")
+    page.get("/api/similar", params=words | {"product_id": "1"})
+    answer = page.get("/api/words", params=words)
+    assert [request.WhichOneof("query") for request in servicer.requests] == [
+        "image",
+        "product_id",
+        None,
+    ]
+    assert {(each.words, each.text_weight) for each in servicer.requests} == {("nuxe & oil", 2.5)}
+    assert answer.json()["results"][0]["words"]["cosine"] == 0.75
+
+
 def test_an_answer_holds_both_rankings_with_scores_and_evidence(page):
     answer = page.post("/api/search", content=b"photo").json()
     assert [match["product_id"] for match in answer["initial_results"]] == list(INITIAL_IDS)
@@ -53,6 +81,7 @@ def test_status_names_the_sliders_and_their_defaults(page, servicer):
     assert answer["models"] == [{"name": name, "alpha": 3.0} for name in MODELS]
     assert (answer["default_top_k"], answer["default_keep"]) == (7, 3)
     assert answer["warnings"] == ["random weights"]
+    assert (answer["has_words"], answer["default_text_weight"]) == (True, 1.0)
     assert answer["has_pictures"] is True
 
 
@@ -68,6 +97,8 @@ def test_status_names_the_sliders_and_their_defaults(page, servicer):
         {"alpha.a": "x"},
         {"alpha.a": "nan"},
         {"alpha.a": "inf"},
+        {"text_weight": "strong"},
+        {"words": "a" * 10_001},
     ],
 )
 def test_a_setting_that_no_slider_produces_is_refused_by_name(page, servicer, settings):

@@ -230,7 +230,8 @@ def test_an_unreadable_query_is_named_and_counts_nowhere(
 
     result = evaluate(dataset, bundle, EngineChoice(tiny_repository))
 
-    assert result.unreadable == ("gone.jpg", "catalog.csv")
+    assert list(result.unreadable) == ["gone.jpg", "catalog.csv"]
+    assert result.unreadable["gone.jpg"].startswith("cannot be read")
     assert result.rows == evaluate(tiny_catalogue, bundle, EngineChoice(tiny_repository)).rows
 
 
@@ -282,3 +283,28 @@ def test_weights_that_mean_nothing_are_said(dataset, tiny_index_copy, tiny_repos
 
     assert result.warnings == ("tiny_a has random (seed 0) weights: results mean nothing.",)
     assert np.isfinite(result.rows[0].map_at_7.gt)
+
+
+def test_words_of_the_ground_truth_have_rows_of_their_own(dataset, tiny_index, tiny_repository):
+    queries = sorted(path.name for path in (dataset / "queries").iterdir())[:3]
+    write_truth(
+        dataset,
+        "query_image,ids,words",
+        f"queries/{queries[0]},p0000 p0004,nuxe",
+        f"queries/{queries[1]},p0704,p07 bioderma forest palette 17ml",
+        f"queries/{queries[2]},p0200,",
+    )
+    bundle, engine = open_index(tiny_index), EngineChoice(tiny_repository)
+    result = evaluate(dataset, bundle, engine, keep=2)
+    assert [row.method for row in result.rows[-3:]] == ["k = 1", "words", "words, k = 2"]
+    by_words = {query.name: query.ratings for query in result.rated_queries}
+    assert by_words[queries[2]][-2] == by_words[queries[2]][0]  # no words: the baseline
+    before, after = (by_words[queries[1]][row].average_precision.gt for row in (0, -2))
+    assert after > before
+    console = Console(width=100, record=True, file=io.StringIO())
+    console.print(evaluation_table(result))
+    assert ", with words " in " ".join(console.export_text().split())
+
+    write_truth(dataset, "query_image,ids,words", f"queries/{queries[0]},p0000,{'a' * 10_001}")
+    with pytest.raises(CatalogueError, match="line 2: the words have 10,001 characters"):
+        evaluate(dataset, bundle, engine)

@@ -42,7 +42,7 @@ def evaluation_of(queries, methods=METHODS, **further):
         "products": 26,
         "queries": len(queries),
         "items": len({query.item for query in queries}),
-        "unreadable": (),
+        "unreadable": {},
         "rows": tuple(rows_of(methods, queries)),
         "detailed": methods[-1][0],
         "categories": tuple(categories_of([m for m, _ in methods], methods[-1][0], queries)),
@@ -199,7 +199,7 @@ def hostile():
         rated("[x](y)_*.jpg", "b", "bx", "xb", item=1, category="A|B"),
     ]
     return evaluation_of(
-        queries, dataset="<img src=x>", warnings=("<i>random",), unreadable=("a&b<.jpg",)
+        queries, dataset="<img src=x>", warnings=("<i>random",), unreadable={"a&b<.jpg": "is <b>."}
     )
 
 

@@ -1,6 +1,8 @@
 """What an index holds, and what a build refuses."""
 
+import errno
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -11,12 +13,19 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from export.descriptors.engine_choice import EngineChoice
+from export.index import build as index_build
+from export.index import words
 from retrieval_server.engines.embedded import EmbeddedEngine
-from retrieval_server.errors import CatalogueError, EngineError, ModelRepositoryError
+from retrieval_server.errors import (
+    CatalogueError,
+    EngineError,
+    ModelRepositoryError,
+    RetrievalError,
+)
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.index.publish import open_index
 from retrieval_server.models.profile import Profile
-from tests.support.export.index_builds import Build, add_row, picture, versions
+from tests.support.export.index_builds import Build, add_row, files, picture, versions
 
 # What is in it
 
@@ -151,3 +160,63 @@ def test_missing_models_say_how_to_export_them(
     with pytest.raises(EngineError, match="Unknown engine 'tritn'"):
         build(changed, tmp_path / "index", engine=EngineChoice(tiny_repository, "tritn"))
     assert versions(tmp_path / "index") == []
+
+
+# Words
+
+
+def test_words_are_compared_with_the_description_and_the_brand(
+    changed: Path, tmp_path: Path, build: Build
+) -> None:
+    bundle = IndexBundle(build(changed, tmp_path).folder)
+    assert bundle.manifest.words.columns == ("brand",)
+    by_brand = bundle.words.cosines(bundle.product(0).attributes["brand"])
+    assert 0 in by_brand.rows
+    assert list(bundle.words.cosines("5.99").rows) == []  # a price is no text
+
+
+def test_named_columns_take_the_place_of_the_brand(
+    changed: Path, tmp_path: Path, build: Build
+) -> None:
+    bundle = IndexBundle(build(changed, tmp_path, word_columns=("price",)).folder)
+    assert bundle.manifest.words.columns == ("price",)
+    assert 0 in bundle.words.cosines("5.99").rows
+
+
+def test_column_that_no_product_has_is_refused_before_the_images_are_described(
+    changed: Path, tmp_path: Path, build: Build, described: list[int]
+) -> None:
+    message = (
+        r"No product of .*catalog\.csv has a value in the column 'colour'\. Further columns with "
+        r"values: 'brand', 'price'\. The description always counts\."
+    )
+    with pytest.raises(CatalogueError, match=message):
+        build(changed, tmp_path, word_columns=("brand", "colour"))
+    assert described == []
+
+
+def test_descriptions_that_are_not_english_are_found_by_words(
+    changed: Path, tmp_path: Path, build: Build
+) -> None:
+    add_row(changed, "greek", "images/p0000.png", "Κρέμα προσώπου με λάδι ελιάς", "", "")
+    bundle = IndexBundle(build(changed, tmp_path).folder)
+    row = bundle.row_of("greek")
+    assert bundle.manifest.text["left_out"]
+    assert list(bundle.words.cosines("λαδι ελιας").rows) == [row]
+
+
+def test_finished_words_are_not_made_again(
+    changed: Path, tmp_path: Path, build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = build(changed, tmp_path / "undisturbed").folder
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(index_build, "build_text_index", fail)
+        with pytest.raises(RetrievalError):
+            build(changed, tmp_path / "index")
+    with monkeypatch.context() as patch:
+        patch.setattr(words, "build_word_index", fail)
+        assert files(build(changed, tmp_path / "index").folder) == files(expected)

@@ -76,6 +76,7 @@ def test_the_photo_is_dim_outside_the_mask_and_as_it_was_inside(repository, imag
 def test_a_page_and_pictures_show_every_photo_and_model(repository, photos, tmp_path):
     warnings: list[str] = []
     (photos / "notes.txt").write_text("no image")
+    (photos / "broken.jpg").write_text("no image")
     page, pictures = tmp_path / "made" / "page.html", tmp_path / "png"
     count = write_attention_page(
         [photos], PROFILE.name, repository, page, pictures=pictures, on_warning=warnings.append
@@ -94,10 +95,12 @@ def test_a_page_and_pictures_show_every_photo_and_model(repository, photos, tmp_
     ]
     with Image.open(pictures / "0001-p0.png") as picture:
         assert picture.height > len(ATTENTIVE) * 320
-    random, gem, notes = warnings
+    notes, random, gem, broken = warnings
     assert random == "sharper has random weights: what it looks at means nothing."
     assert "gem has no attention mask" in gem
-    assert "notes.txt is no image" in notes
+    assert f"1 left out of {photos}: notes.txt" in notes
+    assert broken.startswith(f"{photos / 'broken.jpg'} ")
+    assert broken.endswith("It is left out.")
 
 
 def test_nothing_to_look_at_is_an_error_that_leaves_no_page(repository, tmp_path):

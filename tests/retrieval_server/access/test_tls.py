@@ -1,8 +1,8 @@
 """A server with certificates: whom it answers, and how it rotates them."""
 
 import logging
-import socket
-import ssl
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
@@ -12,21 +12,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from client import RetrievalClient
 from client import RetrievalError as ClientError
 from retrieval_server.errors import RetrievalError
-from tests.support.access import replace, status, unreachable
-from tests.support.patience import PATIENCE_S
-from tests.support.served import Served, ServedBy
-
-
-def shown_certificate(served: Served) -> bytes | None:
-    host, _, port = served.address.rpartition(":")
-    context = ssl.create_default_context()
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    context.set_alpn_protocols(["h2"])
-    with (
-        socket.create_connection((host, int(port)), PATIENCE_S) as connection,
-        context.wrap_socket(connection) as secure,
-    ):
-        return secure.getpeercert(binary_form=True)
+from tests.support.access import replace, shown_certificate, status, unreachable
+from tests.support.served import ServedBy
 
 
 def test_server_with_a_certificate_speaks_tls_only(served_by: ServedBy, tls: Path) -> None:
@@ -54,16 +41,41 @@ def test_rotated_certificate_is_shown_to_the_next_connection(
     served_by: ServedBy, tls: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with served_by(tls_cert=tls / "server.pem", tls_key=tls / "server.key") as served:
-        first = shown_certificate(served)
+        first = shown_certificate(served.address)
         assert first
         replace(tls / "server.pem", (tls / "client.pem").read_bytes())
         with caplog.at_level(logging.ERROR):  # half of a rotation: the key is not there yet
-            assert shown_certificate(served) == first
+            assert shown_certificate(served.address) == first
         assert "What was read before is still used" in caplog.text
         replace(tls / "server.key", (tls / "client.key").read_bytes())
-        second = shown_certificate(served)
+        second = shown_certificate(served.address)
         assert second not in (None, first)
         assert status(served, tls_ca=tls / "ca.pem") == "tiny"
+
+
+def test_rotation_under_load_fails_no_call(served_by: ServedBy, tls: Path) -> None:
+    """Each call is a new connection, with a handshake before, during or after the rotation."""
+    with served_by(tls_cert=tls / "server.pem", tls_key=tls / "server.key") as served:
+        first = shown_certificate(served.address)
+        answers: list[str] = []
+        rotated = threading.Event()
+
+        def call() -> None:
+            while not rotated.is_set():
+                answers.append(status(served, tls_ca=tls / "ca.pem"))
+            answers.append(status(served, tls_ca=tls / "ca.pem"))
+
+        with ThreadPoolExecutor() as pool:
+            callers = [pool.submit(call) for _ in range(3)]
+            for name in ("server.pem", "server.key"):
+                source = tls / name.replace("server", "client")
+                replace(tls / name, source.read_bytes())
+                status(served, tls_ca=tls / "ca.pem")
+            rotated.set()
+            for each in callers:
+                each.result()
+        assert shown_certificate(served.address) not in (None, first)
+        assert set(answers) == {"tiny"}
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import pytest
 
 from retrieval_server.exact_search.cascade import CascadeSearch, CascadeSettings, SearchCounts
 from retrieval_server.exact_search.levels.encoding import append_rows
+from retrieval_server.exact_search.row_factors import RowFactors
 from retrieval_server.exact_search.scan import ScanSearch
 from retrieval_server.exact_search.similarity import fused_similarity
 from tests.support.made_up_databases import (
@@ -16,6 +17,7 @@ from tests.support.made_up_databases import (
     exact_vectors,
     normalised,
     random_database,
+    random_factors,
     random_query,
     unit_vectors,
 )
@@ -28,9 +30,11 @@ def search_over(request):
     return SEARCHES[request.param]
 
 
-def assert_brute_force(search, database, query, alphas, top_k, exclude=None, allowed=None):
+def assert_brute_force(
+    search, database, query, alphas, top_k, exclude=None, allowed=None, factors=None
+):
     """Compare with float64 sums of numpy; where those are a rounding apart, either may win."""
-    ranking = search.rank_all(query, alphas, top_k, exclude, allowed)
+    ranking = search.rank_all(query, alphas, top_k, exclude, allowed, factors)
     cosines = np.stack(
         [
             part.astype(np.float64) @ vector.astype(np.float64)
@@ -40,12 +44,15 @@ def assert_brute_force(search, database, query, alphas, top_k, exclude=None, all
     )
     similarities = fused_similarity(cosines, alphas)
     rows = np.arange(len(similarities))
+    scale = np.prod(1 + np.asarray(alphas))
+    if factors is not None:
+        similarities[factors.rows] *= factors.factors
+        scale *= factors.largest
     if allowed is not None:
         rows = rows[allowed]
     if exclude is not None:
         rows = rows[rows != exclude]
     expected = rows[np.lexsort((rows, -similarities[rows]))[:top_k]]
-    scale = np.prod(1 + np.asarray(alphas))
     assert len(ranking.rows) == len(expected) == len(set(ranking.rows.tolist()))
     assert set(ranking.rows.tolist()) <= set(rows.tolist())
     assert ranking.similarities == pytest.approx(similarities[expected], rel=0, abs=1e-12 * scale)
@@ -54,7 +61,7 @@ def assert_brute_force(search, database, query, alphas, top_k, exclude=None, all
     )
     order = np.lexsort((ranking.rows, -ranking.similarities))
     assert order.tolist() == list(range(len(order)))
-    same = ScanSearch(database).rank_all(query, alphas, top_k, exclude, allowed)
+    same = ScanSearch(database).rank_all(query, alphas, top_k, exclude, allowed, factors)
     assert ranking.rows.tolist() == same.rows.tolist()
     assert ranking.similarities.tolist() == same.similarities.tolist()
     assert ranking.cosines.tolist() == same.cosines.tolist()
@@ -80,7 +87,8 @@ def test_ranking_equals_brute_force_on_random_databases(batch):
             exclude = int(rng.integers(rows)) if rng.random() < 0.5 else None
             allowed = rng.random(rows) < rng.random() if rng.random() < 0.5 else None
             top_k = int(rng.integers(1, 12))
-            assert_brute_force(search, database, query, alphas, top_k, exclude, allowed)
+            factors = random_factors(rng, rows) if rng.random() < 0.5 else None
+            assert_brute_force(search, database, query, alphas, top_k, exclude, allowed, factors)
 
 
 @pytest.mark.parametrize("seed", range(150))
@@ -95,10 +103,11 @@ def test_ranking_equals_brute_force_among_ties_and_duplicates(search_over, seed)
     query = [exact_vectors(rng, 1)[0] for _ in range(backbones)]
     alphas = rng.choice([0.0, 0.5, 1.0, 3.0, 8.0], backbones).tolist()
     top_k, exclude = int(rng.integers(1, 12)), rng.choice([None, int(rng.integers(rows))])
+    factors = random_factors(rng, rows)
 
-    ranking = search_over(database).rank_all(query, alphas, top_k, exclude)
+    ranking = search_over(database).rank_all(query, alphas, top_k, exclude, factors=factors)
 
-    expected, similarities = brute_force(database, query, alphas, top_k, exclude)
+    expected, similarities = brute_force(database, query, alphas, top_k, exclude, factors=factors)
     assert ranking.rows.tolist() == expected
     assert ranking.similarities.tolist() == similarities
 
@@ -134,6 +143,57 @@ def test_two_very_unlike_backbones_win_by_the_product_of_negative_factors(search
 
     assert ranking.rows.tolist() == brute_force(database, query, alphas, 5)[0]
     assert 123 in ranking.rows
+
+
+def test_factors_of_one_change_no_bit(search_over):
+    rng = np.random.default_rng(14)
+    database = [clustered_vectors(rng, 300, 60, True), clustered_vectors(rng, 300, 50)]
+    search = search_over(database)
+
+    for row in range(20):
+        query, rows = [part[row] for part in database], rng.permutation(300)[:100]
+        nothing = RowFactors(np.empty(0, np.int32), np.empty(0))
+        ones = RowFactors(np.arange(0, 300, 3, dtype=np.int32), np.ones(100))
+        for factors in (nothing, ones):
+            for plain, factored in (
+                (
+                    search.rank_all(query, (3, 1), 7),
+                    search.rank_all(query, (3, 1), 7, factors=factors),
+                ),
+                (
+                    search.rank_rows(query, (3, 1), rows, 7),
+                    search.rank_rows(query, (3, 1), rows, 7, factors),
+                ),
+            ):
+                assert factored.rows.tolist() == plain.rows.tolist()
+                assert factored.similarities.tolist() == plain.similarities.tolist()
+                assert factored.cosines.tolist() == plain.cosines.tolist()
+
+
+def test_a_factor_lowers_a_negative_similarity(search_over):
+    database = [np.array([[-1, 0], [-0.6, -0.8], [0, 1]], np.float32)]
+    query = [np.array([1, 0], np.float32)]
+    factors = RowFactors(np.array([1], np.int32), np.array([3.0]))
+
+    ranking = search_over(database).rank_all(query, [3.0], 3, factors=factors)
+
+    assert ranking.rows.tolist() == [2, 0, 1]  # -0.8 is more than -2, but three times -0.8 is not
+    assert ranking.similarities == pytest.approx([1.0, -2.0, -2.4])
+
+
+def test_subset_with_factors_is_ranked_as_the_whole_is(search_over):
+    rng = np.random.default_rng(15)
+    database = [unit_vectors(rng, 300, 640), unit_vectors(rng, 300, 77)]
+    search = search_over(database)
+
+    for size in (0, 1, 7, 64, 299):
+        query, rows = random_query(rng, database), rng.permutation(300)[:size]
+        factors = random_factors(rng, 300)
+        allowed = np.isin(np.arange(300), rows)
+        part = search.rank_rows(query, (3, 1), rows, 20, factors)
+        whole = search.rank_all(query, (3, 1), 20, None, allowed, factors)
+        assert part.rows.tolist() == whole.rows.tolist()
+        assert part.similarities.tolist() == whole.similarities.tolist()
 
 
 def test_no_alpha_at_all_makes_every_similarity_one_and_takes_the_first_rows(search_over):

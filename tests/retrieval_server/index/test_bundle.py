@@ -41,6 +41,12 @@ BUNDLE_FILES = [
     "text_terms.counts.npy",
     "text_terms.indptr.npy",
     "text_terms.terms.npy",
+    "words.description.codes.npy",
+    "words.description.counts.npy",
+    "words.description.idf.npy",
+    "words.description.norms.npy",
+    "words.description.offsets.npy",
+    "words.description.postings.npy",
 ]
 ARRAY_FILES = [  # the server opens these; terms.* and text_terms.* are for the export room
     name for name in BUNDLE_FILES if name.endswith(".npy") and not re.match("(text_)?terms", name)
@@ -162,7 +168,7 @@ def test_verify_finds_an_edited_manifest(version: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        (lambda data: data.update(format_version=1), "has format 1, this program reads 4"),
+        (lambda data: data.update(format_version=1), "has format 1, this program reads 5"),
         (lambda data: data.pop("format_version"), "has format None"),
         (lambda data: data.pop("files"), "KeyError.*'files'"),
         (lambda data: data.update(files=[]), "is damaged"),

@@ -58,10 +58,14 @@ def eventually(served: Served, expected: float, sample: str, **labels: str) -> N
         assert time.monotonic() < deadline, f"{sample}{labels} is {last}, not {expected}"
 
 
-def test_the_table_is_what_a_server_exports(served: Served, photo: bytes) -> None:
+def test_the_table_is_what_a_server_exports(
+    served: Served, served_by: ServedBy, certificates: Path, photo: bytes
+) -> None:
     served.search(image=photo)
     eventually(served, 1, "beauty_requests_total", method="Search", code="OK")
-    families = scraped(served)
+    with_tls = {"tls_cert": certificates / "server.pem", "tls_key": certificates / "server.key"}
+    with served_by(metrics_port=0, **with_tls) as other:
+        families = scraped(other) | scraped(served)
     exported = {
         family.samples[0].name if family.type != "histogram" else name: (
             family.type,

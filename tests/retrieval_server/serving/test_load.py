@@ -5,6 +5,7 @@ import logging
 import threading
 
 import grpc
+import numpy as np
 import pytest
 from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
@@ -12,8 +13,11 @@ from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
     ProtoReflectionDescriptorDatabase,
 )
+from numpy.typing import NDArray
 
 from client import OverloadedError, RetrievalClient
+from retrieval_server.models.preprocessing import decode_image
+from retrieval_server.serving import photos
 from retrieval_server.serving.request_log import RequestLog
 from retrieval_server.v1 import retrieval_pb2 as pb
 from tests.support.patience import PATIENCE_S
@@ -118,6 +122,27 @@ def test_deadline_ends_a_call_and_frees_its_place(served_by: ServedBy) -> None:
         assert served.engine.cancelled.wait(PATIENCE_S)
         served.release()
         assert len(served.search(image=photo()).results) == 7
+
+
+def test_photo_that_waits_for_a_worker_beyond_its_deadline_is_not_decoded(
+    served_by: ServedBy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded, may_go_on = [], threading.Event()
+
+    def decode(photo: bytes, side: int) -> NDArray[np.uint8]:
+        decoded.append(photo)
+        return decode_image(photo, side)
+
+    monkeypatch.setattr(photos, "decode_image", decode)
+    with served_by(workers=1) as served:
+        running = threading.Event()
+        served.executor.submit(lambda: (running.set(), may_go_on.wait(PATIENCE_S)))
+        assert running.wait(PATIENCE_S)
+        refusal = served.refused(image=photo(1), timeout_s=0.3)
+        assert refusal.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        may_go_on.set()
+        assert len(served.search(image=photo(2)).results) == 7
+    assert decoded == [photo(2)]
 
 
 def test_caller_that_hangs_up_frees_its_place(served_by: ServedBy) -> None:

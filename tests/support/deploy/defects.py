@@ -12,7 +12,7 @@ POD, JOB = "spec/template/spec", "spec/jobTemplate/spec"
 TRITON, SERVER = "Deployment/triton", "Deployment/retrieval"
 IN_TRITON, IN_SERVER = f"{POD}/containers/triton", f"{POD}/containers/retrieval"
 SMOKE, EXTRACT, REBUILD = "Job/smoke-test", "Job/extract-descriptors", "CronJob/rebuild-index"
-ALL = ("monitoring", "keda", "tls", "gateway", "image-volume", "scale-out", "tracing")
+ALL = ("monitoring", "keda", "tls", "client-tls", "gateway", "image-volume", "scale-out", "tracing")
 INSIDE = ("monitoring", "tls", "client-tls")
 TRACING = ("tracing",)
 ALERTS, SHED = "PrometheusRule/beauty-retrieval-alerts", "spec/groups/0/rules/4"
@@ -127,6 +127,12 @@ DEFECTS = [
       {}, 10, named="NetworkPolicy", parts=("monitoring",)),
     D("server may call anybody", "NetworkPolicy/asks-triton", "spec/egress/0/to", REMOVED, 10,
       named="NetworkPolicy"),
+    D("index from any pod of the cluster", "NetworkPolicy/index-source",
+      "spec/egress/0/to/0/ipBlock/except", REMOVED, 10, named="NetworkPolicy",
+      parts=("local-index",)),
+    D("page that may not search", "Deployment/web",
+      f"{POD[:-5]}/metadata/labels/beauty-retrieval~client", REMOVED, 10, named="NetworkPolicy",
+      parts=("web",)),
     D("Triton cut off from the collector", "NetworkPolicy/triton-traces",
       "spec/egress/0/ports/0/port", 4317, 10, named="NetworkPolicy", parts=TRACING),
     D("whole namespace of the collector open", "NetworkPolicy/retrieval-traces",
@@ -139,6 +145,20 @@ DEFECTS = [
       without("grpc-use-ssl"), 11, parts=ALL),
     D("gateway in the clear", "Gateway/beauty-retrieval", "spec/listeners/0/protocol", "HTTP", 11,
       parts=ALL),
+    D("tokens in the clear behind the gateway", "BackendTLSPolicy/retrieval",
+      "spec/targetRefs/0/name", "triton", 11, named="GRPCRoute", parts=ALL),
+    D("gateway that trusts nobody", "BackendTLSPolicy/retrieval",
+      "spec/validation/caCertificateRefs/0/name", "gateway-tls", 11, parts=ALL),
+    D("gateway that expects another name", "BackendTLSPolicy/retrieval",
+      "spec/validation/hostname", "search.example.com", 11, parts=ALL),
+    D("open to everybody behind the gateway", "ConfigMap/retrieval",
+      "data/RETRIEVAL_TOKEN_FILE", REMOVED, 11, named="Gateway/beauty-retrieval", parts=ALL),
+    D("certificate that expires while Triton runs", TRITON, f"{IN_TRITON}/env/RESTART_AFTER_S",
+      {"name": "RESTART_AFTER_S", "value": "5184000"}, 11, parts=ALL),
+    D("certificate renewed on its last day", "Certificate/triton", "spec/renewBefore", "24h", 11,
+      named=TRITON, parts=ALL),
+    D("liveness asks for readiness by curl", TRITON, f"{IN_TRITON}/livenessProbe/exec/command",
+      ["sh", "-c", "curl --fail http://localhost:8000/v2/health/ready"], 2, parts=ALL),
     # 12: images and secrets
     D("latest", TRITON, f"{IN_TRITON}/image", "beauty-retrieval-triton:latest", 12),
     D("tag in production", SERVER, f"{IN_SERVER}/image", "example.com/server:0.1.0", 12,
@@ -245,7 +265,32 @@ DEFECTS = [
       named="ConfigMap/retrieval"),
     D("probe without TLS on a port with it", SERVER, f"{IN_SERVER}/readinessProbe/grpc/port", 50051,
       16, parts=INSIDE),
+    # namespace
+    D("alert for every namespace", ALERTS, "spec/groups/0/rules/1/expr",
+      "min by (namespace, pod) (beauty_ready) == 0", "namespace",
+      named="PrometheusRule, BeautyRetrievalNotReady", parts=ALL),
+    D("ratio that loses its namespace", ALERTS, "spec/groups/0/rules/2/expr",
+      'sum(rate(beauty_searches_shed_total{namespace="beauty-retrieval"}[5m])) / '
+      "sum(rate(beauty_requests_total[5m])) > 0", "namespace",
+      named="PrometheusRule, BeautySearchErrors", parts=ALL),
+    D("autoscaler counts all deployments", "ScaledObject/retrieval",
+      "spec/triggers/0/metadata/query", 'sum(beauty_requests_in_flight{method="Search"})',
+      "namespace", parts=ALL),
+    D("autoscaler of another deployment", "ScaledObject/triton", "spec/triggers/0/metadata/query",
+      'sum(nv_inference_pending_request_count{namespace="search"})', "namespace", parts=ALL),
+    D("placeholder left", "Certificate/triton", "spec/dnsNames/2", "triton.NAMESPACE.svc",
+      "namespace", parts=ALL),
+    D("two dashboards with one uid", "ConfigMap/beauty-retrieval-dashboard",
+      "data/beauty-retrieval.json",
+      lambda text: text.replace('"uid": "beauty-retrieval"', '"uid": "beauty"'), "namespace",
+      parts=ALL),
     # references
+    D("certificate without the address of other namespaces", "Certificate/retrieval",
+      "spec/dnsNames", ["retrieval", "retrieval.beauty-retrieval.svc",
+                        "retrieval.beauty-retrieval.svc.cluster.local", "localhost"],
+      "references", parts=INSIDE),
+    D("object in another namespace", "Service/triton", "metadata/namespace", "default",
+      "references"),
     D("target port that no pod has", "Service/retrieval", "spec/ports/0/targetPort", "http2",
       "references"),
     D("claim that is not there", SERVER, f"{POD}/volumes/index/persistentVolumeClaim/claimName",

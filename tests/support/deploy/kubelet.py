@@ -16,7 +16,7 @@ import urllib.request
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +63,9 @@ class Place:
             for port, here in ports.items():
                 text = re.sub(rf"(?<![\w.-]){service}:{port}\b", f"127.0.0.1:{here}", text)
         own = self.ports.get(pod, {})
-        if match := re.fullmatch(r"((?:--[a-z-]+-port=)?)(\d+)", text):
+        for port, here in own.items():
+            text = re.sub(rf"(?<![\w.-])localhost:{port}\b", f"127.0.0.1:{here}", text)
+        if match := re.fullmatch(r"((?:--(?:[a-z-]+-)?port=)?)(\d+)", text):
             text = match[1] + str(own.get(int(match[2]), match[2]))
         return self.words.get(text, text)
 
@@ -76,12 +78,14 @@ class RunningPod:
         pods: what the manifest says.
         place: where it runs.
         process: of it.
+        env: its environment.
         log: what it says.
     """
 
     pods: Pods
     place: Place
     process: subprocess.Popen[bytes]
+    env: dict[str, str]
     log: Path
 
     @property
@@ -97,6 +101,8 @@ class RunningPod:
         """One probe."""
         probe = self.pods.main[f"{kind}Probe"]
         timeout = probe.get("timeoutSeconds", 1)
+        if "exec" in probe:
+            return self.runs(probe["exec"]["command"], timeout)
         if "grpc" in probe:
             with grpc.insecure_channel(self.address(probe["grpc"]["port"])) as channel:
                 request = health_pb2.HealthCheckRequest(service=probe["grpc"].get("service", ""))
@@ -112,6 +118,14 @@ class RunningPod:
                 return 200 <= answer.status < 400
         except (urllib.error.URLError, OSError):
             return False
+
+    def runs(self, command: list[str], timeout: float) -> bool:
+        """One command inside of the container, where process 1 is the container's own."""
+        inside = replace(
+            self.place, paths={**self.place.paths, "/proc/1": Path(f"/proc/{self.process.pid}")}
+        )
+        words = [inside.translated(word, self.name) for word in command]
+        return subprocess.run(words, env=self.env, check=False, timeout=timeout).returncode == 0
 
     def start_up(self) -> None:
         """Wait for the startup probe as long as a kubelet does, then for readiness."""
@@ -204,7 +218,7 @@ def running(rendered: Manifests, name: str, place: Place, folder: Path) -> Itera
             command, env=env, stdout=output, stderr=output, cwd=folder, start_new_session=True
         )
     try:
-        yield RunningPod(pods, place, process, log)
+        yield RunningPod(pods, place, process, env, log)
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)

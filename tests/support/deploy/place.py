@@ -37,7 +37,8 @@ def write_secrets(certificates: Path, root: Path) -> None:
     shutil.copy(certificates / "ca.pem", root / "tls" / "ca.crt")
     (root / "tokens").mkdir()
     (root / "tokens" / "tokens").write_text(f"the-token-before-this-one\n{TOKEN}\n")
-    (root / "tokens" / "smoke-test").write_text(f"{TOKEN}\n")
+    for client in ("smoke-test", "web"):
+        (root / "tokens" / client).write_text(f"{TOKEN}\n")
 
 
 def tls_of_triton_s_clients(secrets: Path) -> dict[str, str]:
@@ -81,7 +82,7 @@ def place_on_this_machine(
     with ExitStack() as held:
         ports = {
             name: {port["containerPort"]: free_port(held) for port in pods.main["ports"]}
-            for name in ("triton", "retrieval")
+            for name in ("triton", "retrieval", "web")
             for pods in rendered.pods(name)
         }
     host = collector_host(rendered)
@@ -97,7 +98,7 @@ def place_on_this_machine(
         paths=paths,
         ports=ports,
         left_out=frozenset({"NUMBA_CACHE_DIR"}),  # here it is warm beside the package
-        words={"0.0.0.0": "127.0.0.1"},
+        words={"0.0.0.0": "127.0.0.1", "--host=0.0.0.0": "--host=127.0.0.1"},
         of_the_images={"BEAUTY_EXPORT_PROFILE": str(profile)},
         more_arguments={
             "tritonserver": [

@@ -1,0 +1,86 @@
+"""The words of a query: the factor 1 + β t of each product, and what they have in common with it.
+
+ŝ(x) = ∏ (1 + α_n s_n(x)) · (1 + β t(x)), with eq. (8) extended by one factor. Both stages of
+Algorithm 1 rank by it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from retrieval_server.errors import QueryError
+from retrieval_server.exact_search.row_factors import RowFactors
+from retrieval_server.index.bundle import IndexBundle
+from retrieval_server.retrieval.search_request import SearchParameters
+from retrieval_server.retrieval.search_result import Match, Stage, WordsEvidence
+from retrieval_server.text.grams import words_in
+from retrieval_server.text.word_search import matched_words
+
+
+def query_words(bundle: IndexBundle, parameters: SearchParameters) -> QueryWords | None:
+    """Compare the words of a query with an index; None where there are none, or they do not count.
+
+    Args:
+        bundle: the index.
+        parameters: the words and their weight.
+    """
+    if not parameters.text_weight or not parameters.words.strip():
+        return None
+    return QueryWords(bundle, parameters)
+
+
+def sole_words(bundle: IndexBundle, parameters: SearchParameters) -> QueryWords:
+    """Compare words that are the whole query with an index.
+
+    Args:
+        bundle: the index.
+        parameters: the words and their weight.
+
+    Raises:
+        QueryError: if there is nothing to compare, or the weight is 0.
+    """
+    if not parameters.text_weight:
+        raise QueryError("text_weight", "must be above 0 where words are the whole query.")
+    if not words_in(parameters.words):
+        raise QueryError("words", "need a letter or a digit where they are the whole query.")
+    return QueryWords(bundle, parameters)
+
+
+class QueryWords:
+    """The words of one query, compared with every product of an index.
+
+    Args:
+        bundle: the index.
+        parameters: the words and their weight.
+    """
+
+    def __init__(self, bundle: IndexBundle, parameters: SearchParameters) -> None:
+        self._bundle, self._words = bundle, parameters.words
+        self._weight = parameters.text_weight
+        self._cosines = bundle.words.cosines(parameters.words)
+        self._evidence: dict[int, WordsEvidence] = {}
+
+    @property
+    def factors(self) -> RowFactors:
+        """1 + β t of the products with t > 0."""
+        return RowFactors(self._cosines.rows, 1 + self._weight * self._cosines.cosines)
+
+    def explained(self, matches: Iterable[Match]) -> tuple[Match, ...]:
+        """Matches with the evidence of the words."""
+        return tuple(replace(match, words=self._evidence_of(match.row)) for match in matches)
+
+    def ranked(self, top_k: int) -> tuple[Match, ...]:
+        """The products by t alone, best first; those with t = 0 are not among them."""
+        rows = self._cosines.best(top_k).tolist()
+        return self.explained(
+            Match(row, 1 + self._weight * self._cosines.of(row), (), Stage.INITIAL) for row in rows
+        )
+
+    def _evidence_of(self, row: int) -> WordsEvidence:
+        if row not in self._evidence:
+            product = self._bundle.product(row)
+            text = self._bundle.manifest.words.text_of(product.description, product.attributes)
+            cosine = self._cosines.of(row)
+            self._evidence[row] = WordsEvidence(cosine, matched_words(self._words, text))
+        return self._evidence[row]

@@ -1,0 +1,119 @@
+"""What an earlier form of an overlay left in the cluster; kubectl is real, the cluster is not."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from deploy.leftovers import main
+from deploy.policies.rendering import Object, manifests
+from tests.support.deploy.api_server import Cluster, api_server
+
+OVERLAY = "gpu-prod"
+BEFORE = ("monitoring", "tls")  # that the overlay had; keda comes instead of both
+CERTIFIED = ("triton-tls", "triton-client-tls", "authority-tls")
+
+
+def copied_overlay(folder: Path, *parts: str) -> Path:
+    """An overlay of a user, beside the tree, with some components."""
+    tree = os.path.relpath(Path(__file__).parents[2] / "deploy", folder)
+    kustomization = {
+        "namespace": "beauty-retrieval",
+        "resources": [f"{tree}/overlays/{OVERLAY}"],
+        "components": [f"{tree}/components/{part}" for part in parts],
+        "transformers": [f"{tree}/transformers"],
+    }
+    (folder / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
+    return folder
+
+
+def an_object(api: str, kind: str, name: str, is_ours: bool = True, **more: object) -> Object:
+    labels = {"app.kubernetes.io/part-of": "beauty-retrieval"} if is_ours else {}
+    metadata = {"name": name, "namespace": "beauty-retrieval", "labels": labels}
+    return {
+        "apiVersion": api,
+        "kind": kind,
+        "metadata": metadata | more.pop("metadata", {}),
+        **more,
+    }
+
+
+@pytest.fixture
+def cluster() -> Cluster:
+    """What ``BEFORE`` made, what controllers made of it, and what others have there."""
+    config = {"envFrom": [{"configMapRef": {"name": "retrieval-0123456789"}}]}
+    owned = {"ownerReferences": [{"kind": "Deployment", "name": "retrieval"}]}
+    return Cluster(
+        [
+            *manifests(OVERLAY, BEFORE).objects,
+            *(an_object("v1", "Secret", name) for name in CERTIFIED),
+            an_object("v1", "Secret", "retrieval-tokens", is_ours=False),
+            an_object("v1", "ConfigMap", "retrieval-0123456789"),  # of a revision
+            an_object("v1", "ConfigMap", "retrieval-9876543210"),  # of none
+            an_object("apps/v1", "ReplicaSet", "retrieval-1", metadata=owned,
+                      spec={"template": {"spec": {"containers": [config]}}}),
+            an_object("v1", "PersistentVolumeClaim", "old-index"),
+            an_object("apps/v1", "Deployment", "neighbour", is_ours=False),
+        ]
+    )  # fmt: skip
+
+
+@pytest.fixture
+def connected(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Cluster]:
+    with api_server(cluster, tmp_path) as config:
+        monkeypatch.setenv("KUBECONFIG", str(config))
+        yield cluster
+
+
+def test_what_components_left_behind_is_listed_and_deleted(
+    connected: Cluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """``keda`` replaces the autoscalers, ``monitoring`` and ``tls`` are taken out."""
+    overlay = copied_overlay(tmp_path, "keda")
+    before = connected.names()
+    wanted = {f"{each['kind']}/{each['metadata']['name']}" for each in manifests(OVERLAY).objects}
+    of_components = {
+        f"{each['kind']}/{each['metadata']['name']}"
+        for each in manifests(OVERLAY, BEFORE).objects
+        if each["kind"] != "ConfigMap" or "dashboard" in each["metadata"]["name"]
+    } - wanted
+    of_components |= {"HorizontalPodAutoscaler/triton", "HorizontalPodAutoscaler/retrieval"}
+
+    assert main([str(overlay)]) == 1
+    listed = capsys.readouterr().out
+    assert connected.names() == before
+    assert "horizontalpodautoscalers.autoscaling/triton: left over\n" in listed
+    assert "persistentvolumeclaims/old-index: holds data\n" in listed
+
+    assert main([str(overlay), "--delete"]) == 1
+    assert "persistentvolumeclaims/old-index: holds data\n" in capsys.readouterr().out
+    gone = before - connected.names()
+    assert gone >= of_components | {f"Secret/{name}" for name in CERTIFIED}
+    assert gone >= {"ConfigMap/retrieval-9876543210"}
+    kept = {"ConfigMap/retrieval-0123456789", "Secret/retrieval-tokens", "Deployment/neighbour",
+            "ReplicaSet/retrieval-1", "PersistentVolumeClaim/old-index"}  # fmt: skip
+    assert not gone & (kept | (wanted - of_components))
+
+
+def test_nothing_is_left_over_of_the_overlay_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    overlay = copied_overlay(tmp_path, *BEFORE)
+    secrets = [an_object("v1", "Secret", name) for name in CERTIFIED]
+    with api_server(Cluster([*manifests(OVERLAY, BEFORE).objects, *secrets]), tmp_path) as config:
+        monkeypatch.setenv("KUBECONFIG", str(config))
+        assert main([str(overlay)]) == 0
+    assert capsys.readouterr().out == "0 deleted, 0 left over in namespace beauty-retrieval\n"
+
+
+def test_a_cluster_that_does_not_answer_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "absent"))
+    assert main([str(copied_overlay(tmp_path))]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: kubectl api-resources")

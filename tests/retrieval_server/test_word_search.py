@@ -1,0 +1,198 @@
+"""t(x), the similarity of words and texts, against a literal transcription of eq. (3) to (6)."""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from export.text_index.word_index import build_word_index
+from retrieval_server.errors import IndexBundleError
+from retrieval_server.text.grams import GRAMS, gram_codes, words_in
+from retrieval_server.text.inverted_file import Postings, write_inverted_file
+from retrieval_server.text.word_search import FieldSizes, WordSearch, WordsRecord, matched_words
+
+TITLES = [
+    "NUXE Huile Prodigieuse dry oil 100 ml",
+    "L'Oréal Paris Elvive shampoo, 250 ml",
+    "",
+    "資生堂 化粧水 150ml",
+    "שמן ארגן מרוקאי",
+    "oil " * 300 + "olive",
+    "!!! 💄",
+    "Nuxe",
+]
+CHARACTERS = st.sampled_from([*"nuxe oil lorea", "é", "化", "粧", "水", "ש", "💄", "3", "-"])
+Texts = st.lists(st.text(CHARACTERS, max_size=30), min_size=1, max_size=20)
+
+
+def indexed(folder: Path, **fields: Sequence[str]) -> WordSearch:
+    sizes = build_word_index(folder, fields, lambda _: None)
+    return WordSearch(folder, WordsRecord(GRAMS, (), sizes))
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Callable[..., WordSearch]:
+    return lambda **fields: indexed(tmp_path, **fields)
+
+
+def counts_of(text: str) -> Counter[int]:
+    _, codes = gram_codes([words_in(text)])
+    return Counter(codes.tolist())
+
+
+def literal_cosines(words: str, texts: Sequence[str]) -> list[float]:
+    """Eq. (3) to (6) over n-grams with the logarithm of the count, one product at a time."""
+    counted = [counts_of(text) for text in texts]
+    documents = Counter(gram for counts in counted for gram in counts)
+    filled = sum(1 for counts in counted if counts)
+
+    def vector(counts: Counter[int]) -> dict[int, float]:
+        return {
+            gram: (1 + math.log(min(count, 255)))
+            * (math.log((1 + filled) / (1 + documents[gram])) + 1)
+            for gram, count in counts.items()
+            if documents[gram]
+        }
+
+    query = vector(counts_of(words))
+    cosines = []
+    for counts in counted:
+        text = vector(counts)
+        product = math.fsum(weight * text.get(gram, 0) for gram, weight in query.items())
+        lengths = [math.sqrt(math.fsum(w * w for w in v.values())) for v in (query, text)]
+        cosines.append(product / math.prod(lengths) if product else 0.0)
+    return cosines
+
+
+def dense(search: WordSearch, words: str, count: int) -> list[float]:
+    found = search.cosines(words)
+    assert found.rows.dtype == np.int32
+    assert np.all(np.diff(found.rows) > 0)
+    assert np.all(found.cosines > 0)
+    cosines = np.zeros(count)
+    cosines[found.rows] = found.cosines
+    return cosines.tolist()
+
+
+@settings(max_examples=100, deadline=None)
+@given(texts=Texts, words=st.text(CHARACTERS, max_size=40) | st.text(max_size=40))
+def test_cosines_are_those_of_the_definition(
+    tmp_path_factory: pytest.TempPathFactory, texts: list[str], words: str
+) -> None:
+    search = indexed(tmp_path_factory.mktemp("words"), description=texts)
+    found = dense(search, words, len(texts))
+    assert found == pytest.approx(literal_cosines(words, texts), abs=1e-12)
+    assert max(found) <= 1
+
+
+@pytest.mark.parametrize(
+    "words", ["nuxe oil", "oil " * 2_000, "zzz", "化粧水", "ארגן", "💄", "", " "]
+)
+def test_words_of_any_length_and_script_are_compared_by_the_definition(
+    index: Callable[..., WordSearch], words: str
+) -> None:
+    found = dense(index(description=TITLES), words, len(TITLES))
+    assert found == pytest.approx(literal_cosines(words, TITLES), abs=1e-12)
+
+
+def test_text_itself_has_the_cosine_one(index: Callable[..., WordSearch]) -> None:
+    search = index(description=TITLES)
+    for row, text in enumerate(TITLES):
+        cosine = search.cosines(text).of(row)
+        assert cosine == (pytest.approx(1) if words_in(text) else 0)
+
+
+def test_misspelt_word_is_still_similar(index: Callable[..., WordSearch]) -> None:
+    search = index(description=TITLES)
+    assert search.cosines("prodigeuse").best(1).tolist() == [0]
+
+
+def test_equal_cosines_are_ordered_by_row(index: Callable[..., WordSearch]) -> None:
+    search = index(description=["lip balm", "nuxe oil", "lip balm", "lip balm"])
+    assert search.cosines("lip balm").best(3).tolist() == [0, 2, 3]
+    assert search.cosines("lip balm").best(9).tolist() == [0, 2, 3]
+    assert search.cosines("lip balm").best(2).tolist() == [0, 2]
+
+
+def test_words_that_no_text_has_find_nothing(index: Callable[..., WordSearch]) -> None:
+    assert index(description=["", ""]).cosines("nuxe").rows.tolist() == []
+    assert index(description=TITLES).cosines("qqq").rows.tolist() == []
+
+
+def test_fields_add_up(tmp_path: Path) -> None:
+    texts, read = ["nuxe oil", "shampoo", ""], ["", "nuxe", "nuxe"]
+    (tmp_path / "both").mkdir()
+    both = indexed(tmp_path / "both", description=texts, read=read)
+    expected = [
+        sum(pair)
+        for pair in zip(literal_cosines("nuxe", texts), literal_cosines("nuxe", read), strict=True)
+    ]
+    assert dense(both, "nuxe", 3) == pytest.approx(expected)
+
+
+def test_same_words_have_the_same_bits_in_every_thread(index: Callable[..., WordSearch]) -> None:
+    rng = np.random.default_rng(0)
+    vocabulary = ["".join(rng.choice(list("abcdefgh"), 5)) for _ in range(200)]
+    search = index(description=[" ".join(rng.choice(vocabulary, 8)) for _ in range(3_000)])
+    words = " ".join(vocabulary[:40])
+    with ThreadPoolExecutor(4) as executor:
+        found = list(executor.map(search.cosines, [words] * 16))
+    assert len({(each.rows.tobytes(), each.cosines.tobytes()) for each in found}) == 1
+
+
+def test_rows_far_apart_are_found(tmp_path: Path) -> None:
+    """Differences of one, two, three and four digits."""
+    rows = np.array([0, 1, 128, 129, 16_000, 40_000, 2_199_999], np.int32)
+    _, codes = gram_codes([["3"]])
+    postings = Postings(codes, np.zeros(len(rows), np.int32), rows, 2_200_000)
+    write_inverted_file(tmp_path, "words.description", postings)
+    record = WordsRecord(GRAMS, (), {"description": FieldSizes(7, 1, 7)})
+    assert WordSearch(tmp_path, record).cosines("3").rows.tolist() == rows.tolist()
+
+
+def test_matched_words_are_those_of_the_product_that_resemble_the_words() -> None:
+    matched = matched_words("nuxe prodigeuse 100ml", "NUXE Huile Prodigieuse, 100 ml")
+    assert [(each.word, round(each.share, 2)) for each in matched] == [
+        ("nuxe", 1.0),
+        ("prodigieuse", 0.73),
+        ("100", 0.67),
+        ("ml", 0.5),
+    ]
+
+
+def test_long_text_has_its_sixteen_most_similar_words() -> None:
+    text = " ".join(f"oilcan{number:03d}" for number in range(500)) + " oil"
+    matched = matched_words("oil", text)
+    assert len(matched) == 16
+    assert [each.word for each in matched[:2]] == ["oil", "oilcan000"]
+
+
+@pytest.mark.parametrize("part", ["codes", "idf", "counts", "offsets", "postings", "norms"])
+def test_cut_file_is_refused_by_name(tmp_path: Path, part: str) -> None:
+    indexed(tmp_path, description=TITLES)
+    file = tmp_path / f"words.description.{part}.npy"
+    file.write_bytes(file.read_bytes()[:-9])
+    with pytest.raises(IndexBundleError, match=re.escape(file.name)):
+        WordSearch(tmp_path, WordsRecord(GRAMS, (), {"description": FieldSizes(0, 0, 0)}))
+
+
+def test_list_that_leads_beyond_the_rows_is_refused(tmp_path: Path) -> None:
+    search = indexed(tmp_path, description=["nuxe", "oil"])
+    file = tmp_path / "words.description.postings.npy"
+    np.save(file, np.full_like(np.load(file), 100))
+    search = WordSearch(tmp_path, search.record)
+    with pytest.raises(IndexBundleError, match="damaged"):
+        search.cosines("nuxe")
+
+
+def test_other_rule_of_grams_is_refused(tmp_path: Path) -> None:
+    record = indexed(tmp_path, description=TITLES).record
+    with pytest.raises(IndexBundleError, match=f"'trigrams-0', this program makes '{GRAMS}'"):
+        WordSearch(tmp_path, WordsRecord("trigrams-0", (), record.fields))

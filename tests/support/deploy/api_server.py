@@ -1,0 +1,161 @@
+"""As much of an API server as kubectl needs to list and to delete objects; over HTTP, on loopback.
+
+No package here has a real one. Discovery, label selectors and deletion are as in Kubernetes; there
+is no admission, no controller, and nothing can be created.
+"""
+
+import json
+import threading
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import yaml
+
+from deploy.policies.rendering import Object
+
+VERBS = ["delete", "get", "list"]
+
+
+@dataclass
+class Cluster:
+    """The objects of a cluster.
+
+    Attributes:
+        objects: they can be changed at any time.
+        kinds: the version and kind of each resource type, by its path: ``apps/v1/deployments``.
+    """
+
+    objects: list[Object]
+    kinds: dict[str, tuple[str, str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for each in self.objects:
+            self.kinds[f"{each['apiVersion']}/{plural(each['kind'])}"] = (
+                each["apiVersion"],
+                each["kind"],
+            )
+
+    def names(self) -> set[str]:
+        """The objects as ``Kind/name``."""
+        return {f"{each['kind']}/{each['metadata']['name']}" for each in self.objects}
+
+    def answer(self, method: str, url: str) -> tuple[int, Object]:
+        """The status and the body of one request."""
+        parts = urlsplit(url)
+        path = parts.path.strip("/")
+        if path == "version":
+            return 200, {"major": "1", "minor": "36", "gitVersion": "v1.36.0"}
+        if (discovered := self._discovery(path)) is not None:
+            return 200, discovered
+        api, _, rest = path.removeprefix("apis/").removeprefix("api/").partition("/namespaces/")
+        namespace, _, rest = rest.partition("/")
+        resource, _, name = rest.partition("/")
+        version, kind = self.kinds.get(f"{api}/{resource}", ("", ""))
+        found = [
+            each
+            for each in self.objects
+            if (each["apiVersion"], each["kind"]) == (version, kind)
+            and each["metadata"].get("namespace") == namespace
+            and (not name or each["metadata"]["name"] == name)
+            and selected(each, parse_qs(parts.query).get("labelSelector", [""])[0])
+        ]
+        if not name:
+            return 200, {
+                "apiVersion": version,
+                "kind": f"{kind}List",
+                "metadata": {},
+                "items": found,
+            }
+        if not found:
+            status = {"kind": "Status", "status": "Failure", "reason": "NotFound", "code": 404}
+            return 404, {"apiVersion": "v1", **status, "message": f"{path} is not there"}
+        if method == "DELETE":
+            self.objects.remove(found[0])
+        return 200, found[0]
+
+    def _discovery(self, path: str) -> Object | None:
+        groups: dict[str, list[str]] = defaultdict(list)
+        for version, _ in self.kinds.values():
+            groups[version.rpartition("/")[0]].append(version)
+        if path == "api":
+            return {"kind": "APIVersions", "versions": ["v1"]}
+        if path == "apis":
+            return {"kind": "APIGroupList", "apiVersion": "v1", "groups": [
+                {"name": group, "versions": [{"groupVersion": v, "version": v.split("/")[1]}
+                                             for v in dict.fromkeys(versions)],
+                 "preferredVersion": {"groupVersion": versions[0],
+                                      "version": versions[0].split("/")[1]}}
+                for group, versions in groups.items() if group
+            ]}  # fmt: skip
+        asked = path.removeprefix("apis/").removeprefix("api/")
+        served = [(key, kind) for key, (version, kind) in self.kinds.items() if version == asked]
+        if not served:
+            return None
+        return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": asked, "resources": [
+            {"name": key.rpartition("/")[2], "singularName": kind.lower(),
+             "namespaced": kind != "Namespace", "kind": kind, "verbs": VERBS}
+            for key, kind in served
+        ]}  # fmt: skip
+
+
+def plural(kind: str) -> str:
+    """The name of a resource type in a URL."""
+    word = kind.lower()
+    return f"{word[:-1]}ies" if word.endswith("y") and word[-2] not in "aeo" else f"{word}s"
+
+
+def selected(each: Object, selector: str) -> bool:
+    """Whether an object has the labels of a selector, such as ``a=b``."""
+    labels = each["metadata"].get("labels", {})
+    wanted = [word.partition("=") for word in selector.split(",") if word]
+    return all(labels.get(key) == value for key, _, value in wanted)
+
+
+class Server(ThreadingHTTPServer):
+    """Takes all connections that kubectl opens at once; five are the default."""
+
+    request_queue_size = 64
+
+
+@contextmanager
+def api_server(cluster: Cluster, folder: Path) -> Iterator[Path]:
+    """Serve a cluster; yields the file for the variable KUBECONFIG."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, body = cluster.answer(self.command, self.path)
+            content = json.dumps(body).encode()
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_DELETE = do_GET  # noqa: N815
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with Server(("127.0.0.1", 0), Handler) as server:
+        serving = threading.Thread(target=server.serve_forever)
+        serving.start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        config = {
+            "apiVersion": "v1", "kind": "Config", "current-context": "test",
+            "clusters": [{"name": "test", "cluster": {"server": url}}],
+            "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
+            "users": [{"name": "test", "user": {}}],
+        }  # fmt: skip
+        path = folder / "kubeconfig"
+        path.write_text(yaml.safe_dump(config))
+        try:
+            yield path
+        finally:
+            server.shutdown()
+            serving.join()
