@@ -45,6 +45,7 @@ class Place:
         words: what else has another name here.
         left_out: variables that are of no use here.
         more_arguments: by program; what it needs on this machine only.
+        of_the_images: variables that the images set.
     """
 
     programs: dict[str, list[str]]
@@ -53,6 +54,7 @@ class Place:
     words: dict[str, str] = field(default_factory=dict)
     left_out: frozenset[str] = frozenset()
     more_arguments: dict[str, list[str]] = field(default_factory=dict)
+    of_the_images: dict[str, str] = field(default_factory=dict)
 
     def translated(self, text: str, pod: str) -> str:
         """A word of a command or a value of the environment, as it is on this machine."""
@@ -202,7 +204,7 @@ def command_line(
     search_path |= environment_of_image(stage_of(container["image"]))
     return (
         [*command, *arguments, *place.more_arguments.get(program, ())],
-        {**inherited, **search_path, **own},
+        {**inherited, **search_path, **place.of_the_images, **own},
     )
 
 
