@@ -42,6 +42,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(BIN)/$(PIP) -c constraints.txt -e '.[dev]'
 	$(BIN)/python -m retrieval_server.exact_search.warm_up # fills numba's cache
 	$(BIN)/python -c "from export.text_index.build import warm_up; warm_up()"
+	$(BIN)/python -c "from retrieval_server.reading.reader import compile_reader; compile_reader()"
 	touch $@
 
 sample: setup ## Render the sample catalogue
@@ -106,6 +107,16 @@ build/deploy_checks/%/.installed: deploy/checks/%.txt # what deploy/policies and
 	$(@D)/bin/$(PIP) -r $<
 	touch $@
 
+# promtool tests the rules: this machine's, or Debian's, of which nothing is installed.
+build/deploy_checks/promtool/.installed:
+	mkdir -p $(@D)/bin
+	if command -v promtool > /dev/null; then ln -sf "$$(command -v promtool)" $(@D)/bin/; else \
+	  cd $(@D) && { apt-get -qq download prometheus 2> /dev/null || \
+	    { apt-get update -qq && apt-get -qq download prometheus; }; } && \
+	  dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x -C bin --strip-components=3 ./usr/bin/promtool && \
+	  rm prometheus_*.deb; fi
+	touch $@
+
 # To measure it
 
 bench-search: setup ## Measure the exact search beside its peers; N=500000 rows
@@ -138,4 +149,4 @@ bench-perf-analyzer: export ## Measure Triton by NVIDIA's perf_analyzer
 	$(BIN)/python -m benchmarks.perf_analyzer
 
 clean: ## Remove what was built, models and environment included
-	rm -rf build $(VENV) *.egg-info model_repository/*/1/model.onnx
+	rm -rf build $(VENV) *.egg-info model_repository/*/1/model.onnx model_repository/*/1/alphabet.txt

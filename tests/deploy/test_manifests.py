@@ -54,13 +54,23 @@ def test_the_overlays_and_components_are_those_of_the_documentation() -> None:
 
 def test_every_combination_meets_every_policy(every_rendering: list[Manifests]) -> None:
     assert len(every_rendering) == len(all_combinations()) >= len(overlays()) * 2**7
-    assert set(POLICIES) == {*map(str, range(1, 18)), "namespace", "references"}
+    named = {
+        "fields",
+        "belonging",
+        "environment",
+        "storage",
+        "sizing",
+        "cases",
+        "namespace",
+        "references",
+    }
+    assert set(POLICIES) == {*map(str, range(1, 18)), *named}
     found = {each.name: words for each in every_rendering if (words := findings(each))}
     assert found == {}
 
 
 def test_the_sources_meet_every_policy() -> None:
-    assert set(SOURCE_POLICIES) == {"kustomizations", "once", "images", "documented"}
+    assert set(SOURCE_POLICIES) == {"kustomizations", "once", "images", "compose", "documented"}
     assert source_findings() == []
 
 

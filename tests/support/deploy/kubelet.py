@@ -1,7 +1,8 @@
 """What a kubelet does with a pod, for one that runs on this machine: probes, environment, the end.
 
 What is mapped from the container to this machine stands in ``Place``; everything else is taken from
-the manifest as it is. Not done: images, users, mounts, a read-only root, limits, network policies.
+the manifest as it is. Of its image, a process has the packages. Not done: other files of images,
+users, mounts, a read-only root, limits, network policies.
 """
 
 import math
@@ -23,8 +24,10 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from deploy.policies.belonging import stage_of
 from deploy.policies.rendering import Manifests, Pods
 from deploy.policies.rendering.quantities import quantity
+from tests.support.deploy.image_packages import environment_of_image
 from tests.support.paths import ROOT
 from tests.support.patience import PATIENCE_S
 
@@ -198,6 +201,7 @@ def command_line(
     # The image finds its commands on PATH; here they are beside the interpreter.
     programs = [str(Path(sys.executable).parent), *filter(None, [inherited.get("PATH")])]
     search_path = {"PATH": os.pathsep.join(programs), "PYTHONPATH": str(ROOT)}
+    search_path |= environment_of_image(stage_of(container["image"]))
     return (
         [*command, *arguments, *place.more_arguments.get(program, ())],
         {**inherited, **search_path, **place.of_the_images, **own},
