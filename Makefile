@@ -16,7 +16,7 @@ BIN    := $(VENV)/bin
 PIP    := pip install -qq --disable-pip-version-check
 TRITON := $(BIN)/python deploy/local_triton/serve.py --model-repository model_repository
 
-.PHONY: help demo test web setup sample export index evaluate serve triton lint format browser proto golden try-feeds manifests bench-search bench-text-index bench-evaluation bench-serving bench-overload bench-decoding bench-perf-analyzer clean
+.PHONY: help demo test web setup sample export index evaluate serve triton lint format browser proto golden try-feeds manifests bench-search bench-words bench-typed-words bench-text-index bench-evaluation bench-serving bench-overload bench-decoding bench-perf-analyzer clean
 
 help: ## Print this list
 	awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(BIN)/$(PIP) -c constraints.txt -e '.[dev]'
 	$(BIN)/python -m retrieval_server.exact_search.warm_up # fills numba's cache
 	$(BIN)/python -c "from export.text_index.build import warm_up; warm_up()"
+	$(BIN)/python -c "from retrieval_server.reading.reader import compile_reader; compile_reader()"
 	touch $@
 
 sample: setup ## Render the sample catalogue
@@ -104,6 +105,12 @@ bench-search: setup ## Measure the exact search beside its peers; N=500000 rows
 	$(BIN)/$(PIP) -c constraints.txt -e '.[bench]'
 	$(BIN)/python -m benchmarks.search --rows $(N)
 
+bench-words: setup ## Measure searches with words beside searches without; N=500000 rows
+	$(BIN)/python -m benchmarks.words --rows $(N)
+
+bench-typed-words: index ## Compare rules for typed words by mAP@7, on the dataset in DATA
+	$(BIN)/python -m benchmarks.typed_words $(DATA) --index $(INDEX)
+
 bench-text-index: setup ## Measure the text join beside its peers, and the whole build of the TI
 	$(BIN)/python -m benchmarks.text_index
 
@@ -124,4 +131,4 @@ bench-perf-analyzer: export ## Measure Triton by NVIDIA's perf_analyzer
 	$(BIN)/python -m benchmarks.perf_analyzer
 
 clean: ## Remove what was built, models and environment included
-	rm -rf build $(VENV) *.egg-info model_repository/*/1/model.onnx
+	rm -rf build $(VENV) *.egg-info model_repository/*/1/model.onnx model_repository/*/1/alphabet.txt

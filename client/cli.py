@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 
 import typer
 from rich.console import Console
@@ -51,8 +52,8 @@ def search(
     if photo is None and not parameters.words.strip():
         raise typer.BadParameter("Give PHOTO, --words, or both.")
     with _connected(connection) as client:
-        image = _standard_input() if str(photo) == "-" else photo
-        result = client.search(image, **keywords)
+        image, more = _images(photo)
+        result = client.search(image, more_images=more, **keywords)
     query = parameters.words if photo is None else str(photo)
     _print_result(query, result, compare=compare, as_json=as_json)
 
@@ -182,6 +183,16 @@ def _connected(connection: options.Connection) -> Iterator[RetrievalClient]:
     except RetrievalError as error:
         _print_aside(f"error: {error}", "bold red")
         raise typer.Exit(FAILED) from error
+
+
+def _images(photo: Path | None) -> tuple[bytes | Path | None, list[Path]]:
+    """The image of the argument PHOTO, None where it is left out, and the further ones."""
+    if photo is None:
+        return None, []
+    if str(photo) == "-":
+        return _standard_input(), []
+    image, *more = options.joined_photos(photo)
+    return image, more
 
 
 def _standard_input() -> bytes:

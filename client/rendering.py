@@ -17,6 +17,7 @@ from client.batch import Answer
 from client.results import Limits, Match, SearchResult, ServerStatus, Stage
 
 SIDE_BY_SIDE_COLUMNS = 120  # width from which the two rankings of a comparison fit abreast
+WORDS_WIDTH = 16  # of the column of words, which would take the description's place
 SHOWN_SHARE = 0.5  # of its n-grams that the query has, for a word of a product to be shown
 
 
@@ -30,7 +31,7 @@ def results_table(result: SearchResult) -> RenderableType:
     if has_cosines:
         table.add_column("cosines", justify="right", min_width=7)
     if has_words:
-        table.add_column("words", overflow="fold", min_width=6)
+        table.add_column("words", overflow="ellipsis", no_wrap=True, max_width=WORDS_WIDTH)
     table.add_column("how it came", no_wrap=True)
     for match in result.results:
         cosines = " ".join(f"{cosine:.3f}" for cosine in match.cosines.values())
@@ -214,10 +215,11 @@ def _limits(limits: Limits | None) -> str:
         if limits.max_words_characters
         else ""
     )
+    photos = f"{limits.max_photos:,} photos of one thing, " if limits.max_photos else ""
     return (
         f"images of {limits.max_image_bytes:,} bytes and {limits.max_image_pixels:,} pixels, "
-        f"requests of {limits.max_request_bytes:,} bytes, top-k and keep {limits.max_top_k:,}, "
-        f"alpha {limits.max_alpha:,g}, {words}"
+        f"{photos}requests of {limits.max_request_bytes:,} bytes, "
+        f"top-k and keep {limits.max_top_k:,}, alpha {limits.max_alpha:,g}, {words}"
         f"{limits.max_concurrent_requests:,} searches at a time"
     )
 

@@ -172,6 +172,7 @@ class Limits:
         max_image_pixels: width times height of an image.
         max_words_characters: length of the words; 0 from a server that knows no words.
         max_text_weight: strength of the words.
+        max_photos: photos of one search; 0 from a server that takes one.
     """
 
     max_image_bytes: int
@@ -182,6 +183,7 @@ class Limits:
     max_image_pixels: int
     max_words_characters: int
     max_text_weight: float
+    max_photos: int
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import json
 import random
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -110,6 +110,7 @@ class RetrievalClient:
         self,
         image: bytes | Path | None = None,
         *,
+        more_images: Iterable[bytes | Path] = (),
         words: str = "",
         text_weight: float | None = None,
         top_k: int | None = None,
@@ -123,6 +124,7 @@ class RetrievalClient:
         Args:
             image: an encoded image (JPEG, PNG, WebP, HEIC, ...) or the path of one; None searches
                 by the words alone.
+            more_images: further images of the same thing, up to ``Limits.max_photos`` in all.
             words: words that the product's text should have, such as brand and type.
             text_weight: strength of the words, from 0 to ``Limits.max_text_weight``; None takes
                 the server's default.
@@ -140,6 +142,7 @@ class RetrievalClient:
         request = pb.SearchRequest()
         if image is not None:
             request.image = _image_bytes(image)
+            request.more_images.extend(map(_image_bytes, more_images))
         elif not words.strip():
             raise InvalidQueryError("Nothing to search for. Give an image, words, or both.")
         _add_words(request, words, text_weight)

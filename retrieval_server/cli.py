@@ -56,13 +56,15 @@ def models(
         ),
     ],
 ) -> None:
-    """Copy the models of one profile.
+    """Copy the models of one profile, and those of the reader if they are exported.
 
     FOLDER becomes a model repository of its own. The digest of each model goes to stderr.
     """
     from retrieval_server.models.model_repository import ModelRepository
+    from retrieval_server.models.reader import copy_reader
 
-    for model in ModelRepository(repository).copy_ensemble(profile, output):
+    source = ModelRepository(repository)
+    for model in (*source.copy_ensemble(profile, output), *copy_reader(source, output)):
         typer.echo(f"{model.name}: {model.digest}", err=True)
 
 

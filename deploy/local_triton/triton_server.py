@@ -68,6 +68,8 @@ class TritonServer:
             f"--cache-directory={environment.triton / 'caches'}",
             "--model-control-mode=explicit",  # so that the supervisor can load a model again
             *(f"--load-model={model}" for model in models),
+            # all at once: a model that waits for its turn would look like one whose stub died
+            f"--model-load-thread-count={len(models)}",
             "--exit-on-error=false",  # so that the index has the model that failed, with the reason
             f"--grpc-address={endpoints.host}",
             f"--grpc-port={endpoints.grpc_port}",

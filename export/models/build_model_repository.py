@@ -13,8 +13,8 @@ from export.models.encoder import build_encoder
 from export.models.model_configs import (
     backbone_config,
     ensemble_config,
-    write_backbone_configs,
     write_config,
+    write_model_configs,
 )
 from export.models.onnx_metadata import read_metadata
 from export.models.parity import Parity, check_parity
@@ -100,7 +100,7 @@ def _export_backbone(
         dimension = write_onnx(encoder, side, path, metadata)
         parity = check_parity(encoder, side, path)
         config = backbone_config(backbone, side, dimension)
-        write_backbone_configs(repository / backbone.model, config)
+        write_model_configs(repository / backbone.model, config)
         path.replace(version / MODEL_FILE)
     return ExportedModel(backbone.model, weights, dimension, parity)
 

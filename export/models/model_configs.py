@@ -1,12 +1,13 @@
 """``config.pbtxt`` of every model, made as Triton's own protobuf rather than as text.
 
-Each backbone has one configuration for every machine, and one for each way to use a GPU, which
+Each model has one configuration for every machine, and one for each way to use a GPU, which
 Triton takes instead when it is started with ``--model-config-name``:
 
 ============================= =====================================================================
 ``config.pbtxt``              runs on a CPU, or on a GPU where there is one; batched for a CPU
 ``configs/cuda.pbtxt``        a GPU or nothing: ONNX Runtime's CUDA provider, float32
-``configs/tensorrt.pbtxt``    a GPU or nothing: TensorRT, float16, engines kept in a cache
+``configs/tensorrt.pbtxt``    a GPU or nothing: TensorRT, float16, engines kept in a cache; as
+                              ``cuda`` for a model of images of any size
 ============================= =====================================================================
 
 The GPU's are made from the first one. They limit the length of a queue as well, which the first
@@ -18,7 +19,7 @@ limit, and the retrieval server's own limit of requests.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from retrieval_server.models.model_repository import (
     DESCRIPTOR_OUTPUT,
     FINGERPRINT_OUTPUT,
     FINGERPRINT_WORDS,
+    FREE,
     IMAGE_INPUT,
 )
 from retrieval_server.models.profile import Backbone, Profile
@@ -40,6 +42,7 @@ HEADER = "# Written by `beauty-export onnx`; change export/models/model_configs.
 MAX_BATCH_SIZE = 4  # images; on a CPU a batch of 8 takes 8 % longer for each of them
 INSTANCES = 2  # of each model; with one thread each, they share the cores without fighting
 THREADS_PER_INSTANCE = 1
+THREADS_KEY = "intra_op_thread_count"
 MAX_QUEUE_DELAY_US = 100  # on a CPU a batch is no faster than its images, so hardly ever wait
 LONGEST_IN_QUEUE_US = 120_000_000  # the `timeout` of a request may shorten it, not extend it
 
@@ -69,14 +72,15 @@ class GpuVariant:
     warmup_batches: tuple[int, ...]
 
 
+CUDA = GpuVariant(
+    name="cuda",
+    accelerator="cuda",
+    options={"use_tf32": "0"},  # the default would round every product to 10 bits
+    instances=2,
+    warmup_batches=(1, GPU_MAX_BATCH_SIZE),
+)
 GPU_VARIANTS = (
-    GpuVariant(
-        name="cuda",
-        accelerator="cuda",
-        options={"use_tf32": "0"},  # the default would round every product to 10 bits
-        instances=2,
-        warmup_batches=(1, GPU_MAX_BATCH_SIZE),
-    ),
+    CUDA,
     GpuVariant(
         name="tensorrt",
         accelerator="tensorrt",
@@ -91,24 +95,43 @@ GPU_VARIANTS = (
         warmup_batches=(1, GPU_MAX_BATCH_SIZE),  # both ends of its range of shapes
     ),
 )
+WITH_FREE_DIMS = CUDA  # TensorRT would build an engine, for minutes, for each new size of an image
 
 
 def backbone_config(backbone: Backbone, side: int, dimension: int) -> triton.ModelConfig:
     """Configure one backbone: image (B, S, S, 3) uint8 → descriptor (B, C) float32.
-
-    ``instance_group`` has no kind, so that the same file runs on a CPU and on a GPU.
 
     Args:
         backbone: which model.
         side: S, height and width in pixels.
         dimension: C, length of a descriptor.
     """
+    descriptor = _descriptor(DESCRIPTOR_OUTPUT, dimension)
+    return image_model_config(backbone.model, (side, side, 3), [descriptor])
+
+
+def image_model_config(
+    name: str,
+    dims: Sequence[int],
+    outputs: Sequence[triton.ModelOutput],
+    warm_up_dims: Sequence[int] | None = None,
+) -> triton.ModelConfig:
+    """Configure a model from uint8 images to some outputs and the fingerprint of its weights.
+
+    ``instance_group`` has no kind, so that the same file runs on a CPU and on a GPU.
+
+    Args:
+        name: the model.
+        dims: of its images, (H, W, 3); ``FREE`` for a length that differs between images.
+        outputs: its outputs, without the fingerprint.
+        warm_up_dims: the size of the images to warm up with; None if ``dims`` has no free length.
+    """
     return triton.ModelConfig(
-        name=backbone.model,
+        name=name,
         backend="onnxruntime",
         max_batch_size=MAX_BATCH_SIZE,
-        input=[_image(side)],
-        output=[_descriptor(DESCRIPTOR_OUTPUT, dimension), _fingerprint(FINGERPRINT_OUTPUT)],
+        input=[_image(dims)],
+        output=[*outputs, _fingerprint(FINGERPRINT_OUTPUT)],
         version_policy=triton.ModelVersionPolicy(
             latest=triton.ModelVersionPolicy.Latest(num_versions=1)
         ),
@@ -121,20 +144,20 @@ def backbone_config(backbone: Backbone, side: int, dimension: int) -> triton.Mod
                 allow_timeout_override=True,
             ),
         ),
-        model_warmup=[_warmup(1, side)],
-        parameters={
-            "intra_op_thread_count": triton.ModelParameter(string_value=str(THREADS_PER_INSTANCE))
-        },
+        model_warmup=[_warmup(1, warm_up_dims or dims)],
+        parameters={THREADS_KEY: triton.ModelParameter(string_value=str(THREADS_PER_INSTANCE))},
     )
 
 
 def gpu_config(config: triton.ModelConfig, variant: GpuVariant) -> triton.ModelConfig:
-    """Change a backbone's configuration for a GPU.
+    """Change a model's configuration for a GPU.
 
     Args:
-        config: what ``backbone_config`` made; stays as it is.
+        config: what ``image_model_config`` made; stays as it is.
         variant: how to run it.
     """
+    if FREE in config.input[0].dims:
+        variant = WITH_FREE_DIMS
     changed = triton.ModelConfig()
     changed.CopyFrom(config)
     changed.max_batch_size = GPU_MAX_BATCH_SIZE
@@ -145,10 +168,10 @@ def gpu_config(config: triton.ModelConfig, variant: GpuVariant) -> triton.ModelC
     changed.optimization.execution_accelerators.gpu_execution_accelerator.add(
         name=variant.accelerator, parameters=variant.options
     )
-    changed.parameters.clear()  # threads of the CPU
-    side = config.input[0].dims[0]
+    del changed.parameters[THREADS_KEY]  # of the CPU
+    dims = list(config.model_warmup[0].inputs[IMAGE_INPUT].dims)
     del changed.model_warmup[:]
-    changed.model_warmup.extend(_warmup(size, side) for size in variant.warmup_batches)
+    changed.model_warmup.extend(_warmup(size, dims) for size in variant.warmup_batches)
     return changed
 
 
@@ -175,18 +198,18 @@ def ensemble_config(profile: Profile, dimensions: Mapping[str, int]) -> triton.M
         name=profile.name,
         platform="ensemble",
         max_batch_size=MAX_BATCH_SIZE,
-        input=[_image(profile.side)],
+        input=[_image((profile.side, profile.side, 3))],
         output=outputs,
         ensemble_scheduling=triton.ModelEnsembling(step=steps),
     )
 
 
-def write_backbone_configs(folder: Path, config: triton.ModelConfig) -> None:
-    """Write a backbone's ``config.pbtxt`` and those for a GPU; each in one step.
+def write_model_configs(folder: Path, config: triton.ModelConfig) -> None:
+    """Write a model's ``config.pbtxt`` and those for a GPU; each in one step.
 
     Args:
         folder: the model's folder; made if needed.
-        config: what ``backbone_config`` made.
+        config: what ``image_model_config`` made.
     """
     (folder / GPU_CONFIGS).mkdir(parents=True, exist_ok=True)
     for variant in GPU_VARIANTS:
@@ -201,8 +224,8 @@ def write_config(path: Path, config: triton.ModelConfig) -> None:
     scratch.replace(path)
 
 
-def _image(side: int) -> triton.ModelInput:
-    return triton.ModelInput(name=IMAGE_INPUT, data_type=triton.TYPE_UINT8, dims=[side, side, 3])
+def _image(dims: Sequence[int]) -> triton.ModelInput:
+    return triton.ModelInput(name=IMAGE_INPUT, data_type=triton.TYPE_UINT8, dims=dims)
 
 
 def _descriptor(name: str, dimension: int) -> triton.ModelOutput:
@@ -213,11 +236,9 @@ def _fingerprint(name: str) -> triton.ModelOutput:
     return triton.ModelOutput(name=name, data_type=triton.TYPE_INT32, dims=[FINGERPRINT_WORDS])
 
 
-def _warmup(batch_size: int, side: int) -> triton.ModelWarmup:
+def _warmup(batch_size: int, dims: Sequence[int]) -> triton.ModelWarmup:
     """Black images to run before the model is ready, so that no caller waits for first times."""
-    image = triton.ModelWarmup.Input(
-        data_type=triton.TYPE_UINT8, dims=[side, side, 3], zero_data=True
-    )
+    image = triton.ModelWarmup.Input(data_type=triton.TYPE_UINT8, dims=dims, zero_data=True)
     return triton.ModelWarmup(
         name=f"batch_of_{batch_size}", batch_size=batch_size, inputs={IMAGE_INPUT: image}
     )

@@ -27,6 +27,7 @@ from retrieval_server.models.profile import Backbone, Profile
 PAPER = Profile(
     name="paper",
     side=480,
+    reader="ppocr",
     backbones=(
         Backbone(model="densenet201_grmac", timm_name="densenet201.tv_in1k", alpha=3.0),
         Backbone(model="seresnet152_grmac", timm_name="legacy_seresnet152.in1k", alpha=1.0),
@@ -36,6 +37,7 @@ PAPER = Profile(
 LITE = Profile(
     name="lite",
     side=320,
+    reader="ppocr",
     backbones=(
         Backbone(
             model="efficientnet_lite0_grmac",
@@ -58,6 +60,8 @@ PROFILES = {profile.name: profile for profile in (PAPER, LITE)}
 def profile_toml(profile: Profile) -> str:
     """Write a profile as TOML; ``find_profile`` reads it back."""
     lines = [f"name = {json.dumps(profile.name)}", f"side = {profile.side}"]
+    if profile.reader is not None:
+        lines.append(f"reader = {json.dumps(profile.reader)}")
     for backbone in profile.backbones:
         values = {key: value for key, value in asdict(backbone).items() if value is not None}
         # a text, a number or a list of numbers is the same in JSON and in TOML

@@ -32,8 +32,8 @@ from export.models.backbones import LoadedBackbone, WeightsChoice, load_backbone
 from export.models.model_configs import (
     backbone_config,
     ensemble_config,
-    write_backbone_configs,
     write_config,
+    write_model_configs,
 )
 from export.models.onnx_metadata import read_metadata
 from export.models.pooling_choice import PoolingChoice
@@ -177,7 +177,7 @@ class _SweepRun:
         encoder = build_sweep_encoder(backbone, side, loaded, self.poolings, self.white_out_p)
         partial = self._path.with_suffix(".partial")
         dimension = write_onnx(encoder, side, partial, metadata)
-        write_backbone_configs(
+        write_model_configs(
             self._repository / backbone.model, backbone_config(backbone, side, dimension)
         )
         ensemble = self._repository / self.profile.name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from retrieval_server.engines.engine import ENGINES, Engine, TritonConnection
@@ -16,6 +17,7 @@ def create_engine(
     workers: int,
     threads_per_run: int,
     triton: TritonConnection | None = None,
+    further_models: Collection[str] = (),
 ) -> Engine:
     """Open an engine that serves one profile.
 
@@ -26,6 +28,7 @@ def create_engine(
         workers: number of models that run at the same time in this process.
         threads_per_run: number of cores that one run may use.
         triton: the connection of the engine ``triton``; None for its defaults.
+        further_models: models beside the profile's, for ``Engine.run``.
 
     Raises:
         EngineError: if there is no such engine, or it cannot load the models.
@@ -35,10 +38,14 @@ def create_engine(
         from retrieval_server.engines.embedded import EmbeddedEngine
 
         return EmbeddedEngine(
-            repository, ensemble, workers=workers, threads_per_run=threads_per_run
+            repository,
+            ensemble,
+            workers=workers,
+            threads_per_run=threads_per_run,
+            further_models=further_models,
         )
     if name == "triton":
         from retrieval_server.engines.triton import TritonEngine
 
-        return TritonEngine(repository, ensemble, triton or TritonConnection())
+        return TritonEngine(repository, ensemble, triton or TritonConnection(), further_models)
     raise EngineError(f"Unknown engine {name!r}. Choose one of: {', '.join(ENGINES)}.")

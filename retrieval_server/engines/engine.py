@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from retrieval_server.errors import EngineError
+from retrieval_server.models.model_repository import ImageModel
 
 ENGINES = ("embedded", "triton")
 
@@ -43,15 +45,20 @@ class Engine(Protocol):
         name: one of ``ENGINES``.
         in_flight: number of images in progress that keep the engine busy.
         images_per_call: number of images that a caller with many should send in one call.
-        generation: number that rises after every event that may have changed the served models,
-            such as a lost connection; what was verified in one generation is verified again in the
-            next.
     """
 
     name: str
     in_flight: int
     images_per_call: int
-    generation: int
+
+    @property
+    def generation(self) -> int:
+        """Number that rises after every event that may have changed the served models.
+
+        A lost connection is such an event. What was verified in one generation is verified again
+        in the next.
+        """
+        ...
 
     async def infer(
         self, ensemble: str, images: NDArray[np.uint8], timeout_s: float | None = None
@@ -77,8 +84,32 @@ class Engine(Protocol):
         """
         ...
 
+    async def run(
+        self, model: str, images: NDArray[np.uint8], timeout_s: float | None = None
+    ) -> dict[str, NDArray[Any]]:
+        """Run one of the further models that the engine was opened with.
+
+        A row of the result depends on its image alone, not on the rest of the batch.
+
+        Args:
+            model: name of the model.
+            images: (B, H, W, 3) uint8 RGB of one size.
+            timeout_s: seconds that the caller waits; None for the limit of the engine's settings.
+
+        Returns:
+            (B, …) by output name, without the fingerprint.
+
+        Raises:
+            EngineError: if the model refuses the request, or the engine was opened without it.
+            EngineUnavailableError: if the model cannot be reached.
+            EngineDeadlineError: if the model does not answer in time.
+            ModelRepositoryError: if the served model is not that of the repository.
+            ModelMismatchError: if the weights differ from those that answered the first call.
+        """
+        ...
+
     async def check_served(self) -> None:
-        """Check that the models of the repository are served and ready; describes no image.
+        """Check that the profile's models are served and ready; describes no image.
 
         Raises:
             EngineUnavailableError: if the models are not ready, or cannot be reached.
@@ -111,3 +142,27 @@ def check_request(served: str, side: int, ensemble: str, images: NDArray[np.uint
             f"{ensemble} takes uint8 images (B, {side}, {side}, 3), got {images.dtype} "
             f"{images.shape}."
         )
+
+
+def further_model(
+    models: Mapping[str, ImageModel], name: str, images: NDArray[np.uint8]
+) -> ImageModel:
+    """Find a further model, and refuse images of another shape or type than it takes.
+
+    Args:
+        models: the further models that the engine was opened with, by name.
+        name: the model of the request.
+        images: the images of the request.
+
+    Raises:
+        EngineError: naming what the engine takes and what the request has.
+    """
+    model = models.get(name)
+    if model is None:
+        raise EngineError(f"This engine was opened with {sorted(models)}, not with {name!r}.")
+    if images.dtype != np.uint8 or not model.image.fits(images.shape):
+        raise EngineError(
+            f"{name} takes uint8 images (B, {', '.join(map(str, model.image.dims))}), got "
+            f"{images.dtype} {images.shape}."
+        )
+    return model

@@ -10,40 +10,36 @@ Triton's errors by the table of ``triton_errors``.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import random
-import re
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from tritonclient.grpc import InferInput, InferResult, model_config_pb2, service_pb2
+from tritonclient.grpc import (
+    InferInput,
+    InferRequestedOutput,
+    InferResult,
+    model_config_pb2,
+    service_pb2,
+)
 from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
-from retrieval_server.engines.engine import TritonConnection, check_request
+from retrieval_server.engines.engine import TritonConnection, check_request, further_model
 from retrieval_server.engines.triton_answer import AnswerReader
-from retrieval_server.engines.triton_channel import TritonChannel
+from retrieval_server.engines.triton_calls import TritonCalls
 from retrieval_server.engines.triton_contract import ensemble_tensors, require_same_model
-from retrieval_server.engines.triton_errors import (
-    UNAVAILABLE,
-    is_deadline_exceeded,
-    is_transient,
-    translated,
-)
-from retrieval_server.errors import EngineError, EngineUnavailableError, ModelMismatchError
-from retrieval_server.models.model_repository import ModelRepository
+from retrieval_server.engines.triton_errors import UNAVAILABLE
+from retrieval_server.errors import ModelMismatchError
+from retrieval_server.models.model_repository import ImageModel, ModelRepository
 from retrieval_server.observability.tracing import trace_headers
 
-FIRST_BACKOFF_S = 0.05  # a retry waits a random time up to this limit, which doubles each time
-MAX_BACKOFF_S = 1.0
 POLL_TIMEOUT_S = 1.0  # a healthy server answers within milliseconds
 READY_TIMEOUT_S = 10.0  # the comparison waits no longer for a server, even if the caller does
 BATCHES_IN_FLIGHT = 8  # two instances, and for each: one batch running, one queued, two in transit
 
-Answer = TypeVar("Answer")
+Read = TypeVar("Read")
 
 
 class TritonEngine:
@@ -55,6 +51,8 @@ class TritonEngine:
         repository: the model repository that Triton serves, or a copy of it.
         ensemble: the profile's ensemble in the repository.
         connection: address, timeout and credentials of Triton.
+        further_models: models beside the ensemble's, for ``run``. Whether Triton serves them is
+            found out at the first ``run`` of each, so a Triton without them can describe images.
 
     Raises:
         EngineError: if the credentials of the connection are not valid.
@@ -63,25 +61,33 @@ class TritonEngine:
 
     name = "triton"
 
-    def __init__(self, repository: Path, ensemble: str, connection: TritonConnection) -> None:
+    def __init__(
+        self,
+        repository: Path,
+        ensemble: str,
+        connection: TritonConnection,
+        further_models: Collection[str] = (),
+    ) -> None:
         models = ModelRepository(repository)
+        self._ensemble = ensemble
         self._models = models.ensemble(ensemble)
-        self._config = models.config(ensemble)
-        self._member_configs = [models.config(model.name) for model in self._models]
-        self._tensors = ensemble_tensors(self._config, self._models)
-        self._url = connection.url
-        self._answers = AnswerReader(self._models, self._tensors, self._url)
+        self._further = {name: models.image_model(name) for name in further_models}
+        self._configs = {
+            name: models.config(name)
+            for name in (ensemble, *(model.name for model in self._models), *further_models)
+        }
+        self._tensors = ensemble_tensors(self._configs[ensemble], self._models)
+        self._calls = TritonCalls(connection)
+        self._answers = AnswerReader(connection.url)
         self._timeout_s = connection.timeout_s
-        self._headers = _headers(connection)
-        self._channel = TritonChannel(connection)
-        self.images_per_call = self._config.max_batch_size
+        self.images_per_call = self._configs[ensemble].max_batch_size
         self.in_flight = BATCHES_IN_FLIGHT * self.images_per_call
-        self.generation = 0
-        self._compared_generation: int | None = None
-        self._is_closed = False
-        self._calls_in_progress = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._compared: dict[str, int] = {}  # generation by ensemble or further model
+
+    @property
+    def generation(self) -> int:
+        """Rises with every transient error, and with every change of weights."""
+        return self._calls.generation
 
     async def infer(
         self, ensemble: str, images: NDArray[np.uint8], timeout_s: float | None = None
@@ -91,91 +97,127 @@ class TritonEngine:
         A batch above the ensemble's ``max_batch_size`` is sent in several requests, one after the
         other, all within one deadline.
         """
-        check_request(self._config.name, self._models[0].side, ensemble, images)
-        if self._is_closed:
-            raise EngineUnavailableError("The engine is closed: the server stops.")
-        limit_s = self._timeout_s if timeout_s is None else min(timeout_s, self._timeout_s)
-        deadline = asyncio.get_running_loop().time() + limit_s
-        with self._call_in_progress():
-            if self._compared_generation != self.generation:
-                await self._compare_served(deadline)
-            max_batch_size = self._config.max_batch_size
-            batches = [
-                await self._describe(images[first : first + max_batch_size], deadline)
-                for first in range(0, len(images), max_batch_size)
-            ]
-        return {
-            model.name: np.concatenate(
-                [
-                    np.empty((0, model.dimension), np.float32),
-                    *(descriptors[model.name] for descriptors in batches),
-                ]
-            )
+        check_request(self._ensemble, self._models[0].side, ensemble, images)
+        names = [
+            self._tensors.outputs[model.name][output.name]
             for model in self._models
+            for output in model.outputs
+        ]
+
+        def read(answer: InferResult, rows: int) -> list[dict[str, NDArray[Any]]]:
+            return [
+                self._answers.arrays(answer, model, self._tensors.outputs[model.name], rows)
+                for model in self._models
+            ]
+
+        batches = await self._batches(ensemble, self._tensors.image, names, images, timeout_s, read)
+        return {
+            model.name: _concatenated(model, [batch[index] for batch in batches])[model.output_name]
+            for index, model in enumerate(self._models)
         }
+
+    async def run(
+        self, model: str, images: NDArray[np.uint8], timeout_s: float | None = None
+    ) -> dict[str, NDArray[Any]]:
+        """Run a further model; see ``Engine.run``, and ``infer`` for large batches."""
+        chosen = further_model(self._further, model, images)
+        names = {output.name: output.name for output in chosen.outputs}
+
+        def read(answer: InferResult, rows: int) -> dict[str, NDArray[Any]]:
+            return self._answers.arrays(answer, chosen, names, rows)
+
+        batches = await self._batches(model, chosen.image.name, names, images, timeout_s, read)
+        return _concatenated(chosen, batches)
 
     async def check_served(self) -> None:
         """Compare Triton's models with the repository; see ``Engine.check_served``."""
-        with self._call_in_progress():
-            await self._compare_served(asyncio.get_running_loop().time() + POLL_TIMEOUT_S)
+        with self._calls.in_progress():
+            deadline = asyncio.get_running_loop().time() + POLL_TIMEOUT_S
+            await self._compare_served(self._ensemble, deadline)
 
     async def close(self) -> None:
         """Wait for the calls in progress and close the connection."""
-        self._is_closed = True
-        await self._idle.wait()
-        await self._channel.close()
+        await self._calls.close()
 
-    @contextlib.contextmanager
-    def _call_in_progress(self) -> Iterator[None]:
-        self._calls_in_progress += 1
-        self._idle.clear()
-        try:
-            yield
-        finally:
-            self._calls_in_progress -= 1
-            if not self._calls_in_progress:
-                self._idle.set()
+    async def _batches(
+        self,
+        name: str,
+        image: str,
+        outputs: Iterable[str],
+        images: NDArray[np.uint8],
+        timeout_s: float | None,
+        read: Callable[[InferResult, int], Read],
+    ) -> list[Read]:
+        """Send images to a model or an ensemble, in batches of at most its ``max_batch_size``."""
+        self._calls.require_open()
+        limit_s = self._timeout_s if timeout_s is None else min(timeout_s, self._timeout_s)
+        deadline = asyncio.get_running_loop().time() + limit_s
+        max_batch_size = self._configs[name].max_batch_size
+        requested = [InferRequestedOutput(output) for output in outputs]
+        results = []
+        with self._calls.in_progress():
+            if self._compared.get(name) != self._calls.generation:
+                await self._compare_served(name, deadline)
+            for first in range(0, len(images), max_batch_size):
+                batch = images[first : first + max_batch_size]
+                answer = await self._infer(name, image, requested, batch, deadline)
+                try:
+                    results.append(read(answer, len(batch)))
+                except ModelMismatchError:
+                    self._calls.generation += 1
+                    raise
+        return results
 
-    async def _describe(
-        self, images: NDArray[np.uint8], deadline: float
-    ) -> dict[str, NDArray[np.float32]]:
+    async def _infer(
+        self,
+        name: str,
+        image: str,
+        outputs: list[InferRequestedOutput],
+        images: NDArray[np.uint8],
+        deadline: float,
+    ) -> InferResult:
         """Send one batch of at most ``max_batch_size`` images."""
-        image = InferInput(self._tensors.image, images.shape, "UINT8")
-        image.set_data_from_numpy(images)
+        tensor = InferInput(image, images.shape, "UINT8")
+        tensor.set_data_from_numpy(images)
 
         async def infer(client: InferenceServerClient, remaining_s: float) -> InferResult:
             return await client.infer(
-                self._config.name,
-                [image],
-                outputs=self._answers.outputs,
+                name,
+                [tensor],
+                outputs=outputs,
                 timeout=max(1, int(remaining_s * 1e6)),  # microseconds; 0 means no limit
                 client_timeout=remaining_s,
-                headers=self._headers | trace_headers(),
+                headers=self._calls.headers | trace_headers(),
             )
 
-        answer = await self._call(infer, deadline)
-        try:
-            return self._answers.descriptors(answer, len(images))
-        except ModelMismatchError:
-            self.generation += 1
-            raise
+        return await self._calls.call(infer, deadline)
 
-    async def _compare_served(self, deadline: float) -> None:
-        """Refuse a Triton whose models are not ready, or not those of the repository."""
+    async def _compare_served(self, name: str, deadline: float) -> None:
+        """Refuse a Triton whose models are not ready, or not those of the repository.
+
+        Args:
+            name: the ensemble, which is compared with its members, or a further model.
+            deadline: time of the event loop at which to give up.
+        """
 
         async def check_live(client: InferenceServerClient, remaining_s: float) -> None:
-            if not await client.is_server_live(headers=self._headers, client_timeout=remaining_s):
+            if not await client.is_server_live(
+                headers=self._calls.headers, client_timeout=remaining_s
+            ):
                 raise InferenceServerException("the server is not live", UNAVAILABLE)
 
+        models = self._models if name == self._ensemble else (self._further[name],)
         deadline = min(deadline, asyncio.get_running_loop().time() + READY_TIMEOUT_S)
         generation = None
-        while generation != self.generation:  # a lost connection starts the comparison again
-            generation = self.generation
-            await self._call(check_live, deadline)
-            await self._check_model(self._config, None, deadline)
-            for config, model in zip(self._member_configs, self._models, strict=True):
-                await self._check_model(config, model.onnx_path.parent.name, deadline)
-        self._compared_generation = generation
+        while generation != self._calls.generation:  # a lost connection starts the comparison again
+            generation = self._calls.generation
+            await self._calls.call(check_live, deadline)
+            if name == self._ensemble:
+                await self._check_model(self._configs[name], None, deadline)
+            for model in models:
+                version = model.onnx_path.parent.name
+                await self._check_model(self._configs[model.name], version, deadline)
+        self._compared[name] = generation
 
     async def _check_model(
         self, config: model_config_pb2.ModelConfig, version: str | None, deadline: float
@@ -184,60 +226,28 @@ class TritonEngine:
             client: InferenceServerClient, remaining_s: float
         ) -> service_pb2.ModelMetadataResponse:
             return await client.get_model_metadata(
-                config.name, headers=self._headers, client_timeout=remaining_s
+                config.name, headers=self._calls.headers, client_timeout=remaining_s
             )
 
         async def check_ready(client: InferenceServerClient, remaining_s: float) -> None:
             if not await client.is_model_ready(
-                config.name, version or "", headers=self._headers, client_timeout=remaining_s
+                config.name, version or "", headers=self._calls.headers, client_timeout=remaining_s
             ):
                 raise InferenceServerException(f"model {config.name} is not ready", UNAVAILABLE)
 
-        require_same_model(config, version, await self._call(get_metadata, deadline), self._url)
-        await self._call(check_ready, deadline)
-
-    async def _call(
-        self,
-        attempt: Callable[[InferenceServerClient, float], Awaitable[Answer]],
-        deadline: float,
-    ) -> Answer:
-        """Call Triton, and retry transient errors until the deadline, with full jitter.
-
-        Raises:
-            RetrievalError: translation of the last error by the table of ``triton_errors``; at the
-                deadline, of the last error before it, if there is one.
-        """
-        loop = asyncio.get_running_loop()
-        last_error: InferenceServerException | None = None
-        max_wait_s = FIRST_BACKOFF_S
-        while (remaining_s := deadline - loop.time()) > 0:
-            try:
-                async with self._channel.client() as client:
-                    return await attempt(client, remaining_s)
-            except InferenceServerException as error:
-                if is_deadline_exceeded(error):
-                    last_error = last_error or error
-                    break
-                last_error = error
-                if not is_transient(error):
-                    break
-                self.generation += 1
-            wait_s = random.uniform(0, max_wait_s)
-            max_wait_s = min(2 * max_wait_s, MAX_BACKOFF_S)
-            if loop.time() + wait_s >= deadline:
-                break
-            await asyncio.sleep(wait_s)
-        raise translated(last_error, self._url) from last_error
-
-
-def _headers(connection: TritonConnection) -> dict[str, str]:
-    """The request header that gives access to a restricted protocol."""
-    if connection.access_key is None:
-        return {}
-    name, _, value = connection.access_key.partition("=")
-    if not re.fullmatch(r"[0-9a-z_.-]+", name) or not re.fullmatch(r"[!-~]+", value):
-        raise EngineError(
-            "RETRIEVAL_TRITON_ACCESS_KEY must be NAME=VALUE, as in --grpc-restricted-protocol of "
-            "Triton, with a name in lower case; its value is not shown here."
+        require_same_model(
+            config, version, await self._calls.call(get_metadata, deadline), self._calls.url
         )
-    return {f"triton-grpc-protocol-{name}": value}
+        await self._calls.call(check_ready, deadline)
+
+
+def _concatenated(
+    model: ImageModel, batches: Sequence[dict[str, NDArray[Any]]]
+) -> dict[str, NDArray[Any]]:
+    """The answers of a model to each batch, as one array for each output."""
+    return {
+        output.name: np.concatenate([batch[output.name] for batch in batches])
+        if batches
+        else output.no_rows()
+        for output in model.answers
+    }

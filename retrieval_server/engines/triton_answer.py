@@ -1,4 +1,4 @@
-"""The answer of an ensemble: descriptors, and the fingerprints of the weights that computed them.
+"""The answers of Triton: arrays, and the fingerprints of the weights that computed them.
 
 Two sets of weights can have equal names, versions and shapes. A Triton may load other weights at
 any time, and several Tritons may share one address. So each answer must have the fingerprints of
@@ -7,71 +7,55 @@ the first answer.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TypeVar
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tritonclient.grpc import InferRequestedOutput, InferResult
+from tritonclient.grpc import InferResult
 
-from retrieval_server.engines.triton_contract import EnsembleTensors
 from retrieval_server.errors import EngineError, ModelMismatchError
-from retrieval_server.models.model_repository import FINGERPRINT_WORDS, ModelFolder
-
-Number = TypeVar("Number", np.float32, np.int32)
+from retrieval_server.models.model_repository import ImageModel, Tensor, is_fingerprint
 
 
 class AnswerReader:
-    """Reads the descriptors from a Triton's answers, and checks the fingerprints.
+    """Reads the outputs of models from a Triton's answers, and checks the fingerprints.
 
     Args:
-        models: the backbones of the ensemble.
-        tensors: the names of the ensemble's tensors.
         url: Triton's address, for messages.
     """
 
-    def __init__(self, models: Sequence[ModelFolder], tensors: EnsembleTensors, url: str) -> None:
-        self._models = models
-        self._tensors = tensors
+    def __init__(self, url: str) -> None:
         self._url = url
         self._expected: dict[str, bytes] = {}  # fingerprints of the first answer, by model name
 
-    @property
-    def outputs(self) -> list[InferRequestedOutput]:
-        """The outputs that a request must ask for."""
-        names = (*self._tensors.descriptors.values(), *self._tensors.fingerprints.values())
-        return [InferRequestedOutput(name) for name in names]
-
-    def descriptors(self, answer: InferResult, rows: int) -> dict[str, NDArray[np.float32]]:
-        """Read the descriptors of an answer, after a check of its fingerprints.
+    def arrays(
+        self, answer: InferResult, model: ImageModel, names: Mapping[str, str], rows: int
+    ) -> dict[str, NDArray[Any]]:
+        """Read the outputs of one model, after a check of its fingerprints.
 
         Args:
-            answer: Triton's answer to a request for ``outputs``.
+            answer: Triton's answer.
+            model: the model that computed it, alone or in an ensemble.
+            names: names of the answer's outputs, by those of the model's.
             rows: B, the number of images that were sent.
 
         Returns:
-            (B, C) float32 by model name.
+            (B, …) by output name of the model, without the fingerprint.
 
         Raises:
             EngineError: if an output is missing, or has another shape or type than expected.
             ModelMismatchError: if other weights computed this answer than the first one.
         """
-        for model in self._models:
-            shape = (rows, FINGERPRINT_WORDS)
-            name = self._tensors.fingerprints[model.name]
-            self._check_fingerprint(model, self._array(answer, model, name, np.int32, shape))
-        return {
-            model.name: self._array(
-                answer,
-                model,
-                self._tensors.descriptors[model.name],
-                np.float32,
-                (rows, model.dimension),
-            )
-            for model in self._models
+        arrays = {
+            output.name: self._array(answer, model, output, names[output.name], rows)
+            for output in model.outputs
         }
+        for output in filter(is_fingerprint, model.outputs):
+            self._check_fingerprint(model, arrays.pop(output.name))
+        return arrays
 
-    def _check_fingerprint(self, model: ModelFolder, fingerprints: NDArray[np.int32]) -> None:
+    def _check_fingerprint(self, model: ImageModel, fingerprints: NDArray[np.int32]) -> None:
         for fingerprint in fingerprints:
             actual = fingerprint.tobytes()
             expected = self._expected.setdefault(model.name, actual)
@@ -84,23 +68,23 @@ class AnswerReader:
                 )
 
     def _array(
-        self,
-        answer: InferResult,
-        model: ModelFolder,
-        output: str,
-        dtype: type[Number],
-        shape: tuple[int, int],
-    ) -> NDArray[Number]:
+        self, answer: InferResult, model: ImageModel, output: Tensor, name: str, rows: int
+    ) -> NDArray[Any]:
         try:
-            array: NDArray[Number] | None = answer.as_numpy(output)
+            array: NDArray[Any] | None = answer.as_numpy(name)
         except ValueError as error:  # fewer bytes than the shape needs
             raise EngineError(
-                f"Triton at {self._url} sent an incomplete {output} of {model.name}: {error}."
+                f"Triton at {self._url} sent an incomplete {name} of {model.name}: {error}."
             ) from error
-        if array is None or (array.dtype, array.shape) != (np.dtype(dtype), shape):
+        if (
+            array is None
+            or array.dtype != output.dtype
+            or array.shape[:1] != (rows,)
+            or not output.fits(array.shape)
+        ):
             actual = "nothing" if array is None else f"{array.dtype} {array.shape}"
             raise EngineError(
-                f"Triton at {self._url} sent {actual} as {output} of {model.name} instead of "
-                f"{np.dtype(dtype)} {shape}."
+                f"Triton at {self._url} sent {actual} as {name} of {model.name} instead of "
+                f"{output.dtype} {(rows, *output.dims)}."
             )
         return array

@@ -20,13 +20,11 @@ class EnsembleTensors:
 
     Attributes:
         image: name of the input.
-        descriptors: names of the outputs with descriptors, by model name.
-        fingerprints: names of the outputs with fingerprints, by model name.
+        outputs: by model name, the names of the ensemble's outputs by those of the model's.
     """
 
     image: str
-    descriptors: Mapping[str, str]
-    fingerprints: Mapping[str, str]
+    outputs: Mapping[str, Mapping[str, str]]
 
 
 def ensemble_tensors(
@@ -38,20 +36,18 @@ def ensemble_tensors(
         ModelRepositoryError: if the ensemble takes no batches, has no input or several, or has no
             output for the descriptor or the fingerprint of one of its models.
     """
-    outputs = {step.model_name: step.output_map for step in config.ensemble_scheduling.step}
-    descriptors = {model.name: outputs[model.name].get(model.output_name, "") for model in models}
-    fingerprints = {
-        model.name: outputs[model.name].get(model.fingerprint_name, "") for model in models
-    }
+    outputs = {step.model_name: dict(step.output_map) for step in config.ensemble_scheduling.step}
     actual = {output.name for output in config.output}
-    expected = {*descriptors.values(), *fingerprints.values()}
+    expected = {
+        outputs[model.name].get(output.name, "") for model in models for output in model.outputs
+    }
     if config.max_batch_size < 1 or len(config.input) != 1 or not actual >= expected:
         raise ModelRepositoryError(
             f"The {CONFIG_FILE} of {config.name} must take batches (max_batch_size) of one input "
             f"and have outputs for the descriptor and the fingerprint of each of "
-            f"{list(descriptors)}. Export it again with: beauty-export onnx"
+            f"{[model.name for model in models]}. Export it again with: beauty-export onnx"
         )
-    return EnsembleTensors(config.input[0].name, descriptors, fingerprints)
+    return EnsembleTensors(config.input[0].name, outputs)
 
 
 def require_same_model(

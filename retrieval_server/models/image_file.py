@@ -9,6 +9,8 @@ of the padding moves by less than half a pixel of it.
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from PIL import Image, ImageFile
 
@@ -25,12 +27,27 @@ _END = b"\xff\xd9"  # the marker at the end of a JPEG
 _FILLERS = (b"\x55" * 64, b"\xaa" * 64)
 
 
-def open_image(data: bytes, side: int) -> Image.Image:
+@dataclass(frozen=True)
+class OpenedImage:
+    """An image file.
+
+    Attributes:
+        image: the image, perhaps at a part of its size.
+        width: of the whole image, in pixels, before it is rotated upright.
+        height: of the whole image, in pixels.
+    """
+
+    image: Image.Image
+    width: int
+    height: int
+
+
+def open_image(data: bytes, longest_side: Callable[[int, int], int]) -> OpenedImage:
     """Open an image file; its pixels are decoded later, except for a JPEG without an end.
 
     Args:
         data: the file.
-        side: longest side of the image that will be made of it, in pixels.
+        longest_side: of the image that will be made of one of a given width and height, in pixels.
 
     Raises:
         ImageError: if the data is empty, is no image in one of ``FORMATS``, has more than
@@ -48,11 +65,12 @@ def open_image(data: bytes, side: int) -> Image.Image:
         )
     _scale_transparent_colour(image)
     if image.format not in ("JPEG", "MPO"):
-        return image
+        return OpenedImage(image, width, height)
+    side = longest_side(width, height)
     _draft(image, side)
     if _END not in data[-1024:]:  # what follows the marker, as some phones write it, may be longer
-        return _without_end(image, data, side)
-    return image
+        return OpenedImage(_without_end(image, data, side), width, height)
+    return OpenedImage(image, width, height)
 
 
 def _opened(data: bytes) -> ImageFile.ImageFile:

@@ -21,42 +21,84 @@ import shutil
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from google.protobuf import text_format
+from numpy.typing import NDArray
 from tritonclient.grpc import model_config_pb2
+from tritonclient.utils import triton_to_np_dtype
 
 from retrieval_server.errors import ModelRepositoryError
+from retrieval_server.models.profile import READERS
 from retrieval_server.storage.digest import file_digest
 
 IMAGE_INPUT = "image"
 DESCRIPTOR_OUTPUT = "descriptor"
 FINGERPRINT_OUTPUT = "fingerprint"
 FINGERPRINT_WORDS = 8  # a SHA-256 as 8 int32
+FREE = -1  # the length of an axis that differs between images
 CONFIG_FILE = "config.pbtxt"
 MODEL_FILE = "model.onnx"
+EXPORT = (
+    f"beauty-export onnx --profile PROFILE (with --reader {READERS[0]} for the models of a reader)"
+)
 
 
 @dataclass(frozen=True)
-class ModelFolder:
-    """One backbone of the repository.
+class Tensor:
+    """An input or an output of a model, as its configuration describes it for one image.
+
+    Attributes:
+        name: name of the tensor.
+        data_type: type of its numbers, as Triton names it, such as ``UINT8``.
+        dims: lengths of its axes; ``FREE`` for one that differs between images.
+    """
+
+    name: str
+    data_type: str
+    dims: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.data_type} {list(self.dims)}"
+
+    def no_rows(self) -> NDArray[Any]:
+        """The batch of no images."""
+        return np.empty((0, *(max(dim, 0) for dim in self.dims)), self.dtype)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of its numbers, as numpy names it."""
+        dtype: np.dtype[Any] = np.dtype(triton_to_np_dtype(self.data_type))
+        return dtype
+
+    def fits(self, shape: tuple[int, ...]) -> bool:
+        """Whether an array of this shape is a batch of such tensors."""
+        return len(shape) == 1 + len(self.dims) and all(
+            dim in {FREE, length} for dim, length in zip(self.dims, shape[1:], strict=True)
+        )
+
+
+@dataclass(frozen=True)
+class ImageModel:
+    """A model of the repository, which maps each image of a batch to one row of each output.
 
     Attributes:
         name: name of the folder and of the model.
         onnx_path: ONNX file of the newest version.
-        side: height and width in pixels of the images that the model takes.
-        dimension: C, length of a descriptor.
-        input_name: name of the image tensor.
-        output_name: name of the descriptor tensor.
-        fingerprint_name: name of the tensor that identifies the weights, (B, 8) int32.
+        image: the input, uint8 [H, W, 3].
+        outputs: the outputs, one of them the fingerprint [8] of the weights.
     """
 
     name: str
     onnx_path: Path
-    side: int
-    dimension: int
-    input_name: str
-    output_name: str
-    fingerprint_name: str
+    image: Tensor
+    outputs: tuple[Tensor, ...]
+
+    @property
+    def answers(self) -> tuple[Tensor, ...]:
+        """The outputs that describe an image: all but the fingerprint."""
+        return tuple(output for output in self.outputs if not is_fingerprint(output))
 
     @cached_property
     def digest(self) -> str:
@@ -69,6 +111,36 @@ class ModelFolder:
             return file_digest(self.onnx_path)
         except OSError as error:
             raise _no_onnx_file(self) from error
+
+
+@dataclass(frozen=True)
+class ModelFolder(ImageModel):
+    """One backbone of the repository: a square image → a descriptor and a fingerprint."""
+
+    @property
+    def side(self) -> int:
+        """Height and width in pixels of the images that the model takes."""
+        return self.image.dims[0]
+
+    @property
+    def dimension(self) -> int:
+        """C, length of a descriptor."""
+        return self.outputs[0].dims[0]
+
+    @property
+    def input_name(self) -> str:
+        """Name of the image tensor."""
+        return self.image.name
+
+    @property
+    def output_name(self) -> str:
+        """Name of the descriptor tensor."""
+        return self.outputs[0].name
+
+    @property
+    def fingerprint_name(self) -> str:
+        """Name of the tensor that identifies the weights, (B, 8) int32."""
+        return self.outputs[1].name
 
 
 class ModelRepository:
@@ -104,13 +176,27 @@ class ModelRepository:
             known = sorted(folder.parent.name for folder in self.root.glob(f"*/{CONFIG_FILE}"))
             raise ModelRepositoryError(
                 f"The model repository {self.root} has no model {name!r}; it has {known}. "
-                "Export a profile with: beauty-export onnx --profile PROFILE"
+                f"Export it with: {EXPORT}"
             ) from error
         except (OSError, UnicodeDecodeError, text_format.ParseError) as error:
             raise ModelRepositoryError(f"Cannot read {path}: {error}") from error
         if config.name != name:
             raise ModelRepositoryError(f"{path} names the model {config.name!r}, not {name!r}.")
         return config
+
+    def image_model(self, name: str) -> ImageModel:
+        """Read the folder and the configuration of any model of images.
+
+        Raises:
+            ModelRepositoryError: if the model is missing, or does not map batches of images.
+        """
+        inputs, outputs = self._tensors(name)
+        match inputs:
+            case [Tensor(data_type="UINT8", dims=(_, _, 3)) as image] if (
+                self.config(name).max_batch_size > 0
+            ):
+                return ImageModel(name, self._newest_version(name) / MODEL_FILE, image, outputs)
+        raise self._other_tensors(name, "batches of images [H, W, 3] to outputs")
 
     def model(self, name: str) -> ModelFolder:
         """Read one backbone's folder and configuration.
@@ -119,27 +205,16 @@ class ModelRepository:
             ModelRepositoryError: if the model is missing, or does not map one image to one
                 descriptor and one fingerprint.
         """
-        config = self.config(name)
-        inputs, outputs = (
-            [list(tensor.dims) for tensor in tensors] for tensors in (config.input, config.output)
-        )
+        inputs, outputs = self._tensors(name)
         match inputs, outputs:
-            case [[height, width, 3]], [[dimension], [words]] if (
-                height == width > 0 and dimension > 0 and words == FINGERPRINT_WORDS
-            ):
-                return ModelFolder(
-                    name=name,
-                    onnx_path=self._newest_version(name) / MODEL_FILE,
-                    side=height,
-                    dimension=dimension,
-                    input_name=config.input[0].name,
-                    output_name=config.output[0].name,
-                    fingerprint_name=config.output[1].name,
-                )
-        raise ModelRepositoryError(
-            f"{self.root / name / CONFIG_FILE} must map one image [S, S, 3] to one descriptor [C] "
-            f"and one fingerprint [{FINGERPRINT_WORDS}], not {inputs} to {outputs}. Export it "
-            "again with: beauty-export onnx"
+            case (
+                [Tensor(data_type="UINT8", dims=(height, width, 3)) as image],
+                [Tensor(data_type="FP32", dims=(dimension,)), fingerprint],
+            ) if height == width > 0 and dimension > 0 and is_fingerprint(fingerprint):
+                return ModelFolder(name, self._newest_version(name) / MODEL_FILE, image, outputs)
+        raise self._other_tensors(
+            name,
+            f"one image [S, S, 3] to one descriptor [C] and one fingerprint [{FINGERPRINT_WORDS}]",
         )
 
     def ensemble(self, name: str) -> tuple[ModelFolder, ...]:
@@ -185,6 +260,25 @@ class ModelRepository:
             shutil.copytree(self.root / folder, output / folder)
         return ModelRepository(output).ensemble(name)
 
+    def _tensors(self, name: str) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        """The inputs and the outputs of a model."""
+        config = self.config(name)
+        inputs, outputs = (
+            tuple(
+                Tensor(tensor.name, _type_name(tensor.data_type), tuple(tensor.dims))
+                for tensor in tensors
+            )
+            for tensors in (config.input, config.output)
+        )
+        return inputs, outputs
+
+    def _other_tensors(self, name: str, expected: str) -> ModelRepositoryError:
+        inputs, outputs = (", ".join(map(str, tensors)) for tensors in self._tensors(name))
+        return ModelRepositoryError(
+            f"{self.root / name / CONFIG_FILE} must map {expected}, not {inputs or 'nothing'} to "
+            f"{outputs or 'nothing'}. Export it again with: beauty-export onnx"
+        )
+
     def _newest_version(self, name: str) -> Path:
         versions = [
             folder
@@ -194,8 +288,17 @@ class ModelRepository:
         return max(versions, key=lambda folder: int(folder.name), default=self.root / name / "1")
 
 
-def _no_onnx_file(model: ModelFolder) -> ModelRepositoryError:
+def is_fingerprint(tensor: Tensor) -> bool:
+    """Whether an output of a model is the fingerprint of its weights."""
+    return tensor.data_type == "INT32" and tensor.dims == (FINGERPRINT_WORDS,)
+
+
+def _type_name(data_type: int) -> str:
+    name: str = model_config_pb2.DataType.Name(data_type)
+    return name.removeprefix("TYPE_")
+
+
+def _no_onnx_file(model: ImageModel) -> ModelRepositoryError:
     return ModelRepositoryError(
-        f"Model {model.name} has no {model.onnx_path}. Export it with: "
-        "beauty-export onnx --profile PROFILE"
+        f"Model {model.name} has no {model.onnx_path}. Export it with: {EXPORT}"
     )

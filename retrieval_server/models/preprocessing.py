@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -77,17 +79,50 @@ def decode_image(data: bytes, side: int) -> NDArray[np.uint8]:
     Raises:
         ImageError: if the data is empty, not an image, damaged, or has too many pixels.
     """
-    try:
-        image = open_image(data, side)
+    with damage_named():
+        image = open_image(data, lambda width, height: side).image
         profile = image.info.get("icc_profile")
-        square = _pad_and_resize(_flatten(_upright(image)), side)
-        return np.asarray(in_srgb(square, profile))
+        return square_of(upright_rgb(image), profile, side)
+
+
+@contextmanager
+def damage_named() -> Iterator[None]:
+    """Turn whatever Pillow raises for damaged data into an ``ImageError`` that gives the reason.
+
+    Raises:
+        ImageError: if the block raises an exception.
+    """
+    try:
+        yield
     except ImageError:
         raise
-    except Exception as error:  # damaged data: OSError, SyntaxError, RuntimeError, struct.error …
+    except Exception as error:  # OSError, SyntaxError, RuntimeError, struct.error …
         raise ImageError(
             f"is damaged: {' '.join(str(error).split()).rstrip('.') or type(error).__name__}."
         ) from error
+
+
+def upright_rgb(image: Image.Image) -> Image.Image:
+    """Decode an opened image to 8-bit RGB, upright, with alpha composited on white.
+
+    Raises:
+        ImageError: if its pixels are of a kind that cannot be used.
+    """
+    return _flatten(_upright(image))
+
+
+def square_of(image: Image.Image, profile: bytes | None, side: int) -> NDArray[np.uint8]:
+    """Make the square that the backbones take.
+
+    Args:
+        image: upright RGB.
+        profile: the colour profile of its file; None is sRGB.
+        side: height and width of the result, in pixels.
+
+    Returns:
+        (side, side, 3) uint8 sRGB.
+    """
+    return np.asarray(in_srgb(_pad_and_resize(image, side), profile))
 
 
 def _upright(image: Image.Image) -> Image.Image:

@@ -14,6 +14,7 @@ from typing import Any, Self
 
 from retrieval_server.errors import ProfileError
 
+READERS = ("ppocr",)
 MAX_ALPHA = 1e6  # larger than any useful value; products of such factors do not overflow
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
 
@@ -75,11 +76,13 @@ class Profile:
         name: name of the profile, and of its ensemble in ``model_repository/``.
         side: height and width in pixels of the square image that the backbones take.
         backbones: one or more backbones, in the order of eq. (8).
+        reader: one of ``READERS``, which reads the words on photos; None for no reading.
     """
 
     name: str
     side: int
     backbones: tuple[Backbone, ...]
+    reader: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse values that no stage can use.
@@ -98,6 +101,11 @@ class Profile:
             raise ProfileError(
                 f"Profile {self.name} needs one or more backbones with distinct model names, "
                 f"none of them {self.name!r} itself; got {models}."
+            )
+        if self.reader is not None and self.reader not in READERS:
+            raise ProfileError(
+                f"Profile {self.name}: reader must be one of {', '.join(READERS)}, got "
+                f"{self.reader!r}."
             )
 
     @property
@@ -131,7 +139,7 @@ class Profile:
                 if entry.get(key) is not None
             }
             backbones.append(Backbone(**{**entry, **triples}))
-        return cls(name=data["name"], side=data["side"], backbones=tuple(backbones))
+        return cls(**{**data, "backbones": tuple(backbones)})
 
 
 def _is_number(value: object) -> bool:

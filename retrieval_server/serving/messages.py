@@ -15,6 +15,7 @@ from retrieval_server.models.image_file import MAX_PIXELS
 from retrieval_server.models.profile import MAX_ALPHA
 from retrieval_server.retrieval.search_request import MAX_TEXT_WEIGHT, MAX_TOP_K
 from retrieval_server.retrieval.search_result import Match, Stage, TextEvidence, WordsEvidence
+from retrieval_server.retrieval.several_photos import MAX_PHOTOS
 from retrieval_server.serving.settings import Settings
 from retrieval_server.text.word_search import MAX_WORDS_CHARACTERS
 from retrieval_server.v1 import retrieval_pb2 as pb
@@ -48,6 +49,7 @@ def limits_message(settings: Settings) -> pb.Limits:
         max_request_bytes=settings.max_request_bytes,
         max_top_k=MAX_TOP_K,
         max_alpha=MAX_ALPHA,
+        max_photos=MAX_PHOTOS,
         max_concurrent_requests=settings.max_concurrent_requests,
         max_image_pixels=MAX_PIXELS,
         max_words_characters=MAX_WORDS_CHARACTERS,

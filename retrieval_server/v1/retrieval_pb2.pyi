@@ -19,7 +19,7 @@ STAGE_REFINED: Stage
 STAGE_FILLED: Stage
 
 class SearchRequest(_message.Message):
-    __slots__ = ("image", "product_id", "descriptors", "top_k", "keep", "refine", "alpha", "words", "text_weight")
+    __slots__ = ("image", "product_id", "descriptors", "top_k", "keep", "refine", "alpha", "words", "more_images", "text_weight")
     class AlphaEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -35,6 +35,7 @@ class SearchRequest(_message.Message):
     REFINE_FIELD_NUMBER: _ClassVar[int]
     ALPHA_FIELD_NUMBER: _ClassVar[int]
     WORDS_FIELD_NUMBER: _ClassVar[int]
+    MORE_IMAGES_FIELD_NUMBER: _ClassVar[int]
     TEXT_WEIGHT_FIELD_NUMBER: _ClassVar[int]
     image: bytes
     product_id: str
@@ -44,8 +45,9 @@ class SearchRequest(_message.Message):
     refine: bool
     alpha: _containers.ScalarMap[str, float]
     words: str
+    more_images: _containers.RepeatedScalarFieldContainer[bytes]
     text_weight: float
-    def __init__(self, image: _Optional[bytes] = ..., product_id: _Optional[str] = ..., descriptors: _Optional[_Union[Descriptors, _Mapping]] = ..., top_k: _Optional[int] = ..., keep: _Optional[int] = ..., refine: _Optional[bool] = ..., alpha: _Optional[_Mapping[str, float]] = ..., words: _Optional[str] = ..., text_weight: _Optional[float] = ...) -> None: ...
+    def __init__(self, image: _Optional[bytes] = ..., product_id: _Optional[str] = ..., descriptors: _Optional[_Union[Descriptors, _Mapping]] = ..., top_k: _Optional[int] = ..., keep: _Optional[int] = ..., refine: _Optional[bool] = ..., alpha: _Optional[_Mapping[str, float]] = ..., words: _Optional[str] = ..., more_images: _Optional[_Iterable[bytes]] = ..., text_weight: _Optional[float] = ...) -> None: ...
 
 class Descriptors(_message.Message):
     __slots__ = ("by_model",)
@@ -218,7 +220,7 @@ class GetStatusResponse(_message.Message):
     def __init__(self, server_version: _Optional[str] = ..., engine: _Optional[str] = ..., index_version: _Optional[str] = ..., profile: _Optional[str] = ..., product_count: _Optional[int] = ..., models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ..., text_index: _Optional[_Union[TextIndex, _Mapping]] = ..., default_top_k: _Optional[int] = ..., default_keep: _Optional[int] = ..., warnings: _Optional[_Iterable[str]] = ..., search_levels: _Optional[_Iterable[_Union[SearchLevel, _Mapping]]] = ..., example: _Optional[_Union[Example, _Mapping]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., default_text_weight: _Optional[float] = ...) -> None: ...
 
 class Limits(_message.Message):
-    __slots__ = ("max_image_bytes", "max_request_bytes", "max_top_k", "max_alpha", "max_concurrent_requests", "max_image_pixels", "max_words_characters", "max_text_weight")
+    __slots__ = ("max_image_bytes", "max_request_bytes", "max_top_k", "max_alpha", "max_concurrent_requests", "max_image_pixels", "max_words_characters", "max_text_weight", "max_photos")
     MAX_IMAGE_BYTES_FIELD_NUMBER: _ClassVar[int]
     MAX_REQUEST_BYTES_FIELD_NUMBER: _ClassVar[int]
     MAX_TOP_K_FIELD_NUMBER: _ClassVar[int]
@@ -227,6 +229,7 @@ class Limits(_message.Message):
     MAX_IMAGE_PIXELS_FIELD_NUMBER: _ClassVar[int]
     MAX_WORDS_CHARACTERS_FIELD_NUMBER: _ClassVar[int]
     MAX_TEXT_WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    MAX_PHOTOS_FIELD_NUMBER: _ClassVar[int]
     max_image_bytes: int
     max_request_bytes: int
     max_top_k: int
@@ -235,7 +238,8 @@ class Limits(_message.Message):
     max_image_pixels: int
     max_words_characters: int
     max_text_weight: float
-    def __init__(self, max_image_bytes: _Optional[int] = ..., max_request_bytes: _Optional[int] = ..., max_top_k: _Optional[int] = ..., max_alpha: _Optional[float] = ..., max_concurrent_requests: _Optional[int] = ..., max_image_pixels: _Optional[int] = ..., max_words_characters: _Optional[int] = ..., max_text_weight: _Optional[float] = ...) -> None: ...
+    max_photos: int
+    def __init__(self, max_image_bytes: _Optional[int] = ..., max_request_bytes: _Optional[int] = ..., max_top_k: _Optional[int] = ..., max_alpha: _Optional[float] = ..., max_concurrent_requests: _Optional[int] = ..., max_image_pixels: _Optional[int] = ..., max_words_characters: _Optional[int] = ..., max_text_weight: _Optional[float] = ..., max_photos: _Optional[int] = ...) -> None: ...
 
 class Example(_message.Message):
     __slots__ = ("product_id", "image")

@@ -33,6 +33,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         metadata: replaces what it says about a model, by name.
         cut: how many bytes are missing at the end of a descriptor.
         lost: the output that is missing from every answer.
+        fingerprint: each word of the fingerprints that it answers with.
         url: where it listens.
         requests: the inference requests that came.
         time_remaining: until the deadline of each of them, in seconds.
@@ -49,6 +50,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
     metadata: dict[str, service_pb2.ModelMetadataResponse] = field(default_factory=dict)
     cut: int = 0
     lost: str = ""
+    fingerprint: int = 0
     url: str = ""
     requests: list[service_pb2.ModelInferRequest] = field(default_factory=list)
     time_remaining: list[float] = field(default_factory=list)
@@ -95,8 +97,10 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
             shape = [rows, *output.dims]
             datatype = DATA_TYPES[output.data_type]
             response.outputs.add(name=output.name, datatype=datatype, shape=shape)
-            zeros = np.zeros(shape, np.int32 if datatype == "INT32" else np.float32).tobytes()
-            response.raw_output_contents.append(zeros[: len(zeros) - self.cut])
+            numbers = np.zeros(shape, np.int32 if datatype == "INT32" else np.float32)
+            if datatype == "INT32":
+                numbers += self.fingerprint
+            response.raw_output_contents.append(numbers.tobytes()[: numbers.nbytes - self.cut])
         return response
 
 

@@ -23,10 +23,21 @@ def noise(count: int) -> NDArray[np.uint8]:
     return np.random.default_rng(0).integers(0, 256, (count, SIDE, SIDE, 3), dtype=np.uint8)
 
 
-def open_triton(repository: Path, url: str, timeout_s: float = PATIENCE_S, **rest: object):
-    connection = TritonConnection(url=url, timeout_s=timeout_s, **rest)
+def open_triton(
+    repository: Path,
+    url: str,
+    timeout_s: float = PATIENCE_S,
+    further_models: tuple[str, ...] = (),
+    **rest: object,
+):
     return create_engine(
-        "triton", repository, ENSEMBLE, workers=1, threads_per_run=1, triton=connection
+        "triton",
+        repository,
+        ENSEMBLE,
+        workers=1,
+        threads_per_run=1,
+        triton=TritonConnection(url=url, timeout_s=timeout_s, **rest),
+        further_models=further_models,
     )
 
 

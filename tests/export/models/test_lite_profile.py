@@ -23,8 +23,8 @@ from export.models.encoder import build_encoder
 from export.models.model_configs import (
     backbone_config,
     ensemble_config,
-    write_backbone_configs,
     write_config,
+    write_model_configs,
 )
 from export.models.parity import (
     HAZARD_MIN_COSINE,
@@ -111,7 +111,7 @@ def test_the_checked_in_configurations_are_what_an_export_writes(profile, tmp_pa
         with torch.no_grad():
             dimensions[backbone.model] = features(torch.zeros(1, 3, 64, 64)).shape[1]
         config = backbone_config(backbone, profile.side, dimensions[backbone.model])
-        write_backbone_configs(tmp_path / backbone.model, config)
+        write_model_configs(tmp_path / backbone.model, config)
     (tmp_path / profile.name).mkdir()
     write_config(tmp_path / profile.name / "config.pbtxt", ensemble_config(profile, dimensions))
 

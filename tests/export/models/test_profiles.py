@@ -1,10 +1,11 @@
 """Profiles: those that ship, and one's own in a TOML file."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from export.models.profiles import LITE, PAPER, PROFILES, find_profile
+from export.models.profiles import LITE, PAPER, PROFILES, find_profile, profile_toml
 from retrieval_server.errors import ProfileError
 from retrieval_server.models.profile import Profile
 
@@ -38,6 +39,17 @@ def test_optional_keys_of_a_backbone_are_read(tmp_path: Path) -> None:
     assert (backbone.mean, backbone.std) == ((0.0, 0.5, 1.0), (1.0, 1.0, 1.0))
 
 
+def test_profile_may_name_a_reader(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(f'name = "mine"\nside = 64\nreader = "ppocr"\n{BACKBONE}')
+    profile = find_profile(str(path))
+    assert profile.reader == "ppocr"
+    path.write_text(profile_toml(profile))
+    assert find_profile(str(path)) == profile
+    path.write_text(profile_toml(replace(profile, reader=None)))
+    assert find_profile(str(path)).reader is None
+
+
 def test_unknown_profile_lists_the_known_ones() -> None:
     with pytest.raises(ProfileError, match=r"'liet'.*paper, lite, or a \.toml file"):
         find_profile("liet")
@@ -46,13 +58,18 @@ def test_unknown_profile_lists_the_known_ones() -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        (f'nam = "mine"\nside = 64\n{BACKBONE}', r"no \['nam'\]. Known keys: .*'name', 'side'"),
+        (
+            f'nam = "mine"\nside = 64\n{BACKBONE}',
+            r"no \['nam'\]. Known keys: .*'name', 'reader', 'side'",
+        ),
         (f'name = "x"\nside = 64\n{BACKBONE}pool = "gem"', r"no \['pool'\]. Known keys.*'pooling'"),
         (f'name = "mine"\n{BACKBONE}', r"needs \['side'\]"),
         ('name = "x"\nside = 64\n[[backbones]]\nmodel = "m"', r"needs \['alpha', 'timm_name'\]"),
         (f'name = "mine"\nside = 31\n{BACKBONE}', "side must be a whole number, 32..4096, got 31"),
         (f'name = "mine"\nside = "big"\n{BACKBONE}', "big"),
         (f"name = 3\nside = 64\n{BACKBONE}", "string"),
+        (f'name = "x"\nside = 64\nreader = "ocr"\n{BACKBONE}', "one of ppocr, got 'ocr'"),
+        (f'name = "x"\nside = 64\nreader = ["ppocr"]\n{BACKBONE}', "one of ppocr"),
         (f'name = "../up"\nside = 64\n{BACKBONE}', "'../up' must match"),
         (f'name = "m"\nside = 64\n{BACKBONE}', "distinct model names"),
         (f'name = "x"\nside = 64\n{BACKBONE}{BACKBONE}', "distinct model names"),

@@ -14,8 +14,8 @@ from export.models.encoder import Encoder, build_encoder
 from export.models.model_configs import (
     backbone_config,
     ensemble_config,
-    write_backbone_configs,
     write_config,
+    write_model_configs,
 )
 from export.models.probe_images import probe_images
 from export.models.to_onnx import write_onnx
@@ -64,7 +64,7 @@ def repository(encoders: dict[str, Encoder], tmp_path_factory: pytest.TempPathFa
         }
         path = folder / "1" / "model.onnx"
         dimension = write_onnx(encoders[backbone.model], SIDE, path, metadata)
-        write_backbone_configs(folder, backbone_config(backbone, SIDE, dimension))
+        write_model_configs(folder, backbone_config(backbone, SIDE, dimension))
     (root / PROFILE.name / "1").mkdir(parents=True)
     config = ensemble_config(PROFILE, dict.fromkeys(POOLINGS, dimension))
     write_config(root / PROFILE.name / "config.pbtxt", config)

@@ -2,8 +2,6 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from retrieval_server.engines.create_engine import create_engine
-from retrieval_server.engines.engine import ENGINES, Engine, TritonConnection
+from retrieval_server.engines.engine import ENGINES, Engine
 from retrieval_server.errors import (
     EngineError,
     EngineUnavailableError,
@@ -20,38 +18,10 @@ from retrieval_server.errors import (
     RetrievalError,
 )
 from retrieval_server.models.profile import Profile
-from tests.support.patience import PATIENCE_S
+from tests.retrieval_server.engines.conftest import ENSEMBLE, OpenEngine
 
 SIDE = 32
-ENSEMBLE = "tiny"
 DIMENSIONS = {"tiny_a": 24, "tiny_b": 16}
-
-OpenEngine = Callable[..., AbstractAsyncContextManager[Engine]]
-
-
-@pytest.fixture(params=ENGINES)
-def open_engine(request: pytest.FixtureRequest, tiny_repository: Path) -> OpenEngine:
-    triton = None
-    if request.param == "triton":
-        url = request.getfixturevalue("triton_url")
-        triton = TritonConnection(url=url, timeout_s=PATIENCE_S)
-
-    @asynccontextmanager
-    async def opened(workers: int = 2, threads_per_run: int = 1) -> AsyncIterator[Engine]:
-        engine = create_engine(
-            request.param,
-            tiny_repository,
-            ENSEMBLE,
-            workers=workers,
-            threads_per_run=threads_per_run,
-            triton=triton,
-        )
-        try:
-            yield engine
-        finally:
-            await engine.close()
-
-    return opened
 
 
 @pytest.fixture

@@ -93,7 +93,7 @@ async def ensemble_requests(url: str, at_least: int) -> int:
         ("tiny_a/config.pbtxt", "dims: 24", "dims: 25", "tiny_a .*25"),
         ("tiny/config.pbtxt", "dims: 16", "dims: 17", "tiny .*17"),
         ("tiny_b/config.pbtxt", 'name: "image"', 'name: "picture"', "tiny_b .*picture"),
-        ("tiny_b/config.pbtxt", "TYPE_FP32", "TYPE_FP16", "tiny_b .*FP16"),
+        ("tiny/config.pbtxt", "TYPE_FP32", "TYPE_FP16", "tiny .*FP16"),
     ],
 )
 def test_models_that_differ_from_the_repository_are_refused_by_name(

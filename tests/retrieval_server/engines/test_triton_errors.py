@@ -141,8 +141,8 @@ def test_request_asks_for_the_outputs_of_the_ensemble_by_name(tiny_repository: P
     assert request.raw_input_contents[0] == noise(3).tobytes()
     assert [tensor.name for tensor in request.outputs] == [
         "tiny_a",
-        "tiny_b",
         "tiny_a_fingerprint",
+        "tiny_b",
         "tiny_b_fingerprint",
     ]
 

@@ -107,10 +107,13 @@ def test_configuration_that_names_another_model_is_refused(root: Path) -> None:
         (r"dims: 32\s+dims: 32", "dims: 32 dims: 48"),
         (r"\noutput ", "\ninput "),
         (r"dims: 8", "dims: 4"),
+        (r"TYPE_UINT8", "TYPE_FP32"),
+        (r"TYPE_FP32", "TYPE_FP16"),
+        (r"TYPE_INT32", "TYPE_INT64"),
     ],
     ids=[
         *("no length", "2-D", "any length", "any side", "RGBA", "grey", "not square", "no output"),
-        "short fingerprint",
+        *("short fingerprint", "image of floats", "half precision", "long fingerprint"),
     ],
 )
 def test_model_that_maps_no_square_image_to_a_descriptor_is_refused(
