@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from deploy.policies import security, sources, workloads
+from deploy.policies.index_source import index_of_the_servers
 from deploy.policies.jobs import jobs_that_end
 from deploy.policies.metrics import metrics_that_exist
 from deploy.policies.monitoring import monitored
@@ -151,6 +152,11 @@ POLICIES: dict[str, Policy[Manifests]] = {
         metrics_that_exist,
         "Ask for metrics and labels of deploy/METRICS.md, or add the metric to the tables in "
         "deploy/policies/metrics.py if Triton or the cluster exports it.",
+    ),
+    "index": Policy(
+        index_of_the_servers,
+        "Mount the index read-only; let the first init container run beauty-server fetch for a "
+        "copy, and bind all pods that mount a ReadWriteOnce claim to one node.",
     ),
     "namespace": Policy(
         one_namespace,

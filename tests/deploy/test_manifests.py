@@ -52,7 +52,7 @@ def test_the_overlays_and_components_are_those_of_the_documentation() -> None:
 
 def test_every_combination_meets_every_policy(every_rendering: list[Manifests]) -> None:
     assert len(every_rendering) == len(all_combinations()) >= len(overlays()) * 2**7
-    assert set(POLICIES) == {*map(str, range(1, 18)), "namespace", "references"}
+    assert set(POLICIES) == {*map(str, range(1, 18)), "index", "namespace", "references"}
     found = {each.name: words for each in every_rendering if (words := findings(each))}
     assert found == {}
 
