@@ -16,7 +16,7 @@ BIN    := $(VENV)/bin
 PIP    := pip install -qq --disable-pip-version-check
 TRITON := $(BIN)/python deploy/local_triton/serve.py --model-repository model_repository
 
-.PHONY: help demo test web setup sample export index evaluate serve triton lint format browser proto golden try-feeds manifests bench-search bench-words bench-typed-words bench-text-index bench-evaluation bench-serving bench-overload bench-decoding bench-perf-analyzer clean
+.PHONY: help demo test web setup sample export index evaluate serve triton lint format browser proto golden try-feeds manifests images images-test bench-search bench-words bench-typed-words bench-text-index bench-evaluation bench-serving bench-overload bench-decoding bench-perf-analyzer clean
 
 help: ## Print this list
 	awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -94,9 +94,27 @@ try-feeds: sample export ## Index the sample catalogue as shops, spreadsheets an
 manifests: setup ## Render the Kubernetes manifests into build/manifests/ and check them
 	$(BIN)/python -m deploy.policies --output build/manifests
 
+images: export ## Build the three images with Docker, with the models of PROFILE
+	PROFILE=$(PROFILE) docker compose --file deploy/compose.yaml --profile index build
+
+images-test: export ## Build the images of PROFILE without Docker and run them (Debian, as root)
+	{ command -v buildah && command -v mmdebstrap; } > /dev/null || { apt-get update -qq && \
+	  apt-get install -qq -y --no-install-recommends buildah mmdebstrap iproute2 > /dev/null; }
+	PROFILE=$(PROFILE) $(BIN)/pytest -m images tests/images
+
 build/deploy_checks/%/.installed: deploy/checks/%.txt # what deploy/policies and the tests check with
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/$(PIP) -r $<
+	touch $@
+
+# promtool tests the rules: this machine's, or Debian's, of which nothing is installed.
+build/deploy_checks/promtool/.installed:
+	mkdir -p $(@D)/bin
+	if command -v promtool > /dev/null; then ln -sf "$$(command -v promtool)" $(@D)/bin/; else \
+	  cd $(@D) && { apt-get -qq download prometheus 2> /dev/null || \
+	    { apt-get update -qq && apt-get -qq download prometheus; }; } && \
+	  dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x -C bin --strip-components=3 ./usr/bin/promtool && \
+	  rm prometheus_*.deb; fi
 	touch $@
 
 # To measure it

@@ -42,6 +42,7 @@ app = typer.Typer(
 def search(
     photo: options.Photo = None,
     *,
+    read: options.Read = None,
     compare: options.Compare = False,
     as_json: options.AsJson = False,
     parameters: options.SearchParameters,
@@ -53,7 +54,7 @@ def search(
         raise typer.BadParameter("Give PHOTO, --words, or both.")
     with _connected(connection) as client:
         image, more = _images(photo)
-        result = client.search(image, more_images=more, **keywords)
+        result = client.search(image, more_images=more, read_words=read, **keywords)
     query = parameters.words if photo is None else str(photo)
     _print_result(query, result, compare=compare, as_json=as_json)
 
@@ -82,6 +83,7 @@ def batch(
     *,
     recursive: options.Recursive = False,
     jobs: options.Jobs = 4,
+    read: options.Read = None,
     as_json: options.AsJson = False,
     parameters: options.SearchParameters,
     connection: options.Connection,
@@ -91,7 +93,7 @@ def batch(
     with _connected(connection) as client:
         listing = images_to_search(folder, recursive=recursive)
         _print_warnings((*client.status().warnings, *filter(None, [listing.left_out_line()])))
-        ask = partial(client.search, busy_wait_s=BUSY_WAIT_S, **keywords)
+        ask = partial(client.search, read_words=read, busy_wait_s=BUSY_WAIT_S, **keywords)
         paths = [folder / image for image in listing.images]
         with closing(answers_in_order(ask, paths, jobs=jobs, cancel=client.close)) as answers:
             failures = _print_answers(answers, len(paths), as_json=as_json)

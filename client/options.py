@@ -44,6 +44,14 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object per 
 Compare = Annotated[
     bool, typer.Option("--compare", help="Show the ranking before and after refinement.")
 ]
+Read = Annotated[
+    bool | None,
+    typer.Option(
+        "--read/--no-read",
+        help="Read the words on the photo, or do not.",
+        show_default="the server's",
+    ),
+]
 Recursive = Annotated[bool, typer.Option("--recursive", help="Search subfolders too.")]
 Jobs = Annotated[int, typer.Option(min=1, max=64, metavar="N", help="Requests at a time.")]
 Expect = Annotated[

@@ -39,6 +39,9 @@ def results_table(result: SearchResult) -> RenderableType:
         table.add_row(str(match.rank), *_product_cells(match), *further, _provenance(match))
     models = ", ".join(model.name for model in result.models)
     notes = [f"cosines: {models}"] if has_cosines else []
+    if result.read_lines:
+        read = " · ".join(line.text for line in result.read_lines)
+        notes.append(f"read on the photo: {read}")
     if has_words:
         notes.append("words: similarity to the product's text, and its words that resemble them")
     return Group(table, *map(_note, (*notes, _origin(result))))
@@ -200,9 +203,12 @@ def _search_levels(status: ServerStatus) -> str:
 def _defaults(status: ServerStatus) -> str:
     """List what a request that does not say takes."""
     defaults = f"top-k {status.default_top_k}, keep {status.default_keep}"
-    return defaults + (
-        f", text-weight {weight:g}" if (weight := status.default_text_weight) else ""
-    )
+    if weight := status.default_text_weight:
+        defaults += f", text-weight {weight:g}"
+    if status.reader:
+        reads = "read" if status.default_read_words else "not read"
+        defaults += f", words on photos are {reads} ({status.reader})"
+    return defaults
 
 
 def _limits(limits: Limits | None) -> str:
@@ -248,9 +254,11 @@ def _origin(result: SearchResult) -> str:
         for name, spent_us in (
             ("decode", timings.decode_us),
             ("encode", timings.encode_us),
+            ("read", timings.read_us),
             ("rank", timings.rank_us),
             ("refine", timings.refine_us),
         )
+        if name != "read" or spent_us
     )
     return f"index {result.index_version}: {timings.total_us / 1000:.1f} ms ({stages})"
 

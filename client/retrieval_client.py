@@ -112,6 +112,7 @@ class RetrievalClient:
         *,
         more_images: Iterable[bytes | Path] = (),
         words: str = "",
+        read_words: bool | None = None,
         text_weight: float | None = None,
         top_k: int | None = None,
         keep: int | None = None,
@@ -126,6 +127,8 @@ class RetrievalClient:
                 by the words alone.
             more_images: further images of the same thing, up to ``Limits.max_photos`` in all.
             words: words that the product's text should have, such as brand and type.
+            read_words: whether to read the words on the images as well; None takes the server's
+                default.
             text_weight: strength of the words, from 0 to ``Limits.max_text_weight``; None takes
                 the server's default.
             top_k: number of results, from 1 to ``Limits.max_top_k``; None takes the server's
@@ -145,6 +148,8 @@ class RetrievalClient:
             request.more_images.extend(map(_image_bytes, more_images))
         elif not words.strip():
             raise InvalidQueryError("Nothing to search for. Give an image, words, or both.")
+        if read_words is not None:
+            request.read_words = read_words
         _add_words(request, words, text_weight)
         return self._found(request, top_k, keep, refine, alpha, busy_wait_s)
 

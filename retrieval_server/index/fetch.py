@@ -23,8 +23,12 @@ from urllib.parse import quote, urlsplit
 
 from retrieval_server.command_line.proxies import is_this_machine
 from retrieval_server.errors import IndexBundleError
-from retrieval_server.index.bundle import DIGEST_LENGTH
-from retrieval_server.index.manifest import MANIFEST_FILE, WrittenFile, read_manifest
+from retrieval_server.index.manifest import (
+    MANIFEST_FILE,
+    WrittenFile,
+    digest_in_name,
+    read_manifest,
+)
 from retrieval_server.index.publish import (
     APPROVED_FILE,
     CURRENT_FILE,
@@ -160,7 +164,7 @@ class _Transfer:
         content, modified = self._small(f"{version}/{MANIFEST_FILE}", MANIFEST_LIMIT)
         path = folder / MANIFEST_FILE
         path.write_bytes(content)
-        if not version.endswith(f"-{file_digest(path)[:DIGEST_LENGTH]}"):
+        if not version.endswith(f"-{digest_in_name(folder)}"):
             raise IndexBundleError(
                 f"{url} has another digest than the name of its folder. Copy the index to the "
                 "server again."

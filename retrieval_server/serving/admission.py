@@ -29,6 +29,7 @@ class Kind(Enum):
     """What a search needs: each kind has a line of its own."""
 
     PHOTO = "photo"  # decoding, the engine, ranking
+    READ = "read"  # a photo whose words are read as well
     STORED = "stored"  # ranking only: a product of the index, or descriptors
 
 

@@ -16,6 +16,7 @@ from retrieval_server.models.profile import MAX_ALPHA
 from retrieval_server.retrieval.search_request import MAX_TEXT_WEIGHT, MAX_TOP_K
 from retrieval_server.retrieval.search_result import Match, Stage, TextEvidence, WordsEvidence
 from retrieval_server.retrieval.several_photos import MAX_PHOTOS
+from retrieval_server.serving.photo_words import PhotoLine
 from retrieval_server.serving.settings import Settings
 from retrieval_server.text.word_search import MAX_WORDS_CHARACTERS
 from retrieval_server.v1 import retrieval_pb2 as pb
@@ -40,6 +41,16 @@ def model_messages(bundle: IndexBundle) -> list[pb.Model]:
         )
         for backbone, descriptors in zip(bundle.profile.backbones, bundle.descriptors, strict=True)
     ]
+
+
+def read_line_message(read: PhotoLine) -> pb.ReadLine:
+    """A line that was read on a photo."""
+    return pb.ReadLine(
+        text=read.line.text,
+        confidence=read.line.confidence,
+        photo=read.photo,
+        corners=[pb.Point(x=x, y=y) for x, y in read.line.corners],
+    )
 
 
 def limits_message(settings: Settings) -> pb.Limits:

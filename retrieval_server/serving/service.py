@@ -6,6 +6,7 @@ import logging
 import random
 import time
 from concurrent.futures import Executor
+from dataclasses import replace
 from functools import partial
 from typing import NoReturn
 
@@ -13,8 +14,10 @@ import grpc
 import numpy as np
 
 from retrieval_server import errors
+from retrieval_server.models.reader import EXPORT_READER
 from retrieval_server.observability.metrics import ServerMetrics
 from retrieval_server.observability.tracing import Tracing
+from retrieval_server.reading.reader import Reader
 from retrieval_server.retrieval.retriever import Retriever
 from retrieval_server.retrieval.search_request import (
     DEFAULT_TEXT_WEIGHT,
@@ -29,13 +32,16 @@ from retrieval_server.serving.messages import (
     limits_message,
     match_messages,
     model_messages,
+    read_line_message,
     retry_metadata,
 )
-from retrieval_server.serving.photos import describe_photos, photos_of
+from retrieval_server.serving.photo_words import NOT_READ
+from retrieval_server.serving.photos import PhotoStages, photos_of
 from retrieval_server.serving.request_log import RequestLog
 from retrieval_server.serving.served_index import ServedIndex
 from retrieval_server.serving.settings import Settings
 from retrieval_server.serving.workers import Workers
+from retrieval_server.text.word_search import MAX_WORDS_CHARACTERS
 from retrieval_server.v1 import retrieval_pb2 as pb
 from retrieval_server.v1 import retrieval_pb2_grpc as pb_grpc
 from retrieval_server.version import VERSION
@@ -55,6 +61,9 @@ STATUS_OF_ERROR: dict[type[errors.RetrievalError], grpc.StatusCode] = {
     errors.RetrievalError: grpc.StatusCode.INTERNAL,
 }
 
+SERVE_A_READER = (
+    f"Build the index with a profile that names one, and serve its models: {EXPORT_READER}"
+)
 LONGEST_MESSAGE = 500  # characters; a status travels in HTTP/2 headers, which hold 8 KiB
 
 Context = grpc.aio.ServicerContext[pb.SearchRequest, pb.SearchResponse]
@@ -71,6 +80,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
     Args:
         served: holds the index to search.
         executor: runs decoding and ranking, so that the event loop stays free.
+        reader: reads the words on photos; None reads nothing.
         admission: refuses the searches that cannot be answered in time.
         settings: the server's.
         metrics: counts searches that are refused or fail, and times their stages.
@@ -81,6 +91,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         self,
         served: ServedIndex,
         executor: Executor,
+        reader: Reader | None,
         admission: Admission,
         settings: Settings,
         metrics: ServerMetrics,
@@ -90,6 +101,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         self._tracing = tracing
         self._served = served
         self._workers = Workers(executor)
+        self._photos = PhotoStages(self._workers, tracing, reader)
         self._settings = settings
         self._admission = admission
         self._arrivals = Arrivals(executor, settings.workers)
@@ -101,7 +113,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         """Find the products that match a query."""
         request_id = f"{random.getrandbits(64):016x}"
         self._tracing.note(request_id=request_id)
-        kind = Kind.PHOTO if request.WhichOneof("query") == "image" else Kind.STORED
+        kind = self._kind(request)
         if kind is Kind.STORED:
             self._arrivals.note()
         deadline = Deadline.after(context.time_remaining())
@@ -129,6 +141,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         retriever = self._served.retriever
         bundle = retriever.bundle
         manifest = bundle.manifest
+        has_reader = self._photos.reader is not None
         first = bundle.product(0)  # of products with the same image, the first is ranked first
         return pb.GetStatusResponse(
             server_version=VERSION,
@@ -152,6 +165,8 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
             example=pb.Example(product_id=first.product_id, image=first.image),
             limits=limits_message(self._settings),
             default_text_weight=DEFAULT_TEXT_WEIGHT,
+            default_read_words=has_reader and self._settings.default_read_words,
+            reader=(bundle.profile.reader or "") if has_reader else "",
         )
 
     async def _answer(
@@ -186,20 +201,23 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         bundle = retriever.bundle
         parameters = self._parameters(request)
         photos = photos_of(request, self._settings.max_image_bytes)
+        if request.read_words and self._photos.reader is None:
+            raise errors.QueryError("read_words", f"this server has no reader. {SERVE_A_READER}")
+        words = NOT_READ
         search: partial[SearchResult]
         query_kind = request.WhichOneof("query")
-        if query_kind is None and request.words.strip():
+        if photos:
+            reads = self._reads(request)
+            seen = await self._photos.see(photos, retriever, deadline, timings, reads=reads)
+            words = seen.words
+            both = words.beside(parameters.words, MAX_WORDS_CHARACTERS)
+            search = partial(retriever.search, seen.query, replace(parameters, words=both))
+        elif query_kind is None and request.words.strip():
             search = partial(retriever.search_by_words, parameters)
         elif query_kind == "product_id":
             search = partial(retriever.similar_to, request.product_id, parameters)
         else:
-            query = (
-                await describe_photos(
-                    photos, retriever, self._workers, deadline, self._tracing, timings
-                )
-                if photos
-                else _given_descriptors(request, retriever)
-            )
+            query = _given_descriptors(request, retriever)
             search = partial(retriever.search, query, parameters)
         with self._tracing.span("search"):
             result = await self._workers.run(search, deadline)
@@ -213,9 +231,24 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
             timings=timings,
             index_version=bundle.version,
             models=model_messages(bundle),
-            warnings=bundle.manifest.warnings,
+            warnings=[*bundle.manifest.warnings, *filter(None, [words.warning])],
             request_id=request_id,
+            read_lines=map(read_line_message, words.lines),
         )
+
+    def _kind(self, request: pb.SearchRequest) -> Kind:
+        if request.WhichOneof("query") != "image":
+            return Kind.STORED
+        return Kind.READ if self._reads(request) else Kind.PHOTO
+
+    def _reads(self, request: pb.SearchRequest) -> bool:
+        """Whether to read the words on the photos of a request."""
+        if self._photos.reader is None:
+            return False
+        if request.HasField("read_words"):
+            return request.read_words
+        is_weightless = request.HasField("text_weight") and request.text_weight == 0
+        return self._settings.default_read_words and not is_weightless
 
     def _parameters(self, request: pb.SearchRequest) -> SearchParameters:
         return SearchParameters(

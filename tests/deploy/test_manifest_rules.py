@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.policies.metrics import (
     KUBE_STATE,
+    KUBELET,
     TRITON,
     Labels,
     autoscaler_metrics,
@@ -38,8 +39,8 @@ def rendered() -> Manifests:
 def exported(served_by: ServedBy, certificates: Path, triton: LocalTriton) -> Labels:
     """By metric the labels that it has, with the values seen: ours, Triton's, the cluster's."""
     found: Labels = defaultdict(lambda: defaultdict(set))
-    for name, names in KUBE_STATE.items():
-        found[name].update(dict.fromkeys(names))  # any value
+    for name, names in {**KUBE_STATE, **KUBELET}.items():
+        found[name].update(dict.fromkeys(names))  # the values are the cluster's
     with served_by(metrics_port=0) as server:
         picture = io.BytesIO()
         tiny_picture(0, 0, 0).save(picture, "PNG")

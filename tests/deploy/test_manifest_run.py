@@ -211,16 +211,23 @@ def test_a_job_describes_its_shard_through_triton(
 def test_the_jobs_make_the_index_that_one_run_makes(
     rendered: Manifests, place: Place, triton_pod: RunningPod, tiny_index: Path, tmp_path: Path
 ) -> None:
-    """Described through Triton in shards and merged, it is the very version that one run made."""
+    """In shards and merged, or in one job, it is the very version that one run made."""
     here = replace(place, paths={**place.paths, "/index": tmp_path})
+
+    for shard in ("0", "1"):
+        described = run_job(rendered, "extract-descriptors", here, JOB_COMPLETION_INDEX=shard)
+        assert described.returncode == 0, described.stderr
+    merged = run_job(rendered, "merge-index", here)
+    assert merged.returncode == 0, merged.stderr
+    assert (tmp_path / "current").read_text() == (tiny_index / "current").read_text()
+    assert not (tmp_path / ".shards").exists()
 
     rebuilt = run_job(rendered, "rebuild-index", here)
     assert rebuilt.returncode == 0, rebuilt.stderr
-    merged = run_job(rendered, "merge-index", here)
-
     assert (tmp_path / "current").read_text() == (tiny_index / "current").read_text()
-    assert merged.returncode == 0, merged.stderr
-    assert "nothing to do" in merged.stderr
+    again = run_job(rendered, "rebuild-index", here)
+    assert again.returncode == 0, again.stderr
+    assert "nothing to do" in again.stderr
 
 
 def test_the_server_answers_and_tells_prometheus(retrieval_pod: RunningPod) -> None:
