@@ -16,7 +16,7 @@ BIN    := $(VENV)/bin
 PIP    := pip install -qq --disable-pip-version-check
 TRITON := $(BIN)/python deploy/local_triton/serve.py --model-repository model_repository
 
-.PHONY: help demo test web setup sample export index evaluate serve triton lint format browser proto golden try-feeds manifests bench-search bench-text-index bench-evaluation bench-serving bench-overload bench-decoding bench-perf-analyzer clean
+.PHONY: help demo test web setup sample export index evaluate serve triton lint format browser proto golden try-feeds manifests bench-search bench-text-index bench-evaluation bench-serving bench-overload bench-decoding bench-reading bench-perf-analyzer clean
 
 help: ## Print this list
 	awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -99,6 +99,10 @@ build/deploy_checks/%/.installed: deploy/checks/%.txt # what deploy/policies and
 	$(@D)/bin/$(PIP) -r $<
 	touch $@
 
+build/reading_peer/.installed: benchmarks/reading_peer.txt # what the reader is compared with
+	$(PYTHON) -m $(PIP) --no-deps --upgrade --target $(@D) -r $<
+	touch $@
+
 # To measure it
 
 bench-search: setup ## Measure the exact search beside its peers; N=500000 rows
@@ -119,6 +123,10 @@ bench-overload: index ## Measure a server that is offered up to eight times its 
 
 bench-decoding: setup ## Measure the decoding of photos: time, and memory of the largest images
 	$(BIN)/python -m benchmarks.decoding
+
+bench-reading: export ## Measure the reader beside the library that brings its models
+	$(BIN)/beauty-export onnx --profile $(PROFILE) --reader ppocr
+	$(BIN)/python -m benchmarks.reading
 
 bench-perf-analyzer: export ## Measure Triton by NVIDIA's perf_analyzer
 	$(TRITON) --setup-only
