@@ -20,12 +20,13 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
-from benchmarks.reading_agreement import Agreement, agreement
+from benchmarks.reading_agreement import PEER_SIDE, Agreement, agreement
 from benchmarks.reading_peer import read_by_peer
 from export.dataset.catalogue import Catalogue, read_catalogue
 from export.dataset.ground_truth import Query, read_ground_truth
+from export.dataset.measurable import CatalogueIds
 from export.evaluation.metrics import RESULTS, average_precision, mean_average_precision
 from export.models.profiles import LITE
 from export.text_index.word_index import build_word_index
@@ -50,7 +51,7 @@ def main() -> None:
     parser.add_argument("--photos", type=int, default=120, help="At most so many, seeded.")
     options = parser.parse_args()
     catalogue = read_catalogue(options.dataset)
-    queries = read_ground_truth(options.dataset, catalogue)
+    queries = read_ground_truth(options.dataset, CatalogueIds.of(catalogue))
     rng = np.random.default_rng(0)
     chosen = sorted(rng.permutation(len(queries))[: options.photos])
     asyncio.run(_measure(catalogue, [queries[position] for position in chosen]))
@@ -67,7 +68,8 @@ async def _measure(catalogue: Catalogue, queries: Sequence[Query]) -> None:
         further_models=READER_MODELS,
     )
     try:
-        reader = open_reader(ModelRepository(REPOSITORY), engine)
+        repository = ModelRepository(REPOSITORY)
+        reader = open_reader(repository, engine)
         if reader is None:
             raise SystemExit("There is no reader. Run: beauty-export onnx --reader ppocr")
         theirs = [
@@ -75,7 +77,7 @@ async def _measure(catalogue: Catalogue, queries: Sequence[Query]) -> None:
             for reading in read_by_peer([photo.pixels for photo in photos])
         ]
         ours = await _read(reader, photos)
-        agreed = await agreement(engine, reader, photos[:AGREEMENT_PHOTOS])
+        agreed = await agreement(engine, repository, photos[:AGREEMENT_PHOTOS])
     finally:
         await engine.close()
     console = Console()
@@ -98,7 +100,11 @@ def _comparison(
     catalogue: Catalogue, queries: Sequence[Query], readings: dict[str, list[Reading]]
 ) -> Table:
     names = ("CPU ms a photo", "median", "lines a photo", f"mAP@{RESULTS} (gt) by words alone")
-    table = Table("reader", *names, title=f"{len(queries)} photos of {catalogue.path.parent}")
+    table = Table(
+        Column("reader", no_wrap=True),
+        *names,
+        title=f"{len(queries)} photos of {catalogue.path.parent}",
+    )
     for name, read in readings.items():
         times = [1e3 * cpu_s for _, cpu_s in read]
         table.add_row(
@@ -131,10 +137,16 @@ def _mean_average_precision(
 
 
 def _agreement(agreed: Agreement, photos: int) -> Table:
-    table = Table("agreement with the library", "", title=f"{photos} photos, enlarged before")
+    table = Table(
+        "agreement with the library",
+        "",
+        title=f"{photos} photos, enlarged to a shorter side of {PEER_SIDE} before",
+    )
     table.add_row("boxes of the library", f"{len(agreed.offsets)}")
     for pixels in (1, 2):
-        table.add_row(f"ours within {pixels} pixel", f"{agreed.boxes_within(pixels):.1%}")
+        table.add_row(
+            f"ours within {pixels} pixel{'s' * (pixels > 1)}", f"{agreed.boxes_within(pixels):.1%}"
+        )
     table.add_row("characters of the library", f"{agreed.characters}")
     table.add_row("the same in ours", f"{agreed.character_share:.1%}")
     return table

@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 
 from benchmarks.reading_peer import PeerReading, read_by_peer
 from retrieval_server.engines.engine import Engine
+from retrieval_server.models.model_repository import ModelRepository
 from retrieval_server.models.photo import Photo
-from retrieval_server.models.reader import TEXT_DETECTOR, TEXT_MAP_OUTPUT
+from retrieval_server.models.reader import TEXT_DETECTOR, TEXT_MAP_OUTPUT, read_alphabet
 from retrieval_server.reading.boxes import find_boxes
 from retrieval_server.reading.reader import Reader, ReadLine, detector_image
 
+PEER_SIDE = 736  # pixels; the library enlarges an image whose shorter side is below it
 SAME_LINE = 6.0  # pixels between the centres of two boxes
 
 
@@ -49,15 +51,18 @@ class Agreement:
         return self.same_characters / self.characters
 
 
-async def agreement(engine: Engine, reader: Reader, photos: Sequence[Photo]) -> Agreement:
+async def agreement(
+    engine: Engine, repository: ModelRepository, photos: Sequence[Photo]
+) -> Agreement:
     """Read photos by both.
 
     Args:
         engine: opened with the models of the reader.
-        reader: on this engine.
+        repository: where they are.
         photos: the photos.
     """
-    images = [detector_image(photo.pixels) for photo in photos]
+    reader = Reader(engine, read_alphabet(repository), shorter_side=PEER_SIDE)
+    images = [detector_image(photo.pixels, PEER_SIDE) for photo in photos]
     offsets, characters, same = [], 0, 0
     for image, theirs in zip(images, read_by_peer(images), strict=True):
         height, width, _ = image.shape

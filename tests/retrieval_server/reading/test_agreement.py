@@ -12,7 +12,6 @@ from retrieval_server.engines.create_engine import create_engine
 from retrieval_server.models.model_repository import ModelRepository
 from retrieval_server.models.photo import decode_photo
 from retrieval_server.models.reader import READER_MODELS
-from retrieval_server.reading.reader import open_reader
 from tests.support.paths import SHARED
 
 PHOTOS = 50  # half of them real ones, where they are
@@ -46,9 +45,7 @@ def agreed(reader_repository: Path, request: pytest.FixtureRequest) -> Agreement
             further_models=READER_MODELS,
         )
         try:
-            reader = open_reader(ModelRepository(reader_repository), engine)
-            assert reader is not None
-            return await agreement(engine, reader, photos)
+            return await agreement(engine, ModelRepository(reader_repository), photos)
         finally:
             await engine.close()
 
