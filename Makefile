@@ -16,7 +16,7 @@ BIN    := $(VENV)/bin
 PIP    := pip install -qq --disable-pip-version-check
 TRITON := $(BIN)/python deploy/local_triton/serve.py --model-repository model_repository
 
-.PHONY: help demo test web setup sample export index evaluate serve triton lint format browser proto golden try-feeds manifests bench-search bench-text-index bench-evaluation bench-serving bench-overload bench-decoding bench-reading bench-perf-analyzer clean
+.PHONY: help demo test web setup sample export index evaluate serve triton lint format browser proto golden try-feeds manifests images images-test bench-search bench-words bench-typed-words bench-text-index bench-evaluation bench-serving bench-overload bench-decoding bench-reading bench-perf-analyzer clean
 
 help: ## Print this list
 	awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -94,6 +94,14 @@ try-feeds: sample export ## Index the sample catalogue as shops, spreadsheets an
 manifests: setup ## Render the Kubernetes manifests into build/manifests/ and check them
 	$(BIN)/python -m deploy.policies --output build/manifests
 
+images: export ## Build the three images with Docker, with the models of PROFILE
+	PROFILE=$(PROFILE) docker compose --file deploy/compose.yaml --profile index build
+
+images-test: export ## Build the images of PROFILE without Docker and run them (Debian, as root)
+	{ command -v buildah && command -v mmdebstrap; } > /dev/null || { apt-get update -qq && \
+	  apt-get install -qq -y --no-install-recommends buildah mmdebstrap iproute2 > /dev/null; }
+	PROFILE=$(PROFILE) $(BIN)/pytest -m images tests/images
+
 build/deploy_checks/%/.installed: deploy/checks/%.txt # what deploy/policies and the tests check with
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/$(PIP) -r $<
@@ -103,11 +111,27 @@ build/reading_peer/.installed: benchmarks/reading_peer.txt # what the reader is 
 	$(PYTHON) -m $(PIP) --no-deps --upgrade --target $(@D) -r $<
 	touch $@
 
+# promtool tests the rules: this machine's, or Debian's, of which nothing is installed.
+build/deploy_checks/promtool/.installed:
+	mkdir -p $(@D)/bin
+	if command -v promtool > /dev/null; then ln -sf "$$(command -v promtool)" $(@D)/bin/; else \
+	  cd $(@D) && { apt-get -qq download prometheus 2> /dev/null || \
+	    { apt-get update -qq && apt-get -qq download prometheus; }; } && \
+	  dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x -C bin --strip-components=3 ./usr/bin/promtool && \
+	  rm prometheus_*.deb; fi
+	touch $@
+
 # To measure it
 
 bench-search: setup ## Measure the exact search beside its peers; N=500000 rows
 	$(BIN)/$(PIP) -c constraints.txt -e '.[bench]'
 	$(BIN)/python -m benchmarks.search --rows $(N)
+
+bench-words: setup ## Measure searches with words beside searches without; N=500000 rows
+	$(BIN)/python -m benchmarks.words --rows $(N)
+
+bench-typed-words: index ## Compare rules for typed words by mAP@7, on the dataset in DATA
+	$(BIN)/python -m benchmarks.typed_words $(DATA) --index $(INDEX)
 
 bench-text-index: setup ## Measure the text join beside its peers, and the whole build of the TI
 	$(BIN)/python -m benchmarks.text_index

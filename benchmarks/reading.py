@@ -70,8 +70,6 @@ async def _measure(catalogue: Catalogue, queries: Sequence[Query]) -> None:
     try:
         repository = ModelRepository(REPOSITORY)
         reader = open_reader(repository, engine)
-        if reader is None:
-            raise SystemExit("There is no reader. Run: beauty-export onnx --reader ppocr")
         theirs = [
             (list(reading.texts), reading.cpu_s)
             for reading in read_by_peer([photo.pixels for photo in photos])

@@ -31,6 +31,7 @@ from benchmarks.search_database import (
     ROOT,
     Queries,
     SearchDatabase,
+    fused_in_float32,
     open_cascade,
     prepare_database,
     queries_of,
@@ -150,15 +151,7 @@ def compare_with_brute_force(database: SearchDatabase, count: int) -> dict[str, 
     """
     queries = queries_of(database, count)
     flat = [query for kind in KINDS for query in queries[kind]]
-    matrices = database.descriptors()
-    fused = np.empty((len(flat), database.rows), np.float32)
-    stacked = [np.stack([query[n] for query in flat]) for n in range(len(matrices))]
-    for first in range(0, database.rows, 8192):
-        rows = slice(first, first + 8192)
-        block = np.float32(1)
-        for matrix, vectors, alpha in zip(matrices, stacked, peers.ALPHA, strict=True):
-            block = block * (1 + np.float32(alpha) * (vectors @ matrix[rows].T))
-        fused[:, rows] = block
+    matrices, fused = database.descriptors(), fused_in_float32(database, flat)
     search, differences, largest_error = open_cascade(database), 0, 0.0
     for query, similarities in zip(flat, fused, strict=True):
         seventh = np.partition(similarities, -peers.TOP_K)[-peers.TOP_K]

@@ -36,10 +36,13 @@ from retrieval_server.storage.digest import file_digest
 ROOT = Path("build/bench-search")  # has one folder for each size
 MODELS = {"densenet201_grmac": 1920, "seresnet152_grmac": 2048}  # profile paper
 ALPHAS = {"densenet201_grmac": 3.0, "seresnet152_grmac": 1.0}
+ALPHA = tuple(ALPHAS.values())
+TOP_K = 7
 _CHUNK_ROWS = 4096
 _RECORD_FILE = "database.json"  # written last
 
-Queries = dict[str, list[list[NDArray[np.float32]]]]
+Query = list[NDArray[np.float32]]
+Queries = dict[str, list[Query]]
 
 
 @dataclass(frozen=True)
@@ -135,3 +138,17 @@ def open_cascade(
     search = open_search(database.descriptors(), database.levels(), parallelism=parallelism)
     assert isinstance(search, CascadeSearch)
     return search
+
+
+def fused_in_float32(database: SearchDatabase, queries: list[Query]) -> NDArray[np.float32]:
+    """Eq. (8) of every row for each query, (Q, N), computed in float32."""
+    matrices = database.descriptors()
+    fused = np.empty((len(queries), database.rows), np.float32)
+    stacked = [np.stack([query[n] for query in queries]) for n in range(len(matrices))]
+    for first in range(0, database.rows, 8192):
+        rows = slice(first, first + 8192)
+        block = np.float32(1)
+        for matrix, vectors, alpha in zip(matrices, stacked, ALPHA, strict=True):
+            block = block * (1 + np.float32(alpha) * (vectors @ matrix[rows].T))
+        fused[:, rows] = block
+    return fused

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from usearch.index import search as usearch_search
 
-from benchmarks.search_database import ALPHAS, SearchDatabase
+from benchmarks.search_database import ALPHA, TOP_K, SearchDatabase
 from export.progress import progress
 from retrieval_server.exact_search.cascade import CascadeSearch
 from retrieval_server.exact_search.fused_bound import FusedBound
@@ -30,8 +30,6 @@ from retrieval_server.exact_search.scan import ScanSearch
 from retrieval_server.exact_search.similarity import fused_similarity
 from retrieval_server.storage.arrays import release_pages
 
-TOP_K = 7
-ALPHA = tuple(ALPHAS.values())
 _WEIGHTS = FusedBound(ALPHA, (True,) * len(ALPHA)).weights
 _CHUNK_ROWS = 8192
 _TRAINING_ROWS = 65_536

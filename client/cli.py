@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 
 import typer
 from rich.console import Console
@@ -41,6 +42,7 @@ app = typer.Typer(
 def search(
     photo: options.Photo = None,
     *,
+    read: options.Read = None,
     compare: options.Compare = False,
     as_json: options.AsJson = False,
     parameters: options.SearchParameters,
@@ -51,8 +53,8 @@ def search(
     if photo is None and not parameters.words.strip():
         raise typer.BadParameter("Give PHOTO, --words, or both.")
     with _connected(connection) as client:
-        image = _standard_input() if str(photo) == "-" else photo
-        result = client.search(image, **keywords)
+        image, more = _images(photo)
+        result = client.search(image, more_images=more, read_words=read, **keywords)
     query = parameters.words if photo is None else str(photo)
     _print_result(query, result, compare=compare, as_json=as_json)
 
@@ -81,6 +83,7 @@ def batch(
     *,
     recursive: options.Recursive = False,
     jobs: options.Jobs = 4,
+    read: options.Read = None,
     as_json: options.AsJson = False,
     parameters: options.SearchParameters,
     connection: options.Connection,
@@ -90,7 +93,7 @@ def batch(
     with _connected(connection) as client:
         listing = images_to_search(folder, recursive=recursive)
         _print_warnings((*client.status().warnings, *filter(None, [listing.left_out_line()])))
-        ask = partial(client.search, busy_wait_s=BUSY_WAIT_S, **keywords)
+        ask = partial(client.search, read_words=read, busy_wait_s=BUSY_WAIT_S, **keywords)
         paths = [folder / image for image in listing.images]
         with closing(answers_in_order(ask, paths, jobs=jobs, cancel=client.close)) as answers:
             failures = _print_answers(answers, len(paths), as_json=as_json)
@@ -182,6 +185,16 @@ def _connected(connection: options.Connection) -> Iterator[RetrievalClient]:
     except RetrievalError as error:
         _print_aside(f"error: {error}", "bold red")
         raise typer.Exit(FAILED) from error
+
+
+def _images(photo: Path | None) -> tuple[bytes | Path | None, list[Path]]:
+    """The image of the argument PHOTO, None where it is left out, and the further ones."""
+    if photo is None:
+        return None, []
+    if str(photo) == "-":
+        return _standard_input(), []
+    image, *more = options.joined_photos(photo)
+    return image, more
 
 
 def _standard_input() -> bytes:

@@ -18,7 +18,8 @@ Photo = Annotated[
     Path | None,
     typer.Argument(
         metavar="PHOTO",
-        help="Image to search for; - reads standard input. Without one, --words alone decide.",
+        help="Image to search for; - reads standard input. Several images of one thing are "
+        "joined: front.jpg+back.jpg. Without one, --words alone decide.",
         show_default=False,
     ),
 ]
@@ -42,6 +43,14 @@ Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of images
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")]
 Compare = Annotated[
     bool, typer.Option("--compare", help="Show the ranking before and after refinement.")
+]
+Read = Annotated[
+    bool | None,
+    typer.Option(
+        "--read/--no-read",
+        help="Read the words on the photo, or do not.",
+        show_default="the server's",
+    ),
 ]
 Recursive = Annotated[bool, typer.Option("--recursive", help="Search subfolders too.")]
 Jobs = Annotated[int, typer.Option(min=1, max=64, metavar="N", help="Requests at a time.")]
@@ -246,6 +255,26 @@ def takes_groups(command: Callable[..., None]) -> Callable[..., None]:
     own = [each for each in parameters if each.name not in groups]
     run.__signature__ = Signature([*own, *options])  # type: ignore[attr-defined]
     return run
+
+
+def joined_photos(photo: Path) -> list[Path]:
+    """The photos of an argument such as ``front.jpg+back.jpg``.
+
+    A + that belongs to the name of a file that exists does not divide it.
+
+    Args:
+        photo: as given.
+    """
+    parts = str(photo).split("+")
+    photos, begin = [], 0
+    for end in range(1, len(parts) + 1):
+        path = Path("+".join(parts[begin:end]))
+        if path.is_file():
+            photos.append(path)
+            begin = end
+    if begin == len(parts):
+        return photos
+    return [photo] if "" in parts else [Path(part) for part in parts]
 
 
 def alpha_by_model(values: list[str] | None) -> dict[str, float]:

@@ -17,6 +17,7 @@ from client.batch import Answer
 from client.results import Limits, Match, SearchResult, ServerStatus, Stage
 
 SIDE_BY_SIDE_COLUMNS = 120  # width from which the two rankings of a comparison fit abreast
+WORDS_WIDTH = 16  # of the column of words, which would take the description's place
 SHOWN_SHARE = 0.5  # of its n-grams that the query has, for a word of a product to be shown
 
 
@@ -30,7 +31,7 @@ def results_table(result: SearchResult) -> RenderableType:
     if has_cosines:
         table.add_column("cosines", justify="right", min_width=7)
     if has_words:
-        table.add_column("words", overflow="fold", min_width=6)
+        table.add_column("words", overflow="ellipsis", no_wrap=True, max_width=WORDS_WIDTH)
     table.add_column("how it came", no_wrap=True)
     for match in result.results:
         cosines = " ".join(f"{cosine:.3f}" for cosine in match.cosines.values())
@@ -38,6 +39,9 @@ def results_table(result: SearchResult) -> RenderableType:
         table.add_row(str(match.rank), *_product_cells(match), *further, _provenance(match))
     models = ", ".join(model.name for model in result.models)
     notes = [f"cosines: {models}"] if has_cosines else []
+    if result.read_lines:
+        read = " · ".join(line.text for line in result.read_lines)
+        notes.append(f"read on the photo: {read}")
     if has_words:
         notes.append("words: similarity to the product's text, and its words that resemble them")
     return Group(table, *map(_note, (*notes, _origin(result))))
@@ -199,9 +203,12 @@ def _search_levels(status: ServerStatus) -> str:
 def _defaults(status: ServerStatus) -> str:
     """List what a request that does not say takes."""
     defaults = f"top-k {status.default_top_k}, keep {status.default_keep}"
-    return defaults + (
-        f", text-weight {weight:g}" if (weight := status.default_text_weight) else ""
-    )
+    if weight := status.default_text_weight:
+        defaults += f", text-weight {weight:g}"
+    if status.reader:
+        reads = "read" if status.default_read_words else "not read"
+        defaults += f", words on photos are {reads} ({status.reader})"
+    return defaults
 
 
 def _limits(limits: Limits | None) -> str:
@@ -214,10 +221,11 @@ def _limits(limits: Limits | None) -> str:
         if limits.max_words_characters
         else ""
     )
+    photos = f"{limits.max_photos:,} photos of one thing, " if limits.max_photos else ""
     return (
         f"images of {limits.max_image_bytes:,} bytes and {limits.max_image_pixels:,} pixels, "
-        f"requests of {limits.max_request_bytes:,} bytes, top-k and keep {limits.max_top_k:,}, "
-        f"alpha {limits.max_alpha:,g}, {words}"
+        f"{photos}requests of {limits.max_request_bytes:,} bytes, "
+        f"top-k and keep {limits.max_top_k:,}, alpha {limits.max_alpha:,g}, {words}"
         f"{limits.max_concurrent_requests:,} searches at a time"
     )
 
@@ -246,9 +254,11 @@ def _origin(result: SearchResult) -> str:
         for name, spent_us in (
             ("decode", timings.decode_us),
             ("encode", timings.encode_us),
+            ("read", timings.read_us),
             ("rank", timings.rank_us),
             ("refine", timings.refine_us),
         )
+        if name != "read" or spent_us
     )
     return f"index {result.index_version}: {timings.total_us / 1000:.1f} ms ({stages})"
 

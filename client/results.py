@@ -98,6 +98,32 @@ class Timings:
     rank_us: int
     refine_us: int
     total_us: int
+    read_us: int
+
+
+@dataclass(frozen=True)
+class Point:
+    """A point on a photo, in pixels of the upright image from its top left corner."""
+
+    x: float
+    y: float
+
+
+@dataclass(frozen=True)
+class ReadLine:
+    """A line of text that was read on a photo of the query.
+
+    Attributes:
+        text: the characters.
+        confidence: mean probability of the characters, from 0.5 to 1.
+        photo: number of the photo; 0 is the first.
+        corners: of its box, clockwise from the top left of the text.
+    """
+
+    text: str
+    confidence: float
+    photo: int
+    corners: tuple[Point, ...]
 
 
 @dataclass(frozen=True)
@@ -121,6 +147,7 @@ class SearchResult:
         initial_results: the purely visual ranking that refinement started from.
         subset_size: products in the text neighbourhood that was searched again.
         warnings: what to know before trusting the answer, such as random weights.
+        read_lines: what was read on the photos, and counted as words.
     """
 
     results: tuple[Match, ...]
@@ -131,6 +158,7 @@ class SearchResult:
     models: tuple[Model, ...]
     warnings: tuple[str, ...]
     request_id: str
+    read_lines: tuple[ReadLine, ...]
 
 
 @dataclass(frozen=True)
@@ -172,6 +200,7 @@ class Limits:
         max_image_pixels: width times height of an image.
         max_words_characters: length of the words; 0 from a server that knows no words.
         max_text_weight: strength of the words.
+        max_photos: photos of one search; 0 from a server that takes one.
     """
 
     max_image_bytes: int
@@ -182,6 +211,7 @@ class Limits:
     max_image_pixels: int
     max_words_characters: int
     max_text_weight: float
+    max_photos: int
 
 
 @dataclass(frozen=True)
@@ -190,6 +220,7 @@ class ServerStatus:
 
     Attributes:
         limits: None if the server is too old to report them.
+        reader: what reads the words on photos, such as "ppocr"; empty if nothing does.
     """
 
     server_version: str
@@ -206,6 +237,8 @@ class ServerStatus:
     example: Example
     limits: Limits | None
     default_text_weight: float
+    default_read_words: bool
+    reader: str
 
 
 def decoded(cls: type[Value], message: Message) -> Value:

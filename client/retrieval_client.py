@@ -4,7 +4,7 @@ import json
 import random
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -110,7 +110,9 @@ class RetrievalClient:
         self,
         image: bytes | Path | None = None,
         *,
+        more_images: Iterable[bytes | Path] = (),
         words: str = "",
+        read_words: bool | None = None,
         text_weight: float | None = None,
         top_k: int | None = None,
         keep: int | None = None,
@@ -123,7 +125,10 @@ class RetrievalClient:
         Args:
             image: an encoded image (JPEG, PNG, WebP, HEIC, ...) or the path of one; None searches
                 by the words alone.
+            more_images: further images of the same thing, up to ``Limits.max_photos`` in all.
             words: words that the product's text should have, such as brand and type.
+            read_words: whether to read the words on the images as well; None takes the server's
+                default.
             text_weight: strength of the words, from 0 to ``Limits.max_text_weight``; None takes
                 the server's default.
             top_k: number of results, from 1 to ``Limits.max_top_k``; None takes the server's
@@ -140,8 +145,11 @@ class RetrievalClient:
         request = pb.SearchRequest()
         if image is not None:
             request.image = _image_bytes(image)
+            request.more_images.extend(map(_image_bytes, more_images))
         elif not words.strip():
             raise InvalidQueryError("Nothing to search for. Give an image, words, or both.")
+        if read_words is not None:
+            request.read_words = read_words
         _add_words(request, words, text_weight)
         return self._found(request, top_k, keep, refine, alpha, busy_wait_s)
 

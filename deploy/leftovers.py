@@ -62,7 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         found = leftovers(rendered, objects_of_cluster(namespace))
         deleted = [each for each in found if options.delete and each.kind not in DATA]
         if deleted:
-            _kubectl("--namespace", namespace, "delete", *(each.address for each in deleted))
+            names = (each.address for each in deleted)
+            _kubectl("--namespace", namespace, "delete", "--wait=false", *names)
     except (RuntimeError, LookupError) as error:
         sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
         return 1
@@ -107,11 +108,12 @@ def objects_of_cluster(namespace: str) -> list[tuple[str, Object]]:
     Raises:
         RuntimeError: with kubectl's message, if the cluster does not answer.
     """
+    ours = kinds_of_sources() | GENERATED | {REVISION}
     types = {}
     for line in _kubectl("api-resources", "--namespaced", "--no-headers").splitlines():
         words = line.split()
         group = words[-3].rpartition("/")[0]
-        if (group, words[-1]) in {*kinds_of_sources(), *GENERATED, REVISION}:
+        if (group, words[-1]) in ours:
             types[group, words[-1]] = f"{words[0]}.{group}" if group else words[0]
     if not types:
         return []

@@ -134,13 +134,26 @@ def problem_of(error: RetrievalError) -> Problem:
 
 def too_large(limits: Limits) -> Problem:
     """The problem of a photo above the server's limit."""
-    megabytes = limits.max_image_bytes // 10_000 / 100  # rounded down: what is promised is accepted
     return Problem(
         413,
         "image",
         "This photo is too large.",
-        f"At most {megabytes:g} MB can be sent. Save it smaller, or choose another one.",
+        f"At most {_megabytes(limits)} can be sent. Save it smaller, or choose another one.",
     )
+
+
+def too_large_together(limits: Limits) -> Problem:
+    """The problem of several photos that are above the server's limit together."""
+    return Problem(
+        413,
+        "image",
+        "These photos are too large together.",
+        f"At most {_megabytes(limits)} can be sent. Save them smaller, or take fewer.",
+    )
+
+
+def _megabytes(limits: Limits) -> str:
+    return f"{limits.max_image_bytes // 10_000 / 100:g} MB"  # rounded down: it is a promise
 
 
 def bad_parameter(details: str) -> Problem:
@@ -170,6 +183,7 @@ def status_json(status: ServerStatus, catalogue: Path | None) -> dict[str, Any]:
         "default_keep": status.default_keep,
         "default_text_weight": status.default_text_weight,
         "warnings": list(status.warnings),
+        "max_photos": 1 if limits is None else max(1, limits.max_photos),
         "max_image_bytes": None if limits is None else limits.max_image_bytes,
         "too_large": None if limits is None else too_large(limits).to_json(),
         "has_words": limits is not None and limits.max_words_characters > 0,

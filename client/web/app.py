@@ -1,7 +1,9 @@
 """The page's HTTP side: its files, its calls, the pictures."""
 
+import itertools
 import math
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from client.web.answers import (
     result_json,
     status_json,
     too_large,
+    too_large_together,
 )
 from client.web.guard import Guard
 from client.web.pictures import picture_file
@@ -51,7 +54,8 @@ def web_app(
     ==============================  ==============================================================
     GET /                           the page; its files beside it
     GET /api/status                 what is being served
-    POST /api/search                body: an encoded image. The results, as ``client.results``
+    POST /api/search                body: an encoded image, or several; ``sizes`` are their bytes,
+                                    with commas. The results, as ``client.results``
     GET /api/similar?product_id=    the same for "more like this"
     GET /api/words?words=           the same for words alone
     GET /pictures?image=            a catalogue's picture by the path that a result names
@@ -99,9 +103,9 @@ class _Api:
     async def search(self, request: Request) -> Response:
         limits = await self._server_limits()
         settings = _settings(request.query_params, limits)
-        image = await _body(request, limits)
-        result = await run_in_threadpool(self._client.search, image, **settings)
-        return JSONResponse(result_json(result))
+        image, *more = await _images(request, limits)
+        search = partial(self._client.search, image, more_images=more, **settings)
+        return JSONResponse(result_json(await run_in_threadpool(search)))
 
     async def similar(self, request: Request) -> Response:
         settings = _settings(request.query_params, await self._server_limits())
@@ -149,20 +153,39 @@ def _answering(endpoint: Endpoint) -> Endpoint:
     return answer
 
 
-async def _body(request: Request, limits: Limits | None) -> bytes:
-    """Read the image, and no more of it than is allowed."""
+async def _images(request: Request, limits: Limits | None) -> list[bytes]:
+    """Read the images, and no more of them than is allowed."""
+    text = request.query_params.get("sizes")
+    if text is None:
+        return [await _body(request, limits, too_large)]
+    sizes = [int(size) for size in text.split(",") if size.isascii() and size.isdecimal()]
+    most = 1 if limits is None else max(1, limits.max_photos)
+    if len(sizes) != text.count(",") + 1 or len(sizes) > most:
+        problem = f"sizes must be 1 to {most} numbers with commas, not {text[:80]!r}."
+        raise ProblemError(bad_parameter(problem))
+    body = await _body(request, limits, too_large_together if len(sizes) > 1 else too_large)
+    if len(body) != sum(sizes):
+        raise ProblemError(bad_parameter(f"The body has {len(body):,} bytes, not {text}."))
+    ends = itertools.accumulate(sizes)
+    return [body[end - size : end] for size, end in zip(sizes, ends, strict=True)]
+
+
+async def _body(
+    request: Request, limits: Limits | None, problem: Callable[[Limits], Problem]
+) -> bytes:
+    """Read the body, and no more of it than is allowed."""
+
+    def check_size(size: int) -> None:
+        if limits is not None and size > limits.max_image_bytes:
+            raise ProblemError(problem(limits))
+
     declared = request.headers.get("content-length", "")
-    _check_size(int(declared) if declared.isdecimal() else 0, limits)
+    check_size(int(declared) if declared.isdecimal() else 0)
     body = bytearray()
     async for part in request.stream():
         body += part
-        _check_size(len(body), limits)
+        check_size(len(body))
     return bytes(body)
-
-
-def _check_size(size: int, limits: Limits | None) -> None:
-    if limits is not None and size > limits.max_image_bytes:
-        raise ProblemError(too_large(limits))
 
 
 def _settings(parameters: QueryParams, limits: Limits | None) -> Mapping[str, Any]:

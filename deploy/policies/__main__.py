@@ -29,10 +29,12 @@ from deploy.policies.rendering import (
     render_all,
 )
 from deploy.policies.rendering.kubectl import render
+from deploy.policies.rule_tests import failed_cases, rule_groups
 
 SOURCES = "sources"
-CHECKERS = (*(f"Kubernetes {version}" for version in KUBERNETES), "checkov")
+CHECKERS = (*(f"Kubernetes {version}" for version in KUBERNETES), "checkov", "promtool")
 OBEY_THE_SCHEMA = "Correct the field, or the apiVersion and kind."
+CORRECT_THE_RULE = "Correct the rule, or its case in deploy/checks/rules."
 ANSWER_CHECKOV = "Correct it, or say why not in an annotation checkov.io/skip1 of the object."
 
 
@@ -93,6 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.checkers:
             sys.stderr.write(f"Checking by {', '.join(CHECKERS)}\n")
             check_objects(rendered, report)
+            check_rules(rendered, report)
     except RuntimeError as error:
         sys.stderr.write(f"error: {error}\n")
         return 1
@@ -154,6 +157,21 @@ def check_objects(rendered: Sequence[Manifests], report: Report) -> None:
         report.found[Finding("checkov", problem, ANSWER_CHECKOV)] = names or [SOURCES]
 
 
+def check_rules(rendered: Sequence[Manifests], report: Report) -> None:
+    """Let promtool compute the rules on the series of their cases.
+
+    Args:
+        rendered: the renderings.
+        report: takes what is found.
+
+    Raises:
+        RuntimeError: if promtool cannot be installed or run.
+    """
+    for each in rendered:
+        failed = failed_cases(rule_groups(each), each.namespace)
+        report.add(each.name, [Finding("promtool", words, CORRECT_THE_RULE) for words in failed])
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m deploy.policies",
@@ -173,7 +191,7 @@ def _parser() -> argparse.ArgumentParser:
         "--no-checkers",
         dest="checkers",
         action="store_false",
-        help="leave out the schemas and checkov, which pip installs on first use",
+        help="leave out the schemas, checkov and promtool, which are fetched on first use",
     )
     return parser
 

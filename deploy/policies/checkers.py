@@ -1,7 +1,8 @@
 """Checkers of others: the schemas of Kubernetes and of the operators, and checkov.
 
 Each runs in an environment of its own in ``build/deploy_checks``, which ``make`` sets up on first
-use from a list in ``deploy/checks``: they pin versions that disagree with ours.
+use from a list in ``deploy/checks``: they pin versions that disagree with ours. promtool lies there
+too; ``rule_tests`` runs it.
 """
 
 from __future__ import annotations

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from deploy.policies.containers import commands_of
 from deploy.policies.rendering import Manifests, Object, name_of
-from deploy.policies.rendering.quantities import flag
+from deploy.policies.rendering.quantities import flag, number
 
 BAD_INPUT = 65  # EX_DATAERR: the exit status of our commands where a retry does not help
+MERGES = "Job/merge-index"
+LONGEST_BUILD_S = 12 * 3600  # half a million images on one core take 7 hours
 JOBS = {
     "Job/extract-descriptors",
     "Job/merge-index",
     "Job/smoke-test",
     "CronJob/rebuild-index",
 }
-SCHEDULE = re.compile(  # minute, hour, day, month, weekday; without steps and lists
-    r"([0-5]?\d) ([01]?\d|2[0-3]) (\*|[12]?\d|3[01]) (\*|[1-9]|1[0-2]) (\*|[0-6])"
+SCHEDULE = re.compile(  # minute, hour, day, month, weekday: once a day or once a week
+    r"([0-5]?\d) ([01]?\d|2[0-3]) \* \* (\*|[0-6])"
 )
 
 
@@ -32,7 +35,7 @@ def jobs_that_end(rendered: Manifests) -> Iterator[str]:
         if not spec.get("startingDeadlineSeconds") or not spec.get("timeZone"):
             yield f"{name} has no startingDeadlineSeconds or no timeZone"
         if not SCHEDULE.fullmatch(spec["schedule"]):
-            yield f"{name} has the schedule {spec['schedule']!r}"
+            yield f"{name} has the schedule {spec['schedule']!r}, not one of each day or week"
     for name, spec in jobs.items():
         yield from _job_findings(name, spec)
         if spec.get("completionMode") == "Indexed":
@@ -42,12 +45,75 @@ def jobs_that_end(rendered: Manifests) -> Iterator[str]:
             if shards != str(spec["completions"]):
                 yield f"{name} has {spec['completions']} indexes for {shards} shards"
     yield from (f"{name} is missing" for name in sorted(JOBS - set(jobs)))
-    smoke = rendered.pods("smoke-test")
-    for option in ("--server", "--catalogue") if smoke else ():
-        if not flag(smoke[0].main.get("args", ()), option):
-            yield f"Job/smoke-test has no {option}"
+    yield from _smoke_findings(rendered, jobs)
+    yield from handed_over(rendered, jobs)
     if jobs.get("Job/extract-descriptors", {}).get("completionMode") != "Indexed":
         yield "Job/extract-descriptors does not have the completionMode Indexed"
+
+
+def _smoke_findings(rendered: Manifests, jobs: dict[str, Object]) -> Iterator[str]:
+    for pods in rendered.pods("smoke-test"):
+        arguments = pods.main.get("args", ())
+        for option in ("--server", "--catalogue"):
+            if not flag(arguments, option):
+                yield f"Job/smoke-test has no {option}"
+        catalogue = rendered.environment_of(pods.main).get("CATALOGUE")
+        if flag(arguments, "--catalogue") not in {"$(CATALOGUE)", catalogue}:
+            yield "Job/smoke-test has another --catalogue than the jobs"
+        if (flag(arguments, "--server") or "").partition(":")[0] != "retrieval":
+            yield f"Job/smoke-test searches at {flag(arguments, '--server')}, not at retrieval"
+        deadline = jobs["Job/smoke-test"].get("activeDeadlineSeconds", 0)
+        if number(flag(arguments, "--wait")) >= deadline:
+            yield "Job/smoke-test waits as long as its activeDeadlineSeconds, or longer"
+
+
+def handed_over(rendered: Manifests, jobs: dict[str, Object]) -> Iterator[str]:
+    """What one job writes is what the next one reads, and what the server serves.
+
+    Args:
+        rendered: with the jobs.
+        jobs: their specifications, by name.
+    """
+    extracting, indexing = _runs(rendered, "extract"), _runs(rendered, "index")
+    served = rendered.settings().get("RETRIEVAL_INDEX", "")  # the index, or a version in it
+    written = [flag(arguments, "--output") or "" for _, arguments in indexing]
+    root = next((each for each in written if each in {served, served.rpartition("/")[0]}), served)
+    build = rendered.get("ConfigMap/index-build")["data"]
+    shards = {"--shards": build.get("SHARDS")}
+    for owner, arguments in extracting:
+        wanted = {"--output": f"{root}/.shards", "--reuse": root, **shards}
+        yield from _differing(owner, arguments, wanted)
+    merging = {MERGES, *(owner for owner, _ in extracting)}
+    for owner, arguments in indexing:
+        merges = owner in merging or flag(arguments, "--from-shards")
+        wanted = {"--from-shards": f"{root}/.shards", **shards} if merges else {}
+        yield from _differing(owner, arguments, {"--output": root, **wanted})
+    for owner, arguments in (*extracting, *indexing, *_runs(rendered, "sample")):
+        if arguments[2] != build.get("CATALOGUE"):
+            yield f"{owner} has the catalogue {arguments[2]}, not {build.get('CATALOGUE')}"
+    for owner, _ in (*extracting, *indexing):
+        deadline = jobs[owner].get("activeDeadlineSeconds", 0)
+        if deadline < LONGEST_BUILD_S:
+            yield f"{owner} is stopped after {deadline} s; it may need {LONGEST_BUILD_S} s"
+
+
+def _runs(rendered: Manifests, verb: str) -> list[tuple[str, list[str]]]:
+    """Every run of ``beauty-export VERB``: the workload, and the words of the command."""
+    return [
+        (pods.owner, words)
+        for pods in rendered.pods()
+        for container in pods.containers
+        for words in commands_of(rendered, container)
+        if words[:2] == ["beauty-export", verb]
+    ]
+
+
+def _differing(
+    owner: str, arguments: Sequence[str], wanted: dict[str, str | None]
+) -> Iterator[str]:
+    for option, value in wanted.items():
+        if flag(arguments, option) != value:
+            yield f"{owner} has {option} {flag(arguments, option)}, not {value} as the others"
 
 
 def _job_findings(name: str, spec: Object) -> Iterator[str]:
@@ -63,6 +129,10 @@ def _job_findings(name: str, spec: Object) -> Iterator[str]:
     if spec.get("podReplacementPolicy") != "Failed":
         yield f"{name} starts a second pod before the first one has ended (podReplacementPolicy)"
     is_indexed = spec.get("completionMode") == "Indexed"
+    if is_indexed and "parallelism" not in spec:
+        yield f"{name} works at one index after the other (parallelism)"
+    if spec.get("parallelism", 1) > spec.get("completions", 1):
+        yield f"{name} starts more pods than it has completions (parallelism)"
     actions = _failure_actions(spec)
     if actions.get("DisruptionTarget") != "Ignore":
         yield f"{name} counts an evicted pod as a failure (podFailurePolicy)"

@@ -32,7 +32,9 @@ TRITON = {  # docs/user_guide/metrics.md of Triton: what we read, with its label
     "nv_inference_pending_request_count": OF_A_MODEL,
 }
 KUBE_STATE = {  # kube-state-metrics 2.17, docs/metrics/workload: what we read, with its labels
-    "kube_job_status_failed": ("namespace", "job_name", "reason"),
+    "kube_job_failed": ("namespace", "job_name", "condition"),
+    "kube_job_created": ("namespace", "job_name"),
+    "kube_cronjob_status_last_successful_time": ("namespace", "cronjob"),
     "kube_pod_container_state_started": ("namespace", "pod", "container", "uid"),
     "kube_pod_container_status_restarts_total": ("namespace", "pod", "container", "uid"),
     "kube_horizontalpodautoscaler_status_current_replicas": (
@@ -40,6 +42,11 @@ KUBE_STATE = {  # kube-state-metrics 2.17, docs/metrics/workload: what we read, 
         "horizontalpodautoscaler",
     ),
     "kube_horizontalpodautoscaler_spec_max_replicas": ("namespace", "horizontalpodautoscaler"),
+}
+OF_A_CLAIM = ("namespace", "persistentvolumeclaim")
+KUBELET = {  # Kubernetes 1.36, metrics of the kubelet: what we read, with its labels
+    "kubelet_volume_stats_available_bytes": OF_A_CLAIM,
+    "kubelet_volume_stats_capacity_bytes": OF_A_CLAIM,
 }
 OF_THE_SCRAPE = {"namespace", "pod", "container", "job", "instance", "le"}
 STATUSES = {"OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND",
@@ -176,7 +183,8 @@ def documented(deploy: Path) -> Labels:
         for suffix in SUFFIXES[kind]
     }
     found |= {name: {} for name in re.findall(r"`((?:process|python)_\w+)`", text)}
-    found |= {name: dict.fromkeys(labels) for name, labels in {**TRITON, **KUBE_STATE}.items()}
+    others = {**TRITON, **KUBE_STATE, **KUBELET}
+    found |= {name: dict.fromkeys(labels) for name, labels in others.items()}
     return found
 
 

@@ -8,13 +8,22 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+from deploy.policies.fields.values import seconds
 from deploy.policies.rendering import Manifests, Object, name_of
 from deploy.policies.tracing import traced
 from deploy.policies.traffic import selects
 
 RUNBOOKS = "ALERTS.md"  # of the folder deploy/
 SHORTEST_RUNBOOK = 160  # characters of its text
+WINDOW = re.compile(r"\[(\w+)\]")
+SCRAPES_OF_A_WINDOW = 4  # one may fail, and a rate needs two
 GRID_COLUMNS = 24  # of a dashboard of Grafana
+UNITS = {  # of Grafana, by what the name of a metric has
+    r"seconds": "s",
+    r"_duration_us.* / 1e6": "s",
+    r"_bytes\b": "bytes",
+    r":ratio": "percentunit",
+}
 DASHBOARD_FIELDS = {"uid", "title", "schemaVersion", "templating", "time"}
 ALERTED = {
     "readiness": r"beauty_ready\b.*== 0",
@@ -35,6 +44,7 @@ def monitored(rendered: Manifests) -> Iterator[str]:
     if not rendered.of_kind("PodMonitor") and not rules(rendered):
         return
     yield from _scrape_findings(rendered)
+    yield from _interval_findings(rendered)
     yield from _alert_findings(rendered)
     found = dashboards(rendered)
     if not found:
@@ -76,6 +86,24 @@ def _scrape_findings(rendered: Manifests) -> Iterator[str]:
             yield f"{pods.owner} has a port metrics that no PodMonitor scrapes"
 
 
+def _interval_findings(rendered: Manifests) -> Iterator[str]:
+    """A scrape ends before the next, and a window of a rule has four of them."""
+    longest = 0.0
+    for monitor in rendered.of_kind("PodMonitor"):
+        for endpoint in monitor["spec"]["podMetricsEndpoints"]:
+            interval, timeout = (
+                seconds(endpoint.get(each)) or 0 for each in ("interval", "scrapeTimeout")
+            )
+            longest = max(longest, interval)
+            if not 0 < timeout < interval:
+                yield f"{name_of(monitor)} has a scrapeTimeout as long as its interval, or longer"
+    for rule in rules(rendered):
+        for window in WINDOW.findall(rule["expr"]):
+            if (seconds(window) or 0) < SCRAPES_OF_A_WINDOW * longest:
+                name = rule.get("alert", rule.get("record"))
+                yield f"PrometheusRule, {name}, has the window {window}, of too few scrapes"
+
+
 def _alert_findings(rendered: Manifests) -> Iterator[str]:
     alerts = [rule for rule in rules(rendered) if "alert" in rule]
     if len(alerts) < len(ALERTED):
@@ -107,6 +135,19 @@ def runbooks(deploy: Path) -> dict[str, str]:
     return {title: body.strip() for title, _, body in (each.partition("\n") for each in sections)}
 
 
+def _query_findings(panel: Object) -> Iterator[str]:
+    """A panel shows one namespace, in the unit of the metrics that it asks for."""
+    unit = panel["fieldConfig"]["defaults"].get("unit")
+    if not unit:
+        yield "has no unit"
+    for target in panel["targets"]:
+        if 'namespace="$namespace"' not in target["expr"]:
+            yield f"shows every namespace: {target['expr']!r}"
+        for pattern, wanted in UNITS.items():
+            if re.search(pattern, target["expr"]) and unit and unit != wanted:
+                yield f"has the unit {unit}, and shows {wanted}: {target['expr']!r}"
+
+
 def _dashboard_findings(dashboard: Object) -> Iterator[str]:
     """What keeps Grafana from showing a dashboard well."""
     for field in sorted(DASHBOARD_FIELDS - set(dashboard)):
@@ -119,8 +160,7 @@ def _dashboard_findings(dashboard: Object) -> Iterator[str]:
         title, box = panel["title"], panel["gridPos"]
         if not panel.get("description"):
             yield f"panel {title!r} has no description"
-        if not panel["fieldConfig"]["defaults"].get("unit"):
-            yield f"panel {title!r} has no unit"
+        yield from (f"panel {title!r} {words}" for words in _query_findings(panel))
         if box["x"] + box["w"] > GRID_COLUMNS:
             yield f"panel {title!r} ends to the right of column {GRID_COLUMNS}"
         cells = [

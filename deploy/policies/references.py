@@ -4,14 +4,13 @@ import re
 from collections.abc import Iterator
 
 from deploy.policies.containers import container_findings
+from deploy.policies.environment import keys_of_secrets
 from deploy.policies.rendering import Manifests, Object, Pods, name_of
 from deploy.policies.rendering.quantities import hours
 from deploy.policies.traffic import selects
 
 ADDRESS = re.compile(r"(?:dns:///)?([a-z][a-z-]*):(\d+)")
 FORWARDED = "localhost"  # by kubectl port-forward
-# Secrets that people create, as deploy/README.md explains.
-MADE_BY_HAND = {"gateway-tls", "retrieval-tokens"}
 
 
 def references_that_resolve(rendered: Manifests) -> Iterator[str]:
@@ -21,13 +20,13 @@ def references_that_resolve(rendered: Manifests) -> Iterator[str]:
         asked = claim["spec"].get("resources", {}).get("requests", {}).get("storage")
         if not asked or not claim["spec"].get("accessModes"):
             yield f"{name_of(claim)} requests no storage or no accessModes"
-    secrets = {each["spec"]["secretName"] for each in rendered.of_kind("Certificate")}
+    secrets = set(keys_of_secrets(rendered))
     for pods in rendered.pods():
         account = str(pods.spec.get("serviceAccountName"))
         if rendered.find("ServiceAccount", account) is None:
             yield f"{pods.owner} has no ServiceAccount/{account}"
-        yield from _volume_findings(rendered, pods, secrets | MADE_BY_HAND)
-        yield from _environment_findings(rendered, pods, secrets | MADE_BY_HAND)
+        yield from _volume_findings(rendered, pods, secrets)
+        yield from _environment_findings(rendered, pods, secrets)
         yield from _mount_findings(pods)
         yield from _probe_findings(pods)
         yield from container_findings(rendered, pods)
@@ -35,7 +34,7 @@ def references_that_resolve(rendered: Manifests) -> Iterator[str]:
     yield from _selector_findings(rendered)
     yield from _target_findings(rendered)
     yield from _certificate_findings(rendered)
-    yield from _route_findings(rendered, secrets | MADE_BY_HAND)
+    yield from _route_findings(rendered, secrets)
 
 
 def _duplicates(rendered: Manifests) -> Iterator[str]:
@@ -178,7 +177,12 @@ def _certificate_findings(rendered: Manifests) -> Iterator[str]:
         secret = each["spec"].get("ca", {}).get("secretName")
         if "selfSigned" not in each["spec"] and secret not in signers:
             yield f"{name_of(each)} has no certificate to sign with"
+    written: dict[str, str] = {}
     for each in rendered.of_kind("Certificate"):
+        secret = each["spec"]["secretName"]
+        if other := written.get(secret):
+            yield f"{name_of(each)} and {other} write one Secret, {secret}"
+        written[secret] = name_of(each)
         issuer = each["spec"]["issuerRef"]
         if rendered.find(issuer.get("kind", "Issuer"), issuer["name"]) is None:
             yield f"{name_of(each)} has no issuer {issuer['name']}"
@@ -186,8 +190,10 @@ def _certificate_findings(rendered: Manifests) -> Iterator[str]:
             yield f"{name_of(each)} has a renewBefore that is not shorter than its duration"
         name, usages = each["metadata"]["name"], set(each["spec"].get("usages", ()))
         needed = "server auth" if rendered.find("Service", name) else "client auth"
-        if not each["spec"].get("isCA") and needed not in usages:
-            yield f"Certificate/{name} does not have the usage {needed}"
+        if not each["spec"].get("isCA") and usages != {"digital signature", needed}:
+            yield f"Certificate/{name} does not have the usages digital signature and {needed}"
+        if not each["spec"].get("dnsNames") and not each["spec"].get("commonName"):
+            yield f"Certificate/{name} names nobody: it has no dnsNames and no commonName"
         if needed == "server auth":
             names = {f"{name}{end}" for end in _domains(rendered)}
             for host in sorted(names - set(each["spec"].get("dnsNames", ()))):

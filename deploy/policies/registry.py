@@ -8,14 +8,21 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from deploy.policies import security, sources, workloads
+from deploy.policies.belonging import of_one_workload
+from deploy.policies.compose import composed
+from deploy.policies.environment import variables_that_fit
+from deploy.policies.fields import fields_that_are_named
 from deploy.policies.jobs import jobs_that_end
 from deploy.policies.metrics import metrics_that_exist
 from deploy.policies.monitoring import monitored
 from deploy.policies.namespaces import one_namespace
 from deploy.policies.references import references_that_resolve
 from deploy.policies.rendering import DEPLOY, Manifests
+from deploy.policies.rule_tests import untested_rules
 from deploy.policies.services import balanced_connections
 from deploy.policies.settings import consistent_settings
+from deploy.policies.sizing import sized_by_the_rules
+from deploy.policies.storage import shared_storage
 from deploy.policies.traffic import traffic_as_expected
 
 Subject = TypeVar("Subject")
@@ -152,6 +159,33 @@ POLICIES: dict[str, Policy[Manifests]] = {
         "Ask for metrics and labels of deploy/METRICS.md, or add the metric to the tables in "
         "deploy/policies/metrics.py if Triton or the cluster exports it.",
     ),
+    "fields": Policy(
+        fields_that_are_named,
+        "Remove the field or correct its value; if it is right, name it in that file of "
+        "deploy/policies/fields/schemas.",
+    ),
+    "belonging": Policy(
+        of_one_workload,
+        "Give the object the name of the workload that it is for, and run each program in its "
+        "image.",
+    ),
+    "environment": Policy(
+        variables_that_fit,
+        "Set each variable once, and mount the keys of a Secret that the container reads.",
+    ),
+    "storage": Policy(
+        shared_storage,
+        "Make a claim that several nodes use ReadWriteMany, and mount it with readOnly where "
+        "nothing is written.",
+    ),
+    "sizing": Policy(
+        sized_by_the_rules,
+        "Follow the section Sizing of deploy/README.md.",
+    ),
+    "cases": Policy(
+        untested_rules,
+        "Add made-up series to a file of deploy/checks/rules.",
+    ),
     "namespace": Policy(
         one_namespace,
         "Write NAMESPACE, and list the field in deploy/transformers/namespace.yaml; in a query, "
@@ -176,6 +210,11 @@ SOURCE_POLICIES: dict[str, Policy[Path]] = {
         sources.images_of_the_dockerfile,
         "Name the images after the stages of deploy/images/Dockerfile, with the version of "
         "pyproject.toml, in every overlay.",
+    ),
+    "compose": Policy(
+        composed,
+        "Correct the Compose file; if it is right, name the field in "
+        "deploy/policies/fields/schemas.",
     ),
     "documented": Policy(
         sources.documented_components,

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from deploy.policies.gateway import gateway_findings
 from deploy.policies.rendering import Manifests, Object, Pods, name_of
-from deploy.policies.rendering.quantities import flag
+from deploy.policies.rendering.quantities import flag, hours, number
 
 LEVELS = ("enforce", "warn", "audit")
 # Volumes that the profile "restricted" allows.
@@ -14,6 +14,10 @@ VOLUMES |= {"persistentVolumeClaim", "projected", "secret"}
 ADMIN = {"shared-memory", "model-config", "model-repository", "statistics", "trace", "logging"}
 HTTP_LOCKED = ADMIN | {"metadata", "inference"}
 TLS_FLAGS = ("--grpc-server-cert", "--grpc-server-key", "--grpc-root-cert")
+NEEDED_BY_CLIENTS = {
+    "RETRIEVAL_TLS_CERT": "BEAUTY_SEARCH_TLS_CA",
+    "RETRIEVAL_TOKEN_FILE": "BEAUTY_SEARCH_TOKEN_FILE",
+}
 TLS_SETTINGS = {f"RETRIEVAL_TRITON_TLS_{each}" for each in ("CA", "CERT", "KEY")}
 SECRET_NAMES = re.compile(r"(TOKEN|PASSWORD|SECRET|ACCESS_KEY|CREDENTIAL|API_KEY)S?$")
 
@@ -118,6 +122,7 @@ def locked_triton(rendered: Manifests) -> Iterator[str]:
             "Deployment/triton does not require a certificate of its clients "
             "(--grpc-use-ssl-mutual)"
         )
+    yield from _restart_findings(rendered) if has_tls else ()
     for name in TLS_FLAGS if has_tls else ():
         if not flag(arguments, name):
             yield f"Deployment/triton has no {name}"
@@ -131,12 +136,35 @@ def locked_triton(rendered: Manifests) -> Iterator[str]:
         has_files = all(set(each) >= TLS_SETTINGS for each in asking)
         if has_tls is not has_files:
             yield f"{pods.owner} uses TLS to Triton where Triton has none, or the reverse"
+    yield from _client_findings(rendered)
     if (
         "RETRIEVAL_TOKEN_FILE" in rendered.settings()
         and "RETRIEVAL_TLS_CERT" not in rendered.settings()
     ):
         yield "ConfigMap/retrieval: clients send tokens without TLS"
     yield from gateway_findings(rendered)
+
+
+def _client_findings(rendered: Manifests) -> Iterator[str]:
+    """Our own clients of the server have the authority and the token that it wants."""
+    for pods in rendered.pods():
+        if pods.labels.get("beauty-retrieval/client") == "true":
+            given = rendered.environment_of(pods.main)
+            for asked, needed in NEEDED_BY_CLIENTS.items():
+                if (asked in rendered.settings()) is not (needed in given):
+                    yield f"{pods.owner} has {needed} and the server no {asked}, or the reverse"
+
+
+def _restart_findings(rendered: Manifests) -> Iterator[str]:
+    """Triton reads its certificate when it starts, and starts again before that one expires."""
+    env = rendered.environment_of(rendered.pods("triton")[0].main)
+    oldest_h = sum(number(env.get(f"RESTART_{each}_S")) for each in ("AFTER", "SPREAD")) / 3600
+    valid_h = hours(rendered.get("Certificate/triton")["spec"]["renewBefore"])
+    if not 0 < oldest_h < valid_h:
+        yield (
+            f"Deployment/triton starts again after {oldest_h:g} h (RESTART_AFTER_S), and its "
+            f"certificate may expire after {valid_h:g} h"
+        )
 
 
 def pinned_images_and_no_secrets(rendered: Manifests) -> Iterator[str]:
@@ -146,7 +174,7 @@ def pinned_images_and_no_secrets(rendered: Manifests) -> Iterator[str]:
             name, image = f"{pods.owner}, container {container['name']},", container["image"]
             has_digest = re.search(r"@sha256:[0-9a-f]{64}$", image) is not None
             has_tag = re.search(r":[0-9][\w.-]*$", image) is not None
-            if rendered.name.startswith("gpu-prod") and not has_digest:
+            if rendered.is_production and not has_digest:
                 yield f"{name} runs {image}, which has no digest"
             elif not has_digest and not has_tag:
                 yield f"{name} runs {image}, which names no version"

@@ -47,8 +47,8 @@ def balanced_connections(rendered: Manifests) -> Iterator[str]:
             for match in rule.get("matches") or [{}]
         ]
         services = {method.get("service", "everything") for method in methods}
-        if not services <= {READY_SERVICE, "grpc.health.v1.Health"}:
-            yield f"{name_of(route)} routes {sorted(services)} from outside"
+        if services != {READY_SERVICE, "grpc.health.v1.Health"}:
+            yield f"{name_of(route)} routes {sorted(services)} from outside, not search and health"
 
 
 def _speaks_tls(rendered: Manifests, name: str) -> bool:

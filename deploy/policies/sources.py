@@ -7,11 +7,13 @@ import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from deploy.policies.rendering import Object, components, manifests, overlays
 
+NO_MANIFESTS = {"policies", "checks"}  # folders whose files look like manifests
 DEPRECATED = {
     "bases",
     "commonLabels",
@@ -20,6 +22,8 @@ DEPRECATED = {
     "patchesStrategicMerge",
     "vars",
 }
+
+TRANSFORMERS = "../../transformers"
 
 
 def current_kustomizations(deploy: Path) -> Iterator[str]:
@@ -31,7 +35,7 @@ def current_kustomizations(deploy: Path) -> Iterator[str]:
         if not path.is_file():
             yield f"{name} has no kustomization.yaml"
             continue
-        kustomization = yaml.safe_load(path.read_text(encoding="utf-8"))
+        (kustomization,) = read_yaml(path)
         for field in sorted(set(kustomization) & DEPRECATED):
             yield f"{name}/kustomization.yaml has the deprecated field {field}"
         text = json.dumps(kustomization)
@@ -64,6 +68,8 @@ def _namespace_findings(deploy: Path) -> Iterator[str]:
         has_one = "namespace" in document or "namespace" in (document.get("metadata") or ())
         if has_one is not is_overlay:
             yield f"{name} {'has no' if is_overlay else 'has a'} namespace"
+        if is_overlay and TRANSFORMERS not in document.get("transformers", ()):
+            yield f"{name} does not list {TRANSFORMERS}, which write the namespace"
 
 
 def _literal_findings(deploy: Path) -> Iterator[str]:
@@ -98,10 +104,35 @@ def images_of_the_dockerfile(deploy: Path) -> Iterator[str]:
         used = {each["image"].partition(":")[0] for p in rendered.pods() for each in p.containers}
         for name in sorted(used ^ set(named)):
             yield f"base/kustomization.yaml: {name} is not both used and under images"
+    yield from _base_findings(deploy, dockerfile)
+    yield from _python_findings(deploy, dockerfile)
     for overlay in overlays(deploy):
         own = _images_of(deploy / "overlays" / overlay)
         for name in sorted(set(own) ^ set(named)) if own or overlay.endswith("-prod") else ():
             yield f"overlays/{overlay}: {name} is not both in it and in the base"
+
+
+def _base_findings(deploy: Path, dockerfile: str) -> Iterator[str]:
+    """Triton's base is as new as the configurations of the models need it."""
+    readme = (deploy.parent / "model_repository" / "README.md").read_text(encoding="utf-8")
+    oldest = re.findall(r"container (\d+\.\d+) or later", readme)
+    tags = re.findall(r"^ARG TRITON_IMAGE=\S+?:(\d+\.\d+)", dockerfile, re.MULTILINE)
+    if len(oldest) != 1 or len(tags) != 1:
+        yield "images/Dockerfile or model_repository/README.md names no version of Triton"
+    elif _version(tags[0]) < _version(oldest[0]):
+        yield f"images/Dockerfile has Triton {tags[0]}; the configurations need {oldest[0]}"
+
+
+def _python_findings(deploy: Path, dockerfile: str) -> Iterator[str]:
+    """The interpreter is the one that the versions of constraints.txt were tested with."""
+    project = tomllib.loads((deploy.parent / "pyproject.toml").read_text(encoding="utf-8"))
+    oldest = project["project"]["requires-python"].removeprefix(">=")
+    if not re.search(rf"^ARG PYTHON_IMAGE=\S+?:{re.escape(oldest)}\.", dockerfile, re.MULTILINE):
+        yield f"images/Dockerfile has another PYTHON_IMAGE than one of Python {oldest}"
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(map(int, text.split(".")))
 
 
 def documented_components(deploy: Path) -> Iterator[str]:
@@ -113,13 +144,28 @@ def documented_components(deploy: Path) -> Iterator[str]:
 
 
 def _images_of(folder: Path) -> dict[str, str | None]:
-    kustomization = yaml.safe_load((folder / "kustomization.yaml").read_text(encoding="utf-8"))
+    (kustomization,) = read_yaml(folder / "kustomization.yaml")
     return {each["name"]: each.get("newTag") for each in kustomization.get("images", ())}
 
 
+def read_yaml(path: Path) -> list[Any]:
+    """The documents of a file.
+
+    Raises:
+        ValueError: if the file is not YAML, naming it and the line.
+    """
+    try:
+        return list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else "?"
+        raise ValueError(f"{path.name} is not YAML: {error.problem}, line {line}") from error
+
+
 def _documents(folder: Path) -> Iterator[tuple[Path, Object]]:
-    """Every YAML document of the sources; without lists, which are JSON patches."""
+    """Every YAML document of the manifests; without lists, which are JSON patches."""
     for path in sorted(folder.rglob("*.yaml")):
-        for document in yaml.safe_load_all(path.read_text(encoding="utf-8")):
+        if NO_MANIFESTS & {parent.name for parent in path.parents}:
+            continue
+        for document in read_yaml(path):
             if isinstance(document, dict):
                 yield path, document

@@ -8,7 +8,7 @@ more: a policy that is too wide is found even where the other end refuses the co
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from deploy.policies.rendering import Manifests, Object, Pods, is_hashed
+from deploy.policies.rendering import Manifests, Object, Pods, is_hashed, name_of
 
 Edge = tuple[str, str, str]
 
@@ -46,8 +46,12 @@ OUTSIDE = (
     Peer("gateway", {}, by_name("envoy-gateway-system")),
     Peer("client namespace", {}, {**by_name("shop"), "beauty-retrieval/client": "true"}),
     Peer("anybody", {}, by_name("default")),
+    Peer("pods labelled as dns", {"k8s-app": "kube-dns"}, by_name("default")),
+    Peer("pods labelled as collector", COLLECTOR, by_name("default")),
     Peer("internet", {}, {}),
 )
+EVERYWHERE = "0.0.0.0/0"
+INSIDE_NETWORKS = {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16"}
 TCP_PORTS = (53, 80, 443, 4317, 4318, 8000, 8001, 8002, 8080, 9090, 9464, 50051, 50052)
 PORTS = ("53/UDP", *(f"{port}/TCP" for port in TCP_PORTS))
 
@@ -117,10 +121,23 @@ def traffic_as_expected(rendered: Manifests) -> Iterator[str]:
             "NetworkPolicy/default-deny is missing: pods that no policy selects take every "
             "connection"
         )
+    for each in rendered.of_kind("NetworkPolicy"):
+        for block in _blocks(each):
+            if block["cidr"] == EVERYWHERE and set(block.get("except", ())) != INSIDE_NETWORKS:
+                yield f"{name_of(each)} opens networks of clusters, or the metadata of its node"
     for way in ("Ingress", "Egress"):
         found, expected = edges(rendered, way), expected_edges(rendered, way)
         yield from _edge_findings(way, found - expected, "open, and not in the table")
         yield from _edge_findings(way, expected - found, "refused, and in the table")
+
+
+def _blocks(policy: Object) -> list[Object]:
+    """The blocks of addresses that a policy opens."""
+    sides = [(each, "from") for each in policy["spec"].get("ingress") or ()]
+    sides += [(each, "to") for each in policy["spec"].get("egress") or ()]
+    return [
+        peer["ipBlock"] for rule, side in sides for peer in rule.get(side, ()) if "ipBlock" in peer
+    ]
 
 
 def _edge_findings(way: str, wrong: set[Edge], words: str) -> Iterator[str]:

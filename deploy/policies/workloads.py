@@ -16,6 +16,7 @@ SPARE_S = 5  # between the end of everything planned and the kill
 PROPAGATION_S = 5  # until every endpoint is told
 LONG_START_S = 120
 SLOWEST_S = 60  # a pod that cannot serve leaves the endpoints sooner
+LEAST_IN_PRODUCTION = 2  # pods: one may be evicted, or its node may fail
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")  # of the libraries, in each search
 THREADS = {"triton": ("OMP_NUM_THREADS",), "retrieval": ("RETRIEVAL_WORKERS",)}
 
@@ -138,11 +139,13 @@ def one_autoscaler_each(rendered: Manifests) -> Iterator[str]:
             yield f"Deployment/{name} has {len(own)} autoscalers instead of one"
         if "replicas" in rendered.get(f"Deployment/{name}")["spec"]:
             yield f"Deployment/{name} sets replicas, which its autoscaler owns"
+        if _uses_gpu(rendered.pods(name)[0]) and any("cpu" in str(each["spec"]) for each in own):
+            yield f"Deployment/{name} computes on GPUs, but its autoscaler looks at the CPU"
     for scaler in scalers:
-        yield from _scaler_findings(scaler)
+        yield from _scaler_findings(scaler, rendered.is_production)
 
 
-def _scaler_findings(scaler: Object) -> Iterator[str]:
+def _scaler_findings(scaler: Object, is_production: bool) -> Iterator[str]:
     name, spec = f"{scaler['kind']}/{scaler['metadata']['name']}", scaler["spec"]
     if scaler["kind"] == "ScaledObject":
         low, high = spec.get("minReplicaCount", 0), spec.get("maxReplicaCount", 100)
@@ -161,8 +164,9 @@ def _scaler_findings(scaler: Object) -> Iterator[str]:
         by_memory = any(each.get("resource", {}).get("name") == "memory" for each in metrics)
         if not metrics:
             yield f"{name} has no metric to scale by"
-    if not 1 <= low < high:
-        yield f"{name} cannot scale from {low} to {high}"
+    least = LEAST_IN_PRODUCTION if is_production else 1
+    if not least <= low < high:
+        yield f"{name} cannot scale from {low} to {high}; it needs {least} pods or more"
     if by_memory:
         yield f"{name} scales by memory, which includes the mapped index"
     if behavior.get("scaleDown", {}).get("stabilizationWindowSeconds", 300) < 300 or not behavior:

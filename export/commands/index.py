@@ -14,7 +14,14 @@ from export.commands.index_summary import (
     shard_summary,
 )
 from export.commands.messages import say, tell
-from export.commands.options import MaxLoss, ProfileName, ShardNumber, Tau, engine_options
+from export.commands.options import (
+    KeepVersions,
+    MaxLoss,
+    ProfileName,
+    ShardNumber,
+    Tau,
+    engine_options,
+)
 from export.dataset.catalogue import read_catalogue
 from export.descriptors.engine_choice import EngineChoice
 from export.descriptors.extract_shard import ShardExtraction
@@ -122,11 +129,16 @@ def index(
         int | None,
         typer.Option(min=1, help="How many shards to take.", show_default="all there are"),
     ] = None,
+    remove_shards: Annotated[
+        bool,
+        typer.Option("--remove-shards", help="Remove the shards once the index is current."),
+    ] = False,
     reuse: Annotated[
         bool,
         typer.Option(help="Take the descriptors of unchanged images from the current version."),
     ] = True,
     max_loss: MaxLoss = Settings.max_loss,
+    keep_versions: KeepVersions = None,
 ) -> None:
     """Build an index from a catalogue, or bring one up to date.
 
@@ -136,8 +148,9 @@ def index(
 
     Example: beauty-export index build/demo/sample --output build/demo/index
     """
-    if shards is not None and from_shards is None:
-        raise typer.BadParameter("It goes with --from-shards.", param_hint="--shards")
+    for option, is_given in (("--shards", shards is not None), ("--remove-shards", remove_shards)):
+        if is_given and from_shards is None:
+            raise typer.BadParameter("It goes with --from-shards.", param_hint=option)
     text = TextSettings(
         threshold=threshold,
         tokeniser=tokeniser,
@@ -159,6 +172,8 @@ def index(
         shard_count=shards,
         reuse=reuse,
         max_loss=max_loss,
+        keep_versions=keep_versions,
+        removes_shards=remove_shards,
     )
     tell(index_summary(build.run()))
 

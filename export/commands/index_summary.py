@@ -15,6 +15,7 @@ from retrieval_server.errors import IndexBundleError
 from retrieval_server.index.bundle import REJECTS_FILE
 from retrieval_server.index.loss import missing_products
 from retrieval_server.index.publish import readable_current
+from retrieval_server.index.retention import Retention
 
 DESCRIPTIONS_NAMED = 5  # ids to name in a warning
 PLACEHOLDERS_NAMED = 3
@@ -88,7 +89,22 @@ def shard_summary(extracted: ExtractedShard) -> Iterator[Message]:
 
 
 def index_summary(built: BuiltIndex) -> Iterator[Message]:
-    """Say what an index holds; warn of what it leaves out, and why."""
+    """Say what an index holds and which versions were removed; warn of what it leaves out."""
+    yield from _built_summary(built)
+    yield from retention_summary(built.retention)
+
+
+def retention_summary(retention: Retention) -> Iterator[Message]:
+    """Say which old versions were removed, and which could not be."""
+    if retention.removed:
+        yield Message(f"old versions removed: {', '.join(retention.removed)}")
+    if retention.in_use:
+        yield Message(
+            f"old versions that stay, since a process has them open: {', '.join(retention.in_use)}"
+        )
+
+
+def _built_summary(built: BuiltIndex) -> Iterator[Message]:
     manifest = built.manifest
     if manifest is None:
         yield Message(

@@ -55,6 +55,16 @@ GroundTruth = Annotated[
 ]
 Repository = Annotated[Path, setting_option("model_repository")]
 MaxLoss = Annotated[float, setting_option("max_loss")]
+KeepVersions = Annotated[
+    int | None,
+    typer.Option(
+        envvar="BEAUTY_EXPORT_KEEP_VERSIONS",
+        min=1,
+        help="How many finished versions to keep: the current one and the newest others. Older "
+        "ones that no process has open are removed.",
+        show_default="all",
+    ),
+]
 Tau = Annotated[
     float,
     typer.Option(

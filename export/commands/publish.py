@@ -9,7 +9,9 @@ from typing import Annotated
 
 import typer
 
+from export.commands.index_summary import retention_summary
 from export.commands.messages import Message, tell
+from export.commands.options import KeepVersions
 from export.output.folder import lock_folder
 from retrieval_server.errors import IndexBundleError
 from retrieval_server.index.bundle import IndexBundle
@@ -21,6 +23,7 @@ from retrieval_server.index.publish import (
     make_current,
     readable_current,
 )
+from retrieval_server.index.retention import Retention, remove_old_versions
 
 VERSIONS_LISTED = 10
 
@@ -31,6 +34,8 @@ def publish(
         str | None,
         typer.Argument(help="Version to serve.", show_default="an error that lists the versions"),
     ] = None,
+    *,
+    keep_versions: KeepVersions = None,
 ) -> None:
     """Make a finished version of an index the current one, whatever it has lost.
 
@@ -45,7 +50,11 @@ def publish(
     with lock_folder(index, "Wait for it."):
         old = readable_current(index)
         make_current(index, folder.name, is_approved=True)
+        retention = Retention()
+        if keep_versions is not None:
+            retention = remove_old_versions(index, keep_versions, [old])
     tell(_summary(bundle, old))
+    tell(retention_summary(retention))
 
 
 def _chosen(index: Path, version: str | None) -> Path:

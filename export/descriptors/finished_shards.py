@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,24 +57,15 @@ class FinishedShard:
         return open_reference(self.folder, self.manifest.models)
 
 
-def open_shards(
-    folder: Path,
-    count: int | None,
-    catalogue: Catalogue,
-    models: Mapping[str, str],
-    side: int,
-) -> list[FinishedShard]:
-    """Open all shards of a catalogue and compare every file with its checksum.
+def finished_manifests(folder: Path, count: int | None) -> list[ShardManifest]:
+    """Read the manifests of all shards of a catalogue.
 
     Args:
         folder: holds one folder for each shard.
         count: how many shards there are; None takes the only count that the folder holds.
-        catalogue: the products.
-        models: SHA-256 of each model's ONNX file, by name.
-        side: side of the models' input, in pixels.
 
     Raises:
-        ShardError: if a shard is missing, damaged, or of another catalogue or model; names it.
+        ShardError: if a shard is missing or not finished; names it.
     """
     count = _count(folder) if count is None else count
     manifests = [_manifest(folder, Shard(number, count)) for number in range(count)]
@@ -83,10 +76,32 @@ def open_shards(
             f"{named}. Make each with: beauty-export extract CATALOGUE --output {folder} "
             f"--shards {count} --shard NUMBER"
         )
-    numbers = shard_numbers(catalogue, count)
+    return list(filter(None, manifests))
+
+
+def open_shards(
+    folder: Path,
+    manifests: Sequence[ShardManifest],
+    catalogue: Catalogue,
+    models: Mapping[str, str],
+    side: int,
+) -> list[FinishedShard]:
+    """Open all shards of a catalogue and compare every file with its checksum.
+
+    Args:
+        folder: holds one folder for each shard.
+        manifests: those of all shards, as ``finished_manifests`` returns them.
+        catalogue: the products.
+        models: SHA-256 of each model's ONNX file, by name.
+        side: side of the models' input, in pixels.
+
+    Raises:
+        ShardError: if a shard is damaged, or of another catalogue or model; names it.
+    """
+    numbers = shard_numbers(catalogue, len(manifests))
     shards = []
-    with progress("shards", count) as advance:
-        for manifest in filter(None, manifests):
+    with progress("shards", len(manifests)) as advance:
+        for manifest in manifests:
             shard = folder / manifest.shard.folder_name
             _check_source(shard, manifest, models, side)
             _check_files(shard, manifest)
@@ -95,6 +110,27 @@ def open_shards(
             advance(1)
     _check_reference_descriptors(shards)
     return shards
+
+
+def remove_shards(folder: Path, manifests: Sequence[ShardManifest]) -> None:
+    """Remove shards that are merged.
+
+    The manifests go last: if the removal is interrupted, the same merge finds them, has nothing to
+    do, and removes what is left.
+
+    Args:
+        folder: holds one folder for each shard; it is removed, too, if nothing else is in it.
+        manifests: those of all shards.
+    """
+    shards = [folder / manifest.shard.folder_name for manifest in manifests]
+    for shard in shards:
+        for path in shard.iterdir():
+            if path.name != SHARD_FILE and not path.is_dir():
+                path.unlink()
+    for shard in shards:
+        shutil.rmtree(shard)
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 def again(manifest: ShardManifest) -> str:

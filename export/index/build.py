@@ -20,9 +20,15 @@ from export.dataset.catalogue import Catalogue, CatalogueRow
 from export.descriptors.block import Reject
 from export.descriptors.engine_choice import EngineChoice
 from export.descriptors.extract_shard import ShardExtraction, profile_models
-from export.descriptors.finished_shards import FinishedShard, open_shards
+from export.descriptors.finished_shards import (
+    FinishedShard,
+    finished_manifests,
+    open_shards,
+    remove_shards,
+)
 from export.descriptors.merge_blocks import FLOAT16, FLOAT32, readable_rows, write_descriptors
 from export.descriptors.shards import WHOLE
+from export.index.last_build import LastBuild, read_last_build, write_last_build
 from export.index.search_levels import build_search_levels
 from export.index.stage_log import StageLog, file_names
 from export.index.words import word_columns, write_words
@@ -35,8 +41,9 @@ from retrieval_server.errors import CatalogueError
 from retrieval_server.index.bundle import ID_ORDER_FILE, REJECTS_FILE
 from retrieval_server.index.loss import DEFAULT_MAX_LOSS
 from retrieval_server.index.manifest import IndexedModel, Manifest
-from retrieval_server.index.publish import is_intact, publish, seal, store
+from retrieval_server.index.publish import is_intact, publish, readable_current, seal, store
 from retrieval_server.index.reference_image import write_reference
+from retrieval_server.index.retention import Retention, remove_old_versions
 from retrieval_server.models.model_repository import ModelFolder
 from retrieval_server.models.preprocessing import PREPROCESSING
 from retrieval_server.models.profile import Profile
@@ -57,6 +64,7 @@ class BuiltIndex:
         reused: number of images whose descriptors come from the version that was current.
         no_reuse: why that version could not be used; empty if it could, or if there was none.
         published: whether this run made the version current.
+        retention: the old versions that were removed, and those that could not be.
     """
 
     folder: Path
@@ -64,6 +72,7 @@ class BuiltIndex:
     reused: int = 0
     no_reuse: str = ""
     published: bool = True
+    retention: Retention = field(default_factory=Retention)
 
 
 @dataclass(frozen=True)
@@ -83,6 +92,8 @@ class IndexBuild:
         shard_count: how many shards there are; None takes the only count that the folder holds.
         reuse: whether to reuse the descriptors of unchanged images from the current version.
         max_loss: the largest share of the current version that the new one may lose.
+        keep_versions: how many versions stay in the index folder; None for all.
+        removes_shards: whether to remove the shards once the index is current.
     """
 
     catalogue: Catalogue
@@ -96,9 +107,14 @@ class IndexBuild:
     shard_count: int | None = None
     reuse: bool = True
     max_loss: float = DEFAULT_MAX_LOSS
+    keep_versions: int | None = None
+    removes_shards: bool = False
 
     def run(self) -> BuiltIndex:
         """Build the index, or resume a build that was interrupted.
+
+        Old versions are removed before the build, to make room, and after it. The version that the
+        new one replaces stays until the next build: servers have yet to change to the new one.
 
         Raises:
             IndexLossError: if the finished version has lost more than ``max_loss``; it is stored
@@ -110,9 +126,22 @@ class IndexBuild:
         models = profile_models(self.engine.repository, self.profile)
         _ = self._columns  # a name that the catalogue lacks is refused before the long work
         with output_folder(self.root):
+            replaced = readable_current(self.root)
+            before = self._remove_old_versions()
             if self.from_shards is None:
-                return self._build_from_images(models)
-            return self._build_from_shards(self.from_shards, models)
+                built = self._build_from_images(models)
+            else:
+                built = self._build_from_shards(self.from_shards, models)
+            after = self._remove_old_versions(replaced)
+            return replace(built, retention=before.followed_by(after))
+
+    def _remove_old_versions(self, replaced: str | None = None) -> Retention:
+        """Remove old versions, but neither a replaced one nor one that waits to be published."""
+        if self.keep_versions is None:
+            return Retention()
+        last = read_last_build(self.root)
+        spared = {replaced, None if last is None else last.version}
+        return remove_old_versions(self.root, self.keep_versions, spared)
 
     def _build_from_images(self, models: tuple[ModelFolder, ...]) -> BuiltIndex:
         extraction = ShardExtraction(
@@ -132,11 +161,17 @@ class IndexBuild:
         return replace(built, reused=extracted.reused, no_reuse=extracted.no_reuse)
 
     def _build_from_shards(self, folder: Path, models: tuple[ModelFolder, ...]) -> BuiltIndex:
-        digests = {model.name: model.digest for model in models}
-        shards = open_shards(folder, self.shard_count, self.catalogue, digests, self.profile.side)
-        manifests = [shard.manifest.to_json() for shard in shards]
-        source = self._source_key(json.dumps(manifests, sort_keys=True))
-        return self._existing(source) or self._assemble(shards, models, source)
+        manifests = finished_manifests(folder, self.shard_count)
+        described = [manifest.to_json() for manifest in manifests]
+        source = self._source_key(json.dumps(described, sort_keys=True))
+        built = self._existing(source)
+        if built is None:
+            digests = {model.name: model.digest for model in models}
+            shards = open_shards(folder, manifests, self.catalogue, digests, self.profile.side)
+            built = self._assemble(shards, models, source)
+        if self.removes_shards:
+            remove_shards(folder, manifests)
+        return built
 
     @property
     def dtype(self) -> str:
@@ -206,14 +241,10 @@ class IndexBuild:
         )
         version = seal(folder, manifest)
         stored = store(folder, self.root, version)
-        self._built_file.write_text(json.dumps({"source": source, "version": version}))
+        write_last_build(self.root, LastBuild(source, version))
         shutil.rmtree(self._scratch)
         publish(self.root, version, self.max_loss)
         return BuiltIndex(stored, manifest)
-
-    @property
-    def _built_file(self) -> Path:
-        return self.root / ".built.json"
 
     def _source_key(self, descriptors: str) -> str:
         """Digest of all that the bundle depends on, to tell whether a version is up to date.
@@ -236,13 +267,11 @@ class IndexBuild:
 
     def _existing(self, source: str) -> BuiltIndex | None:
         """The version that this build would make, now current; None if it is not intact."""
-        try:
-            built = json.loads(self._built_file.read_text())
-            folder = self.root / built["version"]
-            is_same = built["source"] == source
-        except (OSError, ValueError, KeyError, TypeError):
+        last = read_last_build(self.root)
+        if last is None or last.source != source:
             return None
-        if not is_same or not is_intact(folder):
+        folder = self.root / last.version
+        if not is_intact(folder):
             return None
         shutil.rmtree(self._scratch, ignore_errors=True)  # of a build that was killed at its end
         published = publish(self.root, folder.name, self.max_loss)

@@ -13,9 +13,9 @@ import scipy.sparse
 from numpy.typing import NDArray
 
 from export.progress import Advance
-from retrieval_server.text.grams import Codes, gram_codes, words_in
+from retrieval_server.text.grams import Codes, GramRule, grams_of
 from retrieval_server.text.inverted_file import Postings, write_inverted_file
-from retrieval_server.text.word_search import FieldSizes, field_file
+from retrieval_server.text.word_search import RULES, FieldSizes, field_file
 
 TEXTS_AT_ONCE = 20_000
 
@@ -38,26 +38,28 @@ def build_word_index(
     """
     sizes = {}
     for field, texts in fields.items():
-        postings = postings_of(texts, advance)
+        postings = postings_of(texts, RULES[field], advance)
         write_inverted_file(folder, field_file(field), postings)
         filled = len(np.unique(postings.rows))
         sizes[field] = FieldSizes(filled, len(postings.codes), len(postings.rows))
     return sizes
 
 
-def postings_of(texts: Sequence[str], advance: Advance) -> Postings:
-    """Find the grams of texts, and the rows of each gram."""
+def postings_of(texts: Sequence[str], rule: GramRule, advance: Advance) -> Postings:
+    """Find the grams of texts by a rule, and the rows of each gram."""
     vocabulary, found = np.empty(0, np.uint64), []
-    for rows, codes in _pieces(texts, advance):
+    for rows, codes in _pieces(texts, rule, advance):
         grams, places = np.unique(codes, return_inverse=True)
-        found.append((rows, grams, places))
+        found.append((rows, grams, places.astype(np.int32)))
         vocabulary = np.union1d(vocabulary, grams)
-    terms = [np.searchsorted(vocabulary, grams)[places] for _, grams, places in found]
+    terms = [
+        np.searchsorted(vocabulary, grams).astype(np.int32)[places] for _, grams, places in found
+    ]
     all_rows = np.concatenate([np.empty(0, np.int32), *(rows for rows, _, _ in found)])
-    all_terms = np.concatenate([np.empty(0, np.int64), *terms])
-    starts = np.searchsorted(all_rows, np.arange(len(texts) + 1))
+    all_terms = np.concatenate([np.empty(0, np.int32), *terms])
+    starts = np.searchsorted(all_rows, np.arange(len(texts) + 1, dtype=np.int32))
     by_row = scipy.sparse.csr_matrix(
-        (np.ones(len(all_terms), np.bool_), all_terms.astype(np.int32), starts),
+        (np.ones(len(all_terms), np.bool_), all_terms, starts),
         shape=(len(texts), len(vocabulary)),
     )
     by_term = by_row.tocsc()  # keeps rows ascending, and repetitions
@@ -70,10 +72,12 @@ def postings_of(texts: Sequence[str], advance: Advance) -> Postings:
     )
 
 
-def _pieces(texts: Sequence[str], advance: Advance) -> Iterator[tuple[NDArray[np.int32], Codes]]:
+def _pieces(
+    texts: Sequence[str], rule: GramRule, advance: Advance
+) -> Iterator[tuple[NDArray[np.int32], Codes]]:
     """Rows and codes of the grams, some texts at a time."""
     for first in range(0, len(texts), TEXTS_AT_ONCE):
         piece = texts[first : first + TEXTS_AT_ONCE]
-        numbers, codes = gram_codes([words_in(text) for text in piece])
+        numbers, codes = grams_of(piece, rule)
         yield (numbers + first).astype(np.int32), codes
         advance(len(piece))

@@ -6,6 +6,7 @@ Triton's error                                   raised here            retried
 UNAVAILABLE: no connection, model not ready      EngineUnavailableError yes
 NOT_FOUND: no version of a model (a reload)      EngineUnavailableError yes
 INTERNAL: a process of the model has died        EngineUnavailableError yes
+CANCELLED: Triton closes during a call           EngineUnavailableError yes
 UNAVAILABLE: queue full, or timeout in the queue EngineUnavailableError no: overload
 DEADLINE_EXCEEDED                                EngineDeadlineError    no
 NOT_FOUND: unknown model                         ModelRepositoryError   no
@@ -33,6 +34,7 @@ from retrieval_server.errors import (
 UNAVAILABLE = str(grpc.StatusCode.UNAVAILABLE)
 NOT_FOUND = str(grpc.StatusCode.NOT_FOUND)
 INTERNAL = str(grpc.StatusCode.INTERNAL)
+CANCELLED = str(grpc.StatusCode.CANCELLED)  # by Triton: a call that we cancel raises no such error
 DEADLINE_EXCEEDED = str(grpc.StatusCode.DEADLINE_EXCEEDED)
 
 # Parts of Triton 24.10's messages, for errors that share a status.
@@ -54,6 +56,8 @@ def is_transient(error: InferenceServerException) -> bool:
         return not any(reason in message for reason in (*OVERLOADED, RESTRICTED))
     if error.status() == NOT_FOUND:
         return UNKNOWN_MODEL not in message
+    if error.status() == CANCELLED:
+        return True
     return error.status() == INTERNAL and UNHEALTHY in message
 
 

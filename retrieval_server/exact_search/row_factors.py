@@ -76,33 +76,10 @@ class RowGrowth:
 
     Attributes:
         rows: (F,) int32, ascending.
-        growths: (F,) float64, f(x)^(1/M), rounded up.
+        growths: (F,) float32, f(x)^(1/M), rounded up.
         shift: Σ u_n.
     """
 
     rows: NDArray[np.int32]
-    growths: NDArray[np.float64]
+    growths: NDArray[np.float32]
     shift: float
-
-    def among(self, rows: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Find the rows with a factor in a list.
-
-        Args:
-            rows: (m,) ascending.
-
-        Returns:
-            Their positions in the list, and their growths.
-        """
-        positions = np.searchsorted(rows, self.rows)
-        positions[positions == len(rows)] = 0
-        is_there = rows[positions] == self.rows if len(rows) else np.zeros(len(self.rows), np.bool_)
-        return positions[is_there].astype(np.int64), self.growths[is_there]
-
-    def grown(
-        self, values: NDArray[np.float32], growths: NDArray[np.float64]
-    ) -> NDArray[np.float32]:
-        """Estimates or bounds of L with the factors of their rows, rounded up; -inf stays."""
-        exact = (values.astype(np.float64) + self.shift) * growths - self.shift
-        grown = np.nextafter(exact.astype(np.float32), np.float32(np.inf))
-        grown[np.isneginf(values)] = -np.inf
-        return grown

@@ -16,6 +16,7 @@ from retrieval_server.exact_search.kernels.layout import AXES
 from retrieval_server.exact_search.levels.encoding import empty_levels, encode_all
 from retrieval_server.exact_search.levels.fit_parameters import FitParameters
 from retrieval_server.exact_search.levels.rotation import SearchFit
+from retrieval_server.exact_search.row_factors import RowFactors
 
 _ROWS, _DIMENSION = 256, 64
 
@@ -47,7 +48,9 @@ def compile_kernels() -> None:
     with ThreadPoolExecutor(1) as executor:
         levels = encode_all(fit, descriptors, empty_levels(fit, [_DIMENSION], _ROWS), executor)
     search = CascadeSearch(descriptors, levels, CascadeSettings(probes=2, few_rows=0))
-    search.rank_all([descriptors[0][0]], [1.0], 1)
+    factors = RowFactors(np.arange(2, dtype=np.int32), np.ones(2))
+    for row_factors in (None, factors):
+        search.rank_all([descriptors[0][0]], [1.0], 1, factors=row_factors)
 
 
 if __name__ == "__main__":

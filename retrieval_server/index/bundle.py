@@ -26,6 +26,8 @@ from __future__ import annotations
 
 import bisect
 import json
+import os
+import weakref
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,8 +38,9 @@ from retrieval_server.errors import IndexBundleError, ModelMismatchError
 from retrieval_server.exact_search.levels.encoding import Levels
 from retrieval_server.exact_search.levels.files import open_levels
 from retrieval_server.index.descriptors import open_descriptors
-from retrieval_server.index.manifest import MANIFEST_FILE, read_manifest
+from retrieval_server.index.manifest import MANIFEST_FILE, has_its_digest, read_manifest
 from retrieval_server.index.reference_image import open_reference
+from retrieval_server.index.version_lock import share_version
 from retrieval_server.models.preprocessing import PREPROCESSING
 from retrieval_server.storage.arrays import REBUILD, open_array
 from retrieval_server.storage.digest import file_digest
@@ -49,7 +52,6 @@ REJECTS_FILE = "rejects.jsonl"
 STRING_TABLES = ("ids", "descriptions", "images", "attributes")
 ID_ORDER_FILE = "ids.order.npy"
 IMAGE_DIGESTS_FILE, IMAGE_DIGEST_BYTES = "image_digests.npy", 32
-DIGEST_LENGTH = 12  # characters of the manifest's digest in a version's name
 
 
 @dataclass(frozen=True)
@@ -70,17 +72,18 @@ class Product:
 
 
 class IndexBundle:
-    """A version of the index, opened by memory map.
+    """A version of the index, opened by memory map; no build removes it while it is open.
 
     Args:
         folder: the version's folder.
 
     Raises:
-        IndexBundleError: if the version is missing, damaged, or of another format.
+        IndexBundleError: if the version is missing, damaged, of another format, or being removed.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        weakref.finalize(self, os.close, share_version(folder))
         self.version = folder.resolve().name
         self.manifest, self._files = read_manifest(folder)
         self._check_preprocessing()
@@ -149,11 +152,10 @@ class IndexBundle:
         Raises:
             IndexBundleError: naming the first file that differs from its checksum.
         """
-        manifest = self.folder / MANIFEST_FILE
-        if not self.version.endswith(f"-{file_digest(manifest)[:DIGEST_LENGTH]}"):
+        if not has_its_digest(self.folder.resolve()):
             raise IndexBundleError(
-                f"{manifest} has another digest than the name of its folder {self.version}. "
-                f"{REBUILD}"
+                f"{self.folder / MANIFEST_FILE} has another digest than the name of its folder "
+                f"{self.version}. {REBUILD}"
             )
         for name, expected in self._files.items():
             if files is not None and name not in files:

@@ -14,6 +14,7 @@ import shutil
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -22,8 +23,12 @@ from urllib.parse import quote, urlsplit
 
 from retrieval_server.command_line.proxies import is_this_machine
 from retrieval_server.errors import IndexBundleError
-from retrieval_server.index.bundle import DIGEST_LENGTH
-from retrieval_server.index.manifest import MANIFEST_FILE, WrittenFile, read_manifest
+from retrieval_server.index.manifest import (
+    MANIFEST_FILE,
+    WrittenFile,
+    digest_in_name,
+    read_manifest,
+)
 from retrieval_server.index.publish import (
     APPROVED_FILE,
     CURRENT_FILE,
@@ -69,13 +74,24 @@ def checked_source(text: str) -> str:
     Raises:
         ValueError: if it is no URL of HTTP, saying what to write.
     """
-    parts = urlsplit(text)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+    if not _is_folder(text):
         raise ValueError(
             f"{text!r} is not the URL of a folder. Write https://HOST/PATH of the folder that has "
-            f"the file {CURRENT_FILE}."
+            f"the file {CURRENT_FILE}, without a user, a query or spaces."
         )
     return text.rstrip("/")
+
+
+def _is_folder(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        has_port = parts.port != 0
+    except ValueError:
+        return False
+    has_more = parts.username is not None or parts.query or parts.fragment
+    is_clean = text.isascii() and text.isprintable() and " " not in text
+    is_http = parts.scheme in {"http", "https"} and bool(parts.hostname)
+    return is_http and has_port and is_clean and not has_more
 
 
 def fetch(source: str, root: Path) -> Fetched:
@@ -148,7 +164,7 @@ class _Transfer:
         content, modified = self._small(f"{version}/{MANIFEST_FILE}", MANIFEST_LIMIT)
         path = folder / MANIFEST_FILE
         path.write_bytes(content)
-        if not version.endswith(f"-{file_digest(path)[:DIGEST_LENGTH]}"):
+        if not version.endswith(f"-{digest_in_name(folder)}"):
             raise IndexBundleError(
                 f"{url} has another digest than the name of its folder. Copy the index to the "
                 "server again."
@@ -159,54 +175,44 @@ class _Transfer:
 
     def file(self, name: str, path: Path, written: WrittenFile) -> None:
         """Copy a file, or the rest of it, and compare it with its checksum."""
-        reason = "the file differs from its checksum"
-        for attempt in range(ATTEMPTS):
-            have = path.stat().st_size if path.exists() else 0
-            if path.exists() and have >= written.bytes:
-                if file_digest(path) == written.sha256:
-                    return
-                path.unlink()
-                have = 0
+        reason = ""
+        for _ in _attempts():
             try:
-                self._append(name, path, have, written.bytes)
-                reason = "the file differs from its checksum"
+                if not path.exists() or path.stat().st_size < written.bytes:
+                    self._append(name, path, written.bytes)
+                _require_checksum(path, written)
             except _TransientError as error:
                 reason = str(error)
-                time.sleep(FIRST_PAUSE_S * 2**attempt)
-        if path.exists() and file_digest(path) == written.sha256:
-            return
+            else:
+                return
         raise IndexBundleError(f"Cannot copy {self._source}/{name}: {reason}. {AGAIN}")
 
-    def _append(self, name: str, path: Path, have: int, wanted: int) -> None:
+    def _append(self, name: str, path: Path, wanted: int) -> None:
         """Add what is missing; if the server sends the whole file, begin again."""
+        have = path.stat().st_size if path.exists() else 0
         headers = {"Range": f"bytes={have}-"} if have else {}
         with self._open(name, headers) as answer:
-            continues = answer.status == HTTPStatus.PARTIAL_CONTENT and str(
-                answer.headers.get("Content-Range", "")
-            ).startswith(f"bytes {have}-")
-            with path.open("ab" if continues else "wb") as file:
-                while piece := _read(answer):
+            sent = str(answer.headers.get("Content-Range", ""))
+            is_rest = answer.status == HTTPStatus.PARTIAL_CONTENT and sent.startswith(
+                f"bytes {have}-"
+            )
+            with path.open("ab" if is_rest else "wb") as file:
+                while file.tell() <= wanted and (piece := _read(answer)):
                     file.write(piece)
                     self.bytes += len(piece)
-                    if file.tell() > wanted:
-                        break
-        if path.stat().st_size > wanted:
-            path.unlink()
-            raise _TransientError(f"it has more than the {wanted:,} bytes of the manifest")
         if path.stat().st_size < wanted:
             raise _TransientError("the connection ended too early")
 
     def _small(self, name: str, limit: int) -> tuple[bytes, float | None]:
         """The content of a small file, and when it was modified, if the server says so."""
         reason = ""
-        for attempt in range(ATTEMPTS):
+        for _ in _attempts():
             try:
                 with self._open(name, {}) as answer:
                     content = answer.read(limit)
                     return content, _modified(answer.headers.get("Last-Modified"))
             except (_TransientError, OSError, http.client.HTTPException) as error:
                 reason = _reason(error)
-                time.sleep(FIRST_PAUSE_S * 2**attempt)
         raise IndexBundleError(f"Cannot read {self._source}/{name}: {reason}. {AGAIN}")
 
     def _open(self, name: str, headers: dict[str, str]) -> http.client.HTTPResponse:
@@ -227,6 +233,21 @@ class _Transfer:
         except (OSError, http.client.HTTPException) as error:
             raise _TransientError(_reason(error)) from error
         return answer
+
+
+def _attempts() -> Iterator[int]:
+    """Count the attempts, with a pause before each but the first."""
+    for attempt in range(ATTEMPTS):
+        if attempt:
+            time.sleep(FIRST_PAUSE_S * 2 ** (attempt - 1))
+        yield attempt
+
+
+def _require_checksum(path: Path, written: WrittenFile) -> None:
+    """Delete a file that differs from its checksum: the next attempt begins again."""
+    if path.stat().st_size != written.bytes or file_digest(path) != written.sha256:
+        path.unlink()
+        raise _TransientError("the file differs from its checksum")
 
 
 def _read(answer: http.client.HTTPResponse) -> bytes:

@@ -22,6 +22,7 @@ from retrieval_server.text.word_search import WordsRecord
 
 FORMAT_VERSION = 5
 MANIFEST_FILE = "manifest.json"
+DIGEST_LENGTH = 12  # characters of the manifest's digest in a version's name
 
 
 @dataclass(frozen=True)
@@ -163,3 +164,21 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     }
     text = json.dumps({**manifest.to_json(), "files": files}, indent=2, sort_keys=True) + "\n"
     (folder / MANIFEST_FILE).write_text(text, encoding="utf-8")
+
+
+def digest_in_name(folder: Path) -> str:
+    """The digest of a version's manifest, as the version's name ends with it.
+
+    Raises:
+        OSError: if the manifest cannot be read.
+    """
+    return file_digest(folder / MANIFEST_FILE)[:DIGEST_LENGTH]
+
+
+def has_its_digest(folder: Path) -> bool:
+    """Whether a folder's name ends with the digest of its manifest, so that it is a version.
+
+    Raises:
+        OSError: if the manifest cannot be read.
+    """
+    return folder.name.endswith(f"-{digest_in_name(folder)}")

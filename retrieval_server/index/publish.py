@@ -14,11 +14,10 @@ import stat
 from pathlib import Path
 
 from retrieval_server.errors import CurrentFileError, IndexBundleError
-from retrieval_server.index.bundle import DIGEST_LENGTH, IndexBundle
+from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.index.loss import loss_between
-from retrieval_server.index.manifest import MANIFEST_FILE, Manifest, write_manifest
+from retrieval_server.index.manifest import MANIFEST_FILE, Manifest, digest_in_name, write_manifest
 from retrieval_server.storage.arrays import sync
-from retrieval_server.storage.digest import file_digest
 
 CURRENT_FILE = "current"
 APPROVED_FILE = "approved"
@@ -153,7 +152,7 @@ def seal(folder: Path, manifest: Manifest) -> str:
     for path in folder.iterdir():
         sync(path)
     sync(folder)
-    return f"{manifest.profile.name}-{file_digest(folder / MANIFEST_FILE)[:DIGEST_LENGTH]}"
+    return f"{manifest.profile.name}-{digest_in_name(folder)}"
 
 
 def store(sealed: Path, root: Path, version: str) -> Path:

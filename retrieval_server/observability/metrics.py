@@ -25,7 +25,7 @@ from retrieval_server import errors
 # An embedded search takes some 30 ms, one through a busy Triton up to seconds.
 REQUEST_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 STAGE_BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
-STAGES = ("decode", "encode", "rank", "refine")
+STAGES = ("decode", "encode", "read", "rank", "refine")
 RELOADS = ("served", "refused")
 REFUSALS: dict[type[Exception], str] = {
     errors.CurrentFileError: "current",

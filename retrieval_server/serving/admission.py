@@ -29,6 +29,7 @@ class Kind(Enum):
     """What a search needs: each kind has a line of its own."""
 
     PHOTO = "photo"  # decoding, the engine, ranking
+    READ = "read"  # a photo whose words are read as well
     STORED = "stored"  # ranking only: a product of the index, or descriptors
 
 
@@ -41,6 +42,8 @@ class Cause(Enum):
 
 class Line:
     """The searches of one kind that are in progress, and the pace at which they end.
+
+    Each has a size; ``in_progress`` is the sum of the sizes, the pace is that of size 1.
 
     Args:
         workers: number of searches in progress that keep the line busy.
@@ -59,32 +62,37 @@ class Line:
         """Whether a further search has to wait for a worker."""
         return self.in_progress >= self._workers
 
-    @property
-    def expected_s(self) -> float:
-        """Seconds that a search is expected to take if it begins now; 0 while that is unknown."""
-        if self.pace_s is None or not self.is_busy:
-            return 0.0
-        return (self.in_progress + 1) * self.pace_s
-
-    def enter(self) -> None:
-        """Begin a search."""
-        self.in_progress += 1
-        if self.in_progress == self._workers:
-            self._measured_from = self._clock()
-
-    def leave(self, *, was_answered: bool) -> None:
-        """End a search.
+    def expected_s(self, size: int = 1) -> float:
+        """Seconds that a search is expected to take if it begins now; 0 while that is unknown.
 
         Args:
+            size: how many searches its work is as much as: the number of its photos.
+        """
+        if self.pace_s is None or not self.is_busy:
+            return 0.0
+        return (self.in_progress + size) * self.pace_s
+
+    def enter(self, size: int) -> None:
+        """Begin a search of a size."""
+        was_busy = self.is_busy
+        self.in_progress += size
+        if self.is_busy and not was_busy:
+            self._measured_from = self._clock()
+
+    def leave(self, size: int, *, was_answered: bool) -> None:
+        """End a search of a size.
+
+        Args:
+            size: that it began with.
             was_answered: False for one that was given up, which says nothing about the pace.
         """
         if was_answered and self.is_busy:
             now = self._clock()
-            measured_s, self._measured_from = now - self._measured_from, now
+            measured_s, self._measured_from = (now - self._measured_from) / size, now
             if self.pace_s is None:
                 self.pace_s = measured_s
             self.pace_s += PACE_WEIGHT * (measured_s - self.pace_s)
-        self.in_progress -= 1
+        self.in_progress -= size
 
 
 class Admission:
@@ -114,23 +122,24 @@ class Admission:
 
     def expected_s(self, kind: Kind) -> float:
         """Seconds that a new search of a kind is expected to take."""
-        return self._lines[kind].expected_s
+        return self._lines[kind].expected_s()
 
     @contextmanager
-    def admitted(self, kind: Kind, remaining_s: float | None) -> Iterator[None]:
+    def admitted(self, kind: Kind, remaining_s: float | None, size: int = 1) -> Iterator[None]:
         """Let a search be in progress while the block runs.
 
         Args:
             kind: what the search needs.
             remaining_s: seconds until the caller's deadline; None if it set none.
+            size: how many searches its work is as much as: the number of its photos.
 
         Raises:
             OverloadedError: if the search is refused; it has not begun.
         """
-        self._refuse_full()
-        self._refuse_late(self._lines[kind], remaining_s)
         line = self._lines[kind]
-        line.enter()
+        self._refuse_full()
+        self._refuse_late(line.expected_s(size), remaining_s)
+        line.enter(size)
         was_answered = True
         try:
             yield
@@ -140,20 +149,19 @@ class Admission:
             was_answered = False
             raise
         finally:
-            line.leave(was_answered=was_answered)
+            line.leave(size, was_answered=was_answered)
 
     def _refuse_full(self) -> None:
         if sum(line.in_progress for line in self._lines.values()) < self._max_searches:
             return
-        expected_s = max(line.expected_s for line in self._lines.values()) or FULL_RETRY_S
+        expected_s = max(line.expected_s() for line in self._lines.values()) or FULL_RETRY_S
         raise OverloadedError(
             f"The server is full: {self._max_searches} searches are in progress.",
             Cause.FULL.value,
             self._retry_after_s(expected_s),
         )
 
-    def _refuse_late(self, line: Line, remaining_s: float | None) -> None:
-        expected_s = line.expected_s
+    def _refuse_late(self, expected_s: float, remaining_s: float | None) -> None:
         allowed_s = self._longest_wait_s
         if remaining_s is not None:
             allowed_s = min(allowed_s, USABLE_SHARE * remaining_s)

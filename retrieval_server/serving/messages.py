@@ -15,6 +15,8 @@ from retrieval_server.models.image_file import MAX_PIXELS
 from retrieval_server.models.profile import MAX_ALPHA
 from retrieval_server.retrieval.search_request import MAX_TEXT_WEIGHT, MAX_TOP_K
 from retrieval_server.retrieval.search_result import Match, Stage, TextEvidence, WordsEvidence
+from retrieval_server.retrieval.several_photos import MAX_PHOTOS
+from retrieval_server.serving.photo_words import PhotoLine
 from retrieval_server.serving.settings import Settings
 from retrieval_server.text.word_search import MAX_WORDS_CHARACTERS
 from retrieval_server.v1 import retrieval_pb2 as pb
@@ -41,6 +43,16 @@ def model_messages(bundle: IndexBundle) -> list[pb.Model]:
     ]
 
 
+def read_line_message(read: PhotoLine) -> pb.ReadLine:
+    """A line that was read on a photo."""
+    return pb.ReadLine(
+        text=read.line.text,
+        confidence=read.line.confidence,
+        photo=read.photo,
+        corners=[pb.Point(x=x, y=y) for x, y in read.line.corners],
+    )
+
+
 def limits_message(settings: Settings) -> pb.Limits:
     """The largest requests that the server accepts."""
     return pb.Limits(
@@ -48,6 +60,7 @@ def limits_message(settings: Settings) -> pb.Limits:
         max_request_bytes=settings.max_request_bytes,
         max_top_k=MAX_TOP_K,
         max_alpha=MAX_ALPHA,
+        max_photos=MAX_PHOTOS,
         max_concurrent_requests=settings.max_concurrent_requests,
         max_image_pixels=MAX_PIXELS,
         max_words_characters=MAX_WORDS_CHARACTERS,

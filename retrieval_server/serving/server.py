@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
@@ -23,10 +23,12 @@ from retrieval_server.exact_search.parallelism import IntraQueryParallelism
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.index.publish import open_index
 from retrieval_server.models.model_repository import ModelRepository
+from retrieval_server.models.reader import READER_MODELS, can_read
 from retrieval_server.observability.metrics import ServerMetrics
 from retrieval_server.observability.metrics_endpoint import MetricsEndpoint, open_metrics_endpoint
 from retrieval_server.observability.request_metrics import RequestMetrics
 from retrieval_server.observability.tracing import Tracing, start_tracing
+from retrieval_server.reading.reader import Reader, compile_reader, open_reader
 from retrieval_server.retrieval.open_retriever import open_retriever
 from retrieval_server.retrieval.retriever import Retriever
 from retrieval_server.serving.admission import Admission, Cause, Kind
@@ -113,7 +115,8 @@ async def start_server(settings: Settings) -> RunningServer:
     executor = create_workers(settings.workers)
     served = ServedIndex(await _open_retriever(settings, bundle, repository))
     admission = _admission(settings, metrics)
-    service = RetrievalService(served, executor, admission, settings, metrics, tracing)
+    reader = await _open_reader(served.retriever, repository, executor)
+    service = RetrievalService(served, executor, reader, admission, settings, metrics, tracing)
     health_servicer = _add_services(server, health_server, service)
     readiness = Readiness(served, health_servicer, SERVICE)
     index_watch = IndexWatch(settings.index, repository, served, metrics, settings.max_loss)
@@ -157,9 +160,19 @@ async def _open_retriever(
         workers=settings.workers,
         threads_per_run=settings.workers,
         triton=settings.triton,
+        further_models=READER_MODELS if can_read(bundle.profile, repository) else (),
     )
     parallelism = IntraQueryParallelism(settings.workers)
     return await open_retriever(bundle, repository, open_engine, parallelism)
+
+
+async def _open_reader(
+    retriever: Retriever, repository: ModelRepository, executor: Executor
+) -> Reader | None:
+    if not can_read(retriever.bundle.profile, repository):
+        return None
+    await asyncio.to_thread(compile_reader)
+    return open_reader(repository, retriever.engine, executor)
 
 
 def _add_services(

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable
 from concurrent.futures import Executor
+from dataclasses import replace
 from functools import partial
-from typing import NoReturn, TypeVar
+from typing import NoReturn
 
 import grpc
 import numpy as np
 
 from retrieval_server import errors
-from retrieval_server.models.preprocessing import decode_image
+from retrieval_server.models.reader import EXPORT_READER
 from retrieval_server.observability.metrics import ServerMetrics
 from retrieval_server.observability.tracing import Tracing
+from retrieval_server.reading.reader import Reader
 from retrieval_server.retrieval.retriever import Retriever
 from retrieval_server.retrieval.search_request import (
     DEFAULT_TEXT_WEIGHT,
@@ -27,15 +27,21 @@ from retrieval_server.retrieval.search_request import (
 from retrieval_server.retrieval.search_result import SearchResult
 from retrieval_server.serving.admission import Admission, Kind
 from retrieval_server.serving.arrivals import Arrivals
+from retrieval_server.serving.deadline import Deadline
 from retrieval_server.serving.messages import (
     limits_message,
     match_messages,
     model_messages,
+    read_line_message,
     retry_metadata,
 )
+from retrieval_server.serving.photo_words import NOT_READ
+from retrieval_server.serving.photos import PhotoStages, photos_of
 from retrieval_server.serving.request_log import RequestLog
 from retrieval_server.serving.served_index import ServedIndex
 from retrieval_server.serving.settings import Settings
+from retrieval_server.serving.workers import Workers
+from retrieval_server.text.word_search import MAX_WORDS_CHARACTERS
 from retrieval_server.v1 import retrieval_pb2 as pb
 from retrieval_server.v1 import retrieval_pb2_grpc as pb_grpc
 from retrieval_server.version import VERSION
@@ -55,9 +61,11 @@ STATUS_OF_ERROR: dict[type[errors.RetrievalError], grpc.StatusCode] = {
     errors.RetrievalError: grpc.StatusCode.INTERNAL,
 }
 
+SERVE_A_READER = (
+    f"Build the index with a profile that names one, and serve its models: {EXPORT_READER}"
+)
 LONGEST_MESSAGE = 500  # characters; a status travels in HTTP/2 headers, which hold 8 KiB
 
-Worked = TypeVar("Worked")
 Context = grpc.aio.ServicerContext[pb.SearchRequest, pb.SearchResponse]
 
 
@@ -72,6 +80,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
     Args:
         served: holds the index to search.
         executor: runs decoding and ranking, so that the event loop stays free.
+        reader: reads the words on photos; None reads nothing.
         admission: refuses the searches that cannot be answered in time.
         settings: the server's.
         metrics: counts searches that are refused or fail, and times their stages.
@@ -82,6 +91,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         self,
         served: ServedIndex,
         executor: Executor,
+        reader: Reader | None,
         admission: Admission,
         settings: Settings,
         metrics: ServerMetrics,
@@ -90,7 +100,8 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         self._metrics = metrics
         self._tracing = tracing
         self._served = served
-        self._executor = executor
+        self._workers = Workers(executor)
+        self._photos = PhotoStages(self._workers, tracing, reader)
         self._settings = settings
         self._admission = admission
         self._arrivals = Arrivals(executor, settings.workers)
@@ -102,13 +113,15 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         """Find the products that match a query."""
         request_id = f"{random.getrandbits(64):016x}"
         self._tracing.note(request_id=request_id)
-        kind = Kind.PHOTO if request.WhichOneof("query") == "image" else Kind.STORED
+        kind = self._kind(request)
         if kind is Kind.STORED:
             self._arrivals.note()
+        deadline = Deadline.after(context.time_remaining())
+        size = 1 + len(request.more_images)
         try:
-            with self._admission.admitted(kind, context.time_remaining()):
+            with self._admission.admitted(kind, deadline.remaining_s, size):
                 context.set_trailing_metadata((("request-id", request_id),))
-                return await self._answer(request, request_id, context)
+                return await self._answer(request, request_id, deadline, context)
         except errors.OverloadedError as error:
             self._metrics.shed.labels(error.cause).inc()
             self._log.refused(error.cause)
@@ -128,6 +141,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         retriever = self._served.retriever
         bundle = retriever.bundle
         manifest = bundle.manifest
+        has_reader = self._photos.reader is not None
         first = bundle.product(0)  # of products with the same image, the first is ranked first
         return pb.GetStatusResponse(
             server_version=VERSION,
@@ -151,14 +165,16 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
             example=pb.Example(product_id=first.product_id, image=first.image),
             limits=limits_message(self._settings),
             default_text_weight=DEFAULT_TEXT_WEIGHT,
+            default_read_words=has_reader and self._settings.default_read_words,
+            reader=(bundle.profile.reader or "") if has_reader else "",
         )
 
     async def _answer(
-        self, request: pb.SearchRequest, request_id: str, context: Context
+        self, request: pb.SearchRequest, request_id: str, deadline: Deadline, context: Context
     ) -> pb.SearchResponse:
         """Run a search, log it, and translate errors: ours to their status, others to INTERNAL."""
         try:
-            response = await self._search(request, request_id, context)
+            response = await self._search(request, request_id, deadline)
         except errors.RetrievalError as error:
             self._metrics.count_failure(error)
             status, message = status_of(error), str(error)
@@ -177,24 +193,34 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         return response
 
     async def _search(
-        self, request: pb.SearchRequest, request_id: str, context: Context
+        self, request: pb.SearchRequest, request_id: str, deadline: Deadline
     ) -> pb.SearchResponse:
         started = time.perf_counter_ns()
         timings = pb.Timings()
         retriever = self._served.retriever  # kept to the end, even if the index is reloaded
         bundle = retriever.bundle
         parameters = self._parameters(request)
+        photos = photos_of(request, self._settings.max_image_bytes)
+        if request.read_words and self._photos.reader is None:
+            raise errors.QueryError("read_words", f"this server has no reader. {SERVE_A_READER}")
+        words = NOT_READ
         search: partial[SearchResult]
         query_kind = request.WhichOneof("query")
-        if query_kind is None and request.words.strip():
+        if photos:
+            reads = self._reads(request)
+            seen = await self._photos.see(photos, retriever, deadline, timings, reads=reads)
+            words = seen.words
+            both = words.beside(parameters.words, MAX_WORDS_CHARACTERS)
+            search = partial(retriever.search, seen.query, replace(parameters, words=both))
+        elif query_kind is None and request.words.strip():
             search = partial(retriever.search_by_words, parameters)
         elif query_kind == "product_id":
             search = partial(retriever.similar_to, request.product_id, parameters)
         else:
-            query = await self._query(retriever, request, timings, context)
+            query = _given_descriptors(request, retriever)
             search = partial(retriever.search, query, parameters)
         with self._tracing.span("search"):
-            result = await self._on_a_worker(search, context)
+            result = await self._workers.run(search, deadline)
             self._tracing.note(rank_us=result.rank_us, refine_us=result.refine_us)
         timings.rank_us, timings.refine_us = result.rank_us, result.refine_us
         timings.total_us = (time.perf_counter_ns() - started) // 1000
@@ -205,59 +231,24 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
             timings=timings,
             index_version=bundle.version,
             models=model_messages(bundle),
-            warnings=bundle.manifest.warnings,
+            warnings=[*bundle.manifest.warnings, *filter(None, [words.warning])],
             request_id=request_id,
+            read_lines=map(read_line_message, words.lines),
         )
 
-    async def _query(
-        self,
-        retriever: Retriever,
-        request: pb.SearchRequest,
-        timings: pb.Timings,
-        context: Context,
-    ) -> QueryDescriptors:
-        """Get the descriptors to search with, and note in ``timings`` how long that took."""
-        kind = request.WhichOneof("query")
-        if kind == "descriptors":
-            return retriever.check_descriptors(
-                {
-                    model: np.array(descriptor.values, dtype=np.float32)
-                    for model, descriptor in request.descriptors.by_model.items()
-                }
-            )
-        if kind != "image":
-            raise errors.QueryError("query", "set one of image, product_id, descriptors and words.")
-        if len(request.image) > self._settings.max_image_bytes:
-            raise errors.ImageError(
-                f"has {len(request.image):,} bytes; at most {self._settings.max_image_bytes:,} "
-                "are accepted."
-            )
-        started = time.perf_counter_ns()
-        with self._tracing.span("decode"):
-            decode = partial(decode_image, request.image, retriever.bundle.profile.side)
-            pixels = await self._on_a_worker(decode, context)
-        decoded = time.perf_counter_ns()
-        with self._tracing.span("encode"):
-            query = await retriever.encode(pixels, context.time_remaining())
-        timings.decode_us = (decoded - started) // 1000
-        timings.encode_us = (time.perf_counter_ns() - decoded) // 1000
-        return query
+    def _kind(self, request: pb.SearchRequest) -> Kind:
+        if request.WhichOneof("query") != "image":
+            return Kind.STORED
+        return Kind.READ if self._reads(request) else Kind.PHOTO
 
-    async def _on_a_worker(self, work: Callable[[], Worked], context: Context) -> Worked:
-        """Run work in the executor, unless the deadline passes before a worker is free.
-
-        Raises:
-            LateError: if it does.
-        """
-        remaining_s = context.time_remaining()
-        deadline = None if remaining_s is None else time.monotonic() + remaining_s
-
-        def work_if_in_time() -> Worked:
-            if deadline is not None and time.monotonic() >= deadline:
-                raise errors.LateError("The deadline passed while the search waited for a worker.")
-            return work()
-
-        return await asyncio.get_running_loop().run_in_executor(self._executor, work_if_in_time)
+    def _reads(self, request: pb.SearchRequest) -> bool:
+        """Whether to read the words on the photos of a request."""
+        if self._photos.reader is None:
+            return False
+        if request.HasField("read_words"):
+            return request.read_words
+        is_weightless = request.HasField("text_weight") and request.text_weight == 0
+        return self._settings.default_read_words and not is_weightless
 
     def _parameters(self, request: pb.SearchRequest) -> SearchParameters:
         return SearchParameters(
@@ -270,6 +261,22 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
                 request.text_weight if request.HasField("text_weight") else DEFAULT_TEXT_WEIGHT
             ),
         )
+
+
+def _given_descriptors(request: pb.SearchRequest, retriever: Retriever) -> QueryDescriptors:
+    """The descriptors of a request that has neither photo nor product.
+
+    Raises:
+        QueryError: if it has none, or they are not those of the index's models.
+    """
+    if request.WhichOneof("query") is None:
+        raise errors.QueryError("query", "set one of image, product_id, descriptors and words.")
+    return retriever.check_descriptors(
+        {
+            model: np.array(descriptor.values, dtype=np.float32)
+            for model, descriptor in request.descriptors.by_model.items()
+        }
+    )
 
 
 async def _abort(context: Context, status: grpc.StatusCode, message: str) -> NoReturn:

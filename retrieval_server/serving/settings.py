@@ -186,6 +186,12 @@ class Settings:
             max=MAX_TOP_K,
         ),
     ] = DEFAULT_KEEP
+    default_read_words: Annotated[
+        bool,
+        Setting(
+            help="Read the words on photos, if the request does not say; needs the reader's models."
+        ),
+    ] = True
     drain_delay_s: Annotated[
         float,
         Setting(

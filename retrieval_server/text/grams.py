@@ -1,20 +1,25 @@
 """The n-grams of a text, by which the words of a query are compared with the texts of products.
 
-A text becomes words by the rule of ``words_of``: lower case, without accents and apostrophes. Its
-*grams* are
+A text becomes words by the rule of ``words_of``: lower case, without accents and apostrophes. The
+*grams* of a text that somebody wrote are
 
 - the runs of three characters of each word with a space before and behind it, so that the ends of
   words count: ``oil`` has `` oi``, ``oil`` and ``il ``, ``3`` has `` 3 ``;
 - in scripts that put no spaces between words, each pair of neighbours as well, since most words of
   these have one or two characters.
 
-No gram spans two words. A gram is stored as its *code*, the code points side by side in 63 bits, so
+No gram spans two words. A text that was read from an image has its spaces in doubtful places, and
+single characters that are none. There, a line without its spaces takes the place of a word, and no
+space is added: ``BODY OIL`` has ``bod``, ``ody``, ``dyo``, ``yoi`` and ``oil``.
+
+A gram is stored as its *code*, the code points side by side in 63 bits, so
 a vocabulary is a sorted array of integers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +27,7 @@ from numpy.typing import NDArray
 from retrieval_server.text.plain_text import resolved_text
 from retrieval_server.text.tokens import words_of
 
-GRAMS = "trigrams-1"  # a changed rule gets a new name
+GRAMS = "strip-accents-2 trigrams-1"  # tokeniser and n-grams; a changed rule gets a new name
 CODE_BITS = 21  # of a code point
 _END = "\n"  # between two texts; no word has it
 _SPACE = ord(" ")
@@ -47,11 +52,45 @@ def words_in(text: str) -> list[str]:
     return words_of(resolved_text(text))
 
 
-def gram_codes(texts: Sequence[Sequence[str]]) -> tuple[NDArray[np.int32], Codes]:
+def lines_in(text: str) -> list[str]:
+    """The lines of a text that was read from an image, folded and without spaces.
+
+    >>> lines_in("BODY OIL" + chr(10) + "50 ml")
+    ['bodyoil', '50ml']
+    """
+    lines = ("".join(words_in(line)) for line in text.split("\n"))
+    return [line for line in lines if line]
+
+
+class GramRule(NamedTuple):
+    """How a text gives grams.
+
+    Attributes:
+        split: splits it into words, or what takes their place.
+        has_ends: whether a space is added before and behind each.
+    """
+
+    split: Callable[[str], list[str]]
+    has_ends: bool
+
+
+WRITTEN = GramRule(words_in, has_ends=True)
+READ = GramRule(lines_in, has_ends=False)
+
+
+def grams_of(texts: Sequence[str], rule: GramRule) -> tuple[NDArray[np.int32], Codes]:
+    """Find the grams of some texts; see ``gram_codes``."""
+    return gram_codes([rule.split(text) for text in texts], has_ends=rule.has_ends)
+
+
+def gram_codes(
+    texts: Sequence[Sequence[str]], *, has_ends: bool = True
+) -> tuple[NDArray[np.int32], Codes]:
     """Find the grams of some texts.
 
     Args:
         texts: the words of each, folded.
+        has_ends: whether the ends of words count.
 
     Returns:
         The number of the text of each gram, ascending, and its code; a gram that a text has several
@@ -60,7 +99,7 @@ def gram_codes(texts: Sequence[Sequence[str]]) -> tuple[NDArray[np.int32], Codes
     joined = _END.join(f" {' '.join(words)} " if words else "" for words in texts)
     points = np.frombuffer(joined.encode("utf-32-le"), np.uint32).astype(np.uint64)
     numbers = np.cumsum(points == ord(_END)).astype(np.int32)
-    triples = _triples(points)
+    triples = _triples(points, has_ends=has_ends)
     pairs = _pairs(points)
     positions = np.concatenate([triples, pairs])
     codes = np.concatenate([_codes(points, triples, 3), _codes(points, pairs, 2)])
@@ -75,12 +114,14 @@ def gram_text(code: int) -> str:
     return "".join(chr(point) for point in points if point)
 
 
-def _triples(points: Codes) -> NDArray[np.int64]:
-    """Where three characters of one word begin, with the spaces at its ends."""
+def _triples(points: Codes, *, has_ends: bool) -> NDArray[np.int64]:
+    """Where three characters of one word begin, with the spaces at its ends or without."""
     if len(points) < 3:
         return np.empty(0, np.int64)
-    is_inside = (points[1:-1] != _SPACE) & (points[1:-1] != ord(_END))
-    return np.flatnonzero(is_inside)
+    is_inside = (points != _SPACE) & (points != ord(_END))
+    if has_ends:
+        return np.flatnonzero(is_inside[1:-1])
+    return np.flatnonzero(is_inside[:-2] & is_inside[1:-1] & is_inside[2:])
 
 
 def _pairs(points: Codes) -> NDArray[np.int64]:

@@ -85,15 +85,15 @@ class InvertedFile:
     def __len__(self) -> int:
         return len(self._norms)
 
-    def add_cosines(self, codes: Codes, cosines: NDArray[np.float64]) -> None:
-        """Add the cosine of a query and each text.
+    def raise_to_cosines(self, codes: Codes, cosines: NDArray[np.float64]) -> None:
+        """Raise values to the cosine of a query and each text, where they are below it.
 
         A gram that no text has says nothing: it counts neither for the texts nor for the length of
         the query's vector.
 
         Args:
             codes: the grams of the query, each as often as it has it.
-            cosines: (N,) gets them added.
+            cosines: (N,) the values.
 
         Raises:
             IndexBundleError: if a list is damaged.
@@ -113,7 +113,7 @@ class InvertedFile:
         )  # fmt: skip
         if not is_whole:
             raise IndexBundleError(f"A list of {self._place}.postings.npy is damaged. {REBUILD}")
-        _add_quotients(products, self._norms, length, cosines)
+        _raise_to_quotients(products, self._norms, length, cosines)
 
 
 def write_inverted_file(folder: Path, name: str, postings: Postings) -> None:
@@ -222,13 +222,25 @@ def _add_lists(
 
 
 @compiled
-def _add_quotients(
+def _raise_to_quotients(
     products: NDArray[np.float64],
     norms: NDArray[np.float64],
     length: float,
     cosines: NDArray[np.float64],
 ) -> None:
-    """Add the cosines of which the inner products are above zero; 1 at most, rounding or not."""
+    """Raise values to the cosines, which are 1 at most, rounding or not."""
     for row in range(products.size):
         if products[row] > 0:
-            cosines[row] += min(1.0, products[row] / (length * norms[row]))
+            cosine = min(1.0, products[row] / (length * norms[row]))
+            cosines[row] = max(cosines[row], cosine)
+
+
+@compiled
+def nonzero(values: NDArray[np.float64]) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    """The rows of values ≥ 0 that are above 0, ascending, and these values."""
+    rows, found = np.empty(values.size + 1, np.int32), np.empty(values.size + 1)
+    count = 0
+    for row in range(values.size):  # no branch: a third of the rows is above 0, in no order
+        rows[count], found[count] = row, values[row]
+        count += values[row] > 0
+    return rows[:count].copy(), found[:count].copy()

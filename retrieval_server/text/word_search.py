@@ -1,8 +1,8 @@
 """Compares the words of a query with the texts of all products: t(x) of the factor 1 + β t(x).
 
-Each product has a text in every *field*, such as its description. t(x) is the sum of the cosines
-over the fields, each under the field's own IDF, so it is in [0, F]; with one field it is a cosine.
-Only rows with a common n-gram have t > 0.
+Each product has a text in every *field*: its description, and what was read from its image where
+the index has that. t(x) is the largest of the cosines over the fields, each under the field's own
+IDF. Only rows with a common n-gram have t > 0.
 """
 
 from __future__ import annotations
@@ -17,12 +17,15 @@ from numpy.typing import NDArray
 
 from retrieval_server.errors import IndexBundleError
 from retrieval_server.storage.arrays import REBUILD
-from retrieval_server.text.grams import GRAMS, gram_codes, words_in
-from retrieval_server.text.inverted_file import InvertedFile
+from retrieval_server.text.grams import GRAMS, READ, WRITTEN, gram_codes, grams_of, words_in
+from retrieval_server.text.inverted_file import InvertedFile, nonzero
 from retrieval_server.text.plain_text import plain_text
 
 DESCRIPTION = "description"  # the field of the catalogue's texts
+IMAGE = "image"  # the field of what was read from the products' images
+RULES = {DESCRIPTION: WRITTEN, IMAGE: READ}  # how the texts of a field give n-grams
 MAX_WORDS_CHARACTERS = 10_000  # of the words of a query
+MATCHED_WORDS = 16  # of a product; a description may have thousands
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,12 @@ class TextCosines:
 
     def best(self, count: int) -> NDArray[np.int32]:
         """The rows with the largest t, at most ``count``; of equal ones the smaller rows."""
-        return self.rows[np.lexsort((self.rows, -self.cosines))[:count]]
+        rows, cosines = self.rows, self.cosines
+        if count < len(rows):  # only those that may be among the best are sorted
+            is_near = cosines >= np.partition(cosines, -count)[-count]
+            rows, cosines = rows[is_near], cosines[is_near]
+        best: NDArray[np.int32] = rows[np.lexsort((rows, -cosines))[:count]]
+        return best
 
     def of(self, row: int) -> float:
         """The t of a row; 0 for one that is not among them."""
@@ -117,13 +125,16 @@ def matched_words(words: str, text: str) -> tuple[MatchedWord, ...]:
     Args:
         words: the words of a query.
         text: the text of the product.
+
+    Returns:
+        At most ``MATCHED_WORDS``; of equally similar ones those that come first in the text.
     """
     _, wanted = gram_codes([words_in(words)])
     distinct = list(dict.fromkeys(words_in(text)))
     numbers, codes = gram_codes([[word] for word in distinct])
     common = np.bincount(numbers, np.isin(codes, wanted), minlength=len(distinct))
     shares = common / np.maximum(1, np.bincount(numbers, minlength=len(distinct)))
-    order = np.argsort(-shares, kind="stable")
+    order = np.argsort(-shares, kind="stable")[:MATCHED_WORDS]
     return tuple(MatchedWord(distinct[n], float(shares[n])) for n in order if shares[n] > 0)
 
 
@@ -157,11 +168,11 @@ class WordSearch:
                 f"{REBUILD}"
             )
         self.record = record
-        self._fields = tuple(InvertedFile(folder, field_file(field)) for field in record.fields)
+        self._fields = {field: InvertedFile(folder, field_file(field)) for field in record.fields}
 
     def lengths(self) -> set[int]:
         """The numbers of rows of the fields."""
-        return {len(field) for field in self._fields}
+        return {len(field) for field in self._fields.values()}
 
     def cosines(self, words: str) -> TextCosines:
         """Compare words with the texts of all products.
@@ -169,9 +180,8 @@ class WordSearch:
         Raises:
             IndexBundleError: if a file is damaged.
         """
-        _, codes = gram_codes([words_in(words)])
-        total = np.zeros(max(self.lengths(), default=0))
-        for field in self._fields:
-            field.add_cosines(codes, total)
-        rows = np.flatnonzero(total).astype(np.int32)
-        return TextCosines(rows, total[rows])
+        largest = np.zeros(max(self.lengths(), default=0))
+        for name, field in self._fields.items():
+            _, codes = grams_of([words], RULES[name])
+            field.raise_to_cosines(codes, largest)
+        return TextCosines(*nonzero(largest))

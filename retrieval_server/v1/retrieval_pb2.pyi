@@ -19,7 +19,7 @@ STAGE_REFINED: Stage
 STAGE_FILLED: Stage
 
 class SearchRequest(_message.Message):
-    __slots__ = ("image", "product_id", "descriptors", "top_k", "keep", "refine", "alpha", "words", "text_weight")
+    __slots__ = ("image", "product_id", "descriptors", "top_k", "keep", "refine", "alpha", "words", "more_images", "read_words", "text_weight")
     class AlphaEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -35,6 +35,8 @@ class SearchRequest(_message.Message):
     REFINE_FIELD_NUMBER: _ClassVar[int]
     ALPHA_FIELD_NUMBER: _ClassVar[int]
     WORDS_FIELD_NUMBER: _ClassVar[int]
+    MORE_IMAGES_FIELD_NUMBER: _ClassVar[int]
+    READ_WORDS_FIELD_NUMBER: _ClassVar[int]
     TEXT_WEIGHT_FIELD_NUMBER: _ClassVar[int]
     image: bytes
     product_id: str
@@ -44,8 +46,10 @@ class SearchRequest(_message.Message):
     refine: bool
     alpha: _containers.ScalarMap[str, float]
     words: str
+    more_images: _containers.RepeatedScalarFieldContainer[bytes]
+    read_words: bool
     text_weight: float
-    def __init__(self, image: _Optional[bytes] = ..., product_id: _Optional[str] = ..., descriptors: _Optional[_Union[Descriptors, _Mapping]] = ..., top_k: _Optional[int] = ..., keep: _Optional[int] = ..., refine: _Optional[bool] = ..., alpha: _Optional[_Mapping[str, float]] = ..., words: _Optional[str] = ..., text_weight: _Optional[float] = ...) -> None: ...
+    def __init__(self, image: _Optional[bytes] = ..., product_id: _Optional[str] = ..., descriptors: _Optional[_Union[Descriptors, _Mapping]] = ..., top_k: _Optional[int] = ..., keep: _Optional[int] = ..., refine: _Optional[bool] = ..., alpha: _Optional[_Mapping[str, float]] = ..., words: _Optional[str] = ..., more_images: _Optional[_Iterable[bytes]] = ..., read_words: _Optional[bool] = ..., text_weight: _Optional[float] = ...) -> None: ...
 
 class Descriptors(_message.Message):
     __slots__ = ("by_model",)
@@ -67,7 +71,7 @@ class Descriptor(_message.Message):
     def __init__(self, values: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class SearchResponse(_message.Message):
-    __slots__ = ("results", "initial_results", "subset_size", "timings", "index_version", "models", "warnings", "request_id")
+    __slots__ = ("results", "initial_results", "subset_size", "timings", "index_version", "models", "warnings", "request_id", "read_lines")
     RESULTS_FIELD_NUMBER: _ClassVar[int]
     INITIAL_RESULTS_FIELD_NUMBER: _ClassVar[int]
     SUBSET_SIZE_FIELD_NUMBER: _ClassVar[int]
@@ -76,6 +80,7 @@ class SearchResponse(_message.Message):
     MODELS_FIELD_NUMBER: _ClassVar[int]
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    READ_LINES_FIELD_NUMBER: _ClassVar[int]
     results: _containers.RepeatedCompositeFieldContainer[Match]
     initial_results: _containers.RepeatedCompositeFieldContainer[Match]
     subset_size: int
@@ -84,7 +89,28 @@ class SearchResponse(_message.Message):
     models: _containers.RepeatedCompositeFieldContainer[Model]
     warnings: _containers.RepeatedScalarFieldContainer[str]
     request_id: str
-    def __init__(self, results: _Optional[_Iterable[_Union[Match, _Mapping]]] = ..., initial_results: _Optional[_Iterable[_Union[Match, _Mapping]]] = ..., subset_size: _Optional[int] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., index_version: _Optional[str] = ..., models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ..., warnings: _Optional[_Iterable[str]] = ..., request_id: _Optional[str] = ...) -> None: ...
+    read_lines: _containers.RepeatedCompositeFieldContainer[ReadLine]
+    def __init__(self, results: _Optional[_Iterable[_Union[Match, _Mapping]]] = ..., initial_results: _Optional[_Iterable[_Union[Match, _Mapping]]] = ..., subset_size: _Optional[int] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., index_version: _Optional[str] = ..., models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ..., warnings: _Optional[_Iterable[str]] = ..., request_id: _Optional[str] = ..., read_lines: _Optional[_Iterable[_Union[ReadLine, _Mapping]]] = ...) -> None: ...
+
+class ReadLine(_message.Message):
+    __slots__ = ("text", "confidence", "photo", "corners")
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
+    PHOTO_FIELD_NUMBER: _ClassVar[int]
+    CORNERS_FIELD_NUMBER: _ClassVar[int]
+    text: str
+    confidence: float
+    photo: int
+    corners: _containers.RepeatedCompositeFieldContainer[Point]
+    def __init__(self, text: _Optional[str] = ..., confidence: _Optional[float] = ..., photo: _Optional[int] = ..., corners: _Optional[_Iterable[_Union[Point, _Mapping]]] = ...) -> None: ...
+
+class Point(_message.Message):
+    __slots__ = ("x", "y")
+    X_FIELD_NUMBER: _ClassVar[int]
+    Y_FIELD_NUMBER: _ClassVar[int]
+    x: float
+    y: float
+    def __init__(self, x: _Optional[float] = ..., y: _Optional[float] = ...) -> None: ...
 
 class Match(_message.Message):
     __slots__ = ("rank", "product_id", "description", "image", "attributes", "similarity", "cosines", "stage", "text", "words")
@@ -152,18 +178,20 @@ class TextEvidence(_message.Message):
     def __init__(self, seed_product_id: _Optional[str] = ..., seed_rank: _Optional[int] = ..., cosine: _Optional[float] = ...) -> None: ...
 
 class Timings(_message.Message):
-    __slots__ = ("decode_us", "encode_us", "rank_us", "refine_us", "total_us")
+    __slots__ = ("decode_us", "encode_us", "rank_us", "refine_us", "total_us", "read_us")
     DECODE_US_FIELD_NUMBER: _ClassVar[int]
     ENCODE_US_FIELD_NUMBER: _ClassVar[int]
     RANK_US_FIELD_NUMBER: _ClassVar[int]
     REFINE_US_FIELD_NUMBER: _ClassVar[int]
     TOTAL_US_FIELD_NUMBER: _ClassVar[int]
+    READ_US_FIELD_NUMBER: _ClassVar[int]
     decode_us: int
     encode_us: int
     rank_us: int
     refine_us: int
     total_us: int
-    def __init__(self, decode_us: _Optional[int] = ..., encode_us: _Optional[int] = ..., rank_us: _Optional[int] = ..., refine_us: _Optional[int] = ..., total_us: _Optional[int] = ...) -> None: ...
+    read_us: int
+    def __init__(self, decode_us: _Optional[int] = ..., encode_us: _Optional[int] = ..., rank_us: _Optional[int] = ..., refine_us: _Optional[int] = ..., total_us: _Optional[int] = ..., read_us: _Optional[int] = ...) -> None: ...
 
 class Model(_message.Message):
     __slots__ = ("name", "digest", "dimension", "alpha", "weights", "descriptor_bytes")
@@ -186,7 +214,7 @@ class GetStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetStatusResponse(_message.Message):
-    __slots__ = ("server_version", "engine", "index_version", "profile", "product_count", "models", "text_index", "default_top_k", "default_keep", "warnings", "search_levels", "example", "limits", "default_text_weight")
+    __slots__ = ("server_version", "engine", "index_version", "profile", "product_count", "models", "text_index", "default_top_k", "default_keep", "warnings", "search_levels", "example", "limits", "default_text_weight", "default_read_words", "reader")
     SERVER_VERSION_FIELD_NUMBER: _ClassVar[int]
     ENGINE_FIELD_NUMBER: _ClassVar[int]
     INDEX_VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -201,6 +229,8 @@ class GetStatusResponse(_message.Message):
     EXAMPLE_FIELD_NUMBER: _ClassVar[int]
     LIMITS_FIELD_NUMBER: _ClassVar[int]
     DEFAULT_TEXT_WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    DEFAULT_READ_WORDS_FIELD_NUMBER: _ClassVar[int]
+    READER_FIELD_NUMBER: _ClassVar[int]
     server_version: str
     engine: str
     index_version: str
@@ -215,10 +245,12 @@ class GetStatusResponse(_message.Message):
     example: Example
     limits: Limits
     default_text_weight: float
-    def __init__(self, server_version: _Optional[str] = ..., engine: _Optional[str] = ..., index_version: _Optional[str] = ..., profile: _Optional[str] = ..., product_count: _Optional[int] = ..., models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ..., text_index: _Optional[_Union[TextIndex, _Mapping]] = ..., default_top_k: _Optional[int] = ..., default_keep: _Optional[int] = ..., warnings: _Optional[_Iterable[str]] = ..., search_levels: _Optional[_Iterable[_Union[SearchLevel, _Mapping]]] = ..., example: _Optional[_Union[Example, _Mapping]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., default_text_weight: _Optional[float] = ...) -> None: ...
+    default_read_words: bool
+    reader: str
+    def __init__(self, server_version: _Optional[str] = ..., engine: _Optional[str] = ..., index_version: _Optional[str] = ..., profile: _Optional[str] = ..., product_count: _Optional[int] = ..., models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ..., text_index: _Optional[_Union[TextIndex, _Mapping]] = ..., default_top_k: _Optional[int] = ..., default_keep: _Optional[int] = ..., warnings: _Optional[_Iterable[str]] = ..., search_levels: _Optional[_Iterable[_Union[SearchLevel, _Mapping]]] = ..., example: _Optional[_Union[Example, _Mapping]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., default_text_weight: _Optional[float] = ..., default_read_words: _Optional[bool] = ..., reader: _Optional[str] = ...) -> None: ...
 
 class Limits(_message.Message):
-    __slots__ = ("max_image_bytes", "max_request_bytes", "max_top_k", "max_alpha", "max_concurrent_requests", "max_image_pixels", "max_words_characters", "max_text_weight")
+    __slots__ = ("max_image_bytes", "max_request_bytes", "max_top_k", "max_alpha", "max_concurrent_requests", "max_image_pixels", "max_words_characters", "max_text_weight", "max_photos")
     MAX_IMAGE_BYTES_FIELD_NUMBER: _ClassVar[int]
     MAX_REQUEST_BYTES_FIELD_NUMBER: _ClassVar[int]
     MAX_TOP_K_FIELD_NUMBER: _ClassVar[int]
@@ -227,6 +259,7 @@ class Limits(_message.Message):
     MAX_IMAGE_PIXELS_FIELD_NUMBER: _ClassVar[int]
     MAX_WORDS_CHARACTERS_FIELD_NUMBER: _ClassVar[int]
     MAX_TEXT_WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    MAX_PHOTOS_FIELD_NUMBER: _ClassVar[int]
     max_image_bytes: int
     max_request_bytes: int
     max_top_k: int
@@ -235,7 +268,8 @@ class Limits(_message.Message):
     max_image_pixels: int
     max_words_characters: int
     max_text_weight: float
-    def __init__(self, max_image_bytes: _Optional[int] = ..., max_request_bytes: _Optional[int] = ..., max_top_k: _Optional[int] = ..., max_alpha: _Optional[float] = ..., max_concurrent_requests: _Optional[int] = ..., max_image_pixels: _Optional[int] = ..., max_words_characters: _Optional[int] = ..., max_text_weight: _Optional[float] = ...) -> None: ...
+    max_photos: int
+    def __init__(self, max_image_bytes: _Optional[int] = ..., max_request_bytes: _Optional[int] = ..., max_top_k: _Optional[int] = ..., max_alpha: _Optional[float] = ..., max_concurrent_requests: _Optional[int] = ..., max_image_pixels: _Optional[int] = ..., max_words_characters: _Optional[int] = ..., max_text_weight: _Optional[float] = ..., max_photos: _Optional[int] = ...) -> None: ...
 
 class Example(_message.Message):
     __slots__ = ("product_id", "image")

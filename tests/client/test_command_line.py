@@ -77,6 +77,29 @@ def test_compare_marks_what_left_and_what_came(address, photo, columns, abreast)
     assert "replaced 1 of 4" in result.stdout
 
 
+def test_photos_joined_with_a_plus_are_one_search(servicer, address, tmp_path):
+    for name in ("front.jpg", "c++.jpg", "back.webp"):
+        (tmp_path / name).write_bytes(name.encode())
+    argument = f"{tmp_path / 'front.jpg'}+{tmp_path / 'c++.jpg'}+{tmp_path / 'back.webp'}"
+    result = beauty_search("search", argument, "-s", address, "--json")
+    assert result.exit_code == 0
+    assert json_lines(result.stdout)[0]["query"] == argument
+    (request,) = servicer.requests
+    assert request.image == b"front.jpg"
+    assert list(request.more_images) == [b"c++.jpg", b"back.webp"]
+
+
+@pytest.mark.parametrize(
+    ("argument", "named"), [("a.jpg+gone.jpg", "gone.jpg"), ("gone.jpg+a.jpg", "gone.jpg"),
+                            ("c++.jpg", "c++.jpg")]
+)  # fmt: skip
+def test_a_joined_photo_that_is_missing_is_named(address, photos, monkeypatch, argument, named):
+    monkeypatch.chdir(photos)
+    result = beauty_search("search", argument, "-s", address)
+    assert result.exit_code == 1
+    assert f"Cannot read {named}: No such file" in result.stderr
+
+
 def test_json_is_one_object_on_one_line(address, photo):
     result = beauty_search("search", photo, "-s", address, "--json")
     (record,) = json_lines(result.stdout)

@@ -46,6 +46,13 @@ def test_every_search_parameter_arrives_at_the_server(servicer, address, photo):
     assert dict(request.alpha) == {MODELS[0]: 2.5}
 
 
+def test_further_images_arrive_beside_the_first(servicer, address, photo):
+    with RetrievalClient(address) as client:
+        client.search(b"first", more_images=[photo, b"third"])
+    (request,) = servicer.requests
+    assert (request.image, list(request.more_images)) == (b"first", [b"photo", b"third"])
+
+
 def test_parameters_left_out_take_the_servers_defaults(servicer, address):
     with RetrievalClient(address) as client:
         client.search(b"photo")
@@ -82,7 +89,7 @@ def test_status_holds_index_models_and_text_index(address):
     assert status.text_index == client_room.TextIndex(400_000, 9_000_000, 0.5)
     assert (status.default_top_k, status.default_keep) == (7, 3)
     assert status.limits == client_room.Limits(
-        20 * 2**20, 21 * 2**20, 100, 1e6, 64, 2**26, 10_000, 100.0
+        20 * 2**20, 21 * 2**20, 100, 1e6, 64, 2**26, 10_000, 100.0, 8
     )
     assert status.search_levels == (
         client_room.SearchLevel("coarse", 66_000_000, True),

@@ -13,6 +13,7 @@ from retrieval_server.serving.settings import Settings
 from tests.support.deploy.dockerfile import (
     DOCKERFILE,
     Stage,
+    arguments,
     base_images,
     environment,
     last,
@@ -95,11 +96,40 @@ def test_nothing_is_added_and_nothing_runs_as_root(stages: dict[str, Stage]) -> 
 
 def test_no_image_carries_pip_or_torch(stages: dict[str, Stage]) -> None:
     for image, extra in (("server", "server,heic,tracing,ui"), ("export", "index,heic,sample")):
-        (run,) = stages[f"{image}-build"].arguments("RUN")
+        (run,) = stages[f"{image}-dependencies"].arguments("RUN")
         assert "venv --without-pip" in run
         assert f"'.[{extra}]'" in run
         assert "--constraint constraints.txt" in run
         assert {stage.name for stage in lineage(stages, image)} == {"python", image}
+        assert copied_from(stages[image]) == [f"{image}-dependencies", "models", "code"]
+
+
+def test_a_change_of_our_code_installs_nothing_of_others_anew(stages: dict[str, Stage]) -> None:
+    for image in ("server", "export"):
+        for stage in lineage(stages, f"{image}-dependencies"):
+            sources = [word for text in stage.arguments("COPY") for word in text.split()[:-1]]
+            assert set(sources) <= {"pyproject.toml", "constraints.txt", "deploy/images/slim.py"}
+    (run,) = stages["code"].arguments("RUN")
+    assert "--no-deps" in run
+
+
+def test_one_argument_names_the_profile_in_every_image(stages: dict[str, Stage]) -> None:
+    assert arguments()["PROFILE"] == "lite"
+    assert environment(stages, "export")["BEAUTY_EXPORT_PROFILE"] == "${PROFILE}"
+    for name in ("models", "export"):
+        assert stages[name].arguments("ARG") == ["PROFILE"]
+    for image in IMAGES:
+        assert "models" in copied_from(stages[image])
+    manifests = list((ROOT / "deploy").rglob("*.yaml"))
+    assert len(manifests) > 30
+    assert not [path for path in manifests if "BEAUTY_EXPORT_PROFILE" in path.read_text("utf-8")]
+
+
+def copied_from(stage: Stage) -> list[str]:
+    """The stages that a stage copies from, in their order."""
+    return [
+        found[1] for text in stage.arguments("COPY") if (found := re.search(r"--from=(\S+)", text))
+    ]
 
 
 def test_the_server_s_environment_holds_settings_and_its_ports_are_exposed(

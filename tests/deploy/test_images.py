@@ -23,7 +23,7 @@ from retrieval_server import cli
 from retrieval_server.errors import EngineUnavailableError
 from retrieval_server.serving import readiness
 from retrieval_server.serving.check_health import health_of
-from tests.support.deploy.dockerfile import Stage, environment, last
+from tests.support.deploy.dockerfile import Stage, environment, last, lineage
 from tests.support.paths import ROOT
 from tests.support.patience import PATIENCE_S
 from tests.support.programs.command import command_without, print_loaded_modules
@@ -37,36 +37,44 @@ NOT_IN_THE_INDEX_EXTRA = (
 
 @pytest.fixture(scope="module")
 def installed(stages: dict[str, Stage], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The server image's environment, made by the commands of its stage."""
+    """The server image's environment, made by the commands of its stages."""
+    if shutil.which("strip") is None:
+        pytest.skip("needs strip, of Debian's binutils")
     prefix = tmp_path_factory.mktemp("image")
-    context = prefix / "src"
-    ignore = shutil.ignore_patterns("__pycache__")
-    for text in stages["sources"].arguments("COPY"):
-        *sources, _ = text.split()
-        for source in sources:
-            if (ROOT / source).is_dir():
-                shutil.copytree(ROOT / source, context / source, ignore=ignore)
-            else:
-                context.mkdir(exist_ok=True)
-                shutil.copy(ROOT / source, context / source)
+    (prefix / "src").mkdir()
     tools = prefix / "tools"
     tools.mkdir()
     (tools / "python").symlink_to(sys.executable)
     pip = tools / "pip"
     pip.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m pip --disable-pip-version-check "$@"\n')
     pip.chmod(0o755)
-    for command in stages["server-build"].arguments("RUN"):
-        done = subprocess.run(
-            ["sh", "-ec", command.replace("/opt/beauty", str(prefix / "beauty"))],
-            cwd=context,
-            env=os.environ | {"PATH": f"{tools}:{os.environ['PATH']}"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-    shutil.rmtree(context)
+    path = f"{tools}:{os.environ['PATH']}"
+    for stage in lineage(stages, "code"):
+        for instruction, text in stage.steps:
+            if instruction == "COPY":
+                copy_from_context(text, prefix / "src")
+            elif instruction == "RUN" and not text.startswith("apt-get"):
+                done = subprocess.run(
+                    ["sh", "-ec", text.replace("/opt/", f"{prefix}/")],
+                    cwd=prefix / "src",
+                    env=os.environ | {"PATH": path},
+                    capture_output=True,
+                    text=True,
+                    check=False,
+                )
+                assert done.returncode == 0, done.stderr
+    shutil.copytree(prefix / "code", prefix / "beauty", dirs_exist_ok=True)
     return prefix / "beauty"
+
+
+def copy_from_context(text: str, folder: Path) -> None:
+    *sources, target = text.split()
+    for source in sources:
+        if (ROOT / source).is_dir():
+            ignore = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(ROOT / source, folder / target, ignore=ignore)
+        else:
+            shutil.copy(ROOT / source, folder / target)
 
 
 @dataclass(frozen=True)

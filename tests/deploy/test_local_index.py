@@ -4,6 +4,7 @@ import subprocess
 from pathlib import Path
 
 from deploy.policies.rendering import manifests
+from deploy.policies.traffic import selects
 from retrieval_server.__main__ import main as server_main
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.index.publish import current_version, open_index
@@ -49,3 +50,22 @@ def test_the_server_waits_for_the_copy_and_cannot_change_it() -> None:
 
     assert [each["name"] for each in pods.spec["initContainers"]] == ["fetch-index", "await-input"]
     assert mounts == {"fetch-index": [False], "await-input": [True], "retrieval": [True]}
+
+
+def test_volumes_of_one_node_are_mounted_on_one_node() -> None:
+    rendered = manifests("cpu-dev", ("web", "local-index"))
+    modes = {each["metadata"]["name"]: each["spec"]["accessModes"]
+             for each in rendered.of_kind("PersistentVolumeClaim")}  # fmt: skip
+    mounting = [pods for pods in rendered.pods()
+                if any("persistentVolumeClaim" in each for each in pods.volumes)]  # fmt: skip
+
+    assert modes == {"catalogue": ["ReadWriteOnce"], "index": ["ReadWriteOnce"]}
+    assert {pods.owner for pods in mounting} == {
+        "CronJob/rebuild-index", "Deployment/web", "Job/extract-descriptors", "Job/merge-index",
+        "Job/sample-catalogue", "Job/smoke-test",
+    }  # fmt: skip
+    for pods in mounting:
+        affinity = pods.spec["affinity"]["podAffinity"]
+        (term,) = affinity["requiredDuringSchedulingIgnoredDuringExecution"]
+        assert term["topologyKey"] == "kubernetes.io/hostname"
+        assert selects(term["labelSelector"], pods.labels), pods.owner

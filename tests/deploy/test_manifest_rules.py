@@ -4,6 +4,7 @@ import io
 import json
 import urllib.request
 from collections import defaultdict
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.policies.metrics import (
     KUBE_STATE,
+    KUBELET,
     TRITON,
     Labels,
     autoscaler_metrics,
@@ -34,15 +36,19 @@ def rendered() -> Manifests:
 
 
 @pytest.fixture(scope="module")
-def exported(served_by: ServedBy, triton: LocalTriton) -> Labels:
+def exported(served_by: ServedBy, certificates: Path, triton: LocalTriton) -> Labels:
     """By metric the labels that it has, with the values seen: ours, Triton's, the cluster's."""
     found: Labels = defaultdict(lambda: defaultdict(set))
-    for name, names in KUBE_STATE.items():
-        found[name].update({label: set() for label in names})
+    for name, names in {**KUBE_STATE, **KUBELET}.items():
+        found[name].update(dict.fromkeys(names))  # the values are the cluster's
     with served_by(metrics_port=0) as server:
         picture = io.BytesIO()
         tiny_picture(0, 0, 0).save(picture, "PNG")
         server.stub.Search(pb.SearchRequest(image=picture.getvalue()), timeout=PATIENCE_S)
+        add_scraped(found, server.running.metrics_address)
+    pair = (certificates / "client.pem", certificates / "client.key")
+    shown = dict(zip(("triton_tls_cert", "triton_tls_key"), pair, strict=True))
+    with served_by(metrics_port=0, tls_cert=pair[0], tls_key=pair[1], **shown) as server:
         add_scraped(found, server.running.metrics_address)
     triton.infer("tiny", np.zeros((1, 32, 32, 3), np.uint8))
     eventually(lambda: "nv_inference_count{" in text_of(triton.addresses["metrics"]), PATIENCE_S)
@@ -109,4 +115,5 @@ def test_every_alert_has_a_section_and_the_dashboard_its_panels(rendered: Manife
 
     assert set(runbooks(DEPLOY)) == alerts
     assert len(dashboard["panels"]) >= 12
-    assert dashboard == json.loads((DEPLOY / "components/monitoring/dashboard.json").read_text())
+    source = (DEPLOY / "components/monitoring/dashboard.json").read_text()
+    assert dashboard == json.loads(source.replace("NAMESPACE", rendered.namespace))

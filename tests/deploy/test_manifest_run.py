@@ -211,16 +211,23 @@ def test_a_job_describes_its_shard_through_triton(
 def test_the_jobs_make_the_index_that_one_run_makes(
     rendered: Manifests, place: Place, triton_pod: RunningPod, tiny_index: Path, tmp_path: Path
 ) -> None:
-    """Described through Triton in shards and merged, it is the very version that one run made."""
+    """In shards and merged, or in one job, it is the very version that one run made."""
     here = replace(place, paths={**place.paths, "/index": tmp_path})
+
+    for shard in ("0", "1"):
+        described = run_job(rendered, "extract-descriptors", here, JOB_COMPLETION_INDEX=shard)
+        assert described.returncode == 0, described.stderr
+    merged = run_job(rendered, "merge-index", here)
+    assert merged.returncode == 0, merged.stderr
+    assert (tmp_path / "current").read_text() == (tiny_index / "current").read_text()
+    assert not (tmp_path / ".shards").exists()
 
     rebuilt = run_job(rendered, "rebuild-index", here)
     assert rebuilt.returncode == 0, rebuilt.stderr
-    merged = run_job(rendered, "merge-index", here)
-
     assert (tmp_path / "current").read_text() == (tiny_index / "current").read_text()
-    assert merged.returncode == 0, merged.stderr
-    assert "nothing to do" in merged.stderr
+    again = run_job(rendered, "rebuild-index", here)
+    assert again.returncode == 0, again.stderr
+    assert "nothing to do" in again.stderr
 
 
 def test_the_server_answers_and_tells_prometheus(retrieval_pod: RunningPod) -> None:
@@ -338,26 +345,27 @@ def test_triton_ends_within_its_grace_and_leaves_nothing(triton_pod: RunningPod)
     assert marked_processes(MARK) == {}
 
 
-def test_triton_starts_again_to_show_a_renewed_certificate(
+def test_triton_starts_again_in_time_to_show_a_renewed_certificate(
     rendered: Manifests, place: Place, certificates: Path, secrets: Path, tmp_path: Path
 ) -> None:
-    """The liveness probe fails, though Triton lives; a restarted one passes it."""
+    """The liveness probe of an old pod fails, though Triton lives."""
     if "RETRIEVAL_TRITON_TLS_CERT" not in rendered.settings():
         pytest.skip("without TLS, there is nothing to renew")
-    at_once = replace(place, words={**place.words, "86400": "1"})  # not within a day
 
     try:
-        with running(rendered, "triton", at_once, tmp_path) as pod:
+        with running(rendered, "triton", place, tmp_path) as pod:
             pod.start_up()
             first = shown_certificate(pod.address("grpc"))
             for name, file in (("client.key", "tls.key"), ("client.pem", "tls.crt")):
                 content = (certificates / name).read_bytes()
                 replace_file(secrets / "tls" / "triton" / file, content)
-            assert pod.passes("readiness")
             assert shown_certificate(pod.address("grpc")) == first
-            eventually(lambda: not pod.passes("liveness"), PATIENCE_S)  # mtime has whole seconds
+
+            in_25_days = {**pod.env, "RESTART_AFTER_S": "0", "RESTART_SPREAD_S": "1"}
+            assert pod.passes("liveness")
+            assert not replace(pod, env=in_25_days).passes("liveness")
             pod.end()
-        with running(rendered, "triton", at_once, tmp_path) as pod:
+        with running(rendered, "triton", place, tmp_path) as pod:
             pod.start_up()
             assert shown_certificate(pod.address("grpc")) not in (None, first)
     finally:

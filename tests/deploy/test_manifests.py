@@ -1,6 +1,7 @@
 """The manifests, in every combination: what they hold to, and what other tools say of them."""
 
 import json
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -23,6 +24,7 @@ from deploy.policies.rendering import (
     overlays,
     render_all,
 )
+from deploy.policies.rendering.kubectl import render
 from deploy.policies.tracing import OF_THE_SERVER
 from tests.support.programs.command import command
 from tests.support.programs.unpacked_kubectl import render_without_kubectl
@@ -52,13 +54,23 @@ def test_the_overlays_and_components_are_those_of_the_documentation() -> None:
 
 def test_every_combination_meets_every_policy(every_rendering: list[Manifests]) -> None:
     assert len(every_rendering) == len(all_combinations()) >= len(overlays()) * 2**7
-    assert set(POLICIES) == {*map(str, range(1, 18)), "namespace", "references"}
+    named = {
+        "fields",
+        "belonging",
+        "environment",
+        "storage",
+        "sizing",
+        "cases",
+        "namespace",
+        "references",
+    }
+    assert set(POLICIES) == {*map(str, range(1, 18)), *named}
     found = {each.name: words for each in every_rendering if (words := findings(each))}
     assert found == {}
 
 
 def test_the_sources_meet_every_policy() -> None:
-    assert set(SOURCE_POLICIES) == {"kustomizations", "once", "images", "documented"}
+    assert set(SOURCE_POLICIES) == {"kustomizations", "once", "images", "compose", "documented"}
     assert source_findings() == []
 
 
@@ -108,6 +120,24 @@ def test_every_model_warms_up_before_triton_is_ready() -> None:
     assert all("model_warmup" in path.read_text(encoding="utf-8") for path in configs)
 
 
+def test_tensorrt_can_write_its_cache_in_every_deployment_with_gpus() -> None:
+    configs = "".join(
+        path.read_text(encoding="utf-8")
+        for path in (ROOT / "model_repository").glob("*/configs/tensorrt.pbtxt")
+    )
+    (cache,) = set(re.findall(r'key: "trt_engine_cache_path"\s+value: "(.*)"', configs))
+
+    (pods,) = manifests("gpu-prod").pods("triton")
+    (mount,) = [each for each in pods.main["volumeMounts"] if each["mountPath"] == cache]
+    (volume,) = [each for each in pods.volumes if each["name"] == mount["name"]]
+    assert "emptyDir" in volume
+    assert not mount.get("readOnly")
+    text = (DEPLOY / "compose.gpu.yaml").read_text(encoding="utf-8")
+    assert yaml.safe_load(text)["services"]["triton"]["volumes"] == [f"tensorrt:{cache}"]
+    dockerfile = (DEPLOY / "images" / "Dockerfile").read_text(encoding="utf-8")
+    assert f"--owner=1000 --group=1000 {cache}\n" in dockerfile
+
+
 def test_every_figure_of_the_sizing_is_in_the_results() -> None:
     text = (DEPLOY / "README.md").read_text(encoding="utf-8")
     (table,) = re.findall(r"\| Source \|\n\|[- |]+\|\n((?:\|.*\n)+)", text)
@@ -117,6 +147,21 @@ def test_every_figure_of_the_sizing_is_in_the_results() -> None:
     results = (ROOT / "RESULTS.md").read_text(encoding="utf-8")
     assert len(figures) >= 8
     assert [figure for figure in figures if figure not in results] == []
+
+
+def test_the_pull_secret_of_the_readme_reaches_every_pod(tmp_path: Path) -> None:
+    text = (DEPLOY / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    (patches,) = [block for block in blocks if "imagePullSecrets" in block]
+    overlay = os.path.relpath(DEPLOY / "overlays" / "gpu-prod", tmp_path)
+    (tmp_path / "kustomization.yaml").write_text(f"resources: [{overlay}]\n{patches}", "utf-8")
+
+    rendered = Manifests("gpu-prod", list(yaml.safe_load_all(render(tmp_path))))
+
+    accounts = {each["metadata"]["name"]: each for each in rendered.of_kind("ServiceAccount")}
+    for pods in rendered.pods():
+        account = accounts[pods.spec["serviceAccountName"]]
+        assert account["imagePullSecrets"] == [{"name": "registry"}]
 
 
 def test_the_variables_of_tracing_are_those_that_opentelemetry_knows() -> None:

@@ -15,7 +15,10 @@ from deploy.policies.registry import SOURCE_POLICIES, source_findings
 from deploy.policies.rendering import DEPLOY, ROOT
 
 ROOMS = ("client", "export", "retrieval_server")
-COPIED = ("base", "overlays", "components/tls", "transformers", "images", "README.md", "METRICS.md")
+COPIED = (
+    *("base", "overlays", "components/tls", "transformers", "images", "README.md", "METRICS.md"),
+    *("compose.yaml", "compose.gpu.yaml"),
+)
 
 
 @pytest.fixture
@@ -27,7 +30,9 @@ def tree(tmp_path: Path) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         copy = shutil.copytree if (DEPLOY / name).is_dir() else shutil.copy
         copy(DEPLOY / name, target)
-    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    for name in ("pyproject.toml", "model_repository/README.md"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
     return deploy
 
 
@@ -61,12 +66,20 @@ def write_the_namespace_twice(deploy: Path) -> None:
     change(deploy / "base/kustomization.yaml", old, f"{old}\nnamespace: beauty-retrieval")
 
 
+def forget_the_transformers(deploy: Path) -> None:
+    change(deploy / "overlays/cpu-dev/kustomization.yaml", "  - ../../transformers\n", "  []\n")
+
+
 def name_another_version(deploy: Path) -> None:
     change(deploy / "base/kustomization.yaml", "newTag: 0.1.0", "newTag: 0.0.9")
 
 
 def rename_a_stage(deploy: Path) -> None:
     change(deploy / "images/Dockerfile", " AS triton\n", " AS tritonserver\n")
+
+
+def open_a_port_to_the_network(deploy: Path) -> None:
+    change(deploy / "compose.yaml", "127.0.0.1:50051:50051", "50051:50051")
 
 
 def rename_a_component(deploy: Path) -> None:
@@ -79,8 +92,10 @@ FAULTS = {
     make_an_object_twice: ("once", "Deployment/triton"),
     write_a_setting_twice: ("once", "RETRIEVAL_PORT=50051"),
     write_the_namespace_twice: ("once", "base/kustomization.yaml has a namespace"),
+    forget_the_transformers: ("once", "does not list ../../transformers"),
     name_another_version: ("images", "0.0.9"),
     rename_a_stage: ("images", "beauty-retrieval-triton"),
+    open_a_port_to_the_network: ("compose", "ports"),
     rename_a_component: ("documented", "components/mutual-tls"),
 }
 
@@ -109,7 +124,7 @@ def test_the_command_names_rendering_object_and_remedy_of_a_finding(tree: Path) 
     *lines, summary = done.stdout.splitlines()
     assert done.returncode == 1, done.stderr
     assert summary.startswith("2 renderings, ")
-    assert summary.endswith(f" policies, 3 checkers, {len(lines)} findings")
+    assert summary.endswith(f" policies, 4 checkers, {len(lines)} findings")
     assert all(line.startswith("cpu-dev (and 1 more): ") for line in lines)
     for policy, named, remedy in (
         ("8", "Deployment/triton", "--model-control-mode=none"),

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrieval_server.text.grams import gram_codes, gram_text, words_in
+from retrieval_server.text.grams import READ, gram_codes, gram_text, grams_of, words_in
 
 
 def grams(text: str) -> list[str]:
@@ -13,6 +13,12 @@ def grams(text: str) -> list[str]:
     numbers, codes = gram_codes([words_in(text)])
     assert set(numbers.tolist()) <= {0}
     return [gram_text(int(code)) for code in codes]
+
+
+def test_a_line_that_was_read_is_one_word_without_ends() -> None:
+    _, codes = grams_of(["BODY OIL\nI\n50 ml"], READ)
+    read = [gram_text(int(code)) for code in codes]
+    assert read == ["bod", "ody", "dyo", "yoi", "oil", "50m", "0ml"]
 
 
 def literal_grams(text: str) -> list[str]:

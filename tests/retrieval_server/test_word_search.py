@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -14,7 +15,15 @@ from hypothesis import strategies as st
 
 from export.text_index.word_index import build_word_index
 from retrieval_server.errors import IndexBundleError
-from retrieval_server.text.grams import GRAMS, gram_codes, words_in
+from retrieval_server.text.grams import (
+    GRAMS,
+    READ,
+    WRITTEN,
+    GramRule,
+    gram_codes,
+    grams_of,
+    words_in,
+)
 from retrieval_server.text.inverted_file import Postings, write_inverted_file
 from retrieval_server.text.word_search import FieldSizes, WordSearch, WordsRecord, matched_words
 
@@ -42,14 +51,14 @@ def index(tmp_path: Path) -> Callable[..., WordSearch]:
     return lambda **fields: indexed(tmp_path, **fields)
 
 
-def counts_of(text: str) -> Counter[int]:
-    _, codes = gram_codes([words_in(text)])
+def counts_of(text: str, rule: GramRule) -> Counter[int]:
+    _, codes = grams_of([text], rule)
     return Counter(codes.tolist())
 
 
-def literal_cosines(words: str, texts: Sequence[str]) -> list[float]:
+def literal_cosines(words: str, texts: Sequence[str], rule: GramRule = WRITTEN) -> list[float]:
     """Eq. (3) to (6) over n-grams with the logarithm of the count, one product at a time."""
-    counted = [counts_of(text) for text in texts]
+    counted = [counts_of(text, rule) for text in texts]
     documents = Counter(gram for counts in counted for gram in counts)
     filled = sum(1 for counts in counted if counts)
 
@@ -61,7 +70,7 @@ def literal_cosines(words: str, texts: Sequence[str]) -> list[float]:
             if documents[gram]
         }
 
-    query = vector(counts_of(words))
+    query = vector(counts_of(words, rule))
     cosines = []
     for counts in counted:
         text = vector(counts)
@@ -118,6 +127,7 @@ def test_equal_cosines_are_ordered_by_row(index: Callable[..., WordSearch]) -> N
     search = index(description=["lip balm", "nuxe oil", "lip balm", "lip balm"])
     assert search.cosines("lip balm").best(3).tolist() == [0, 2, 3]
     assert search.cosines("lip balm").best(9).tolist() == [0, 2, 3]
+    assert search.cosines("lip balm").best(2).tolist() == [0, 2]
 
 
 def test_words_that_no_text_has_find_nothing(index: Callable[..., WordSearch]) -> None:
@@ -125,15 +135,15 @@ def test_words_that_no_text_has_find_nothing(index: Callable[..., WordSearch]) -
     assert index(description=TITLES).cosines("qqq").rows.tolist() == []
 
 
-def test_fields_add_up(tmp_path: Path) -> None:
-    texts, read = ["nuxe oil", "shampoo", ""], ["", "nuxe", "nuxe"]
-    (tmp_path / "both").mkdir()
-    both = indexed(tmp_path / "both", description=texts, read=read)
-    expected = [
-        sum(pair)
-        for pair in zip(literal_cosines("nuxe", texts), literal_cosines("nuxe", read), strict=True)
-    ]
-    assert dense(both, "nuxe", 3) == pytest.approx(expected)
+@given(data=st.data(), words=st.text(CHARACTERS, max_size=20))
+@settings(deadline=None)
+def test_the_field_with_the_largest_cosine_counts(data: st.DataObject, words: str) -> None:
+    texts = data.draw(Texts)
+    read = [data.draw(st.text(st.one_of(CHARACTERS, st.just("\n")), max_size=30)) for _ in texts]
+    with TemporaryDirectory() as folder:
+        found = dense(indexed(Path(folder), description=texts, image=read), words, len(texts))
+    fields = literal_cosines(words, texts), literal_cosines(words, read, READ)
+    assert found == pytest.approx([max(pair) for pair in zip(*fields, strict=True)])
 
 
 def test_same_words_have_the_same_bits_in_every_thread(index: Callable[..., WordSearch]) -> None:
@@ -164,6 +174,13 @@ def test_matched_words_are_those_of_the_product_that_resemble_the_words() -> Non
         ("100", 0.67),
         ("ml", 0.5),
     ]
+
+
+def test_long_text_has_its_sixteen_most_similar_words() -> None:
+    text = " ".join(f"oilcan{number:03d}" for number in range(500)) + " oil"
+    matched = matched_words("oil", text)
+    assert len(matched) == 16
+    assert [each.word for each in matched[:2]] == ["oil", "oilcan000"]
 
 
 @pytest.mark.parametrize("part", ["codes", "idf", "counts", "offsets", "postings", "norms"])

@@ -20,6 +20,7 @@ LIMITS = pb.Limits(
     max_image_pixels=2**26,
     max_words_characters=10_000,
     max_text_weight=100,
+    max_photos=8,
 )
 
 

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
 import grpc
 import numpy as np
@@ -31,6 +32,8 @@ class PuppetEngine:
         self.engine = engine
         self.failure: Exception | None = None
         self.gate: asyncio.Event | None = None
+        self.reading_failure: Exception | None = None
+        self.reading_gate: asyncio.Event | None = None
         self.arrived = threading.Semaphore(0)
         self.cancelled = threading.Event()
 
@@ -47,6 +50,15 @@ class PuppetEngine:
                 self.cancelled.set()
                 raise
         return await self.engine.infer(ensemble, images)
+
+    async def run(
+        self, model: str, images: NDArray[np.uint8], timeout_s: float | None = None
+    ) -> dict[str, NDArray[Any]]:
+        if self.reading_failure is not None:
+            raise self.reading_failure
+        if self.reading_gate is not None:
+            await self.reading_gate.wait()
+        return await self.engine.run(model, images, timeout_s)
 
     async def check_served(self) -> None:
         if self.failure is not None:

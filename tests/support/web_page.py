@@ -92,7 +92,7 @@ def web_process(*arguments: object) -> Iterator[str]:
 
 def choose(page: Page, photo: Path) -> None:
     page.set_input_files("#file", photo)
-    expect(page.locator("#preview-name")).to_have_text(photo.name)
+    expect(page.locator(".preview figcaption")).to_have_text(photo.name)
 
 
 def shows(page: Page, ranking: str, matches: object) -> None:

@@ -25,7 +25,7 @@ export function fetchStatus() {
 
 /**
  * Search once.
- * @param query {photo: File, bytes: ArrayBuffer}, {product: match}, or {} for words alone; and
+ * @param query {photos: [{bytes: ArrayBuffer}]}, {product: match}, or {} for words alone; and
  *   {words: string}, empty if there are none.
  * @param settings {refine, keep, textWeight, alpha: {model: number}}; what is left out is the
  *   server's.
@@ -42,9 +42,11 @@ export function fetchResults(query, settings, signal) {
     parameters.set("product_id", query.product.product_id);
     return answer(`api/similar?${parameters}`, { signal });
   }
-  if (!query.photo) return answer(`api/words?${parameters}`, { signal });
+  if (!query.photos) return answer(`api/words?${parameters}`, { signal });
+  const photos = query.photos.map(({ bytes }) => bytes);
+  if (photos.length > 1) parameters.set("sizes", photos.map((bytes) => bytes.byteLength));
   const headers = { "content-type": "application/octet-stream" };
-  const options = { method: "POST", body: query.bytes, headers, signal };
+  const options = { method: "POST", body: new Blob(photos), headers, signal };
   return answer(`api/search?${parameters}`, options);
 }
 

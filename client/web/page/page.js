@@ -8,7 +8,7 @@ const byId = (id) => document.getElementById(id);
 const WATCH_MS = 1500; // between questions to a server that is away
 const BUSY_MS = 150; // a quick answer shows no bar
 
-const steps = []; // the queries of this tab: {photo, bytes, url} or {product}, each with {words}
+const steps = []; // the queries of this tab: {photos: [{name, bytes}]} or {product}, and {words}
 let step = -1; // the one that is shown
 let asking = null; // AbortController of the search under way
 let isAnnounced = true; // whether the focus has gone to what the shown query found
@@ -18,12 +18,14 @@ let served = null; // the server's status, once it is known
 
 // Queries
 
-async function choosePhoto(photo) {
-  if (!photo) return;
+/** Search for the photo in a file; with those that are shown, if it is added to them. */
+async function choosePhoto(file, { isAdded = false } = {}) {
+  if (!file) return;
   try {
-    if (served?.too_large && photo.size > served.max_image_bytes) throw new Problem(served.too_large);
-    const bytes = await bytesOf(photo);
-    open({ photo, bytes, url: URL.createObjectURL(photo), words: typedWords() });
+    if (served?.too_large && file.size > served.max_image_bytes) throw new Problem(served.too_large);
+    const photo = { name: file.name, bytes: await bytesOf(file) };
+    const shown = (isAdded && steps[step]?.photos) || [];
+    open({ photos: [...shown, photo], words: typedWords() });
   } catch (error) {
     showProblem(error, { canRetry: false });
     byId("problem").focus();
@@ -35,19 +37,17 @@ function searchWords() {
   const shown = steps[step] ?? {};
   const words = typedWords();
   if (words === (shown.words ?? "")) return;
-  if (!words && !shown.photo && !shown.product) return;
-  const { photo, bytes, product } = shown;
-  const url = photo && URL.createObjectURL(photo); // each step revokes its own
-  open({ ...(photo && { photo, bytes, url }), ...(product && { product }), words });
+  if (!words && !shown.photos && !shown.product) return;
+  open({ ...shown, words });
 }
 
 const typedWords = () => byId("words").value.trim();
 
 /** Read the file now: it may be gone or changed when a slider asks for it again. */
-async function bytesOf(photo) {
+async function bytesOf(file) {
   let bytes;
   try {
-    bytes = await photo.arrayBuffer();
+    bytes = await file.arrayBuffer();
   } catch (error) {
     throw new Problem({
       kind: "image",
@@ -66,10 +66,7 @@ async function bytesOf(photo) {
 
 /** Take a new query; the browser's Back leads to the one before. */
 function open(query) {
-  for (const dropped of steps.splice(step + 1)) {
-    if (dropped.url) URL.revokeObjectURL(dropped.url);
-  }
-  steps.push(query);
+  steps.splice(step + 1, Infinity, query);
   step = steps.length - 1;
   if (step) history.pushState({ step }, "");
   else history.replaceState({ step }, "");
@@ -95,7 +92,7 @@ async function ask() {
   const busy = setTimeout(() => setBusy(true), BUSY_MS);
   try {
     const query = steps[step];
-    asked.refine &&= Boolean(query.photo || query.product); // words alone are not refined
+    asked.refine &&= Boolean(query.photos || query.product); // words alone are not refined
     const answer = await fetchResults(query, asked, mine.signal);
     if (mine !== asking) return;
     asking = null;
@@ -124,30 +121,45 @@ function announce(id) {
 // What the page shows
 
 function showQuery(query) {
-  const image = byId("preview-image");
-  const isPhoto = Boolean(query.photo);
+  const count = query.photos?.length ?? 0;
   byId("words").value = query.words;
   byId("back").hidden = step === 0;
-  byId("preview").hidden = !isPhoto && !query.product;
-  byId("hint").hidden = !byId("preview").hidden;
-  if (byId("preview").hidden) {
+  byId("add").hidden = count === 0 || count >= (served?.max_photos ?? 1);
+  byId("hint").hidden = Boolean(query.photos || query.product);
+  if (query.photos) {
+    byId("query-heading").textContent = count > 1 ? `Your ${count} photos` : "Your photo";
+    byId("previews").replaceChildren(...query.photos.map(photoPreview));
+  } else if (query.product) {
+    byId("query-heading").textContent = "More like this product";
+    byId("previews").replaceChildren(productPreview(query.product));
+  } else {
     byId("query-heading").textContent = "Your words";
-    return;
+    byId("previews").replaceChildren();
   }
-  byId("query-heading").textContent = isPhoto ? "Your photo" : "More like this product";
-  byId("preview-missing").hidden = true;
-  image.hidden = false;
-  image.alt = isPhoto ? "The photo that is searched" : `Picture of ${query.product.product_id}`;
-  const name = isPhoto ? query.photo.name : query.product.product_id;
-  byId("preview-name").textContent = name;
-  if (isPhoto || served?.has_pictures) image.src = isPhoto ? query.url : pictureUrl(query.product);
-  else pictureMissing();
 }
 
-function pictureMissing() {
-  byId("preview-image").hidden = true;
-  byId("preview-image").removeAttribute("src");
-  byId("preview-missing").hidden = false;
+function photoPreview({ name, bytes }) {
+  const url = URL.createObjectURL(new Blob([bytes]));
+  const shown = preview(name, url, "The photo that is searched");
+  shown.querySelector("img").addEventListener("load", () => URL.revokeObjectURL(url));
+  return shown;
+}
+
+function productPreview(product) {
+  const url = served?.has_pictures ? pictureUrl(product) : null;
+  return preview(product.product_id, url, `Picture of ${product.product_id}`);
+}
+
+/** A picture with its name; words in its place where there is no address or nothing to show. */
+function preview(name, url, alt) {
+  const image = element("img", { alt });
+  const figure = element("figure", { className: "preview" }, image, element("figcaption", {}, name));
+  const isMissing = () =>
+    image.replaceWith(element("p", { className: "no-picture" }, "This browser cannot show it."));
+  image.addEventListener("error", isMissing);
+  if (url) image.src = url;
+  else isMissing();
+  return figure;
 }
 
 function showAnswer(answer, asked) {
@@ -242,9 +254,9 @@ function watch() {
 
 // Events
 
-for (const id of ["file", "camera"]) {
+for (const id of ["file", "camera", "more"]) {
   byId(id).addEventListener("change", ({ target }) => {
-    choosePhoto(target.files[0]);
+    choosePhoto(target.files[0], { isAdded: id === "more" });
     target.value = ""; // the same file may be chosen again
   });
 }
@@ -252,7 +264,6 @@ byId("words-form").addEventListener("submit", (event) => {
   event.preventDefault();
   searchWords();
 });
-byId("preview-image").addEventListener("error", pictureMissing);
 byId("back").addEventListener("click", () => history.back());
 addEventListener("popstate", ({ state }) => {
   if (!state || !(state.step in steps)) return;

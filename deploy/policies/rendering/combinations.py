@@ -20,9 +20,9 @@ from deploy.policies.rendering.objects import DEPLOY, Manifests, Object
 NEEDS = {"client-tls": "tls", "gateway": "client-tls"}
 EXCLUDED = {("image-volume", "local-index")}  # the index comes from one of the two
 # A component comes after the one whose objects it changes.
-CHANGES = {"scale-out": "keda", "client-tls": "web", "gateway": "client-tls"}
+CHANGES = {"scale-out": "keda", "client-tls": "web", "local-index": "web", "gateway": "client-tls"}
 # Adds objects of its own, which these change alone: rendered with them, and with everything.
-SEPARATE = {"web": {"tls", "client-tls"}}
+SEPARATE = {"web": {"tls", "client-tls", "local-index"}}
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,16 @@ class Manifests:
     deploy: Path = DEPLOY
 
     @property
+    def overlay(self) -> str:
+        """The name of the overlay."""
+        return self.name.partition("+")[0]
+
+    @property
+    def is_production(self) -> bool:
+        """Whether the overlay is one for production, on several nodes: its name ends so."""
+        return self.overlay.endswith("-prod")
+
+    @property
     def namespace(self) -> str:
         """The name of the namespace that is rendered.
 

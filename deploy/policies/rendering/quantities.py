@@ -16,9 +16,14 @@ def quantity(text: object) -> float:
 
 
 def flag(arguments: Sequence[str], name: str) -> str | None:
-    """The value of ``--name=value``; None if it is not given."""
-    values = [each.partition("=")[2] for each in arguments if each.partition("=")[0] == name]
-    return values[-1] if values else None
+    """The value of ``--name=value`` or ``--name value``; None if it is not given."""
+    found = None
+    for position, word in enumerate(arguments):
+        given, sign, value = word.partition("=")
+        if given == name:
+            following = "".join(arguments[position + 1 : position + 2])
+            found = value if sign or following.startswith("-") else following
+    return found
 
 
 def seconds_of_triton(arguments: Sequence[str], name: str) -> float:

@@ -8,11 +8,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval_server.exact_search.kernels.growth import grow_candidates, grow_rows
 from retrieval_server.exact_search.kernels.layout import BLOCK_ROWS
 from retrieval_server.exact_search.kernels.row_kernel import RowKernel
 from retrieval_server.exact_search.kernels.selection import keep, largest, survivors
@@ -38,6 +40,17 @@ class Scratch(threading.local):
         )
         self.block_maxima = np.empty(blocks, np.float32)
         self.rows = np.empty(rows + 1, np.int32)  # survivors() writes one beyond
+        self._count = count
+
+    @cached_property
+    def growth_of(self) -> NDArray[np.float32]:
+        """(N,) what the factors of all rows do to bounds of L; made for the first such search."""
+        return np.empty(self._count, np.float32)
+
+    @cached_property
+    def grown_estimates(self) -> NDArray[np.float32]:
+        """(N,) estimates with the factors of their rows."""
+        return np.empty(self._count, np.float32)
 
 
 class Candidates:
@@ -76,8 +89,10 @@ class Candidates:
         self.estimates, self.upper_bounds = scratch.estimates, scratch.upper_bounds
         self._row_memory, self._is_narrowed = scratch.rows, False
         self._exclude, self._allowed = exclude, allowed
-        self._growth = growth
-        self._grown_estimates: NDArray[np.float32] | None = None
+        self._scratch, self._growth = scratch, growth
+        if growth is not None:
+            scratch.growth_of[:] = 1
+            scratch.growth_of[growth.rows] = growth.growths
         self.count = count
 
     @property
@@ -103,25 +118,26 @@ class Candidates:
         The upper bounds change in place, since the next stage writes them anew. The estimates stay,
         since it adds to them; ``largest_estimates`` compares grown copies.
         """
-        if self._growth is None:
+        if (growth := self._growth) is None:
             return
+        grown = self._scratch.grown_estimates
         if self._is_narrowed:
-            estimates, bounds = self.estimates, self.upper_bounds
-            positions, growths = self._growth.among(self.rows)
+            grown[: self.count] = self.estimates[: self.count]
+            grow_candidates(
+                self.rows, self._scratch.growth_of, growth.shift, grown, self.upper_bounds
+            )
         else:
-            estimates, bounds = self.coarse_estimates, self.coarse_upper_bounds
-            positions, growths = self._growth.rows.astype(np.int64), self._growth.growths
-        bounds[positions] = grown = self._growth.grown(bounds[positions], growths)
-        if not self._is_narrowed:
-            np.maximum.at(self.block_maxima, positions // BLOCK_ROWS, grown)
-        self._grown_estimates = estimates[: self.count].copy()
-        self._grown_estimates[positions] = self._growth.grown(estimates[positions], growths)
+            grown[:] = self.coarse_estimates[: self.count]
+            grow_rows(
+                growth.rows, growth.growths, growth.shift,
+                grown, self.coarse_upper_bounds, self.block_maxima,
+            )  # fmt: skip
 
     def largest_estimates(self, wanted: int) -> NDArray[np.int32]:
         """The rows with the largest estimates, in no order; fewer where there are fewer."""
         estimates = self.estimates if self._is_narrowed else self.coarse_estimates
-        if self._grown_estimates is not None:
-            estimates = self._grown_estimates
+        if self._growth is not None:
+            estimates = self._scratch.grown_estimates
         positions = largest(estimates, self.count, wanted)
         positions = positions[positions >= 0]
         rows = self.rows[positions] if self._is_narrowed else positions

@@ -15,6 +15,20 @@ from tests.support.web_api import HERE
 # Searching
 
 
+def test_several_images_of_one_thing_arrive_as_one_search(page, servicer):
+    answer = page.post("/api/search", params={"sizes": "5,3,4"}, content=b"firsttwolast")
+    assert answer.status_code == 200
+    (request,) = servicer.requests
+    assert (request.image, list(request.more_images)) == (b"first", [b"two", b"last"])
+
+
+@pytest.mark.parametrize("sizes", ["", "5,", "5,3", "a,b", "-5,17", "1,1,1,1,1,1,1,1,4"])
+def test_sizes_that_are_not_those_of_the_body_are_refused(page, servicer, sizes):
+    answer = page.post("/api/search", params={"sizes": sizes}, content=b"firsttwolast")
+    assert (answer.status_code, answer.json()["kind"]) == (400, "invalid")
+    assert not servicer.requests
+
+
 def test_every_setting_of_a_photo_s_search_arrives_at_the_server(page, servicer):
     settings = {"top_k": 5, "keep": 2, "refine": "false", f"alpha.{MODELS[0]}": "2.75"}
     answer = page.post("/api/search", params=settings, content=b"photo")

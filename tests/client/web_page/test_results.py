@@ -69,7 +69,7 @@ def test_pictures_are_shown_and_a_missing_one_leaves_a_placeholder(page, site, w
     pictures = page.locator("#refined .picture img")
     expect(pictures).to_have_count(len(ids) - 1)
     page.wait_for_function(
-        "[...document.querySelectorAll('.picture img, #preview-image')].every(i => i.naturalWidth)"
+        "[...document.querySelectorAll('.picture img, .preview img')].every(i => i.naturalWidth)"
     )
     assert witness.refused > 0
 
@@ -93,7 +93,7 @@ def test_without_a_catalogue_folder_the_results_are_shown_all_the_same(browser, 
         expect(page.locator("#refined .no-picture").first).to_have_text("picture not shown")
         page.get_by_role("button", name="More like this").first.click()
         expect(page.locator("#query-heading")).to_have_text("More like this product")
-        expect(page.locator("#preview-missing")).to_be_visible()
+        expect(page.locator(".preview .no-picture")).to_be_visible()
         page.close()
 
 
@@ -110,7 +110,24 @@ def test_a_photo_may_be_dropped_or_pasted(page, site, way, no_refusal):
         list(site.photo(3).read_bytes()),
     )
     shows(page, "refined", site.expected(lambda client: client.search(site.photo(3))).results)
-    expect(page.locator("#preview-name")).to_have_text("mine.jpg")
+    expect(page.locator(".preview figcaption")).to_have_text("mine.jpg")
+
+
+def test_another_photo_of_the_same_thing_joins_the_first_and_back_leads_to_one(
+    page, site, no_refusal
+):
+    choose(page, site.photo(2))
+    one = site.expected(lambda client: client.search(site.photo(2)))
+    shows(page, "refined", one.results)
+    page.set_input_files("#more", site.photo(7))
+    both = site.expected(lambda client: client.search(site.photo(2), more_images=[site.photo(7)]))
+    assert both.results != one.results
+    shows(page, "refined", both.results)
+    expect(page.locator("#query-heading")).to_have_text("Your 2 photos")
+    expect(page.locator(".preview figcaption")).to_have_text(["q02.jpg", "q07.jpg"])
+    page.get_by_role("button", name="Back", exact=True).click()
+    shows(page, "refined", one.results)
+    expect(page.locator(".preview figcaption")).to_have_text(["q02.jpg"])
 
 
 # Words
@@ -213,9 +230,9 @@ def test_more_like_this_searches_by_the_product_and_back_returns(page, site):
     expected = site.expected(lambda client: client.similar(first[1].product_id))
     shows(page, "refined", expected.results)
     shows(page, "initial", expected.initial_results)
-    expect(page.locator("#preview-name")).to_have_text(first[1].product_id)
+    expect(page.locator(".preview figcaption")).to_have_text(first[1].product_id)
     page.get_by_role("button", name="Back", exact=True).click()
     shows(page, "refined", first)
-    expect(page.locator("#preview-name")).to_have_text("q05.jpg")
+    expect(page.locator(".preview figcaption")).to_have_text("q05.jpg")
     page.go_forward()
     shows(page, "refined", expected.results)

@@ -1,6 +1,7 @@
 """The engine ``triton`` with an access key and with TLS."""
 
 import asyncio
+import contextlib
 import re
 import shutil
 from pathlib import Path
@@ -8,9 +9,11 @@ from pathlib import Path
 import grpc
 import pytest
 
+from retrieval_server.engines import triton_channel
 from retrieval_server.errors import EngineError, EngineUnavailableError
 from retrieval_server.serving.settings import Settings
 from tests.support.access import replace
+from tests.support.deploy.certificates import signed
 from tests.support.fake_triton import FakeTriton, fake_triton
 from tests.support.patience import PATIENCE_S
 from tests.support.triton_engine import ENSEMBLE, Descriptors, noise, open_triton, used, with_fake
@@ -108,6 +111,51 @@ def test_renewed_certificates_are_shown_and_no_call_is_lost(
                 replace(own / "client.key", (certificates / "server.key").read_bytes())
             await engine.infer(ENSEMBLE, noise(1))
             assert fake.callers[-1] == "server"
+            await engine.close()
+
+    asyncio.run(run())
+
+
+def test_tritons_that_restart_one_after_the_other_with_new_certificates_fail_no_call(
+    certificates: Path, tiny_repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a renewal in a cluster: two pods behind one name, each with its own moment."""
+    of_both = ("grpc.ssl_target_name_override", "127.0.0.1")  # a name here has one address
+    monkeypatch.setattr(
+        triton_channel, "CHANNEL_OPTIONS", (*triton_channel.CHANNEL_OPTIONS, of_both)
+    )
+    new, _ = signed(certificates, tmp_path, "renewed", ["127.0.0.1"])
+    (tmp_path / "tls").mkdir()
+    for name, file in (("server.pem", new), ("server.key", new.with_suffix(".key"))):
+        shutil.copy(file, tmp_path / "tls" / name)
+    shutil.copy(certificates / "ca.pem", tmp_path / "tls")
+    pair = {"tls_cert": certificates / "client.pem", "tls_key": certificates / "client.key"}
+
+    async def run() -> None:
+        async with contextlib.AsyncExitStack() as pods, asyncio.timeout(PATIENCE_S):
+            old = mutual_tls(certificates)
+            running = [contextlib.AsyncExitStack() for _ in range(2)]
+            fakes = [await each.enter_async_context(fake_triton(tiny_repository, old))
+                     for each in running]  # fmt: skip
+            url = f"ipv4:{','.join(each.url for each in fakes)}"
+            engine = open_triton(tiny_repository, url, tls_ca=certificates / "ca.pem", **pair)
+            over = asyncio.Event()
+
+            async def call() -> None:
+                while not over.is_set():
+                    await engine.infer(ENSEMBLE, noise(1))
+
+            async with asyncio.TaskGroup() as callers:
+                await engine.infer(ENSEMBLE, noise(1))
+                for _ in range(4):
+                    callers.create_task(call())
+                for before, fake in zip(running, fakes, strict=True):
+                    await before.aclose()
+                    renewed = fake_triton(tiny_repository, mutual_tls(tmp_path / "tls"), fake.url)
+                    after = await pods.enter_async_context(renewed)
+                    while not after.requests:  # it has its share again
+                        await engine.infer(ENSEMBLE, noise(1))
+                over.set()
             await engine.close()
 
     asyncio.run(run())

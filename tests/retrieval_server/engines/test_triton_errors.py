@@ -26,6 +26,7 @@ from tests.support.triton_engine import (
     with_fake,
 )
 
+CLOSING = (grpc.StatusCode.CANCELLED, "CANCELLED")
 UNHEALTHY = (grpc.StatusCode.INTERNAL, "Stub process 'tiny_a_0_0' is not healthy.")
 RELOADED = (
     grpc.StatusCode.NOT_FOUND,
@@ -39,7 +40,8 @@ GONE = (grpc.StatusCode.UNAVAILABLE, "Socket closed")
 
 
 @pytest.mark.parametrize(
-    "faults", [[GONE], [NOT_READY], [RELOADED], [UNHEALTHY] * 3, [GONE, RELOADED, UNHEALTHY]]
+    "faults",
+    [[GONE], [NOT_READY], [RELOADED], [UNHEALTHY] * 3, [CLOSING], [GONE, RELOADED, UNHEALTHY]],
 )
 def test_fault_that_passes_is_not_noticed(tiny_repository: Path, faults: list[Fault]) -> None:
     async def use(fake: FakeTriton) -> None:
@@ -50,7 +52,7 @@ def test_fault_that_passes_is_not_noticed(tiny_repository: Path, faults: list[Fa
     assert len(fake.requests) == len(faults) + 1
 
 
-@pytest.mark.parametrize("fault", [GONE, NOT_READY, RELOADED, UNHEALTHY])
+@pytest.mark.parametrize("fault", [GONE, NOT_READY, RELOADED, UNHEALTHY, CLOSING])
 def test_fault_that_stays_is_unavailable_within_the_deadline(
     tiny_repository: Path, fault: Fault
 ) -> None:

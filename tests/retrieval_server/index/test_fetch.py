@@ -176,7 +176,20 @@ def test_the_command_says_what_it_copied(source: FileServer, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    "url", ["indexes.example/beauty", "file:///index", "https://", "http://a?b=c"]
+    "url",
+    [
+        "indexes.example/beauty",
+        "file:///index",
+        "https://",
+        "http://a?b=c",
+        "http://a/#b",
+        "http://user:password@a/b",
+        "http://a:port/b",
+        "http://a:0/b",
+        "http://[::1/b",
+        "http://a/b c",
+        "http://a/b\n",
+    ],
 )
 def test_what_is_no_url_of_a_folder_is_misuse(tmp_path: Path, url: str) -> None:
     words = ["fetch", url, "--output", str(tmp_path)]

@@ -102,6 +102,24 @@ def test_the_pace_follows_what_is_measured(admission, clock, in_progress):
     assert admission.expected_s(Kind.PHOTO) == pytest.approx(2 * PACE_S * (1 + 2 * PACE_WEIGHT))
 
 
+def test_a_search_counts_as_often_as_it_has_photos(admission, clock, in_progress):
+    search = admission.admitted(Kind.PHOTO, None, 4)
+    search.__enter__()
+    in_progress(2)
+    assert admission.expected_s(Kind.PHOTO) == 7 * PACE_S
+    clock.now += 4 * PACE_S
+    search.__exit__(None, None, None)
+    assert admission.expected_s(Kind.PHOTO) == 3 * PACE_S
+
+
+def test_a_search_of_many_photos_is_late_where_one_photo_is_not(admission, in_progress):
+    in_progress(1)
+    with admission.admitted(Kind.PHOTO, 4 * PACE_S, 1):
+        pass
+    with pytest.raises(OverloadedError), admission.admitted(Kind.PHOTO, 4 * PACE_S, 4):
+        pass
+
+
 def test_a_search_that_is_given_up_says_nothing_about_the_pace(admission, clock, in_progress):
     search = admission.admitted(Kind.PHOTO, None)
     search.__enter__()

@@ -22,9 +22,11 @@ from export.index.build import IndexBuild
 from retrieval_server.errors import IndexLossError
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.index.publish import finished_versions, make_current, open_index
+from retrieval_server.index.retention import remove_old_versions
 from retrieval_server.models.profile import Profile
 from retrieval_server.serving import index_watch
 from retrieval_server.v1 import retrieval_pb2 as pb
+from tests.support.local_triton import eventually
 from tests.support.patience import PATIENCE_S
 from tests.support.scraped_metrics import value
 from tests.support.served import Served, ServedBy
@@ -248,6 +250,21 @@ def test_a_version_named_by_its_own_folder_is_held_on_to(
         rebuild()
         served.result(served.running.index_watch.poll())
         assert status(served).index_version == old.version
+
+
+def test_a_version_that_is_served_is_not_removed_and_one_that_was_is(
+    served_by: ServedBy, tiny_index_copy: Path, rebuild: Rebuild
+) -> None:
+    with served_by(index=tiny_index_copy, reload_every_s=0) as served:
+        old = status(served).index_version
+        new = rebuild()
+        assert remove_old_versions(tiny_index_copy, 1).in_use == (old,)
+        assert len(served.search(product_id="p0000").results) == 7
+        poll(served)
+        assert status(served).index_version == new
+        eventually(lambda: remove_old_versions(tiny_index_copy, 1).removed == (old,), PATIENCE_S)
+        assert finished_versions(tiny_index_copy) == [new]
+        assert len(served.search(product_id="new").results) == 7
 
 
 def test_no_look_is_taken_where_it_is_turned_off(

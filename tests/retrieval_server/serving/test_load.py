@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from client import OverloadedError, RetrievalClient
 from retrieval_server.models.preprocessing import decode_image
-from retrieval_server.serving import service
+from retrieval_server.serving import photos
 from retrieval_server.serving.request_log import RequestLog
 from retrieval_server.v1 import retrieval_pb2 as pb
 from tests.support.patience import PATIENCE_S
@@ -133,7 +133,7 @@ def test_photo_that_waits_for_a_worker_beyond_its_deadline_is_not_decoded(
         decoded.append(photo)
         return decode_image(photo, side)
 
-    monkeypatch.setattr(service, "decode_image", decode)
+    monkeypatch.setattr(photos, "decode_image", decode)
     with served_by(workers=1) as served:
         running = threading.Event()
         served.executor.submit(lambda: (running.set(), may_go_on.wait(PATIENCE_S)))

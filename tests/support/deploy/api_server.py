@@ -116,6 +116,12 @@ def selected(each: Object, selector: str) -> bool:
     return all(labels.get(key) == value for key, _, value in wanted)
 
 
+class Server(ThreadingHTTPServer):
+    """Takes all connections that kubectl opens at once; five are the default."""
+
+    request_queue_size = 64
+
+
 @contextmanager
 def api_server(cluster: Cluster, folder: Path) -> Iterator[Path]:
     """Serve a cluster; yields the file for the variable KUBECONFIG."""
@@ -136,7 +142,7 @@ def api_server(cluster: Cluster, folder: Path) -> Iterator[Path]:
         def log_message(self, *_: object) -> None:
             """Say nothing."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    with Server(("127.0.0.1", 0), Handler) as server:
         serving = threading.Thread(target=server.serve_forever)
         serving.start()
         url = f"http://127.0.0.1:{server.server_port}"

@@ -19,7 +19,7 @@ def signed(authority: Path, folder: Path, name: str, hosts: list[str]) -> tuple[
         The certificate and its key.
     """
     cert, key = folder / f"{name}.pem", folder / f"{name}.key"
-    names = ",".join(f"DNS:{host}" for host in hosts)
+    names = ",".join(f"{kind_of(host)}:{host}" for host in hosts)
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={name}"]
     command += ["-keyout", str(key), "-out", str(cert), "-days", "2"]
     command += ["-CA", str(authority / "ca.pem"), "-CAkey", str(authority / "ca.key")]
@@ -34,3 +34,8 @@ def certificate_of(
     """Make what the Secret of ``Certificate/name`` holds; see ``signed``."""
     spec = rendered.get(f"Certificate/{name}")["spec"]
     return signed(authority, folder, name, spec["dnsNames"])
+
+
+def kind_of(host: str) -> str:
+    """What a subject alternative name is: an address or a name."""
+    return "IP" if host.replace(".", "").isdigit() else "DNS"

@@ -30,8 +30,8 @@ def instructions() -> Iterator[tuple[str, str]]:
             yield name.upper(), " ".join(rest.split())
 
 
-def base_images() -> dict[str, str]:
-    """The arguments before the first stage."""
+def arguments() -> dict[str, str]:
+    """The arguments before the first stage, with their defaults."""
     found = {}
     for name, text in instructions():
         if name == "FROM":
@@ -40,6 +40,11 @@ def base_images() -> dict[str, str]:
         key, _, value = text.partition("=")
         found[key] = value
     raise AssertionError("no stage")
+
+
+def base_images() -> dict[str, str]:
+    """The images that the stages begin with, by the name of their argument."""
+    return {name: value for name, value in arguments().items() if name.endswith("_IMAGE")}
 
 
 def build_stages() -> dict[str, Stage]:

@@ -1,7 +1,8 @@
 """What a kubelet does with a pod, for one that runs on this machine: probes, environment, the end.
 
 What is mapped from the container to this machine stands in ``Place``; everything else is taken from
-the manifest as it is. Not done: images, users, mounts, a read-only root, limits, network policies.
+the manifest as it is. Of its image, a process has the packages. Not done: other files of images,
+users, mounts, a read-only root, limits, network policies.
 """
 
 import math
@@ -23,8 +24,10 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from deploy.policies.belonging import stage_of
 from deploy.policies.rendering import Manifests, Pods
 from deploy.policies.rendering.quantities import quantity
+from tests.support.deploy.image_packages import environment_of_image
 from tests.support.paths import ROOT
 from tests.support.patience import PATIENCE_S
 
@@ -42,6 +45,7 @@ class Place:
         words: what else has another name here.
         left_out: variables that are of no use here.
         more_arguments: by program; what it needs on this machine only.
+        of_the_images: variables that the images set.
     """
 
     programs: dict[str, list[str]]
@@ -50,6 +54,7 @@ class Place:
     words: dict[str, str] = field(default_factory=dict)
     left_out: frozenset[str] = frozenset()
     more_arguments: dict[str, list[str]] = field(default_factory=dict)
+    of_the_images: dict[str, str] = field(default_factory=dict)
 
     def translated(self, text: str, pod: str) -> str:
         """A word of a command or a value of the environment, as it is on this machine."""
@@ -196,9 +201,10 @@ def command_line(
     # The image finds its commands on PATH; here they are beside the interpreter.
     programs = [str(Path(sys.executable).parent), *filter(None, [inherited.get("PATH")])]
     search_path = {"PATH": os.pathsep.join(programs), "PYTHONPATH": str(ROOT)}
+    search_path |= environment_of_image(stage_of(container["image"]))
     return (
         [*command, *arguments, *place.more_arguments.get(program, ())],
-        {**inherited, **search_path, **own},
+        {**inherited, **search_path, **place.of_the_images, **own},
     )
 
 

@@ -75,7 +75,7 @@ def place_on_this_machine(
     Args:
         rendered: with the pods.
         paths: folders by their path in the containers.
-        profile: what is ``lite`` here.
+        profile: the profile of the images.
         collector: where traces go, if there are any.
     """
     triton = set_up(ROOT / "build" / "local_triton")
@@ -98,11 +98,8 @@ def place_on_this_machine(
         paths=paths,
         ports=ports,
         left_out=frozenset({"NUMBA_CACHE_DIR"}),  # here it is warm beside the package
-        words={
-            "0.0.0.0": "127.0.0.1",
-            "--host=0.0.0.0": "--host=127.0.0.1",
-            "lite": str(profile),
-        },
+        words={"0.0.0.0": "127.0.0.1", "--host=0.0.0.0": "--host=127.0.0.1"},
+        of_the_images={"BEAUTY_EXPORT_PROFILE": str(profile)},
         more_arguments={
             "tritonserver": [
                 f"--backend-directory={triton.backends}",

@@ -1,0 +1,92 @@
+"""Reads the words on the photos of a request, as far as the caller's time allows.
+
+A search does not fail because of them: where they cannot be read in time, it goes on without, and
+its answer says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from retrieval_server.errors import (
+    EngineDeadlineError,
+    EngineError,
+    ModelMismatchError,
+    ModelRepositoryError,
+)
+from retrieval_server.models.photo import Photo
+from retrieval_server.reading.reader import Reader, ReadLine
+from retrieval_server.serving.deadline import Deadline
+
+TIME_SHARE = 0.8  # of what is left; the rest is for ranking
+
+
+@dataclass(frozen=True)
+class PhotoLine:
+    """A line of text on one of the photos of a search.
+
+    Attributes:
+        photo: number of the photo, from 0.
+        line: what was read, and where.
+    """
+
+    photo: int
+    line: ReadLine
+
+
+@dataclass(frozen=True)
+class PhotoWords:
+    """What was read on the photos of a search.
+
+    Attributes:
+        lines: by photo, and from top to bottom.
+        warning: why nothing was read; empty if the photos were read.
+        read_us: how long reading took, in microseconds.
+    """
+
+    lines: tuple[PhotoLine, ...] = ()
+    warning: str = ""
+    read_us: int = 0
+
+    def beside(self, typed: str, max_characters: int) -> str:
+        """The words of the query: those that were typed, and each line that was read.
+
+        Args:
+            typed: the words that were typed, which stay as they are.
+            max_characters: of all words; the lines that do not fit any more are left out.
+        """
+        words = typed
+        for read in self.lines:
+            longer = f"{words}\n{read.line.text}" if words else read.line.text
+            if len(longer) > max_characters:
+                break
+            words = longer
+        return words
+
+
+NOT_READ = PhotoWords()
+
+
+async def read_photos(reader: Reader, photos: Sequence[Photo], deadline: Deadline) -> PhotoWords:
+    """Read photos.
+
+    Args:
+        reader: reads them.
+        photos: of one search.
+        deadline: of the search.
+    """
+    started = time.perf_counter_ns()
+    remaining_s = deadline.remaining_s
+    timeout_s = None if remaining_s is None else TIME_SHARE * remaining_s
+    try:
+        async with asyncio.timeout(timeout_s):
+            read = await asyncio.gather(*(reader.read(photo, timeout_s) for photo in photos))
+    except (TimeoutError, EngineDeadlineError):
+        return PhotoWords(warning="The words on the photo were not read: there was no time for it.")
+    except (EngineError, ModelMismatchError, ModelRepositoryError) as error:
+        return PhotoWords(warning=f"The words on the photo were not read: {error}")
+    lines = tuple(PhotoLine(photo, line) for photo, lines in enumerate(read) for line in lines)
+    return PhotoWords(lines, read_us=(time.perf_counter_ns() - started) // 1000)

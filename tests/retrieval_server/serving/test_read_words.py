@@ -1,0 +1,158 @@
+"""Searches whose photos are read, over a real gRPC server with the real reader."""
+
+import asyncio
+import io
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import grpc
+import pytest
+
+from export.dataset.catalogue import read_catalogue
+from export.descriptors.engine_choice import EngineChoice
+from export.index.build import IndexBuild
+from retrieval_server.errors import EngineUnavailableError
+from retrieval_server.models.profile import Profile
+from retrieval_server.v1 import retrieval_pb2 as pb
+from tests.support.search_calls import photo, without_times
+from tests.support.served import Served, ServedBy
+from tests.support.text_photo import text_image
+
+
+@pytest.fixture(scope="module")
+def index(
+    tiny_catalogue: Path,
+    tiny_profile: Profile,
+    tiny_repository: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """An index whose profile names a reader."""
+    root = tmp_path_factory.mktemp("index")
+    profile = replace(tiny_profile, reader="ppocr")
+    IndexBuild(read_catalogue(tiny_catalogue), profile, EngineChoice(tiny_repository), root).run()
+    return root
+
+
+@pytest.fixture(scope="module")
+def reading(served_by: ServedBy, index: Path, reader_repository: Path) -> Iterator[Served]:
+    """A server that reads the words on photos."""
+    with served_by(index=index, model_repository=reader_repository) as served:
+        yield served
+
+
+def printed(*texts: str) -> bytes:
+    """A photo with text."""
+    file = io.BytesIO()
+    text_image(*texts).save(file, "PNG")
+    return file.getvalue()
+
+
+def texts_of(response: pb.SearchResponse) -> list[str]:
+    return [line.text for line in response.read_lines]
+
+
+@pytest.fixture
+def engine_as_before(reading: Served) -> Iterator[None]:
+    yield
+    reading.engine.reading_failure = reading.engine.reading_gate = None
+
+
+def test_words_that_are_read_count_like_typed_ones(reading: Served) -> None:
+    image = printed("NUXE", "Bioderma 100 ml")
+    response = reading.search(image=image)
+    assert texts_of(response) == ["NUXE", "Bioderma 100 ml"]
+    typed = reading.search(image=image, words="NUXE\nBioderma 100 ml", read_words=False)
+    assert not typed.read_lines
+    assert typed.results == response.results
+    assert response.results[0].words.cosine > 0
+    assert response.timings.read_us > 0
+
+
+def test_a_line_has_its_box_and_its_confidence(reading: Served) -> None:
+    (line,) = reading.search(image=printed("NUXE")).read_lines
+    assert 0.5 <= line.confidence <= 1
+    assert line.photo == 0
+    left_top, right_top, right_bottom, left_bottom = line.corners
+    assert 20 < left_top.x < 60 < right_top.x < 250
+    assert 20 < left_top.y < left_bottom.y < 110
+    assert abs(right_bottom.y - left_bottom.y) < 10
+
+
+def test_typed_words_come_before_those_that_are_read(reading: Served) -> None:
+    image = printed("NUXE")
+    both = reading.search(image=image, words="violet")
+    typed = reading.search(image=image, words="violet\nNUXE", read_words=False)
+    assert both.results == typed.results
+
+
+def test_the_words_of_all_photos_count(reading: Served) -> None:
+    response = reading.search(image=printed("NUXE"), more_images=[printed("Bioderma")])
+    assert [(line.photo, line.text) for line in response.read_lines] == [
+        (0, "NUXE"),
+        (1, "Bioderma"),
+    ]
+
+
+def test_without_reading_the_answer_is_that_of_the_photo_alone(
+    reading: Served, served_by: ServedBy
+) -> None:
+    image = printed("NUXE")
+    unread = reading.search(image=image, read_words=False)
+    with served_by() as plain:  # no reader at all
+        expected = plain.search(image=image)
+    assert [match.similarity for match in unread.results] == [
+        match.similarity for match in expected.results
+    ]
+    weightless = reading.search(image=image, text_weight=0.0)
+    assert without_times(weightless) == without_times(unread)
+    assert unread.timings.read_us == 0
+
+
+def test_a_photo_without_text_is_searched_as_it_is(reading: Served) -> None:
+    blank = printed()
+    response = reading.search(image=blank)
+    assert texts_of(response) == []
+    assert response.results == reading.search(image=blank, read_words=False).results
+
+
+def test_the_status_says_whether_words_are_read(reading: Served, shared: Served) -> None:
+    status = reading.stub.GetStatus(pb.GetStatusRequest())
+    assert (status.reader, status.default_read_words) == ("ppocr", True)
+    status = shared.stub.GetStatus(pb.GetStatusRequest())
+    assert (status.reader, status.default_read_words) == ("", False)
+
+
+def test_a_server_without_reader_refuses_to_read(shared: Served) -> None:
+    error = shared.refused(image=photo(), read_words=True)
+    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert error.details().startswith("read_words: this server has no reader.")
+
+
+def test_a_server_may_leave_reading_to_those_who_ask(
+    served_by: ServedBy, index: Path, reader_repository: Path
+) -> None:
+    with served_by(
+        index=index, model_repository=reader_repository, default_read_words=False
+    ) as served:
+        assert texts_of(served.search(image=printed("NUXE"))) == []
+        assert texts_of(served.search(image=printed("NUXE"), read_words=True)) == ["NUXE"]
+
+
+@pytest.mark.usefixtures("engine_as_before")
+def test_a_reader_that_fails_leaves_a_search_without_words_that_says_so(reading: Served) -> None:
+    image = printed("NUXE")
+    reading.engine.reading_failure = EngineUnavailableError("the reader is gone")
+    response = reading.search(image=image)
+    assert list(response.warnings) == ["The words on the photo were not read: the reader is gone"]
+    assert response.results == reading.search(image=image, read_words=False).results
+
+
+@pytest.mark.usefixtures("engine_as_before")
+def test_reading_that_takes_too_long_leaves_time_for_an_answer_without(reading: Served) -> None:
+    image = printed("NUXE")
+    reading.engine.reading_gate = asyncio.Event()
+    response = reading.search(timeout_s=5.0, image=image)
+    (warning,) = response.warnings
+    assert "there was no time for it" in warning
+    assert response.results == reading.search(image=image, read_words=False).results
