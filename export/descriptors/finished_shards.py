@@ -125,7 +125,7 @@ def remove_shards(folder: Path, manifests: Sequence[ShardManifest]) -> None:
     shards = [folder / manifest.shard.folder_name for manifest in manifests]
     for shard in shards:
         for path in shard.iterdir():
-            if path.name != SHARD_FILE:
+            if path.name != SHARD_FILE and not path.is_dir():
                 path.unlink()
     for shard in shards:
         shutil.rmtree(shard)

@@ -31,7 +31,6 @@ from retrieval_server.models.reader import (
     TEXT_ORIENTATION,
     TEXT_RECOGNISER,
     UPSIDE_DOWN_OUTPUT,
-    has_reader,
     read_alphabet,
 )
 from retrieval_server.reading.boxes import find_boxes
@@ -145,8 +144,8 @@ class Reader:
 
 def open_reader(
     repository: ModelRepository, engine: Engine, workers: Executor | None = None
-) -> Reader | None:
-    """Open the reader of a model repository; None if its models are not exported.
+) -> Reader:
+    """Open the reader of a model repository.
 
     Args:
         repository: the model repository.
@@ -154,9 +153,9 @@ def open_reader(
         workers: threads for what is computed outside of the engine; None for the event loop's.
 
     Raises:
-        ModelRepositoryError: if the alphabet is missing or damaged.
+        ModelRepositoryError: if the models are not exported, or the alphabet is damaged.
     """
-    return Reader(engine, read_alphabet(repository), workers) if has_reader(repository) else None
+    return Reader(engine, read_alphabet(repository), workers)
 
 
 def compile_reader() -> None:

@@ -46,5 +46,6 @@ def test_every_service_is_built_from_a_stage_of_the_dockerfile_with_its_tag(
         assert (ROOT / "deploy" / build["context"]).resolve() == ROOT
         assert (ROOT / build["dockerfile"]).is_file()
         assert re.search(rf"^FROM .* AS {build['target']}$", dockerfile, re.MULTILINE)
+        assert build["args"] == {"PROFILE": "${PROFILE:-lite}"}
         line = f"--target {build['target']} --tag {service['image']} ."
         assert line in dockerfile

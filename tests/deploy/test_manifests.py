@@ -120,6 +120,24 @@ def test_every_model_warms_up_before_triton_is_ready() -> None:
     assert all("model_warmup" in path.read_text(encoding="utf-8") for path in configs)
 
 
+def test_tensorrt_can_write_its_cache_in_every_deployment_with_gpus() -> None:
+    configs = "".join(
+        path.read_text(encoding="utf-8")
+        for path in (ROOT / "model_repository").glob("*/configs/tensorrt.pbtxt")
+    )
+    (cache,) = set(re.findall(r'key: "trt_engine_cache_path"\s+value: "(.*)"', configs))
+
+    (pods,) = manifests("gpu-prod").pods("triton")
+    (mount,) = [each for each in pods.main["volumeMounts"] if each["mountPath"] == cache]
+    (volume,) = [each for each in pods.volumes if each["name"] == mount["name"]]
+    assert "emptyDir" in volume
+    assert not mount.get("readOnly")
+    text = (DEPLOY / "compose.gpu.yaml").read_text(encoding="utf-8")
+    assert yaml.safe_load(text)["services"]["triton"]["volumes"] == [f"tensorrt:{cache}"]
+    dockerfile = (DEPLOY / "images" / "Dockerfile").read_text(encoding="utf-8")
+    assert f"--owner=1000 --group=1000 {cache}\n" in dockerfile
+
+
 def test_every_figure_of_the_sizing_is_in_the_results() -> None:
     text = (DEPLOY / "README.md").read_text(encoding="utf-8")
     (table,) = re.findall(r"\| Source \|\n\|[- |]+\|\n((?:\|.*\n)+)", text)
