@@ -15,7 +15,8 @@ from retrieval_server.models.model_repository import ModelRepository
 MADE_FOR = {"cpu-dev": (10_000, "lite"), "gpu-prod": (1_000_000, "paper")}
 # The rules of deploy/README.md, in bytes
 SERVER_BYTES, SERVER_BYTES_PER_DIMENSION = 0.3e9, 0.5
-DISK_BYTES_PER_DIMENSION, VERSIONS_ON_DISK = 5.5, 2
+DISK_BYTES_PER_DIMENSION, BUILD_BYTES_PER_DIMENSION = 5.5, 4
+FREE_SHARE = 0.1  # of the claim
 DECODING_BYTES = 1.1e9  # of each worker
 VERSIONS_IN_MEMORY = 2  # while the server changes to a new one
 MOST = 8  # times the rule: more is a slip of the pen, and no node has it
@@ -38,12 +39,7 @@ def sized_by_the_rules(rendered: Manifests) -> Iterator[str]:
     dimensions = dimensions_of(profile)
     yield from _server_findings(rendered, products * dimensions)
     yield from _local_findings(rendered, products * dimensions * DISK_BYTES_PER_DIMENSION)
-    if index := rendered.find("PersistentVolumeClaim", "index"):
-        needed = VERSIONS_ON_DISK * products * dimensions * DISK_BYTES_PER_DIMENSION
-        storage = quantity(index["spec"]["resources"]["requests"]["storage"])
-        if storage < needed:
-            words = f"less than the {_gb(needed)} of {products} products"
-            yield f"{name_of(index)} has {_gb(storage)}, {words}"
+    yield from _claim_findings(rendered, products, dimensions)
 
 
 @cache
@@ -51,6 +47,20 @@ def dimensions_of(profile: str) -> int:
     """The sum of the dimensions of all backbones of a profile."""
     repository = ModelRepository(ROOT / "model_repository")
     return sum(repository.model(each.model).dimension for each in PROFILES[profile].backbones)
+
+
+def _claim_findings(rendered: Manifests, products: int, dimensions: int) -> Iterator[str]:
+    """The claim of the index: the versions that are kept, and the next one while it is built."""
+    index = rendered.find("PersistentVolumeClaim", "index")
+    if index is None:
+        return
+    kept = int(rendered.get("ConfigMap/index-build")["data"]["BEAUTY_EXPORT_KEEP_VERSIONS"])
+    of_a_product = (kept + 1) * DISK_BYTES_PER_DIMENSION + BUILD_BYTES_PER_DIMENSION
+    needed = products * dimensions * of_a_product / (1 - FREE_SHARE)
+    storage = quantity(index["spec"]["resources"]["requests"]["storage"])
+    if storage < needed:
+        words = f"less than the {_gb(needed)} of {products} products"
+        yield f"{name_of(index)} has {_gb(storage)}, {words}"
 
 
 def _server_findings(rendered: Manifests, values: int) -> Iterator[str]:
