@@ -16,7 +16,7 @@ BIN    := $(VENV)/bin
 PIP    := pip install -qq --disable-pip-version-check
 TRITON := $(BIN)/python deploy/local_triton/serve.py --model-repository model_repository
 
-.PHONY: help demo test web setup sample export index evaluate serve triton lint format browser proto golden try-feeds manifests images images-test bench-search bench-words bench-typed-words bench-text-index bench-evaluation bench-serving bench-overload bench-decoding bench-perf-analyzer clean
+.PHONY: help demo test web setup sample export index evaluate serve triton lint format browser proto golden try-feeds manifests images images-test bench-search bench-words bench-typed-words bench-text-index bench-evaluation bench-serving bench-overload bench-decoding bench-reading bench-perf-analyzer clean
 
 help: ## Print this list
 	awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -107,6 +107,10 @@ build/deploy_checks/%/.installed: deploy/checks/%.txt # what deploy/policies and
 	$(@D)/bin/$(PIP) -r $<
 	touch $@
 
+build/reading_peer/.installed: benchmarks/reading_peer.txt # what the reader is compared with
+	$(PYTHON) -m $(PIP) --no-deps --upgrade --target $(@D) -r $<
+	touch $@
+
 # promtool tests the rules: this machine's, or Debian's, of which nothing is installed.
 build/deploy_checks/promtool/.installed:
 	mkdir -p $(@D)/bin
@@ -143,6 +147,10 @@ bench-overload: index ## Measure a server that is offered up to eight times its 
 
 bench-decoding: setup ## Measure the decoding of photos: time, and memory of the largest images
 	$(BIN)/python -m benchmarks.decoding
+
+bench-reading: export ## Measure the reader beside the library that brings its models
+	$(BIN)/beauty-export onnx --profile $(PROFILE) --reader ppocr
+	$(BIN)/python -m benchmarks.reading
 
 bench-perf-analyzer: export ## Measure Triton by NVIDIA's perf_analyzer
 	$(TRITON) --setup-only

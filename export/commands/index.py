@@ -116,6 +116,10 @@ def index(
     language_filter: LanguageFilter = TextSettings.language_filter,
     max_neighbours: MaxNeighbours = TextSettings.max_neighbours,
     words_column: WordsColumn = None,
+    read_images: Annotated[
+        bool,
+        typer.Option("--read-images", help="Read the words on the images, for searches by words."),
+    ] = False,
     half_precision: Annotated[
         bool, typer.Option(help="Store float16 descriptors, half the size; they then are exact.")
     ] = False,
@@ -172,6 +176,7 @@ def index(
         shard_count=shards,
         reuse=reuse,
         max_loss=max_loss,
+        reads_images=read_images,
         keep_versions=keep_versions,
         removes_shards=remove_shards,
     )

@@ -16,6 +16,7 @@ from retrieval_server.index.bundle import REJECTS_FILE
 from retrieval_server.index.loss import missing_products
 from retrieval_server.index.publish import readable_current
 from retrieval_server.index.retention import Retention
+from retrieval_server.text.word_search import IMAGE
 
 DESCRIPTIONS_NAMED = 5  # ids to name in a warning
 PLACEHOLDERS_NAMED = 3
@@ -117,6 +118,8 @@ def _built_summary(built: BuiltIndex) -> Iterator[Message]:
         f"{built.folder}: {manifest.products:,} products, {manifest.documents:,} descriptions, "
         f"{manifest.text_pairs:,} text neighbours"
     )
+    if (read := manifest.words.fields.get(IMAGE)) is not None:
+        yield Message(f"words were read on {read.texts:,} of {manifest.products:,} images")
     yield from _reuse_summary(built.reused, built.no_reuse)
     if left_out := manifest.text["left_out"]:
         languages = ", ".join(f"{language} {count:,}" for language, count in left_out.items())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,11 +25,12 @@ class EngineChoice:
     engine: str = ENGINES[0]
     triton: TritonConnection | None = None
 
-    def open(self, ensemble: str) -> Engine:
+    def open(self, ensemble: str, further_models: Collection[str] = ()) -> Engine:
         """Open the engine for many images: it uses every available core, one thread for a run.
 
         Args:
             ensemble: name of a profile; its models must be in the repository.
+            further_models: models beside them, for ``Engine.run``.
 
         Raises:
             EngineError: if the engine is unknown, or a model cannot be loaded.
@@ -41,4 +43,5 @@ class EngineChoice:
             workers=available_cores(),
             threads_per_run=1,
             triton=self.triton,
+            further_models=further_models,
         )

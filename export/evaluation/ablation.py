@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from export.dataset.ground_truth import Query, items_of
 from export.evaluation.metrics import RESULTS, average_precision, hit_at_1, ranks_of, recall
-from export.evaluation.results import WORDS, RatedQuery, Rating
+from export.evaluation.results import BOTH, READ, TYPED, WORD_METHODS, RatedQuery, Rating
 from export.progress import progress
 from retrieval_server.exact_search.similarity import Ranking
 from retrieval_server.index.bundle import IndexBundle
@@ -26,20 +26,22 @@ class Method(NamedTuple):
     Attributes:
         name: the first cell of its row.
         keep: the paper's k; None for no refinement.
-        has_words: whether it searches with the words of the query.
+        words: which words of the query it searches with: ``TYPED``, ``READ``, ``BOTH``, or none.
     """
 
     name: str
     keep: int | None
-    has_words: bool = False
+    words: str = ""
 
-    def parameters(self, words: str = "") -> SearchParameters:
+    def parameters(self, typed: str = "", read: str = "") -> SearchParameters:
         """How to search.
 
         Args:
-            words: the words of the query.
+            typed: the words that the ground truth has for the query.
+            read: the lines that were read on its photo.
         """
-        plain = SearchParameters(top_k=RESULTS, words=words if self.has_words else "")
+        of_method = {TYPED: (typed,), READ: (read,), BOTH: (typed, read)}.get(self.words, ())
+        plain = SearchParameters(top_k=RESULTS, words="\n".join(filter(None, of_method)))
         if self.keep is None:
             return replace(plain, refine=False)
         return replace(plain, keep=self.keep)
@@ -49,16 +51,24 @@ METHODS = (Method(BASELINE, None), *(Method(f"k = {keep}", keep) for keep in KEE
 CATEGORY_COLUMN = "category"
 
 
-def methods_for(queries: Sequence[Query], keep: int) -> tuple[Method, ...]:
-    """The paper's methods; those with words as well if a query has words.
+def methods_for(
+    queries: Sequence[Query], keep: int, read: Sequence[str] | None = None
+) -> tuple[Method, ...]:
+    """The paper's methods, and those with the words that there are.
 
     Args:
         queries: the queries.
         keep: the k of the refinement with words.
+        read: the lines that were read on each photo; None if none was read.
     """
-    if not any(query.words.strip() for query in queries):
-        return METHODS
-    return *METHODS, Method(WORDS, None, True), Method(f"{WORDS}, k = {keep}", keep, True)
+    is_typed = any(query.words.strip() for query in queries)
+    found = (is_typed, read is not None, is_typed and read is not None)
+    kinds = [kind for kind, is_found in zip(WORD_METHODS, found, strict=True) if is_found]
+    return METHODS + tuple(
+        method
+        for kind in kinds
+        for method in (Method(kind, None, kind), Method(f"{kind}, k = {keep}", keep, kind))
+    )
 
 
 def rate_queries(
@@ -66,29 +76,31 @@ def rate_queries(
     queries: Sequence[Query],
     described: Sequence[QueryDescriptors],
     methods: Sequence[Method] = METHODS,
+    read: Sequence[str] | None = None,
 ) -> list[RatedQuery]:
     """Search with every query by all methods, and rate the results.
 
-    The initial ranking of a query is computed once for the methods without words, and once for
-    those with words.
+    The initial ranking of a query is computed once for the methods with the same words.
 
     Args:
         retriever: the retriever of the index.
         queries: the queries with their true matches.
         described: the descriptors of each query.
         methods: the methods.
+        read: the lines that were read on the photo of each query; None if none was read.
     """
     rated = []
     items = items_of(queries)
     with progress("searches", len(queries)) as advance:
-        for query, item, descriptors in zip(queries, items, described, strict=True):
+        lines = [""] * len(queries) if read is None else read
+        for query, item, descriptors, text in zip(queries, items, described, lines, strict=True):
             rated.append(
                 RatedQuery(
                     name=query.image.name,
                     item=item,
                     category=_category(query, retriever.bundle),
                     relevant=len(query.relevant),
-                    ratings=_ratings(retriever, query, descriptors, methods),
+                    ratings=_ratings(retriever, query, descriptors, methods, text),
                 )
             )
             advance(1)
@@ -100,14 +112,15 @@ def _ratings(
     query: Query,
     descriptors: QueryDescriptors,
     methods: Sequence[Method],
+    read: str,
 ) -> tuple[Rating, ...]:
     ratings = []
-    rankings: dict[bool, Ranking] = {}
+    rankings: dict[str, Ranking] = {}
     for method in methods:
-        parameters = method.parameters(query.words)
-        if method.has_words not in rankings:
-            rankings[method.has_words] = retriever.rank(descriptors, parameters)
-        initial = rankings[method.has_words]
+        parameters = method.parameters(query.words, read)
+        if method.words not in rankings:
+            rankings[method.words] = retriever.rank(descriptors, parameters)
+        initial = rankings[method.words]
         found = retriever.search(descriptors, parameters, initial=initial)
         results = [retriever.bundle.product_id(match.row) for match in found.matches]
         ratings.append(

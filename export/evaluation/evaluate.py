@@ -8,11 +8,13 @@ from export.dataset.ground_truth import read_ground_truth
 from export.dataset.measurable import check_readable
 from export.descriptors.engine_choice import EngineChoice
 from export.evaluation.ablation import METHODS, methods_for, rate_queries
-from export.evaluation.query_descriptors import describe_images
+from export.evaluation.query_descriptors import describe_images, read_queries
 from export.evaluation.results import Evaluation
 from export.evaluation.statistics import categories_of, rows_of
 from retrieval_server.errors import ImageError
 from retrieval_server.index.bundle import IndexBundle
+from retrieval_server.models.model_repository import ModelRepository
+from retrieval_server.models.reader import can_read
 from retrieval_server.retrieval.search_request import DEFAULT_KEEP
 
 
@@ -23,7 +25,9 @@ def evaluate(
     keep: int = DEFAULT_KEEP,
     ground_truth: Path | None = None,
 ) -> Evaluation:
-    """Measure mAP@7 of the baseline, of every k of the paper, and of the words if there are any.
+    """Measure mAP@7 of the baseline, of every k of the paper, and of words.
+
+    Typed words are rated if the ground truth has them, read words if the reader is exported.
 
     Args:
         dataset: folder of the catalogue.
@@ -42,8 +46,13 @@ def evaluate(
         (q, d) for q, d in zip(queries, described, strict=True) if not isinstance(d, ImageError)
     ]
     check_readable(answered, queries, dataset)
-    methods = methods_for(queries, keep)
-    rated = rate_queries(retriever, [q for q, _ in answered], [d for _, d in answered], methods)
+    read = None
+    if can_read(bundle.profile, ModelRepository(engine.repository)):
+        read = read_queries([q.image for q, _ in answered], bundle.profile.name, engine)
+    methods = methods_for(queries, keep, read)
+    rated = rate_queries(
+        retriever, [q for q, _ in answered], [d for _, d in answered], methods, read
+    )
     detailed = next(method.name for method in METHODS if method.keep == keep)
     return Evaluation(
         dataset=dataset.resolve().name,

@@ -8,11 +8,13 @@ from functools import partial
 from pathlib import Path
 
 from export.descriptors.engine_choice import EngineChoice
+from export.descriptors.read_words import read_words
 from export.progress import progress
 from retrieval_server.errors import ImageError
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.models.model_repository import ModelRepository
 from retrieval_server.models.preprocessing import read_image
+from retrieval_server.reading.reader import ReadLine
 from retrieval_server.retrieval.open_retriever import open_retriever
 from retrieval_server.retrieval.retriever import Retriever
 from retrieval_server.retrieval.search_request import QueryDescriptors
@@ -36,6 +38,32 @@ def describe_images(
         RetrievalError: if the models are missing or differ from the index's, or the engine fails.
     """
     return asyncio.run(_describe(images, bundle, engine))
+
+
+def read_queries(images: Sequence[Path], ensemble: str, engine: EngineChoice) -> list[str]:
+    """Read the words on query images, one line of text a line.
+
+    Args:
+        images: image files.
+        ensemble: name of the index's profile.
+        engine: the engine; the reader must be in its repository.
+
+    Returns:
+        The text of each image; empty for one that cannot be read.
+
+    Raises:
+        RetrievalError: if the engine fails.
+    """
+    texts = [""] * len(images)
+
+    def keep(number: int, read: tuple[ReadLine, ...] | ImageError) -> None:
+        if not isinstance(read, ImageError):
+            texts[number] = "\n".join(line.text for line in read)
+        advance(1)
+
+    with progress("words on photos", len(images)) as advance:
+        read_words(images, ensemble, engine, keep)
+    return texts
 
 
 async def _describe(

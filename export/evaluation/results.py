@@ -13,7 +13,9 @@ from typing import Any
 from export.evaluation.metrics import AveragePrecision
 from export.evaluation.significance import SIGNIFICANCE, Interval
 
-WORDS = "words"  # the method that searches with words, unrefined
+TYPED, READ = "typed words", "read words"
+BOTH = f"{TYPED} and {READ}"
+WORD_METHODS = (TYPED, READ, BOTH)  # the methods that search with words, unrefined
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from export.evaluation.results import WORDS, Comparison, Evaluation, RatedQuery, Row
+from export.evaluation.results import (
+    READ,
+    TYPED,
+    WORD_METHODS,
+    Comparison,
+    Evaluation,
+    RatedQuery,
+    Row,
+)
 from export.evaluation.significance import FLIPS, RESAMPLES, SIGNIFICANCE, Interval
 
 CHANGES_SHOWN = 10  # queries that gained, and as many that lost
@@ -79,9 +87,11 @@ def _table_1(evaluation: Evaluation) -> Section:
         f"With each mean its 95 % interval: percentile bootstrap, {RESAMPLES:,} samples of "
         f"{_items(evaluation)}.",
     ]
-    if any(row.method == WORDS for row in evaluation.rows):
+    named = {row.method for row in evaluation.rows}
+    origins = {TYPED: "in the ground truth's column words", READ: "on the photo"}
+    if given := [f"{kind}: {origin}" for kind, origin in origins.items() if kind in named]:
         notes.append(
-            "words: eq. (8) times the factor of the ground truth's words; a query without words is "
+            f"{'; '.join(given)}. They are one more factor of eq. (8); a query without words is "
             "searched without."
         )
     if evaluation.items < FEW_ITEMS:
@@ -102,9 +112,9 @@ def _hit_at_1(rows: Sequence[Row]) -> str:
     first, *others = rows
     text = f"Hit@1 of every row: {first.hit_at_1:.6f} ({range_text(first.intervals.hit_at_1)})"
     for row in others:
-        if row.method == WORDS:
+        if row.method in WORD_METHODS:
             interval = range_text(row.intervals.hit_at_1)
-            text += f", with words {row.hit_at_1:.6f} ({interval})"
+            text += f", with {row.method} {row.hit_at_1:.6f} ({interval})"
     return f"{text}, as refinement keeps the first result."
 
 

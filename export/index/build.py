@@ -11,7 +11,7 @@ import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +29,7 @@ from export.descriptors.finished_shards import (
 from export.descriptors.merge_blocks import FLOAT16, FLOAT32, readable_rows, write_descriptors
 from export.descriptors.shards import WHOLE
 from export.index.last_build import LastBuild, read_last_build, write_last_build
+from export.index.read_images import ImageReading, Read
 from export.index.search_levels import build_search_levels
 from export.index.stage_log import StageLog, file_names
 from export.index.words import word_columns, write_words
@@ -38,7 +39,7 @@ from export.progress import progress
 from export.text_index.build import build_text_index
 from export.text_index.settings import TextSettings
 from retrieval_server.errors import CatalogueError
-from retrieval_server.index.bundle import ID_ORDER_FILE, REJECTS_FILE
+from retrieval_server.index.bundle import ID_ORDER_FILE, IMAGE_DIGESTS_FILE, REJECTS_FILE
 from retrieval_server.index.loss import DEFAULT_MAX_LOSS
 from retrieval_server.index.manifest import IndexedModel, Manifest
 from retrieval_server.index.publish import is_intact, publish, readable_current, seal, store
@@ -92,6 +93,7 @@ class IndexBuild:
         shard_count: how many shards there are; None takes the only count that the folder holds.
         reuse: whether to reuse the descriptors of unchanged images from the current version.
         max_loss: the largest share of the current version that the new one may lose.
+        reads_images: whether to read the words on the images, for queries with words.
         keep_versions: how many versions stay in the index folder; None for all.
         removes_shards: whether to remove the shards once the index is current.
     """
@@ -107,6 +109,7 @@ class IndexBuild:
     shard_count: int | None = None
     reuse: bool = True
     max_loss: float = DEFAULT_MAX_LOSS
+    reads_images: bool = False
     keep_versions: int | None = None
     removes_shards: bool = False
 
@@ -124,7 +127,7 @@ class IndexBuild:
                 works in the same folder.
         """
         models = profile_models(self.engine.repository, self.profile)
-        _ = self._columns  # a name that the catalogue lacks is refused before the long work
+        _ = self._columns, self._reading  # what cannot work is refused before the long work
         with output_folder(self.root):
             replaced = readable_current(self.root)
             before = self._remove_old_versions()
@@ -182,6 +185,10 @@ class IndexBuild:
     def _columns(self) -> tuple[str, ...]:
         return word_columns(self.catalogue, self.word_columns)
 
+    @cached_property
+    def _reading(self) -> ImageReading | None:
+        return ImageReading.by(self.profile, self.engine) if self.reads_images else None
+
     @property
     def _scratch(self) -> Path:
         return self.root / ".building"
@@ -213,7 +220,14 @@ class IndexBuild:
             folder, {model: row[None] for model, row in shards[0].reference_descriptors().items()}
         )
         products = [self.catalogue.rows[row] for row in rows]
-        words = write_words(folder, products, self._columns, log)
+        words = write_words(
+            folder,
+            products,
+            self._columns,
+            log,
+            reader="" if self._reading is None else self._reading.reader,
+            read=partial(self._read_images, folder, products),
+        )
         _write_products(folder, products, rejects)
         with progress("descriptions", len(products)) as advance:
             report = build_text_index(
@@ -246,6 +260,15 @@ class IndexBuild:
         publish(self.root, version, self.max_loss)
         return BuiltIndex(stored, manifest)
 
+    def _read_images(self, folder: Path, products: Sequence[CatalogueRow]) -> list[Read]:
+        assert self._reading is not None
+        return self._reading.read(
+            [self.catalogue.image_path(product) for product in products],
+            [digest.tobytes() for digest in np.load(folder / IMAGE_DIGESTS_FILE)],
+            self._scratch,
+            self.root if self.reuse else None,
+        )
+
     def _source_key(self, descriptors: str) -> str:
         """Digest of all that the bundle depends on, to tell whether a version is up to date.
 
@@ -256,6 +279,7 @@ class IndexBuild:
             "profile": self.profile.to_json(),
             "text": self.text.to_json(),
             "words": [GRAMS, *self._columns],
+            "reader": None if self._reading is None else self._reading.reader,
             "dtype": self.dtype,
         }
         products = [

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from export.dataset.catalogue import Catalogue, CatalogueRow
 from export.dataset.table import COLUMNS_SHOWN, shown
+from export.index.read_images import Read
 from export.index.stage_log import StageLog, file_names
 from export.progress import progress
 from export.text_index.word_index import build_word_index
 from retrieval_server.errors import CatalogueError
+from retrieval_server.storage.string_table import write_string_table
 from retrieval_server.text.grams import GRAMS
-from retrieval_server.text.word_search import DESCRIPTION, WordsRecord
+from retrieval_server.text.read_text import READ_TABLE, encode_read
+from retrieval_server.text.word_search import DESCRIPTION, IMAGE, WordsRecord
 
 BRAND = "brand"  # the column that counts as text where nobody names others
 WORDS_STAGE = "words"
@@ -42,7 +46,13 @@ def word_columns(catalogue: Catalogue, chosen: Iterable[str] | None) -> tuple[st
 
 
 def write_words(
-    folder: Path, products: Sequence[CatalogueRow], columns: tuple[str, ...], log: StageLog
+    folder: Path,
+    products: Sequence[CatalogueRow],
+    columns: tuple[str, ...],
+    log: StageLog,
+    *,
+    reader: str = "",
+    read: Callable[[], Sequence[Read]] = tuple,
 ) -> WordsRecord:
     """Write the inverted files of the products' texts, unless a log says that they are there.
 
@@ -51,16 +61,23 @@ def write_words(
         products: one for each row.
         columns: the columns whose values belong to the text, beside the description.
         log: the finished stages.
+        reader: digest of the models that read the images; empty reads none.
+        read: reads the images.
 
     Returns:
         What the manifest records.
     """
     if finished := log.find(WORDS_STAGE):
         return WordsRecord.from_json(finished[-1]["record"])
-    settings = WordsRecord(GRAMS, columns, {})
-    texts = [settings.text_of(product.description, product.attributes) for product in products]
-    with progress("words", len(texts)) as advance:
-        sizes = build_word_index(folder, {DESCRIPTION: texts}, advance)
-    record = WordsRecord(GRAMS, columns, sizes)
+    settings = WordsRecord(GRAMS, columns, {}, reader)
+    fields = {
+        DESCRIPTION: [settings.text_of(each.description, each.attributes) for each in products]
+    }
+    if reader:
+        lines = read()
+        write_string_table(folder, READ_TABLE, map(encode_read, lines))
+        fields[IMAGE] = ["\n".join(line.text for line in each) for each in lines]
+    with progress("words", sum(map(len, fields.values()))) as advance:
+        record = replace(settings, fields=build_word_index(folder, fields, advance))
     log.add(WORDS_STAGE, record=record.to_json(), files=file_names(folder))
     return record

@@ -14,6 +14,7 @@
         canary.<model>.npy        see reference_image
         image_digests.npy         uint8 (N, 32): SHA-256 of each image file
         ids, descriptions, images, attributes: .offsets.npy and .bytes.npy, see storage.string_table
+        read.*                    likewise; what was read on the images, see text.read_text
         ids.order.npy             int32 (N,): rows by ascending id bytes, to find an id
         rejects.jsonl             catalogue rows that are not in the index, with the reasons
 
@@ -46,6 +47,7 @@ from retrieval_server.storage.arrays import REBUILD, open_array
 from retrieval_server.storage.digest import file_digest
 from retrieval_server.storage.string_table import StringTable
 from retrieval_server.text.neighbours import TextIndex
+from retrieval_server.text.read_text import READ_TABLE, ReadText, decode_read
 from retrieval_server.text.word_search import WordSearch
 
 REJECTS_FILE = "rejects.jsonl"
@@ -95,7 +97,8 @@ class IndexBundle:
         self.image_digests = open_array(folder / IMAGE_DIGESTS_FILE, np.uint8, 2)
         self.text_index = TextIndex(folder)
         self.words = WordSearch(folder, self.manifest.words)
-        self._tables = {name: StringTable(folder, name) for name in STRING_TABLES}
+        tables = (*STRING_TABLES, READ_TABLE) if self.manifest.words.reader else STRING_TABLES
+        self._tables = {name: StringTable(folder, name) for name in tables}
         self._id_order = open_array(folder / ID_ORDER_FILE, np.int32, 1)
         self._check_rows()
 
@@ -111,6 +114,11 @@ class IndexBundle:
         """The product of a row."""
         ids, descriptions, images, attributes = (self._tables[name] for name in STRING_TABLES)
         return Product(ids[row], descriptions[row], images[row], json.loads(attributes[row]))
+
+    def read(self, row: int) -> tuple[ReadText, ...]:
+        """What was read on the image of a row; nothing in an index whose images were not read."""
+        table = self._tables.get(READ_TABLE)
+        return () if table is None else decode_read(table[row])
 
     def product_id(self, row: int) -> str:
         """The product id of a row."""

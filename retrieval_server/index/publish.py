@@ -16,12 +16,7 @@ from pathlib import Path
 from retrieval_server.errors import CurrentFileError, IndexBundleError
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.index.loss import loss_between
-from retrieval_server.index.manifest import (
-    MANIFEST_FILE,
-    Manifest,
-    digest_in_name,
-    write_manifest,
-)
+from retrieval_server.index.manifest import MANIFEST_FILE, Manifest, digest_in_name, write_manifest
 from retrieval_server.storage.arrays import sync
 
 CURRENT_FILE = "current"

@@ -6,6 +6,7 @@ decoded once for both, unless libjpeg decodes it for the square at a smaller par
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,11 +14,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from retrieval_server.models.colour_profile import in_srgb
-from retrieval_server.models.image_file import OpenedImage, open_image
+from retrieval_server.models.image_file import DRAFT_MARGIN, OpenedImage, open_image
 from retrieval_server.models.preprocessing import damage_named, square_of, upright_rgb
 
-SHORTER_SIDE = 736  # pixels, PP-OCR's own; originals at twice the size read no better
-LONGEST_SIDE = 1_600  # pixels, also of an image that is much longer than wide
+LONGEST_SIDE = 2_000  # pixels
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,6 @@ class Photo:
     height: int
 
 
-def reading_scale(width: int, height: int) -> float:
-    """The factor that brings an image to the size at which it is read."""
-    return min(SHORTER_SIDE / min(width, height), LONGEST_SIDE / max(width, height))
-
-
 def decode_photo(data: bytes) -> Photo:
     """Decode an image file for reading.
 
@@ -50,7 +45,7 @@ def decode_photo(data: bytes) -> Photo:
         ImageError: if the data is empty, not an image, damaged, or has too many pixels.
     """
     with damage_named():
-        opened = open_image(data, _longest_side)
+        opened = open_image(data, _drafted_side)
         profile = opened.image.info.get("icc_profile")
         before = opened.image.size
         return _photo_of(opened, before, upright_rgb(opened.image), profile)
@@ -70,7 +65,7 @@ def decode_square_and_photo(data: bytes, side: int) -> tuple[NDArray[np.uint8], 
         ImageError: if the data is empty, not an image, damaged, or has too many pixels.
     """
     with damage_named():
-        opened = open_image(data, _longest_side)
+        opened = open_image(data, _drafted_side)
         for_square = open_image(data, lambda width, height: side).image
         profile = opened.image.info.get("icc_profile")
         before = opened.image.size
@@ -80,13 +75,17 @@ def decode_square_and_photo(data: bytes, side: int) -> tuple[NDArray[np.uint8], 
         return square, _photo_of(opened, before, image, profile)
 
 
-def _longest_side(width: int, height: int) -> int:
-    return max(_size(width, height))
+def _drafted_side(width: int, height: int) -> int:
+    """What ``open_image`` is told, so that a JPEG comes at the photo's size at least.
+
+    The margin of the square is not needed: nothing is padded.
+    """
+    return math.ceil(max(_size(width, height)) / DRAFT_MARGIN)
 
 
 def _size(width: int, height: int) -> tuple[int, int]:
     """The size of a photo: that of the file, or smaller."""
-    scale = min(1.0, reading_scale(width, height))
+    scale = min(1.0, LONGEST_SIDE / max(width, height))
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 

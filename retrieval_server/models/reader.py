@@ -21,7 +21,7 @@ from pathlib import Path
 
 from retrieval_server.errors import ModelRepositoryError
 from retrieval_server.models.model_repository import CONFIG_FILE, ImageModel, ModelRepository
-from retrieval_server.models.profile import READERS
+from retrieval_server.models.profile import READERS, Profile
 
 TEXT_DETECTOR = "text_detector"
 TEXT_ORIENTATION = "text_orientation"
@@ -46,6 +46,11 @@ def has_reader(repository: ModelRepository) -> bool:
         and repository.image_model(name).onnx_path.is_file()
         for name in READER_MODELS
     )
+
+
+def can_read(profile: Profile, repository: ModelRepository) -> bool:
+    """Whether words on photos can be read: the profile names a reader, which is exported."""
+    return profile.reader is not None and has_reader(repository)
 
 
 def copy_reader(repository: ModelRepository, output: Path) -> tuple[ImageModel, ...]:

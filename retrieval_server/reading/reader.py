@@ -22,7 +22,7 @@ from PIL import Image
 from retrieval_server.engines.engine import Engine
 from retrieval_server.errors import EngineDeadlineError
 from retrieval_server.models.model_repository import ModelRepository
-from retrieval_server.models.photo import Photo, reading_scale
+from retrieval_server.models.photo import Photo
 from retrieval_server.models.reader import (
     CONFIDENCES_OUTPUT,
     SYMBOLS_OUTPUT,
@@ -31,14 +31,15 @@ from retrieval_server.models.reader import (
     TEXT_ORIENTATION,
     TEXT_RECOGNISER,
     UPSIDE_DOWN_OUTPUT,
-    has_reader,
     read_alphabet,
 )
 from retrieval_server.reading.boxes import find_boxes
 from retrieval_server.reading.characters import decode
 from retrieval_server.reading.lines import Line, by_padded_width, cut_lines
 
-MAP_STEP = 32  # the sides of the detector's image are multiples of it
+SHORTER_SIDE = 640  # pixels of the detector's image; PP-OCR's 736 costs a third more
+LONGEST_SIDE = 1_600  # pixels, also of an image that is much longer than wide
+MAP_STEP = 32  # both sides are multiples of it
 SURELY_UPSIDE_DOWN = 0.9  # probability, PP-OCR's
 MIN_CONFIDENCE = 0.5  # what is read with less is noise
 
@@ -69,14 +70,20 @@ class Reader:
         engine: opened with ``READER_MODELS``.
         alphabet: text of each symbol of the recogniser.
         workers: threads for what is computed here; None for those of the event loop.
+        shorter_side: of the image in which text is detected, in pixels.
     """
 
     def __init__(
-        self, engine: Engine, alphabet: Sequence[str], workers: Executor | None = None
+        self,
+        engine: Engine,
+        alphabet: Sequence[str],
+        workers: Executor | None = None,
+        shorter_side: int = SHORTER_SIDE,
     ) -> None:
         self._engine = engine
         self._alphabet = alphabet
         self._workers = workers
+        self._shorter_side = shorter_side
 
     async def read(self, photo: Photo, timeout_s: float | None = None) -> tuple[ReadLine, ...]:
         """Read a photo.
@@ -96,7 +103,7 @@ class Reader:
             ModelMismatchError: if the weights differ from those that answered the first call.
         """
         remaining_s = _countdown(timeout_s)
-        image = await self._compute(_detector_image, photo.pixels)
+        image = await self._compute(detector_image, photo.pixels, self._shorter_side)
         text_map = (await self._engine.run(TEXT_DETECTOR, image[None], remaining_s()))[
             TEXT_MAP_OUTPUT
         ][0]
@@ -145,8 +152,8 @@ class Reader:
 
 def open_reader(
     repository: ModelRepository, engine: Engine, workers: Executor | None = None
-) -> Reader | None:
-    """Open the reader of a model repository; None if its models are not exported.
+) -> Reader:
+    """Open the reader of a model repository.
 
     Args:
         repository: the model repository.
@@ -154,9 +161,9 @@ def open_reader(
         workers: threads for what is computed outside of the engine; None for the event loop's.
 
     Raises:
-        ModelRepositoryError: if the alphabet is missing or damaged.
+        ModelRepositoryError: if the models are not exported, or the alphabet is damaged.
     """
-    return Reader(engine, read_alphabet(repository), workers) if has_reader(repository) else None
+    return Reader(engine, read_alphabet(repository), workers)
 
 
 def compile_reader() -> None:
@@ -164,6 +171,26 @@ def compile_reader() -> None:
     text_map = np.zeros((MAP_STEP, MAP_STEP), np.uint8)
     text_map[8:16, 4:28] = 255
     find_boxes(text_map)
+
+
+def detector_image(pixels: NDArray[np.uint8], shorter_side: int) -> NDArray[np.uint8]:
+    """Bring a photo to the size at which text is detected.
+
+    Args:
+        pixels: (H, W, 3) uint8 RGB.
+        shorter_side: of the result in pixels, unless the longer one reaches ``LONGEST_SIDE``.
+
+    Returns:
+        The same image, its height and width multiples of 32.
+    """
+    height, width, _ = pixels.shape
+    scale = min(shorter_side / min(width, height), LONGEST_SIDE / max(width, height))
+    columns, rows = (
+        max(MAP_STEP, round(side * scale / MAP_STEP) * MAP_STEP) for side in (width, height)
+    )
+    if (columns, rows) == (width, height):
+        return pixels
+    return np.asarray(Image.fromarray(pixels).resize((columns, rows), Image.Resampling.BILINEAR))
 
 
 def _countdown(timeout_s: float | None) -> Callable[[], float | None]:
@@ -181,18 +208,6 @@ def _countdown(timeout_s: float | None) -> Callable[[], float | None]:
         return left_s
 
     return remaining_s
-
-
-def _detector_image(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Bring a photo to the size at which text is detected, (H, W, 3) in multiples of 32."""
-    height, width, _ = pixels.shape
-    scale = reading_scale(width, height)
-    columns, rows = (
-        max(MAP_STEP, round(side * scale / MAP_STEP) * MAP_STEP) for side in (width, height)
-    )
-    if (columns, rows) == (width, height):
-        return pixels
-    return np.asarray(Image.fromarray(pixels).resize((columns, rows), Image.Resampling.BILINEAR))
 
 
 def _lines(pixels: NDArray[np.uint8], text_map: NDArray[np.uint8]) -> list[Line]:

@@ -81,6 +81,7 @@ class QueryWords:
         if row not in self._evidence:
             product = self._bundle.product(row)
             text = self._bundle.manifest.words.text_of(product.description, product.attributes)
+            text = "\n".join([text, *(line.text for line in self._bundle.read(row))])
             cosine = self._cosines.of(row)
             self._evidence[row] = WordsEvidence(cosine, matched_words(self._words, text))
         return self._evidence[row]

@@ -23,7 +23,7 @@ from retrieval_server.exact_search.parallelism import IntraQueryParallelism
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.index.publish import open_index
 from retrieval_server.models.model_repository import ModelRepository
-from retrieval_server.models.reader import READER_MODELS, has_reader
+from retrieval_server.models.reader import READER_MODELS, can_read
 from retrieval_server.observability.metrics import ServerMetrics
 from retrieval_server.observability.metrics_endpoint import MetricsEndpoint, open_metrics_endpoint
 from retrieval_server.observability.request_metrics import RequestMetrics
@@ -160,21 +160,16 @@ async def _open_retriever(
         workers=settings.workers,
         threads_per_run=settings.workers,
         triton=settings.triton,
-        further_models=READER_MODELS if _reads(bundle, repository) else (),
+        further_models=READER_MODELS if can_read(bundle.profile, repository) else (),
     )
     parallelism = IntraQueryParallelism(settings.workers)
     return await open_retriever(bundle, repository, open_engine, parallelism)
 
 
-def _reads(bundle: IndexBundle, repository: ModelRepository) -> bool:
-    """Whether the words on photos can be read: the profile names a reader, and it is exported."""
-    return bundle.profile.reader is not None and has_reader(repository)
-
-
 async def _open_reader(
     retriever: Retriever, repository: ModelRepository, executor: Executor
 ) -> Reader | None:
-    if not _reads(retriever.bundle, repository):
+    if not can_read(retriever.bundle.profile, repository):
         return None
     await asyncio.to_thread(compile_reader)
     return open_reader(repository, retriever.engine, executor)

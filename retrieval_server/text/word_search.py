@@ -51,11 +51,13 @@ class WordsRecord:
         grams: name of the rule that makes n-grams.
         columns: the columns of the catalogue that belong to the text besides the description.
         fields: sizes of the inverted file by field.
+        reader: digest of the models that read the products' images; empty if none were read.
     """
 
     grams: str
     columns: tuple[str, ...]
     fields: Mapping[str, FieldSizes]
+    reader: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """This record as plain JSON values."""
@@ -65,7 +67,7 @@ class WordsRecord:
     def from_json(cls, data: Mapping[str, Any]) -> WordsRecord:
         """Read what ``to_json`` wrote."""
         fields = {name: FieldSizes(**sizes) for name, sizes in data["fields"].items()}
-        return cls(data["grams"], tuple(data["columns"]), fields)
+        return cls(data["grams"], tuple(data["columns"]), fields, data["reader"])
 
     def text_of(self, description: str, attributes: Mapping[str, str]) -> str:
         """The text of a product that words are compared with.

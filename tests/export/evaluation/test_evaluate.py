@@ -5,6 +5,7 @@ import io
 import json
 import math
 import shutil
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -22,6 +23,7 @@ from export.index.build import IndexBuild
 from retrieval_server.errors import CatalogueError, ModelMismatchError
 from retrieval_server.index.publish import open_index
 from retrieval_server.models.preprocessing import read_image
+from tests.support.text_photo import text_image
 
 
 @pytest.fixture
@@ -296,15 +298,49 @@ def test_words_of_the_ground_truth_have_rows_of_their_own(dataset, tiny_index, t
     )
     bundle, engine = open_index(tiny_index), EngineChoice(tiny_repository)
     result = evaluate(dataset, bundle, engine, keep=2)
-    assert [row.method for row in result.rows[-3:]] == ["k = 1", "words", "words, k = 2"]
+    assert [row.method for row in result.rows[-3:]] == [
+        "k = 1",
+        "typed words",
+        "typed words, k = 2",
+    ]
     by_words = {query.name: query.ratings for query in result.rated_queries}
     assert by_words[queries[2]][-2] == by_words[queries[2]][0]  # no words: the baseline
     before, after = (by_words[queries[1]][row].average_precision.gt for row in (0, -2))
     assert after > before
     console = Console(width=100, record=True, file=io.StringIO())
     console.print(evaluation_table(result))
-    assert ", with words " in " ".join(console.export_text().split())
+    assert ", with typed words " in " ".join(console.export_text().split())
 
     write_truth(dataset, "query_image,ids,words", f"queries/{queries[0]},p0000,{'a' * 10_001}")
     with pytest.raises(CatalogueError, match="line 2: the words have 10,001 characters"):
         evaluate(dataset, bundle, engine)
+
+
+def test_words_that_are_read_have_rows_of_their_own(
+    dataset, tiny_catalogue, tiny_profile, tiny_repository, reader_repository, tmp_path
+):
+    """p0701 is "bioderma forest palette 17ml"; the photo of the second query is only text."""
+    text_image("bioderma forest palette 17ml").save(dataset / "queries" / "text.png")
+    query = sorted((dataset / "queries").iterdir())[0].name
+    write_truth(
+        dataset, "query_image,ids,words", f"queries/{query},p0000,nuxe", "queries/text.png,p0701,"
+    )
+    profile = replace(tiny_profile, reader="ppocr")
+    catalogue = read_catalogue(tiny_catalogue)
+    IndexBuild(catalogue, profile, EngineChoice(tiny_repository), tmp_path / "index").run()
+    bundle = open_index(tmp_path / "index")
+    result = evaluate(dataset, bundle, EngineChoice(reader_repository))
+    assert [row.method for row in result.rows[7:]] == [
+        "typed words",
+        "typed words, k = 3",
+        "read words",
+        "read words, k = 3",
+        "typed words and read words",
+        "typed words and read words, k = 3",
+    ]
+    ratings = next(q.ratings for q in result.rated_queries if q.name == "text.png")
+    baseline, typed, read = (ratings[row].average_precision.gt for row in (0, 7, 9))
+    assert typed == baseline
+    assert read > baseline
+    without = evaluate(dataset, bundle, EngineChoice(tiny_repository))
+    assert [row.method for row in without.rows[7:]] == ["typed words", "typed words, k = 3"]

@@ -9,7 +9,6 @@ from PIL import Image
 from retrieval_server.errors import ImageError
 from retrieval_server.models.photo import (
     LONGEST_SIDE,
-    SHORTER_SIDE,
     decode_photo,
     decode_square_and_photo,
 )
@@ -34,7 +33,7 @@ def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
     return file.getvalue()
 
 
-@pytest.mark.parametrize("size", [(1, 1), (300, 200), (736, 736), (736, 1600), (1600, 10)])
+@pytest.mark.parametrize("size", [(1, 1), (300, 200), (2000, 1500), (2000, 10)])
 def test_image_up_to_the_reader_s_size_keeps_its_pixels(size: tuple[int, int]) -> None:
     image = gradient(*size)
     photo = decode_photo(encoded(image))
@@ -45,17 +44,15 @@ def test_image_up_to_the_reader_s_size_keeps_its_pixels(size: tuple[int, int]) -
 @pytest.mark.parametrize(
     ("size", "expected"),
     [
-        ((1472, 2000), (736, 1000)),
-        ((2944, 1472), (1472, 736)),
-        ((3200, 1000), (1600, 500)),
-        ((65_000, 1), (1600, 1)),
+        ((3000, 4000), (1500, 2000)),
+        ((2500, 1000), (2000, 800)),
+        ((65_000, 1), (2000, 1)),
     ],
 )
 def test_larger_image_is_reduced_to_it(size: tuple[int, int], expected: tuple[int, int]) -> None:
     photo = decode_photo(encoded(gradient(*size)))
     assert photo.pixels.shape[1::-1] == expected
-    assert min(expected) <= SHORTER_SIDE
-    assert max(expected) <= LONGEST_SIDE
+    assert max(expected) == LONGEST_SIDE
     assert (photo.width, photo.height) == size
 
 
@@ -66,9 +63,9 @@ def test_larger_image_is_reduced_to_it(size: tuple[int, int], expected: tuple[in
 def test_photo_is_upright_and_so_is_its_size(kind: str, orientation: int, is_lying: bool) -> None:
     tags = Image.Exif()
     tags[0x0112] = orientation
-    photo = decode_photo(encoded(gradient(2000, 1500), kind, exif=tags))
-    assert (photo.width, photo.height) == ((1500, 2000) if is_lying else (2000, 1500))
-    assert photo.pixels.shape[1::-1] == ((736, 981) if is_lying else (981, 736))
+    photo = decode_photo(encoded(gradient(2400, 1600), kind, exif=tags))
+    assert (photo.width, photo.height) == ((1600, 2400) if is_lying else (2400, 1600))
+    assert photo.pixels.shape[1::-1] == ((1333, 2000) if is_lying else (2000, 1333))
 
 
 def test_photo_is_in_srgb() -> None:
@@ -86,7 +83,7 @@ def test_photo_is_in_srgb() -> None:
         ("WEBP", (90, 3000)),
         ("JPEG", (300, 200)),
         ("JPEG", (1000, 900)),
-        ("JPEG", (2400, 1800)),
+        ("JPEG", (4200, 600)),  # at a half for the photo, at a quarter for the square
         ("JPEG", (90, 3000)),
     ],
 )

@@ -72,7 +72,7 @@ def test_box_that_leaves_the_photo_ends_at_its_edge() -> None:
 
 
 @pytest.mark.parametrize(
-    ("width", "padded"), [(1, 320), (320, 320), (321, 352), (352, 352), (3200, 3200)]
+    ("width", "padded"), [(1, 96), (96, 96), (97, 128), (128, 128), (3200, 3200)]
 )
 def test_line_is_padded_to_the_next_step_of_its_own_width(width: int, padded: int) -> None:
     assert padded_width(width) == padded
@@ -80,7 +80,7 @@ def test_line_is_padded_to_the_next_step_of_its_own_width(width: int, padded: in
 
 def test_padding_is_grey_and_on_the_right() -> None:
     (line,) = cut_lines(LEFT_HALF_RED, box(0, 0, 100, 48)[None])
-    for padded, width in ((line.for_recognition(), 320), (line.for_orientation(), 192)):
+    for padded, width in ((line.for_recognition(), 128), (line.for_orientation(), 192)):
         assert padded.shape == (LINE_HEIGHT, width, 3)
         assert (padded[:, :100] == (255, 0, 0)).all()
         assert (padded[:, 100:] == GREY).all()
@@ -95,7 +95,7 @@ def test_long_line_is_squeezed_for_its_orientation() -> None:
 
 
 def test_lines_of_one_padded_width_are_one_batch() -> None:
-    boxes = np.stack([box(0, 0, width, 48) for width in (100, 340, 200, 350, 390)])
+    boxes = np.stack([box(0, 0, width, 48) for width in (100, 340, 120, 350, 390)])
     assert by_padded_width(cut_lines(LEFT_HALF_RED, boxes)) == [[0, 2], [1, 3], [4]]
 
 

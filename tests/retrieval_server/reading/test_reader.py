@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from retrieval_server.engines.engine import ENGINES, Engine, TritonConnection
 from retrieval_server.errors import EngineDeadlineError, ModelRepositoryError
 from retrieval_server.models.model_repository import ModelRepository
 from retrieval_server.models.photo import Photo
-from retrieval_server.models.reader import READER_MODELS, TEXT_RECOGNISER
+from retrieval_server.models.profile import Profile
+from retrieval_server.models.reader import READER_MODELS, TEXT_RECOGNISER, can_read
 from retrieval_server.reading.lines import MAX_LINES
 from retrieval_server.reading.reader import Reader, ReadLine, open_reader
 from tests.support.local_triton import serving
@@ -174,10 +176,14 @@ def test_passed_deadline_is_an_error(read: Read) -> None:
 # The rest is about the models that a reader needs.
 
 
-def test_repository_without_the_models_has_no_reader(tiny_repository: Path) -> None:
-    engine = create_engine("embedded", tiny_repository, "tiny", workers=1, threads_per_run=1)
-    assert open_reader(ModelRepository(tiny_repository), engine) is None
-    asyncio.run(engine.close())
+def test_words_can_be_read_where_the_profile_names_a_reader_that_is_exported(
+    tiny_profile: Profile, tiny_repository: Path, reader_repository: Path
+) -> None:
+    without, with_models = ModelRepository(tiny_repository), ModelRepository(reader_repository)
+    reading = replace(tiny_profile, reader="ppocr")
+    assert not can_read(reading, without)
+    assert not can_read(tiny_profile, with_models)
+    assert can_read(reading, with_models)
 
 
 def test_missing_model_of_the_reader_is_named(tiny_repository: Path) -> None:

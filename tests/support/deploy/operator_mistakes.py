@@ -161,7 +161,7 @@ OPERATOR_MISTAKES = [
     m("old profile of pod security", "Namespace/beauty-retrieval",
       "metadata/labels/pod-security.kubernetes.io~enforce-version", "v1.20", "fields"),
     m("pull secret nobody makes", "ServiceAccount/retrieval", "imagePullSecrets",
-      [{"name": "registry-of-the-team"}], "fields"),
+      [{"name": "regcred"}], "fields"),
     # watching
     m("path of the metrics", "PodMonitor/retrieval", "spec/podMetricsEndpoints/0/path", "/metric",
       "fields", parts=ALL),

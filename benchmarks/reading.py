@@ -1,0 +1,154 @@
+"""Measure the reader beside rapidocr-onnxruntime, which brings its models, on one core.
+
+``make bench-reading`` prints, for the query photos of a dataset:
+
+1. The CPU time of a photo, the lines that are read, and what the words alone are worth: mAP@7 of
+   the ranking by t, the similarity of the words and the products' texts.
+2. How far both agree on 50 of the photos: boxes, and characters.
+
+Example: python -m benchmarks.reading build/demo/sample --photos 60
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Column, Table
+
+from benchmarks.reading_agreement import PEER_SIDE, Agreement, agreement
+from benchmarks.reading_peer import read_by_peer
+from export.dataset.catalogue import Catalogue, read_catalogue
+from export.dataset.ground_truth import Query, read_ground_truth
+from export.dataset.measurable import CatalogueIds
+from export.evaluation.metrics import RESULTS, average_precision, mean_average_precision
+from export.models.profiles import LITE
+from export.text_index.word_index import build_word_index
+from retrieval_server.engines.create_engine import create_engine
+from retrieval_server.models.model_repository import ModelRepository
+from retrieval_server.models.photo import Photo, decode_photo
+from retrieval_server.models.reader import READER_MODELS
+from retrieval_server.reading.reader import Reader, open_reader
+from retrieval_server.text.grams import GRAMS
+from retrieval_server.text.word_search import DESCRIPTION, WordSearch, WordsRecord
+
+REPOSITORY = Path("model_repository")
+AGREEMENT_PHOTOS = 50
+
+Reading = tuple[list[str], float]  # texts and CPU seconds of a photo
+
+
+def main() -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("dataset", type=Path, nargs="?", default=Path("build/demo/sample"))
+    parser.add_argument("--photos", type=int, default=120, help="At most so many, seeded.")
+    options = parser.parse_args()
+    catalogue = read_catalogue(options.dataset)
+    queries = read_ground_truth(options.dataset, CatalogueIds.of(catalogue))
+    rng = np.random.default_rng(0)
+    chosen = sorted(rng.permutation(len(queries))[: options.photos])
+    asyncio.run(_measure(catalogue, [queries[position] for position in chosen]))
+
+
+async def _measure(catalogue: Catalogue, queries: Sequence[Query]) -> None:
+    photos = [decode_photo(query.image.read_bytes()) for query in queries]
+    engine = create_engine(
+        "embedded",
+        REPOSITORY,
+        LITE.name,
+        workers=1,
+        threads_per_run=1,
+        further_models=READER_MODELS,
+    )
+    try:
+        repository = ModelRepository(REPOSITORY)
+        reader = open_reader(repository, engine)
+        theirs = [
+            (list(reading.texts), reading.cpu_s)
+            for reading in read_by_peer([photo.pixels for photo in photos])
+        ]
+        ours = await _read(reader, photos)
+        agreed = await agreement(engine, repository, photos[:AGREEMENT_PHOTOS])
+    finally:
+        await engine.close()
+    console = Console()
+    console.print(_comparison(catalogue, queries, {"rapidocr-onnxruntime": theirs, "ours": ours}))
+    console.print(_agreement(agreed, min(len(photos), AGREEMENT_PHOTOS)))
+
+
+async def _read(reader: Reader, photos: Sequence[Photo]) -> list[Reading]:
+    """Read each photo by itself; the first one twice, as the first time takes longer."""
+    await reader.read(photos[0])
+    readings = []
+    for photo in photos:
+        started = time.process_time()
+        lines = await reader.read(photo)
+        readings.append(([line.text for line in lines], time.process_time() - started))
+    return readings
+
+
+def _comparison(
+    catalogue: Catalogue, queries: Sequence[Query], readings: dict[str, list[Reading]]
+) -> Table:
+    names = ("CPU ms a photo", "median", "lines a photo", f"mAP@{RESULTS} (gt) by words alone")
+    table = Table(
+        Column("reader", no_wrap=True),
+        *names,
+        title=f"{len(queries)} photos of {catalogue.path.parent}",
+    )
+    for name, read in readings.items():
+        times = [1e3 * cpu_s for _, cpu_s in read]
+        table.add_row(
+            name,
+            f"{np.mean(times):.0f}",
+            f"{np.median(times):.0f}",
+            f"{np.mean([len(texts) for texts, _ in read]):.2f}",
+            f"{_mean_average_precision(catalogue, queries, [texts for texts, _ in read]):.4f}",
+        )
+    first, second = (sum(cpu_s for _, cpu_s in read) for read in readings.values())
+    table.caption = f"ours takes {second / first:.2f} of the library's CPU time"
+    return table
+
+
+def _mean_average_precision(
+    catalogue: Catalogue, queries: Sequence[Query], texts: Sequence[Sequence[str]]
+) -> float:
+    """mAP@7 of the ranking by the words that were read, without any descriptor."""
+    settings = WordsRecord(GRAMS, ("brand",), {})
+    products = [settings.text_of(row.description, row.attributes) for row in catalogue.rows]
+    with tempfile.TemporaryDirectory() as folder:
+        sizes = build_word_index(Path(folder), {DESCRIPTION: products}, lambda count: None)
+        search = WordSearch(Path(folder), WordsRecord(GRAMS, ("brand",), sizes))
+        ratings = []
+        for query, lines in zip(queries, texts, strict=True):
+            best = search.cosines(" ".join(lines)).best(RESULTS)
+            ids = [catalogue.rows[row].product_id for row in best]
+            ratings.append(average_precision(ids, query.relevant))
+    return mean_average_precision(ratings).gt
+
+
+def _agreement(agreed: Agreement, photos: int) -> Table:
+    table = Table(
+        "agreement with the library",
+        "",
+        title=f"{photos} photos, enlarged to a shorter side of {PEER_SIDE} before",
+    )
+    table.add_row("boxes of the library", f"{len(agreed.offsets)}")
+    for pixels in (1, 2):
+        table.add_row(
+            f"ours within {pixels} pixel{'s' * (pixels > 1)}", f"{agreed.boxes_within(pixels):.1%}"
+        )
+    table.add_row("characters of the library", f"{agreed.characters}")
+    table.add_row("the same in ours", f"{agreed.character_share:.1%}")
+    return table
+
+
+if __name__ == "__main__":
+    main()
