@@ -1,8 +1,9 @@
 """Finds what a cluster still has of an overlay's earlier form: `kubectl apply` deletes nothing.
 
 An object is left over if it has our label, belongs to no other object, and is not in the rendering
-of the overlay. ConfigMaps that a revision of a Deployment reads are not left over: `kubectl rollout
-undo` needs them. The exit status is 1 if something is left over, and after an error.
+of the overlay. ConfigMaps that a revision of a Deployment or a job reads are not left over, but
+needed by `kubectl rollout undo` and by the next pod of the job. The exit status is 1 if something
+is left over, and after an error.
 
 Example: .venv/bin/python -m deploy.leftovers deploy/overlays/gpu-prod
 """
@@ -27,6 +28,7 @@ from deploy.policies.rendering.kubectl import kubectl, render
 LABEL = "app.kubernetes.io/part-of=beauty-retrieval"
 GENERATED = {("", "ConfigMap"), ("", "Secret")}  # by Kustomize, and by cert-manager
 REVISION = ("apps", "ReplicaSet")
+READERS = {"ReplicaSet", "Job"}  # they keep the names of the ConfigMaps that they began with
 DATA = {"PersistentVolumeClaim"}  # nothing brings it back
 SOURCES = ("base", "components", "overlays")
 
@@ -91,14 +93,14 @@ def leftovers(rendered: Manifests, found: Iterable[tuple[str, Object]]) -> list[
     found = list(found)
     wanted = {(each["kind"], each["metadata"]["name"]) for each in rendered.objects}
     wanted |= {("Secret", c["spec"]["secretName"]) for c in rendered.of_kind("Certificate")}
-    revisions = [json.dumps(each["spec"]) for _, each in found if each["kind"] == REVISION[1]]
+    read = [json.dumps(each["spec"]) for _, each in found if each["kind"] in READERS]
     return sorted(
         Resource(kind, name, address)
         for address, each in found
         for kind, name in [(each["kind"], each["metadata"]["name"])]
         if (kind, name) not in wanted
         and not each["metadata"].get("ownerReferences")
-        and not (kind == "ConfigMap" and any(f'"name": "{name}"' in text for text in revisions))
+        and not (kind == "ConfigMap" and any(f'"name": "{name}"' in text for text in read))
     )
 
 

@@ -144,6 +144,9 @@ def _selector_findings(rendered: Manifests) -> Iterator[str]:
         own = each["spec"]["selector"].get("matchLabels")
         if not own or not selects(each["spec"]["selector"], labels):
             yield f"{name_of(each)} does not select its own pods"
+        services = [service["spec"]["selector"] for service in rendered.of_kind("Service")]
+        if not any(selector.items() <= labels.items() for selector in services):
+            yield f"{name_of(each)} has no Service, so that nobody finds its pods"
 
 
 def _port_findings(each: Object, taken: list[Pods]) -> Iterator[str]:

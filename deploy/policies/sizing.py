@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import cache
 
 from deploy.policies.rendering import ROOT, Manifests, Object, Pods, name_of
-from deploy.policies.rendering.quantities import quantity
+from deploy.policies.rendering.quantities import number, quantity
 from export.models.profiles import PROFILES
 from retrieval_server.models.model_repository import ModelRepository
 
@@ -15,7 +15,8 @@ from retrieval_server.models.model_repository import ModelRepository
 MADE_FOR = {"cpu-dev": (10_000, "lite"), "gpu-prod": (1_000_000, "paper")}
 # The rules of deploy/README.md, in bytes
 SERVER_BYTES, SERVER_BYTES_PER_DIMENSION = 0.3e9, 0.5
-DISK_BYTES_PER_DIMENSION, VERSIONS_ON_DISK = 5.5, 2
+DISK_BYTES_PER_DIMENSION, BUILD_BYTES_PER_DIMENSION = 5.5, 4.0
+FREE_DISK = 0.1
 DECODING_BYTES = 1.1e9  # of each worker
 VERSIONS_IN_MEMORY = 2  # while the server changes to a new one
 MOST = 8  # times the rule: more is a slip of the pen, and no node has it
@@ -39,11 +40,19 @@ def sized_by_the_rules(rendered: Manifests) -> Iterator[str]:
     yield from _server_findings(rendered, products * dimensions)
     yield from _local_findings(rendered, products * dimensions * DISK_BYTES_PER_DIMENSION)
     if index := rendered.find("PersistentVolumeClaim", "index"):
-        needed = VERSIONS_ON_DISK * products * dimensions * DISK_BYTES_PER_DIMENSION
+        versions = 1 + number(index_build(rendered).get("BEAUTY_EXPORT_KEEP_VERSIONS"))
+        rule = versions * DISK_BYTES_PER_DIMENSION + BUILD_BYTES_PER_DIMENSION
+        needed = products * dimensions * rule / (1 - FREE_DISK)
         storage = quantity(index["spec"]["resources"]["requests"]["storage"])
         if storage < needed:
             words = f"less than the {_gb(needed)} of {products} products"
             yield f"{name_of(index)} has {_gb(storage)}, {words}"
+
+
+def index_build(rendered: Manifests) -> dict[str, str]:
+    """The settings of the jobs that build the index."""
+    found: dict[str, str] = rendered.get("ConfigMap/index-build")["data"]
+    return found
 
 
 @cache

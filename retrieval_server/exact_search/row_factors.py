@@ -1,4 +1,4 @@
-"""Factors of single rows beside those of eq. (8): ŝ(x) = S(x) f(x), with f(x) ≥ 1 for a few rows.
+"""Factors of single rows beside those of eq. (8): ŝ(x) = S(x) f(x), with f(x) ≥ 1 for some rows.
 
 S(x) is eq. (8), and f(x) is 1 for every row that is not listed. Where the factors come from is not
 the search's concern. Where S(x) is negative, f(x) makes ŝ(x) smaller.

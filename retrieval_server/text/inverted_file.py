@@ -199,25 +199,27 @@ def _add_lists(
         products: (N,) gets them added.
     """
     for term in range(starts.size):
-        row, count, position = np.int64(-1), 0, starts[term]
-        while position < ends[term]:
-            gap, shift = np.int64(0), 0
-            while postings[position] >= 128 and position + 1 < ends[term] and shift < 35:
-                gap += np.int64(postings[position] - 128) << shift
-                shift += 7
-                position += 1
-            gap += np.int64(postings[position]) << shift
+        row, position, end, weight = np.int64(-1), starts[term], ends[term], weights[term]
+        while position < end:
+            gap, shift = np.int64(postings[position]), 7
             position += 1
-            if gap == 0 and count < 255:
-                count += 1
-                continue
-            if count > 0:
-                products[row] += weights[term] * counts[count]
-            row, count = row + gap, 1
-            if row >= products.size:
+            if gap >= 128:
+                gap -= 128
+                while position < end and shift < 35:
+                    digit = np.int64(postings[position])
+                    position += 1
+                    gap += (digit & 127) << shift
+                    shift += 7
+                    if digit < 128:
+                        break
+            row += gap
+            if gap == 0 or row >= products.size:
                 return False
-        if count > 0:
-            products[row] += weights[term] * counts[count]
+            count = 1  # of the same row: each further one is a difference of 0
+            while position < end and postings[position] == 0 and count < 255:
+                position += 1
+                count += 1
+            products[row] += weight * counts[count]
     return True
 
 
@@ -238,9 +240,12 @@ def _raise_to_quotients(
 @compiled
 def nonzero(values: NDArray[np.float64]) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
     """The rows of values ≥ 0 that are above 0, ascending, and these values."""
-    rows, found = np.empty(values.size + 1, np.int32), np.empty(values.size + 1)
+    total = 0
+    for row in range(values.size):
+        total += values[row] > 0
+    rows, found = np.empty(total + 1, np.int32), np.empty(total + 1)  # writes one beyond
     count = 0
     for row in range(values.size):  # no branch: a third of the rows is above 0, in no order
         rows[count], found[count] = row, values[row]
         count += values[row] > 0
-    return rows[:count].copy(), found[:count].copy()
+    return rows[:total], found[:total]

@@ -40,10 +40,15 @@ def an_object(api: str, kind: str, name: str, is_ours: bool = True, **more: obje
     }
 
 
+def reading(config: str) -> Object:
+    """The specification of a workload that reads a ConfigMap."""
+    container = {"envFrom": [{"configMapRef": {"name": config}}]}
+    return {"template": {"spec": {"containers": [container]}}}
+
+
 @pytest.fixture
 def cluster() -> Cluster:
     """What ``BEFORE`` made, what controllers made of it, and what others have there."""
-    config = {"envFrom": [{"configMapRef": {"name": "retrieval-0123456789"}}]}
     owned = {"ownerReferences": [{"kind": "Deployment", "name": "retrieval"}]}
     return Cluster(
         [
@@ -51,9 +56,12 @@ def cluster() -> Cluster:
             *(an_object("v1", "Secret", name) for name in CERTIFIED),
             an_object("v1", "Secret", "retrieval-tokens", is_ours=False),
             an_object("v1", "ConfigMap", "retrieval-0123456789"),  # of a revision
+            an_object("v1", "ConfigMap", "index-build-0123456789"),  # of a job
             an_object("v1", "ConfigMap", "retrieval-9876543210"),  # of none
             an_object("apps/v1", "ReplicaSet", "retrieval-1", metadata=owned,
-                      spec={"template": {"spec": {"containers": [config]}}}),
+                      spec=reading("retrieval-0123456789")),
+            an_object("batch/v1", "Job", "rebuild-index-1", metadata=owned,
+                      spec=reading("index-build-0123456789")),
             an_object("v1", "PersistentVolumeClaim", "old-index"),
             an_object("apps/v1", "Deployment", "neighbour", is_ours=False),
         ]
@@ -94,8 +102,9 @@ def test_what_components_left_behind_is_listed_and_deleted(
     gone = before - connected.names()
     assert gone >= of_components | {f"Secret/{name}" for name in CERTIFIED}
     assert gone >= {"ConfigMap/retrieval-9876543210"}
-    kept = {"ConfigMap/retrieval-0123456789", "Secret/retrieval-tokens", "Deployment/neighbour",
-            "ReplicaSet/retrieval-1", "PersistentVolumeClaim/old-index"}  # fmt: skip
+    kept = {"ConfigMap/retrieval-0123456789", "ConfigMap/index-build-0123456789",
+            "Secret/retrieval-tokens", "Deployment/neighbour", "ReplicaSet/retrieval-1",
+            "Job/rebuild-index-1", "PersistentVolumeClaim/old-index"}  # fmt: skip
     assert not gone & (kept | (wanted - of_components))
 
 

@@ -14,7 +14,7 @@ IN_TRITON, IN_SERVER = f"{POD}/containers/triton", f"{POD}/containers/retrieval"
 SMOKE, EXTRACT, REBUILD = "Job/smoke-test", "Job/extract-descriptors", "CronJob/rebuild-index"
 ALL = ("monitoring", "keda", "tls", "client-tls", "gateway", "image-volume", "scale-out", "tracing")
 INSIDE = ("monitoring", "tls", "client-tls")
-TRACING = ("tracing",)
+TRACING, LOCAL = ("tracing",), ("local-index",)
 ALERTS, SHED = "PrometheusRule/beauty-retrieval-alerts", "spec/groups/0/rules/4"
 COLLECTOR = "http://opentelemetry-collector.observability"
 SERVER_SENDS_TO, TRITON_SENDS_TO = "data/OTEL_EXPORTER_OTLP_ENDPOINT", "data/TRITON_TRACES_URL"
@@ -129,7 +129,7 @@ DEFECTS = [
       named="NetworkPolicy"),
     D("index from any pod of the cluster", "NetworkPolicy/index-source",
       "spec/egress/0/to/0/ipBlock/except", REMOVED, 10, named="NetworkPolicy",
-      parts=("local-index",)),
+      parts=LOCAL),
     D("page that may not search", "Deployment/web",
       f"{POD[:-5]}/metadata/labels/beauty-retrieval~client", REMOVED, 10, named="NetworkPolicy",
       parts=("web",)),
@@ -265,6 +265,22 @@ DEFECTS = [
       named="ConfigMap/retrieval"),
     D("probe without TLS on a port with it", SERVER, f"{IN_SERVER}/readinessProbe/grpc/port", 50051,
       16, parts=INSIDE),
+    # index on a local disk
+    D("server may change its copy of the index", SERVER,
+      f"{IN_SERVER}/volumeMounts/index/readOnly", False, "fields", parts=LOCAL),
+    D("index that nobody copies", SERVER, f"{POD}/initContainers/fetch-index", REMOVED, "storage",
+      parts=LOCAL),
+    D("copy to a folder that ends with the container", SERVER,
+      f"{POD}/initContainers/fetch-index/args/1", "--output=/tmp", "references", parts=LOCAL),
+    D("index in the clear", "ConfigMap/index-source", "data/INDEX_SOURCE", "http://example.com/i",
+      "fields", parts=LOCAL),
+    D("evicted by its own index", SERVER, f"{POD}/volumes/index/emptyDir/sizeLimit", "90Gi",
+      "sizing", parts=LOCAL),
+    D("job on a node without the volume", "Job/merge-index", f"{POD}/affinity", REMOVED, "storage",
+      named="PersistentVolumeClaim/index", overlay="gpu-prod", parts=LOCAL),
+    D("job that others do not find", EXTRACT,
+      f"{POD[:-5]}/metadata/labels/beauty-retrieval~mounts-claims", REMOVED, "storage",
+      named="PersistentVolumeClaim/index", overlay="gpu-prod", parts=LOCAL),
     # namespace
     D("alert for every namespace", ALERTS, "spec/groups/0/rules/1/expr",
       "min by (namespace, pod) (beauty_ready) == 0", "namespace",
