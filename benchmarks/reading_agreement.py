@@ -1,8 +1,8 @@
 """How far the reader and the library of its models agree on the same images.
 
 The images have the size at which text is detected already, so both give the same pixels to the
-detector. What differs then is the arithmetic: the library works in whole pixels, scales a line twice,
-and pads it to the widest of six.
+detector. What differs then is the arithmetic: the library works in whole pixels, scales a line
+twice, and pads it to the widest of six.
 """
 
 from __future__ import annotations
