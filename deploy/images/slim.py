@@ -27,6 +27,8 @@ UNUSED = (  # in site-packages
     "pyarrow/*s3*",
     "pyarrow/libarrow_python*.so",  # copies: the libraries are loaded by the name with one number
     "pyarrow/libarrow_python*.so.*.*.*",
+    "simplemma/strategies/dictionaries/data/[!e]*",  # all but those of English, en and enm
+    "simplemma/strategies/dictionaries/data/e[!n]*",
 )
 LIBRARY = re.compile(r"\.so(\.\d+)*$")
 CHANGED = ".libs"  # ends a folder of libraries that were changed after linking, which strip breaks

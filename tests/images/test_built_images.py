@@ -47,9 +47,11 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for model in ModelRepository(ROOT / "model_repository").ensemble(PROFILE):
         if not model.onnx_path.is_file():
             pytest.skip(f"needs the models: make export PROFILE={PROFILE}")
-        target = folder / model.onnx_path.relative_to(ROOT)
-        target.parent.mkdir(exist_ok=True)
-        shutil.copy(model.onnx_path, target)
+    exported = (ROOT / "model_repository").glob("*/*/*")
+    for path in exported:
+        target = folder / path.relative_to(ROOT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target)
     return folder
 
 
