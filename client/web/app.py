@@ -62,8 +62,9 @@ def web_app(
     ==============================  ==============================================================
 
     All searches take ``words``, ``text_weight``, ``top_k``, ``keep``, ``refine`` (true or false)
-    and ``alpha.MODEL``; one left out takes the server's default. What is above the server's limits
-    is not sent to it. A failure is JSON as in ``answers.Problem``.
+    and ``alpha.MODEL``, those by images ``read_words`` (true or false); one left out takes the
+    server's default. What is above the server's limits is not sent to it. A failure is JSON as in
+    ``answers.Problem``.
 
     Args:
         client: a client of the search server; the caller closes it.
@@ -103,8 +104,9 @@ class _Api:
     async def search(self, request: Request) -> Response:
         limits = await self._server_limits()
         settings = _settings(request.query_params, limits)
+        reads = _flag(request.query_params, "read_words")
         image, *more = await _images(request, limits)
-        search = partial(self._client.search, image, more_images=more, **settings)
+        search = partial(self._client.search, image, more_images=more, read_words=reads, **settings)
         return JSONResponse(result_json(await run_in_threadpool(search)))
 
     async def similar(self, request: Request) -> Response:
@@ -190,9 +192,7 @@ async def _body(
 
 def _settings(parameters: QueryParams, limits: Limits | None) -> Mapping[str, Any]:
     """Read the keyword arguments of a search."""
-    refine = parameters.get("refine", "true")
-    if refine not in {"true", "false"}:
-        raise ProblemError(bad_parameter(f"refine must be true or false, not {refine!r}."))
+    refine = _flag(parameters, "refine")
     words = parameters.get("words", "")
     if limits is not None and len(words) > limits.max_words_characters:
         longest = f"{limits.max_words_characters:,}"
@@ -203,13 +203,20 @@ def _settings(parameters: QueryParams, limits: Limits | None) -> Mapping[str, An
         "text_weight": None if weight is None else _number("text_weight", weight),
         "top_k": _count(parameters, "top_k", limits),
         "keep": _count(parameters, "keep", limits),
-        "refine": refine == "true",
+        "refine": True if refine is None else refine,
         "alpha": {
             name.removeprefix(_ALPHA): _number(name, value)
             for name, value in parameters.multi_items()
             if name.startswith(_ALPHA)
         },
     }
+
+
+def _flag(parameters: QueryParams, name: str) -> bool | None:
+    value = parameters.get(name)
+    if value not in {None, "true", "false"}:
+        raise ProblemError(bad_parameter(f"{name} must be true or false, not {value!r}."))
+    return None if value is None else value == "true"
 
 
 def _count(parameters: QueryParams, name: str, limits: Limits | None) -> int | None:

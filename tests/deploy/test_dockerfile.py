@@ -120,9 +120,9 @@ def test_one_argument_names_the_profile_in_every_image(stages: dict[str, Stage])
         assert stages[name].arguments("ARG") == ["PROFILE"]
     for image in IMAGES:
         assert "models" in copied_from(stages[image])
-    manifests = list((ROOT / "deploy").rglob("*.yaml"))
-    assert len(manifests) > 30
-    assert not [path for path in manifests if "BEAUTY_EXPORT_PROFILE" in path.read_text("utf-8")]
+    told = list((ROOT / "deploy").rglob("*.yaml"))
+    assert len(told) > 30
+    assert not [path for path in told if "BEAUTY_EXPORT_PROFILE" in path.read_text("utf-8")]
 
 
 def copied_from(stage: Stage) -> list[str]:

@@ -26,7 +26,8 @@ export function fetchStatus() {
 /**
  * Search once.
  * @param query {photos: [{bytes: ArrayBuffer}]}, {product: match}, or {} for words alone; and
- *   {words: string}, empty if there are none.
+ *   {words: string}, empty if there are none. With {lines}, what was read on the photos before,
+ *   nothing is read again: the lines that are on count as words.
  * @param settings {refine, keep, textWeight, alpha: {model: number}}; what is left out is the
  *   server's.
  */
@@ -36,7 +37,10 @@ export function fetchResults(query, settings, signal) {
   for (const [model, alpha] of Object.entries(settings.alpha)) {
     parameters.set(`alpha.${model}`, alpha);
   }
-  if (query.words) parameters.set("words", query.words);
+  const lines = (query.lines ?? []).filter(({ isOn }) => isOn).map(({ text }) => text);
+  const words = [query.words, ...lines].filter(Boolean).join("\n");
+  if (words) parameters.set("words", words);
+  if (query.lines) parameters.set("read_words", false);
   if (settings.textWeight !== undefined) parameters.set("text_weight", settings.textWeight);
   if (query.product) {
     parameters.set("product_id", query.product.product_id);

@@ -7,8 +7,11 @@ import { foldWhereNarrow, onSettings, settings, showServed } from "./settings.js
 const byId = (id) => document.getElementById(id);
 const WATCH_MS = 1500; // between questions to a server that is away
 const BUSY_MS = 150; // a quick answer shows no bar
+const SVG = "http://www.w3.org/2000/svg";
 
-const steps = []; // the queries of this tab: {photos: [{name, bytes}]} or {product}, and {words}
+// The queries of this tab: {photos: [{name, bytes}]} or {product}, and {words}. Photos that were
+// read have {lines: [{text, photo, corners, isOn}]}.
+const steps = [];
 let step = -1; // the one that is shown
 let asking = null; // AbortController of the search under way
 let isAnnounced = true; // whether the focus has gone to what the shown query found
@@ -97,6 +100,10 @@ async function ask() {
     if (mine !== asking) return;
     asking = null;
     hideProblem();
+    if (query.photos && !query.lines && answer.timings.read_us) {
+      query.lines = answer.read_lines.map((line) => ({ ...line, isOn: true }));
+      showLines(query);
+    }
     showAnswer(answer, asked);
     announce("results-heading");
   } catch (error) {
@@ -136,12 +143,51 @@ function showQuery(query) {
     byId("query-heading").textContent = "Your words";
     byId("previews").replaceChildren();
   }
+  showLines(query);
+}
+
+/** The words that were read: each on its photo, and in a list where it can be switched off. */
+function showLines({ lines = [] }) {
+  byId("lines").hidden = !lines.length;
+  byId("lines-list").replaceChildren(...lines.map(lineSwitch));
+  drawLines(lines);
+}
+
+function lineSwitch(line) {
+  const input = element("input", { type: "checkbox", checked: line.isOn });
+  input.addEventListener("change", () => {
+    line.isOn = input.checked;
+    drawLines(steps[step].lines);
+    ask();
+  });
+  return element("li", {}, element("label", {}, input, " ", line.text));
+}
+
+function drawLines(lines) {
+  [...byId("previews").querySelectorAll(".photo")].forEach((frame, photo) => {
+    const image = frame.querySelector("img");
+    frame.querySelector("svg")?.remove();
+    if (!image?.naturalWidth) return; // shown once it is loaded
+    const drawing = document.createElementNS(SVG, "svg");
+    drawing.setAttribute("viewBox", `0 0 ${image.naturalWidth} ${image.naturalHeight}`);
+    drawing.setAttribute("aria-hidden", "true");
+    for (const line of lines.filter((each) => each.photo === photo)) {
+      const box = document.createElementNS(SVG, "polygon");
+      box.setAttribute("points", line.corners.map(({ x, y }) => `${x},${y}`).join(" "));
+      box.setAttribute("class", line.isOn ? "on" : "off");
+      drawing.append(box);
+    }
+    frame.append(drawing);
+  });
 }
 
 function photoPreview({ name, bytes }) {
   const url = URL.createObjectURL(new Blob([bytes]));
   const shown = preview(name, url, "The photo that is searched");
-  shown.querySelector("img").addEventListener("load", () => URL.revokeObjectURL(url));
+  shown.querySelector("img").addEventListener("load", () => {
+    URL.revokeObjectURL(url);
+    drawLines(steps[step]?.lines ?? []);
+  });
   return shown;
 }
 
@@ -153,7 +199,8 @@ function productPreview(product) {
 /** A picture with its name; words in its place where there is no address or nothing to show. */
 function preview(name, url, alt) {
   const image = element("img", { alt });
-  const figure = element("figure", { className: "preview" }, image, element("figcaption", {}, name));
+  const frame = element("div", { className: "photo" }, image);
+  const figure = element("figure", { className: "preview" }, frame, element("figcaption", {}, name));
   const isMissing = () =>
     image.replaceWith(element("p", { className: "no-picture" }, "This browser cannot show it."));
   image.addEventListener("error", isMissing);
