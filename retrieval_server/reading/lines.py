@@ -21,6 +21,7 @@ WIDTH_STEP = 32  # pixels
 GREY = 127  # of the padding: 0 after the normalisation
 UPRIGHT_RATIO = 1.5  # a box that is so much higher than wide holds text that runs down or up
 
+MAX_FACTOR = 4  # beyond, letters are so large that pixels can be left out
 MIN_SIDE = 3  # pixels of the photo; nobody can read text that is so low
 
 MAX_LINES = 50
@@ -121,10 +122,10 @@ def _line_width(corners: NDArray[np.float64]) -> int:
 def _cut(photo: Image.Image, corners: NDArray[np.float64], width: int) -> NDArray[np.uint8]:
     """Map a quadrilateral to an image (48, ``width``, 3).
 
-    A line that is higher than two times 48 pixels is cut at a multiple of the size and reduced, so
-    that no pixel of it is left out.
+    A line that is at least two times 48 pixels high is cut at a multiple of the size and reduced,
+    so that up to ``MAX_FACTOR`` times 48 no pixel of it is left out.
     """
-    factor = max(1, int(_sides(corners)[1] / LINE_HEIGHT))
+    factor = min(MAX_FACTOR, max(1, int(_sides(corners)[1] / LINE_HEIGHT)))
     size = (width * factor, LINE_HEIGHT * factor)
     cut = photo.transform(
         size, Image.Transform.PERSPECTIVE, _perspective(size, corners), Image.Resampling.BILINEAR

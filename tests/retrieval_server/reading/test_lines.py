@@ -40,9 +40,9 @@ def test_line_at_its_own_size_is_cut_out_pixel_for_pixel() -> None:
 
 
 def test_high_line_is_reduced_as_a_whole() -> None:
-    stripes = np.zeros((480, 960, 3), np.uint8)
+    stripes = np.zeros((192, 384, 3), np.uint8)
     stripes[::2] = 200
-    (line,) = cut_lines(stripes, box(0, 0, 960, 480)[None])
+    (line,) = cut_lines(stripes, box(0, 0, 384, 192)[None])
     assert line.image.shape == (LINE_HEIGHT, 96, 3)
     assert np.abs(line.image.astype(int) - 100).max() <= 1
 
