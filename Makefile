@@ -5,6 +5,7 @@ SHELL := /bin/bash
 
 PYTHON  ?= python3
 PROFILE ?= lite
+READER  ?= ppocr
 ENGINE  ?= embedded
 DATA    ?= build/demo/sample
 INDEX   ?= build/demo/index
@@ -48,8 +49,8 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 sample: setup ## Render the sample catalogue
 	$(BIN)/beauty-export sample build/demo/sample
 
-export: setup ## Export the models of PROFILE (lite) to model_repository/
-	$(BIN)/beauty-export onnx --profile $(PROFILE)
+export: setup ## Export the models of PROFILE (lite) and READER to model_repository/; READER= for none
+	$(BIN)/beauty-export onnx --profile $(PROFILE) $(if $(READER),--reader $(READER))
 
 index: export ## Build INDEX from the catalogue in DATA
 	$(BIN)/beauty-export index $(DATA) --output $(INDEX) --profile $(PROFILE)

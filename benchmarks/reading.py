@@ -4,7 +4,8 @@
 
 1. The CPU time of a photo, the lines that are read, and what the words alone are worth: mAP@7 of
    the ranking by t, the similarity of the words and the products' texts.
-2. How far both agree on 50 of the photos: boxes, and characters.
+2. How far both agree on 50 of the photos, boxes and characters, and how far the library agrees with
+   itself after a photo has moved by one pixel.
 
 Example: python -m benchmarks.reading build/demo/sample --photos 60
 """
@@ -22,7 +23,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Column, Table
 
-from benchmarks.reading_agreement import PEER_SIDE, Agreement, agreement
+from benchmarks.reading_agreement import PEER_SIDE, Agreement, agreement, library_stability
 from benchmarks.reading_peer import read_by_peer
 from export.dataset.catalogue import Catalogue, read_catalogue
 from export.dataset.ground_truth import Query, read_ground_truth
@@ -75,12 +76,13 @@ async def _measure(catalogue: Catalogue, queries: Sequence[Query]) -> None:
             for reading in read_by_peer([photo.pixels for photo in photos])
         ]
         ours = await _read(reader, photos)
+        stability = library_stability(photos[:AGREEMENT_PHOTOS])
         agreed = await agreement(engine, repository, photos[:AGREEMENT_PHOTOS])
     finally:
         await engine.close()
-    console = Console()
+    console = Console(width=100)
     console.print(_comparison(catalogue, queries, {"rapidocr-onnxruntime": theirs, "ours": ours}))
-    console.print(_agreement(agreed, min(len(photos), AGREEMENT_PHOTOS)))
+    console.print(_agreement(agreed, stability, min(len(photos), AGREEMENT_PHOTOS)))
 
 
 async def _read(reader: Reader, photos: Sequence[Photo]) -> list[Reading]:
@@ -134,7 +136,7 @@ def _mean_average_precision(
     return mean_average_precision(ratings).gt
 
 
-def _agreement(agreed: Agreement, photos: int) -> Table:
+def _agreement(agreed: Agreement, stability: float, photos: int) -> Table:
     table = Table(
         "agreement with the library",
         "",
@@ -147,6 +149,7 @@ def _agreement(agreed: Agreement, photos: int) -> Table:
         )
     table.add_row("characters of the library", f"{agreed.characters}")
     table.add_row("the same in ours", f"{agreed.character_share:.1%}")
+    table.add_row("the same in its own, each photo moved by a pixel", f"{stability:.1%}")
     return table
 
 

@@ -1,8 +1,8 @@
 """How far the reader and the library of its models agree on the same images.
 
 The images have the size at which text is detected already, so both give the same pixels to the
-detector. What differs then is our arithmetic: the library rounds boxes to whole pixels, and it
-enlarges and pads lines together with others.
+detector. What differs then is the arithmetic: the library works in whole pixels, scales a line
+twice, and pads it to the widest of six.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from retrieval_server.models.model_repository import ModelRepository
 from retrieval_server.models.photo import Photo
 from retrieval_server.models.reader import TEXT_DETECTOR, TEXT_MAP_OUTPUT, read_alphabet
 from retrieval_server.reading.boxes import find_boxes
-from retrieval_server.reading.reader import Reader, ReadLine, detector_image
+from retrieval_server.reading.reader import Reader, detector_image
 
 PEER_SIDE = 736  # pixels; the library enlarges an image whose shorter side is below it
 SAME_LINE = 6.0  # pixels between the centres of two boxes
@@ -71,8 +71,25 @@ async def agreement(
         offsets += [_offset(box, boxes) for box in theirs.boxes]
         lines = await reader.read(Photo(image, width, height))
         characters += sum(map(len, theirs.texts))
-        same += _same_characters(theirs, lines)
+        corners = np.array([line.corners for line in lines])
+        same += _same_characters(theirs, [line.text for line in lines], corners)
     return Agreement(np.array(offsets), characters, same)
+
+
+def library_stability(photos: Sequence[Photo]) -> float:
+    """The share of its characters that the library reads again if each photo moves by one pixel.
+
+    Args:
+        photos: the photos.
+    """
+    images = [detector_image(photo.pixels, PEER_SIDE) for photo in photos]
+    readings = read_by_peer(images)
+    moved = read_by_peer([np.roll(image, 1, axis=1) for image in images])
+    same = sum(
+        _same_characters(reading, other.texts, other.corners)
+        for reading, other in zip(readings, moved, strict=True)
+    )
+    return same / sum(len(text) for reading in readings for text in reading.texts)
 
 
 def _offset(box: NDArray[np.float64], boxes: NDArray[np.float64]) -> float:
@@ -82,13 +99,15 @@ def _offset(box: NDArray[np.float64], boxes: NDArray[np.float64]) -> float:
     return float(differences.min(initial=np.inf))
 
 
-def _same_characters(theirs: PeerReading, lines: Sequence[ReadLine]) -> int:
+def _same_characters(
+    theirs: PeerReading, other_texts: Sequence[str], other_corners: NDArray[np.float64]
+) -> int:
     same = 0
     for text, corners in zip(theirs.texts, theirs.corners, strict=True):
-        for line in lines:
-            distance = np.mean(line.corners, axis=0) - corners.mean(axis=0)
+        for other_text, others in zip(other_texts, other_corners, strict=True):
+            distance = others.mean(axis=0) - corners.mean(axis=0)
             if np.linalg.norm(distance) <= SAME_LINE:
-                blocks = SequenceMatcher(None, text, line.text, autojunk=False)
+                blocks = SequenceMatcher(None, text, other_text, autojunk=False)
                 same += sum(block.size for block in blocks.get_matching_blocks())
                 break
     return same

@@ -20,6 +20,9 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, NoReturn
 
+from retrieval_server.models.model_repository import ModelRepository
+from retrieval_server.models.reader import READER_MODELS, has_reader
+
 ROOT = Path(__file__).parents[1]
 PROGRAMS = Path(sys.executable).parent  # beauty-export and the others are installed there
 SERVE_TRITON = ROOT / "deploy" / "local_triton" / "serve.py"
@@ -68,7 +71,8 @@ def _search(folder: Path, address: str) -> None:
     with results.open("w", encoding="utf-8") as file:
         _run("beauty-search", "batch", sample / "queries", "--json", *server, stdout=file)
     _run("beauty-export", "contact-sheet", results, "--catalogue", sample, "--output", page)
-    _run("beauty-search", "search", photo, "--compare", *server)
+    _run("beauty-search", "search", photo, "--compare", "--no-read", *server)
+    _run("beauty-search", "search", photo, *server)  # with its words, if they can be read
     sys.stdout.write(f"\nPictures of every query and its products: {page.resolve()}\n")
 
 
@@ -86,7 +90,7 @@ def _engine(options: argparse.Namespace) -> Iterator[tuple[str, ...]]:
         return
     ports = [word for name in ("grpc", "http", "metrics") for word in (f"--{name}-port", "0")]
     command = [sys.executable, SERVE_TRITON, "--model-repository", ROOT / "model_repository"]
-    command += ["--models", options.profile, *ports]
+    command += ["--models", options.profile, *_reader_models(), *ports]
     with _background("triton", command, options.folder) as addresses:
         yield ("--engine", "triton", "--triton-url", json.loads(addresses)["grpc"])
 
@@ -121,6 +125,11 @@ def _background(name: str, command: Sequence[object], folder: Path) -> Iterator[
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def _reader_models() -> list[str]:
+    """The models of the reader, where they are exported."""
+    return list(READER_MODELS) if has_reader(ModelRepository(ROOT / "model_repository")) else []
 
 
 def _run(program: str, *arguments: object, stdout: IO[str] | None = None) -> None:
