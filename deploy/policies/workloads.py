@@ -12,7 +12,6 @@ READY_SERVICE = "retrieval_server.v1.RetrievalService"
 SERVERS = ("triton", "retrieval")
 GPU = "nvidia.com/gpu"
 SHARED_MEMORY = "/dev/shm"  # noqa: S108 - of a container, with 64 MiB if nothing is mounted there
-TENSORRT = "/var/cache/tensorrt"  # where its configurations write, see model_repository/README.md
 SPARE_S = 5  # between the end of everything planned and the kill
 PROPAGATION_S = 5  # until every endpoint is told
 LONG_START_S = 120
@@ -257,9 +256,6 @@ def _thread_findings(pods: Pods) -> Iterator[str]:
     wants_gpu = flag(pods.main.get("args", ()), "--model-config-name") in {"cuda", "tensorrt"}
     if wants_gpu is not _uses_gpu(pods):
         yield f"{pods.owner}: its --model-config-name and its limits disagree about a GPU"
-    mounts = pods.main.get("volumeMounts", ())
-    if wants_gpu and TENSORRT not in {each["mountPath"] for each in mounts}:
-        yield f"{pods.owner} has no volume for TensorRT's engines at {TENSORRT}"
     tolerated = {each.get("key") for each in pods.spec.get("tolerations", ())}
     if _uses_gpu(pods) and GPU not in tolerated:
         yield f"{pods.owner} does not tolerate the taint {GPU} of nodes with GPUs"
