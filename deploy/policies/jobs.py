@@ -86,6 +86,8 @@ def handed_over(rendered: Manifests, jobs: dict[str, Object]) -> Iterator[str]:
     merging = {MERGES, *(owner for owner, _ in extracting)}
     for owner, arguments in indexing:
         merges = owner in merging or flag(arguments, "--from-shards")
+        if merges and "--remove-shards" not in arguments:
+            yield f"{owner} leaves the shards on the volume (--remove-shards)"
         wanted = {"--from-shards": f"{root}/.shards", **shards} if merges else {}
         yield from _differing(owner, arguments, {"--output": root, **wanted})
     for owner, arguments in (*extracting, *indexing, *_runs(rendered, "sample")):

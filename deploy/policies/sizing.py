@@ -40,7 +40,10 @@ def sized_by_the_rules(rendered: Manifests) -> Iterator[str]:
     yield from _server_findings(rendered, products * dimensions)
     yield from _local_findings(rendered, products * dimensions * DISK_BYTES_PER_DIMENSION)
     if index := rendered.find("PersistentVolumeClaim", "index"):
-        versions = 1 + number(index_build(rendered).get("BEAUTY_EXPORT_KEEP_VERSIONS"))
+        kept = index_build(rendered).get("BEAUTY_EXPORT_KEEP_VERSIONS")
+        if kept is None:
+            yield f"{name_of(index)} fills up: no BEAUTY_EXPORT_KEEP_VERSIONS removes old versions"
+        versions = 1 + number(kept)
         rule = versions * DISK_BYTES_PER_DIMENSION + BUILD_BYTES_PER_DIMENSION
         needed = products * dimensions * rule / (1 - FREE_DISK)
         storage = quantity(index["spec"]["resources"]["requests"]["storage"])

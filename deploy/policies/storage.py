@@ -12,6 +12,7 @@ from deploy.policies.rendering.quantities import flag
 SHARED = "ReadWriteMany"
 SHARED_TO_READ = "ReadOnlyMany"
 MOUNTS_CLAIMS = "beauty-retrieval/mounts-claims"
+TENSORRT = "/var/cache/tensorrt"  # where its configurations write, see model_repository/README.md
 SCRATCH = "/tmp"  # noqa: S108 - of a container, whose root file system is read-only
 
 
@@ -147,5 +148,8 @@ def _folder_findings(pods: Pods) -> Iterator[str]:
     for name in sorted(folders - filled):
         yield f"{pods.owner} reads the volume {name}, which nothing fills"
     mounted = {each["mountPath"]: each["name"] for each in pods.main.get("volumeMounts", ())}
+    wants_gpu = flag(pods.main.get("args", ()), "--model-config-name") is not None
+    if wants_gpu and mounted.get(TENSORRT) not in folders:
+        yield f"{pods.owner} has no folder for TensorRT's engines at {TENSORRT}"
     if mounted.get(SCRATCH) not in folders:
         yield f"{pods.owner} has no folder to write to at {SCRATCH}"

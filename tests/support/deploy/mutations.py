@@ -57,7 +57,11 @@ NOT_FOUND_BY_POLICIES: list[tuple[str, tuple[str, ...], str]] = [
     (CONTAINER + r"\.resources\..*", SCALED, "a size"),
     (POD + r"\.volumes\.#\.emptyDir\.sizeLimit", SCALED, "a size"),
     (r"PersistentVolumeClaim\.spec\.resources\.requests\.storage", SCALED, "a size"),
-    (r"Deployment\..*(Ready|GracePeriod|Deadline|\.period|\.s)(S|s)econds", SCALED, "a time"),
+    (
+        r"Deployment\..*(Ready|GracePeriod|Deadline|period|\.sleep\.s)(econds|Seconds)",
+        SCALED,
+        "a time",
+    ),
     (r"Deployment\..*\.failureThreshold", SCALED, "a time"),
     (r"Deployment\..*\.whenUnsatisfiable", NAMED, "a zone without nodes"),
     (r"(Job|CronJob)\..*(AfterFinished|DeadlineSeconds|backoffLimit)", SCALED, "a time"),
