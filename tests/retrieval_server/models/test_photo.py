@@ -7,11 +7,7 @@ import pytest
 from PIL import Image
 
 from retrieval_server.errors import ImageError
-from retrieval_server.models.photo import (
-    LONGEST_SIDE,
-    decode_photo,
-    decode_square_and_photo,
-)
+from retrieval_server.models.photo import LONGEST_SIDE, decode_photo, decode_square_and_photo
 from retrieval_server.models.preprocessing import decode_image
 from tests.support.colour_profiles import DISPLAY_P3, profile
 
