@@ -53,6 +53,7 @@ from retrieval_server.engines.embedded import EmbeddedEngine
 from retrieval_server.models.profile import Backbone, Profile
 from retrieval_server.serving.settings import Settings
 from tests.support.local_triton import NOT_ON_THIS_MACHINE, SERVE, LocalTriton, serving
+from tests.support.patience import PATIENCE_S
 from tests.support.served import Served, ServedBy, served
 from tests.support.tiny_world import DIMENSIONS, SIDE, tiny_model, write_catalogue
 
@@ -231,6 +232,7 @@ def served_by(loop: asyncio.AbstractEventLoop, tiny_index: Path, tiny_repository
     @contextmanager
     def start(**changed: object) -> Iterator[Served]:
         defaults = {"index": tiny_index, "model_repository": tiny_repository, "port": 0}
+        defaults["longest_wait_s"] = PATIENCE_S  # a busy machine refuses nothing
         with served(Settings(**defaults | {"workers": 2} | changed), loop) as server:
             yield server
 

@@ -21,7 +21,7 @@ from retrieval_server.index.publish import open_index
 from retrieval_server.models.model_repository import ModelRepository
 from retrieval_server.models.profile import Profile
 from retrieval_server.models.reader import EXPORT_READER, READER_MODELS, can_read
-from retrieval_server.reading.reader import ReadLine
+from retrieval_server.reading.reader import READING, ReadLine
 from retrieval_server.text.read_text import ReadText
 
 Read = tuple[ReadText, ...]  # the lines of one image
@@ -34,7 +34,7 @@ class ImageReading:
     Attributes:
         profile: names the reader.
         engine: has it in its repository.
-        reader: digest of the reader's models.
+        reader: digest of the reader's models and of the rules by which it reads.
     """
 
     profile: Profile
@@ -60,7 +60,8 @@ class ImageReading:
                 f"{EXPORT_READER}"
             )
         digests = [repository.image_model(name).digest for name in READER_MODELS]
-        return cls(profile, engine, hashlib.sha256(" ".join(digests).encode()).hexdigest())
+        name = " ".join([READING, *digests])
+        return cls(profile, engine, hashlib.sha256(name.encode()).hexdigest())
 
     def read(
         self, images: Sequence[Path], digests: Sequence[bytes], folder: Path, index: Path | None

@@ -39,6 +39,7 @@ from retrieval_server.reading.lines import Line, by_padded_width, cut_lines
 
 SHORTER_SIDE = 640  # pixels of the detector's image; PP-OCR's 736 costs a third more
 LONGEST_SIDE = 1_600  # pixels, also of an image that is much longer than wide
+READING = "lines-1"  # name of all rules of this room; a changed rule gets a new one
 MAP_STEP = 32  # both sides are multiples of it
 SURELY_UPSIDE_DOWN = 0.9  # probability, PP-OCR's
 MIN_CONFIDENCE = 0.5  # what is read with less is noise

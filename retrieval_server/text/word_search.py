@@ -51,7 +51,8 @@ class WordsRecord:
         grams: name of the rule that makes n-grams.
         columns: the columns of the catalogue that belong to the text besides the description.
         fields: sizes of the inverted file by field.
-        reader: digest of the models that read the products' images; empty if none were read.
+        reader: digest of the models and the rules that read the products' images; empty if none
+            were read.
     """
 
     grams: str

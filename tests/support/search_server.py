@@ -57,7 +57,12 @@ class SearchServer:
 def searching(index: Path, repository: Path, url: str, photo: Path) -> Iterator[SearchServer]:
     """Serve an index through a Triton, in a thread of this process."""
     settings = Settings(
-        index=index, model_repository=repository, engine="triton", port=0, triton_url=url
+        index=index,
+        model_repository=repository,
+        engine="triton",
+        port=0,
+        triton_url=url,
+        longest_wait_s=PATIENCE_S,
     )
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)

@@ -66,6 +66,7 @@ def settings(
         workers=1,
         triton_url=url,
         triton_timeout_s=timeout_s,
+        longest_wait_s=PATIENCE_S,
     )
 
 

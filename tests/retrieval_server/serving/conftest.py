@@ -9,16 +9,13 @@ import pytest
 from retrieval_server import cli
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.index.publish import open_index
-from tests.support.patience import PATIENCE_S
 from tests.support.served import Served, ServedBy
 
 
 @pytest.fixture(scope="module")
 def shared(served_by: ServedBy) -> Iterator[Served]:
     """One server for the tests that leave it as it is."""
-    with served_by(
-        max_image_bytes=100_000, max_concurrent_requests=200, longest_wait_s=PATIENCE_S
-    ) as served:
+    with served_by(max_image_bytes=100_000, max_concurrent_requests=200) as served:
         yield served
 
 
