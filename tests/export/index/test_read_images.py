@@ -21,7 +21,7 @@ from retrieval_server.retrieval.search_request import SearchParameters
 from tests.support.reference_search import NoEngine
 from tests.support.text_photo import text_image
 
-TEXTS = {"a": ["NUXE", "body oil"], "b": ["Bioderma 100 ml"], "c": []}
+TEXTS = {"a": ["NUXE", "BODY OIL"], "b": ["Bioderma 100 ml"], "c": []}
 
 
 @pytest.fixture
