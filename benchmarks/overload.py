@@ -55,10 +55,11 @@ def main() -> None:
     parser.add_argument("--index", type=Path, default=Path("build/demo/index"))
     parser.add_argument("--catalogue", type=Path, default=Path("build/demo/sample"))
     parser.add_argument("--duration-s", type=float, default=15.0, help="of each load")
+    parser.add_argument("--read", action="store_true", help="read the words on the photos")
     parser.add_argument("--deadline-s", type=float, default=1.0)
     options = parser.parse_args()
     photos = [
-        pb.SearchRequest(image=path.read_bytes()).SerializeToString()
+        pb.SearchRequest(image=path.read_bytes(), read_words=options.read).SerializeToString()
         for path in sorted((options.catalogue / "queries").iterdir())
     ]
     products = [
