@@ -66,11 +66,12 @@ def page_foot() -> str:
 
 def section(rankings: QueryRankings, views: Sequence[AttentionView]) -> str:
     """One query, the attention of the models to it, and its rankings."""
+    read = f"<p>{html.escape(rankings.read_line)}</p>" if rankings.read else ""
     looked_at = "".join(view_element(view) for view in views)
     return (
         "<section><div class=query><h2>Query</h2>"
         f"{thumbnail_element(rankings.query, 'query photo')}"
-        f"<p>{html.escape(rankings.query.name)}</p>{looked_at}</div>"
+        f"<p>{html.escape(rankings.query.name)}</p>{read}{looked_at}</div>"
         "<div class=rankings>"
         f"<h2>Initial ranking</h2><ol>{_items(rankings.initial)}</ol>"
         f"<h2>After refinement</h2><ol>{_items(rankings.refined)}</ol></div></section>"

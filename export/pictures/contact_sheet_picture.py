@@ -27,6 +27,7 @@ TILE_WIDTH = 190
 TILE_PADDING = 8
 PICTURE_SIDE = TILE_WIDTH - 2 * TILE_PADDING
 DESCRIPTION_LINES = 3
+READ_LINES = 4
 HEADING_HEIGHT = 30
 HEADING_PIXELS = 16
 
@@ -42,7 +43,7 @@ def picture(rankings: QueryRankings, views: Sequence[AttentionView]) -> Image.Im
         rankings: the rankings to draw; a true match has a green frame.
         views: attention of each model; may be empty.
     """
-    height = max(_query_height(views), _rankings_height(rankings)) + 2 * MARGIN
+    height = max(_query_height(rankings, views), _rankings_height(rankings)) + 2 * MARGIN
     width = 3 * MARGIN + QUERY_SIDE + COLUMNS * TILE_WIDTH
     canvas = Image.new("RGB", (width, int(height)), PAPER)
     _draw_query(canvas, rankings, views)
@@ -65,6 +66,8 @@ def _draw_query(
     column.line("Query", bold=True)
     column.picture(thumbnail(rankings.query, QUERY_SIDE), QUERY_SIDE, QUERY_FRAME)
     column.line(rankings.query.name)
+    for text in _read_lines(rankings):
+        column.line(text, QUIET)
     for view in views:
         column.top += LINE
         column.picture(view.mask_picture, QUERY_SIDE)
@@ -111,6 +114,10 @@ def _description_lines(product: RankedProduct) -> list[str]:
     return wrapped(product.description, font, PICTURE_SIDE, DESCRIPTION_LINES)
 
 
+def _read_lines(rankings: QueryRankings) -> list[str]:
+    return wrapped(rankings.read_line, caption_font(TEXT_PIXELS), QUERY_SIDE, READ_LINES)
+
+
 def _caption_lines(view: AttentionView) -> list[str]:
     return wrapped(view.caption, caption_font(TEXT_PIXELS), QUERY_SIDE, 4)
 
@@ -134,6 +141,7 @@ def _rankings_height(rankings: QueryRankings) -> float:
     )
 
 
-def _query_height(views: Sequence[AttentionView]) -> float:
+def _query_height(rankings: QueryRankings, views: Sequence[AttentionView]) -> float:
     each = (LINE + QUERY_SIDE + 4 + len(_caption_lines(view)) * LINE for view in views)
-    return 2 * LINE + QUERY_SIDE + 4 + sum(each)
+    lines = 2 + len(_read_lines(rankings))
+    return lines * LINE + QUERY_SIDE + 4 + sum(each)

@@ -29,6 +29,7 @@ class RankedProduct:
         picture: its image file.
         similarity: fused similarity, eq. (8).
         cosines: cosine of each backbone, by model name; empty if the results lack them.
+        words: similarity of the query's words and its text; None for a query without words.
         text: the seed whose text neighbour it is, if the search among these brought it; else None.
         change: whether refinement removed it, brought it, or kept it in the results.
         is_true: whether the ground truth has it as a true match of the query.
@@ -40,6 +41,7 @@ class RankedProduct:
     description: str
     similarity: float
     cosines: Mapping[str, float]
+    words: float | None
     text: TextOrigin | None
     change: Change
     is_true: bool
@@ -60,6 +62,8 @@ class RankedProduct:
         """Name and value of every similarity it was ranked by."""
         lines = [("similarity", f"{self.similarity:.4f}")]
         lines += [(model, f"{cosine:.3f}") for model, cosine in self.cosines.items()]
+        if self.words is not None:
+            lines.append(("words", f"{self.words:.3f}"))
         if self.text is not None:
             lines.append(
                 (
@@ -77,12 +81,19 @@ class QueryRankings:
     Attributes:
         query: its image file; its name is shown.
         digests: digests of the models that computed the results, by name; empty if not known.
+        read: the lines of text that were read on the photo.
     """
 
     query: Path
     initial: tuple[RankedProduct, ...]
     refined: tuple[RankedProduct, ...]
     digests: Mapping[str, str]
+    read: tuple[str, ...]
+
+    @property
+    def read_line(self) -> str:
+        """What was read on the photo, in one line; empty if nothing was."""
+        return f"read: {' · '.join(self.read)}" if self.read else ""
 
 
 def query_rankings(
@@ -123,6 +134,7 @@ def query_rankings(
                 for match in record["results"]
             ),
             digests={str(m["name"]): str(m["digest"]) for m in record.get("models", ())},
+            read=tuple(_text(line["text"]) for line in record.get("read_lines", ())),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise CatalogueError(
@@ -137,7 +149,7 @@ def _ids(matches: Iterable[Mapping[str, Any]]) -> set[str]:
 def _product(
     match: Mapping[str, Any], catalogue: Path, true: Collection[str], change: Change
 ) -> RankedProduct:
-    text = match.get("text")
+    text, words = match.get("text"), match.get("words")
     product_id = _text(match["product_id"])
     return RankedProduct(
         rank=_whole(match["rank"]),
@@ -146,6 +158,7 @@ def _product(
         description=_text(match["description"]),
         similarity=_real(match["similarity"]),
         cosines={str(model): _real(cosine) for model, cosine in match.get("cosines", {}).items()},
+        words=None if words is None else _real(words["cosine"]),
         text=None
         if text is None
         else TextOrigin(

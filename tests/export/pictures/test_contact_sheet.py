@@ -239,6 +239,17 @@ def test_scores_and_the_neighbour_that_brought_it_stand_under_each_product(
     ]
 
 
+def test_words_that_were_read_stand_below_the_photo_and_their_similarity_below_each_product(
+    tmp_path: Path, tiny_catalogue: Path, result: dict[str, Any]
+) -> None:
+    result["read_lines"] = [{"text": "NUXE <b>"}, {"text": "Body Oil"}]
+    result["results"][1]["words"] = {"cosine": 0.5714, "matched": []}
+    page = sheet(tmp_path, tiny_catalogue, result)
+    assert "<p>read: NUXE &lt;b&gt; · Body Oil</p>" in page
+    (item,) = re.findall(r'<li class="new true">(.*?)</li>', page, re.DOTALL)
+    assert "<dt>words</dt><dd>0.571</dd>" in item
+
+
 def test_text_neighbour_that_stood_in_the_initial_ranking_too_keeps_its_evidence(
     tmp_path: Path, tiny_catalogue: Path, result: dict[str, Any]
 ) -> None:

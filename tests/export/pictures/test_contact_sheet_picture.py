@@ -8,6 +8,7 @@ from PIL import Image, ImageColor
 
 from export.pictures.contact_sheet import write_contact_sheet
 from export.pictures.contact_sheet_picture import CHANGES, TRUE_FRAME, picture
+from export.pictures.lettering import QUIET
 from export.pictures.rankings import query_rankings
 from tests.support.export.search_results import match
 
@@ -53,3 +54,16 @@ def test_png_grows_with_the_results_and_holds_all_of_them(
         assert rankings is not None
         heights.append(picture(rankings, []).height)
     assert heights[0] < heights[1] < heights[2]
+
+
+def test_words_that_were_read_are_drawn_below_the_photo(result: dict[str, Any]) -> None:
+    pictures = []
+    for texts in ([], ["NUXE", "Body Oil"]):
+        lines = [{"text": text} for text in texts]
+        empty = {"initial_results": [], "results": [], "read_lines": lines}
+        rankings = query_rankings({**result, **empty}, Path(), {})
+        assert rankings is not None
+        pictures.append(picture(rankings, []))
+    without, with_words = pictures
+    assert with_words.height > without.height
+    assert colours(with_words, QUIET) > colours(without, QUIET)
