@@ -60,8 +60,8 @@ def _first_answer(client: RetrievalClient, photo: Path, wait_s: float) -> Search
     deadline = time.monotonic() + wait_s
     while True:
         try:
-            left_s = max(0.0, deadline - time.monotonic())
-            return client.search(photo, busy_wait_s=max(left_s, client.timeout_s))
+            wait_s = max(deadline - time.monotonic(), client.timeout_s)
+            return client.search(photo, read_words=False, busy_wait_s=wait_s)  # by pixels alone
         except UnavailableError:  # gRPC's retries spaced the attempts
             if time.monotonic() >= deadline:
                 raise
