@@ -40,6 +40,14 @@ class Cause(Enum):
     LATE = "late"  # the answer would come after the caller's deadline, or after the longest wait
 
 
+class End(Enum):
+    """How a search ends."""
+
+    ANSWERED = "answered"
+    FAILED = "failed"  # by an error, such as an engine that is away: it took another time
+    GIVEN_UP = "given up"  # the caller has hung up, or its deadline has passed
+
+
 class Line:
     """The searches of one kind that are in progress, and the pace at which they end.
 
@@ -79,19 +87,19 @@ class Line:
         if self.is_busy and not was_busy:
             self._measured_from = self._clock()
 
-    def leave(self, size: int, *, was_answered: bool) -> None:
+    def leave(self, size: int, end: End) -> None:
         """End a search of a size.
 
         Args:
             size: that it began with.
-            was_answered: False for one that was given up, which says nothing about the pace.
+            end: how; only a search that was answered says how long the next one will take.
         """
-        if was_answered and self.is_busy:
+        if self.is_busy and end is not End.GIVEN_UP:
             now = self._clock()
             measured_s, self._measured_from = (now - self._measured_from) / size, now
-            if self.pace_s is None:
-                self.pace_s = measured_s
-            self.pace_s += PACE_WEIGHT * (measured_s - self.pace_s)
+            if end is End.ANSWERED:
+                self.pace_s = measured_s if self.pace_s is None else self.pace_s
+                self.pace_s += PACE_WEIGHT * (measured_s - self.pace_s)
         self.in_progress -= size
 
 
@@ -140,16 +148,17 @@ class Admission:
         self._refuse_full()
         self._refuse_late(line.expected_s(size), remaining_s)
         line.enter(size)
-        was_answered = True
+        end = End.ANSWERED
         try:
             yield
         except Exception:
-            raise  # an answer as well: the caller learns what is wrong
-        except BaseException:  # cancelled: the caller has hung up, or its deadline has passed
-            was_answered = False
+            end = End.FAILED
+            raise
+        except BaseException:  # asyncio.CancelledError
+            end = End.GIVEN_UP
             raise
         finally:
-            line.leave(size, was_answered=was_answered)
+            line.leave(size, end)
 
     def _refuse_full(self) -> None:
         if sum(line.in_progress for line in self._lines.values()) < self._max_searches:

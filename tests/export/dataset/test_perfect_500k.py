@@ -139,7 +139,10 @@ def test_a_query_without_an_image_is_named_and_counts_nowhere(perfect_500k, run,
     assert run("evaluate", perfect_500k, "--json") == 0
 
     captured = capsys.readouterr()
-    assert "query v000103 cannot be read: No such file or directory. It is left out of every figure" in captured.err
+    assert (
+        "query v000103 cannot be read: No such file or directory. It is left out of every figure"
+        in captured.err
+    )
     assert json.loads(captured.out)["queries"] == 7
 
 

@@ -120,6 +120,16 @@ def test_a_search_of_many_photos_is_late_where_one_photo_is_not(admission, in_pr
         pass
 
 
+def test_a_search_that_fails_says_nothing_about_the_pace(admission, clock, in_progress):
+    search = admission.admitted(Kind.PHOTO, None)
+    search.__enter__()
+    clock.now += 100.0
+    with pytest.raises(RuntimeError):
+        search.gen.throw(RuntimeError("the engine is away"))
+    in_progress(1)
+    assert admission.expected_s(Kind.PHOTO) == 2 * PACE_S
+
+
 def test_a_search_that_is_given_up_says_nothing_about_the_pace(admission, clock, in_progress):
     search = admission.admitted(Kind.PHOTO, None)
     search.__enter__()
