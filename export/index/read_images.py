@@ -16,7 +16,6 @@ from export.descriptors.engine_choice import EngineChoice
 from export.descriptors.read_words import read_words
 from export.progress import progress
 from retrieval_server.errors import ImageError, ModelRepositoryError, RetrievalError
-from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.index.publish import open_index
 from retrieval_server.models.model_repository import ModelRepository
 from retrieval_server.models.profile import Profile
@@ -83,23 +82,23 @@ class ImageReading:
         """
         path = folder / f"read-{self.reader[:12]}.jsonl"
         found = {**self._known(index), **_kept(path)}
-        missing = {d: image for d, image in zip(digests, images, strict=True) if d not in found}
+        unread = {d: image for d, image in zip(digests, images, strict=True) if d not in found}
+        unread_digests = list(unread)
         with (
             path.open("a", encoding="utf-8") as file,
             progress("words on images", len(images)) as advance,
         ):
 
             def keep(number: int, read: tuple[ReadLine, ...] | ImageError) -> None:
-                digest = list_of_digests[number]
+                digest = unread_digests[number]
                 lines = () if isinstance(read, ImageError) else read
                 found[digest] = tuple(ReadText(line.text, line.confidence) for line in lines)
                 file.write(json.dumps([digest.hex(), *found[digest]]) + "\n")
                 file.flush()
                 advance(1)
 
-            list_of_digests = list(missing)
-            advance(len(images) - len(missing))
-            read_words(list(missing.values()), self.profile.name, self.engine, keep)
+            advance(len(images) - len(unread))
+            read_words(list(unread.values()), self.profile.name, self.engine, keep)
         return [found[digest] for digest in digests]
 
     def _known(self, index: Path | None) -> Mapping[bytes, Read]:
@@ -112,11 +111,7 @@ class ImageReading:
             return {}
         if bundle.manifest.words.reader != self.reader:
             return {}
-        return _of_bundle(bundle)
-
-
-def _of_bundle(bundle: IndexBundle) -> Mapping[bytes, Read]:
-    return {digest.tobytes(): bundle.read(row) for row, digest in enumerate(bundle.image_digests)}
+        return {d.tobytes(): bundle.read(row) for row, d in enumerate(bundle.image_digests)}
 
 
 def _kept(path: Path) -> Mapping[bytes, Read]:

@@ -59,7 +59,7 @@ class Line:
         return _padded(image, ORIENTATION_WIDTH)
 
     def turned(self) -> Line:
-        """The same line, turned by 180 degrees."""
+        """The line, turned by 180 degrees."""
         return Line(self.image[::-1, ::-1], np.roll(self.corners, 2, axis=0))
 
 

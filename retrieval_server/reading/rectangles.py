@@ -148,7 +148,7 @@ def _add_corner(chain: NDArray[np.int64], length: int, x: int, y: int, side: int
 
     Args:
         chain: the corners so far, downwards.
-        length: their number.
+        length: number of corners in it.
         x: of the point.
         y: of the point, below the others.
         side: 1 for the left side, -1 for the right one.
