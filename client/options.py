@@ -109,6 +109,22 @@ class SearchParameters:
             show_default="the server's",
         ),
     ] = None
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PRODUCT_ID",
+            help="A product that may not be found; repeat for several.",
+            show_default=False,
+        ),
+    ] = None
+    min_similarity: Annotated[
+        float | None,
+        typer.Option(
+            metavar="VALUE",
+            help="Similarity that a product has at least to be found.",
+            show_default=False,
+        ),
+    ] = None
     top_k: Annotated[
         int | None,
         typer.Option(
@@ -151,6 +167,8 @@ class SearchParameters:
         return {
             "words": self.words,
             "text_weight": self.text_weight,
+            "exclude_ids": self.exclude or (),
+            "min_similarity": self.min_similarity,
             "top_k": self.top_k,
             "keep": self.keep,
             "refine": self.refine,

@@ -222,10 +222,11 @@ def _limits(limits: Limits | None) -> str:
         else ""
     )
     photos = f"{limits.max_photos:,} photos of one thing, " if limits.max_photos else ""
+    excluded = f"{limits.max_exclude_ids:,} excluded ids, " if limits.max_exclude_ids else ""
     return (
         f"images of {limits.max_image_bytes:,} bytes and {limits.max_image_pixels:,} pixels, "
         f"{photos}requests of {limits.max_request_bytes:,} bytes, "
-        f"top-k and keep {limits.max_top_k:,}, alpha {limits.max_alpha:,g}, {words}"
+        f"top-k and keep {limits.max_top_k:,}, alpha {limits.max_alpha:,g}, {words}{excluded}"
         f"{limits.max_concurrent_requests:,} searches at a time"
     )
 

@@ -201,6 +201,7 @@ class Limits:
         max_words_characters: length of the words; 0 from a server that knows no words.
         max_text_weight: strength of the words.
         max_photos: photos of one search; 0 from a server that takes one.
+        max_exclude_ids: excluded products; 0 from a server that ignores them.
     """
 
     max_image_bytes: int
@@ -212,6 +213,7 @@ class Limits:
     max_words_characters: int
     max_text_weight: float
     max_photos: int
+    max_exclude_ids: int
 
 
 @dataclass(frozen=True)

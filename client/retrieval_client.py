@@ -11,17 +11,17 @@ from typing import Self, TypeVar
 
 import grpc
 
-from client.access import Access, file_bytes
+from client.access import Access
 from client.errors import (
     UNREACHABLE,
     DeadlineExceededError,
     InvalidQueryError,
     OverloadedError,
     UnavailableError,
-    UnreadableFileError,
     translated,
 )
 from client.results import SearchResult, ServerStatus, decoded
+from client.search_request import add_method, add_part, add_words, image_query, product_query
 from retrieval_server.command_line.durations import waitable
 from retrieval_server.command_line.proxies import proxy_options
 from retrieval_server.v1 import retrieval_pb2 as pb
@@ -32,7 +32,6 @@ DEFAULT_TIMEOUT_S = 10.0
 OPEN = Access()  # no TLS and no token
 
 _NO_LIMIT = -1  # the server has one, and tells it: ServerStatus.limits
-_LARGEST_COUNT = 2**32 - 1  # of the protocol's uint32
 
 # About 0.1 + 0.2 + 0.4 s of waiting in all, within the deadline.
 _SERVICE_CONFIG = {
@@ -114,6 +113,8 @@ class RetrievalClient:
         words: str = "",
         read_words: bool | None = None,
         text_weight: float | None = None,
+        exclude_ids: Iterable[str] = (),
+        min_similarity: float | None = None,
         top_k: int | None = None,
         keep: int | None = None,
         refine: bool = True,
@@ -131,6 +132,10 @@ class RetrievalClient:
                 default.
             text_weight: strength of the words, from 0 to ``Limits.max_text_weight``; None takes
                 the server's default.
+            exclude_ids: ids of products that may not be found, up to ``Limits.max_exclude_ids``;
+                those that the index does not have are ignored.
+            min_similarity: the ``similarity`` that a product has at least to be found; None takes
+                any.
             top_k: number of results, from 1 to ``Limits.max_top_k``; None takes the server's
                 default.
             keep: the paper's k, how many of the best visual matches stay, from 1 to
@@ -142,16 +147,13 @@ class RetrievalClient:
         Returns:
             The results and the initial ranking, best first.
         """
-        request = pb.SearchRequest()
-        if image is not None:
-            request.image = _image_bytes(image)
-            request.more_images.extend(map(_image_bytes, more_images))
-        elif not words.strip():
+        if image is None and not words.strip():
             raise InvalidQueryError("Nothing to search for. Give an image, words, or both.")
-        if read_words is not None:
-            request.read_words = read_words
-        _add_words(request, words, text_weight)
-        return self._found(request, top_k, keep, refine, alpha, busy_wait_s)
+        request = image_query(image, more_images, read_words)
+        add_words(request, words, text_weight)
+        add_part(request, exclude_ids, min_similarity)
+        add_method(request, top_k, keep, refine, alpha)
+        return self._found(request, busy_wait_s)
 
     def similar(
         self,
@@ -159,6 +161,8 @@ class RetrievalClient:
         *,
         words: str = "",
         text_weight: float | None = None,
+        exclude_ids: Iterable[str] = (),
+        min_similarity: float | None = None,
         top_k: int | None = None,
         keep: int | None = None,
         refine: bool = True,
@@ -171,6 +175,8 @@ class RetrievalClient:
             product_id: id in the server's index.
             words: see search.
             text_weight: see search.
+            exclude_ids: see search.
+            min_similarity: see search.
             top_k: see search.
             keep: see search.
             refine: see search.
@@ -180,9 +186,11 @@ class RetrievalClient:
         Returns:
             The results and the initial ranking, best first.
         """
-        request = pb.SearchRequest(product_id=_text("product_id", product_id))
-        _add_words(request, words, text_weight)
-        return self._found(request, top_k, keep, refine, alpha, busy_wait_s)
+        request = product_query(product_id)
+        add_words(request, words, text_weight)
+        add_part(request, exclude_ids, min_similarity)
+        add_method(request, top_k, keep, refine, alpha)
+        return self._found(request, busy_wait_s)
 
     def status(self) -> ServerStatus:
         """Ask what is being served."""
@@ -236,22 +244,8 @@ class RetrievalClient:
         """Close the connection."""
         self.close()
 
-    def _found(
-        self,
-        request: pb.SearchRequest,
-        top_k: int | None,
-        keep: int | None,
-        refine: bool,
-        alpha: Mapping[str, float] | None,
-        busy_wait_s: float,
-    ) -> SearchResult:
-        """Add the parameters to a request that holds the query, and send it."""
-        request.top_k = _count("top_k", top_k)
-        request.keep = _count("keep", keep)
-        request.refine = refine
-        request.alpha.update(
-            {_text("alpha", model): value for model, value in (alpha or {}).items()}
-        )
+    def _found(self, request: pb.SearchRequest, busy_wait_s: float) -> SearchResult:
+        """Send a request, again while the server is busy."""
         deadline = time.monotonic() + busy_wait_s
         while True:
             try:
@@ -290,39 +284,3 @@ def _channel(server: str, access: Access) -> grpc.Channel:
     if credentials is None:
         return grpc.insecure_channel(server, options=options)
     return grpc.secure_channel(server, credentials, options=options)
-
-
-def _add_words(request: pb.SearchRequest, words: str, text_weight: float | None) -> None:
-    request.words = _text("words", words)
-    if text_weight is not None:
-        request.text_weight = text_weight
-
-
-def _text(name: str, text: str) -> str:
-    """Return a text that the protocol can carry."""
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:  # an argument of a command, given as other bytes
-        raise InvalidQueryError(f"{name}: {text!r} is not valid UTF-8.") from error
-    return text
-
-
-def _count(name: str, value: int | None) -> int:
-    """Return the wire's form, where 0 stands for the server's default."""
-    if value is None:
-        return 0
-    if value < 1:
-        raise ValueError(f"{name} must be at least 1, not {value}; None takes the server's default")
-    if value > _LARGEST_COUNT:
-        raise InvalidQueryError(
-            f"{name} of {value} is more than any server takes. Its limit: beauty-search status"
-        )
-    return value
-
-
-def _image_bytes(image: bytes | Path) -> bytes:
-    if isinstance(image, bytes):
-        if not image:
-            raise UnreadableFileError("The image is empty (0 bytes). Send an encoded image.")
-        return image
-    return file_bytes(image)

@@ -260,6 +260,8 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
             text_weight=(
                 request.text_weight if request.HasField("text_weight") else DEFAULT_TEXT_WEIGHT
             ),
+            exclude_ids=request.exclude_ids,
+            min_similarity=(request.min_similarity if request.HasField("min_similarity") else None),
         )
 
 

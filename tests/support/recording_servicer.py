@@ -21,6 +21,7 @@ LIMITS = pb.Limits(
     max_words_characters=10_000,
     max_text_weight=100,
     max_photos=8,
+    max_exclude_ids=1000,
 )
 
 
