@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from client.access import Access
+from client.filters import Filter, filter_of_texts
 from client.retrieval_client import DEFAULT_SERVER, DEFAULT_TIMEOUT_S, RetrievalClient
 from retrieval_server.command_line.addresses import LARGEST_PORT
 from retrieval_server.command_line.option_values import address, seconds
@@ -109,6 +110,15 @@ class SearchParameters:
             show_default="the server's",
         ),
     ] = None
+    where: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CONDITION",
+            help="A condition on a column, such as 'brand = Nuxe', 'price < 30', 'shade in (Ruby, "
+            "Amber)', 'size is missing'; repeat for several, which all hold.",
+            show_default=False,
+        ),
+    ] = None
     exclude: Annotated[
         list[str] | None,
         typer.Option(
@@ -162,11 +172,12 @@ class SearchParameters:
         """The keyword arguments of ``RetrievalClient.search`` and ``similar``.
 
         Raises:
-            typer.BadParameter: if a value of --alpha cannot be read.
+            typer.BadParameter: if a value of --alpha or --where cannot be read.
         """
         return {
             "words": self.words,
             "text_weight": self.text_weight,
+            "where": filter_of_conditions(self.where),
             "exclude_ids": self.exclude or (),
             "min_similarity": self.min_similarity,
             "top_k": self.top_k,
@@ -293,6 +304,21 @@ def joined_photos(photo: Path) -> list[Path]:
     if begin == len(parts):
         return photos
     return [photo] if "" in parts else [Path(part) for part in parts]
+
+
+def filter_of_conditions(conditions: list[str] | None) -> Filter | None:
+    """Read conditions, all of which hold.
+
+    Args:
+        conditions: as given to --where, if at all.
+
+    Raises:
+        typer.BadParameter: naming the one that cannot be read, and the place in it.
+    """
+    try:
+        return filter_of_texts(conditions or ())
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--where") from error
 
 
 def alpha_by_model(values: list[str] | None) -> dict[str, float]:

@@ -223,10 +223,17 @@ def _limits(limits: Limits | None) -> str:
     )
     photos = f"{limits.max_photos:,} photos of one thing, " if limits.max_photos else ""
     excluded = f"{limits.max_exclude_ids:,} excluded ids, " if limits.max_exclude_ids else ""
+    filters = (
+        f"filters of {limits.max_filter_conditions:,} conditions and "
+        f"{limits.max_filter_values:,} values, {limits.max_filter_depth} in one another, "
+        if limits.max_filter_depth
+        else ""
+    )
     return (
         f"images of {limits.max_image_bytes:,} bytes and {limits.max_image_pixels:,} pixels, "
         f"{photos}requests of {limits.max_request_bytes:,} bytes, "
-        f"top-k and keep {limits.max_top_k:,}, alpha {limits.max_alpha:,g}, {words}{excluded}"
+        f"top-k and keep {limits.max_top_k:,}, alpha {limits.max_alpha:,g}, {words}"
+        f"{filters}{excluded}"
         f"{limits.max_concurrent_requests:,} searches at a time"
     )
 

@@ -202,6 +202,9 @@ class Limits:
         max_text_weight: strength of the words.
         max_photos: photos of one search; 0 from a server that takes one.
         max_exclude_ids: excluded products; 0 from a server that ignores them.
+        max_filter_depth: filters in one another; 0 from a server that ignores filters.
+        max_filter_conditions: conditions of a filter.
+        max_filter_values: values in all conditions of a filter.
     """
 
     max_image_bytes: int
@@ -214,6 +217,9 @@ class Limits:
     max_text_weight: float
     max_photos: int
     max_exclude_ids: int
+    max_filter_depth: int
+    max_filter_conditions: int
+    max_filter_values: int
 
 
 @dataclass(frozen=True)

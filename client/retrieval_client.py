@@ -20,6 +20,7 @@ from client.errors import (
     UnavailableError,
     translated,
 )
+from client.filters import Filter
 from client.results import SearchResult, ServerStatus, decoded
 from client.search_request import add_method, add_part, add_words, image_query, product_query
 from retrieval_server.command_line.durations import waitable
@@ -113,6 +114,7 @@ class RetrievalClient:
         words: str = "",
         read_words: bool | None = None,
         text_weight: float | None = None,
+        where: Filter | None = None,
         exclude_ids: Iterable[str] = (),
         min_similarity: float | None = None,
         top_k: int | None = None,
@@ -132,6 +134,8 @@ class RetrievalClient:
                 default.
             text_weight: strength of the words, from 0 to ``Limits.max_text_weight``; None takes
                 the server's default.
+            where: which products may be found, by the catalogue's columns, such as
+                ``Column("price") < 30``; None takes all.
             exclude_ids: ids of products that may not be found, up to ``Limits.max_exclude_ids``;
                 those that the index does not have are ignored.
             min_similarity: the ``similarity`` that a product has at least to be found; None takes
@@ -151,7 +155,7 @@ class RetrievalClient:
             raise InvalidQueryError("Nothing to search for. Give an image, words, or both.")
         request = image_query(image, more_images, read_words)
         add_words(request, words, text_weight)
-        add_part(request, exclude_ids, min_similarity)
+        add_part(request, where, exclude_ids, min_similarity)
         add_method(request, top_k, keep, refine, alpha)
         return self._found(request, busy_wait_s)
 
@@ -161,6 +165,7 @@ class RetrievalClient:
         *,
         words: str = "",
         text_weight: float | None = None,
+        where: Filter | None = None,
         exclude_ids: Iterable[str] = (),
         min_similarity: float | None = None,
         top_k: int | None = None,
@@ -175,6 +180,7 @@ class RetrievalClient:
             product_id: id in the server's index.
             words: see search.
             text_weight: see search.
+            where: see search.
             exclude_ids: see search.
             min_similarity: see search.
             top_k: see search.
@@ -188,7 +194,7 @@ class RetrievalClient:
         """
         request = product_query(product_id)
         add_words(request, words, text_weight)
-        add_part(request, exclude_ids, min_similarity)
+        add_part(request, where, exclude_ids, min_similarity)
         add_method(request, top_k, keep, refine, alpha)
         return self._found(request, busy_wait_s)
 

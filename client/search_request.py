@@ -5,6 +5,7 @@ from pathlib import Path
 
 from client.access import file_bytes
 from client.errors import UnreadableFileError
+from client.filters import Filter
 from client.sendable import sendable_count, sendable_text
 from retrieval_server.v1 import retrieval_pb2 as pb
 
@@ -41,9 +42,14 @@ def add_words(request: pb.SearchRequest, words: str, text_weight: float | None) 
 
 
 def add_part(
-    request: pb.SearchRequest, exclude_ids: Iterable[str], min_similarity: float | None
+    request: pb.SearchRequest,
+    where: Filter | None,
+    exclude_ids: Iterable[str],
+    min_similarity: float | None,
 ) -> None:
     """Add which part of the catalogue is searched."""
+    if where is not None:
+        request.filter.CopyFrom(where.message)
     if isinstance(exclude_ids, str):
         raise TypeError(f"exclude_ids takes several ids. Write [{exclude_ids!r}] for one.")
     request.exclude_ids.extend(

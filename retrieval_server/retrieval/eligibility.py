@@ -1,4 +1,4 @@
-"""Which products of an index a search may find: the catalogue without those that are excluded.
+"""Which products of an index a search may find: those that pass its filter and are not excluded.
 
 It holds before anything is ranked, in both stages of Algorithm 1: seeds, text neighbours and the
 products that fill the result are found among these alone.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval_server.filters.evaluation import passing_rows
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.retrieval.search_request import SearchParameters
 
@@ -18,15 +19,20 @@ def allowed_rows(bundle: IndexBundle, parameters: SearchParameters) -> NDArray[n
 
     Args:
         bundle: the index.
-        parameters: the ids that are excluded.
+        parameters: the filter, and the ids that are excluded.
 
     Returns:
         (N,) whether a row may be found; None where all may.
+
+    Raises:
+        QueryError: if the filter does not suit the columns of the index.
     """
+    allowed = None
+    if parameters.filter is not None:
+        allowed = passing_rows(parameters.filter, bundle.columns)
     found = (bundle.row_of(product_id) for product_id in parameters.exclude_ids)
     excluded = [row for row in found if row is not None]
-    if not excluded:
-        return None
-    allowed = np.ones(len(bundle), np.bool_)
-    allowed[excluded] = False
+    if excluded:
+        allowed = np.ones(len(bundle), np.bool_) if allowed is None else allowed
+        allowed[excluded] = False
     return allowed

@@ -1,6 +1,6 @@
 """The rankings of one query: eq. (8) times the words' factor, among the products that may be found.
 
-Both stages of Algorithm 1 rank by it, so what an excluded id or the least similarity
+Both stages of Algorithm 1 rank by it, so what a filter, an excluded id or the least similarity
 leaves out is neither a seed nor a text neighbour, and fills no result.
 """
 

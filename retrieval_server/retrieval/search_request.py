@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from retrieval_server.errors import QueryError
 from retrieval_server.exact_search.similarity import NORM_TOLERANCE
+from retrieval_server.filters.expression import Filter
 from retrieval_server.models.profile import MAX_ALPHA, Profile
 from retrieval_server.text.word_search import too_many_words
 
@@ -35,6 +36,7 @@ class SearchParameters:
         alphas: α_n of eq. (8) by model name, where it differs from the profile's.
         words: words that the product's text should have; empty for none.
         text_weight: β of the factor 1 + β t, with t the similarity of words and text.
+        filter: which products may be found, by the columns of the catalogue; None for all.
         exclude_ids: ids of products that may not be found; one that is not in the index is ignored.
         min_similarity: the similarity that every match has at least, as ``Match.similarity``; None
             for any.
@@ -46,6 +48,7 @@ class SearchParameters:
     alphas: Mapping[str, float] | None = None
     words: str = ""
     text_weight: float = DEFAULT_TEXT_WEIGHT
+    filter: Filter | None = None
     exclude_ids: Collection[str] = ()
     min_similarity: float | None = None
 

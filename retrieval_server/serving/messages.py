@@ -10,6 +10,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 
+from retrieval_server.filters.expression import MAX_CONDITIONS, MAX_DEPTH, MAX_VALUES
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.models.image_file import MAX_PIXELS
 from retrieval_server.models.profile import MAX_ALPHA
@@ -70,6 +71,9 @@ def limits_message(settings: Settings) -> pb.Limits:
         max_words_characters=MAX_WORDS_CHARACTERS,
         max_text_weight=MAX_TEXT_WEIGHT,
         max_exclude_ids=MAX_EXCLUDED_IDS,
+        max_filter_depth=MAX_DEPTH,
+        max_filter_conditions=MAX_CONDITIONS,
+        max_filter_values=MAX_VALUES,
     )
 
 

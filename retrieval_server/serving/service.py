@@ -28,6 +28,7 @@ from retrieval_server.retrieval.search_result import SearchResult
 from retrieval_server.serving.admission import Admission, Kind
 from retrieval_server.serving.arrivals import Arrivals
 from retrieval_server.serving.deadline import Deadline
+from retrieval_server.serving.filter_messages import filter_of
 from retrieval_server.serving.messages import (
     limits_message,
     match_messages,
@@ -260,6 +261,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
             text_weight=(
                 request.text_weight if request.HasField("text_weight") else DEFAULT_TEXT_WEIGHT
             ),
+            filter=filter_of(request),
             exclude_ids=request.exclude_ids,
             min_similarity=(request.min_similarity if request.HasField("min_similarity") else None),
         )

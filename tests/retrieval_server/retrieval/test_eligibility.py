@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retrieval_server.errors import QueryError
+from retrieval_server.filters.expression import AllOf, AnyOf, NoneOf, OneOf, Range
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.retrieval.retriever import Retriever
 from retrieval_server.retrieval.search_request import MAX_EXCLUDED_IDS, SearchParameters
@@ -99,6 +100,42 @@ def test_search_within_a_part_is_algorithm_1_over_brute_force_of_that_part(
     assert [match.row for match in found.initial] == best(similarities, list(reaching), top_k)
     if least is None:
         assert found.subset_size == (len(subset) if k < top_k else 0)
+    assert_evidence(bundle, found, k)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    seed=st.integers(0, 2**31),
+    k=st.integers(1, 7),
+    brands=st.sets(st.sampled_from(["Nuxe", "Bioderma", "L'Oréal", "nuxe"]), min_size=1),
+    below=st.sampled_from([5.0, 5.99, 6.0, 8.0, 100.0]),
+    excluded=st.sets(st.integers(0, 39), max_size=20),
+)
+def test_filtered_search_is_algorithm_1_over_brute_force_of_the_rows_that_pass(
+    retriever: Retriever, seed: int, k: int, brands: set[str], below: float, excluded: set[int]
+) -> None:
+    bundle, query = retriever.bundle, random_query(retriever.bundle, seed)
+    similarities = brute_force(bundle, query, PROFILE_ALPHAS)
+    attributes = [bundle.product(row).attributes for row in range(len(bundle))]
+    rows = {
+        row
+        for row, each in enumerate(attributes)
+        if (each["brand"] in brands or not float(each["price"]) < below) and row not in excluded
+    }
+    wanted = AnyOf(
+        (OneOf("brand", tuple(brands)), NoneOf((AllOf((Range("price", below=below),)),)))
+    )
+    expected, subset = algorithm_1(bundle, similarities, k, 12, rows)
+
+    found = retriever.search(
+        query,
+        SearchParameters(top_k=12, keep=k, filter=wanted, exclude_ids=ids_of(bundle, excluded)),
+    )
+
+    if np.diff(np.sort(similarities)).min() < TOLERANCE:
+        return
+    assert [(match.row, match.stage) for match in found.matches] == expected
+    assert found.subset_size == len(subset)
     assert_evidence(bundle, found, k)
 
 
