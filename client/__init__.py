@@ -29,12 +29,16 @@ if TYPE_CHECKING:
     )
     from client.filters import Column, Filter
     from client.results import (
+        CatalogueColumn,
+        ColumnKind,
         Example,
+        FoundProducts,
         Limits,
         Match,
         MatchedWord,
         Model,
         Point,
+        Product,
         ReadLine,
         SearchLevel,
         SearchResult,
@@ -57,10 +61,13 @@ _MODULES = (
 
 __all__ = [
     "Access",
+    "CatalogueColumn",
     "Column",
+    "ColumnKind",
     "DeadlineExceededError",
     "Example",
     "Filter",
+    "FoundProducts",
     "InvalidQueryError",
     "Limits",
     "Match",
@@ -68,6 +75,7 @@ __all__ = [
     "Model",
     "OverloadedError",
     "Point",
+    "Product",
     "ProductNotFoundError",
     "ReadLine",
     "RetrievalClient",
