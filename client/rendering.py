@@ -42,6 +42,8 @@ def results_table(result: SearchResult) -> RenderableType:
     if result.read_lines:
         read = " · ".join(line.text for line in result.read_lines)
         notes.append(f"read on the photo: {read}")
+    if not result.results:
+        notes = [f"nothing found among {result.searched_count:,} products"]
     if has_words:
         notes.append("words: similarity to the product's text, and its words that resemble them")
     return Group(table, *map(_note, (*notes, _origin(result))))

@@ -139,6 +139,7 @@ class SearchResult:
         results: best first, after refinement if it was asked for.
         initial_results: the purely visual ranking that refinement started from.
         subset_size: products in the text neighbourhood that was searched again.
+        searched_count: products that may be found, by the filter and the excluded ids.
         warnings: what to know before trusting the answer, such as random weights.
         read_lines: what was read on the photos, and counted as words.
     """
@@ -146,6 +147,7 @@ class SearchResult:
     results: tuple[Match, ...]
     initial_results: tuple[Match, ...]
     subset_size: int
+    searched_count: int
     timings: Timings
     index_version: str
     models: tuple[Model, ...]

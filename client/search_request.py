@@ -49,6 +49,8 @@ def add_part(
 ) -> None:
     """Add which part of the catalogue is searched."""
     if where is not None:
+        if not isinstance(where, Filter):
+            raise TypeError(f"where takes a filter, such as Column('price') < 30, not {where!r}.")
         request.filter.CopyFrom(where.message)
     if isinstance(exclude_ids, str):
         raise TypeError(f"exclude_ids takes several ids. Write [{exclude_ids!r}] for one.")

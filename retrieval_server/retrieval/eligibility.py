@@ -14,6 +14,21 @@ from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.retrieval.search_request import SearchParameters
 
 
+def count_allowed(
+    bundle: IndexBundle, allowed: NDArray[np.bool_] | None, exclude: int | None
+) -> int:
+    """Count the rows that a search may find.
+
+    Args:
+        bundle: the index.
+        allowed: (N,) which rows may be found; None for all.
+        exclude: a further row to leave out.
+    """
+    count = len(bundle) if allowed is None else int(np.count_nonzero(allowed))
+    is_counted = exclude is not None and (allowed is None or bool(allowed[exclude]))
+    return count - is_counted
+
+
 def allowed_rows(bundle: IndexBundle, parameters: SearchParameters) -> NDArray[np.bool_] | None:
     """The rows that a search may find.
 

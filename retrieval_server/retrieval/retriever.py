@@ -22,7 +22,7 @@ from retrieval_server.exact_search.search import SearchLevel
 from retrieval_server.exact_search.similarity import Ranking
 from retrieval_server.exact_search.warm_up import compile_kernels
 from retrieval_server.index.bundle import IndexBundle
-from retrieval_server.retrieval.eligibility import allowed_rows
+from retrieval_server.retrieval.eligibility import allowed_rows, count_allowed
 from retrieval_server.retrieval.engine_check import EngineCheck
 from retrieval_server.retrieval.query_ranking import QueryRanking
 from retrieval_server.retrieval.query_words import sole_words
@@ -142,6 +142,7 @@ class Retriever:
             matches=ranking.explained(result.matches),
             initial=ranking.explained(result.initial),
             subset_size=result.subset_size,
+            searched_count=count_allowed(self.bundle, ranking.allowed, exclude),
             rank_us=(ranked - started) // 1000,
             refine_us=(refined - ranked) // 1000,
         )
@@ -166,14 +167,16 @@ class Retriever:
         """
         check_parameters(parameters, self.bundle.profile)
         started = time.perf_counter_ns()
+        allowed = allowed_rows(self.bundle, parameters)
         matches = sole_words(self.bundle, parameters).ranked(
-            parameters.top_k, allowed_rows(self.bundle, parameters), parameters.min_similarity
+            parameters.top_k, allowed, parameters.min_similarity
         )
         ranked = time.perf_counter_ns()
         return SearchResult(
             matches=matches,
             initial=matches,
             subset_size=0,
+            searched_count=count_allowed(self.bundle, allowed, None),
             rank_us=(ranked - started) // 1000,
             refine_us=0,
         )

@@ -194,6 +194,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
             results=match_messages(bundle, result.matches),
             initial_results=match_messages(bundle, result.initial),
             subset_size=result.subset_size,
+            searched_count=result.searched_count,
             timings=timings,
             index_version=bundle.version,
             models=model_messages(bundle),

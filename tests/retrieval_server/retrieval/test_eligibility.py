@@ -98,6 +98,7 @@ def test_search_within_a_part_is_algorithm_1_over_brute_force_of_that_part(
         [similarities[row] for row, _ in expected], abs=TOLERANCE
     )
     assert [match.row for match in found.initial] == best(similarities, list(reaching), top_k)
+    assert found.searched_count == len(rows)
     if least is None:
         assert found.subset_size == (len(subset) if k < top_k else 0)
     assert_evidence(bundle, found, k)
@@ -183,6 +184,7 @@ def test_excluding_every_product_finds_nothing(retriever: Retriever) -> None:
         retriever.search_by_words(SearchParameters(words="nuxe", **nobody)),
     ):
         assert (found.matches, found.initial, found.subset_size) == ((), (), 0)
+        assert found.searched_count == 0
 
 
 def test_similar_products_leave_out_the_excluded_ones_and_the_product_itself(
@@ -191,7 +193,7 @@ def test_similar_products_leave_out_the_excluded_ones_and_the_product_itself(
     parameters = SearchParameters(top_k=40, exclude_ids=["p0001", "p0000", "p0001"])
     found = retriever.similar_to("p0000", parameters)
     ids = {retriever.bundle.product_id(match.row) for match in found.matches}
-    assert len(ids) == 38
+    assert len(ids) == found.searched_count == 38
     assert not ids & {"p0000", "p0001"}
 
 

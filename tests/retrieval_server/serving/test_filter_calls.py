@@ -89,6 +89,7 @@ def test_filter_holds_for_every_kind_of_query_in_both_stages(
         if attributes["brand"] == "Nuxe" and float(attributes["price"]) < 7.99
     }
     assert passing
+    assert response.searched_count == len(passing)  # p0000 does not pass
     if "words" in query:
         assert found(response) <= passing
     else:
@@ -254,6 +255,17 @@ def test_typed_conditions_are_joined_and_shown_with_the_results(filtered: Served
         assert match["attributes"]["brand"] == "L'Oréal"
         assert float(match["attributes"]["price"]) >= 6
         assert match["attributes"]["shade"] in ("Ruby", "Amber")
+
+
+def test_typed_condition_that_no_product_meets_says_among_how_many_nothing_was_found(
+    filtered: Served,
+) -> None:
+    result = beauty_search("similar", "p0000", "-s", filtered.address, "--where", "brand = nuxe")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "nothing found among 0 products" in result.stdout
+    far = ("--where", "price < 8", "--min-similarity", "1e9")
+    result = beauty_search("similar", "p0000", "-s", filtered.address, *far)
+    assert "nothing found among 23 products" in result.stdout
 
 
 def test_condition_that_cannot_be_read_is_misuse_and_one_that_does_not_fit_a_failure(

@@ -93,3 +93,5 @@ def test_client_searches_a_part(shared: Served) -> None:
         assert similar.results == ()
         with pytest.raises(TypeError, match=r"exclude_ids takes several ids. Write \['p0000'\]"):
             client.search(photo(1), exclude_ids="p0000")
+        with pytest.raises(TypeError, match=r"where takes a filter, such as .*, not 'price < 30'"):
+            client.search(photo(1), where="price < 30")
