@@ -70,7 +70,7 @@ class CascadeSettings(StageSettings):
         extra_reads: number of probes beyond top_k that are read from the originals.
     """
 
-    few_eligible: int = 2000
+    few_eligible: int = 1500
     probes: int = 32
     extra_reads: int = 3
 
