@@ -18,6 +18,7 @@ from export.commands.options import (
     KeepVersions,
     MaxLoss,
     ProfileName,
+    ReadImages,
     ShardNumber,
     Tau,
     engine_options,
@@ -77,10 +78,12 @@ def extract(
     reuse: Annotated[
         Path | None,
         typer.Option(
-            help="Index from which the descriptors of unchanged images are taken, if there is one.",
+            help="Index from which the descriptors and the words of unchanged images are taken, if "
+            "there is one.",
             show_default="none",
         ),
     ] = None,
+    read_images: ReadImages = None,
 ) -> None:
     """Describe one shard of a catalogue's images; index --from-shards puts them together.
 
@@ -98,6 +101,7 @@ def extract(
         engine=engine,
         folder=output / part.folder_name,
         reuse=reuse,
+        reads_images=bool(read_images),
     )
     tell(shard_summary(extraction.run()))
 
@@ -116,10 +120,7 @@ def index(
     language_filter: LanguageFilter = TextSettings.language_filter,
     max_neighbours: MaxNeighbours = TextSettings.max_neighbours,
     words_column: WordsColumn = None,
-    read_images: Annotated[
-        bool,
-        typer.Option("--read-images", help="Read the words on the images, for searches by words."),
-    ] = False,
+    read_images: ReadImages = None,
     half_precision: Annotated[
         bool, typer.Option(help="Store float16 descriptors, half the size; they then are exact.")
     ] = False,

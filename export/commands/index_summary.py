@@ -10,6 +10,7 @@ from export.commands.messages import Message
 from export.dataset.catalogue import Catalogue
 from export.dataset.table import shown
 from export.descriptors.extract_shard import ExtractedShard
+from export.descriptors.shard_manifest import Unread
 from export.index.build import BuiltIndex
 from retrieval_server.errors import IndexBundleError
 from retrieval_server.index.bundle import REJECTS_FILE
@@ -87,6 +88,7 @@ def shard_summary(extracted: ExtractedShard) -> Iterator[Message]:
         yield Message(
             f"{rejected:,} images could not be read; the index will name them.", is_warning=True
         )
+    yield from _unread_warning(shard.manifest.unread, "Run the same command again to try again.")
 
 
 def index_summary(built: BuiltIndex) -> Iterator[Message]:
@@ -120,6 +122,7 @@ def _built_summary(built: BuiltIndex) -> Iterator[Message]:
     )
     if (read := manifest.words.fields.get(IMAGE)) is not None:
         yield Message(f"words were read on {read.texts:,} of {manifest.products:,} images")
+    yield from _unread_warning(built.unread, "The next version tries again.")
     yield from _reuse_summary(built.reused, built.no_reuse)
     if left_out := manifest.text["left_out"]:
         languages = ", ".join(f"{language} {count:,}" for language, count in left_out.items())
@@ -141,6 +144,15 @@ def _built_summary(built: BuiltIndex) -> Iterator[Message]:
             )
     for warning in (*manifest.text_warnings, *manifest.warnings):
         yield Message(warning, is_warning=True)
+
+
+def _unread_warning(unread: Unread, advice: str) -> Iterator[Message]:
+    if unread.count:
+        yield Message(
+            f"the words on {unread.count:,} images were not read, the first: "
+            f"{unread.first.rstrip('.')}. {advice}",
+            is_warning=True,
+        )
 
 
 def _reuse_summary(reused: int, no_reuse: str) -> Iterator[Message]:

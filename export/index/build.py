@@ -22,14 +22,23 @@ from export.descriptors.engine_choice import EngineChoice
 from export.descriptors.extract_shard import ShardExtraction, profile_models
 from export.descriptors.finished_shards import (
     FinishedShard,
+    check_reader,
     finished_manifests,
     open_shards,
     remove_shards,
+    shards_reader,
 )
-from export.descriptors.merge_blocks import FLOAT16, FLOAT32, readable_rows, write_descriptors
+from export.descriptors.image_reading import chosen_reader
+from export.descriptors.merge_blocks import (
+    FLOAT16,
+    FLOAT32,
+    merged_words,
+    readable_rows,
+    write_descriptors,
+)
+from export.descriptors.shard_manifest import ShardManifest, Unread, all_unread
 from export.descriptors.shards import WHOLE
 from export.index.last_build import LastBuild, read_last_build, write_last_build
-from export.index.read_images import ImageReading, Read
 from export.index.search_levels import build_search_levels
 from export.index.stage_log import StageLog, file_names
 from export.index.words import word_columns, write_words
@@ -39,7 +48,7 @@ from export.progress import progress
 from export.text_index.build import build_text_index
 from export.text_index.settings import TextSettings
 from retrieval_server.errors import CatalogueError
-from retrieval_server.index.bundle import ID_ORDER_FILE, IMAGE_DIGESTS_FILE, REJECTS_FILE
+from retrieval_server.index.bundle import ID_ORDER_FILE, REJECTS_FILE
 from retrieval_server.index.loss import DEFAULT_MAX_LOSS
 from retrieval_server.index.manifest import IndexedModel, Manifest
 from retrieval_server.index.publish import is_intact, publish, readable_current, seal, store
@@ -64,6 +73,7 @@ class BuiltIndex:
         manifest: the version's manifest; None if it had been built before.
         reused: number of images whose descriptors come from the version that was current.
         no_reuse: why that version could not be used; empty if it could, or if there was none.
+        unread: the images on which the reader failed.
         published: whether this run made the version current.
         retention: the old versions that were removed, and those that could not be.
     """
@@ -72,6 +82,7 @@ class BuiltIndex:
     manifest: Manifest | None
     reused: int = 0
     no_reuse: str = ""
+    unread: Unread = field(default_factory=Unread)
     published: bool = True
     retention: Retention = field(default_factory=Retention)
 
@@ -93,7 +104,8 @@ class IndexBuild:
         shard_count: how many shards there are; None takes the only count that the folder holds.
         reuse: whether to reuse the descriptors of unchanged images from the current version.
         max_loss: the largest share of the current version that the new one may lose.
-        reads_images: whether to read the words on the images, for queries with words.
+        reads_images: whether to read the words on the images, for queries with words; None takes
+            what the shards have, and reads none without shards.
         keep_versions: how many versions stay in the index folder; None for all.
         removes_shards: whether to remove the shards once the index is current.
     """
@@ -109,7 +121,7 @@ class IndexBuild:
     shard_count: int | None = None
     reuse: bool = True
     max_loss: float = DEFAULT_MAX_LOSS
-    reads_images: bool = False
+    reads_images: bool | None = None
     keep_versions: int | None = None
     removes_shards: bool = False
 
@@ -127,7 +139,9 @@ class IndexBuild:
                 works in the same folder.
         """
         models = profile_models(self.engine.repository, self.profile)
-        _ = self._columns, self._reading  # what cannot work is refused before the long work
+        _ = self._columns  # what cannot work is refused before the long work
+        if self.reads_images:
+            chosen_reader(self.profile, self.engine.repository)
         with output_folder(self.root):
             replaced = readable_current(self.root)
             before = self._remove_old_versions()
@@ -155,26 +169,39 @@ class IndexBuild:
             folder=self._scratch / "blocks",
             reuse=self.root if self.reuse else None,
             dtype=self.dtype,
+            reads_images=bool(self.reads_images),
         )
-        source = self._source_key(extraction.features().key(""))
+        source = self._source_key(extraction.source(), has_words=bool(self.reads_images))
         if (existing := self._existing(source)) is not None:
             return existing
         extracted = extraction.run()
-        built = self._assemble([extracted.shard], models, source)
+        reader = extracted.shard.manifest.reader
+        built = self._assemble([extracted.shard], models, source, reader)
         return replace(built, reused=extracted.reused, no_reuse=extracted.no_reuse)
 
     def _build_from_shards(self, folder: Path, models: tuple[ModelFolder, ...]) -> BuiltIndex:
         manifests = finished_manifests(folder, self.shard_count)
         described = [manifest.to_json() for manifest in manifests]
-        source = self._source_key(json.dumps(described, sort_keys=True))
+        reader = self._reader_of(folder, manifests)
+        source = self._source_key(json.dumps(described, sort_keys=True), has_words=bool(reader))
         built = self._existing(source)
         if built is None:
             digests = {model.name: model.digest for model in models}
             shards = open_shards(folder, manifests, self.catalogue, digests, self.profile.side)
-            built = self._assemble(shards, models, source)
+            built = self._assemble(shards, models, source, reader)
         if self.removes_shards:
             remove_shards(folder, manifests)
         return built
+
+    def _reader_of(self, folder: Path, manifests: Sequence[ShardManifest]) -> str:
+        """Digest of the reader of shards; empty if the index gets no words from them."""
+        if self.reads_images is False:
+            return ""
+        if self.reads_images is None and not shards_reader(folder, manifests):
+            return ""
+        reader = chosen_reader(self.profile, self.engine.repository)
+        check_reader(folder, manifests, reader)
+        return reader
 
     @property
     def dtype(self) -> str:
@@ -185,10 +212,6 @@ class IndexBuild:
     def _columns(self) -> tuple[str, ...]:
         return word_columns(self.catalogue, self.word_columns)
 
-    @cached_property
-    def _reading(self) -> ImageReading | None:
-        return ImageReading.by(self.profile, self.engine) if self.reads_images else None
-
     @property
     def _scratch(self) -> Path:
         return self.root / ".building"
@@ -198,6 +221,7 @@ class IndexBuild:
         shards: Sequence[FinishedShard],
         models: tuple[ModelFolder, ...],
         source: str,
+        reader: str,
     ) -> BuiltIndex:
         folder = self._scratch / "bundle"
         self._scratch.mkdir(exist_ok=True)
@@ -220,13 +244,15 @@ class IndexBuild:
             folder, {model: row[None] for model, row in shards[0].reference_descriptors().items()}
         )
         products = [self.catalogue.rows[row] for row in rows]
+        unread = all_unread(shard.manifest for shard in shards if reader)
         words = write_words(
             folder,
             products,
             self._columns,
             log,
-            reader="" if self._reading is None else self._reading.reader,
-            read=partial(self._read_images, folder, products),
+            reader=reader,
+            read=partial(merged_words, folder, shards),
+            unread=unread.count,
         )
         _write_products(folder, products, rejects)
         with progress("descriptions", len(products)) as advance:
@@ -258,35 +284,27 @@ class IndexBuild:
         write_last_build(self.root, LastBuild(source, version))
         shutil.rmtree(self._scratch)
         publish(self.root, version, self.max_loss)
-        return BuiltIndex(stored, manifest)
+        return BuiltIndex(stored, manifest, unread=unread)
 
-    def _read_images(self, folder: Path, products: Sequence[CatalogueRow]) -> list[Read]:
-        assert self._reading is not None
-        return self._reading.read(
-            [self.catalogue.image_path(product) for product in products],
-            [digest.tobytes() for digest in np.load(folder / IMAGE_DIGESTS_FILE)],
-            self._scratch,
-            self.root if self.reuse else None,
-        )
-
-    def _source_key(self, descriptors: str) -> str:
+    def _source_key(self, images: str, *, has_words: bool) -> str:
         """Digest of all that the bundle depends on, to tell whether a version is up to date.
 
         Args:
-            descriptors: what the descriptors depend on.
+            images: what the descriptors depend on, and what was read.
+            has_words: whether the bundle gets what was read.
         """
         parameters = {
             "profile": self.profile.to_json(),
             "text": self.text.to_json(),
             "words": [GRAMS, *self._columns],
-            "reader": None if self._reading is None else self._reading.reader,
+            "has_words": has_words,
             "dtype": self.dtype,
         }
         products = [
             (row.product_id, row.image, row.description, row.attributes)
             for row in self.catalogue.rows
         ]
-        source = json.dumps([descriptors, parameters, products])
+        source = json.dumps([images, parameters, products])
         return hashlib.sha256(source.encode()).hexdigest()
 
     def _existing(self, source: str) -> BuiltIndex | None:

@@ -47,7 +47,7 @@ from retrieval_server.storage.arrays import REBUILD, open_array
 from retrieval_server.storage.digest import file_digest
 from retrieval_server.storage.string_table import StringTable
 from retrieval_server.text.neighbours import TextIndex
-from retrieval_server.text.read_text import READ_TABLE, ReadText, decode_read
+from retrieval_server.text.read_text import NOT_READ, READ_TABLE, ReadText, decode_read
 from retrieval_server.text.word_search import WordSearch
 
 REJECTS_FILE = "rejects.jsonl"
@@ -117,8 +117,12 @@ class IndexBundle:
 
     def read(self, row: int) -> tuple[ReadText, ...]:
         """What was read on the image of a row; nothing in an index whose images were not read."""
+        return decode_read(self.read_entry(row))
+
+    def read_entry(self, row: int) -> str:
+        """The entry of a row among what was read, see ``text.read_text``."""
         table = self._tables.get(READ_TABLE)
-        return () if table is None else decode_read(table[row])
+        return NOT_READ if table is None else table[row]
 
     def product_id(self, row: int) -> str:
         """The product id of a row."""
