@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 
 from export.commands.messages import Message
 from export.dataset.catalogue import Catalogue
@@ -12,10 +11,7 @@ from export.dataset.table import shown
 from export.descriptors.extract_shard import ExtractedShard
 from export.descriptors.shard_manifest import Unread
 from export.index.build import BuiltIndex
-from retrieval_server.errors import IndexBundleError
 from retrieval_server.index.bundle import REJECTS_FILE
-from retrieval_server.index.loss import missing_products
-from retrieval_server.index.publish import readable_current
 from retrieval_server.index.retention import Retention
 from retrieval_server.text.word_search import IMAGE
 
@@ -43,29 +39,6 @@ def catalogue_warnings(catalogue: Catalogue) -> Iterator[Message]:
         yield Message(
             f"{len(blank):,} products have an empty description ({_some(blank)}){among}: they are "
             "found by image only. Fill in the description column to have them refined.",
-            is_warning=True,
-        )
-
-
-def lost_rows(catalogue: Catalogue, index: Path, max_loss: float) -> Iterator[Message]:
-    """Warn before the build if too many products of the current version are not in the catalogue.
-
-    Args:
-        catalogue: the catalogue that the new version is built from.
-        index: the index folder.
-        max_loss: the largest share of products that may be lost.
-    """
-    version = readable_current(index)
-    if version is None:
-        return
-    try:
-        missing = missing_products(index / version, (row.product_id for row in catalogue.rows))
-    except IndexBundleError:
-        return  # nothing to compare with
-    if missing.share > max_loss:
-        yield Message(
-            f"{catalogue.path} lacks products of the current version {version}: {missing}. The new "
-            f"version will not be published, since --max-loss is {max_loss:g}.",
             is_warning=True,
         )
 
