@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         TextEvidence,
         TextIndex,
         Timings,
+        WordIndex,
         WordsEvidence,
     )
     from client.retrieval_client import RetrievalClient
@@ -73,6 +74,7 @@ __all__ = [
     "TooLargeError",
     "UnavailableError",
     "UnreadableFileError",
+    "WordIndex",
     "WordsEvidence",
 ]
 

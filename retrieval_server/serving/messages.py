@@ -18,7 +18,7 @@ from retrieval_server.retrieval.search_result import Match, Stage, TextEvidence,
 from retrieval_server.retrieval.several_photos import MAX_PHOTOS
 from retrieval_server.serving.photo_words import PhotoLine
 from retrieval_server.serving.settings import Settings
-from retrieval_server.text.word_search import MAX_WORDS_CHARACTERS
+from retrieval_server.text.word_search import DESCRIPTION, IMAGE, MAX_WORDS_CHARACTERS
 from retrieval_server.v1 import retrieval_pb2 as pb
 
 _STAGES = {
@@ -65,6 +65,19 @@ def limits_message(settings: Settings) -> pb.Limits:
         max_image_pixels=MAX_PIXELS,
         max_words_characters=MAX_WORDS_CHARACTERS,
         max_text_weight=MAX_TEXT_WEIGHT,
+    )
+
+
+def word_index_message(bundle: IndexBundle) -> pb.WordIndex:
+    """The texts of an index that words are compared with."""
+    words = bundle.manifest.words
+    images = words.fields.get(IMAGE)
+    return pb.WordIndex(
+        columns=words.columns,
+        text_count=words.fields[DESCRIPTION].texts,
+        reader=(bundle.profile.reader or "") if words.reader else "",
+        reader_digest=words.reader,
+        read_image_count=0 if images is None else images.texts,
     )
 
 

@@ -34,6 +34,7 @@ from retrieval_server.serving.messages import (
     model_messages,
     read_line_message,
     retry_metadata,
+    word_index_message,
 )
 from retrieval_server.serving.photo_words import NOT_READ
 from retrieval_server.serving.photos import PhotoStages, photos_of
@@ -167,6 +168,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
             default_text_weight=DEFAULT_TEXT_WEIGHT,
             default_read_words=has_reader and self._settings.default_read_words,
             reader=(bundle.profile.reader or "") if has_reader else "",
+            word_index=word_index_message(bundle),
         )
 
     async def _answer(

@@ -95,6 +95,9 @@ def test_status_holds_index_models_and_text_index(address):
         client_room.SearchLevel("coarse", 66_000_000, True),
         client_room.SearchLevel("originals", 7_900_000_000, False),
     )
+    assert status.word_index == client_room.WordIndex(
+        ("brand", "category"), 499_000, "ppocr", "cd" * 32, 321_000
+    )
 
 
 def test_a_server_that_is_too_old_to_report_its_limits_is_still_understood(servicer, address):

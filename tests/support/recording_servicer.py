@@ -103,6 +103,13 @@ def status_response() -> pb.GetStatusResponse:
             pb.SearchLevel(name="coarse", bytes=66_000_000, resident=True),
             pb.SearchLevel(name="originals", bytes=7_900_000_000),
         ],
+        word_index=pb.WordIndex(
+            columns=["brand", "category"],
+            text_count=499_000,
+            reader="ppocr",
+            reader_digest="cd" * 32,
+            read_image_count=321_000,
+        ),
     )
 
 
