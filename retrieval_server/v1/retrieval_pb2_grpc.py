@@ -61,7 +61,8 @@ class RetrievalServiceServicer:
         RESOURCE_EXHAUSTED: the server cannot answer in time; google.rpc.RetryInfo in the status
         details, and the trailing metadata grpc-retry-pushback-ms, say when to try again. Or the
         request is above Limits.max_request_bytes.
-        UNAVAILABLE: the engine that computes descriptors cannot be reached; a retry is safe.
+        UNAVAILABLE: the engine that computes descriptors cannot be reached, or the connection has more
+        calls at once than the server takes; a retry is safe.
         DEADLINE_EXCEEDED: the caller's deadline passed first.
 
         The trailing metadata `request-id` names the request in the server's log, errors included.
