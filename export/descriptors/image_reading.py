@@ -19,16 +19,14 @@ from export.descriptors.words_file import read_entries, words_file, words_line, 
 from export.progress import Advance
 from retrieval_server.engines.engine import Engine
 from retrieval_server.errors import EngineError, ImageError, ModelRepositoryError, RetrievalError
-from retrieval_server.index.bundle import IMAGE_DIGESTS_FILE
-from retrieval_server.index.publish import open_index
+from retrieval_server.index.publish import open_images
 from retrieval_server.models.model_repository import ModelRepository
 from retrieval_server.models.photo import Photo, decode_photo
 from retrieval_server.models.preprocessing import read_bytes
 from retrieval_server.models.profile import Profile
 from retrieval_server.models.reader import EXPORT_READER, can_read
 from retrieval_server.reading.reader import ReadLine, compile_reader, open_reader, reader_digest
-from retrieval_server.storage.string_table import table_files
-from retrieval_server.text.read_text import NOT_READ, READ_TABLE, ReadText, encode_read
+from retrieval_server.text.read_text import NOT_READ, ReadText, encode_read
 
 
 def chosen_reader(profile: Profile, repository: Path) -> str:
@@ -138,13 +136,13 @@ class ImageReading:
         if self.reuse is None:
             return {}
         try:
-            bundle = open_index(self.reuse)
-            if bundle.manifest.words.reader != self.reader:
+            known = open_images(self.reuse)
+            if known.manifest.words.reader != self.reader:
                 return {}
-            bundle.verify([IMAGE_DIGESTS_FILE, *table_files(READ_TABLE)])
+            known.verify(known.word_files)
         except RetrievalError:
             return {}
-        return {d.tobytes(): bundle.read_entry(row) for row, d in enumerate(bundle.image_digests)}
+        return {d.tobytes(): known.read_entry(row) for row, d in enumerate(known.image_digests)}
 
 
 def _photo(image: Path, digest: bytes) -> Photo:

@@ -10,6 +10,7 @@ file                     dtype      content
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -65,10 +66,11 @@ def table_files(name: str) -> tuple[str, str]:
 
 
 def write_string_table(folder: Path, name: str, strings: Iterable[str]) -> None:
-    """Write strings in row order; overwrites."""
-    encoded = [string.encode("utf-8") for string in strings]
-    offsets = np.zeros(len(encoded) + 1, dtype=np.int64)
-    np.cumsum([len(string) for string in encoded], out=offsets[1:])
+    """Write strings in row order; overwrites. Takes as much memory as the files."""
+    offsets, content = array("q", [0]), bytearray()
+    for string in strings:
+        content += string.encode("utf-8")
+        offsets.append(len(content))
     offsets_file, content_file = table_files(name)
-    np.save(folder / offsets_file, offsets)
-    np.save(folder / content_file, np.frombuffer(b"".join(encoded), dtype=np.uint8))
+    np.save(folder / offsets_file, np.frombuffer(offsets, dtype=np.int64))
+    np.save(folder / content_file, np.frombuffer(content, dtype=np.uint8))

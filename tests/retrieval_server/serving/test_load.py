@@ -225,7 +225,11 @@ def test_reflection_lists_the_services_and_describes_ours(shared: Served) -> Non
         "grpc.reflection.v1alpha.ServerReflection",
     }
     described = database.FindFileContainingSymbol(SERVICE)
-    assert [method.name for method in described.service[0].method] == ["Search", "GetStatus"]
+    assert [method.name for method in described.service[0].method] == [
+        "Search",
+        "GetProducts",
+        "GetStatus",
+    ]
 
 
 # The client's room against the real server
