@@ -24,7 +24,7 @@ from retrieval_server.text.grams import (
     grams_of,
     words_in,
 )
-from retrieval_server.text.inverted_file import Postings, write_inverted_file
+from retrieval_server.text.inverted_file import BLOCK_ROWS, Postings, write_inverted_file
 from retrieval_server.text.word_search import FieldSizes, WordSearch, WordsRecord, matched_words
 
 TITLES = [
@@ -156,14 +156,41 @@ def test_same_words_have_the_same_bits_in_every_thread(index: Callable[..., Word
     assert len({(each.rows.tobytes(), each.cosines.tobytes()) for each in found}) == 1
 
 
-def test_rows_far_apart_are_found(tmp_path: Path) -> None:
-    """Differences of one, two, three and four digits."""
-    rows = np.array([0, 1, 128, 129, 16_000, 40_000, 2_199_999], np.int32)
-    _, codes = gram_codes([["3"]])
-    postings = Postings(codes, np.zeros(len(rows), np.int32), rows, 2_200_000)
-    write_inverted_file(tmp_path, "words.description", postings)
-    record = WordsRecord(GRAMS, (), {"description": FieldSizes(7, 1, 7)})
-    assert WordSearch(tmp_path, record).cosines("3").rows.tolist() == rows.tolist()
+def test_rows_of_every_block_are_compared_by_the_definition_to_the_last_bit(
+    tmp_path: Path,
+) -> None:
+    """Three blocks; n-grams that are rare, frequent, in one block only, and more than 255 times."""
+    rng = np.random.default_rng(3)
+    rows, grams = 2 * BLOCK_ROWS + 1_000, 12
+    counts = rng.geometric(0.7, (grams, rows)) * (rng.random((grams, rows)) < 0.03)
+    counts[0] = 0
+    counts[0, [0, BLOCK_ROWS - 1, BLOCK_ROWS, rows - 1]] = 1
+    counts[1, : BLOCK_ROWS + 500] = 0
+    counts[2, 77] = 300
+    _, codes = gram_codes([["abcdefghijkl"]])
+    terms, of_rows = (each.astype(np.int32) for each in np.nonzero(counts))
+    repeated = counts[terms, of_rows]
+    write_inverted_file(
+        tmp_path,
+        "words.description",
+        Postings(np.unique(codes), np.repeat(terms, repeated), np.repeat(of_rows, repeated), rows),
+    )
+    record = WordsRecord(GRAMS, (), {"description": FieldSizes(rows, grams, int(repeated.sum()))})
+
+    found = WordSearch(tmp_path, record).cosines("abcdefghijkl abc")
+
+    filled = int(counts.any(axis=0).sum())
+    idf = np.log((1 + filled) / (1 + (counts > 0).sum(axis=1))) + 1
+    sublinear = np.concatenate([[0], 1 + np.log(np.arange(1, 256))])
+    query = sublinear[[2, 2] + [1] * 10] * idf  # " ab" and "abc" are there twice
+    products, squares = np.zeros(rows), np.zeros(rows)
+    for gram in range(grams):
+        text = sublinear[np.minimum(counts[gram], 255)]
+        products += query[gram] * idf[gram] * text
+        squares += (text * idf[gram]) ** 2
+    expected = products / np.maximum(math.sqrt(math.fsum(query * query)) * np.sqrt(squares), 1e-300)
+    assert found.rows.tolist() == np.flatnonzero(expected).tolist()
+    assert found.cosines.tolist() == np.minimum(expected, 1)[found.rows].tolist()
 
 
 def test_matched_words_are_those_of_the_product_that_resemble_the_words() -> None:
@@ -192,13 +219,28 @@ def test_cut_file_is_refused_by_name(tmp_path: Path, part: str) -> None:
         WordSearch(tmp_path, WordsRecord(GRAMS, (), {"description": FieldSizes(0, 0, 0)}))
 
 
-def test_list_that_leads_beyond_the_rows_is_refused(tmp_path: Path) -> None:
-    search = indexed(tmp_path, description=["nuxe", "oil"])
+@pytest.mark.parametrize(("place", "value"), [(0, 2), (-2, 65_535), (-1, 256)])
+def test_damaged_list_is_refused_by_name(tmp_path: Path, place: int, value: int) -> None:
+    """A row beyond the last one, and a number of times beyond 255."""
+    record = indexed(tmp_path, description=["a", "b b"]).record
     file = tmp_path / "words.description.postings.npy"
-    np.save(file, np.full_like(np.load(file), 100))
-    search = WordSearch(tmp_path, search.record)
-    with pytest.raises(IndexBundleError, match="damaged"):
-        search.cosines("nuxe")
+    lists = np.load(file)
+    lists[place] = value
+    np.save(file, lists)
+    search = WordSearch(tmp_path, record)
+    with pytest.raises(IndexBundleError, match=f"{re.escape(file.name)} is damaged"):
+        search.cosines("a b")
+
+
+@pytest.mark.parametrize("place", [0, 1, -2])
+def test_offsets_that_lead_beyond_the_lists_are_refused(tmp_path: Path, place: int) -> None:
+    record = indexed(tmp_path, description=["nuxe", "oil oil"]).record
+    file = tmp_path / "words.description.offsets.npy"
+    offsets = np.load(file)
+    offsets[place] = 1_000
+    np.save(file, offsets)
+    with pytest.raises(IndexBundleError, match=r"files of .*words\.description do not match"):
+        WordSearch(tmp_path, record)
 
 
 def test_other_rule_of_grams_is_refused(tmp_path: Path) -> None:
