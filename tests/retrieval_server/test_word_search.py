@@ -38,6 +38,7 @@ TITLES = [
     "Nuxe",
 ]
 CHARACTERS = st.sampled_from([*"nuxe oil lorea", "é", "化", "粧", "水", "ש", "💄", "3", "-"])
+Words = st.text(CHARACTERS, max_size=40) | st.text(max_size=40)
 Texts = st.lists(st.text(CHARACTERS, max_size=30), min_size=1, max_size=20)
 
 
@@ -91,14 +92,31 @@ def dense(search: WordSearch, words: str, count: int) -> list[float]:
 
 
 @settings(max_examples=100, deadline=None)
-@given(texts=Texts, words=st.text(CHARACTERS, max_size=40) | st.text(max_size=40))
+@given(texts=Texts, queries=st.lists(Words, min_size=1, max_size=8))
 def test_cosines_are_those_of_the_definition(
-    tmp_path_factory: pytest.TempPathFactory, texts: list[str], words: str
+    tmp_path_factory: pytest.TempPathFactory, texts: list[str], queries: list[str]
 ) -> None:
     search = indexed(tmp_path_factory.mktemp("words"), description=texts)
-    found = dense(search, words, len(texts))
+    for words in queries:
+        found = dense(search, words, len(texts))
+        assert found == pytest.approx(literal_cosines(words, texts), abs=1e-12)
+        assert max(found) <= 1
+
+
+@pytest.mark.parametrize("alphabet", ["any", "nuxe \nשמ化粧💄👩\u200d🔬\u0301\u202e\ufffd"])
+def test_ten_thousand_characters_of_any_script_are_compared_by_the_definition(
+    index: Callable[..., WordSearch], alphabet: str
+) -> None:
+    """Any characters of Unicode; a few, which includes directions, combining marks and emoji."""
+    rng = np.random.default_rng(4)
+    points = rng.integers(0x110000, size=16_000) if alphabet == "any" else [*map(ord, alphabet)]
+    points = rng.choice([point for point in points if not 0xD800 <= point < 0xE000], 16_000)
+    characters = "".join(map(chr, points))
+    texts = [characters[first : first + 300] for first in range(0, 6_000, 300)]
+    words = characters[3_000:13_000]
+    found = dense(index(description=texts), words, len(texts))
     assert found == pytest.approx(literal_cosines(words, texts), abs=1e-12)
-    assert max(found) <= 1
+    assert max(found) > 0.1
 
 
 @pytest.mark.parametrize(
