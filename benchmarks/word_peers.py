@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from benchmarks.search_database import TOP_K, Query, SearchDatabase, chunks, concatenated
 from retrieval_server.text.grams import WRITTEN, grams_of
-from retrieval_server.text.word_search import DESCRIPTION, WordSearch, field_file
+from retrieval_server.text.word_search import DESCRIPTION, field_file
 
 PYTHON = Path("build/word_peers/bin/python")  # made by make
 PROGRAM = Path(__file__).with_name("word_peers_program.py")
@@ -111,13 +111,13 @@ def _write_vectors(
     np.save(folder / "queries.dense.npy", np.stack([concatenated(query) for query in queries]))
     place = database.folder / "words"
     for kind, of_kind in (("products", texts), ("queries", words)):
-        vectors = unit_vectors(place, of_kind)
+        vectors = _unit_vectors(place, of_kind)
         np.save(folder / f"{kind}.starts.npy", vectors.indptr)
         np.save(folder / f"{kind}.dimensions.npy", vectors.indices)
         np.save(folder / f"{kind}.weights.npy", vectors.data)
 
 
-def unit_vectors(folder: Path, texts: Sequence[str]) -> scipy.sparse.csr_matrix:
+def _unit_vectors(folder: Path, texts: Sequence[str]) -> scipy.sparse.csr_matrix:
     """The TF-IDF vectors of texts under the IDF of an inverted file, (n, V) float32."""
     codes, idf, counts = (
         np.load(folder / f"{field_file(DESCRIPTION)}.{part}.npy")
@@ -137,17 +137,3 @@ def unit_vectors(folder: Path, texts: Sequence[str]) -> scipy.sparse.csr_matrix:
         ((weights / norms[rows]).astype(np.float32), vectors.indices, vectors.indptr),
         shape=vectors.shape,
     )
-
-
-def largest_error(
-    index: WordSearch, folder: Path, texts: Sequence[str], words: Sequence[str]
-) -> float:
-    """How far the inner products of the peers' sparse vectors are from t."""
-    products, queries = unit_vectors(folder, texts), unit_vectors(folder, words)
-    errors = [0.0]
-    for query, each in zip(queries, words, strict=True):
-        cosines = products.dot(query.T).toarray()[:, 0]
-        found = index.cosines(each)
-        cosines[found.rows] -= found.cosines
-        errors.append(float(np.abs(cosines).max()))
-    return max(errors)

@@ -25,7 +25,13 @@ from retrieval_server.text.grams import (
     words_in,
 )
 from retrieval_server.text.inverted_file import BLOCK_ROWS, Postings, write_inverted_file
-from retrieval_server.text.word_search import FieldSizes, WordSearch, WordsRecord, matched_words
+from retrieval_server.text.word_search import (
+    FieldSizes,
+    WordSearch,
+    WordsRecord,
+    distinct_grams,
+    matched_words,
+)
 
 TITLES = [
     "NUXE Huile Prodigieuse dry oil 100 ml",
@@ -212,7 +218,9 @@ def test_rows_of_every_block_are_compared_by_the_definition_to_the_last_bit(
 
 
 def test_matched_words_are_those_of_the_product_that_resemble_the_words() -> None:
-    matched = matched_words("nuxe prodigeuse 100ml", "NUXE Huile Prodigieuse, 100 ml")
+    matched = matched_words(
+        distinct_grams("nuxe prodigeuse 100ml"), "NUXE Huile Prodigieuse, 100 ml"
+    )
     assert [(each.word, round(each.share, 2)) for each in matched] == [
         ("nuxe", 1.0),
         ("prodigieuse", 0.73),
@@ -223,7 +231,7 @@ def test_matched_words_are_those_of_the_product_that_resemble_the_words() -> Non
 
 def test_long_text_has_its_sixteen_most_similar_words() -> None:
     text = " ".join(f"oilcan{number:03d}" for number in range(500)) + " oil"
-    matched = matched_words("oil", text)
+    matched = matched_words(distinct_grams("oil"), text)
     assert len(matched) == 16
     assert [each.word for each in matched[:2]] == ["oil", "oilcan000"]
 
