@@ -217,12 +217,11 @@ class IndexBuild:
             "reader": None if self._reading is None else self._reading.reader,
             "dtype": self.dtype,
         }
-        products = [
-            (row.product_id, row.image, row.description, row.attributes)
-            for row in self.catalogue.rows
-        ]
-        source = json.dumps([descriptors, parameters, products])
-        return hashlib.sha256(source.encode()).hexdigest()
+        source = hashlib.sha256(json.dumps([descriptors, parameters]).encode())
+        for row in self.catalogue.rows:
+            product = (row.product_id, row.image, row.description, row.attributes)
+            source.update(json.dumps(product).encode())
+        return source.hexdigest()
 
     def _existing(self, source: str) -> BuiltIndex | None:
         """The version that this build would make, now current; None if it is not intact."""
