@@ -93,9 +93,17 @@ class TextCosines:
     rows: NDArray[np.int32]
     cosines: NDArray[np.float64]
 
-    def best(self, count: int) -> NDArray[np.int32]:
-        """The rows with the largest t, at most ``count``; of equal ones the smaller rows."""
+    def best(self, count: int, allowed: NDArray[np.bool_] | None = None) -> NDArray[np.int32]:
+        """The rows with the largest t, at most ``count``; of equal ones the smaller rows.
+
+        Args:
+            count: how many.
+            allowed: (N,) which rows may be found; None for all.
+        """
         rows, cosines = self.rows, self.cosines
+        if allowed is not None:
+            is_allowed = allowed[rows]
+            rows, cosines = rows[is_allowed], cosines[is_allowed]
         if count < len(rows):  # only those that may be among the best are sorted
             is_near = cosines >= np.partition(cosines, -count)[-count]
             rows, cosines = rows[is_near], cosines[is_near]
