@@ -47,6 +47,7 @@ if TYPE_CHECKING:
         TextEvidence,
         TextIndex,
         Timings,
+        WordIndex,
         WordsEvidence,
     )
     from client.retrieval_client import RetrievalClient
@@ -90,6 +91,7 @@ __all__ = [
     "TooLargeError",
     "UnavailableError",
     "UnreadableFileError",
+    "WordIndex",
     "WordsEvidence",
 ]
 

@@ -271,6 +271,25 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class WordIndex:
+    """The texts of the products that the words of a query are compared with.
+
+    Attributes:
+        columns: columns of the catalogue that count as text beside the description.
+        text_count: number of products with words in the description or in one of these columns.
+        reader: what has read the catalogue's images, such as "ppocr"; empty if nothing has.
+        reader_digest: SHA-256 of this reader's models and rules; empty without a reader.
+        read_image_count: number of products with words on the image.
+    """
+
+    columns: tuple[str, ...]
+    text_count: int
+    reader: str
+    reader_digest: str
+    read_image_count: int
+
+
+@dataclass(frozen=True)
 class ServerStatus:
     """What the server serves.
 
@@ -278,6 +297,7 @@ class ServerStatus:
         limits: None if the server is too old to report them.
         reader: what reads the words on photos, such as "ppocr"; empty if nothing does.
         columns: the further columns of the catalogue, in its order.
+        word_index: None if the server is too old to report it.
     """
 
     server_version: str
@@ -297,3 +317,4 @@ class ServerStatus:
     default_read_words: bool
     reader: str
     columns: tuple[CatalogueColumn, ...]
+    word_index: WordIndex | None

@@ -18,7 +18,7 @@ from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.retrieval.search_request import SearchParameters
 from retrieval_server.retrieval.search_result import Match, Stage, WordsEvidence
 from retrieval_server.text.grams import words_in
-from retrieval_server.text.word_search import matched_words
+from retrieval_server.text.word_search import distinct_grams, matched_words
 
 
 def query_words(bundle: IndexBundle, parameters: SearchParameters) -> QueryWords | None:
@@ -59,7 +59,7 @@ class QueryWords:
     """
 
     def __init__(self, bundle: IndexBundle, parameters: SearchParameters) -> None:
-        self._bundle, self._words = bundle, parameters.words
+        self._bundle, self._grams = bundle, distinct_grams(parameters.words)
         self._weight = parameters.text_weight
         self._cosines = bundle.words.cosines(parameters.words)
         self._evidence: dict[int, WordsEvidence] = {}
@@ -97,5 +97,5 @@ class QueryWords:
             text = self._bundle.manifest.words.text_of(product.description, product.attributes)
             text = "\n".join([text, *(line.text for line in self._bundle.read(row))])
             cosine = self._cosines.of(row)
-            self._evidence[row] = WordsEvidence(cosine, matched_words(self._words, text))
+            self._evidence[row] = WordsEvidence(cosine, matched_words(self._grams, text))
         return self._evidence[row]

@@ -22,7 +22,7 @@ from retrieval_server.retrieval.several_photos import MAX_PHOTOS
 from retrieval_server.serving.photo_words import PhotoLine
 from retrieval_server.serving.products import MAX_PRODUCT_IDS
 from retrieval_server.serving.settings import Settings
-from retrieval_server.text.word_search import MAX_WORDS_CHARACTERS
+from retrieval_server.text.word_search import DESCRIPTION, IMAGE, MAX_WORDS_CHARACTERS
 from retrieval_server.v1 import retrieval_pb2 as pb
 
 _STAGES = {
@@ -92,6 +92,19 @@ def limits_message(settings: Settings) -> pb.Limits:
         max_filter_depth=MAX_DEPTH,
         max_filter_conditions=MAX_CONDITIONS,
         max_filter_values=MAX_VALUES,
+    )
+
+
+def word_index_message(bundle: IndexBundle) -> pb.WordIndex:
+    """The texts of an index that words are compared with."""
+    words = bundle.manifest.words
+    images = words.fields.get(IMAGE)
+    return pb.WordIndex(
+        columns=words.columns,
+        text_count=words.fields[DESCRIPTION].texts,
+        reader=(bundle.profile.reader or "") if words.reader else "",
+        reader_digest=words.reader,
+        read_image_count=0 if images is None else images.texts,
     )
 
 

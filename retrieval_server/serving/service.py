@@ -34,6 +34,7 @@ from retrieval_server.serving.messages import (
     match_messages,
     model_messages,
     read_line_message,
+    word_index_message,
 )
 from retrieval_server.serving.photo_words import NOT_READ
 from retrieval_server.serving.photos import PhotoStages, photos_of
@@ -143,6 +144,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
             default_read_words=has_reader and self._settings.default_read_words,
             reader=(bundle.profile.reader or "") if has_reader else "",
             columns=column_messages(manifest.columns),
+            word_index=word_index_message(bundle),
         )
 
     async def _products(

@@ -340,7 +340,7 @@ class GetStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetStatusResponse(_message.Message):
-    __slots__ = ("server_version", "engine", "index_version", "profile", "product_count", "models", "text_index", "default_top_k", "default_keep", "warnings", "search_levels", "example", "limits", "default_text_weight", "default_read_words", "reader", "columns")
+    __slots__ = ("server_version", "engine", "index_version", "profile", "product_count", "models", "text_index", "default_top_k", "default_keep", "warnings", "search_levels", "example", "limits", "default_text_weight", "default_read_words", "reader", "columns", "word_index")
     SERVER_VERSION_FIELD_NUMBER: _ClassVar[int]
     ENGINE_FIELD_NUMBER: _ClassVar[int]
     INDEX_VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -358,6 +358,7 @@ class GetStatusResponse(_message.Message):
     DEFAULT_READ_WORDS_FIELD_NUMBER: _ClassVar[int]
     READER_FIELD_NUMBER: _ClassVar[int]
     COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    WORD_INDEX_FIELD_NUMBER: _ClassVar[int]
     server_version: str
     engine: str
     index_version: str
@@ -375,7 +376,8 @@ class GetStatusResponse(_message.Message):
     default_read_words: bool
     reader: str
     columns: _containers.RepeatedCompositeFieldContainer[CatalogueColumn]
-    def __init__(self, server_version: _Optional[str] = ..., engine: _Optional[str] = ..., index_version: _Optional[str] = ..., profile: _Optional[str] = ..., product_count: _Optional[int] = ..., models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ..., text_index: _Optional[_Union[TextIndex, _Mapping]] = ..., default_top_k: _Optional[int] = ..., default_keep: _Optional[int] = ..., warnings: _Optional[_Iterable[str]] = ..., search_levels: _Optional[_Iterable[_Union[SearchLevel, _Mapping]]] = ..., example: _Optional[_Union[Example, _Mapping]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., default_text_weight: _Optional[float] = ..., default_read_words: _Optional[bool] = ..., reader: _Optional[str] = ..., columns: _Optional[_Iterable[_Union[CatalogueColumn, _Mapping]]] = ...) -> None: ...
+    word_index: WordIndex
+    def __init__(self, server_version: _Optional[str] = ..., engine: _Optional[str] = ..., index_version: _Optional[str] = ..., profile: _Optional[str] = ..., product_count: _Optional[int] = ..., models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ..., text_index: _Optional[_Union[TextIndex, _Mapping]] = ..., default_top_k: _Optional[int] = ..., default_keep: _Optional[int] = ..., warnings: _Optional[_Iterable[str]] = ..., search_levels: _Optional[_Iterable[_Union[SearchLevel, _Mapping]]] = ..., example: _Optional[_Union[Example, _Mapping]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., default_text_weight: _Optional[float] = ..., default_read_words: _Optional[bool] = ..., reader: _Optional[str] = ..., columns: _Optional[_Iterable[_Union[CatalogueColumn, _Mapping]]] = ..., word_index: _Optional[_Union[WordIndex, _Mapping]] = ...) -> None: ...
 
 class CatalogueColumn(_message.Message):
     __slots__ = ("name", "kind", "distinct_count", "missing_count")
@@ -388,6 +390,20 @@ class CatalogueColumn(_message.Message):
     distinct_count: int
     missing_count: int
     def __init__(self, name: _Optional[str] = ..., kind: _Optional[_Union[ColumnKind, str]] = ..., distinct_count: _Optional[int] = ..., missing_count: _Optional[int] = ...) -> None: ...
+
+class WordIndex(_message.Message):
+    __slots__ = ("columns", "text_count", "reader", "reader_digest", "read_image_count")
+    COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    TEXT_COUNT_FIELD_NUMBER: _ClassVar[int]
+    READER_FIELD_NUMBER: _ClassVar[int]
+    READER_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    READ_IMAGE_COUNT_FIELD_NUMBER: _ClassVar[int]
+    columns: _containers.RepeatedScalarFieldContainer[str]
+    text_count: int
+    reader: str
+    reader_digest: str
+    read_image_count: int
+    def __init__(self, columns: _Optional[_Iterable[str]] = ..., text_count: _Optional[int] = ..., reader: _Optional[str] = ..., reader_digest: _Optional[str] = ..., read_image_count: _Optional[int] = ...) -> None: ...
 
 class Limits(_message.Message):
     __slots__ = ("max_image_bytes", "max_request_bytes", "max_top_k", "max_alpha", "max_concurrent_requests", "max_image_pixels", "max_words_characters", "max_text_weight", "max_photos", "max_product_ids", "max_exclude_ids", "max_filter_depth", "max_filter_conditions", "max_filter_values")

@@ -189,6 +189,8 @@ def test_status_shows_index_and_models(address):
         *("500,000", "paper", "embedded", "1.0 GB", "abababababab", "keep 3", "20,971,520"),
         *("text-weight 1", "words of 10,000 characters", "text-weight 100"),
         *("1,000 products by id", "brand text 1,234 5,678", "price number 99 0"),
+        "description, brand, category: 499,000 texts; 321,000 images with words, read by ppocr "
+        "cdcdcdcdcdcd",
     ):
         assert fact in " ".join(result.stdout.split())
     (record,) = json_lines(beauty_search("status", "-s", address, "--json").stdout)

@@ -97,6 +97,9 @@ def test_status_holds_index_models_and_text_index(address):
         client_room.SearchLevel("coarse", 66_000_000, True),
         client_room.SearchLevel("originals", 7_900_000_000, False),
     )
+    assert status.word_index == client_room.WordIndex(
+        ("brand", "category"), 499_000, "ppocr", "cd" * 32, 321_000
+    )
     assert status.columns == (
         client_room.CatalogueColumn("brand", ColumnKind.TEXT, 1_234, 5_678),
         client_room.CatalogueColumn("price", ColumnKind.NUMBER, 99, 0),

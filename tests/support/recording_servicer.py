@@ -114,6 +114,13 @@ def status_response() -> pb.GetStatusResponse:
             ),
             pb.CatalogueColumn(name="price", kind=pb.COLUMN_KIND_NUMBER, distinct_count=99),
         ],
+        word_index=pb.WordIndex(
+            columns=["brand", "category"],
+            text_count=499_000,
+            reader="ppocr",
+            reader_digest="cd" * 32,
+            read_image_count=321_000,
+        ),
     )
 
 

@@ -94,8 +94,10 @@ def test_ranking_equals_brute_force_on_random_databases(batch):
             exclude = int(rng.integers(rows)) if rng.random() < 0.5 else None
             allowed = random_rows(rng, rows) if rng.random() < 0.5 else None
             top_k = int(rng.integers(1, 12))
-            factors = random_factors(rng, rows) if rng.random() < 0.5 else None
-            assert_brute_force(search, database, query, alphas, top_k, exclude, allowed, factors)
+            for factors in (None, random_factors(rng, rows)):
+                assert_brute_force(
+                    search, database, query, alphas, top_k, exclude, allowed, factors
+                )
 
 
 @pytest.mark.parametrize("seed", range(150))
