@@ -18,6 +18,7 @@ from export.commands.options import (
     KeepVersions,
     MaxLoss,
     ProfileName,
+    ReadImages,
     ShardNumber,
     Tau,
     engine_options,
@@ -116,10 +117,7 @@ def index(
     language_filter: LanguageFilter = TextSettings.language_filter,
     max_neighbours: MaxNeighbours = TextSettings.max_neighbours,
     words_column: WordsColumn = None,
-    read_images: Annotated[
-        bool,
-        typer.Option("--read-images", help="Read the words on the images, for searches by words."),
-    ] = False,
+    read_images: ReadImages = False,
     half_precision: Annotated[
         bool, typer.Option(help="Store float16 descriptors, half the size; they then are exact.")
     ] = False,

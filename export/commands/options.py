@@ -65,6 +65,12 @@ KeepVersions = Annotated[
         show_default="all",
     ),
 ]
+ReadImages = Annotated[
+    bool,
+    typer.Option(
+        "--read-images", help="Read the words on the catalogue's images, for searches by words."
+    ),
+]
 Tau = Annotated[
     float,
     typer.Option(

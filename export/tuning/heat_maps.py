@@ -34,7 +34,7 @@ class HeatMap:
 def heat_maps(
     ratings: GridRatings, stages: Sequence[InitialStage], setting: Setting, grid: Grid
 ) -> tuple[HeatMap, ...]:
-    """Draw pooling × side, α × α if there are two backbones, and k × τ.
+    """Draw pooling × side, α × α if there are two backbones, β × k if there are words, and k × τ.
 
     Args:
         ratings: ratings of the grid.
@@ -46,6 +46,8 @@ def heat_maps(
     maps = [_pooling_by_side(ratings, fused, setting)]
     if len(setting.initial.used) == len(grid.profile.backbones) == 2:
         maps.append(_alpha_by_alpha(ratings, fused, setting, grid))
+    if grid.tunes_words:
+        maps.append(_text_weight_by_keep(ratings, setting, grid))
     return (*maps, _threshold_by_keep(ratings, setting))
 
 
@@ -60,7 +62,7 @@ def _pooling_by_side(
     labels = tuple(dict.fromkeys(label for label, _ in best))
     sides = sorted({side for _, side in best})
     return HeatMap(
-        title=f"pooling and side, each with its best α; {_refinement(setting)}",
+        title=f"pooling and side, each with its best initial ranking; {_refinement(setting)}",
         row_name="pooling",
         column_name="side",
         rows=labels,
@@ -84,6 +86,22 @@ def _alpha_by_alpha(
         values=tuple(
             tuple(_mean(ratings, replace(setting, initial=stage)) for stage in row)
             for row in stages
+        ),
+    )
+
+
+def _text_weight_by_keep(ratings: GridRatings, setting: Setting, grid: Grid) -> HeatMap:
+    keeps, weights = sorted(ratings.keeps), sorted(grid.text_weights)
+    stages = [replace(setting.initial, text_weight=weight) for weight in weights]
+    return HeatMap(
+        title=f"β and k, with the chosen descriptors; τ {setting.threshold:g}",
+        row_name="β",
+        column_name="k",
+        rows=tuple(f"{weight:g}" for weight in weights),
+        columns=tuple(map(str, keeps)),
+        values=tuple(
+            tuple(_mean(ratings, replace(setting, initial=stage, keep=keep)) for keep in keeps)
+            for stage in stages
         ),
     )
 
