@@ -28,12 +28,16 @@ if TYPE_CHECKING:
         UnreadableFileError,
     )
     from client.results import (
+        CatalogueColumn,
+        ColumnKind,
         Example,
+        FoundProducts,
         Limits,
         Match,
         MatchedWord,
         Model,
         Point,
+        Product,
         ReadLine,
         SearchLevel,
         SearchResult,
@@ -50,8 +54,11 @@ _MODULES = ("client.retrieval_client", "client.results", "client.errors", "clien
 
 __all__ = [
     "Access",
+    "CatalogueColumn",
+    "ColumnKind",
     "DeadlineExceededError",
     "Example",
+    "FoundProducts",
     "InvalidQueryError",
     "Limits",
     "Match",
@@ -59,6 +66,7 @@ __all__ = [
     "Model",
     "OverloadedError",
     "Point",
+    "Product",
     "ProductNotFoundError",
     "ReadLine",
     "RetrievalClient",

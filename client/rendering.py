@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from client.batch import Answer
-from client.results import Limits, Match, SearchResult, ServerStatus, Stage
+from client.results import FoundProducts, Limits, Match, SearchResult, ServerStatus, Stage
 
 SIDE_BY_SIDE_COLUMNS = 120  # width from which the two rankings of a comparison fit abreast
 WORDS_WIDTH = 16  # of the column of words, which would take the description's place
@@ -79,7 +79,7 @@ def comparison(result: SearchResult, width: int) -> RenderableType:
 
 
 def status_table(status: ServerStatus) -> RenderableType:
-    """Show what a server serves: its parameters, then its models."""
+    """Show what a server serves: its parameters, its models, the catalogue's columns."""
     text_index = status.text_index
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="bold", no_wrap=True)
@@ -98,7 +98,26 @@ def status_table(status: ServerStatus) -> RenderableType:
         ("limits", _limits(status.limits)),
     ):
         facts.add_row(name, plain_line(value))
-    return Group(facts, _models_table(status))
+    tables = [_models_table(status)]
+    if status.columns:
+        tables.append(_columns_table(status))
+    return Group(facts, *tables)
+
+
+def products_table(found: FoundProducts) -> RenderableType:
+    """Show one row for each product, and below them which index has them."""
+    table = _table(expand=True)
+    table.add_column("product", overflow="fold", min_width=8)
+    table.add_column("description", overflow="fold", ratio=2)
+    table.add_column("image", overflow="fold", ratio=1)
+    table.add_column("further columns", overflow="fold", ratio=2)
+    for product in found.products:
+        further = ", ".join(
+            f"{name}: {value}" for name, value in sorted(product.attributes.items())
+        )
+        texts = (product.product_id, product.description, product.image, further)
+        table.add_row(*map(plain_line, texts))
+    return Group(table, _note(f"index {found.index_version}"))
 
 
 def batch_table(answers: Sequence[Answer]) -> Table:
@@ -222,10 +241,11 @@ def _limits(limits: Limits | None) -> str:
         else ""
     )
     photos = f"{limits.max_photos:,} photos of one thing, " if limits.max_photos else ""
+    ids = f"{limits.max_product_ids:,} products by id, " if limits.max_product_ids else ""
     return (
         f"images of {limits.max_image_bytes:,} bytes and {limits.max_image_pixels:,} pixels, "
         f"{photos}requests of {limits.max_request_bytes:,} bytes, "
-        f"top-k and keep {limits.max_top_k:,}, alpha {limits.max_alpha:,g}, {words}"
+        f"top-k and keep {limits.max_top_k:,}, alpha {limits.max_alpha:,g}, {words}{ids}"
         f"{limits.max_concurrent_requests:,} searches at a time"
     )
 
@@ -243,6 +263,18 @@ def _models_table(status: ServerStatus) -> Table:
             plain_line(model.digest[:12]),
             plain_line(model.weights),
         )
+    return table
+
+
+def _columns_table(status: ServerStatus) -> Table:
+    table = _table()
+    table.add_column("column", overflow="fold")
+    table.add_column("type", no_wrap=True)
+    table.add_column("different values", justify="right", overflow="fold")
+    table.add_column("missing", justify="right", overflow="fold")
+    for column in status.columns:
+        counts = (f"{column.distinct_count:,}", f"{column.missing_count:,}")
+        table.add_row(plain_line(column.name), column.kind.value, *counts)
     return table
 
 
