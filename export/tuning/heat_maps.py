@@ -43,7 +43,7 @@ def heat_maps(
         grid: the values that were tried.
     """
     fused = [stage for stage in stages if stage.fusion == PRODUCT]
-    maps = [_pooling_by_side(ratings, fused, setting)]
+    maps = [_pooling_by_side(ratings, fused, setting, grid)]
     if len(setting.initial.used) == len(grid.profile.backbones) == 2:
         maps.append(_alpha_by_alpha(ratings, fused, setting, grid))
     if grid.tunes_words:
@@ -52,17 +52,18 @@ def heat_maps(
 
 
 def _pooling_by_side(
-    ratings: GridRatings, fused: Sequence[InitialStage], setting: Setting
+    ratings: GridRatings, fused: Sequence[InitialStage], setting: Setting, grid: Grid
 ) -> HeatMap:
     best: dict[tuple[str, int], float] = {}
     for stage in fused:
         label = " + ".join(dict.fromkeys(pooling.label for pooling in stage.poolings))
         key = (label, stage.side)
         best[key] = max(best.get(key, 0.0), _mean(ratings, replace(setting, initial=stage)))
+    strengths = "α and β" if grid.tunes_words else "α"
     labels = tuple(dict.fromkeys(label for label, _ in best))
     sides = sorted({side for _, side in best})
     return HeatMap(
-        title=f"pooling and side, each with its best initial ranking; {_refinement(setting)}",
+        title=f"pooling and side, each with its best {strengths}; {_refinement(setting)}",
         row_name="pooling",
         column_name="side",
         rows=labels,

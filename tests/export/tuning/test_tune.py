@@ -108,6 +108,25 @@ def test_words_that_mislead_get_a_beta_of_0(tiny_catalogue, tmp_path, monkeypatc
     assert "no words to try --text-weight on" in capsys.readouterr().err
 
 
+def test_a_reader_beside_which_the_profile_is_not_exported_reads_nothing(
+    tiny_catalogue, reader_repository, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "reads.toml").write_text(profile_toml(replace(SMALL, reader="ppocr")))
+    command = [
+        "tune", tiny_catalogue, "--profile", "reads.toml", "--random-seed", SEED,
+        "--model-repository", reader_repository,
+    ]  # fmt: skip
+
+    assert run(monkeypatch, *command, "--text-weight", 2) == 65
+    said = capsys.readouterr().err
+    assert "are not read: the models of profile small are not in" in said
+    assert "no words to try --text-weight on" in said
+    (tmp_path / "reads.toml").write_text(profile_toml(SMALL))
+    assert run(monkeypatch, *command, "--read-images") == 1
+    assert "Profile small names no reader" in capsys.readouterr().err
+
+
 def test_an_unreadable_image_counts_nowhere_or_is_named(tiny_catalogue, tmp_path):
     dataset = shutil.copytree(tiny_catalogue, tmp_path / "dataset")
     (dataset / "queries" / "q01.jpg").write_bytes(b"none")
