@@ -76,7 +76,7 @@ Folds = Annotated[int, typer.Option(min=2, help="Number of folds of the cross-va
 Cache = Annotated[
     Path,
     typer.Option(
-        help="Folder to keep descriptors in, for the next run.", callback=option_values.folder
+        help="Folder to keep descriptors and words in, for the next run.", callback=option_values.folder
     ),
 ]
 Checkpoints = Annotated[
