@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         UnavailableError,
         UnreadableFileError,
     )
+    from client.filters import Column, Filter
     from client.results import (
         CatalogueColumn,
         ColumnKind,
@@ -51,14 +52,22 @@ if TYPE_CHECKING:
     )
     from client.retrieval_client import RetrievalClient
 
-_MODULES = ("client.retrieval_client", "client.results", "client.errors", "client.access")
+_MODULES = (
+    "client.retrieval_client",
+    "client.filters",
+    "client.results",
+    "client.errors",
+    "client.access",
+)
 
 __all__ = [
     "Access",
     "CatalogueColumn",
+    "Column",
     "ColumnKind",
     "DeadlineExceededError",
     "Example",
+    "Filter",
     "FoundProducts",
     "InvalidQueryError",
     "Limits",

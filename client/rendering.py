@@ -51,6 +51,8 @@ def results_table(result: SearchResult) -> RenderableType:
     if result.read_lines:
         read = " · ".join(line.text for line in result.read_lines)
         notes.append(f"read on the photo: {read}")
+    if not result.results:
+        notes = [f"nothing found among {result.searched_count:,} products"]
     if has_words:
         notes.append("words: similarity to the product's text, and its words that resemble them")
     return Group(table, *map(_note, (*notes, _origin(result))))
@@ -266,10 +268,18 @@ def _limits(limits: Limits | None) -> str:
     )
     photos = f"{limits.max_photos:,} photos of one thing, " if limits.max_photos else ""
     ids = f"{limits.max_product_ids:,} products by id, " if limits.max_product_ids else ""
+    excluded = f"{limits.max_exclude_ids:,} excluded ids, " if limits.max_exclude_ids else ""
+    filters = (
+        f"filters of {limits.max_filter_conditions:,} conditions and "
+        f"{limits.max_filter_values:,} values, {limits.max_filter_depth} in one another, "
+        if limits.max_filter_depth
+        else ""
+    )
     return (
         f"images of {limits.max_image_bytes:,} bytes and {limits.max_image_pixels:,} pixels, "
         f"{photos}requests of {limits.max_request_bytes:,} bytes, "
-        f"top-k and keep {limits.max_top_k:,}, alpha {limits.max_alpha:,g}, {words}{ids}"
+        f"top-k and keep {limits.max_top_k:,}, alpha {limits.max_alpha:,g}, {words}"
+        f"{ids}{filters}{excluded}"
         f"{limits.max_concurrent_requests:,} searches at a time"
     )
 

@@ -139,6 +139,7 @@ class SearchResult:
         results: best first, after refinement if it was asked for.
         initial_results: the purely visual ranking that refinement started from.
         subset_size: products in the text neighbourhood that was searched again.
+        searched_count: products that may be found, by the filter and the excluded ids.
         warnings: what to know before trusting the answer, such as random weights.
         read_lines: what was read on the photos, and counted as words.
     """
@@ -146,6 +147,7 @@ class SearchResult:
     results: tuple[Match, ...]
     initial_results: tuple[Match, ...]
     subset_size: int
+    searched_count: int
     timings: Timings
     index_version: str
     models: tuple[Model, ...]
@@ -246,6 +248,10 @@ class Limits:
         max_text_weight: strength of the words.
         max_photos: photos of one search; 0 from a server that takes one.
         max_product_ids: products asked for at once; 0 from a server that gives none by id.
+        max_exclude_ids: excluded products; 0 from a server that ignores them.
+        max_filter_depth: filters in one another; 0 from a server that ignores filters.
+        max_filter_conditions: conditions of a filter.
+        max_filter_values: values in all conditions of a filter.
     """
 
     max_image_bytes: int
@@ -258,6 +264,10 @@ class Limits:
     max_text_weight: float
     max_photos: int
     max_product_ids: int
+    max_exclude_ids: int
+    max_filter_depth: int
+    max_filter_conditions: int
+    max_filter_values: int
 
 
 @dataclass(frozen=True)

@@ -236,12 +236,11 @@ class IndexBuild:
             "has_words": has_words,
             "dtype": self.dtype,
         }
-        products = [
-            (row.product_id, row.image, row.description, row.attributes)
-            for row in self.catalogue.rows
-        ]
-        source = json.dumps([images, parameters, products])
-        return hashlib.sha256(source.encode()).hexdigest()
+        source = hashlib.sha256(json.dumps([images, parameters]).encode())
+        for row in self.catalogue.rows:
+            product = (row.product_id, row.image, row.description, row.attributes)
+            source.update(json.dumps(product).encode())
+        return source.hexdigest()
 
     def _existing(self, source: str) -> BuiltIndex | None:
         """The version that this build would make, now current; None if it is not intact."""

@@ -27,6 +27,7 @@ from retrieval_server.serving.admission import Admission, Kind
 from retrieval_server.serving.answering import Answering
 from retrieval_server.serving.arrivals import Arrivals
 from retrieval_server.serving.deadline import Deadline
+from retrieval_server.serving.filter_messages import filter_of
 from retrieval_server.serving.messages import (
     column_messages,
     limits_message,
@@ -195,6 +196,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
             results=match_messages(bundle, result.matches),
             initial_results=match_messages(bundle, result.initial),
             subset_size=result.subset_size,
+            searched_count=result.searched_count,
             timings=timings,
             index_version=bundle.version,
             models=model_messages(bundle),
@@ -228,6 +230,9 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
             text_weight=(
                 request.text_weight if request.HasField("text_weight") else DEFAULT_TEXT_WEIGHT
             ),
+            filter=filter_of(request),
+            exclude_ids=request.exclude_ids,
+            min_similarity=(request.min_similarity if request.HasField("min_similarity") else None),
         )
 
 

@@ -119,6 +119,14 @@ def test_options_arrive_at_the_server(servicer, address):
     assert servicer.requests == [expected]
 
 
+def test_part_of_the_catalogue_arrives_with_every_query(servicer, address, photo):
+    part = ("--exclude", "1001", "--exclude", "1002", "--min-similarity", "2.5")
+    for query in (["search", photo], ["similar", "1001"], ["search", "--words", "nuxe"]):
+        assert beauty_search(*query, *part, "-s", address).exit_code == 0
+    assert [list(request.exclude_ids) for request in servicer.requests] == [["1001", "1002"]] * 3
+    assert {request.min_similarity for request in servicer.requests} == {2.5}
+
+
 def test_words_arrive_with_a_photo_and_without(servicer, address, photo):
     words = ("--words", "nuxe oil", "--text-weight", "2.5")
     for query in (["search", photo], ["similar", "1001"], ["search"]):

@@ -22,6 +22,10 @@ LIMITS = pb.Limits(
     max_text_weight=100,
     max_photos=8,
     max_product_ids=1_000,
+    max_exclude_ids=1000,
+    max_filter_depth=16,
+    max_filter_conditions=100,
+    max_filter_values=1000,
 )
 
 
