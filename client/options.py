@@ -13,7 +13,7 @@ from client.access import Access
 from client.filters import Filter, filter_of_texts
 from client.retrieval_client import DEFAULT_SERVER, DEFAULT_TIMEOUT_S, RetrievalClient
 from retrieval_server.command_line.addresses import LARGEST_PORT
-from retrieval_server.command_line.option_values import address, seconds
+from retrieval_server.command_line.option_values import Conditions, address, seconds
 
 Photo = Annotated[
     Path | None,
@@ -113,15 +113,7 @@ class SearchParameters:
             show_default="the server's",
         ),
     ] = None
-    where: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="CONDITION",
-            help="A condition on a column, such as 'brand = Nuxe', 'price < 30', 'shade in (Ruby, "
-            "Amber)', 'size is missing'; repeat for several, which all hold.",
-            show_default=False,
-        ),
-    ] = None
+    where: Conditions = None
     exclude: Annotated[
         list[str] | None,
         typer.Option(

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from export.commands.conditions import check_column_names, check_columns, typed_filter
 from export.commands.index_summary import catalogue_warnings, index_summary
 from export.commands.messages import Message, left_out_query, tell, warn
 from export.commands.options import (
@@ -29,6 +30,7 @@ from export.evaluation.predict import predict as predict_folder
 from export.evaluation.terminal import evaluation_table
 from export.index.build import IndexBuild
 from export.models.profiles import LITE, find_profile
+from retrieval_server.command_line.option_values import Conditions
 from retrieval_server.command_line.output_file import write_output
 from retrieval_server.index.publish import open_index
 from retrieval_server.retrieval.search_request import DEFAULT_KEEP
@@ -48,6 +50,7 @@ def evaluate(
     engine: EngineChoice,
     keep: RefiningKeep = DEFAULT_KEEP,
     ground_truth: GroundTruth = None,
+    where: Conditions = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     html: Annotated[
         Path | None, typer.Option(help="Write a report to this HTML file; - prints it.")
@@ -60,20 +63,25 @@ def evaluate(
 
     Each has a 95 % interval and a paired test against the baseline. Results by category, if the
     catalogue has a column "category", and the queries that changed most are for the k of --keep.
+    With --where, only products that meet its conditions are found, and only these are true matches.
 
     Example: beauty-export evaluate build/demo/sample --html build/report.html
     """
     has_table = prints_table({"--html": html, "--markdown": markdown}, as_json=as_json)
+    wanted = typed_filter(where)
     summary: list[Message] = []
     if index is None:
         chosen = find_profile(profile)
         check_measurable(dataset, ground_truth)
         index = BUILT_HERE / f"{dataset.resolve().name}-{chosen.name}"
         products = read_catalogue(dataset)
+        check_column_names(wanted, products.columns)
         tell(catalogue_warnings(products))
         summary = list(index_summary(IndexBuild(products, chosen, engine, root=index).run()))
         tell(summary)
-    evaluation = evaluate_index(dataset, open_index(index), engine, keep, ground_truth)
+    bundle = open_index(index)
+    check_columns(wanted, bundle.columns)
+    evaluation = evaluate_index(dataset, bundle, engine, keep, ground_truth, wanted)
     told = {message.text for message in summary}
     for warning in evaluation.warnings:
         if warning not in told:
@@ -103,13 +111,19 @@ def predict(
     index: Annotated[Path, typer.Option(help="Index folder, or one version of it.")],
     engine: EngineChoice,
     keep: Keep = DEFAULT_KEEP,
+    where: Conditions = None,
 ) -> None:
     """Answer a folder of photos in the form of the challenge AI Meets Beauty.
 
     Example: beauty-export predict photos answers.csv --index build/demo/index
     """
     check_outputs({"OUTPUT": output})
-    answered = predict_folder(images, output, open_index(index), engine, keep)
+    wanted = typed_filter(where)
+    bundle = open_index(index)
+    check_columns(wanted, bundle.columns)
+    answered = predict_folder(images, output, bundle, engine, keep, wanted)
+    if not answered.searched:
+        warn("No product meets the conditions of --where: the fields of every query are empty.")
     if answered.left_out_line:
         warn(answered.left_out_line)
     for query, reason in answered.unreadable.items():

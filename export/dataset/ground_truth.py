@@ -42,11 +42,13 @@ class Query:
         image: its file.
         relevant: ids of the database images of the same item.
         words: what a person types with it; mostly empty.
+        unsearched: ids of further images of the item, which a filter leaves out of the search.
     """
 
     image: Path
     relevant: frozenset[str]
     words: str = ""
+    unsearched: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,7 @@ def items_of(queries: Sequence[Query]) -> list[int]:
 
     Returns:
         The item of each query, from 0 in order of appearance. Queries with a common true match show
-        the same item, also if they are connected through other queries only.
+        the same item, also if it is not searched, or if other queries alone connect them.
     """
     parent = list(range(len(queries)))
 
@@ -139,7 +141,7 @@ def items_of(queries: Sequence[Query]) -> list[int]:
 
     first_with: dict[str, int] = {}
     for number, query in enumerate(queries):
-        for product_id in sorted(query.relevant):
+        for product_id in sorted(query.relevant | query.unsearched):
             other = root(first_with.setdefault(product_id, number))
             parent[max(root(number), other)] = min(root(number), other)
     numbers: dict[int, int] = {}

@@ -13,6 +13,7 @@ from export.evaluation.query_descriptors import Lines
 from export.evaluation.results import BOTH, READ, TYPED, WORD_METHODS, RatedQuery, Rating
 from export.progress import progress
 from retrieval_server.exact_search.similarity import Ranking
+from retrieval_server.filters.expression import Filter
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.retrieval.retriever import Retriever
 from retrieval_server.retrieval.search_request import QueryDescriptors, SearchParameters
@@ -82,6 +83,7 @@ def rate_queries(
     described: Sequence[QueryDescriptors],
     methods: Sequence[Method] = METHODS,
     read: Sequence[Lines] | None = None,
+    searched: Filter | None = None,
 ) -> list[RatedQuery]:
     """Search with every query by all methods, and rate the results.
 
@@ -93,6 +95,7 @@ def rate_queries(
         described: the descriptors of each query.
         methods: the methods.
         read: the lines that were read on the photo of each query; None if none was read.
+        searched: the products that may be found, the true matches among them; None for all.
     """
     rated = []
     items = items_of(queries)
@@ -105,7 +108,7 @@ def rate_queries(
                     item=item,
                     category=_category(query, retriever.bundle),
                     relevant=len(query.relevant),
-                    ratings=_ratings(retriever, query, descriptors, methods, own),
+                    ratings=_ratings(retriever, query, descriptors, methods, own, searched),
                 )
             )
             advance(1)
@@ -118,11 +121,12 @@ def _ratings(
     descriptors: QueryDescriptors,
     methods: Sequence[Method],
     read: Lines,
+    searched: Filter | None,
 ) -> tuple[Rating, ...]:
     ratings = []
     rankings: dict[str, Ranking] = {}
     for method in methods:
-        parameters = method.parameters(query.words, read)
+        parameters = replace(method.parameters(query.words, read), filter=searched)
         if method.words not in rankings:
             rankings[method.words] = retriever.rank(descriptors, parameters)
         initial = rankings[method.words]

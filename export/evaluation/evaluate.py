@@ -9,10 +9,12 @@ from export.dataset.ground_truth import read_ground_truth
 from export.dataset.measurable import check_readable
 from export.descriptors.engine_choice import EngineChoice
 from export.evaluation.ablation import METHODS, Method, methods_for, rate_queries
+from export.evaluation.part import answerable, searched_rows
 from export.evaluation.query_descriptors import describe_images, read_queries
 from export.evaluation.results import Evaluation, RatedQuery, WordsChange
 from export.evaluation.statistics import categories_of, rows_of, words_changes
 from retrieval_server.errors import ImageError
+from retrieval_server.filters.typed import ALL_PRODUCTS, TypedFilter
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.models.model_repository import ModelRepository
 from retrieval_server.models.reader import can_read
@@ -25,11 +27,15 @@ def evaluate(
     engine: EngineChoice,
     keep: int = DEFAULT_KEEP,
     ground_truth: Path | None = None,
+    where: TypedFilter = ALL_PRODUCTS,
 ) -> Evaluation:
     """Measure mAP@7 of the baseline, of every k of the paper, and of words.
 
     Typed words are rated if the ground truth has them, read words if the reader is exported; none
     are if the profile's β is 0.
+
+    With conditions, only the true matches that meet them count. A query without such a match has
+    none to find, so no figure includes it.
 
     Args:
         dataset: folder of the catalogue.
@@ -37,12 +43,16 @@ def evaluate(
         engine: what computes the descriptors of the queries, by the models of the index.
         keep: the k, 1 to 6, that is compared with the baseline by category and by query.
         ground_truth: its file; None takes the dataset's own.
+        where: which products may be found.
 
     Raises:
         RetrievalError: if the ground truth cannot be used, the models differ from the index's,
-            or no query image can be read.
+            no query image can be read, no query has a true match that may be found, or a condition
+            does not suit the columns of the index.
     """
-    queries = read_ground_truth(ground_truth or dataset, bundle)
+    truth = read_ground_truth(ground_truth or dataset, bundle)
+    searched = searched_rows(bundle, where)
+    queries = answerable(truth, bundle, searched)
     retriever, described = describe_images([query.image for query in queries], bundle, engine)
     answered = [
         (q, d) for q, d in zip(queries, described, strict=True) if not isinstance(d, ImageError)
@@ -54,7 +64,12 @@ def evaluate(
         read = read_queries([q.image for q, _ in answered], bundle.profile.name, engine)
     methods = methods_for(queries, keep, read) if has_weight else METHODS
     rated = rate_queries(
-        retriever, [q for q, _ in answered], [d for _, d in answered], methods, read
+        retriever,
+        [q for q, _ in answered],
+        [d for _, d in answered],
+        methods,
+        read,
+        where.filter,
     )
     detailed = next(method.name for method in METHODS if method.keep == keep)
     return Evaluation(
@@ -75,6 +90,9 @@ def evaluate(
         words=tuple(_words_changes(methods, detailed, rated)),
         text_weight=bundle.profile.text_weight,
         rated_queries=tuple(rated),
+        where=tuple(where.conditions),
+        searched=int(searched.sum()),
+        unanswerable=len(truth) - len(queries),
         warnings=tuple(bundle.manifest.warnings),
     )
 

@@ -2,7 +2,7 @@
 
 The file has no header. It has one row for each query, sorted by id: the id of the query, then seven
 ids, best first. The seven fields are empty for a query that cannot be read; fields beyond the
-number of products are empty too.
+number of products that may be found are empty too.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ from pathlib import Path
 from export.dataset.perfect_500k import ImagesById
 from export.descriptors.engine_choice import EngineChoice
 from export.evaluation.metrics import RESULTS
+from export.evaluation.part import searched_rows
 from export.evaluation.query_descriptors import describe_images
 from export.progress import progress
 from retrieval_server.command_line.output_file import write_output
 from retrieval_server.errors import CatalogueError, ImageError
+from retrieval_server.filters.typed import ALL_PRODUCTS, TypedFilter
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.retrieval.retriever import Retriever
 from retrieval_server.retrieval.search_request import (
@@ -36,11 +38,13 @@ class Prediction:
     Attributes:
         queries: number of rows written.
         unreadable: the query images that could not be read: the reason, by id.
+        searched: number of products that may be found.
         left_out_line: what the folder has beside images; empty if there is nothing to name.
     """
 
     queries: int
     unreadable: Mapping[str, str]
+    searched: int
     left_out_line: str
 
 
@@ -50,6 +54,7 @@ def predict(
     bundle: IndexBundle,
     engine: EngineChoice,
     keep: int = DEFAULT_KEEP,
+    where: TypedFilter = ALL_PRODUCTS,
 ) -> Prediction:
     """Search for every image of a folder and write the ids found.
 
@@ -59,12 +64,15 @@ def predict(
         bundle: the index to search.
         engine: what computes the descriptors of the queries, by the models of the index.
         keep: the paper's k; 7 is the initial ranking.
+        where: which products may be found.
 
     Raises:
         RetrievalError: if the folder cannot be read; there are no images, two of one id, or none
-            that can be read; or the models differ from the index's.
+            that can be read; the models differ from the index's; or a condition does not suit the
+            columns of the index.
         OutputError: if the file cannot be written.
     """
+    searched = searched_rows(bundle, where)
     found = ImagesById(images)
     by_id = found.all()
     if not by_id:
@@ -77,23 +85,25 @@ def predict(
     }
     if len(unreadable) == len(by_id):
         raise CatalogueError(f"None of the {len(by_id):,} images in {images} can be read.")
+    parameters = SearchParameters(top_k=RESULTS, keep=keep, filter=where.filter)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     with progress("searches", len(by_id)) as advance:
         for query, descriptors in zip(by_id, described, strict=True):
-            writer.writerow([query, *_results(retriever, descriptors, keep)])
+            writer.writerow([query, *_results(retriever, descriptors, parameters)])
             advance(1)
     write_output(output, text.getvalue())
-    return Prediction(len(by_id), unreadable, found.left_out_line)
+    return Prediction(len(by_id), unreadable, int(searched.sum()), found.left_out_line)
 
 
 def _results(
-    retriever: Retriever, descriptors: QueryDescriptors | ImageError, keep: int
+    retriever: Retriever,
+    descriptors: QueryDescriptors | ImageError,
+    parameters: SearchParameters,
 ) -> list[str]:
     """Seven ids, filled up with empty texts."""
     found: list[str] = []
     if not isinstance(descriptors, ImageError):
-        parameters = SearchParameters(top_k=RESULTS, keep=keep)
         matches = retriever.search(descriptors, parameters).matches
         found = [retriever.bundle.product_id(match.row) for match in matches]
     return found + [""] * (RESULTS - len(found))

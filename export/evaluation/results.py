@@ -185,6 +185,9 @@ class Evaluation:
         words: what words change on all queries, then by category; empty if there are none.
         text_weight: β, by which the words count.
         rated_queries: ratings of every query by every method.
+        where: the conditions that a product must meet to be found, as typed; empty for none.
+        searched: number of database images that meet them.
+        unanswerable: number of queries without a true match among these; no figure includes them.
         warnings: facts that a reader should know, such as random weights.
     """
 
@@ -201,6 +204,9 @@ class Evaluation:
     words: tuple[WordsChange, ...]
     text_weight: float
     rated_queries: tuple[RatedQuery, ...]
+    where: tuple[str, ...]
+    searched: int
+    unanswerable: int
     warnings: tuple[str, ...]
 
     def position(self, method: str) -> int:

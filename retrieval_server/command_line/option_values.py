@@ -1,10 +1,10 @@
-"""Checks of the values of options that the commands share; a bad value is misuse, exit status 2."""
+"""What the options of all commands share; a bad value is misuse, exit status 2."""
 
 from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import typer
 
@@ -13,6 +13,16 @@ from retrieval_server.command_line.durations import waitable
 from retrieval_server.command_line.output_file import DASH
 
 Seconds = TypeVar("Seconds", float, float | None)
+Conditions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--where",
+        metavar="CONDITION",
+        help="A condition on a column, such as 'brand = Nuxe', 'price < 30', 'shade in (Ruby, "
+        "Amber)', 'size is missing'; repeat for several, which all hold.",
+        show_default=False,
+    ),
+]
 
 
 def finite(given: list[float] | None) -> list[float] | None:

@@ -85,6 +85,10 @@ def parse_where(text: str) -> Where:
     Raises:
         ValueError: saying what is wrong, and where.
     """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:  # an argument of a command, given as other bytes
+        raise ValueError(f"{_shortened(text)!r} is not valid UTF-8.") from error
     return _Reader(text).condition()
 
 

@@ -21,9 +21,12 @@ from export.evaluation.ablation import Method
 from export.evaluation.evaluate import evaluate
 from export.evaluation.terminal import evaluation_table
 from export.index.build import IndexBuild
+from retrieval_server.command_line.outcome import BAD_INPUT
 from retrieval_server.errors import CatalogueError, ModelMismatchError
+from retrieval_server.filters.typed import TypedFilter
 from retrieval_server.index.publish import open_index
 from retrieval_server.models.preprocessing import read_image
+from tests.support.export.beauty_export import check_failed
 from tests.support.manifest_edit import change_manifest
 from tests.support.text_photo import text_image
 
@@ -38,13 +41,17 @@ def write_truth(dataset, *lines):
     (dataset / "ground_truth.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def own_results(bundle, repository, dataset, keep):
+def own_results(bundle, repository, dataset, keep, searched=lambda product: True):
     """Relevant ids and results by loops: cosines with fsum, Algorithm 1 with lists."""
+    rows = [row for row in range(len(bundle)) if searched(bundle.product(row))]
+    ids_searched = {bundle.product_id(row) for row in rows}
     lines = (dataset / "ground_truth.csv").read_text(encoding="utf-8").splitlines()[1:]
     found = {}
     for line in lines:
         query, ids = line.split(",")
-        relevant = set(ids.split())
+        relevant = set(ids.split()) & ids_searched
+        if not relevant:
+            continue
         image = read_image(dataset / query, bundle.profile.side)[None]
         scored = []
         for backbone, database in zip(bundle.profile.backbones, bundle.descriptors, strict=True):
@@ -62,7 +69,7 @@ def own_results(bundle, repository, dataset, keep):
                 ]
             )
         similarity = [math.prod(factors) for factors in zip(*scored, strict=True)]
-        ranking = sorted(range(len(similarity)), key=lambda row: (-similarity[row], row))
+        ranking = sorted(rows, key=lambda row: (-similarity[row], row))
         result = ranking[:7]
         if keep is not None:
             subset = {n for row in ranking[:keep] for n in bundle.text_index.neighbours(row)[0]}
@@ -79,7 +86,7 @@ def own_average_precisions(found):
     for relevant, result in found.values():
         precisions = [
             len(relevant & set(result[:rank])) / rank
-            for rank in range(1, 8)
+            for rank in range(1, len(result) + 1)
             if result[rank - 1] in relevant
         ]
         gt.append(sum(precisions) / min(7, len(relevant)))
@@ -119,6 +126,129 @@ def test_every_figure_is_what_loops_over_the_paper_s_formulas_give(
     assert result.rows[4].improved_percent > 0
     assert (result.queries, result.items, result.products) == (8, 8, 40)
     assert result.profile == "tiny"
+
+
+@pytest.mark.parametrize(
+    ("where", "searched", "queries"),
+    [
+        (["price < 7"], lambda product: float(product.attributes["price"]) < 7, 8),
+        (
+            ["price >= 6.99", 'brand not in (Nuxe, "L\'Oréal")'],
+            lambda product: (
+                float(product.attributes["price"]) >= 6.99
+                and product.attributes["brand"] not in {"Nuxe", "L'Oréal"}
+            ),
+            4,
+        ),
+        (["brand = Bioderma"], lambda product: product.attributes["brand"] == "Bioderma", 2),
+    ],
+)
+def test_with_conditions_every_figure_is_what_loops_over_the_products_that_meet_them_give(
+    tiny_index, tiny_catalogue, tiny_repository, where, searched, queries
+):
+    bundle = open_index(tiny_index)
+
+    result = evaluate(
+        tiny_catalogue,
+        bundle,
+        EngineChoice(tiny_repository),
+        where=TypedFilter.of_texts(where),
+    )
+
+    for place, row in enumerate(result.rows):
+        found = own_results(bundle, tiny_repository, tiny_catalogue, row.keep, searched)
+        assert [query.name for query in result.rated_queries] == list(found)
+        for query, (relevant, ids) in zip(result.rated_queries, found.values(), strict=True):
+            ranks = {i: ids.index(i) + 1 for i in relevant & set(ids)}
+            assert query.ratings[place].ranks == ranks
+            assert query.relevant == len(relevant)
+        gt, hits = own_average_precisions(found)
+        assert row.map_at_7.gt == pytest.approx(gt.mean(), abs=1e-12)
+        assert row.map_at_7.hits == pytest.approx(hits.mean(), abs=1e-12)
+    assert result.searched == sum(searched(bundle.product(row)) for row in range(len(bundle)))
+    assert (result.queries, result.unanswerable, result.products) == (queries, 8 - queries, 40)
+    assert result.where == tuple(where)
+
+
+def test_photos_of_one_item_are_one_witness_also_if_what_they_share_is_not_searched(
+    dataset, tiny_index, tiny_repository
+):
+    write_truth(
+        dataset,
+        "query_image,ids",
+        "queries/q00.jpg,p0000 p0004",
+        "queries/q01.jpg,p0001 p0004",
+        "queries/q02.jpg,p0200",
+    )
+
+    result = evaluate(
+        dataset,
+        open_index(tiny_index),
+        EngineChoice(tiny_repository),
+        where=TypedFilter.of_texts(["price < 9"]),  # all but the fifth of each family
+    )
+
+    assert (result.queries, result.items) == (3, 2)
+
+
+def test_the_command_says_what_was_searched_and_how_many_queries_have_nothing_to_find(
+    run, tiny_index, tiny_catalogue, tiny_repository
+):
+    command = ("evaluate", tiny_catalogue, "--index", tiny_index)
+    command += ("--model-repository", tiny_repository, "--markdown", "-")
+
+    outcome = run(*command, "--where", "brand = Bioderma", "--where", "price < 7")
+
+    assert outcome.exit_code == 0
+    assert (
+        "Searched: the 4 images where brand = Bioderma and price \\< 7; true matches are those "
+        "among them. 6 queries have none, and no figure includes them."
+    ) in outcome.stdout
+    nobody = run(*command, "--where", "brand is missing")
+    check_failed(nobody, "None of the 8 queries has a true match among the 0 of 40 products")
+    assert nobody.exit_code == BAD_INPUT
+
+
+@pytest.mark.parametrize(
+    ("where", "message"),
+    [
+        ("brand", "'brand', at the end: after the column, write = != <"),
+        ("price < Nuxe", "'price < Nuxe', at 'Nuxe': only numbers go with <"),
+        ("brand = \udcff", r"'brand = \udcff' is not valid UTF-8."),
+        ("brnd = Nuxe", "'brnd = Nuxe': there is no column 'brnd'. Did you mean 'brand'?"),
+        ("brand < 7", "'brand < 7': column 'brand' holds texts; only numbers have a range."),
+        ("price = '7'", "\"price = '7'\": column 'price' holds numbers, and '7' is a text."),
+    ],
+)
+@pytest.mark.parametrize("command", ["evaluate", "predict"])
+def test_a_condition_that_cannot_be_met_is_misuse(
+    run, tiny_index, tiny_catalogue, tiny_repository, tmp_path, command, where, message
+):
+    arguments = {
+        "evaluate": (tiny_catalogue,),
+        "predict": (tiny_catalogue / "queries", tmp_path / "answers.csv"),
+    }
+    options = ("--index", tiny_index, "--model-repository", tiny_repository)
+
+    outcome = run(command, *arguments[command], *options, "--where", "price > 1", "--where", where)
+
+    assert outcome.exit_code == 2
+    assert f"Invalid value for --where: {message}" in " ".join(outcome.stderr.split())
+    assert not (tmp_path / "answers.csv").exists()
+
+
+def test_an_unknown_column_is_named_before_an_index_is_built(
+    run, dataset, index_options, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+
+    outcome = run("evaluate", dataset, *index_options, "--where", "colour = red")
+
+    assert outcome.exit_code == 2
+    assert (
+        "'colour = red': the catalogue has no column 'colour'. Columns: 'brand', 'price'."
+    ) in outcome.stderr
+    assert not (tmp_path / "build").exists()
 
 
 def test_trec_eval_says_the_same_of_each_query(tiny_index, tiny_catalogue, tiny_repository):

@@ -112,6 +112,33 @@ def test_a_catalogue_of_five_leaves_two_fields_empty(
         assert row[6:] == ["", ""]
 
 
+def test_with_conditions_the_ids_are_those_of_the_search_among_the_products_that_meet_them(
+    predict, photos, tiny_index, tiny_repository, capsys
+):
+    conditions = ["brand = Bioderma", "price < 8"]
+    options = [option for condition in conditions for option in ("--where", condition)]
+
+    code, rows = predict(tiny_index, *options)
+
+    assert code == 0
+    retriever, described = describe_images(
+        sorted(photos.iterdir()), open_index(tiny_index), EngineChoice(tiny_repository)
+    )
+    rest = [  # the search without a filter, among ids alone
+        product.product_id
+        for product in map(retriever.bundle.product, range(len(retriever.bundle)))
+        if product.attributes["brand"] != "Bioderma" or float(product.attributes["price"]) >= 8
+    ]
+    for row, query in zip(rows, described, strict=True):
+        found = retriever.search(query, SearchParameters(exclude_ids=rest)).matches
+        assert row[1:7] == [retriever.bundle.product_id(match.row) for match in found]
+        assert row[7] == ""
+    capsys.readouterr()
+    code, rows = predict(tiny_index, "--where", "brand = Nobody")
+    assert (code, rows[3]) == (0, ["q03"] + [""] * 7)
+    assert "No product meets the conditions of --where" in capsys.readouterr().err
+
+
 def test_what_cannot_be_answered_leaves_the_old_answers_alone(predict, photos, tiny_index, capsys):
     _, before = predict(tiny_index)
 

@@ -49,6 +49,9 @@ def evaluation_of(queries, methods=METHODS, **further):
         "words": (),
         "text_weight": 1.0,
         "rated_queries": tuple(queries),
+        "where": (),
+        "searched": 26,
+        "unanswerable": 0,
         "warnings": (),
     }
     return Evaluation(**{**values, **further})
