@@ -199,12 +199,21 @@ _COLUMN_KINDS: Mapping[object, ColumnKind] = {
 
 @dataclass(frozen=True)
 class CatalogueColumn:
-    """A further column of the catalogue: what its values are, and in how many products."""
+    """A further column of the catalogue: what its values are, and in how many products.
+
+    Attributes:
+        name: the catalogue's name of the column.
+        kind: what its values are.
+        distinct_count: number of different values.
+        missing_count: number of products without a value.
+        values: its texts, if it has so few that a person can choose among them; else empty.
+    """
 
     name: str
     kind: ColumnKind
     distinct_count: int
     missing_count: int
+    values: tuple[str, ...]
 
 
 @dataclass(frozen=True)

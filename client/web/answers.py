@@ -1,6 +1,6 @@
 """The answers to the page: results as JSON, and errors in plain words with what to do."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,10 @@ from client.errors import (
     UnavailableError,
     UnreadableFileError,
 )
-from client.results import Limits, SearchResult, ServerStatus
+from client.results import CatalogueColumn, ColumnKind, Limits, SearchResult, ServerStatus
 from retrieval_server.command_line.image_files import SUFFIXES
+
+COLUMNS_WITH_CONTROLS = 4  # more would hide the settings below them
 
 
 @dataclass(frozen=True)
@@ -170,7 +172,8 @@ def status_json(status: ServerStatus, catalogue: Path | None) -> dict[str, Any]:
     """What the page needs to know before the first query.
 
     ``max_image_bytes`` and ``too_large``, the problem of a photo above it, are null where the
-    server does not report its limits. ``has_words`` is whether it can search by words.
+    server does not report its limits. ``has_words`` is whether it can search by words. ``columns``
+    are those with controls.
     """
     limits = status.limits
     return {
@@ -186,6 +189,22 @@ def status_json(status: ServerStatus, catalogue: Path | None) -> dict[str, Any]:
         "max_photos": 1 if limits is None else max(1, limits.max_photos),
         "max_image_bytes": None if limits is None else limits.max_image_bytes,
         "too_large": None if limits is None else too_large(limits).to_json(),
+        "columns": _chosen_columns(status),
         "has_words": limits is not None and limits.max_words_characters > 0,
         "has_pictures": catalogue is not None,
     }
+
+
+def _chosen_columns(status: ServerStatus) -> list[dict[str, Any]]:
+    """The first columns that can divide the catalogue by a choice or a range; texts need a list."""
+    found = [
+        {"name": column.name, "kind": column.kind, "values": values}
+        for column in status.columns
+        if (values := _choices(column)) or column.kind is ColumnKind.NUMBER
+        if column.distinct_count > 1 or column.missing_count
+    ]
+    return found[:COLUMNS_WITH_CONTROLS]
+
+
+def _choices(column: CatalogueColumn) -> Sequence[str]:
+    return ("true", "false") if column.kind is ColumnKind.TRUTH else column.values

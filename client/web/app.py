@@ -17,6 +17,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from client.errors import RetrievalError
+from client.filters import Filter, filter_of_texts
 from client.results import Limits
 from client.retrieval_client import RetrievalClient
 from client.web.answers import (
@@ -61,9 +62,10 @@ def web_app(
     GET /pictures?image=            a catalogue's picture by the path that a result names
     ==============================  ==============================================================
 
-    All searches take ``words``, ``text_weight``, ``top_k``, ``keep``, ``refine`` (true or false)
-    and ``alpha.MODEL``, those by images ``read_words`` (true or false); one left out takes the
-    server's default. What is above the server's limits is not sent to it. A failure is JSON as in
+    All searches take ``words``, ``text_weight``, ``top_k``, ``keep``, ``refine`` (true or false),
+    ``alpha.MODEL``, and ``where``, once for each condition, as ``command_line.where`` describes it.
+    Those by images take ``read_words`` (true or false). One left out takes the server's default.
+    What is above the server's limits is not sent to it. A failure is JSON as in
     ``answers.Problem``.
 
     Args:
@@ -200,6 +202,7 @@ def _settings(parameters: QueryParams, limits: Limits | None) -> Mapping[str, An
     weight = parameters.get("text_weight")
     return {
         "words": words,
+        "where": _filter(parameters),
         "text_weight": None if weight is None else _number("text_weight", weight),
         "top_k": _count(parameters, "top_k", limits),
         "keep": _count(parameters, "keep", limits),
@@ -210,6 +213,13 @@ def _settings(parameters: QueryParams, limits: Limits | None) -> Mapping[str, An
             if name.startswith(_ALPHA)
         },
     }
+
+
+def _filter(parameters: QueryParams) -> Filter | None:
+    try:
+        return filter_of_texts(parameters.getlist("where"))
+    except ValueError as error:
+        raise ProblemError(bad_parameter(f"where: {error}")) from error
 
 
 def _flag(parameters: QueryParams, name: str) -> bool | None:

@@ -10,7 +10,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 
-from retrieval_server.attributes.columns import ColumnRecord
+from retrieval_server.attributes.columns import Column, Columns
 from retrieval_server.attributes.values import ColumnKind
 from retrieval_server.filters.expression import MAX_CONDITIONS, MAX_DEPTH, MAX_VALUES
 from retrieval_server.index.bundle import IndexBundle
@@ -24,6 +24,9 @@ from retrieval_server.serving.products import MAX_PRODUCT_IDS
 from retrieval_server.serving.settings import Settings
 from retrieval_server.text.word_search import DESCRIPTION, IMAGE, MAX_WORDS_CHARACTERS
 from retrieval_server.v1 import retrieval_pb2 as pb
+
+MAX_LISTED_VALUES = 12  # of a column of texts, in the server's status
+MAX_LISTED_CHARACTERS = 100  # of one of these
 
 _STAGES = {
     Stage.INITIAL: pb.STAGE_INITIAL,
@@ -52,17 +55,26 @@ def model_messages(bundle: IndexBundle) -> list[pb.Model]:
     ]
 
 
-def column_messages(columns: Iterable[ColumnRecord]) -> list[pb.CatalogueColumn]:
+def column_messages(columns: Columns) -> list[pb.CatalogueColumn]:
     """Describe the columns of an index, in their order."""
     return [
         pb.CatalogueColumn(
             name=column.name,
             kind=_KINDS[column.kind],
             distinct_count=column.distinct,
-            missing_count=column.missing,
+            missing_count=column.missing_count,
+            values=_few_texts(column),
         )
-        for column in columns
+        for column in (columns[name] for name in columns.names)
     ]
+
+
+def _few_texts(column: Column) -> list[str]:
+    """The texts of a column, where a person can choose among them."""
+    if column.kind is not ColumnKind.TEXT or column.distinct > MAX_LISTED_VALUES:
+        return []
+    texts = [column.text(code) for code in range(column.distinct)]
+    return texts if max(map(len, texts), default=0) <= MAX_LISTED_CHARACTERS else []
 
 
 def read_line_message(read: PhotoLine) -> pb.ReadLine:

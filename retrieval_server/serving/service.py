@@ -139,7 +139,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
             default_text_weight=bundle.profile.text_weight,
             default_read_words=self._reads(pb.SearchRequest()),
             reader=(bundle.profile.reader or "") if has_reader else "",
-            columns=column_messages(manifest.columns),
+            columns=column_messages(bundle.columns),
             word_index=word_index_message(bundle),
         )
 

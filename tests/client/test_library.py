@@ -101,8 +101,8 @@ def test_status_holds_index_models_and_text_index(address):
         ("brand", "category"), 499_000, "ppocr", "cd" * 32, 321_000
     )
     assert status.columns == (
-        client_room.CatalogueColumn("brand", ColumnKind.TEXT, 1_234, 5_678),
-        client_room.CatalogueColumn("price", ColumnKind.NUMBER, 99, 0),
+        client_room.CatalogueColumn("brand", ColumnKind.TEXT, 1_234, 5_678, ()),
+        client_room.CatalogueColumn("price", ColumnKind.NUMBER, 99, 0, ()),
     )
 
 

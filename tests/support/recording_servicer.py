@@ -132,6 +132,7 @@ class Servicer(pb_grpc.RetrievalServiceServicer):
         self.ids_asked_for: list[list[str]] = []
         self.refusals: list[tuple[grpc.StatusCode, str]] = []  # for the next calls, one each
         self.warnings: list[str] = []
+        self.further_columns: list[pb.CatalogueColumn] = []
         self.trailing_metadata: tuple[tuple[str, str], ...] = ()
         self.limits: pb.Limits | None = LIMITS
         self.last_arrived = threading.Event()
@@ -184,6 +185,7 @@ class Servicer(pb_grpc.RetrievalServiceServicer):
             response.ClearField("limits")
         else:
             response.limits.CopyFrom(self.limits)
+        response.columns.extend(self.further_columns)
         response.warnings.extend(self.warnings)
         return response
 

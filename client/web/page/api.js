@@ -28,7 +28,7 @@ export function fetchStatus() {
  * @param query {photos: [{bytes: ArrayBuffer}]}, {product: match}, or {} for words alone; and
  *   {words: string}, empty if there are none. With {lines}, what was read on the photos before,
  *   nothing is read again: the lines that are on count as words.
- * @param settings {refine, keep, textWeight, alpha: {model: number}}; what is left out is the
+ * @param settings {where: conditions, refine, keep, textWeight, alpha: {model: number}}; what is left out is the
  *   server's.
  */
 export function fetchResults(query, settings, signal) {
@@ -37,6 +37,7 @@ export function fetchResults(query, settings, signal) {
   for (const [model, alpha] of Object.entries(settings.alpha)) {
     parameters.set(`alpha.${model}`, alpha);
   }
+  for (const condition of settings.where) parameters.append("where", condition);
   const lines = (query.lines ?? []).filter(({ isOn }) => isOn).map(({ text }) => text);
   const words = [query.words, ...lines].filter(Boolean).join("\n");
   if (words) parameters.set("words", words);

@@ -1,5 +1,6 @@
-// Refinement, k, α and β. What a person has not touched stays the server's own, to the last digit.
+// The part of the catalogue, refinement, k, α and β. What a person has not touched stays the server's own, to the last digit.
 
+import { clearConditions, conditions, showColumns } from "./conditions.js";
 import { element } from "./rankings.js";
 
 const byId = (id) => document.getElementById(id);
@@ -18,6 +19,7 @@ export function settings() {
     if (slider.dataset.touched) alpha[slider.dataset.model] = slider.value;
   }
   return {
+    where: conditions(),
     refine: refine.checked,
     alpha,
     keep: keep.dataset.touched ? keep.value : undefined,
@@ -27,6 +29,7 @@ export function settings() {
 
 /** Set the sliders to what the server serves; keeps what a person has set for the same models. */
 export function showServed(status) {
+  showColumns(status.columns);
   keep.max = status.default_top_k;
   keep.dataset.default = status.default_keep;
   if (!keep.dataset.touched) showDefault(keep);
@@ -47,7 +50,7 @@ export function foldWhereNarrow() {
   byId("settings-fold").open = !matchMedia(NARROW).matches;
 }
 
-/** Call back, with a pause while a slider moves, when a setting has changed. */
+/** Call back, with a pause while a slider moves or a number is typed, when a setting has changed. */
 export function onSettings(changed) {
   let timer;
   const soon = (delay) => {
@@ -60,10 +63,11 @@ export function onSettings(changed) {
       valueOf(target).textContent = target.value;
     }
     keep.disabled = !refine.checked;
-    soon(target.type === "range" ? 200 : 0);
+    soon(["range", "number"].includes(target.type) ? 200 : 0);
   });
   form.addEventListener("reset", (event) => {
     event.preventDefault();
+    clearConditions();
     refine.checked = true;
     keep.disabled = false;
     form.querySelectorAll("input[type=range]").forEach(showDefault);

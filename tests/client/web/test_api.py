@@ -6,7 +6,7 @@ import grpc
 import pytest
 from starlette.testclient import TestClient
 
-from client import RetrievalClient
+from client import Column, RetrievalClient
 from client.web.app import web_app
 from retrieval_server.v1 import retrieval_pb2 as pb
 from tests.support.recording_servicer import INITIAL_IDS, LIMITS, MODELS
@@ -66,6 +66,37 @@ def test_words_go_with_a_photo_and_a_product_and_alone(page, servicer):
     assert answer.json()["results"][0]["words"]["cosine"] == 0.75
 
 
+def test_conditions_go_with_a_photo_and_a_product_and_words(page, servicer):
+    where = {"where": ["'brand' = 'L''Oréal'", "'price' >= 3e+1"]}
+    page.post("/api/search", params=where, content=b"photo")
+    page.get("/api/similar", params=where | {"product_id": "1"})
+    page.get("/api/words", params=where | {"words": "nuxe"})
+    page.post("/api/search", content=b"photo")
+    wanted = (Column("brand") == "L'Oréal") & (Column("price") >= 30)
+    *with_filter, without = servicer.requests
+    assert [request.filter for request in with_filter] == [wanted.message] * 3
+    assert not without.HasField("filter")
+
+
+def test_status_names_up_to_four_columns_that_a_person_can_choose_from(page, servicer):
+    few = {"kind": pb.COLUMN_KIND_TEXT, "distinct_count": 2, "values": ["a", "b"]}
+    servicer.further_columns = [  # after many brands, and prices
+        pb.CatalogueColumn(name="one", kind=pb.COLUMN_KIND_NUMBER, distinct_count=1),
+        pb.CatalogueColumn(name="new kind", kind=99, distinct_count=2),
+        pb.CatalogueColumn(name="few", **few),
+        pb.CatalogueColumn(
+            name="sold", kind=pb.COLUMN_KIND_TRUTH, distinct_count=1, missing_count=3
+        ),
+        *(pb.CatalogueColumn(name=f"further {number}", **few) for number in range(3)),
+    ]
+    assert page.get("/api/status").json()["columns"] == [
+        {"name": "price", "kind": "number", "values": []},
+        {"name": "few", "kind": "text", "values": ["a", "b"]},
+        {"name": "sold", "kind": "truth", "values": ["true", "false"]},
+        {"name": "further 0", "kind": "text", "values": ["a", "b"]},
+    ]
+
+
 def test_an_answer_holds_both_rankings_with_scores_and_evidence(page):
     answer = page.post("/api/search", content=b"photo").json()
     assert [match["product_id"] for match in answer["initial_results"]] == list(INITIAL_IDS)
@@ -99,6 +130,7 @@ def test_status_names_the_sliders_and_their_defaults(page, servicer):
         {"alpha.a": "inf"},
         {"text_weight": "strong"},
         {"words": "a" * 10_001},
+        {"where": "price <"},
     ],
 )
 def test_a_setting_that_no_slider_produces_is_refused_by_name(page, servicer, settings):

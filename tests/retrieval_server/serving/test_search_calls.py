@@ -200,7 +200,10 @@ def test_status_states_what_is_served(shared: Served, bundle: IndexBundle) -> No
 
 def test_status_lists_the_columns_of_the_catalogue(shared: Served) -> None:
     brand, price = shared.stub.GetStatus(pb.GetStatusRequest()).columns
-    assert brand == pb.CatalogueColumn(name="brand", kind=pb.COLUMN_KIND_TEXT, distinct_count=4)
+    brands = ["Bioderma", "L'Oréal", "Maison Été", "Nuxe"]
+    assert brand == pb.CatalogueColumn(
+        name="brand", kind=pb.COLUMN_KIND_TEXT, distinct_count=4, values=brands
+    )
     assert price == pb.CatalogueColumn(name="price", kind=pb.COLUMN_KIND_NUMBER, distinct_count=5)
 
 
