@@ -28,6 +28,7 @@ from export.descriptors.finished_shards import (
 )
 from export.descriptors.merge_blocks import FLOAT16, FLOAT32, readable_rows, write_descriptors
 from export.descriptors.shards import WHOLE
+from export.index.carried_calibration import CarriedCalibration, carry_calibration
 from export.index.last_build import LastBuild, read_last_build, write_last_build
 from export.index.read_images import ImageReading, Read
 from export.index.search_levels import build_search_levels
@@ -66,6 +67,8 @@ class BuiltIndex:
         no_reuse: why that version could not be used; empty if it could, or if there was none.
         published: whether this run made the version current.
         retention: the old versions that were removed, and those that could not be.
+        calibration: what has become of the calibration of the version that was current; None if it
+            had none, or nothing was built.
     """
 
     folder: Path
@@ -74,6 +77,7 @@ class BuiltIndex:
     no_reuse: str = ""
     published: bool = True
     retention: Retention = field(default_factory=Retention)
+    calibration: CarriedCalibration | None = None
 
 
 @dataclass(frozen=True)
@@ -253,12 +257,13 @@ class IndexBuild:
             words=words,
             search=search,
         )
+        calibration = carry_calibration(self.root, folder, manifest)
         version = seal(folder, manifest)
         stored = store(folder, self.root, version)
         write_last_build(self.root, LastBuild(source, version))
         shutil.rmtree(self._scratch)
         publish(self.root, version, self.max_loss)
-        return BuiltIndex(stored, manifest)
+        return BuiltIndex(stored, manifest, calibration=calibration)
 
     def _read_images(self, folder: Path, products: Sequence[CatalogueRow]) -> list[Read]:
         assert self._reading is not None

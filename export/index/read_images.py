@@ -6,7 +6,6 @@ current version has read with the same models is taken over.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,8 +18,8 @@ from retrieval_server.errors import ImageError, ModelRepositoryError, RetrievalE
 from retrieval_server.index.publish import open_index
 from retrieval_server.models.model_repository import ModelRepository
 from retrieval_server.models.profile import Profile
-from retrieval_server.models.reader import EXPORT_READER, READER_MODELS, can_read
-from retrieval_server.reading.reader import READING, ReadLine
+from retrieval_server.models.reader import EXPORT_READER, can_read
+from retrieval_server.reading.reader import ReadLine, reader_digest
 from retrieval_server.text.read_text import ReadText
 
 Read = tuple[ReadText, ...]  # the lines of one image
@@ -58,9 +57,7 @@ class ImageReading:
                 f"The reader {profile.reader} is not in {repository.root}. Export it with: "
                 f"{EXPORT_READER}"
             )
-        digests = [repository.image_model(name).digest for name in READER_MODELS]
-        name = " ".join([READING, *digests])
-        return cls(profile, engine, hashlib.sha256(name.encode()).hexdigest())
+        return cls(profile, engine, reader_digest(repository))
 
     def read(
         self, images: Sequence[Path], digests: Sequence[bytes], folder: Path, index: Path | None

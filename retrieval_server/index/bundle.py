@@ -15,6 +15,7 @@
         image_digests.npy         uint8 (N, 32): SHA-256 of each image file
         ids, descriptions, images, attributes: .offsets.npy and .bytes.npy, see storage.string_table
         read.*                    likewise; what was read on the images, see text.read_text
+        calibration.json          how verdicts become probabilities, see calibration; optional
         ids.order.npy             int32 (N,): rows by ascending id bytes, to find an id
         rejects.jsonl             catalogue rows that are not in the index, with the reasons
 
@@ -38,6 +39,7 @@ import numpy as np
 from retrieval_server.errors import IndexBundleError, ModelMismatchError
 from retrieval_server.exact_search.levels.encoding import Levels
 from retrieval_server.exact_search.levels.files import open_levels
+from retrieval_server.index.calibration import CALIBRATION_FILE, Calibration, read_calibration
 from retrieval_server.index.descriptors import open_descriptors
 from retrieval_server.index.manifest import MANIFEST_FILE, has_its_digest, read_manifest
 from retrieval_server.index.reference_image import open_reference
@@ -100,6 +102,7 @@ class IndexBundle:
         tables = (*STRING_TABLES, READ_TABLE) if self.manifest.words.reader else STRING_TABLES
         self._tables = {name: StringTable(folder, name) for name in tables}
         self._id_order = open_array(folder / ID_ORDER_FILE, np.int32, 1)
+        self.calibration = self._open_calibration()
         self._check_rows()
 
     def __len__(self) -> int:
@@ -179,6 +182,9 @@ class IndexBundle:
             return None
         dimensions = [descriptors.shape[1] for descriptors in self.descriptors]
         return open_levels(self.folder, record, dimensions, self.manifest.products)
+
+    def _open_calibration(self) -> Calibration | None:
+        return read_calibration(self.folder) if CALIBRATION_FILE in self._files else None
 
     def _check_preprocessing(self) -> None:
         if self.manifest.preprocessing != PREPROCESSING:

@@ -9,6 +9,7 @@ like thousands of lines takes no longer than a page of text: see ``boxes.MAX_BOX
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
@@ -25,6 +26,7 @@ from retrieval_server.models.model_repository import ModelRepository
 from retrieval_server.models.photo import Photo
 from retrieval_server.models.reader import (
     CONFIDENCES_OUTPUT,
+    READER_MODELS,
     SYMBOLS_OUTPUT,
     TEXT_DETECTOR,
     TEXT_MAP_OUTPUT,
@@ -72,6 +74,7 @@ class Reader:
         alphabet: text of each symbol of the recogniser.
         workers: threads for what is computed here; None for those of the event loop.
         shorter_side: of the image in which text is detected, in pixels.
+        digest: of the models and rules, see ``reader_digest``; empty where nobody asks.
     """
 
     def __init__(
@@ -80,7 +83,9 @@ class Reader:
         alphabet: Sequence[str],
         workers: Executor | None = None,
         shorter_side: int = SHORTER_SIDE,
+        digest: str = "",
     ) -> None:
+        self.digest = digest
         self._engine = engine
         self._alphabet = alphabet
         self._workers = workers
@@ -164,7 +169,20 @@ def open_reader(
     Raises:
         ModelRepositoryError: if the models are not exported, or the alphabet is damaged.
     """
-    return Reader(engine, read_alphabet(repository), workers)
+    return Reader(engine, read_alphabet(repository), workers, digest=reader_digest(repository))
+
+
+def reader_digest(repository: ModelRepository) -> str:
+    """Digest of the reader's models and of the rules by which it reads.
+
+    Args:
+        repository: the model repository, which has the reader.
+
+    Raises:
+        ModelRepositoryError: if a model is missing.
+    """
+    digests = [repository.image_model(name).digest for name in READER_MODELS]
+    return hashlib.sha256(" ".join([READING, *digests]).encode()).hexdigest()
 
 
 def compile_reader() -> None:

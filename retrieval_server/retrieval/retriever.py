@@ -33,6 +33,7 @@ from retrieval_server.retrieval.search_request import (
     check_parameters,
 )
 from retrieval_server.retrieval.search_result import SearchResult
+from retrieval_server.retrieval.verdict import judge_of
 
 
 class Retriever:
@@ -85,7 +86,11 @@ class Retriever:
         return tuple(described[model][0] for model in profile.models)
 
     def rank(
-        self, query: QueryDescriptors, parameters: SearchParameters, exclude: int | None = None
+        self,
+        query: QueryDescriptors,
+        parameters: SearchParameters,
+        exclude: int | None = None,
+        allowed: NDArray[np.bool_] | None = None,
     ) -> Ranking:
         """Rank the whole database by the similarity: the first stage.
 
@@ -93,6 +98,7 @@ class Retriever:
             query: one (C_n,) float32 for each backbone, in the profile's order.
             parameters: how to search; the length of the ranking is ``top_k``.
             exclude: a row to leave out.
+            allowed: (N,) which rows may be found; None for all.
 
         Raises:
             QueryError: if a parameter is out of range, naming it.
@@ -100,7 +106,7 @@ class Retriever:
         alphas = check_parameters(parameters, self.bundle.profile)
         words = query_words(self.bundle, parameters)
         factors = None if words is None else words.factors
-        return self._search.rank_all(query, alphas, parameters.top_k, exclude, factors=factors)
+        return self._search.rank_all(query, alphas, parameters.top_k, exclude, allowed, factors)
 
     def search(
         self,
@@ -143,13 +149,15 @@ class Retriever:
             result = unrefined(initial)
         refined = time.perf_counter_ns()
         explained = (lambda matches: matches) if words is None else words.explained
-        return SearchResult(
+        found = SearchResult(
             matches=explained(result.matches),
             initial=explained(result.initial),
             subset_size=result.subset_size,
             rank_us=(ranked - started) // 1000,
             refine_us=(refined - ranked) // 1000,
         )
+        judge = judge_of(self.bundle, parameters, alphas)
+        return found if judge is None else judge.judged(found)
 
     def similar_to(self, product_id: str, parameters: SearchParameters) -> SearchResult:
         """Search with a product's own descriptors; the product itself is left out.

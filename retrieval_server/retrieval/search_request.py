@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from retrieval_server.errors import QueryError
 from retrieval_server.exact_search.similarity import NORM_TOLERANCE
+from retrieval_server.index.calibration import QueryKind
 from retrieval_server.models.profile import MAX_ALPHA, Profile
 from retrieval_server.text.word_search import too_many_words
 
@@ -33,6 +34,8 @@ class SearchParameters:
         alphas: α_n of eq. (8) by model name, where it differs from the profile's.
         words: words that the product's text should have; empty for none.
         text_weight: β of the factor 1 + β t, with t the similarity of words and text.
+        kind: what the query consists of, for a verdict on it; None where it is of another kind, or
+            no verdict is wanted.
     """
 
     top_k: int = DEFAULT_TOP_K
@@ -41,6 +44,7 @@ class SearchParameters:
     alphas: Mapping[str, float] | None = None
     words: str = ""
     text_weight: float = DEFAULT_TEXT_WEIGHT
+    kind: QueryKind | None = None
 
 
 def check_parameters(parameters: SearchParameters, profile: Profile) -> tuple[float, ...]:
