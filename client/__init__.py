@@ -28,12 +28,15 @@ if TYPE_CHECKING:
         UnreadableFileError,
     )
     from client.results import (
+        CalibratedKind,
+        Calibration,
         Example,
         Limits,
         Match,
         MatchedWord,
         Model,
         Point,
+        Quality,
         ReadLine,
         SearchLevel,
         SearchResult,
@@ -50,6 +53,8 @@ _MODULES = ("client.retrieval_client", "client.results", "client.errors", "clien
 
 __all__ = [
     "Access",
+    "CalibratedKind",
+    "Calibration",
     "DeadlineExceededError",
     "Example",
     "InvalidQueryError",
@@ -60,6 +65,7 @@ __all__ = [
     "OverloadedError",
     "Point",
     "ProductNotFoundError",
+    "Quality",
     "ReadLine",
     "RetrievalClient",
     "RetrievalError",

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from client.batch import Answer
 from client.results import Limits, Match, SearchResult, ServerStatus, Stage
+from client.verdict import IN_CATALOGUE, calibration_summary, percent, verdict
 
 SIDE_BY_SIDE_COLUMNS = 120  # width from which the two rankings of a comparison fit abreast
 WORDS_WIDTH = 16  # of the column of words, which would take the description's place
@@ -32,10 +33,14 @@ def results_table(result: SearchResult) -> RenderableType:
         table.add_column("cosines", justify="right", min_width=7)
     if has_words:
         table.add_column("words", overflow="ellipsis", no_wrap=True, max_width=WORDS_WIDTH)
+    is_judged = result.in_catalogue_probability is not None
+    if is_judged:
+        table.add_column("right", justify="right", no_wrap=True)
     table.add_column("how it came", no_wrap=True)
     for match in result.results:
         cosines = " ".join(f"{cosine:.3f}" for cosine in match.cosines.values())
         further = [cosines] * has_cosines + [_words_cell(match)] * has_words
+        further += [_confidence(match)] * is_judged
         table.add_row(str(match.rank), *_product_cells(match), *further, _provenance(match))
     models = ", ".join(model.name for model in result.models)
     notes = [f"cosines: {models}"] if has_cosines else []
@@ -44,7 +49,9 @@ def results_table(result: SearchResult) -> RenderableType:
         notes.append(f"read on the photo: {read}")
     if has_words:
         notes.append("words: similarity to the product's text, and its words that resemble them")
-    return Group(table, *map(_note, (*notes, _origin(result))))
+    if is_judged:
+        notes.append("right: probability that the product is the one on the photo")
+    return Group(table, *_verdict(result), *map(_note, (*notes, _origin(result))))
 
 
 def comparison(result: SearchResult, width: int) -> RenderableType:
@@ -68,7 +75,7 @@ def comparison(result: SearchResult, width: int) -> RenderableType:
         f"refinement replaced {replaced} of {len(result.initial_results)}, "
         f"out of {result.subset_size} text neighbours"
     )
-    notes = (_note(summary), _note(_origin(result)))
+    notes = (*_verdict(result), _note(summary), _note(_origin(result)))
     if width < SIDE_BY_SIDE_COLUMNS:
         return Group(before, Text(), after, *notes)
     abreast = Table.grid(expand=True, padding=(0, 2))
@@ -96,6 +103,7 @@ def status_table(status: ServerStatus) -> RenderableType:
         ("search levels", _search_levels(status)),
         ("defaults", _defaults(status)),
         ("limits", _limits(status.limits)),
+        ("verdict", calibration_summary(status.calibration)),
     ):
         facts.add_row(name, plain_line(value))
     return Group(facts, _models_table(status))
@@ -107,6 +115,10 @@ def batch_table(answers: Sequence[Answer]) -> Table:
     table.add_column("query", overflow="fold", ratio=1)
     _add_product_columns(table)
     table.add_column("by text", justify="right", no_wrap=True)
+    outcomes = [a.outcome for a in answers if isinstance(a.outcome, SearchResult)]
+    is_judged = any(outcome.in_catalogue_probability is not None for outcome in outcomes)
+    if is_judged:
+        table.add_column("there", justify="right", no_wrap=True)
     for answer in answers:
         query = plain_line(answer.path.name)
         if not isinstance(answer.outcome, SearchResult):
@@ -115,7 +127,9 @@ def batch_table(answers: Sequence[Answer]) -> Table:
         results = answer.outcome.results
         best = _product_cells(results[0]) if results else (Text("none"), Text(), "")
         refined = sum(match.stage is Stage.REFINED for match in results)
-        table.add_row(query, *best, f"{refined} of {len(results)}")
+        probability = answer.outcome.in_catalogue_probability
+        there = ["" if probability is None else percent(probability)] * is_judged
+        table.add_row(query, *best, f"{refined} of {len(results)}", *there)
     return table
 
 
@@ -160,6 +174,10 @@ def _words_cell(match: Match) -> Text:
         return Text()
     similar = " ".join(each.word for each in match.words.matched if each.share >= SHOWN_SHARE)
     return plain_line(f"{match.words.cosine:.3f} {similar}")
+
+
+def _confidence(match: Match) -> str:
+    return "" if match.confidence is None else percent(match.confidence)
 
 
 def _provenance(match: Match) -> Text:
@@ -244,6 +262,14 @@ def _models_table(status: ServerStatus) -> Table:
             plain_line(model.weights),
         )
     return table
+
+
+def _verdict(result: SearchResult) -> list[Text]:
+    """Say whether the catalogue has what the photo shows, if the answer knows."""
+    probability = result.in_catalogue_probability
+    if probability is None:
+        return []
+    return [Text(verdict(result), "bold yellow" if probability < IN_CATALOGUE else "green")]
 
 
 def _origin(result: SearchResult) -> str:

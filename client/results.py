@@ -75,6 +75,8 @@ class Match:
             larger is more similar; not itself a cosine.
         text: set where stage is REFINED.
         words: set where the words of the query count.
+        confidence: probability that the product is what the photo shows; None where the index is
+            not calibrated for such a query.
     """
 
     rank: int
@@ -87,6 +89,7 @@ class Match:
     stage: Stage
     text: TextEvidence | None
     words: WordsEvidence | None
+    confidence: float | None
 
 
 @dataclass(frozen=True)
@@ -148,6 +151,8 @@ class SearchResult:
         subset_size: products in the text neighbourhood that was searched again.
         warnings: what to know before trusting the answer, such as random weights.
         read_lines: what was read on the photos, and counted as words.
+        in_catalogue_probability: probability that the index has what the photo shows, found or
+            not; None where the index is not calibrated for such a query.
     """
 
     results: tuple[Match, ...]
@@ -159,6 +164,7 @@ class SearchResult:
     warnings: tuple[str, ...]
     request_id: str
     read_lines: tuple[ReadLine, ...]
+    in_catalogue_probability: float | None
 
 
 @dataclass(frozen=True)
@@ -215,12 +221,50 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class Quality:
+    """How good probabilities are, on queries that took no part in the fit.
+
+    Attributes:
+        auroc: probability that a true case gets a higher value than a false one, with its 95 %
+            interval; 0.5 is chance.
+        brier: mean squared error; ``base_brier`` is that of the base rate alone.
+        calibration_error: mean distance of predicted probability and observed share.
+    """
+
+    auroc: float
+    auroc_low: float
+    auroc_high: float
+    brier: float
+    base_brier: float
+    calibration_error: float
+
+
+@dataclass(frozen=True)
+class CalibratedKind:
+    """A kind of query that gets probabilities, such as "photo with read words"."""
+
+    name: str
+    query_count: int
+    in_catalogue: Quality
+    confidence: Quality
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What the probabilities of an answer come from; measured on ``product_count`` products."""
+
+    product_count: int
+    kinds: tuple[CalibratedKind, ...]
+
+
+@dataclass(frozen=True)
 class ServerStatus:
     """What the server serves.
 
     Attributes:
         limits: None if the server is too old to report them.
         reader: what reads the words on photos, such as "ppocr"; empty if nothing does.
+        calibration: None for an index without.
     """
 
     server_version: str
@@ -239,6 +283,7 @@ class ServerStatus:
     default_text_weight: float
     default_read_words: bool
     reader: str
+    calibration: Calibration | None
 
 
 def decoded(cls: type[Value], message: Message) -> Value:

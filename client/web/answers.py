@@ -18,6 +18,7 @@ from client.errors import (
     UnreadableFileError,
 )
 from client.results import Limits, SearchResult, ServerStatus
+from client.verdict import verdict
 from retrieval_server.command_line.image_files import SUFFIXES
 
 
@@ -162,8 +163,8 @@ def bad_parameter(details: str) -> Problem:
 
 
 def result_json(result: SearchResult) -> dict[str, Any]:
-    """A search's answer, field by field as ``client.results`` has it."""
-    return asdict(result)
+    """A search's answer, field by field as ``client.results`` has it, and its verdict in words."""
+    return {**asdict(result), "verdict": verdict(result)}
 
 
 def status_json(status: ServerStatus, catalogue: Path | None) -> dict[str, Any]:

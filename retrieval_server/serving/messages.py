@@ -11,6 +11,7 @@ from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 
 from retrieval_server.index.bundle import IndexBundle
+from retrieval_server.index.calibration import Calibration, Quality
 from retrieval_server.models.image_file import MAX_PIXELS
 from retrieval_server.models.profile import MAX_ALPHA
 from retrieval_server.retrieval.search_request import MAX_TEXT_WEIGHT, MAX_TOP_K
@@ -68,6 +69,36 @@ def limits_message(settings: Settings) -> pb.Limits:
     )
 
 
+def calibration_message(calibration: Calibration | None) -> pb.Calibration | None:
+    """What the probabilities of an answer come from; None without a calibration."""
+    if calibration is None:
+        return None
+    return pb.Calibration(
+        product_count=calibration.products,
+        kinds=[
+            pb.CalibratedKind(
+                name=kind,
+                query_count=models.queries,
+                in_catalogue=_quality(models.in_catalogue_quality),
+                confidence=_quality(models.match_quality),
+            )
+            for kind, models in calibration.kinds.items()
+        ],
+    )
+
+
+def _quality(quality: Quality) -> pb.Quality:
+    auroc_low, auroc_high = quality.auroc_interval
+    return pb.Quality(
+        auroc=quality.auroc,
+        auroc_low=auroc_low,
+        auroc_high=auroc_high,
+        brier=quality.brier,
+        base_brier=quality.base_brier,
+        calibration_error=quality.calibration_error,
+    )
+
+
 def retry_metadata(message: str, retry_after_s: float) -> tuple[tuple[str, str | bytes], ...]:
     """The trailing metadata of a refusal: when to try again.
 
@@ -115,6 +146,7 @@ def _match(bundle: IndexBundle, rank: int, match: Match) -> pb.Match:
         stage=_STAGES[match.stage],
         text=_evidence(bundle, match.text),
         words=_words(match.words),
+        confidence=match.confidence,
     )
 
 

@@ -28,7 +28,9 @@ from retrieval_server.retrieval.search_result import SearchResult
 from retrieval_server.serving.admission import Admission, Kind
 from retrieval_server.serving.arrivals import Arrivals
 from retrieval_server.serving.deadline import Deadline
+from retrieval_server.serving.judged_queries import judged_kind
 from retrieval_server.serving.messages import (
+    calibration_message,
     limits_message,
     match_messages,
     model_messages,
@@ -167,6 +169,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
             default_text_weight=DEFAULT_TEXT_WEIGHT,
             default_read_words=has_reader and self._settings.default_read_words,
             reader=(bundle.profile.reader or "") if has_reader else "",
+            calibration=calibration_message(bundle.calibration),
         )
 
     async def _answer(
@@ -211,7 +214,9 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
             seen = await self._photos.see(photos, retriever, deadline, timings, reads=reads)
             words = seen.words
             both = words.beside(parameters.words, MAX_WORDS_CHARACTERS)
-            search = partial(retriever.search, seen.query, replace(parameters, words=both))
+            kind = judged_kind(request, words, bundle.calibration, self._photos.reader)
+            parameters = replace(parameters, words=both, kind=kind)
+            search = partial(retriever.search, seen.query, parameters)
         elif query_kind is None and request.words.strip():
             search = partial(retriever.search_by_words, parameters)
         elif query_kind == "product_id":
@@ -234,6 +239,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
             warnings=[*bundle.manifest.warnings, *filter(None, [words.warning])],
             request_id=request_id,
             read_lines=map(read_line_message, words.lines),
+            in_catalogue_probability=result.in_catalogue_probability,
         )
 
     def _kind(self, request: pb.SearchRequest) -> Kind:

@@ -19,11 +19,14 @@ from tests.support.patience import PATIENCE_S
 from tests.support.recording_servicer import INITIAL_IDS, MODELS, Servicer, started
 
 SHARED_NAMES = [
+    "CalibratedKind",
+    "Calibration",
     "Example",
     "Limits",
     "Match",
     "MatchedWord",
     "Model",
+    "Quality",
     "SearchLevel",
     "TextEvidence",
     "TextIndex",
