@@ -9,8 +9,12 @@ their ratio to the capacity, refusals, calls that were late, and all other statu
 The capacity is measured again after each load of photos: the ratio is to the mean of the capacity
 before and after it, so that a machine that slows down for a while changes both.
 
-The load generator runs on the same cores as the server; its CPU time is printed. To measure another
-version of the server, run this file with that version's folder first in PYTHONPATH.
+The load generator runs on the same cores as the server, and takes more of them the more it offers.
+So a second ratio is to the capacity of the cores that it leaves: the measured capacity, less the
+share of all cores that the generator takes beyond what it takes while the capacity is measured.
+
+To measure another version of the server, run this file with that version's folder first in
+PYTHONPATH.
 """
 
 from __future__ import annotations
@@ -26,7 +30,7 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import grpc
 import numpy as np
@@ -35,6 +39,7 @@ from rich.table import Table
 
 from benchmarks.running_server import running_server
 from export.dataset.catalogue import read_catalogue
+from retrieval_server.cores import available_cores
 from retrieval_server.v1 import retrieval_pb2 as pb
 
 SEARCH = "/retrieval_server.v1.RetrievalService/Search"
@@ -72,15 +77,15 @@ def main() -> None:
     ):
         search = channel.unary_unary(SEARCH)
         _capacity(search, photos, 2.0)  # warms up
-        capacities = [_capacity(search, photos, options.duration_s / 2)]
-        measured = []
+        before = _capacity(search, photos, options.duration_s / 2)
+        first, measured = before.answered_per_s, []
         for times in LOADS:
-            offered = _offered(search, photos, times * capacities[0], options, process)
-            capacities.append(_capacity(search, photos, options.duration_s / 2))
-            capacity = statistics.mean(capacities[-2:])
+            offered = _offered(search, photos, times * first, options, process)
+            after = _capacity(search, photos, options.duration_s / 2)
             measured.append(
-                {"load": f"photos x {times}"} | offered | {"capacity_per_s": round(capacity, 1)}
+                {"load": f"photos x {times}"} | offered | _ratios(offered, before, after)
             )
+            before = after
         measured += [
             {"load": "products"} | _offered(search, products, rate, options, process)
             for rate in PRODUCTS_PER_S
@@ -89,8 +94,15 @@ def main() -> None:
     print(json.dumps(measured))
 
 
-def _capacity(search: Search, requests: Sequence[bytes], duration_s: float) -> float:
-    """Answers a second to callers that wait."""
+class Capacity(NamedTuple):
+    """What callers that wait for their answers get, and the cores that they take themselves."""
+
+    answered_per_s: float
+    generator_cores: float
+
+
+def _capacity(search: Search, requests: Sequence[bytes], duration_s: float) -> Capacity:
+    own_cpu_s = time.process_time()
     end = time.perf_counter() + duration_s
 
     def call(seed: int) -> int:
@@ -101,7 +113,20 @@ def _capacity(search: Search, requests: Sequence[bytes], duration_s: float) -> f
         return answers
 
     with ThreadPoolExecutor(CALLERS) as executor:
-        return sum(executor.map(call, range(CALLERS))) / duration_s
+        answers = sum(executor.map(call, range(CALLERS)))
+    return Capacity(answers / duration_s, (time.process_time() - own_cpu_s) / duration_s)
+
+
+def _ratios(offered: dict[str, Any], before: Capacity, after: Capacity) -> dict[str, float]:
+    """Answers of a load as shares of the capacity measured before and after it."""
+    capacity, own_cores = map(statistics.mean, zip(before, after, strict=True))
+    taken = max(0.0, offered["generator_cores"] - own_cores) / available_cores()
+    answered = offered["answered_per_s"]
+    return {
+        "capacity_per_s": round(capacity, 1),
+        "of_capacity": round(answered / capacity, 3),
+        "of_capacity_left": round(answered / (capacity * (1 - taken)), 3),
+    }
 
 
 def _offered(
@@ -158,18 +183,19 @@ def _cpu_seconds(process: int) -> float:
 def _print(measured: list[dict[str, Any]]) -> None:
     table = Table(title="Open load; times in ms are median and 95th percentile")
     for column in ("load", "offered/s", "answered/s", "capacity/s", "of capacity",
-                   "refused", "late", "others", "answer ms", "refusal ms",
-                   "generator cores", "server cores"):  # fmt: skip
+                   "of what the generator leaves", "refused", "late", "others", "answer ms",
+                   "refusal ms", "generator cores", "server cores"):  # fmt: skip
         table.add_column(column)
     for each in measured:
-        capacity = each.get("capacity_per_s")
-        ratio = f"{each['answered_per_s'] / capacity:.0%}" if capacity else ""
+        ratios = [each.get(name) for name in ("of_capacity", "of_capacity_left")]
         values = [each[name] for name in ("load", "offered_per_s", "answered_per_s")]
-        values += [capacity or "", ratio, each["refused"], each["late"], each["others"] or 0]
+        values += [each.get("capacity_per_s", "")]
+        values += ["" if ratio is None else f"{ratio:.0%}" for ratio in ratios]
+        values += [each["refused"], each["late"], each["others"] or 0]
         values += [" / ".join(map(str, each[name])) for name in ("answer_ms", "refusal_ms")]
         values += [each["generator_cores"], each["server_cores"]]
         table.add_row(*map(str, values))
-    Console(width=140).print(table)
+    Console(width=150).print(table)
 
 
 if __name__ == "__main__":

@@ -27,15 +27,11 @@ from export.progress import progress
 from export.text_index.build import build_text_index
 from export.text_index.settings import TextSettings
 from export.text_index.word_index import build_word_index
+from retrieval_server.attributes.columns import write_column
 from retrieval_server.cores import available_cores
 from retrieval_server.engines.create_engine import create_engine
-from retrieval_server.index.bundle import (
-    ID_ORDER_FILE,
-    IMAGE_DIGEST_BYTES,
-    IMAGE_DIGESTS_FILE,
-    REJECTS_FILE,
-    IndexBundle,
-)
+from retrieval_server.index.bundle import ID_ORDER_FILE, REJECTS_FILE, IndexBundle
+from retrieval_server.index.images import IMAGE_DIGEST_BYTES, IMAGE_DIGESTS_FILE
 from retrieval_server.index.manifest import IndexedModel, Manifest
 from retrieval_server.index.publish import make_current, open_index, seal, store
 from retrieval_server.index.reference_image import reference_image, write_reference
@@ -46,6 +42,7 @@ from retrieval_server.text.grams import GRAMS
 from retrieval_server.text.word_search import DESCRIPTION, WordsRecord
 
 SEED = 0
+CATEGORY = "category"
 
 
 def prepare_models(root: Path) -> Path:
@@ -82,10 +79,12 @@ def prepare_index(root: Path, database: SearchDatabase) -> IndexBundle:
     texts = list(listings(database.rows))
     random.Random(SEED).shuffle(texts)
     ids = [product_id(row) for row in range(database.rows)]
-    categories = [json.dumps({"category": f"c{row % 8}"}) for row in range(database.rows)]
+    categories = [f"c{row % 8}" for row in range(database.rows)]
     for name, table in (("ids", ids), ("descriptions", texts), ("images", ids)):
         write_string_table(folder, name, table)
-    write_string_table(folder, "attributes", categories)
+    attributes = (json.dumps({CATEGORY: category}) for category in categories)
+    write_string_table(folder, "attributes", attributes)
+    column = write_column(folder, 0, CATEGORY, categories)
     np.save(folder / ID_ORDER_FILE, np.arange(database.rows, dtype=np.int32))
     np.save(folder / IMAGE_DIGESTS_FILE, np.zeros((database.rows, IMAGE_DIGEST_BYTES), np.uint8))
     (folder / REJECTS_FILE).write_text("")
@@ -107,6 +106,7 @@ def prepare_index(root: Path, database: SearchDatabase) -> IndexBundle:
         text_pairs=report.sizes.neighbours,
         text=settings.to_json() | report.to_json(),
         words=WordsRecord(GRAMS, (), sizes),
+        columns=(column,),
         search=database.record,
     )
     make_current(index, store(folder, index, seal(folder, manifest)).name)

@@ -76,6 +76,30 @@ def similar(
     _print_result(product_id, result, compare=compare, as_json=as_json)
 
 
+@app.command(epilog="Example: beauty-search products 1001 1002 --json")
+@options.takes_groups
+def products(
+    product_ids: options.ProductIds,
+    *,
+    as_json: options.AsJson = False,
+    connection: options.Connection,
+) -> None:
+    """Show what the catalogue says of some products; report those it does not have."""
+    with _connected(connection) as client:
+        found = client.products(product_ids)
+    if as_json:
+        for product in found.products:
+            typer.echo(rendering.json_line(asdict(product)))
+    elif found.products:
+        Console().print(rendering.products_table(found))
+    for product_id in found.missing_ids:
+        _print_aside(
+            f"error: {product_id!r} is not in the index {found.index_version}.", "bold red"
+        )
+    if found.missing_ids:
+        raise typer.Exit(FAILED)
+
+
 @app.command(epilog="Example: beauty-search batch photos --json > results.jsonl")
 @options.takes_groups
 def batch(

@@ -38,6 +38,9 @@ CatalogueFolder = Annotated[
 ProductId = Annotated[
     str, typer.Argument(metavar="PRODUCT_ID", help="Id of a product of the index.")
 ]
+ProductIds = Annotated[
+    list[str], typer.Argument(metavar="PRODUCT_ID...", help="Ids of products of the index.")
+]
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of images.")]
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")]

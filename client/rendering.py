@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from client.batch import Answer
-from client.results import Limits, Match, SearchResult, ServerStatus, Stage
+from client.results import FoundProducts, Limits, Match, SearchResult, ServerStatus, Stage
 from client.verdict import IN_CATALOGUE, calibration_summary, percent, verdict
 
 SIDE_BY_SIDE_COLUMNS = 120  # width from which the two rankings of a comparison fit abreast
@@ -86,7 +86,7 @@ def comparison(result: SearchResult, width: int) -> RenderableType:
 
 
 def status_table(status: ServerStatus) -> RenderableType:
-    """Show what a server serves: its parameters, then its models."""
+    """Show what a server serves: its parameters, its models, the catalogue's columns."""
     text_index = status.text_index
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="bold", no_wrap=True)
@@ -106,7 +106,26 @@ def status_table(status: ServerStatus) -> RenderableType:
         ("verdict", calibration_summary(status.calibration)),
     ):
         facts.add_row(name, plain_line(value))
-    return Group(facts, _models_table(status))
+    tables = [_models_table(status)]
+    if status.columns:
+        tables.append(_columns_table(status))
+    return Group(facts, *tables)
+
+
+def products_table(found: FoundProducts) -> RenderableType:
+    """Show one row for each product, and below them which index has them."""
+    table = _table(expand=True)
+    table.add_column("product", overflow="fold", min_width=8)
+    table.add_column("description", overflow="fold", ratio=2)
+    table.add_column("image", overflow="fold", ratio=1)
+    table.add_column("further columns", overflow="fold", ratio=2)
+    for product in found.products:
+        further = ", ".join(
+            f"{name}: {value}" for name, value in sorted(product.attributes.items())
+        )
+        texts = (product.product_id, product.description, product.image, further)
+        table.add_row(*map(plain_line, texts))
+    return Group(table, _note(f"index {found.index_version}"))
 
 
 def batch_table(answers: Sequence[Answer]) -> Table:
@@ -240,10 +259,11 @@ def _limits(limits: Limits | None) -> str:
         else ""
     )
     photos = f"{limits.max_photos:,} photos of one thing, " if limits.max_photos else ""
+    ids = f"{limits.max_product_ids:,} products by id, " if limits.max_product_ids else ""
     return (
         f"images of {limits.max_image_bytes:,} bytes and {limits.max_image_pixels:,} pixels, "
         f"{photos}requests of {limits.max_request_bytes:,} bytes, "
-        f"top-k and keep {limits.max_top_k:,}, alpha {limits.max_alpha:,g}, {words}"
+        f"top-k and keep {limits.max_top_k:,}, alpha {limits.max_alpha:,g}, {words}{ids}"
         f"{limits.max_concurrent_requests:,} searches at a time"
     )
 
@@ -270,6 +290,18 @@ def _verdict(result: SearchResult) -> list[Text]:
     if probability is None:
         return []
     return [Text(verdict(result), "bold yellow" if probability < IN_CATALOGUE else "green")]
+
+
+def _columns_table(status: ServerStatus) -> Table:
+    table = _table()
+    table.add_column("column", overflow="fold")
+    table.add_column("type", no_wrap=True)
+    table.add_column("different values", justify="right", overflow="fold")
+    table.add_column("missing", justify="right", overflow="fold")
+    for column in status.columns:
+        counts = (f"{column.distinct_count:,}", f"{column.missing_count:,}")
+        table.add_row(plain_line(column.name), column.kind.value, *counts)
+    return table
 
 
 def _origin(result: SearchResult) -> str:

@@ -1,21 +1,14 @@
 """What the server answers, as plain frozen Python values.
 
-Field by field the messages of ``retrieval.proto``, which holds meanings, units and ranges. They
-are decoded here, so that no protobuf type reaches a caller.
+Field by field the messages of ``retrieval.proto``, which holds meanings, units and ranges.
+``decoding`` makes the values from the messages, so that no protobuf type reaches a caller.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, is_dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache, partial
-from types import UnionType
-from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
-
-from google.protobuf.message import Message
 
 from retrieval_server.v1 import retrieval_pb2 as pb
-
-Value = TypeVar("Value")
 
 
 class Stage(StrEnum):
@@ -168,6 +161,57 @@ class SearchResult:
 
 
 @dataclass(frozen=True)
+class Product:
+    """What the catalogue says of a product; attributes are its further columns, verbatim."""
+
+    product_id: str
+    description: str
+    image: str
+    attributes: dict[str, str]
+
+
+@dataclass(frozen=True)
+class FoundProducts:
+    """The products of some ids, in their order, and the ids that are not in the index."""
+
+    products: tuple[Product, ...]
+    missing_ids: tuple[str, ...]
+    index_version: str
+    request_id: str
+
+
+class ColumnKind(StrEnum):
+    """What the values of a column are."""
+
+    TEXT = "text"
+    NUMBER = "number"
+    TRUTH = "truth"
+    UNKNOWN = "unknown"  # a kind that a newer server knows and this client does not
+
+    @classmethod
+    def _missing_(cls, value: object) -> "ColumnKind":
+        """The kind of a number of the protocol."""
+        return _COLUMN_KINDS.get(value, cls.UNKNOWN)
+
+
+_COLUMN_KINDS: Mapping[object, ColumnKind] = {
+    pb.COLUMN_KIND_TEXT: ColumnKind.TEXT,
+    pb.COLUMN_KIND_NUMBER: ColumnKind.NUMBER,
+    pb.COLUMN_KIND_TRUTH: ColumnKind.TRUTH,
+}
+
+
+@dataclass(frozen=True)
+class CatalogueColumn:
+    """A further column of the catalogue: what its values are, and in how many products."""
+
+    name: str
+    kind: ColumnKind
+    distinct_count: int
+    missing_count: int
+
+
+@dataclass(frozen=True)
 class TextIndex:
     """State of the textual index: descriptions covered, neighbour pairs, threshold tau."""
 
@@ -207,6 +251,7 @@ class Limits:
         max_words_characters: length of the words; 0 from a server that knows no words.
         max_text_weight: strength of the words.
         max_photos: photos of one search; 0 from a server that takes one.
+        max_product_ids: products asked for at once; 0 from a server that gives none by id.
     """
 
     max_image_bytes: int
@@ -218,6 +263,7 @@ class Limits:
     max_words_characters: int
     max_text_weight: float
     max_photos: int
+    max_product_ids: int
 
 
 @dataclass(frozen=True)
@@ -264,6 +310,7 @@ class ServerStatus:
     Attributes:
         limits: None if the server is too old to report them.
         reader: what reads the words on photos, such as "ppocr"; empty if nothing does.
+        columns: the further columns of the catalogue, in its order.
         calibration: None for an index without.
     """
 
@@ -283,52 +330,5 @@ class ServerStatus:
     default_text_weight: float
     default_read_words: bool
     reader: str
+    columns: tuple[CatalogueColumn, ...]
     calibration: Calibration | None
-
-
-def decoded(cls: type[Value], message: Message) -> Value:
-    """Decode a message of the protocol.
-
-    Args:
-        cls: one of the dataclasses above, whose fields have the names of the message's.
-        message: the message.
-    """
-    values = {}
-    decoders = _decoders(cls)  # type: ignore[arg-type] # every class can be hashed
-    for name, decode, is_optional in decoders:
-        is_set = not is_optional or message.HasField(name)
-        values[name] = decode(getattr(message, name)) if is_set else None
-    return cls(**values)
-
-
-@cache
-def _decoders(cls: type[Any]) -> tuple[tuple[str, Callable[[Any], Any], bool], ...]:
-    """The name of each field, how its value is decoded, and whether it may be unset."""
-    decoders = []
-    for name, kind in get_type_hints(cls).items():
-        is_optional = get_origin(kind) is UnionType  # X | None
-        decoders.append((name, _decoder(get_args(kind)[0] if is_optional else kind), is_optional))
-    return tuple(decoders)
-
-
-def _decoder(kind: Any) -> Callable[[Any], Any]:
-    """How a value is decoded to the type that a field declares."""
-    if isinstance(kind, type) and is_dataclass(kind):
-        return partial(decoded, kind)
-    if get_origin(kind) is tuple:
-        decode = _decoder(get_args(kind)[0])
-        return lambda values: tuple(map(decode, values))
-    if get_origin(kind) is dict:
-        return _dictionary
-    return cast("Callable[[Any], Any]", kind)  # a number, a text, a stage
-
-
-def _dictionary(entries: Any) -> dict[Any, Any]:
-    """Decode a map, or a list of messages with two fields: a key and its value."""
-    if isinstance(entries, Mapping):
-        return dict(entries)
-    return {
-        getattr(entry, key.name): getattr(entry, value.name)
-        for entry in entries
-        for key, value in [entry.DESCRIPTOR.fields]
-    }

@@ -1,6 +1,5 @@
 """A synchronous client of ``retrieval_server.v1``."""
 
-import json
 import random
 import threading
 import time
@@ -12,6 +11,8 @@ from typing import Self, TypeVar
 import grpc
 
 from client.access import Access, file_bytes
+from client.channel import open_channel
+from client.decoding import decoded
 from client.errors import (
     UNREACHABLE,
     DeadlineExceededError,
@@ -21,9 +22,8 @@ from client.errors import (
     UnreadableFileError,
     translated,
 )
-from client.results import SearchResult, ServerStatus, decoded
+from client.results import FoundProducts, SearchResult, ServerStatus
 from retrieval_server.command_line.durations import waitable
-from retrieval_server.command_line.proxies import proxy_options
 from retrieval_server.v1 import retrieval_pb2 as pb
 from retrieval_server.v1 import retrieval_pb2_grpc as pb_grpc
 
@@ -31,49 +31,14 @@ DEFAULT_SERVER = "localhost:50051"
 DEFAULT_TIMEOUT_S = 10.0
 OPEN = Access()  # no TLS and no token
 
-_NO_LIMIT = -1  # the server has one, and tells it: ServerStatus.limits
 _LARGEST_COUNT = 2**32 - 1  # of the protocol's uint32
-
-# About 0.1 + 0.2 + 0.4 s of waiting in all, within the deadline.
-_SERVICE_CONFIG = {
-    "loadBalancingConfig": [{"round_robin": {}}],  # where a name has several addresses
-    "methodConfig": [
-        {
-            "name": [{"service": pb.DESCRIPTOR.services_by_name["RetrievalService"].full_name}],
-            "retryPolicy": {
-                "maxAttempts": 4,
-                "initialBackoff": "0.1s",
-                "maxBackoff": "1s",
-                "backoffMultiplier": 2,
-                # A server that stops at that moment reports CANCELLED. gRPC does not retry a call
-                # that the caller itself has cancelled.
-                "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
-            },
-        }
-    ],
-}
-
-_CHANNEL_OPTIONS: tuple[tuple[str, str | int], ...] = (
-    ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
-    # gRPC silently gives up retrying a request larger than this buffer, 256 KiB by default.
-    ("grpc.per_rpc_retry_buffer_size", 2**31 - 1),
-    ("grpc.max_send_message_length", _NO_LIMIT),
-    ("grpc.max_receive_message_length", _NO_LIMIT),
-    # Pings run during a call only. An idle connection is dropped before a firewall forgets it.
-    ("grpc.keepalive_time_ms", 60_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
-    ("grpc.client_idle_timeout_ms", 60_000),
-    # A server that is starting is noticed within two seconds; gRPC's default grows to 120.
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 2_000),
-)
 
 _Request = TypeVar("_Request")
 _Response = TypeVar("_Response")
 
 
 class RetrievalClient:
-    """Search a catalogue by photo or by product.
+    """Search a catalogue by photo or by product, and look products up.
 
     Thread-safe; one client serves many threads over one connection, which opens with the first
     call. A call to a server that is unreachable or stopping is retried within the time limit. Every
@@ -98,11 +63,15 @@ class RetrievalClient:
         self.server = server
         self.timeout_s = timeout_s
         self._access = access
-        self._channel = _channel(server, access)
+        self._channel = open_channel(server, access)
         self._closed = threading.Event()
         stub = pb_grpc.RetrievalServiceStub(self._channel)  # type: ignore[no-untyped-call]
         self._search: grpc.UnaryUnaryMultiCallable[pb.SearchRequest, pb.SearchResponse]
         self._search = stub.Search
+        self._get_products: grpc.UnaryUnaryMultiCallable[
+            pb.GetProductsRequest, pb.GetProductsResponse
+        ]
+        self._get_products = stub.GetProducts
         self._get_status: grpc.UnaryUnaryMultiCallable[pb.GetStatusRequest, pb.GetStatusResponse]
         self._get_status = stub.GetStatus
 
@@ -184,6 +153,23 @@ class RetrievalClient:
         _add_words(request, words, text_weight)
         return self._found(request, top_k, keep, refine, alpha, busy_wait_s)
 
+    def products(self, product_ids: Iterable[str], *, busy_wait_s: float = 0.0) -> FoundProducts:
+        """Ask what the catalogue says of some products.
+
+        Args:
+            product_ids: ids in the server's index, up to ``Limits.max_product_ids``; one that is
+                there several times counts once.
+            busy_wait_s: see search.
+
+        Returns:
+            The products, and the ids that are not in the index.
+        """
+        if isinstance(product_ids, str):  # its characters are no ids
+            raise InvalidQueryError(f"Give a list of ids, such as [{product_ids!r}], not one text.")
+        ids = [_text("product_ids", product_id) for product_id in product_ids]
+        request = pb.GetProductsRequest(product_ids=ids)
+        return decoded(FoundProducts, self._admitted(self._get_products, request, busy_wait_s))
+
     def status(self) -> ServerStatus:
         """Ask what is being served."""
         request = pb.GetStatusRequest()
@@ -252,10 +238,19 @@ class RetrievalClient:
         request.alpha.update(
             {_text("alpha", model): value for model, value in (alpha or {}).items()}
         )
+        return decoded(SearchResult, self._admitted(self._search, request, busy_wait_s))
+
+    def _admitted(
+        self,
+        method: "grpc.UnaryUnaryMultiCallable[_Request, _Response]",
+        request: _Request,
+        busy_wait_s: float,
+    ) -> _Response:
+        """Call the server, again and again while it is busy and there is time."""
         deadline = time.monotonic() + busy_wait_s
         while True:
             try:
-                return decoded(SearchResult, self._call(self._search, request, self.timeout_s))
+                return self._call(method, request, self.timeout_s)
             except OverloadedError as error:
                 wait_s = error.retry_after_s
                 if wait_s is None or time.monotonic() + wait_s > deadline:
@@ -282,14 +277,6 @@ class RetrievalClient:
             )
         except grpc.RpcError as error:
             raise translated(error, self.server, timeout_s) from error
-
-
-def _channel(server: str, access: Access) -> grpc.Channel:
-    options = (*_CHANNEL_OPTIONS, *proxy_options(server))
-    credentials = access.credentials()
-    if credentials is None:
-        return grpc.insecure_channel(server, options=options)
-    return grpc.secure_channel(server, credentials, options=options)
 
 
 def _add_words(request: pb.SearchRequest, words: str, text_weight: float | None) -> None:

@@ -139,7 +139,7 @@ def _built_summary(built: BuiltIndex) -> Iterator[Message]:
                 f"{model.zero_descriptors:,} images have an all-zero descriptor by {name}.",
                 is_warning=True,
             )
-    for warning in (*manifest.text_warnings, *manifest.warnings):
+    for warning in (*manifest.text_warnings, *manifest.column_warnings, *manifest.warnings):
         yield Message(warning, is_warning=True)
     yield from _calibration_summary(built)
 

@@ -76,12 +76,15 @@ class Catalogue:
     Attributes:
         path: the catalogue file.
         rows: the products, in the order of the file.
+        columns: the names of the further columns, also of those without a value; in the order of
+            the file.
         cleaned: the descriptions that the reader changed.
         notes: what a person should know about how the file was understood.
     """
 
     path: Path
     rows: tuple[CatalogueRow, ...]
+    columns: tuple[str, ...]
     cleaned: CleanedDescriptions = field(default_factory=CleanedDescriptions)
     notes: tuple[str, ...] = ()
 
@@ -105,11 +108,12 @@ def read_catalogue(path: Path) -> Catalogue:
         file = _find(path)
     table = _table(file)
     cleaned = CleanedDescriptions()
-    rows = tuple(_rows(file, table.records, cleaned))
+    columns: dict[str, None] = {}
+    rows = tuple(_rows(file, table.records, cleaned, columns))
     if not rows:
         raise CatalogueError(f"Catalogue {file} has no rows.")
     _refuse_addresses(file, rows)
-    return Catalogue(file, rows, cleaned, table.notes)
+    return Catalogue(file, rows, tuple(columns), cleaned, table.notes)
 
 
 def _find(path: Path) -> Path:
@@ -141,8 +145,12 @@ def _table(file: Path) -> Table:
 
 
 def _rows(
-    file: Path, records: Iterable[tuple[str, Record]], cleaned: CleanedDescriptions
+    file: Path,
+    records: Iterable[tuple[str, Record]],
+    cleaned: CleanedDescriptions,
+    columns: dict[str, None],
 ) -> Iterator[CatalogueRow]:
+    """The products; notes in ``columns`` the further columns of the file."""
     ids = UniqueNames(file, "Ids must be unique.")
     for location, record in records:
         texts = _texts(file, location, record)
@@ -154,6 +162,7 @@ def _rows(
             empty = "image" if product_id else "id"
             raise CatalogueError(f"{file}, {location}: the {empty} is empty.")
         ids.add(product_id, location, f"the id {shown(product_id)}")
+        columns.update(dict.fromkeys(texts))
         attributes = {column: text for column, text in texts.items() if text}
         description = cleaned.plain(product_id, description)
         yield CatalogueRow(product_id, image, description, attributes)

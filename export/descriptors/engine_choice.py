@@ -41,7 +41,7 @@ class EngineChoice:
             self.repository,
             ensemble,
             workers=available_cores(),
-            threads_per_run=1,
+            threads_per_image=1,
             triton=self.triton,
             further_models=further_models,
         )

@@ -30,7 +30,7 @@ from export.descriptors.reuse import ReusableDescriptors
 from export.progress import Advance
 from retrieval_server.engines.engine import Engine
 from retrieval_server.errors import ImageError, RetrievalError
-from retrieval_server.index.bundle import IMAGE_DIGEST_BYTES
+from retrieval_server.index.images import IMAGE_DIGEST_BYTES
 from retrieval_server.models.preprocessing import PREPROCESSING, decode_image, read_bytes
 from retrieval_server.models.profile import Profile
 

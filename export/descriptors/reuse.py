@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 
 from export.descriptors.merge_blocks import FLOAT32
 from retrieval_server.errors import ModelMismatchError
-from retrieval_server.index.bundle import IMAGE_DIGESTS_FILE, IndexBundle
-from retrieval_server.index.descriptors import descriptor_file
+from retrieval_server.index.images import IndexedImages
 from retrieval_server.index.manifest import MANIFEST_FILE
-from retrieval_server.index.publish import current_version, open_index
+from retrieval_server.index.publish import current_version, open_images
 from retrieval_server.index.reference_image import check_reference
 from retrieval_server.models.profile import Profile
 
@@ -26,12 +25,13 @@ class ReusableDescriptors:
     """The descriptors of an index, by the digests of its images.
 
     Args:
-        bundle: the index.
+        images: those of the index.
     """
 
-    def __init__(self, bundle: IndexBundle) -> None:
-        self._descriptors = dict(zip(bundle.profile.models, bundle.descriptors, strict=True))
-        self._rows = {digest.tobytes(): row for row, digest in enumerate(bundle.image_digests)}
+    def __init__(self, images: IndexedImages) -> None:
+        self._images = images  # open, so that no build removes the version
+        self._descriptors = dict(zip(images.profile.models, images.descriptors, strict=True))
+        self._rows = {digest.tobytes(): row for row, digest in enumerate(images.image_digests)}
 
     def find(self, digest: bytes) -> dict[str, NDArray[np.float32]] | None:
         """The descriptors (C,) of an image by model name; None if the index does not have them.
@@ -67,21 +67,21 @@ def open_reusable(
         The descriptors; None if there is no index yet.
 
     Raises:
-        IndexBundleError: if the index is damaged or of another format.
+        IndexBundleError: if the index is damaged or too old.
         ModelMismatchError: if its descriptors are not those that the engine would compute.
     """
     if current_version(index) is None and not (index / MANIFEST_FILE).is_file():
         return None
-    bundle = open_index(index)
-    indexed = {name: model.digest for name, model in bundle.manifest.models.items()}
-    if indexed != dict(models) or bundle.profile.side != profile.side:
-        raise ModelMismatchError(f"Index {bundle.folder} was built with other models.")
-    stored = {rows.dtype for rows in bundle.descriptors}
+    images = open_images(index)
+    indexed = {name: model.digest for name, model in images.manifest.models.items()}
+    if indexed != dict(models) or images.profile.side != profile.side:
+        raise ModelMismatchError(f"Index {images.folder} was built with other models.")
+    stored = {rows.dtype for rows in images.descriptors}
     if stored != {np.dtype(dtype)}:
         raise ModelMismatchError(
-            f"Index {bundle.folder} holds descriptors of {' and '.join(map(str, stored))}, "
+            f"Index {images.folder} holds descriptors of {' and '.join(map(str, stored))}, "
             f"{np.dtype(dtype)} is wanted."
         )
-    check_reference(bundle.folder, bundle.reference_descriptors, reference)
-    bundle.verify([IMAGE_DIGESTS_FILE, *map(descriptor_file, profile.models)])
-    return ReusableDescriptors(bundle)
+    check_reference(images.folder, images.reference_descriptors, reference)
+    images.verify(images.image_files)
+    return ReusableDescriptors(images)

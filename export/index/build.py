@@ -10,14 +10,11 @@ import hashlib
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property, partial
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
-import numpy as np
-
-from export.dataset.catalogue import Catalogue, CatalogueRow
-from export.descriptors.block import Reject
+from export.dataset.catalogue import Catalogue
 from export.descriptors.engine_choice import EngineChoice
 from export.descriptors.extract_shard import ShardExtraction, profile_models
 from export.descriptors.finished_shards import (
@@ -26,34 +23,22 @@ from export.descriptors.finished_shards import (
     open_shards,
     remove_shards,
 )
-from export.descriptors.merge_blocks import FLOAT16, FLOAT32, readable_rows, write_descriptors
+from export.descriptors.merge_blocks import FLOAT16, FLOAT32
 from export.descriptors.shards import WHOLE
+from export.index.assembly import Assembly
 from export.index.carried_calibration import CarriedCalibration, carry_calibration
 from export.index.last_build import LastBuild, read_last_build, write_last_build
-from export.index.read_images import ImageReading, Read
-from export.index.search_levels import build_search_levels
-from export.index.stage_log import StageLog, file_names
-from export.index.words import word_columns, write_words
-from export.models.onnx_metadata import read_metadata
+from export.index.read_images import ImageReading
+from export.index.words import word_columns
 from export.output.folder import output_folder
-from export.progress import progress
-from export.text_index.build import build_text_index
 from export.text_index.settings import TextSettings
-from retrieval_server.errors import CatalogueError
-from retrieval_server.index.bundle import ID_ORDER_FILE, IMAGE_DIGESTS_FILE, REJECTS_FILE
 from retrieval_server.index.loss import DEFAULT_MAX_LOSS
-from retrieval_server.index.manifest import IndexedModel, Manifest
+from retrieval_server.index.manifest import Manifest
 from retrieval_server.index.publish import is_intact, publish, readable_current, seal, store
-from retrieval_server.index.reference_image import write_reference
 from retrieval_server.index.retention import Retention, remove_old_versions
 from retrieval_server.models.model_repository import ModelFolder
-from retrieval_server.models.preprocessing import PREPROCESSING
 from retrieval_server.models.profile import Profile
-from retrieval_server.storage.string_table import write_string_table
 from retrieval_server.text.grams import GRAMS
-
-STAGES_FILE = "stages.jsonl"
-DESCRIPTORS_STAGE, LEVELS_STAGE = "descriptors", "levels"
 
 
 @dataclass(frozen=True)
@@ -131,7 +116,7 @@ class IndexBuild:
                 works in the same folder.
         """
         models = profile_models(self.engine.repository, self.profile)
-        _ = self._columns, self._reading  # what cannot work is refused before the long work
+        _ = self._word_columns, self._reading  # what cannot work is refused before the long work
         with output_folder(self.root):
             replaced = readable_current(self.root)
             before = self._remove_old_versions()
@@ -186,7 +171,7 @@ class IndexBuild:
         return FLOAT16 if self.half_precision else FLOAT32
 
     @cached_property
-    def _columns(self) -> tuple[str, ...]:
+    def _word_columns(self) -> tuple[str, ...]:
         return word_columns(self.catalogue, self.word_columns)
 
     @cached_property
@@ -203,76 +188,25 @@ class IndexBuild:
         models: tuple[ModelFolder, ...],
         source: str,
     ) -> BuiltIndex:
-        folder = self._scratch / "bundle"
-        self._scratch.mkdir(exist_ok=True)
-        log = StageLog(self._scratch / STAGES_FILE, source)
-        _resume(folder, log)
-        rows, rejects = readable_rows(shards)
-        if not len(rows):
-            raise CatalogueError(
-                f"None of the {len(self.catalogue.rows):,} images of {self.catalogue.path} could "
-                f"be read; the first: {rejects[0].image} {rejects[0].reason}"
-            )
-        if finished := log.find(DESCRIPTORS_STAGE):
-            zeros = finished[-1]["zeros"]
-        else:
-            zeros = write_descriptors(folder, shards, self.catalogue, models, rows, self.dtype)
-            log.add(DESCRIPTORS_STAGE, zeros=zeros, files=file_names(folder))
-        search = build_search_levels(folder, self.profile.alphas, log)
-        log.add(LEVELS_STAGE, files=file_names(folder))
-        write_reference(
-            folder, {model: row[None] for model, row in shards[0].reference_descriptors().items()}
-        )
-        products = [self.catalogue.rows[row] for row in rows]
-        words = write_words(
-            folder,
-            products,
-            self._columns,
-            log,
-            reader="" if self._reading is None else self._reading.reader,
-            read=partial(self._read_images, folder, products),
-        )
-        _write_products(folder, products, rejects)
-        with progress("descriptions", len(products)) as advance:
-            report = build_text_index(
-                [product.description for product in products], self.text, folder, advance
-            )
-        manifest = Manifest(
+        assembly = Assembly(
+            catalogue=self.catalogue,
             profile=self.profile,
-            models={
-                model.name: IndexedModel(
-                    model.digest,
-                    model.dimension,
-                    read_metadata(model.onnx_path).get("weights", "unknown"),
-                    zeros[model.name],
-                )
-                for model in models
-            },
-            preprocessing=PREPROCESSING,
-            products=len(products),
-            rejected=len(rejects),
-            documents=report.documents,
-            text_pairs=report.sizes.neighbours,
-            text=self.text.to_json() | report.to_json(),
-            words=words,
-            search=search,
+            models=models,
+            text=self.text,
+            word_columns=self._word_columns,
+            dtype=self.dtype,
+            reading=self._reading,
+            scratch=self._scratch,
+            known=self.root if self.reuse else None,
         )
-        calibration = carry_calibration(self.root, folder, manifest)
-        version = seal(folder, manifest)
-        stored = store(folder, self.root, version)
+        manifest = assembly.run(shards, source)
+        calibration = carry_calibration(self.root, assembly.folder, manifest)
+        version = seal(assembly.folder, manifest)
+        stored = store(assembly.folder, self.root, version)
         write_last_build(self.root, LastBuild(source, version))
         shutil.rmtree(self._scratch)
         publish(self.root, version, self.max_loss)
         return BuiltIndex(stored, manifest, calibration=calibration)
-
-    def _read_images(self, folder: Path, products: Sequence[CatalogueRow]) -> list[Read]:
-        assert self._reading is not None
-        return self._reading.read(
-            [self.catalogue.image_path(product) for product in products],
-            [digest.tobytes() for digest in np.load(folder / IMAGE_DIGESTS_FILE)],
-            self._scratch,
-            self.root if self.reuse else None,
-        )
 
     def _source_key(self, descriptors: str) -> str:
         """Digest of all that the bundle depends on, to tell whether a version is up to date.
@@ -283,7 +217,8 @@ class IndexBuild:
         parameters = {
             "profile": self.profile.to_json(),
             "text": self.text.to_json(),
-            "words": [GRAMS, *self._columns],
+            "words": [GRAMS, *self._word_columns],
+            "columns": self.catalogue.columns,
             "reader": None if self._reading is None else self._reading.reader,
             "dtype": self.dtype,
         }
@@ -305,33 +240,3 @@ class IndexBuild:
         shutil.rmtree(self._scratch, ignore_errors=True)  # of a build that was killed at its end
         published = publish(self.root, folder.name, self.max_loss)
         return BuiltIndex(folder, None, published=published)
-
-
-def _resume(folder: Path, log: StageLog) -> None:
-    """Prepare the folder of a bundle: keep the files of the finished stages, remove the others.
-
-    Where a file of a finished stage is missing, the build starts again with an empty folder.
-    """
-    present = set(file_names(folder)) if folder.is_dir() else set()
-    if not log.find(DESCRIPTORS_STAGE) or log.files - present:
-        log.clear()
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
-    elif log.find(LEVELS_STAGE):  # later stages leave no entry: the build runs them again
-        for name in present - log.files:
-            (folder / name).unlink()
-
-
-def _write_products(folder: Path, products: list[CatalogueRow], rejects: list[Reject]) -> None:
-    write_string_table(folder, "ids", [product.product_id for product in products])
-    write_string_table(folder, "descriptions", [product.description for product in products])
-    write_string_table(folder, "images", [product.image for product in products])
-    write_string_table(
-        folder,
-        "attributes",
-        [json.dumps(product.attributes, ensure_ascii=False) for product in products],
-    )
-    order = sorted(range(len(products)), key=lambda row: products[row].product_id.encode())
-    np.save(folder / ID_ORDER_FILE, np.array(order, dtype=np.int32))
-    lines = [json.dumps(asdict(reject), ensure_ascii=False) + "\n" for reject in rejects]
-    (folder / REJECTS_FILE).write_text("".join(lines), encoding="utf-8")

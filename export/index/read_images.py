@@ -15,7 +15,7 @@ from export.descriptors.engine_choice import EngineChoice
 from export.descriptors.read_words import read_words
 from export.progress import progress
 from retrieval_server.errors import ImageError, ModelRepositoryError, RetrievalError
-from retrieval_server.index.publish import open_index
+from retrieval_server.index.publish import open_images
 from retrieval_server.models.model_repository import ModelRepository
 from retrieval_server.models.profile import Profile
 from retrieval_server.models.reader import EXPORT_READER, can_read
@@ -103,12 +103,12 @@ class ImageReading:
         if index is None:
             return {}
         try:
-            bundle = open_index(index)
+            known = open_images(index)
         except RetrievalError:
             return {}
-        if bundle.manifest.words.reader != self.reader:
+        if known.manifest.words.reader != self.reader:
             return {}
-        return {d.tobytes(): bundle.read(row) for row, d in enumerate(bundle.image_digests)}
+        return {d.tobytes(): known.read(row) for row, d in enumerate(known.image_digests)}
 
 
 def _kept(path: Path) -> Mapping[bytes, Read]:

@@ -1,57 +1,32 @@
 """The join of one posting list with itself: compiled, and limited by the processor's cache.
 
-The rows of the list are copied to a block with postings of its own. For one row at a time an
-accumulator holds a float32 bound on the cosines with the rows behind it. The bound is the cosine up
-to rounding, or a number far below zero for a pair that shares a rarer term, since that pair belongs
-to the list of that term. Where the bound exceeds the threshold, the cosine is computed in float64.
+The rows of the list are copied to a block, see list_block. For one row at a time an accumulator
+holds a float32 bound on the cosines with the rows behind it. The bound is the cosine up to
+rounding, or a number far below zero for a pair that shares a rarer term, since that pair belongs to
+the list of that term. Where the bound exceeds the threshold, the cosine is computed in float64.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from export.text_index.list_block import (
+    LANES,
+    RARER_WEIGHT,
+    Block,
+    clear_terms,
+    copy_rows,
+    new_block,
+    post_rows,
+)
 from export.text_index.posting_lists import BUCKET_WIDTH, PostingLists
 from retrieval_server.text.neighbours import COSINE_SCALE
 
-_RARER = np.float32(10)  # its square outweighs any cosine
-_LANES = 32
 _FEW_ROWS = 8  # a list of so few rows is compared term by term before its rows are copied
-
-
-class _Block(NamedTuple):
-    """The rows of one posting list without the list's own term, and buffers for one row.
-
-    Attributes:
-        own: by row of the block, weight of the list's own term.
-        start: spans of the rows in ``terms`` and ``weights``.
-        middle: by row, where the terms begin that are commoner than the list's own.
-        terms: terms of the rows, rarest first in a row.
-        weights: weights of these terms.
-        begin: by term, where its postings begin.
-        end: by term, one behind the end of its postings; 0 for a term without postings.
-        posted_row: postings of each term, by ascending row.
-        posted_weight: ``_RARER`` for a term that is rarer than the list's.
-        bound: buffer, by row: bound on its cosine with the current row.
-        hits: buffer: rows whose bound exceeds the threshold.
-        query: buffer, by term: weights of the current row.
-    """
-
-    own: NDArray[np.float64]
-    start: NDArray[np.uint32]
-    middle: NDArray[np.uint32]
-    terms: NDArray[np.int32]
-    weights: NDArray[np.float64]
-    begin: NDArray[np.uint32]
-    end: NDArray[np.uint32]
-    posted_row: NDArray[np.uint32]
-    posted_weight: NDArray[np.float32]
-    bound: NDArray[np.float32]
-    hits: NDArray[np.int32]
-    query: NDArray[np.float64]
 
 
 @njit(cache=True, nogil=True)
@@ -71,7 +46,7 @@ def join_lists(
     the number of pairs compared.
     """
     lower = np.float32(threshold) - slack
-    block = _new_block(lists, chosen[index:])
+    block = new_block(lists, chosen[index:])
     count = compared = 0
     while index < len(chosen):
         offset = lists.offsets[chosen[index]]
@@ -79,12 +54,12 @@ def join_lists(
         if _may_match(lists, offset, size, lower, first_new) and not (
             size <= _FEW_ROWS and _share_rarer_terms(lists, offset, size)
         ):
-            _copy_rows(lists, offset, size, block)
-            _post_rows(size, block)
+            copy_rows(lists, offset, size, block)
+            post_rows(size, block)
             count, first_row, looked_at = _join_list(
                 lists, offset, size, first_row, threshold, lower, first_new, block, pairs, count
             )
-            _clear(size, block)
+            clear_terms(size, block)
             compared += looked_at
             if first_row < size:
                 return count, index, first_row, compared
@@ -101,7 +76,7 @@ def _join_list(
     threshold: float,
     lower: np.float32,
     first_new: int,
-    block: _Block,
+    block: Block,
     pairs: NDArray[Any],
     count: int,
 ) -> tuple[int, int, int]:
@@ -135,7 +110,7 @@ def _join_list(
 
 
 @njit(cache=True, nogil=True)
-def _bound_cosines(block: _Block, row: int, first: int, last: int) -> None:
+def _bound_cosines(block: Block, row: int, first: int, last: int) -> None:
     """Bound the cosines of one row with a range of rows."""
     own = np.float32(block.own[row])
     bound = block.bound
@@ -147,7 +122,7 @@ def _bound_cosines(block: _Block, row: int, first: int, last: int) -> None:
         while run_end > run and block.posted_row[run_end - 1] >= last:
             run_end -= np.uint32(1)
         block.end[term] = run_end + np.uint32(1)  # rows behind `last` never come back
-        weight = -_RARER if entry < block.middle[row] else np.float32(block.weights[entry])
+        weight = -RARER_WEIGHT if entry < block.middle[row] else np.float32(block.weights[entry])
         for posting in range(run, run_end):
             bound[block.posted_row[posting]] += weight * block.posted_weight[posting]
 
@@ -160,7 +135,7 @@ def _add_pairs(
     hits: int,
     threshold: float,
     first_new: int,
-    block: _Block,
+    block: Block,
     pairs: NDArray[Any],
     count: int,
 ) -> int:
@@ -184,32 +159,6 @@ def _add_pairs(
     for entry in range(block.middle[row], block.start[row + 1]):
         block.query[block.terms[entry]] = 0
     return count
-
-
-@njit(cache=True, nogil=True)
-def _new_block(lists: PostingLists, chosen: NDArray[np.int64]) -> _Block:
-    """Allocate a block for the largest of the lists."""
-    rows, entries, terms = 0, 0, len(lists.offsets) - 1
-    for index in range(len(chosen)):
-        offset, after = lists.offsets[chosen[index]], lists.offsets[chosen[index] + 1]
-        here = 0
-        for member in range(offset, after):
-            here += lists.indptr[lists.rows[member] + 1] - lists.indptr[lists.rows[member]]
-        rows, entries = max(rows, after - offset), max(entries, here)
-    return _Block(
-        own=np.empty(rows, np.float64),
-        start=np.empty(rows + 1, np.uint32),
-        middle=np.empty(rows, np.uint32),
-        terms=np.empty(entries, np.int32),
-        weights=np.empty(entries, np.float64),
-        begin=np.zeros(terms, np.uint32),
-        end=np.zeros(terms, np.uint32),
-        posted_row=np.empty(entries, np.uint32),
-        posted_weight=np.empty(entries, np.float32),
-        bound=np.empty(rows + _LANES, np.float32),
-        hits=np.empty(rows + _LANES, np.int32),
-        query=np.zeros(terms, np.float64),
-    )
 
 
 @njit(cache=True, nogil=True)
@@ -248,70 +197,21 @@ def _share_rarer_terms(lists: PostingLists, offset: int, size: int) -> bool:
     return True
 
 
-@njit(cache=True, nogil=True)
-def _copy_rows(lists: PostingLists, offset: int, size: int, block: _Block) -> None:
-    """Copy the rows of a list to the block, and count their terms in ``begin``."""
-    entries = np.uint32(0)
-    for row in range(size):
-        source = lists.indptr[lists.rows[offset + row]]
-        own_position = source + lists.positions[offset + row]
-        block.start[row] = entries
-        for position in range(source, lists.indptr[lists.rows[offset + row] + 1]):
-            if position == own_position:
-                block.own[row] = lists.weights[position]
-                block.middle[row] = entries
-                continue
-            block.terms[entries] = lists.terms[position]
-            block.weights[entries] = lists.weights[position]
-            block.begin[lists.terms[position]] += np.uint32(1)
-            entries += np.uint32(1)
-    block.start[size] = entries
-
-
-@njit(cache=True, nogil=True)
-def _post_rows(size: int, block: _Block) -> None:
-    """Build the postings of the block."""
-    used = np.uint32(0)
-    for row in range(size):
-        for entry in range(block.start[row], block.start[row + 1]):
-            term = block.terms[entry]
-            target = block.end[term]
-            if target == 0:
-                length = block.begin[term]
-                block.begin[term] = used
-                target = used + np.uint32(1)
-                used += length
-            is_rarer = entry < block.middle[row]
-            block.posted_row[target - 1] = row
-            block.posted_weight[target - 1] = (
-                _RARER if is_rarer else np.float32(block.weights[entry])
-            )
-            block.end[term] = target + np.uint32(1)
-
-
-@njit(cache=True, nogil=True)
-def _clear(size: int, block: _Block) -> None:
-    """Reset the terms of the block."""
-    for entry in range(block.start[size]):
-        block.begin[block.terms[entry]] = 0
-        block.end[block.terms[entry]] = 0
-
-
 @njit(cache=True, nogil=True, fastmath=True)
 def _scan(
     bound: NDArray[np.float32], first: int, last: int, lower: np.float32, hits: NDArray[np.int32]
 ) -> int:
     """List the rows whose bound exceeds ``lower``; most groups of lanes have none."""
     count = 0
-    while first + _LANES <= last:
+    while first + LANES <= last:
         largest = bound[first]
-        for lane in range(1, _LANES):
+        for lane in range(1, LANES):
             largest = max(largest, bound[first + lane])
         if largest > lower:
-            for position in range(first, first + _LANES):
+            for position in range(first, first + LANES):
                 hits[count] = position
                 count += bound[position] > lower
-        first += _LANES
+        first += LANES
     while first < last:
         hits[count] = first
         count += bound[first] > lower

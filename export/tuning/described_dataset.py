@@ -204,9 +204,8 @@ def cosine_matrix(
 def _photos(dataset: Path, truth: Sequence[Query]) -> Catalogue:
     """The query images as a catalogue without texts."""
     names = [os.path.relpath(query.image, dataset) for query in truth]
-    return Catalogue(
-        dataset / GROUND_TRUTH_FILE, tuple(CatalogueRow(name, name, "", {}) for name in names)
-    )
+    rows = tuple(CatalogueRow(name, name, "", {}) for name in names)
+    return Catalogue(dataset / GROUND_TRUTH_FILE, rows, ())
 
 
 def _common_rows(described: Iterable[DescribedImages]) -> NDArray[np.int64]:

@@ -15,7 +15,7 @@ def create_engine(
     ensemble: str,
     *,
     workers: int,
-    threads_per_run: int,
+    threads_per_image: int,
     triton: TritonConnection | None = None,
     further_models: Collection[str] = (),
 ) -> Engine:
@@ -26,7 +26,7 @@ def create_engine(
         repository: the model repository.
         ensemble: the profile's ensemble in it.
         workers: number of models that run at the same time in this process.
-        threads_per_run: number of cores that one run may use.
+        threads_per_image: number of cores that one image may use in this process.
         triton: the connection of the engine ``triton``; None for its defaults.
         further_models: models beside the profile's, for ``Engine.run``.
 
@@ -41,7 +41,7 @@ def create_engine(
             repository,
             ensemble,
             workers=workers,
-            threads_per_run=threads_per_run,
+            threads_per_image=threads_per_image,
             further_models=further_models,
         )
     if name == "triton":

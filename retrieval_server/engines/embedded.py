@@ -8,6 +8,7 @@ batch.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -39,7 +40,8 @@ class EmbeddedEngine:
         repository: the model repository.
         ensemble: the profile's ensemble in it; its models are loaded now.
         workers: number of models that run at the same time.
-        threads_per_run: number of cores that one run may use.
+        threads_per_image: number of cores that one image may use; its backbones run at the same
+            time and divide them.
         further_models: models beside the ensemble's, for ``run``; they are loaded now, too.
 
     Raises:
@@ -57,16 +59,17 @@ class EmbeddedEngine:
         ensemble: str,
         *,
         workers: int,
-        threads_per_run: int,
+        threads_per_image: int,
         further_models: Collection[str] = (),
     ) -> None:
         models = ModelRepository(repository)
         self._ensemble = ensemble
         self._models = models.ensemble(ensemble)
         self._further = {name: models.image_model(name) for name in further_models}
+        threads_per_backbone = math.ceil(threads_per_image / len(self._models))
         self._sessions = {
-            model.name: _load(model, threads_per_run)
-            for model in (*self._models, *self._further.values())
+            **{model.name: _load(model, threads_per_backbone) for model in self._models},
+            **{name: _load(model, threads_per_image) for name, model in self._further.items()},
         }
         self.in_flight = IMAGES_PER_WORKER * workers
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="onnxruntime")

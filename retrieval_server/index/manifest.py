@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from retrieval_server.attributes.columns import ColumnRecord
 from retrieval_server.errors import IndexBundleError, ProfileError
 from retrieval_server.exact_search.levels.fit_parameters import SearchRecord
 from retrieval_server.models.profile import Profile
@@ -20,7 +21,9 @@ from retrieval_server.storage.arrays import REBUILD
 from retrieval_server.storage.digest import file_digest
 from retrieval_server.text.word_search import WordsRecord
 
-FORMAT_VERSION = 5
+FORMAT_VERSION = 6
+IMAGES_SINCE = 5  # the first format that stores what `index.images` reads as this one does
+COLUMNS_SINCE = 6
 MANIFEST_FILE = "manifest.json"
 DIGEST_LENGTH = 12  # characters of the manifest's digest in a version's name
 
@@ -56,6 +59,7 @@ class Manifest:
         text_pairs: number of ordered pairs (product, neighbour) in the textual index.
         text: parameters of the textual index; ``threshold`` is τ of eq. (7).
         words: the texts that the words of a query are compared with.
+        columns: the catalogue's further columns, in its order; none in a former format.
         search: the levels of the exact search; None for a small database, which needs none.
     """
 
@@ -68,6 +72,7 @@ class Manifest:
     text_pairs: int
     text: Mapping[str, Any]
     words: WordsRecord
+    columns: tuple[ColumnRecord, ...]
     search: SearchRecord | None
 
     @property
@@ -84,6 +89,11 @@ class Manifest:
         """What the build said of the descriptions; empty for an index that does not record it."""
         return list(self.text.get("warnings", ()))
 
+    @property
+    def column_warnings(self) -> list[str]:
+        """Columns that were meant to be of numbers and are not, one sentence each."""
+        return [column.warning for column in self.columns if column.warning]
+
     def to_json(self) -> dict[str, Any]:
         """This manifest as plain JSON values, without the files."""
         return {
@@ -97,12 +107,14 @@ class Manifest:
             "text_pairs": self.text_pairs,
             "text": dict(self.text),
             "words": self.words.to_json(),
+            "columns": [column.to_json() for column in self.columns],
             "search": self.search.to_json() if self.search else None,
         }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Manifest:
-        """Read what ``to_json`` wrote."""
+        """Read what ``to_json`` wrote, in this format or in one since ``IMAGES_SINCE``."""
+        columns = data["columns"] if data["format_version"] >= COLUMNS_SINCE else ()
         return cls(
             profile=Profile.from_json(data["profile"]),
             models={name: IndexedModel(**model) for name, model in data["models"].items()},
@@ -113,6 +125,7 @@ class Manifest:
             text_pairs=data["text_pairs"],
             text=data["text"],
             words=WordsRecord.from_json(data["words"]),
+            columns=tuple(map(ColumnRecord.from_json, columns)),
             search=SearchRecord.from_json(data["search"]) if data["search"] else None,
         )
 
@@ -125,8 +138,14 @@ class WrittenFile:
     sha256: str
 
 
-def read_manifest(folder: Path) -> tuple[Manifest, dict[str, WrittenFile]]:
+def read_manifest(
+    folder: Path, oldest: int = FORMAT_VERSION
+) -> tuple[Manifest, dict[str, WrittenFile]]:
     """Read a bundle's manifest.
+
+    Args:
+        folder: folder of the bundle.
+        oldest: the oldest format that will do.
 
     Returns:
         The manifest, and the size and SHA-256 of each file by name.
@@ -141,7 +160,7 @@ def read_manifest(folder: Path) -> tuple[Manifest, dict[str, WrittenFile]]:
         raise IndexBundleError(f"Cannot read {path}: {error}. {REBUILD}") from error
     if not isinstance(data, dict):
         raise IndexBundleError(f"{path} is not a JSON object. {REBUILD}")
-    if data.get("format_version") != FORMAT_VERSION:
+    if data.get("format_version") not in range(oldest, FORMAT_VERSION + 1):
         raise IndexBundleError(
             f"Index {folder} has format {data.get('format_version')}, this program reads "
             f"{FORMAT_VERSION}. {REBUILD}"

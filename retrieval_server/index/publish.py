@@ -15,8 +15,15 @@ from pathlib import Path
 
 from retrieval_server.errors import CurrentFileError, IndexBundleError
 from retrieval_server.index.bundle import IndexBundle
+from retrieval_server.index.images import IndexedImages
 from retrieval_server.index.loss import loss_between
-from retrieval_server.index.manifest import MANIFEST_FILE, Manifest, digest_in_name, write_manifest
+from retrieval_server.index.manifest import (
+    IMAGES_SINCE,
+    MANIFEST_FILE,
+    Manifest,
+    digest_in_name,
+    write_manifest,
+)
 from retrieval_server.storage.arrays import sync
 
 CURRENT_FILE = "current"
@@ -31,13 +38,29 @@ def open_index(path: Path) -> IndexBundle:
         path: a version's folder, or a folder whose file ``current`` names the version.
 
     Raises:
-        IndexBundleError: if there is no index at the path, or it is damaged.
+        IndexBundleError: if there is no index at the path, or it is damaged or of another format.
     """
+    return IndexBundle(_version_at(path))
+
+
+def open_images(path: Path) -> IndexedImages:
+    """Open the images of an index, which may be of a former format.
+
+    Args:
+        path: as that of ``open_index``.
+
+    Raises:
+        IndexBundleError: if there is no index at the path, or it is damaged or too old.
+    """
+    return IndexedImages(_version_at(path), oldest=IMAGES_SINCE)
+
+
+def _version_at(path: Path) -> Path:
     version = current_version(path)
     if version is not None:
-        return IndexBundle(version_folder(path, version))
+        return version_folder(path, version)
     if is_version(path):
-        return IndexBundle(path)
+        return path
     raise IndexBundleError(f"There is no index at {path}. Build one with: beauty-export index")
 
 

@@ -81,13 +81,13 @@ class ServerMetrics:
         )
         self.shed = Counter(
             "beauty_searches_shed",
-            "Searches refused because they could not be answered in time.",
+            "Requests refused because they could not be answered in time.",
             ["overload"],
             registry=self.registry,
         )
         self.expected = Gauge(
             "beauty_search_expected_seconds",
-            "Time that a new search is expected to take; 0 while a worker is idle.",
+            "Time that a new request is expected to take; 0 while a worker is idle.",
             ["kind"],
             registry=self.registry,
         )

@@ -31,6 +31,10 @@ class Kind(Enum):
     PHOTO = "photo"  # decoding, the engine, ranking
     READ = "read"  # a photo whose words are read as well
     STORED = "stored"  # ranking only: a product of the index, or descriptors
+    PRODUCTS = "products"  # no search: the catalogue's texts of some products
+
+
+CHEAP_KINDS = {Kind.STORED, Kind.PRODUCTS}  # no model runs
 
 
 class Cause(Enum):

@@ -27,9 +27,10 @@ def create_grpc_server(
         interceptors: see each request before the service does, the outermost first.
     """
     age_ms = settings.max_connection_age_s * 1000
+    calls = settings.max_concurrent_requests + OTHER_CALLS
     return grpc.aio.server(
         interceptors=interceptors,
-        maximum_concurrent_rpcs=settings.max_concurrent_requests + OTHER_CALLS,
+        maximum_concurrent_rpcs=calls,
         options=[
             ("grpc.max_receive_message_length", settings.max_request_bytes),
             # The server notices a client that vanished during a call, and cancels the call.
@@ -38,6 +39,9 @@ def create_grpc_server(
             ("grpc.http2.min_recv_ping_interval_without_data_ms", 30_000),  # clients ping at 60 s
             ("grpc.max_connection_age_ms", min(int(age_ms) or NEVER_MS, NEVER_MS)),
             ("grpc.max_connection_age_grace_ms", AGE_GRACE_MS),
+            # Calls that come faster than the event loop can refuse them would wait inside gRPC
+            # until their deadlines have passed. HTTP/2 refuses them first; clients may try again.
+            ("grpc.max_concurrent_streams", calls),
             ("grpc.so_reuseport", 0),  # so that a port in use is an error
         ],
     )

@@ -10,6 +10,8 @@ from google.protobuf.duration_pb2 import Duration
 from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 
+from retrieval_server.attributes.columns import ColumnRecord
+from retrieval_server.attributes.values import ColumnKind
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.index.calibration import Calibration, Quality
 from retrieval_server.models.image_file import MAX_PIXELS
@@ -18,6 +20,7 @@ from retrieval_server.retrieval.search_request import MAX_TEXT_WEIGHT, MAX_TOP_K
 from retrieval_server.retrieval.search_result import Match, Stage, TextEvidence, WordsEvidence
 from retrieval_server.retrieval.several_photos import MAX_PHOTOS
 from retrieval_server.serving.photo_words import PhotoLine
+from retrieval_server.serving.products import MAX_PRODUCT_IDS
 from retrieval_server.serving.settings import Settings
 from retrieval_server.text.word_search import MAX_WORDS_CHARACTERS
 from retrieval_server.v1 import retrieval_pb2 as pb
@@ -26,6 +29,11 @@ _STAGES = {
     Stage.INITIAL: pb.STAGE_INITIAL,
     Stage.REFINED: pb.STAGE_REFINED,
     Stage.FILLED: pb.STAGE_FILLED,
+}
+_KINDS = {
+    ColumnKind.TEXT: pb.COLUMN_KIND_TEXT,
+    ColumnKind.NUMBER: pb.COLUMN_KIND_NUMBER,
+    ColumnKind.TRUTH: pb.COLUMN_KIND_TRUTH,
 }
 
 
@@ -41,6 +49,19 @@ def model_messages(bundle: IndexBundle) -> list[pb.Model]:
             descriptor_bytes=descriptors.nbytes,
         )
         for backbone, descriptors in zip(bundle.profile.backbones, bundle.descriptors, strict=True)
+    ]
+
+
+def column_messages(columns: Iterable[ColumnRecord]) -> list[pb.CatalogueColumn]:
+    """Describe the columns of an index, in their order."""
+    return [
+        pb.CatalogueColumn(
+            name=column.name,
+            kind=_KINDS[column.kind],
+            distinct_count=column.distinct,
+            missing_count=column.missing,
+        )
+        for column in columns
     ]
 
 
@@ -66,6 +87,7 @@ def limits_message(settings: Settings) -> pb.Limits:
         max_image_pixels=MAX_PIXELS,
         max_words_characters=MAX_WORDS_CHARACTERS,
         max_text_weight=MAX_TEXT_WEIGHT,
+        max_product_ids=MAX_PRODUCT_IDS,
     )
 
 

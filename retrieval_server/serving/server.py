@@ -158,7 +158,7 @@ async def _open_retriever(
         settings.model_repository,
         bundle.profile.name,
         workers=settings.workers,
-        threads_per_run=settings.workers,
+        threads_per_image=settings.workers,
         triton=settings.triton,
         further_models=READER_MODELS if can_read(bundle.profile, repository) else (),
     )

@@ -1,14 +1,12 @@
-"""The gRPC service: checks a request, calls the retriever, translates results and errors."""
+"""The gRPC service: checks a request, calls the retriever, translates its results."""
 
 from __future__ import annotations
 
-import logging
-import random
 import time
+from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import replace
 from functools import partial
-from typing import NoReturn
 
 import grpc
 import numpy as np
@@ -26,20 +24,21 @@ from retrieval_server.retrieval.search_request import (
 )
 from retrieval_server.retrieval.search_result import SearchResult
 from retrieval_server.serving.admission import Admission, Kind
+from retrieval_server.serving.answering import Answering
 from retrieval_server.serving.arrivals import Arrivals
 from retrieval_server.serving.deadline import Deadline
 from retrieval_server.serving.judged_queries import judged_kind
 from retrieval_server.serving.messages import (
     calibration_message,
+    column_messages,
     limits_message,
     match_messages,
     model_messages,
     read_line_message,
-    retry_metadata,
 )
 from retrieval_server.serving.photo_words import NOT_READ
 from retrieval_server.serving.photos import PhotoStages, photos_of
-from retrieval_server.serving.request_log import RequestLog
+from retrieval_server.serving.products import products_message
 from retrieval_server.serving.served_index import ServedIndex
 from retrieval_server.serving.settings import Settings
 from retrieval_server.serving.workers import Workers
@@ -48,36 +47,13 @@ from retrieval_server.v1 import retrieval_pb2 as pb
 from retrieval_server.v1 import retrieval_pb2_grpc as pb_grpc
 from retrieval_server.version import VERSION
 
-log = logging.getLogger(__name__)
-
-STATUS_OF_ERROR: dict[type[errors.RetrievalError], grpc.StatusCode] = {
-    errors.UnknownProductError: grpc.StatusCode.NOT_FOUND,
-    errors.QueryError: grpc.StatusCode.INVALID_ARGUMENT,
-    errors.EngineUnavailableError: grpc.StatusCode.UNAVAILABLE,
-    errors.EngineDeadlineError: grpc.StatusCode.DEADLINE_EXCEEDED,
-    errors.LateError: grpc.StatusCode.DEADLINE_EXCEEDED,
-    errors.OverloadedError: grpc.StatusCode.RESOURCE_EXHAUSTED,
-    # Triton serves other models than the index's, or none: another replica may be right
-    errors.ModelMismatchError: grpc.StatusCode.UNAVAILABLE,
-    errors.ModelRepositoryError: grpc.StatusCode.UNAVAILABLE,
-    errors.RetrievalError: grpc.StatusCode.INTERNAL,
-}
-
 SERVE_A_READER = (
     f"Build the index with a profile that names one, and serve its models: {EXPORT_READER}"
 )
-LONGEST_MESSAGE = 500  # characters; a status travels in HTTP/2 headers, which hold 8 KiB
-
-Context = grpc.aio.ServicerContext[pb.SearchRequest, pb.SearchResponse]
-
-
-def status_of(error: errors.RetrievalError) -> grpc.StatusCode:
-    """The status a caller sees: that of the error's nearest class in ``STATUS_OF_ERROR``."""
-    return next(STATUS_OF_ERROR[kind] for kind in type(error).__mro__ if kind in STATUS_OF_ERROR)
 
 
 class RetrievalService(pb_grpc.RetrievalServiceServicer):
-    """Answers ``Search`` and ``GetStatus``.
+    """Answers ``Search``, ``GetProducts`` and ``GetStatus``.
 
     Args:
         served: holds the index to search.
@@ -85,7 +61,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         reader: reads the words on photos; None reads nothing.
         admission: refuses the searches that cannot be answered in time.
         settings: the server's.
-        metrics: counts searches that are refused or fail, and times their stages.
+        metrics: counts requests that are refused or fail, and times the stages of searches.
         tracing: records the stages of a search as spans.
     """
 
@@ -105,34 +81,27 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         self._workers = Workers(executor)
         self._photos = PhotoStages(self._workers, tracing, reader)
         self._settings = settings
-        self._admission = admission
-        self._arrivals = Arrivals(executor, settings.workers)
-        self._log = RequestLog()
+        arrivals = Arrivals(executor, settings.workers)
+        self._answering = Answering(admission, arrivals, metrics, tracing)
 
     async def Search(  # noqa: N802 - the name is the protocol's
-        self, request: pb.SearchRequest, context: Context
+        self,
+        request: pb.SearchRequest,
+        context: grpc.aio.ServicerContext[pb.SearchRequest, pb.SearchResponse],
     ) -> pb.SearchResponse:
         """Find the products that match a query."""
-        request_id = f"{random.getrandbits(64):016x}"
-        self._tracing.note(request_id=request_id)
-        kind = self._kind(request)
-        if kind is Kind.STORED:
-            self._arrivals.note()
-        deadline = Deadline.after(context.time_remaining())
         size = 1 + len(request.more_images)
-        try:
-            with self._admission.admitted(kind, deadline.remaining_s, size):
-                context.set_trailing_metadata((("request-id", request_id),))
-                return await self._answer(request, request_id, deadline, context)
-        except errors.OverloadedError as error:
-            self._metrics.shed.labels(error.cause).inc()
-            self._log.refused(error.cause)
-            metadata = (
-                ("request-id", request_id),
-                *retry_metadata(str(error), error.retry_after_s),
-            )
-            await context.abort(status_of(error), str(error), metadata)
-            raise AssertionError("abort raises") from error
+        work = partial(self._search, request)
+        return await self._answering.answer(self._kind(request), work, context, size=size)
+
+    async def GetProducts(  # noqa: N802 - the name is the protocol's
+        self,
+        request: pb.GetProductsRequest,
+        context: grpc.aio.ServicerContext[pb.GetProductsRequest, pb.GetProductsResponse],
+    ) -> pb.GetProductsResponse:
+        """Give what the catalogue says of some products."""
+        work = partial(self._products, request)
+        return await self._answering.answer(Kind.PRODUCTS, work, context)
 
     async def GetStatus(  # noqa: N802 - the name is the protocol's
         self,
@@ -159,7 +128,12 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
             ),
             default_top_k=self._settings.default_top_k,
             default_keep=self._settings.default_keep,
-            warnings=[*manifest.warnings, *manifest.text_warnings, *self._served.warnings],
+            warnings=[
+                *manifest.warnings,
+                *manifest.text_warnings,
+                *manifest.column_warnings,
+                *self._served.warnings,
+            ],
             search_levels=[
                 pb.SearchLevel(name=level.name, bytes=level.bytes, resident=level.is_resident)
                 for level in retriever.search_levels
@@ -170,34 +144,23 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
             default_read_words=has_reader and self._settings.default_read_words,
             reader=(bundle.profile.reader or "") if has_reader else "",
             calibration=calibration_message(bundle.calibration),
+            columns=column_messages(manifest.columns),
         )
 
-    async def _answer(
-        self, request: pb.SearchRequest, request_id: str, deadline: Deadline, context: Context
-    ) -> pb.SearchResponse:
-        """Run a search, log it, and translate errors: ours to their status, others to INTERNAL."""
-        try:
-            response = await self._search(request, request_id, deadline)
-        except errors.RetrievalError as error:
-            self._metrics.count_failure(error)
-            status, message = status_of(error), str(error)
-            if len(message) > LONGEST_MESSAGE:  # it may quote a long request
-                message = message[:LONGEST_MESSAGE] + " …"
-            self._log.answered(request_id, status, message=message)
-            await _abort(context, status, message)
-        except Exception:
-            log.exception("request %s failed", request_id)
-            status = grpc.StatusCode.INTERNAL
-            self._log.answered(request_id, status)
-            await _abort(context, status, f"Internal error; the log has request {request_id}.")
-        timings = {field.name: value for field, value in response.timings.ListFields()}
-        self._metrics.observe_stages(timings)
-        self._log.answered(request_id, grpc.StatusCode.OK, results=len(response.results), **timings)
-        return response
+    async def _products(
+        self, request: pb.GetProductsRequest, request_id: str, deadline: Deadline
+    ) -> tuple[pb.GetProductsResponse, Mapping[str, object]]:
+        bundle = self._served.retriever.bundle  # kept to the end, even if the index is reloaded
+        read = partial(products_message, bundle, request.product_ids, request_id)
+        response = await self._workers.run(read, deadline)
+        return response, {
+            "products": len(response.products),
+            "missing": len(response.missing_ids),
+        }
 
     async def _search(
         self, request: pb.SearchRequest, request_id: str, deadline: Deadline
-    ) -> pb.SearchResponse:
+    ) -> tuple[pb.SearchResponse, Mapping[str, object]]:
         started = time.perf_counter_ns()
         timings = pb.Timings()
         retriever = self._served.retriever  # kept to the end, even if the index is reloaded
@@ -229,7 +192,9 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
             self._tracing.note(rank_us=result.rank_us, refine_us=result.refine_us)
         timings.rank_us, timings.refine_us = result.rank_us, result.refine_us
         timings.total_us = (time.perf_counter_ns() - started) // 1000
-        return pb.SearchResponse(
+        durations = {field.name: value for field, value in timings.ListFields()}
+        self._metrics.observe_stages(durations)
+        response = pb.SearchResponse(
             results=match_messages(bundle, result.matches),
             initial_results=match_messages(bundle, result.initial),
             subset_size=result.subset_size,
@@ -241,6 +206,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
             read_lines=map(read_line_message, words.lines),
             in_catalogue_probability=result.in_catalogue_probability,
         )
+        return response, {"results": len(result.matches), **durations}
 
     def _kind(self, request: pb.SearchRequest) -> Kind:
         if request.WhichOneof("query") != "image":
@@ -283,8 +249,3 @@ def _given_descriptors(request: pb.SearchRequest, retriever: Retriever) -> Query
             for model, descriptor in request.descriptors.by_model.items()
         }
     )
-
-
-async def _abort(context: Context, status: grpc.StatusCode, message: str) -> NoReturn:
-    await context.abort(status, message)
-    raise AssertionError("abort raises")

@@ -14,7 +14,7 @@ Worked = TypeVar("Worked")
 
 
 class Workers:
-    """Runs the work of searches.
+    """Runs the work of requests.
 
     Args:
         executor: the threads.
@@ -32,7 +32,7 @@ class Workers:
 
         def work_if_in_time() -> Worked:
             if deadline.has_passed:
-                raise LateError("The deadline passed while the search waited for a worker.")
+                raise LateError("The deadline passed while the request waited for a worker.")
             return work()
 
         return await asyncio.get_running_loop().run_in_executor(self._executor, work_if_in_time)

@@ -10,6 +10,7 @@ file                     dtype      content
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -61,9 +62,10 @@ class StringTable:
 
 
 def write_string_table(folder: Path, name: str, strings: Iterable[str]) -> None:
-    """Write strings in row order; overwrites."""
-    encoded = [string.encode("utf-8") for string in strings]
-    offsets = np.zeros(len(encoded) + 1, dtype=np.int64)
-    np.cumsum([len(string) for string in encoded], out=offsets[1:])
-    np.save(folder / f"{name}.offsets.npy", offsets)
-    np.save(folder / f"{name}.bytes.npy", np.frombuffer(b"".join(encoded), dtype=np.uint8))
+    """Write strings in row order; overwrites. Takes as much memory as the files."""
+    offsets, content = array("q", [0]), bytearray()
+    for string in strings:
+        content += string.encode("utf-8")
+        offsets.append(len(content))
+    np.save(folder / f"{name}.offsets.npy", np.frombuffer(offsets, dtype=np.int64))
+    np.save(folder / f"{name}.bytes.npy", np.frombuffer(content, dtype=np.uint8))

@@ -13,10 +13,21 @@ class Stage(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     STAGE_INITIAL: _ClassVar[Stage]
     STAGE_REFINED: _ClassVar[Stage]
     STAGE_FILLED: _ClassVar[Stage]
+
+class ColumnKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    COLUMN_KIND_UNSPECIFIED: _ClassVar[ColumnKind]
+    COLUMN_KIND_TEXT: _ClassVar[ColumnKind]
+    COLUMN_KIND_NUMBER: _ClassVar[ColumnKind]
+    COLUMN_KIND_TRUTH: _ClassVar[ColumnKind]
 STAGE_UNSPECIFIED: Stage
 STAGE_INITIAL: Stage
 STAGE_REFINED: Stage
 STAGE_FILLED: Stage
+COLUMN_KIND_UNSPECIFIED: ColumnKind
+COLUMN_KIND_TEXT: ColumnKind
+COLUMN_KIND_NUMBER: ColumnKind
+COLUMN_KIND_TRUTH: ColumnKind
 
 class SearchRequest(_message.Message):
     __slots__ = ("image", "product_id", "descriptors", "top_k", "keep", "refine", "alpha", "words", "more_images", "read_words", "text_weight")
@@ -213,12 +224,49 @@ class Model(_message.Message):
     descriptor_bytes: int
     def __init__(self, name: _Optional[str] = ..., digest: _Optional[str] = ..., dimension: _Optional[int] = ..., alpha: _Optional[float] = ..., weights: _Optional[str] = ..., descriptor_bytes: _Optional[int] = ...) -> None: ...
 
+class GetProductsRequest(_message.Message):
+    __slots__ = ("product_ids",)
+    PRODUCT_IDS_FIELD_NUMBER: _ClassVar[int]
+    product_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, product_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class GetProductsResponse(_message.Message):
+    __slots__ = ("products", "missing_ids", "index_version", "request_id")
+    PRODUCTS_FIELD_NUMBER: _ClassVar[int]
+    MISSING_IDS_FIELD_NUMBER: _ClassVar[int]
+    INDEX_VERSION_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    products: _containers.RepeatedCompositeFieldContainer[Product]
+    missing_ids: _containers.RepeatedScalarFieldContainer[str]
+    index_version: str
+    request_id: str
+    def __init__(self, products: _Optional[_Iterable[_Union[Product, _Mapping]]] = ..., missing_ids: _Optional[_Iterable[str]] = ..., index_version: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class Product(_message.Message):
+    __slots__ = ("product_id", "description", "image", "attributes")
+    class AttributesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    PRODUCT_ID_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_FIELD_NUMBER: _ClassVar[int]
+    ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
+    product_id: str
+    description: str
+    image: str
+    attributes: _containers.ScalarMap[str, str]
+    def __init__(self, product_id: _Optional[str] = ..., description: _Optional[str] = ..., image: _Optional[str] = ..., attributes: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
 class GetStatusRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
 class GetStatusResponse(_message.Message):
-    __slots__ = ("server_version", "engine", "index_version", "profile", "product_count", "models", "text_index", "default_top_k", "default_keep", "warnings", "search_levels", "example", "limits", "default_text_weight", "default_read_words", "reader", "calibration")
+    __slots__ = ("server_version", "engine", "index_version", "profile", "product_count", "models", "text_index", "default_top_k", "default_keep", "warnings", "search_levels", "example", "limits", "default_text_weight", "default_read_words", "reader", "columns", "calibration")
     SERVER_VERSION_FIELD_NUMBER: _ClassVar[int]
     ENGINE_FIELD_NUMBER: _ClassVar[int]
     INDEX_VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -235,6 +283,7 @@ class GetStatusResponse(_message.Message):
     DEFAULT_TEXT_WEIGHT_FIELD_NUMBER: _ClassVar[int]
     DEFAULT_READ_WORDS_FIELD_NUMBER: _ClassVar[int]
     READER_FIELD_NUMBER: _ClassVar[int]
+    COLUMNS_FIELD_NUMBER: _ClassVar[int]
     CALIBRATION_FIELD_NUMBER: _ClassVar[int]
     server_version: str
     engine: str
@@ -252,8 +301,21 @@ class GetStatusResponse(_message.Message):
     default_text_weight: float
     default_read_words: bool
     reader: str
+    columns: _containers.RepeatedCompositeFieldContainer[CatalogueColumn]
     calibration: Calibration
-    def __init__(self, server_version: _Optional[str] = ..., engine: _Optional[str] = ..., index_version: _Optional[str] = ..., profile: _Optional[str] = ..., product_count: _Optional[int] = ..., models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ..., text_index: _Optional[_Union[TextIndex, _Mapping]] = ..., default_top_k: _Optional[int] = ..., default_keep: _Optional[int] = ..., warnings: _Optional[_Iterable[str]] = ..., search_levels: _Optional[_Iterable[_Union[SearchLevel, _Mapping]]] = ..., example: _Optional[_Union[Example, _Mapping]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., default_text_weight: _Optional[float] = ..., default_read_words: _Optional[bool] = ..., reader: _Optional[str] = ..., calibration: _Optional[_Union[Calibration, _Mapping]] = ...) -> None: ...
+    def __init__(self, server_version: _Optional[str] = ..., engine: _Optional[str] = ..., index_version: _Optional[str] = ..., profile: _Optional[str] = ..., product_count: _Optional[int] = ..., models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ..., text_index: _Optional[_Union[TextIndex, _Mapping]] = ..., default_top_k: _Optional[int] = ..., default_keep: _Optional[int] = ..., warnings: _Optional[_Iterable[str]] = ..., search_levels: _Optional[_Iterable[_Union[SearchLevel, _Mapping]]] = ..., example: _Optional[_Union[Example, _Mapping]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., default_text_weight: _Optional[float] = ..., default_read_words: _Optional[bool] = ..., reader: _Optional[str] = ..., columns: _Optional[_Iterable[_Union[CatalogueColumn, _Mapping]]] = ..., calibration: _Optional[_Union[Calibration, _Mapping]] = ...) -> None: ...
+
+class CatalogueColumn(_message.Message):
+    __slots__ = ("name", "kind", "distinct_count", "missing_count")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    DISTINCT_COUNT_FIELD_NUMBER: _ClassVar[int]
+    MISSING_COUNT_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    kind: ColumnKind
+    distinct_count: int
+    missing_count: int
+    def __init__(self, name: _Optional[str] = ..., kind: _Optional[_Union[ColumnKind, str]] = ..., distinct_count: _Optional[int] = ..., missing_count: _Optional[int] = ...) -> None: ...
 
 class Calibration(_message.Message):
     __slots__ = ("product_count", "kinds")
@@ -292,7 +354,7 @@ class Quality(_message.Message):
     def __init__(self, auroc: _Optional[float] = ..., auroc_low: _Optional[float] = ..., auroc_high: _Optional[float] = ..., brier: _Optional[float] = ..., base_brier: _Optional[float] = ..., calibration_error: _Optional[float] = ...) -> None: ...
 
 class Limits(_message.Message):
-    __slots__ = ("max_image_bytes", "max_request_bytes", "max_top_k", "max_alpha", "max_concurrent_requests", "max_image_pixels", "max_words_characters", "max_text_weight", "max_photos")
+    __slots__ = ("max_image_bytes", "max_request_bytes", "max_top_k", "max_alpha", "max_concurrent_requests", "max_image_pixels", "max_words_characters", "max_text_weight", "max_photos", "max_product_ids")
     MAX_IMAGE_BYTES_FIELD_NUMBER: _ClassVar[int]
     MAX_REQUEST_BYTES_FIELD_NUMBER: _ClassVar[int]
     MAX_TOP_K_FIELD_NUMBER: _ClassVar[int]
@@ -302,6 +364,7 @@ class Limits(_message.Message):
     MAX_WORDS_CHARACTERS_FIELD_NUMBER: _ClassVar[int]
     MAX_TEXT_WEIGHT_FIELD_NUMBER: _ClassVar[int]
     MAX_PHOTOS_FIELD_NUMBER: _ClassVar[int]
+    MAX_PRODUCT_IDS_FIELD_NUMBER: _ClassVar[int]
     max_image_bytes: int
     max_request_bytes: int
     max_top_k: int
@@ -311,7 +374,8 @@ class Limits(_message.Message):
     max_words_characters: int
     max_text_weight: float
     max_photos: int
-    def __init__(self, max_image_bytes: _Optional[int] = ..., max_request_bytes: _Optional[int] = ..., max_top_k: _Optional[int] = ..., max_alpha: _Optional[float] = ..., max_concurrent_requests: _Optional[int] = ..., max_image_pixels: _Optional[int] = ..., max_words_characters: _Optional[int] = ..., max_text_weight: _Optional[float] = ..., max_photos: _Optional[int] = ...) -> None: ...
+    max_product_ids: int
+    def __init__(self, max_image_bytes: _Optional[int] = ..., max_request_bytes: _Optional[int] = ..., max_top_k: _Optional[int] = ..., max_alpha: _Optional[float] = ..., max_concurrent_requests: _Optional[int] = ..., max_image_pixels: _Optional[int] = ..., max_words_characters: _Optional[int] = ..., max_text_weight: _Optional[float] = ..., max_photos: _Optional[int] = ..., max_product_ids: _Optional[int] = ...) -> None: ...
 
 class Example(_message.Message):
     __slots__ = ("product_id", "image")

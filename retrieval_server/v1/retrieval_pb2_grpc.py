@@ -40,6 +40,11 @@ class RetrievalServiceStub:
                 request_serializer=retrieval__server_dot_v1_dot_retrieval__pb2.SearchRequest.SerializeToString,
                 response_deserializer=retrieval__server_dot_v1_dot_retrieval__pb2.SearchResponse.FromString,
                 _registered_method=True)
+        self.GetProducts = channel.unary_unary(
+                '/retrieval_server.v1.RetrievalService/GetProducts',
+                request_serializer=retrieval__server_dot_v1_dot_retrieval__pb2.GetProductsRequest.SerializeToString,
+                response_deserializer=retrieval__server_dot_v1_dot_retrieval__pb2.GetProductsResponse.FromString,
+                _registered_method=True)
         self.GetStatus = channel.unary_unary(
                 '/retrieval_server.v1.RetrievalService/GetStatus',
                 request_serializer=retrieval__server_dot_v1_dot_retrieval__pb2.GetStatusRequest.SerializeToString,
@@ -61,10 +66,21 @@ class RetrievalServiceServicer:
         RESOURCE_EXHAUSTED: the server cannot answer in time; google.rpc.RetryInfo in the status
         details, and the trailing metadata grpc-retry-pushback-ms, say when to try again. Or the
         request is above Limits.max_request_bytes.
-        UNAVAILABLE: the engine that computes descriptors cannot be reached; a retry is safe.
+        UNAVAILABLE: the engine that computes descriptors cannot be reached, or the connection has more
+        calls at once than the server takes; a retry is safe.
         DEADLINE_EXCEEDED: the caller's deadline passed first.
 
         The trailing metadata `request-id` names the request in the server's log, errors included.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetProducts(self, request, context):
+        """Give what the catalogue says of some products.
+
+        INVALID_ARGUMENT: there is no id, or more than Limits.max_product_ids.
+        RESOURCE_EXHAUSTED, DEADLINE_EXCEEDED and the trailing metadata: as for Search.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -84,6 +100,11 @@ def add_RetrievalServiceServicer_to_server(servicer, server):
                     servicer.Search,
                     request_deserializer=retrieval__server_dot_v1_dot_retrieval__pb2.SearchRequest.FromString,
                     response_serializer=retrieval__server_dot_v1_dot_retrieval__pb2.SearchResponse.SerializeToString,
+            ),
+            'GetProducts': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetProducts,
+                    request_deserializer=retrieval__server_dot_v1_dot_retrieval__pb2.GetProductsRequest.FromString,
+                    response_serializer=retrieval__server_dot_v1_dot_retrieval__pb2.GetProductsResponse.SerializeToString,
             ),
             'GetStatus': grpc.unary_unary_rpc_method_handler(
                     servicer.GetStatus,
@@ -119,6 +140,33 @@ class RetrievalService:
             '/retrieval_server.v1.RetrievalService/Search',
             retrieval__server_dot_v1_dot_retrieval__pb2.SearchRequest.SerializeToString,
             retrieval__server_dot_v1_dot_retrieval__pb2.SearchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetProducts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/retrieval_server.v1.RetrievalService/GetProducts',
+            retrieval__server_dot_v1_dot_retrieval__pb2.GetProductsRequest.SerializeToString,
+            retrieval__server_dot_v1_dot_retrieval__pb2.GetProductsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -17,7 +17,7 @@ from tests.support.patience import PATIENCE_S
 from tests.support.programs.command import command, print_loaded_modules, search_with_ctrl_c
 from tests.support.recording_servicer import MODELS, started
 
-COMMANDS = ("search", "similar", "batch", "status", "smoke-test")
+COMMANDS = ("search", "similar", "products", "batch", "status", "smoke-test")
 ESCAPE = "\x1b"
 
 
@@ -229,11 +229,29 @@ def test_status_shows_index_and_models(address):
     for fact in (
         *("500,000", "paper", "embedded", "1.0 GB", "abababababab", "keep 3", "20,971,520"),
         *("text-weight 1", "words of 10,000 characters", "text-weight 100"),
+        *("1,000 products by id", "brand text 1,234 5,678", "price number 99 0"),
     ):
         assert fact in " ".join(result.stdout.split())
     (record,) = json_lines(beauty_search("status", "-s", address, "--json").stdout)
     assert record["text_index"]["threshold"] == 0.5
     assert record["limits"]["max_image_bytes"] == 20 * 2**20
+
+
+def test_products_are_shown_and_ids_that_are_not_there_end_in_an_error(servicer, address):
+    result = beauty_search("products", "1002", "no", "1001", "-s", address, columns=100)
+    assert servicer.ids_asked_for == [["1002", "no", "1001"]]
+    assert result.exit_code == 1
+    assert result.stderr == "error: 'no' is not in the index 2026-11-23.\n"
+    said = " ".join(result.stdout.split())
+    assert said.index("1002 Velvet [red]lipstick") < said.index("1001 Velvet [red]lipstick")
+    assert "brand: Example, price: 12.50" in said
+    assert ESCAPE not in result.stdout
+    assert beauty_search("products", "no", "-s", address).stdout == ""
+    result = beauty_search("products", "1002", "1001", "--json", "-s", address)
+    assert result.exit_code == 0
+    records = json_lines(result.stdout)
+    assert [record["product_id"] for record in records] == ["1002", "1001"]
+    assert records[0]["attributes"] == {"brand": "Example", "price": "12.50"}
 
 
 def test_warnings_of_the_server_go_loudly_to_stderr(servicer, address, photo, photos):

@@ -11,8 +11,8 @@ import grpc
 import pytest
 
 import client as client_room
-from client import RetrievalClient, Stage
-from client.results import decoded
+from client import ColumnKind, InvalidQueryError, RetrievalClient, Stage
+from client.decoding import decoded
 from retrieval_server.v1 import retrieval_pb2 as pb
 from tests.support.beauty_search import beauty_search, json_lines
 from tests.support.patience import PATIENCE_S
@@ -21,12 +21,14 @@ from tests.support.recording_servicer import INITIAL_IDS, MODELS, Servicer, star
 SHARED_NAMES = [
     "CalibratedKind",
     "Calibration",
+    "CatalogueColumn",
     "Example",
     "Limits",
     "Match",
     "MatchedWord",
     "Model",
     "Quality",
+    "Product",
     "SearchLevel",
     "TextEvidence",
     "TextIndex",
@@ -92,12 +94,36 @@ def test_status_holds_index_models_and_text_index(address):
     assert status.text_index == client_room.TextIndex(400_000, 9_000_000, 0.5)
     assert (status.default_top_k, status.default_keep) == (7, 3)
     assert status.limits == client_room.Limits(
-        20 * 2**20, 21 * 2**20, 100, 1e6, 64, 2**26, 10_000, 100.0, 8
+        20 * 2**20, 21 * 2**20, 100, 1e6, 64, 2**26, 10_000, 100.0, 8, 1_000
     )
     assert status.search_levels == (
         client_room.SearchLevel("coarse", 66_000_000, True),
         client_room.SearchLevel("originals", 7_900_000_000, False),
     )
+    assert status.columns == (
+        client_room.CatalogueColumn("brand", ColumnKind.TEXT, 1_234, 5_678),
+        client_room.CatalogueColumn("price", ColumnKind.NUMBER, 99, 0),
+    )
+
+
+def test_products_are_looked_up_by_their_ids(servicer, address):
+    with RetrievalClient(address) as client:
+        found = client.products(each for each in ("1002", "none", "1001"))
+    assert servicer.ids_asked_for == [["1002", "none", "1001"]]
+    assert [product.product_id for product in found.products] == ["1002", "1001"]
+    assert found.products[0].image == "images/1002.jpg"
+    assert found.products[0].attributes == {"brand": "Example", "price": "12.50"}
+    assert (found.missing_ids, found.index_version) == (("none",), "2026-11-23")
+
+
+@pytest.mark.parametrize(
+    ("ids", "problem"),
+    [("1001", r"list of ids, such as \['1001'\]"), (["\udcff"], "not valid UTF-8")],
+)
+def test_what_is_no_list_of_ids_is_refused_before_it_is_sent(servicer, address, ids, problem):
+    with RetrievalClient(address) as client, pytest.raises(InvalidQueryError, match=problem):
+        client.products(ids)
+    assert servicer.ids_asked_for == []
 
 
 def test_a_server_that_is_too_old_to_report_its_limits_is_still_understood(servicer, address):
@@ -112,6 +138,7 @@ def test_a_server_that_is_too_old_to_report_its_limits_is_still_understood(servi
     [
         (client_room.SearchResult, pb.SearchResponse),
         (client_room.ServerStatus, pb.GetStatusResponse),
+        (client_room.FoundProducts, pb.GetProductsResponse),
         *((getattr(client_room, name), getattr(pb, name)) for name in SHARED_NAMES),
     ],
 )
@@ -121,9 +148,11 @@ def test_a_result_has_the_fields_of_its_message(cls, message):
     decoded(cls, message())
 
 
-def test_a_stage_of_a_newer_server_is_unknown_rather_than_an_error():
+def test_a_stage_or_kind_of_a_newer_server_is_unknown_rather_than_an_error():
     message = pb.Match(product_id="1001", stage=99)
     assert decoded(client_room.Match, message).stage is Stage.UNKNOWN
+    column = pb.CatalogueColumn(name="colour", kind=99)
+    assert decoded(client_room.CatalogueColumn, column).kind is ColumnKind.UNKNOWN
 
 
 def test_one_client_serves_many_threads(servicer, address):

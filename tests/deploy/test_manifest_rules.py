@@ -24,8 +24,8 @@ from deploy.policies.metrics import (
 from deploy.policies.monitoring import dashboards, rules, runbooks
 from deploy.policies.rendering import DEPLOY, Manifests, manifests
 from retrieval_server.v1 import retrieval_pb2 as pb
-from tests.support.local_triton import LocalTriton, eventually
-from tests.support.patience import PATIENCE_S
+from tests.support.local_triton import LocalTriton
+from tests.support.patience import PATIENCE_S, eventually
 from tests.support.served import ServedBy
 from tests.support.tiny_world import tiny_picture
 
@@ -51,7 +51,7 @@ def exported(served_by: ServedBy, certificates: Path, triton: LocalTriton) -> La
     with served_by(metrics_port=0, tls_cert=pair[0], tls_key=pair[1], **shown) as server:
         add_scraped(found, server.running.metrics_address)
     triton.infer("tiny", np.zeros((1, 32, 32, 3), np.uint8))
-    eventually(lambda: "nv_inference_count{" in text_of(triton.addresses["metrics"]), PATIENCE_S)
+    eventually(lambda: "nv_inference_count{" in text_of(triton.addresses["metrics"]))
     add_scraped(found, triton.addresses["metrics"])
     return found
 

@@ -40,8 +40,7 @@ from tests.support.deploy.place import (
     tls_of_triton_s_clients,
     write_secrets,
 )
-from tests.support.local_triton import eventually
-from tests.support.patience import PATIENCE_S
+from tests.support.patience import PATIENCE_S, eventually
 
 sys.path.insert(0, str(ROOT / "deploy" / "local_triton"))
 from environment import set_up
@@ -190,7 +189,7 @@ def test_triton_adds_its_part_to_a_trace_and_begins_none(
         found = (collector.of_trace(trace_id, "beauty-triton") for trace_id in traces)
         return [spans for spans in found if {each.name for each in spans} == names]
 
-    eventually(whole, PATIENCE_S)
+    eventually(whole)
     for spans in whole():
         assert [each.parent_id for each in spans if each.name == "InferRequest"] == [CALLER]
     assert {each.service for each in collector.spans} == {"beauty-triton"}
@@ -320,10 +319,10 @@ def test_the_server_drains_within_its_grace_and_loses_no_search(
 
     caller = threading.Thread(target=ask)
     caller.start()
-    eventually(lambda: len(answered) > 3, PATIENCE_S)
+    eventually(lambda: len(answered) > 3)
     told = time.monotonic()
     watcher = threading.Thread(
-        target=eventually, args=(lambda: not retrieval_pod.passes("readiness"), PATIENCE_S)
+        target=eventually, args=(lambda: not retrieval_pod.passes("readiness"),)
     )
     watcher.start()
     left = retrieval_pod.end()

@@ -24,14 +24,13 @@ from export.models.profiles import PROFILES
 from retrieval_server.models.model_repository import ModelRepository
 from tests.support.deploy.dockerfile import build_stages, last
 from tests.support.deploy.place import free_port
-from tests.support.local_triton import eventually
+from tests.support.patience import PATIENCE_S, eventually
 from tests.support.tiny_world import tiny_model
 
 sys.path.insert(0, str(DEPLOY / "local_triton"))
 from environment import set_up
 from traces import remove_traces
 
-READY_WITHIN_S = 60
 SHIPPED = sorted(PROFILES)
 
 
@@ -107,7 +106,7 @@ def tritonserver(models: Path, log: Path) -> Iterator[tuple[subprocess.Popen, st
         yield process, f"127.0.0.1:{ports['grpc']}"
     finally:
         process.terminate()
-        process.wait(READY_WITHIN_S)
+        process.wait(PATIENCE_S)
         remove_traces(mark)
 
 
@@ -131,7 +130,7 @@ def test_triton_serves_the_tree_of_the_image_in_mode_none(
             except InferenceServerException:
                 return False
 
-        eventually(is_ready, READY_WITHIN_S)
+        eventually(is_ready)
         served = {each.name for each in client.get_model_repository_index().models}
         client.close()
     members = {member.name for member in ModelRepository(exported).ensemble(profile)}
@@ -145,7 +144,7 @@ def test_triton_refuses_the_tree_of_a_clone_with_one_profile_exported(
     export(exported, "lite")
     log = tmp_path / "log"
     with tritonserver(exported, log) as (process, _):
-        assert process.wait(READY_WITHIN_S) == 1
+        assert process.wait(PATIENCE_S) == 1
     assert "failed to load all models" in log.read_text()
 
 

@@ -58,7 +58,7 @@ def describe(repository: Path) -> dict[str, dict[str, NDArray[np.float32]]]:
     batch = np.stack([*images().values()])
 
     async def infer() -> dict[str, NDArray[np.float32]]:
-        engine = create_engine("embedded", repository, LITE.name, workers=1, threads_per_run=1)
+        engine = create_engine("embedded", repository, LITE.name, workers=1, threads_per_image=1)
         try:
             return await engine.infer(LITE.name, batch)
         finally:

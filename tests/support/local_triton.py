@@ -3,8 +3,7 @@
 import json
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,11 +13,10 @@ from tritonclient.grpc import InferenceServerClient, InferInput, InferRequestedO
 from tritonclient.utils import np_to_triton_dtype
 
 from tests.support.paths import ROOT
+from tests.support.patience import PATIENCE_S, eventually
 
 SERVE = ROOT / "deploy" / "local_triton" / "serve.py"
 NOT_ON_THIS_MACHINE = 3  # serve.py's exit code
-START_WITHIN_S = 60
-RECOVER_WITHIN_S = 15
 
 
 @dataclass
@@ -57,7 +55,7 @@ class LocalTriton:
         return [*map(str, self.pids()), *map(str, regions)]
 
     def wait_for_end(self) -> int:
-        return self.process.wait(START_WITHIN_S)
+        return self.process.wait(PATIENCE_S)
 
     def infer(self, model: str, images: np.ndarray, outputs: tuple[str, ...] = ()):
         """One request; the answer's arrays by output name."""
@@ -68,17 +66,10 @@ class LocalTriton:
                 model,
                 [tensor],
                 outputs=[InferRequestedOutput(name) for name in outputs] or None,
-                client_timeout=10,
+                client_timeout=PATIENCE_S,
             )
         names = [output.name for output in answer.get_response().outputs]
         return {name: answer.as_numpy(name) for name in names}
-
-
-def eventually(condition: Callable[[], object], within_s: float) -> None:
-    deadline = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {within_s} s"
-        time.sleep(0.02)
 
 
 @contextmanager
@@ -94,7 +85,7 @@ def serving(repository: Path, folder: Path, *options: str) -> Iterator[LocalTrit
         )
     local_triton = LocalTriton(process, address_file, log_file)
     try:
-        eventually(lambda: address_file.exists() or process.poll() is not None, START_WITHIN_S)
+        eventually(lambda: address_file.exists() or process.poll() is not None)
         if process.poll() is None:
             local_triton.addresses = json.loads(address_file.read_text())
         yield local_triton

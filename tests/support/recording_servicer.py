@@ -21,6 +21,7 @@ LIMITS = pb.Limits(
     max_words_characters=10_000,
     max_text_weight=100,
     max_photos=8,
+    max_product_ids=1_000,
 )
 
 _QUALITY = pb.Quality(auroc=0.931, auroc_low=0.88, auroc_high=0.97, brier=0.1, base_brier=0.25)
@@ -113,6 +114,12 @@ def status_response() -> pb.GetStatusResponse:
             pb.SearchLevel(name="coarse", bytes=66_000_000, resident=True),
             pb.SearchLevel(name="originals", bytes=7_900_000_000),
         ],
+        columns=[
+            pb.CatalogueColumn(
+                name="brand", kind=pb.COLUMN_KIND_TEXT, distinct_count=1_234, missing_count=5_678
+            ),
+            pb.CatalogueColumn(name="price", kind=pb.COLUMN_KIND_NUMBER, distinct_count=99),
+        ],
     )
 
 
@@ -121,6 +128,7 @@ class Servicer(pb_grpc.RetrievalServiceServicer):
 
     def __init__(self) -> None:
         self.requests: list[pb.SearchRequest] = []
+        self.ids_asked_for: list[list[str]] = []
         self.refusals: list[tuple[grpc.StatusCode, str]] = []  # for the next calls, one each
         self.warnings: list[str] = []
         self.trailing_metadata: tuple[tuple[str, str], ...] = ()
@@ -151,6 +159,26 @@ class Servicer(pb_grpc.RetrievalServiceServicer):
             for match in (*response.results, *response.initial_results):
                 match.confidence = self.in_catalogue_probability / match.rank
         return response
+
+    def GetProducts(self, request, context):  # noqa: N802, the proto's name
+        self.ids_asked_for.append(list(request.product_ids))
+        if self.refusals:
+            context.abort(*self.refusals.pop(0))
+        return pb.GetProductsResponse(
+            products=[
+                pb.Product(
+                    product_id=product_id,
+                    description="Velvet [red]lipstick\x1b[31m",
+                    image=f"images/{product_id}.jpg",
+                    attributes={"brand": "Example", "price": "12.50"},
+                )
+                for product_id in request.product_ids
+                if product_id in INITIAL_IDS
+            ],
+            missing_ids=[each for each in request.product_ids if each not in INITIAL_IDS],
+            index_version="2026-11-23",
+            request_id="r-2",
+        )
 
     def GetStatus(self, request, context):  # noqa: N802, the proto's name
         if self.refusals:

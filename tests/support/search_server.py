@@ -19,7 +19,11 @@ from tests.support.patience import PATIENCE_S
 
 DEADLINE_S = 3.0
 GRACE_S = 20.0  # gRPC ends a call at its deadline; the rest is this machine's, which may be busy
-TRUE_WHILE_BROKEN = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
+TRUE_WHILE_BROKEN = {
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+    grpc.StatusCode.RESOURCE_EXHAUSTED,  # behind searches that were slow
+}
 SERVICE = "retrieval_server.v1.RetrievalService"
 
 

@@ -35,7 +35,7 @@ def open_triton(
         repository,
         ENSEMBLE,
         workers=1,
-        threads_per_run=1,
+        threads_per_image=1,
         triton=TritonConnection(url=url, timeout_s=timeout_s, **rest),
         further_models=further_models,
     )

@@ -121,6 +121,23 @@ def test_line_and_paragraph_separators_stay_inside_a_field(tmp_path: Path) -> No
         assert read_catalogue(tmp_path / name).rows[0].attributes == {"x": text}
 
 
+def test_further_columns_are_named_in_the_order_of_the_file_also_without_a_value(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "catalog.csv").write_text(
+        "price,id,image,empty,description,brand\n,1,a.jpg,,,\n,2,a.jpg,,,Nuxe\n"
+    )
+    assert read_catalogue(tmp_path).columns == ("price", "empty", "brand")
+    lines = [{"b": 1}, {"a": None, "b": 2}]
+    (tmp_path / "other.jsonl").write_text(
+        "\n".join(
+            json.dumps({"id": n, "image": "a", "description": "", **line})
+            for n, line in enumerate(lines)
+        )
+    )
+    assert read_catalogue(tmp_path / "other.jsonl").columns == ("b", "a")
+
+
 def test_descriptions_become_plain_text_and_attributes_stay(tmp_path: Path) -> None:
     descriptions = ["<p>Rose</p>", "N/A", "plain", ""]
     lines = [f"{number},a.jpg,{text},{text}" for number, text in enumerate(descriptions)]

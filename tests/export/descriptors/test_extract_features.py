@@ -36,7 +36,7 @@ class CountingEngine:
         self, repository: Path, fails_after: int | None = None, images_per_call: int = 1
     ) -> None:
         self.images_per_call = images_per_call
-        self._engine = EmbeddedEngine(repository, "tiny", workers=2, threads_per_run=1)
+        self._engine = EmbeddedEngine(repository, "tiny", workers=2, threads_per_image=1)
         self._fails_after = fails_after
         self.images = 0
 

@@ -21,10 +21,11 @@ from export.descriptors.extract_shard import ShardExtraction
 from export.descriptors.shards import Shard
 from export.index.build import BuiltIndex, IndexBuild
 from retrieval_server.engines.embedded import EmbeddedEngine
-from retrieval_server.errors import EngineError
+from retrieval_server.errors import EngineError, IndexBundleError
 from retrieval_server.index.publish import open_index
 from retrieval_server.models.model_repository import ModelRepository
 from retrieval_server.models.profile import Profile
+from tests.support.former_format import as_format_5
 
 PRODUCTS = 140  # three blocks
 REFERENCE_IMAGES = 1  # the image that every extraction describes
@@ -208,11 +209,27 @@ def test_an_index_of_another_format_is_not_built_upon(
 ) -> None:
     manifest = build(tmp_path).folder / "manifest.json"
     data = json.loads(manifest.read_text())
-    manifest.write_text(json.dumps(data | {"format_version": 3}))
+    manifest.write_text(json.dumps(data | {"format_version": 4}))
     change(catalogue)
     updated = build(tmp_path)
     assert updated.reused == 0
-    assert "format" in updated.no_reuse
+    assert "has format 4, this program reads 6" in updated.no_reuse
+
+
+def test_an_index_of_the_former_format_is_built_again_without_describing_an_image(
+    build: Build, tmp_path: Path, described: list[int]
+) -> None:
+    root = tmp_path / "index"
+    built = build(root).folder
+    former = as_format_5(built)
+    with pytest.raises(IndexBundleError, match=r"format 5, .* Build the index again with: beauty"):
+        open_index(root)
+    described.clear()
+    again = build(root)
+    assert (again.reused, again.no_reuse) == (PRODUCTS, "")
+    assert sum(described) == REFERENCE_IMAGES
+    assert again.folder == built != former
+    assert files(again.folder) == files(build(tmp_path / "anew").folder)
 
 
 # Shards

@@ -18,7 +18,7 @@ NUMBERS = (1, 2, 3, 7)
 
 def catalogue_of(*ids: str) -> Catalogue:
     rows = tuple(CatalogueRow(product_id, f"{product_id}.png", "", {}) for product_id in ids)
-    return Catalogue(Path("catalog.csv"), rows)
+    return Catalogue(Path("catalog.csv"), rows, ())
 
 
 # Which product goes where

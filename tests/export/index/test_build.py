@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from export.descriptors.engine_choice import EngineChoice
-from export.index import build as index_build
-from export.index import words
+from export.index import assembly, words
 from retrieval_server.engines.embedded import EmbeddedEngine
 from retrieval_server.errors import (
     CatalogueError,
@@ -214,7 +213,7 @@ def test_finished_words_are_not_made_again(
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     with monkeypatch.context() as patch:
-        patch.setattr(index_build, "build_text_index", fail)
+        patch.setattr(assembly, "build_text_index", fail)
         with pytest.raises(RetrievalError):
             build(changed, tmp_path / "index")
     with monkeypatch.context() as patch:

@@ -20,7 +20,7 @@ from export.dataset.catalogue import read_catalogue
 from export.descriptors import engine_choice, merge_blocks
 from export.descriptors.block import BLOCK_ROWS
 from export.descriptors.engine_choice import EngineChoice
-from export.index import build as index_build
+from export.index import assembly
 from export.index.build import IndexBuild
 from retrieval_server.engines.embedded import EmbeddedEngine
 from retrieval_server.errors import EngineError, RetrievalError
@@ -121,14 +121,14 @@ def test_build_killed_amid_extraction_resumes_to_the_same_bytes(
     assert finished == 1
 
     kept: list[os.stat_result] = []
-    merge = index_build.write_descriptors
+    merge = assembly.write_descriptors
 
     def note_block_and_merge(*arguments: object) -> dict[str, int]:
         kept.append(block.stat())
         return merge(*arguments)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(index_build, "write_descriptors", note_block_and_merge)
+        patch.setattr(assembly, "write_descriptors", note_block_and_merge)
         build(catalogue, root)
     assert (kept[0].st_ino, kept[0].st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
     assert sum(described) == 5 * FAMILIES - finished * BLOCK_ROWS + 1  # and the reference image

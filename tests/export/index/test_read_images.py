@@ -18,6 +18,7 @@ from retrieval_server.models.profile import Profile
 from retrieval_server.reading.reader import Reader, ReadLine
 from retrieval_server.retrieval.retriever import Retriever
 from retrieval_server.retrieval.search_request import SearchParameters
+from tests.support.former_format import as_format_5
 from tests.support.reference_search import NoEngine
 from tests.support.text_photo import text_image
 
@@ -97,6 +98,15 @@ def test_an_index_whose_images_were_not_read_has_no_words_of_them(
     bundle = build(reads_images=False)
     assert texts_of(bundle) == {"a": [], "b": [], "c": []}
     assert found_by(bundle, "nuxe") == []
+
+
+def test_the_words_of_an_index_of_the_former_format_are_taken_over(
+    build: Callable[..., IndexBundle], photos_read: list[Photo]
+) -> None:
+    as_format_5(build().folder)
+    photos_read.clear()
+    assert texts_of(build()) == TEXTS
+    assert photos_read == []
 
 
 def test_an_image_is_read_once_for_all_versions(

@@ -9,8 +9,7 @@ import pytest
 
 from export.dataset.catalogue import read_catalogue
 from export.descriptors.engine_choice import EngineChoice
-from export.index import build as build_module
-from export.index import search_levels
+from export.index import assembly, search_levels
 from export.index.build import IndexBuild
 from retrieval_server.cores import create_workers
 from retrieval_server.errors import IndexBundleError
@@ -209,7 +208,7 @@ def test_what_a_killed_build_has_lost_is_made_again_and_what_it_left_over_remove
         raise KilledError
 
     with monkeypatch.context() as patch:
-        patch.setattr(build_module, "build_text_index", killed)
+        patch.setattr(assembly, "build_text_index", killed)
         with pytest.raises(KilledError):
             large(root)
     bundle = root / ".building" / "bundle"

@@ -229,7 +229,7 @@ def test_refinement_helps_on_the_sample_catalogue(lite_repository, sample, sampl
 def test_the_readme_shows_what_the_demo_finds(lite_repository, sample, sample_index):
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     (shown,) = re.findall(r"<!-- demo -->(.*)<!-- /demo -->", readme, re.DOTALL)
-    engine = create_engine("embedded", lite_repository, "lite", workers=1, threads_per_run=1)
+    engine = create_engine("embedded", lite_repository, "lite", workers=1, threads_per_image=1)
     retriever = Retriever(sample_index, engine)
 
     query = asyncio.run(retriever.encode(read_image(sample / "queries" / "q0001.jpg", 320)))
@@ -278,7 +278,7 @@ def test_pytorch_onnxruntime_and_triton_compute_the_same_descriptors(lite_reposi
 
 async def described(engine, repository, images, triton):
     opened = create_engine(
-        engine, repository, LITE.name, workers=2, threads_per_run=1, triton=triton
+        engine, repository, LITE.name, workers=2, threads_per_image=1, triton=triton
     )
     try:
         return await opened.infer(LITE.name, images)

@@ -35,7 +35,7 @@ def test_the_mask_is_the_one_that_pytorch_s_pooling_computes(repository, encoder
 
 @pytest.mark.parametrize("name", ATTENTIVE)
 def test_pooling_with_the_mask_gives_the_engine_s_descriptor(repository, encoders, images, name):
-    engine = EmbeddedEngine(repository, PROFILE.name, workers=1, threads_per_run=1)
+    engine = EmbeddedEngine(repository, PROFILE.name, workers=1, threads_per_image=1)
     served = asyncio.run(engine.infer(PROFILE.name, images))[name]
     asyncio.run(engine.close())
     maps = encoders[name].feature_map(torch.from_numpy(images)).numpy()

@@ -29,7 +29,7 @@ from tests.support.export.small_networks import SMALL, WEIGHTS
 def searched(bundle, repository, dataset, keep):
     """Average precision of each query by index, engine and search."""
     engine = create_engine(
-        "embedded", repository, bundle.profile.name, workers=1, threads_per_run=1
+        "embedded", repository, bundle.profile.name, workers=1, threads_per_image=1
     )
     retriever = Retriever(bundle, engine)
     with (dataset / "ground_truth.csv").open(encoding="utf-8") as file:
@@ -99,7 +99,7 @@ def test_a_point_of_the_grid_is_what_index_and_search_give(
 @pytest.mark.parametrize("copies", [1, 3], ids=["distinct", "ties"])
 def test_the_compiled_refinement_is_that_of_the_search(tiny_index, tiny_repository, copies):
     bundle = open_index(tiny_index)
-    engine = create_engine("embedded", tiny_repository, "tiny", workers=1, threads_per_run=1)
+    engine = create_engine("embedded", tiny_repository, "tiny", workers=1, threads_per_image=1)
     rng = np.random.default_rng(3)
     database = [np.array(part) for part in bundle.descriptors]
     if copies > 1:  # rows with the same descriptors: ties go to the smaller row

@@ -52,6 +52,7 @@ def test_every_other_header_is_refused(with_token: Served, shown: str | None) ->
     metadata = () if shown is None else (("authorization", shown),)
     for call, request in (
         (with_token.stub.GetStatus, pb.GetStatusRequest()),
+        (with_token.stub.GetProducts, pb.GetProductsRequest(product_ids=["p0000"])),
         (with_token.stub.Search, pb.SearchRequest(product_id="p0000")),
     ):
         with pytest.raises(grpc.RpcError) as caught:

@@ -24,14 +24,14 @@ def open_engine(request: pytest.FixtureRequest, tiny_repository: Path) -> OpenEn
 
     @asynccontextmanager
     async def opened(
-        workers: int = 2, threads_per_run: int = 1, further_models: tuple[str, ...] = ()
+        workers: int = 2, threads_per_image: int = 1, further_models: tuple[str, ...] = ()
     ) -> AsyncIterator[Engine]:
         engine = create_engine(
             request.param,
             tiny_repository,
             ENSEMBLE,
             workers=workers,
-            threads_per_run=threads_per_run,
+            threads_per_image=threads_per_image,
             triton=triton,
             further_models=further_models,
         )

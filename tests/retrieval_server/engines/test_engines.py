@@ -96,14 +96,14 @@ def test_concurrent_calls_do_not_disturb_each_other(open_engine: OpenEngine) -> 
 
 
 @pytest.mark.parametrize("open_engine", ["embedded"], indirect=True)
-@pytest.mark.parametrize("threads_per_run", [1, 2, 4])
+@pytest.mark.parametrize("threads_per_image", [1, 2, 4])
 @pytest.mark.parametrize("workers", [1, 3])
 def test_descriptors_do_not_depend_on_threads_or_workers(
-    open_engine: OpenEngine, threads_per_run: int, workers: int
+    open_engine: OpenEngine, threads_per_image: int, workers: int
 ) -> None:
     images = noise(6)
-    several = described(open_engine, images, workers=workers, threads_per_run=threads_per_run)
-    assert_same_bits(several, described(open_engine, images, workers=1, threads_per_run=1))
+    several = described(open_engine, images, workers=workers, threads_per_image=threads_per_image)
+    assert_same_bits(several, described(open_engine, images, workers=1, threads_per_image=1))
 
 
 def test_every_second_row_of_an_array_is_described_like_its_copy(open_engine: OpenEngine) -> None:
@@ -187,14 +187,14 @@ def test_engine_says_its_name(open_engine: OpenEngine) -> None:
 
 def test_unknown_engine_is_refused_naming_the_known_ones(tiny_repository: Path) -> None:
     with pytest.raises(EngineError, match=r"'tritn'.*embedded, triton"):
-        create_engine("tritn", tiny_repository, ENSEMBLE, workers=1, threads_per_run=1)
+        create_engine("tritn", tiny_repository, ENSEMBLE, workers=1, threads_per_image=1)
 
 
 # The rest is about the models that the embedded engine loads.
 
 
 def open_embedded(repository: Path) -> Engine:
-    return create_engine("embedded", repository, ENSEMBLE, workers=2, threads_per_run=1)
+    return create_engine("embedded", repository, ENSEMBLE, workers=2, threads_per_image=1)
 
 
 def test_missing_onnx_file_is_named_with_the_command_that_makes_it(repository_copy: Path) -> None:

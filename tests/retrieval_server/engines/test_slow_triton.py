@@ -22,6 +22,7 @@ from retrieval_server.engines.triton_errors import is_transient, translated
 from retrieval_server.errors import EngineUnavailableError
 from retrieval_server.models.profile import Profile
 from tests.support.local_triton import LocalTriton, serving
+from tests.support.patience import PATIENCE_S
 from tests.support.search_server import TRUE_WHILE_BROKEN, SearchServer, searching
 from tests.support.tiny_world import DIMENSIONS, tiny_model
 
@@ -98,7 +99,7 @@ def test_a_slow_model_is_given_up_at_a_short_deadline_and_answers_a_longer_one(
     slow_server: SearchServer,
 ) -> None:
     assert slow_server.search(0.05) is grpc.StatusCode.DEADLINE_EXCEEDED
-    assert slow_server.search(30) is grpc.StatusCode.OK
+    assert slow_server.search(PATIENCE_S) is grpc.StatusCode.OK
 
 
 def test_a_queue_that_cannot_be_served_in_time_is_answered_with_a_true_status(
@@ -118,7 +119,7 @@ def test_a_queue_that_cannot_be_served_in_time_is_answered_with_a_true_status(
     assert sum(statuses.values()) == 40
     assert statuses[grpc.StatusCode.OK] < 40
     assert set(statuses) <= {grpc.StatusCode.OK, *TRUE_WHILE_BROKEN}
-    assert slow_server.search(30) is grpc.StatusCode.OK
+    assert slow_server.search(PATIENCE_S) is grpc.StatusCode.OK
 
 
 def test_a_full_queue_is_overload_and_not_tried_again(slow_triton: LocalTriton) -> None:
@@ -128,7 +129,7 @@ def test_a_full_queue_is_overload_and_not_tried_again(slow_triton: LocalTriton) 
         image = InferInput("image", [1, 32, 32, 3], "UINT8")
         image.set_data_from_numpy(np.zeros((1, 32, 32, 3), np.uint8))
         try:
-            client.infer("short_queue", [image], client_timeout=30)
+            client.infer("short_queue", [image], client_timeout=PATIENCE_S)
         except InferenceServerException as error:
             refusals.append(error)
 

@@ -53,7 +53,7 @@ def replace_in(path: Path, old: str, new: str) -> None:
 
 
 def test_both_engines_compute_the_same_bits(triton_url: str, tiny_repository: Path) -> None:
-    embedded = create_engine("embedded", tiny_repository, ENSEMBLE, workers=1, threads_per_run=1)
+    embedded = create_engine("embedded", tiny_repository, ENSEMBLE, workers=1, threads_per_image=1)
     images = noise(2 * MAX_BATCH_SIZE + 3)
     here, there = (
         described(engine, images) for engine in (embedded, open_triton(tiny_repository, triton_url))
@@ -120,7 +120,7 @@ def test_model_that_triton_does_not_know_is_named(triton_url: str, repository_co
         repository_copy,
         "small",
         workers=1,
-        threads_per_run=1,
+        threads_per_image=1,
         triton=TritonConnection(url=triton_url),
     )
 

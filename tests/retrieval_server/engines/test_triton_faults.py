@@ -20,7 +20,8 @@ import onnx
 import pytest
 from tritonclient.grpc import InferenceServerClient
 
-from tests.support.local_triton import RECOVER_WITHIN_S, LocalTriton, eventually, serving
+from tests.support.local_triton import LocalTriton, serving
+from tests.support.patience import PATIENCE_S, eventually
 from tests.support.search_server import TRUE_WHILE_BROKEN, SearchServer, searching
 from tests.support.tiny_world import DIMENSIONS, tiny_model
 
@@ -89,7 +90,7 @@ def search_server(
 def kill_one(fragile: LocalTriton, program: str, choose: Callable[[list[int]], int]) -> int:
     """Kill a process of Triton's, whatever it is doing; some live for a moment only."""
     while True:
-        eventually(lambda: fragile.pids(program), RECOVER_WITHIN_S)
+        eventually(lambda: fragile.pids(program))
         with suppress(ProcessLookupError, IndexError):
             victim = choose(sorted(fragile.pids(program)))
             os.kill(victim, signal.SIGKILL)
@@ -114,9 +115,9 @@ def test_twenty_kills_under_load_are_survived(
     with load(search_server) as statuses:
         for kill in range(KILLS):
             victim = kill_one(fragile, SERVER if kill % 4 == 3 else STUB, choose)
-            eventually(lambda victim=victim: is_whole(fragile, victim), RECOVER_WITHIN_S)
-            eventually(lambda: is_steady(search_server), RECOVER_WITHIN_S)
-        eventually(search_server.is_ready, RECOVER_WITHIN_S)
+            eventually(lambda victim=victim: is_whole(fragile, victim))
+            eventually(lambda: is_steady(search_server))
+        eventually(search_server.is_ready)
 
     assert set(statuses) <= {grpc.StatusCode.OK, *TRUE_WHILE_BROKEN}
     assert statuses[grpc.StatusCode.OK] > KILLS
@@ -151,9 +152,9 @@ def test_a_triton_that_comes_back_with_other_models_is_not_used(
     damage(repository)
     with load(search_server) as statuses:
         kill_one(fragile, SERVER, min)
-        eventually(lambda: not search_server.is_ready(), RECOVER_WITHIN_S)
+        eventually(lambda: not search_server.is_ready())
         asked = sum(statuses.values())
-        eventually(lambda: sum(statuses.values()) >= asked + 2 * CALLERS, 30)
+        eventually(lambda: sum(statuses.values()) >= asked + 2 * CALLERS)
     assert set(statuses) <= {grpc.StatusCode.OK, *TRUE_WHILE_BROKEN}
     assert search_server.search() in TRUE_WHILE_BROKEN
 
@@ -162,8 +163,8 @@ def test_a_triton_that_comes_back_with_other_models_is_not_used(
     for pid in fragile.pids(SERVER):  # none where it could not start
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-    eventually(search_server.is_right, RECOVER_WITHIN_S)
-    eventually(search_server.is_ready, RECOVER_WITHIN_S)
+    eventually(search_server.is_right)
+    eventually(search_server.is_ready)
 
 
 def test_a_model_that_is_loaded_again_with_other_weights_is_not_used(
@@ -176,14 +177,14 @@ def test_a_model_that_is_loaded_again_with_other_weights_is_not_used(
 
     control.load_model("tiny_a")
 
-    eventually(lambda: search_server.search() in TRUE_WHILE_BROKEN, RECOVER_WITHIN_S)
-    eventually(lambda: not search_server.is_ready(), RECOVER_WITHIN_S)
+    eventually(lambda: search_server.search() in TRUE_WHILE_BROKEN)
+    eventually(lambda: not search_server.is_ready())
     assert search_server.search() is grpc.StatusCode.UNAVAILABLE
     weights = Path("tiny_a", "1", "model.onnx")
     shutil.copyfile(tiny_repository / weights, repository / weights)
     control.load_model("tiny_a")
-    eventually(search_server.is_right, RECOVER_WITHIN_S)
-    eventually(search_server.is_ready, RECOVER_WITHIN_S)
+    eventually(search_server.is_right)
+    eventually(search_server.is_ready)
     control.close()
 
 
@@ -196,14 +197,14 @@ def test_searches_at_the_same_time_share_batches_with_one_request_each(
         return np.array([of.inference_count, of.execution_count, of.inference_stats.success.count])
 
     before = {model: counts(model) for model in ("tiny", "tiny_a", "tiny_b")}
-    callers = [threading.Thread(target=search_server.search, args=(30,)) for _ in range(48)]
+    callers = [threading.Thread(target=search_server.search, args=(PATIENCE_S,)) for _ in range(48)]
     for caller in callers:
         caller.start()
     for caller in callers:
         caller.join()
 
     # Triton counts after it has answered
-    eventually(lambda: (counts("tiny") - before["tiny"])[0] >= 48, RECOVER_WITHIN_S)
+    eventually(lambda: (counts("tiny") - before["tiny"])[0] >= 48)
     assert (counts("tiny") - before["tiny"])[2] == 48
     for model in ("tiny_a", "tiny_b"):
         images, executions, _ = counts(model) - before[model]

@@ -34,7 +34,7 @@ def test_the_image_is_the_same_on_every_machine():
 
 
 def test_the_engine_an_index_was_built_with_passes(tiny_index, tiny_profile, tiny_repository):
-    engine = create_engine("embedded", tiny_repository, "tiny", workers=1, threads_per_run=1)
+    engine = create_engine("embedded", tiny_repository, "tiny", workers=1, threads_per_image=1)
 
     asyncio.run(Retriever(open_index(tiny_index), engine).check_engine())
 

@@ -120,12 +120,14 @@ def test_requests_are_counted_by_method_and_status(served: Served, photo: bytes)
     served.search(product_id="p0000")
     served.refused(image=b"no image")
     served.refused(product_id="unheard of")
+    served.stub.GetProducts(pb.GetProductsRequest(product_ids=["p0000", "unheard of"]))
     served.stub.GetStatus(pb.GetStatusRequest())
     served.health.Check(health_pb2.HealthCheckRequest())
     for count, method, code in (
         (2, "Search", "OK"),
         (1, "Search", "INVALID_ARGUMENT"),
         (1, "Search", "NOT_FOUND"),
+        (1, "GetProducts", "OK"),
         (1, "GetStatus", "OK"),
         (1, "Check", "OK"),
     ):
@@ -149,7 +151,7 @@ def test_a_method_that_does_not_exist_makes_no_series(served: Served) -> None:
         with pytest.raises(grpc.RpcError):
             served.channel.unary_unary(f"/made.up.Service/Method{number}")(b"")
     methods = {sample.labels["method"] for sample in scraped(served)["beauty_requests"].samples}
-    assert methods <= {"Search", "GetStatus", "Check"}
+    assert methods <= {"Search", "GetProducts", "GetStatus", "Check"}
 
 
 def test_a_search_in_progress_a_refused_and_a_late_one_are_counted(

@@ -166,7 +166,7 @@ def test_triton_is_told_the_trace_if_it_is_kept(tiny_repository: Path, sampler: 
         async with fake_triton(tiny_repository) as fake:
             connection = TritonConnection(url=fake.url, timeout_s=PATIENCE_S)
             engine = create_engine(
-                "triton", tiny_repository, "tiny", workers=1, threads_per_run=1, triton=connection
+                "triton", tiny_repository, "tiny", workers=1, threads_per_image=1, triton=connection
             )
             await engine.infer("tiny", pixels)
             with traced.span("encode"):

@@ -41,7 +41,7 @@ def agreed(reader_repository: Path, request: pytest.FixtureRequest) -> Agreement
             reader_repository,
             "tiny",
             workers=2,
-            threads_per_run=1,
+            threads_per_image=1,
             further_models=READER_MODELS,
         )
         try:

@@ -51,7 +51,7 @@ def with_engine(repository: Path, engine_name: str, triton: TritonConnection | N
             repository,
             "tiny",
             workers=2,
-            threads_per_run=1,
+            threads_per_image=1,
             triton=triton,
             further_models=READER_MODELS,
         )
@@ -193,6 +193,6 @@ def test_missing_model_of_the_reader_is_named(tiny_repository: Path) -> None:
             tiny_repository,
             "tiny",
             workers=1,
-            threads_per_run=1,
+            threads_per_image=1,
             further_models=READER_MODELS,
         )

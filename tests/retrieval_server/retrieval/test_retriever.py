@@ -224,7 +224,7 @@ def test_encoded_picture_of_the_catalogue_finds_itself(
     bundle: IndexBundle, tiny_repository: Path
 ) -> None:
     """The database's descriptor is the one that the server computes, bit for bit."""
-    engine = create_engine("embedded", tiny_repository, "tiny", workers=1, threads_per_run=1)
+    engine = create_engine("embedded", tiny_repository, "tiny", workers=1, threads_per_image=1)
 
     async def encoded() -> QueryDescriptors:
         pixels = np.full((32, 32, 3), 255, np.uint8)

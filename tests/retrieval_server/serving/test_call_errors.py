@@ -12,7 +12,7 @@ from client import InvalidQueryError, ProductNotFoundError, RetrievalClient, Too
 from retrieval_server import errors
 from retrieval_server.errors import EngineUnavailableError
 from retrieval_server.index.bundle import IndexBundle
-from retrieval_server.serving.service import STATUS_OF_ERROR, status_of
+from retrieval_server.serving.answering import STATUS_OF_ERROR, status_of
 from retrieval_server.v1 import retrieval_pb2 as pb
 from tests.support.search_calls import descriptors_of, photo, trailing
 from tests.support.served import PATIENCE_S, Served
@@ -116,6 +116,7 @@ def test_request_far_above_the_limit_is_not_even_read(shared: Served) -> None:
     "method",
     [
         "retrieval_server.v1.RetrievalService/Search",
+        "retrieval_server.v1.RetrievalService/GetProducts",
         "retrieval_server.v1.RetrievalService/GetStatus",
         "grpc.health.v1.Health/Check",
         "grpc.health.v1.Health/Watch",

@@ -26,8 +26,7 @@ from retrieval_server.index.retention import remove_old_versions
 from retrieval_server.models.profile import Profile
 from retrieval_server.serving import index_watch
 from retrieval_server.v1 import retrieval_pb2 as pb
-from tests.support.local_triton import eventually
-from tests.support.patience import PATIENCE_S
+from tests.support.patience import PATIENCE_S, eventually
 from tests.support.scraped_metrics import value
 from tests.support.served import Served, ServedBy
 from tests.support.unreadable_current import UNREADABLE
@@ -262,7 +261,7 @@ def test_a_version_that_is_served_is_not_removed_and_one_that_was_is(
         assert len(served.search(product_id="p0000").results) == 7
         poll(served)
         assert status(served).index_version == new
-        eventually(lambda: remove_old_versions(tiny_index_copy, 1).removed == (old,), PATIENCE_S)
+        eventually(lambda: remove_old_versions(tiny_index_copy, 1).removed == (old,))
         assert finished_versions(tiny_index_copy) == [new]
         assert len(served.search(product_id="new").results) == 7
 

@@ -2,7 +2,10 @@
 
 import json
 import logging
+import socket
+import struct
 import threading
+from typing import BinaryIO
 
 import grpc
 import numpy as np
@@ -18,6 +21,7 @@ from numpy.typing import NDArray
 from client import OverloadedError, RetrievalClient
 from retrieval_server.models.preprocessing import decode_image
 from retrieval_server.serving import photos
+from retrieval_server.serving.grpc_endpoint import OTHER_CALLS
 from retrieval_server.serving.request_log import RequestLog
 from retrieval_server.v1 import retrieval_pb2 as pb
 from tests.support.patience import PATIENCE_S
@@ -27,6 +31,9 @@ from tests.support.served import Served, ServedBy
 SERVICE = "retrieval_server.v1.RetrievalService"
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+EMPTY_SETTINGS = bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
+SETTINGS_FRAME, MAX_CONCURRENT_STREAMS = 4, 3
 
 
 # Load
@@ -62,6 +69,22 @@ def test_full_server_refuses_further_searches_and_recovers(served_by: ServedBy) 
             assert without_times(call.result(PATIENCE_S)) == without_times(
                 served.search(image=photo(number))
             )
+
+
+def test_a_connection_has_a_bounded_number_of_open_calls(served_by: ServedBy) -> None:
+    with served_by(max_concurrent_requests=2) as served:
+        host, _, port = served.address.rpartition(":")
+        with socket.create_connection((host, int(port)), PATIENCE_S) as connection:
+            connection.sendall(HTTP2_PREFACE + EMPTY_SETTINGS)
+            assert settings_of(connection.makefile("rb"))[MAX_CONCURRENT_STREAMS] == 2 + OTHER_CALLS
+
+
+def settings_of(connection: BinaryIO) -> dict[int, int]:
+    """The first SETTINGS frame of an HTTP/2 peer (RFC 9113, sections 4.1 and 6.5)."""
+    header = connection.read(9)  # 3 bytes of length, type, flags, 4 bytes of stream
+    assert header[3] == SETTINGS_FRAME
+    payload = connection.read(int.from_bytes(header[:3]))
+    return dict(struct.iter_unpack("!HI", payload))
 
 
 def test_what_cannot_be_answered_in_time_is_refused_at_once_with_a_delay(
@@ -202,7 +225,11 @@ def test_reflection_lists_the_services_and_describes_ours(shared: Served) -> Non
         "grpc.reflection.v1alpha.ServerReflection",
     }
     described = database.FindFileContainingSymbol(SERVICE)
-    assert [method.name for method in described.service[0].method] == ["Search", "GetStatus"]
+    assert [method.name for method in described.service[0].method] == [
+        "Search",
+        "GetProducts",
+        "GetStatus",
+    ]
 
 
 # The client's room against the real server

@@ -198,6 +198,12 @@ def test_status_states_what_is_served(shared: Served, bundle: IndexBundle) -> No
     )
 
 
+def test_status_lists_the_columns_of_the_catalogue(shared: Served) -> None:
+    brand, price = shared.stub.GetStatus(pb.GetStatusRequest()).columns
+    assert brand == pb.CatalogueColumn(name="brand", kind=pb.COLUMN_KIND_TEXT, distinct_count=4)
+    assert price == pb.CatalogueColumn(name="price", kind=pb.COLUMN_KIND_NUMBER, distinct_count=5)
+
+
 def test_status_reports_the_limits_that_the_server_enforces(shared: Served) -> None:
     limits = shared.stub.GetStatus(pb.GetStatusRequest()).limits
     model = shared.search(product_id="p0000").models[0].name
@@ -248,14 +254,17 @@ def test_random_weights_are_reported_with_every_answer(
         assert "results mean nothing" in warning
 
 
-def test_status_repeats_what_the_build_said_of_the_descriptions_and_searches_do_not(
+def test_status_repeats_what_the_build_said_of_the_texts_and_searches_do_not(
     served_by: ServedBy, tiny_index_copy: Path
 ) -> None:
     said = "8 of 40 descriptions (20.0%) are similar to 'See pack'."
     version = tiny_index_copy / (tiny_index_copy / "current").read_text().strip()
     change_manifest(version, lambda data: data["text"].update(warnings=[said]))
+    change_manifest(version, lambda data: data["columns"][0].update(stray="12,50"))
     with served_by(index=tiny_index_copy) as served:
-        assert list(served.stub.GetStatus(pb.GetStatusRequest()).warnings) == [said]
+        warnings = list(served.stub.GetStatus(pb.GetStatusRequest()).warnings)
+        assert warnings[0] == said
+        assert "'brand' holds texts, not numbers, because of '12,50'" in warnings[1]
         assert list(served.search(image=photo()).warnings) == []
 
 

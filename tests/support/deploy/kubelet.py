@@ -101,34 +101,33 @@ class RunningPod:
         return f"127.0.0.1:{self.place.ports[self.name][named.get(port, port)]}"
 
     def passes(self, kind: str) -> bool:
-        """One probe."""
+        """One probe; how long it takes says nothing on a machine that is many times overloaded."""
         probe = self.pods.main[f"{kind}Probe"]
-        timeout = probe.get("timeoutSeconds", 1)
         if "exec" in probe:
-            return self.runs(probe["exec"]["command"], timeout)
+            return self.runs(probe["exec"]["command"])
         if "grpc" in probe:
             with grpc.insecure_channel(self.address(probe["grpc"]["port"])) as channel:
                 request = health_pb2.HealthCheckRequest(service=probe["grpc"].get("service", ""))
                 try:
-                    answer = health_pb2_grpc.HealthStub(channel).Check(request, timeout=timeout)
+                    answer = health_pb2_grpc.HealthStub(channel).Check(request, timeout=PATIENCE_S)
                 except grpc.RpcError:
                     return False
                 return answer.status == health_pb2.HealthCheckResponse.SERVING
         get = probe["httpGet"]
         try:
             url = f"http://{self.address(get['port'])}{get['path']}"
-            with urllib.request.urlopen(url, timeout=timeout) as answer:
+            with urllib.request.urlopen(url, timeout=PATIENCE_S) as answer:
                 return 200 <= answer.status < 400
         except (urllib.error.URLError, OSError):
             return False
 
-    def runs(self, command: list[str], timeout: float) -> bool:
+    def runs(self, command: list[str]) -> bool:
         """One command inside of the container, where process 1 is the container's own."""
         inside = replace(
             self.place, paths={**self.place.paths, "/proc/1": Path(f"/proc/{self.process.pid}")}
         )
         words = [inside.translated(word, self.name) for word in command]
-        return subprocess.run(words, env=self.env, check=False, timeout=timeout).returncode == 0
+        return subprocess.run(words, env=self.env, check=False, timeout=PATIENCE_S).returncode == 0
 
     def start_up(self) -> None:
         """Wait for the startup probe as long as a kubelet does, then for readiness."""

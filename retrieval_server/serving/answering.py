@@ -1,0 +1,122 @@
+"""What surrounds the work of a request: admission before it, the log and the status after it."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, NoReturn, TypeAlias, TypeVar
+
+import grpc
+
+from retrieval_server import errors
+from retrieval_server.observability.metrics import ServerMetrics
+from retrieval_server.observability.tracing import Tracing
+from retrieval_server.serving.admission import CHEAP_KINDS, Admission, Kind
+from retrieval_server.serving.arrivals import Arrivals
+from retrieval_server.serving.deadline import Deadline
+from retrieval_server.serving.messages import retry_metadata
+from retrieval_server.serving.request_log import RequestLog
+
+log = logging.getLogger(__name__)
+
+STATUS_OF_ERROR: dict[type[errors.RetrievalError], grpc.StatusCode] = {
+    errors.UnknownProductError: grpc.StatusCode.NOT_FOUND,
+    errors.QueryError: grpc.StatusCode.INVALID_ARGUMENT,
+    errors.EngineUnavailableError: grpc.StatusCode.UNAVAILABLE,
+    errors.EngineDeadlineError: grpc.StatusCode.DEADLINE_EXCEEDED,
+    errors.LateError: grpc.StatusCode.DEADLINE_EXCEEDED,
+    errors.OverloadedError: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    # Triton serves other models than the index's, or none: another replica may be right
+    errors.ModelMismatchError: grpc.StatusCode.UNAVAILABLE,
+    errors.ModelRepositoryError: grpc.StatusCode.UNAVAILABLE,
+    errors.RetrievalError: grpc.StatusCode.INTERNAL,
+}
+
+LONGEST_MESSAGE = 500  # characters; a status travels in HTTP/2 headers, which hold 8 KiB
+
+Response = TypeVar("Response")
+Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
+Work: TypeAlias = Callable[[str, Deadline], Awaitable[tuple[Response, Mapping[str, object]]]]
+
+
+def status_of(error: errors.RetrievalError) -> grpc.StatusCode:
+    """The status a caller sees: that of the error's nearest class in ``STATUS_OF_ERROR``."""
+    return next(STATUS_OF_ERROR[kind] for kind in type(error).__mro__ if kind in STATUS_OF_ERROR)
+
+
+class Answering:
+    """Answers requests with what their work returns, or with a status.
+
+    Args:
+        admission: refuses the requests that cannot be answered in time.
+        arrivals: counts the requests that only rank or read.
+        metrics: counts requests that are refused or fail.
+        tracing: has a span for the request in progress.
+    """
+
+    def __init__(
+        self, admission: Admission, arrivals: Arrivals, metrics: ServerMetrics, tracing: Tracing
+    ) -> None:
+        self._admission = admission
+        self._arrivals = arrivals
+        self._metrics = metrics
+        self._tracing = tracing
+        self._log = RequestLog()
+
+    async def answer(
+        self, kind: Kind, work: Work[Response], context: Context, *, size: int = 1
+    ) -> Response:
+        """Answer a request, or abort its call.
+
+        Args:
+            kind: what the request needs.
+            work: takes the request's id and its deadline; returns the response, and what the log
+                says of it.
+            context: of the call.
+            size: how many requests its work is as much as.
+        """
+        request_id = f"{random.getrandbits(64):016x}"
+        self._tracing.note(request_id=request_id)
+        if kind in CHEAP_KINDS:
+            self._arrivals.note()
+        deadline = Deadline.after(context.time_remaining())
+        try:
+            with self._admission.admitted(kind, deadline.remaining_s, size):
+                context.set_trailing_metadata((("request-id", request_id),))
+                return await self._worked(work, request_id, deadline, context)
+        except errors.OverloadedError as error:
+            self._metrics.shed.labels(error.cause).inc()
+            self._log.refused(error.cause)
+            metadata = (
+                ("request-id", request_id),
+                *retry_metadata(str(error), error.retry_after_s),
+            )
+            await context.abort(status_of(error), str(error), metadata)
+            raise AssertionError("abort raises") from error
+
+    async def _worked(
+        self, work: Work[Response], request_id: str, deadline: Deadline, context: Context
+    ) -> Response:
+        """Work, log it, and translate errors: ours to their status, others to INTERNAL."""
+        try:
+            response, said = await work(request_id, deadline)
+        except errors.RetrievalError as error:
+            self._metrics.count_failure(error)
+            status, message = status_of(error), str(error)
+            if len(message) > LONGEST_MESSAGE:  # it may quote a long request
+                message = message[:LONGEST_MESSAGE] + " …"
+            self._log.answered(request_id, status, message=message)
+            await _abort(context, status, message)
+        except Exception:
+            log.exception("request %s failed", request_id)
+            status = grpc.StatusCode.INTERNAL
+            self._log.answered(request_id, status)
+            await _abort(context, status, f"Internal error; the log has request {request_id}.")
+        self._log.answered(request_id, grpc.StatusCode.OK, **said)
+        return response
+
+
+async def _abort(context: Context, status: grpc.StatusCode, message: str) -> NoReturn:
+    await context.abort(status, message)
+    raise AssertionError("abort raises")

@@ -1,0 +1,50 @@
+"""The products of an index by their ids, as ``GetProducts`` gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from retrieval_server.errors import QueryError
+from retrieval_server.index.bundle import IndexBundle
+from retrieval_server.v1 import retrieval_pb2 as pb
+
+MAX_PRODUCT_IDS = 1_000
+
+
+def products_message(
+    bundle: IndexBundle, product_ids: Collection[str], request_id: str
+) -> pb.GetProductsResponse:
+    """What the catalogue says of some products, and which are not in the index.
+
+    Args:
+        bundle: the index.
+        product_ids: the ids; one that is there several times counts once.
+        request_id: id of the request.
+
+    Raises:
+        QueryError: if there is no id, or too many.
+    """
+    if not product_ids:
+        raise QueryError("product_ids", "is empty. Give at least one id.")
+    if len(product_ids) > MAX_PRODUCT_IDS:
+        raise QueryError(
+            "product_ids",
+            f"has {len(product_ids):,} ids; at most {MAX_PRODUCT_IDS:,} are accepted.",
+        )
+    rows = {product_id: bundle.row_of(product_id) for product_id in product_ids}
+    return pb.GetProductsResponse(
+        products=[_product(bundle, row) for row in rows.values() if row is not None],
+        missing_ids=[product_id for product_id, row in rows.items() if row is None],
+        index_version=bundle.version,
+        request_id=request_id,
+    )
+
+
+def _product(bundle: IndexBundle, row: int) -> pb.Product:
+    product = bundle.product(row)
+    return pb.Product(
+        product_id=product.product_id,
+        description=product.description,
+        image=product.image,
+        attributes=product.attributes,
+    )
