@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         UnavailableError,
         UnreadableFileError,
     )
+    from client.filters import Column, Filter
     from client.results import (
         CalibratedKind,
         Calibration,
@@ -49,20 +50,29 @@ if TYPE_CHECKING:
         TextEvidence,
         TextIndex,
         Timings,
+        WordIndex,
         WordsEvidence,
     )
     from client.retrieval_client import RetrievalClient
 
-_MODULES = ("client.retrieval_client", "client.results", "client.errors", "client.access")
+_MODULES = (
+    "client.retrieval_client",
+    "client.filters",
+    "client.results",
+    "client.errors",
+    "client.access",
+)
 
 __all__ = [
     "Access",
     "CalibratedKind",
     "Calibration",
     "CatalogueColumn",
+    "Column",
     "ColumnKind",
     "DeadlineExceededError",
     "Example",
+    "Filter",
     "FoundProducts",
     "InvalidQueryError",
     "Limits",
@@ -87,6 +97,7 @@ __all__ = [
     "TooLargeError",
     "UnavailableError",
     "UnreadableFileError",
+    "WordIndex",
     "WordsEvidence",
 ]
 

@@ -9,19 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-import numpy as np
-
 from export.dataset.ground_truth import Query
 from export.progress import progress
-from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.index.calibration import QueryKind
 from retrieval_server.retrieval.retriever import Retriever
-from retrieval_server.retrieval.search_request import (
-    DEFAULT_TEXT_WEIGHT,
-    QueryDescriptors,
-    SearchParameters,
-)
-from retrieval_server.retrieval.search_result import Match
+from retrieval_server.retrieval.search_request import QueryDescriptors, SearchParameters
 from retrieval_server.retrieval.verdict import Evidence
 from retrieval_server.text.grams import words_in
 
@@ -78,10 +70,8 @@ def observe(
             for kind, words in _searches(answered).items():
                 parameters = SearchParameters(words=words)
                 found.setdefault(kind, []).extend(
-                    (
-                        _present(retriever, answered, parameters),
-                        _absent(retriever, answered, parameters),
-                    )
+                    _observation(retriever, answered, parameters, is_present=is_present)
+                    for is_present in (True, False)
                 )
             advance(1)
     return found
@@ -98,40 +88,22 @@ def _searches(answered: AnsweredQuery) -> dict[QueryKind, str]:
     }
 
 
-def _present(
-    retriever: Retriever, answered: AnsweredQuery, parameters: SearchParameters
+def _observation(
+    retriever: Retriever, answered: AnsweredQuery, parameters: SearchParameters, *, is_present: bool
 ) -> Observation:
     """Search as the server does by default; the products of both rankings count."""
-    result = retriever.search(answered.descriptors, parameters)
-    products = {match.row: match for match in (*result.initial, *result.matches)}
-    return _observation(retriever.bundle, answered, list(products.values()), is_present=True)
-
-
-def _absent(
-    retriever: Retriever, answered: AnsweredQuery, parameters: SearchParameters
-) -> Observation:
-    """Search where the true matches are not; the products of the initial ranking count."""
-    allowed = np.ones(len(retriever.bundle), bool)
-    allowed[_true_rows(retriever.bundle, answered.query)] = False
-    ranking = retriever.rank(answered.descriptors, parameters, allowed=allowed)
-    plain = replace(parameters, refine=False)
-    result = retriever.search(answered.descriptors, plain, initial=ranking)
-    return _observation(retriever.bundle, answered, result.initial, is_present=False)
-
-
-def _observation(
-    bundle: IndexBundle, answered: AnsweredQuery, matches: Sequence[Match], *, is_present: bool
-) -> Observation:
-    evidence = Evidence.of(bundle, matches[0], DEFAULT_TEXT_WEIGHT)
-    right = set(_true_rows(bundle, answered.query))
+    true = answered.query.relevant
+    found = replace(parameters, exclude_ids=() if is_present else true)
+    result = retriever.search(answered.descriptors, found)
+    bundle = retriever.bundle
+    evidence = Evidence.of(bundle, result.initial[0], parameters.text_weight)
+    matches = {match.row: match for match in (*result.initial, *result.matches)}
     return Observation(
         item=answered.item,
         is_present=is_present,
         inputs=evidence.query_inputs(),
-        matches=tuple((evidence.match_inputs(match), match.row in right) for match in matches),
+        matches=tuple(
+            (evidence.match_inputs(match), bundle.product_id(row) in true)
+            for row, match in matches.items()
+        ),
     )
-
-
-def _true_rows(bundle: IndexBundle, query: Query) -> list[int]:
-    rows = (bundle.row_of(product_id) for product_id in query.relevant)
-    return [row for row in rows if row is not None]

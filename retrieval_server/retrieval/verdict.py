@@ -26,7 +26,7 @@ from dataclasses import dataclass, replace
 from retrieval_server.exact_search.similarity import fused_similarity
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.index.calibration import CalibratedKind
-from retrieval_server.retrieval.search_request import SearchParameters
+from retrieval_server.retrieval.search_request import SearchParameters, check_parameters
 from retrieval_server.retrieval.search_result import Match, SearchResult
 
 
@@ -123,20 +123,18 @@ class Judge:
         )
 
 
-def judge_of(
-    bundle: IndexBundle, parameters: SearchParameters, alphas: Sequence[float]
-) -> Judge | None:
+def judge_of(bundle: IndexBundle, parameters: SearchParameters) -> Judge | None:
     """What judges a search; None if the index is not calibrated for it.
 
     Args:
         bundle: the index.
         parameters: how to search.
-        alphas: α_n of the search, in the order of the profile's backbones.
     """
     calibration, kind = bundle.calibration, parameters.kind
     if calibration is None or kind is None or kind not in calibration.kinds:
         return None
-    if tuple(alphas) != tuple(backbone.alpha for backbone in bundle.profile.backbones):
+    own = tuple(backbone.alpha for backbone in bundle.profile.backbones)
+    if check_parameters(parameters, bundle.profile) != own:
         return None
     if kind.has_words and parameters.text_weight != calibration.text_weight:
         return None

@@ -144,11 +144,3 @@ def test_a_search_that_finds_nothing_gets_no_verdict(retriever: Retriever) -> No
     nothing = Ranking(np.empty(0, np.int64), np.empty(0), np.empty((0, 2)))
     found = retriever.search(random_query(retriever.bundle, 1), PHOTO, initial=nothing)
     assert found.in_catalogue_probability is None
-
-
-def test_a_part_of_the_index_can_be_ranked_alone(retriever: Retriever) -> None:
-    query = random_query(retriever.bundle, 4)
-    allowed = np.arange(len(retriever.bundle)) % 3 == 0
-    whole = retriever.rank(query, SearchParameters(top_k=40)).rows
-    part = retriever.rank(query, SearchParameters(), allowed=allowed).rows
-    assert part.tolist() == whole[allowed[whole]][:7].tolist()

@@ -70,6 +70,8 @@ def test_a_photo_gets_the_verdict_that_the_export_computes(
         {"more_images": [photo(2)]},
         {"alpha": {"tiny_a": 1.0}},
         {"words": "nuxe", "text_weight": 0.5},
+        {"exclude_ids": ["p0000"]},
+        {"min_similarity": 0.0},
     ],
 )
 def test_a_photo_that_is_searched_in_another_way_gets_none(
