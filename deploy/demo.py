@@ -20,8 +20,6 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, NoReturn
 
-from retrieval_server.command_line.outcome import BAD_INPUT
-from retrieval_server.index.publish import open_index
 from retrieval_server.models.model_repository import ModelRepository
 from retrieval_server.models.reader import READER_MODELS, has_reader
 
@@ -52,7 +50,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             index = options.folder / "index"
             sample = options.folder / "sample"
             _run("beauty-export", "index", sample, "--output", index, *_profile(options), *engine)
-            _calibrate(index, sample, engine)
             with _server(options, index, engine) as address:
                 if options.what == "web":
                     _web(options, address)
@@ -64,17 +61,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     return 0
-
-
-def _calibrate(index: Path, sample: Path, engine: tuple[str, ...]) -> None:
-    """Let answers say how probable they are, unless this is refused for the models at hand.
-
-    By pictures alone, the sample's photos do not tell what the index lacks.
-    """
-    if not _reader_models() or open_index(index).calibration is not None:
-        return
-    options = ("--ground-truth", sample, "--json", *engine)
-    _run("beauty-export", "calibrate", index, *options, stdout=subprocess.DEVNULL, may=BAD_INPUT)
 
 
 def _search(folder: Path, address: str) -> None:
@@ -146,13 +132,10 @@ def _reader_models() -> list[str]:
     return list(READER_MODELS) if has_reader(ModelRepository(ROOT / "model_repository")) else []
 
 
-def _run(
-    program: str, *arguments: object, stdout: IO[str] | int | None = None, may: int = 0
-) -> None:
-    """Run one of our programs, which may end with 0 or one further exit status."""
+def _run(program: str, *arguments: object, stdout: IO[str] | None = None) -> None:
     command = [str(PROGRAMS / program), *map(str, arguments)]
     status = subprocess.run(command, stdout=stdout, check=False).returncode  # noqa: S603
-    if status not in {0, may}:
+    if status:
         raise FailedError(f"{program} ended with exit status {status}")
 
 

@@ -31,7 +31,7 @@ def _qualities(calibrated: Calibrated) -> Section:
     calibration = calibrated.calibration
     rows = [
         (
-            Cell(kind, f"{models.queries:,} of {models.items:,} items"),
+            Cell(kind, f"{models.queries:,} photos, {models.items:,} items"),
             Cell(name),
             Cell(f"{quality.auroc:.3f}", _span(quality.auroc_interval)),
             Cell(f"{quality.brier:.3f}", _span(quality.brier_interval)),
