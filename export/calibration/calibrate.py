@@ -34,7 +34,6 @@ from retrieval_server.index.calibration import (
 from retrieval_server.models.model_repository import ModelRepository
 from retrieval_server.models.reader import can_read
 from retrieval_server.reading.reader import reader_digest
-from retrieval_server.retrieval.search_request import DEFAULT_TEXT_WEIGHT
 
 MIN_ITEMS = 10 * len(MATCH_INPUTS)  # ten for each input, the usual rule for logistic regression
 FOLDS = 5
@@ -90,7 +89,7 @@ def calibrate(bundle: IndexBundle, ground_truth: Path, engine: EngineChoice) -> 
     repository = ModelRepository(engine.repository)
     reads = can_read(bundle.profile, repository)
     images = [query.image for query, _ in seen]
-    lines = read_queries(images, bundle.profile.name, engine) if reads else [""] * len(seen)
+    lines = read_queries(images, bundle.profile.name, engine) if reads else [()] * len(seen)
     answered = [
         AnsweredQuery(query, item, descriptors, read)
         for (query, descriptors), item, read in zip(seen, items, lines, strict=True)
@@ -104,7 +103,6 @@ def calibrate(bundle: IndexBundle, ground_truth: Path, engine: EngineChoice) -> 
         )
     calibration = Calibration(
         products=len(bundle),
-        text_weight=DEFAULT_TEXT_WEIGHT,
         reader=reader_digest(repository) if reads else "",
         kinds=kinds,
     )

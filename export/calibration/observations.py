@@ -10,12 +10,14 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from export.dataset.ground_truth import Query
+from export.evaluation.query_descriptors import Lines
 from export.progress import progress
 from retrieval_server.index.calibration import QueryKind
 from retrieval_server.retrieval.retriever import Retriever
 from retrieval_server.retrieval.search_request import QueryDescriptors, SearchParameters
 from retrieval_server.retrieval.verdict import Evidence
 from retrieval_server.text.grams import words_in
+from retrieval_server.text.word_search import words_beside
 
 
 class AnsweredQuery(NamedTuple):
@@ -25,13 +27,13 @@ class AnsweredQuery(NamedTuple):
         query: the photo with its true matches and its typed words.
         item: the item that it shows.
         descriptors: of the photo.
-        read: the lines that were read on it; empty if there are none, or nothing reads.
+        read: the lines that were read on it; none if nothing reads.
     """
 
     query: Query
     item: int
     descriptors: QueryDescriptors
-    read: str
+    read: Lines
 
 
 @dataclass(frozen=True)
@@ -64,10 +66,12 @@ def observe(
     Returns:
         Two observations for each query, by kind of query.
     """
+    weight = retriever.bundle.profile.text_weight  # where it is 0, words do not count
     found: dict[QueryKind, list[Observation]] = {}
     with progress("searches", len(queries)) as advance:
         for answered in queries:
-            for kind, words in _searches(answered).items():
+            searches = _searches(answered) if weight else {QueryKind.PHOTO: ""}
+            for kind, words in searches.items():
                 parameters = SearchParameters(words=words)
                 found.setdefault(kind, []).extend(
                     _observation(retriever, answered, parameters, is_present=is_present)
@@ -80,11 +84,11 @@ def observe(
 def _searches(answered: AnsweredQuery) -> dict[QueryKind, str]:
     """The words of each kind of query that a photo can be searched by, as the server has them."""
     typed = answered.query.words if words_in(answered.query.words) else ""
-    read = answered.read if words_in(answered.read) else ""
+    read = answered.read if words_in(" ".join(answered.read)) else ()
     return {
-        QueryKind.of(typed=bool(t), read=bool(r)): "\n".join(filter(None, (t, r)))
+        QueryKind.of(typed=bool(t), read=bool(r)): words_beside(t, r)
         for t in ("", typed)
-        for r in ("", read)
+        for r in ((), read)
     }
 
 
@@ -96,7 +100,7 @@ def _observation(
     found = replace(parameters, exclude_ids=() if is_present else true)
     result = retriever.search(answered.descriptors, found)
     bundle = retriever.bundle
-    evidence = Evidence.of(bundle, result.initial[0], parameters.text_weight)
+    evidence = Evidence.of(bundle, result.initial[0])
     matches = {match.row: match for match in (*result.initial, *result.matches)}
     return Observation(
         item=answered.item,

@@ -199,13 +199,11 @@ class Calibration:
 
     Attributes:
         products: number of products of the index that it was measured on.
-        text_weight: β of the queries with words.
         reader: digest of the models and rules that read the photos; empty if none were read.
         kinds: the models by kind of query; at least one.
     """
 
     products: int
-    text_weight: float
     reader: str
     kinds: Mapping[QueryKind, CalibratedKind]
 
@@ -220,7 +218,6 @@ class Calibration:
             raise ValueError("it has no kind of query")
         return cls(
             products=data["products"],
-            text_weight=float(data["text_weight"]),
             reader=data["reader"],
             kinds={
                 QueryKind(kind): CalibratedKind.from_json(models)

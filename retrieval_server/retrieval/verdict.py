@@ -37,8 +37,8 @@ class Evidence:
     Attributes:
         first: the first product of the initial ranking.
         alike: rows of this product and of its text neighbours.
-        alphas: α_n of eq. (8).
-        text_weight: β; it does not matter where the query has no words.
+        alphas: α_n of eq. (8), the profile's.
+        text_weight: β, the profile's; it does not matter where the query has no words.
     """
 
     first: Match
@@ -47,17 +47,17 @@ class Evidence:
     text_weight: float
 
     @classmethod
-    def of(cls, bundle: IndexBundle, first: Match, text_weight: float) -> Evidence:
-        """The evidence of a search by the profile's α.
+    def of(cls, bundle: IndexBundle, first: Match) -> Evidence:
+        """The evidence of a search by the profile's α and β.
 
         Args:
             bundle: the index.
             first: the first product of the initial ranking.
-            text_weight: β.
         """
         neighbours, _ = bundle.text_index.neighbours(first.row)
         alphas = tuple(backbone.alpha for backbone in bundle.profile.backbones)
-        return cls(first, frozenset((first.row, *neighbours.tolist())), alphas, text_weight)
+        alike = frozenset((first.row, *neighbours.tolist()))
+        return cls(first, alike, alphas, bundle.profile.text_weight)
 
     def query_inputs(self) -> dict[str, float]:
         """The inputs of the model that judges a query."""
@@ -88,12 +88,10 @@ class Judge:
     Attributes:
         bundle: the index.
         models: those of the kind.
-        text_weight: β.
     """
 
     bundle: IndexBundle
     models: CalibratedKind
-    text_weight: float
 
     def judged(self, result: SearchResult) -> SearchResult:
         """A result with the probabilities of its verdict; without, if nothing was found.
@@ -105,7 +103,7 @@ class Judge:
         """
         if not result.initial:
             return result
-        evidence = Evidence.of(self.bundle, result.initial[0], self.text_weight)
+        evidence = Evidence.of(self.bundle, result.initial[0])
         probability = self.models.in_catalogue.probability(evidence.query_inputs())
 
         def confident(matches: Sequence[Match]) -> tuple[Match, ...]:
@@ -136,9 +134,10 @@ def judge_of(bundle: IndexBundle, parameters: SearchParameters) -> Judge | None:
     own = tuple(backbone.alpha for backbone in bundle.profile.backbones)
     if check_parameters(parameters, bundle.profile) != own:
         return None
-    if kind.has_words and parameters.text_weight != calibration.text_weight:
+    weight = parameters.weight_of_words(bundle.profile)
+    if kind.has_words and weight != bundle.profile.text_weight:
         return None
-    return Judge(bundle, calibration.kinds[kind], calibration.text_weight)
+    return Judge(bundle, calibration.kinds[kind])
 
 
 def _text(match: Match) -> float:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from retrieval_server.index.calibration import Calibration, QueryKind
+from retrieval_server.index.bundle import IndexBundle
+from retrieval_server.index.calibration import QueryKind
 from retrieval_server.reading.reader import Reader
 from retrieval_server.serving.photo_words import PhotoWords
 from retrieval_server.text.grams import words_in
@@ -17,7 +18,7 @@ FIELDS = frozenset(
 def judged_kind(
     request: pb.SearchRequest,
     words: PhotoWords,
-    calibration: Calibration | None,
+    bundle: IndexBundle,
     reader: Reader | None,
 ) -> QueryKind | None:
     """The kind of a request; None if there can be no verdict on it.
@@ -25,16 +26,18 @@ def judged_kind(
     Args:
         request: the request.
         words: what was read on its photo.
-        calibration: of the index.
+        bundle: the index.
         reader: what has read; words that another one has read are another kind of query.
     """
     fields = {field.name for field, _ in request.ListFields()}
+    calibration = bundle.calibration
     if calibration is None or "image" not in fields or not fields <= FIELDS:
         return None
-    if request.HasField("text_weight") and request.text_weight == 0:
-        return QueryKind.PHOTO  # its words do not count
-    read = " ".join(each.line.text for each in words.lines)
-    kind = QueryKind.of(typed=bool(words_in(request.words)), read=bool(words_in(read)))
+    given = request.text_weight if request.HasField("text_weight") else bundle.profile.text_weight
+    if not given:
+        return QueryKind.PHOTO  # the words do not count
+    read = bool(words_in(" ".join(words.texts)))
+    kind = QueryKind.of(typed=bool(words_in(request.words)), read=read)
     if kind.is_read and (reader is None or reader.digest != calibration.reader):
         return None
     return kind

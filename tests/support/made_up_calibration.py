@@ -35,7 +35,6 @@ def made_up_calibration(
     """A calibration in which every kind has its own intercept, so that they can be told apart."""
     return Calibration(
         products=products,
-        text_weight=1.0,
         reader=reader,
         kinds={
             kind: CalibratedKind(

@@ -112,7 +112,7 @@ def test_the_inputs_are_what_the_docstring_says(retriever: Retriever) -> None:
     bundle, query = retriever.bundle, random_query(retriever.bundle, 3)
     found = retriever.search(query, TYPED)
     first = found.initial[0]
-    evidence = Evidence.of(bundle, first, text_weight=1.0)
+    evidence = Evidence.of(bundle, first)
 
     a, b = first.cosines
     visual = (1 + 3 * a) * (1 + b) / 8
@@ -130,7 +130,7 @@ def test_the_inputs_are_what_the_docstring_says(retriever: Retriever) -> None:
 
 def test_the_probability_is_that_of_the_models_and_the_evidence(retriever: Retriever) -> None:
     found = retriever.search(random_query(retriever.bundle, 3), TYPED)
-    evidence = Evidence.of(retriever.bundle, found.initial[0], text_weight=1.0)
+    evidence = Evidence.of(retriever.bundle, found.initial[0])
 
     models = made_up_calibration().kinds[QueryKind.TYPED]
     probability = models.in_catalogue.probability(evidence.query_inputs())

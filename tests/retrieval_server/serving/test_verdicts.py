@@ -9,6 +9,7 @@ import pytest
 
 from client import RetrievalClient
 from export.calibration.calibrated_version import publish_calibration
+from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.index.calibration import QueryKind
 from retrieval_server.index.publish import open_index
 from retrieval_server.models.preprocessing import decode_image
@@ -156,15 +157,21 @@ READ = printed("Nuxe")
     ],
 )
 def test_a_request_has_the_kind_of_its_photo_and_words(
-    fields: dict[str, object], words: PhotoWords, kind: QueryKind | None
+    bundle: IndexBundle,
+    monkeypatch: pytest.MonkeyPatch,
+    fields: dict[str, object],
+    words: PhotoWords,
+    kind: QueryKind | None,
 ) -> None:
     request = pb.SearchRequest(image=b"photo", **fields)
-    calibration = made_up_calibration(reader="ours")
-    assert judged_kind(request, words, calibration, ReaderOf("ours")) == kind
+    monkeypatch.setattr(bundle, "calibration", made_up_calibration(reader="ours"))
+    assert judged_kind(request, words, bundle, ReaderOf("ours")) == kind
 
 
-def test_a_photo_that_another_reader_has_read_gets_no_verdict() -> None:
+def test_a_photo_that_another_reader_has_read_gets_no_verdict(
+    bundle: IndexBundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
     request = pb.SearchRequest(image=b"photo")
-    calibration = made_up_calibration(reader="ours")
-    assert judged_kind(request, READ, calibration, ReaderOf("theirs")) is None
-    assert judged_kind(request, NOT_READ, calibration, ReaderOf("theirs")) is QueryKind.PHOTO
+    monkeypatch.setattr(bundle, "calibration", made_up_calibration(reader="ours"))
+    assert judged_kind(request, READ, bundle, ReaderOf("theirs")) is None
+    assert judged_kind(request, NOT_READ, bundle, ReaderOf("theirs")) is QueryKind.PHOTO
