@@ -52,8 +52,8 @@ def _search_levels(status: ServerStatus) -> str:
 def _defaults(status: ServerStatus) -> str:
     """List what a request that does not say takes."""
     defaults = f"top-k {status.default_top_k}, keep {status.default_keep}"
-    if weight := status.default_text_weight:
-        defaults += f", text-weight {weight:g}"
+    if status.limits is not None and status.limits.max_text_weight:
+        defaults += f", text-weight {status.default_text_weight:g}"
     if status.reader:
         reads = "read" if status.default_read_words else "not read"
         defaults += f", words on photos are {reads} ({status.reader})"

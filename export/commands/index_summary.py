@@ -55,7 +55,8 @@ def shard_summary(extracted: ExtractedShard) -> Iterator[Message]:
     if not extracted.is_new:
         yield Message(f"nothing to do: {shard.folder} is complete")
         return
-    yield Message(f"{shard.folder}: {shard.manifest.products:,} images described")
+    done = "described and read" if shard.manifest.reader else "described"
+    yield Message(f"{shard.folder}: {shard.manifest.products:,} images {done}")
     yield from _reuse_summary(extracted.reused, extracted.no_reuse)
     if rejected := shard.manifest.rejected:
         yield Message(

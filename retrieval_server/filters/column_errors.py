@@ -53,9 +53,10 @@ class ColumnErrors:
     def other_kind(self, column: Column, value: Value) -> QueryError:
         """A value is compared with a column of another kind."""
         shown = _quoted(value) if isinstance(value, str) else repr(value).lower().removesuffix(".0")
+        hint = "; in quotes it is a text" if column.kind is ColumnKind.TEXT else ""
         return self._error(
             f"column {_quoted(column.name)} holds {_CONTENTS[column.kind]}, and {shown} is "
-            f"{_VALUES[kind_of_value(value)]}."
+            f"{_VALUES[kind_of_value(value)]}{hint}."
         )
 
     def no_numbers(self, column: Column) -> QueryError:

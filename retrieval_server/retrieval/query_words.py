@@ -28,7 +28,7 @@ def query_words(bundle: IndexBundle, parameters: SearchParameters) -> QueryWords
         bundle: the index.
         parameters: the words and their weight.
     """
-    if not parameters.text_weight or not parameters.words.strip():
+    if not parameters.weight_of_words(bundle.profile) or not parameters.words.strip():
         return None
     return QueryWords(bundle, parameters)
 
@@ -43,7 +43,7 @@ def sole_words(bundle: IndexBundle, parameters: SearchParameters) -> QueryWords:
     Raises:
         QueryError: if there is nothing to compare, or the weight is 0.
     """
-    if not parameters.text_weight:
+    if not parameters.weight_of_words(bundle.profile):
         raise QueryError("text_weight", "must be above 0 where words are the whole query.")
     if not words_in(parameters.words):
         raise QueryError("words", "need a letter or a digit where they are the whole query.")
@@ -60,7 +60,7 @@ class QueryWords:
 
     def __init__(self, bundle: IndexBundle, parameters: SearchParameters) -> None:
         self._bundle, self._grams = bundle, distinct_grams(parameters.words)
-        self._weight = parameters.text_weight
+        self._weight = parameters.weight_of_words(bundle.profile)
         self._cosines = bundle.words.cosines(parameters.words)
         self._evidence: dict[int, WordsEvidence] = {}
 

@@ -15,8 +15,8 @@ from retrieval_server.attributes.values import ColumnKind
 from retrieval_server.filters.expression import MAX_CONDITIONS, MAX_DEPTH, MAX_VALUES
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.models.image_file import MAX_PIXELS
-from retrieval_server.models.profile import MAX_ALPHA
-from retrieval_server.retrieval.search_request import MAX_EXCLUDED_IDS, MAX_TEXT_WEIGHT, MAX_TOP_K
+from retrieval_server.models.profile import MAX_ALPHA, MAX_TEXT_WEIGHT
+from retrieval_server.retrieval.search_request import MAX_EXCLUDED_IDS, MAX_TOP_K
 from retrieval_server.retrieval.search_result import Match, Stage, TextEvidence, WordsEvidence
 from retrieval_server.retrieval.several_photos import MAX_PHOTOS
 from retrieval_server.serving.photo_words import PhotoLine

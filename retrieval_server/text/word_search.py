@@ -7,7 +7,7 @@ IDF. Only rows with a common n-gram have t > 0.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -158,6 +158,22 @@ def too_many_words(words: str) -> str:
     if len(words) <= MAX_WORDS_CHARACTERS:
         return ""
     return f"have {len(words):,} characters; at most {MAX_WORDS_CHARACTERS:,} are accepted."
+
+
+def words_beside(typed: str, lines: Iterable[str]) -> str:
+    """The words of a query: those that were typed, and below them the lines that were read.
+
+    Args:
+        typed: the words that were typed, which stay as they are.
+        lines: the lines; those that do not fit into ``MAX_WORDS_CHARACTERS`` are left out.
+    """
+    words = typed
+    for line in lines:
+        longer = f"{words}\n{line}" if words else line
+        if len(longer) > MAX_WORDS_CHARACTERS:
+            break
+        words = longer
+    return words
 
 
 def field_file(field: str) -> str:

@@ -150,8 +150,11 @@ def test_evaluating_a_filter_changes_no_column(columns: Columns) -> None:
         (IsMissing("x\ny"), r"there is no column 'x\ny'."),
         (Equals("price", "12.50"), "column 'price' holds numbers, and '12.50' is a text."),
         (Equals("price", True), "column 'price' holds numbers, and true is a truth value."),
-        (Equals("size", 30.0), "column 'size' holds texts, and 30 is a number."),
-        (OneOf("size", ("30", 0.1)), "column 'size' holds texts, and 0.1 is a number."),
+        (
+            Equals("size", 30.0),
+            "column 'size' holds texts, and 30 is a number; in quotes it is a text.",
+        ),
+        (OneOf("size", ("30", 0.1)), "column 'size' holds texts, and 0.1 is a number; in quotes"),
         (Equals("in_stock", 1.0), "column 'in_stock' holds truth values, and 1 is a number."),
         (Equals("in_stock", "true"), "column 'in_stock' holds truth values, and 'true' is a text."),
         (OneOf("brand", ()), "one_of on column 'brand' has no values; give at least one."),

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from export.index.build import IndexBuild
 from retrieval_server.errors import EngineUnavailableError
 from retrieval_server.models.profile import Profile
 from retrieval_server.v1 import retrieval_pb2 as pb
+from tests.support.manifest_edit import change_manifest
 from tests.support.search_calls import photo, without_times
 from tests.support.served import Served, ServedBy
 from tests.support.text_photo import text_image
@@ -179,3 +181,21 @@ def test_reading_that_takes_too_long_leaves_time_for_an_answer_without(reading: 
     (warning,) = response.warnings
     assert "there was no time for it" in warning
     assert response.results == reading.search(image=image, read_words=False).results
+
+
+def test_beta_of_the_profile_is_the_default_and_zero_reads_nothing(
+    served_by: ServedBy, index: Path, reader_repository: Path, tmp_path: Path
+) -> None:
+    image = printed("NUXE")
+    for beta in (3.0, 0.0):
+        copied = shutil.copytree(index, tmp_path / str(beta))
+        version = copied / (copied / "current").read_text().strip()
+        change_manifest(version, lambda data, beta=beta: data["profile"].update(text_weight=beta))
+        with served_by(index=copied, model_repository=reader_repository) as served:
+            status = served.stub.GetStatus(pb.GetStatusRequest())
+            unset = served.search(image=image)
+            set_so = served.search(image=image, text_weight=beta)
+        assert status.default_text_weight == beta
+        assert status.default_read_words == bool(beta)
+        assert without_times(unset) == without_times(set_so)
+        assert bool(unset.read_lines) == bool(beta)
