@@ -17,7 +17,7 @@ BIN    := $(VENV)/bin
 PIP    := pip install -qq --disable-pip-version-check
 TRITON := $(BIN)/python deploy/local_triton/serve.py --model-repository model_repository
 
-.PHONY: help demo test web setup sample export index evaluate serve triton lint format browser proto golden try-feeds manifests images images-test bench-search bench-words bench-typed-words bench-text-index bench-evaluation bench-serving bench-overload bench-decoding bench-reading bench-perf-analyzer clean
+.PHONY: help demo test web setup sample export index evaluate serve triton lint format browser proto golden try-feeds manifests images images-test bench-search bench-filters bench-words bench-typed-words bench-read-words bench-text-index bench-evaluation bench-serving bench-overload bench-decoding bench-reading bench-perf-analyzer clean
 
 help: ## Print this list
 	awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -133,11 +133,18 @@ bench-search: setup ## Measure the exact search beside its peers; N=500000 rows
 	$(BIN)/$(PIP) -c constraints.txt -e '.[bench]'
 	$(BIN)/python -m benchmarks.search --rows $(N)
 
+bench-filters: setup ## Measure filtered searches beside unfiltered ones and peers; N=500000 rows
+	$(BIN)/$(PIP) -c constraints.txt -e '.[bench]'
+	$(BIN)/python -m benchmarks.filters --rows $(N)
+
 bench-words: setup build/word_peers/.installed ## Measure searches with words beside searches without; N=500000 rows
 	$(BIN)/python -m benchmarks.words --rows $(N)
 
 bench-typed-words: index ## Compare rules for typed words by mAP@7, on the dataset in DATA
 	$(BIN)/python -m benchmarks.typed_words $(DATA) --index $(INDEX)
+
+bench-read-words: index ## Compare ways to weigh the lines on photos by mAP@7, on the dataset in DATA
+	$(BIN)/python -m benchmarks.read_words $(DATA) --index $(INDEX)
 
 bench-text-index: setup ## Measure the text join beside its peers, and the whole build of the TI
 	$(BIN)/python -m benchmarks.text_index

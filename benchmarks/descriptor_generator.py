@@ -131,6 +131,11 @@ class DescriptorGenerator:
         random = np.random.default_rng([_SEEDS["queries"], KINDS.index(kind)])
         return random.integers(0, self.rows, count)
 
+    def families(self) -> NDArray[np.int64]:
+        """The family of each row's product, (N,), from 0."""
+        families: NDArray[np.int64] = self._family_of_product[self._product_of_row]
+        return families
+
     def same_product(self, row: int) -> list[int]:
         """The rows that show the product of a row, including the row."""
         return np.flatnonzero(self._product_of_row == self._product_of_row[row]).tolist()

@@ -55,7 +55,7 @@ from export.text_index.word_index import build_word_index
 from retrieval_server.exact_search.cascade import CascadeSearch
 from retrieval_server.exact_search.row_factors import RowFactors
 from retrieval_server.exact_search.similarity import fused_similarity
-from retrieval_server.retrieval.search_request import DEFAULT_TEXT_WEIGHT
+from retrieval_server.models.profile import Profile
 from retrieval_server.text.grams import GRAMS
 from retrieval_server.text.word_search import (
     DESCRIPTION,
@@ -145,9 +145,9 @@ def read_words(texts: list[str], characters: int, count: int) -> list[str]:
 
 
 def factors_of(index: WordSearch, words: str) -> RowFactors:
-    """The factors 1 + β t, as the server makes them."""
+    """The factors 1 + β t, as the server makes them by default."""
     found = index.cosines(words)
-    return RowFactors(found.rows, 1 + DEFAULT_TEXT_WEIGHT * found.cosines)
+    return RowFactors(found.rows, 1 + Profile.text_weight * found.cosines)
 
 
 def timed(works: list[Callable[[int], object]], count: int) -> NDArray[np.float64]:

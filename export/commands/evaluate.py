@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from export.commands.index_summary import catalogue_warnings, index_summary
-from export.commands.messages import Message, tell, warn
+from export.commands.messages import Message, left_out_query, tell, warn
 from export.commands.options import (
     Dataset,
     GroundTruth,
@@ -79,7 +79,7 @@ def evaluate(
         if warning not in told:
             warn(warning)
     for image, problem in evaluation.unreadable.items():
-        warn(f"query {image} {problem} It is left out of every figure.")
+        warn(left_out_query(image, problem))
     if html is not None:
         write_output(html, evaluation_page(evaluation))
         say_where("report", html)

@@ -41,6 +41,16 @@ def warn(text: str) -> None:
     typer.secho(f"warning: {text}", err=True, fg=typer.colors.YELLOW)
 
 
+def left_out_query(image: str, problem: str) -> str:
+    """Say that a query does not count.
+
+    Args:
+        image: name of its file.
+        problem: why it cannot be read.
+    """
+    return f"query {image} {problem} It is left out of every figure."
+
+
 @contextmanager
 def optional_packages(need: str) -> Iterator[None]:
     """Turn the import of a missing package into an error that says how to install it.

@@ -100,6 +100,15 @@ KeepsToTry = Annotated[
         show_default=f"1 to {RESULTS}",
     ),
 ]
+ReadImages = Annotated[
+    bool | None,
+    typer.Option(
+        "--read-images/--no-read-images",
+        envvar="BEAUTY_EXPORT_READ_IMAGES",
+        help="Read the words on the images, for searches by words.",
+        show_default="no; with --from-shards: as the shards",
+    ),
+]
 ShardNumber = Annotated[
     int,
     typer.Option(

@@ -3,29 +3,42 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from export.commands.messages import optional_packages, warn
+from export.commands.messages import left_out_query, optional_packages, say, warn
 from export.commands.options import (
+    DEFAULT_REPOSITORY,
     Dataset,
     GroundTruth,
     KeepsToTry,
     ProfileName,
     RefiningKeep,
+    Repository,
     Tau,
     TausToTry,
 )
 from export.commands.outputs import print_result, prints_table, say_where
 from export.dataset.measurable import check_measurable
+from export.descriptors.engine_choice import EngineChoice
+from export.descriptors.image_reading import chosen_reader
 from export.evaluation.terminal import sections_table
 from export.models.profiles import LITE, find_profile
 from export.text_index.settings import TextSettings
 from retrieval_server.command_line import option_values
 from retrieval_server.command_line.output_file import DASH, check_output, write_output
+from retrieval_server.errors import CatalogueError, ModelRepositoryError
+from retrieval_server.models.model_repository import ModelRepository
+from retrieval_server.models.profile import MAX_TEXT_WEIGHT, Profile
+from retrieval_server.models.reader import EXPORT_READER, can_read, is_exported
 from retrieval_server.retrieval.search_request import DEFAULT_KEEP
+from retrieval_server.text.grams import words_in
+
+if TYPE_CHECKING:
+    from export.tuning.read_once import ReadOnce
 
 DEFAULT_CACHE = Path("build/descriptors")
 DEFAULT_FOLDS = 5
@@ -47,11 +60,30 @@ AlphasToTry = Annotated[
         callback=option_values.finite,
     ),
 ]
+TextWeightsToTry = Annotated[
+    list[float] | None,
+    typer.Option(
+        "--text-weight",
+        min=0,
+        max=MAX_TEXT_WEIGHT,
+        help="β, the strength of words, to try.",
+        show_default="0, 0.25 to 4",
+        callback=option_values.finite,
+    ),
+]
+NoWords = Annotated[
+    bool, typer.Option("--no-words", help="Leave words out: those typed and those on photos.")
+]
+ReadCatalogue = Annotated[
+    bool,
+    typer.Option("--read-images", help="Read the words on the catalogue's images, too."),
+]
 Folds = Annotated[int, typer.Option(min=2, help="Number of folds of the cross-validation.")]
 Cache = Annotated[
     Path,
     typer.Option(
-        help="Folder to keep descriptors in, for the next run.", callback=option_values.folder
+        help="Folder to keep descriptors and words in, for the next run.",
+        callback=option_values.folder,
     ),
 ]
 Checkpoints = Annotated[
@@ -78,11 +110,15 @@ def tune(
     side: SidesToTry = None,
     pooling: PoolingsToTry = None,
     alpha: AlphasToTry = None,
+    text_weight: TextWeightsToTry = None,
     keep: KeepsToTry = None,
     threshold: TausToTry = None,
     folds: Folds = DEFAULT_FOLDS,
     seed: Annotated[int, typer.Option(help="Seed that assigns queries to folds.")] = 0,
     ground_truth: GroundTruth = None,
+    no_words: NoWords = False,
+    read_images: ReadCatalogue = False,
+    model_repository: Repository = DEFAULT_REPOSITORY,
     cache: Cache = DEFAULT_CACHE,
     checkpoint: Checkpoints = None,
     random_seed: RandomSeed = None,
@@ -90,9 +126,11 @@ def tune(
     save: SettingsFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Choose pooling, side, α, k and τ by cross-validated mAP@7, and print the settings.
+    """Choose pooling, side, α, β, k and τ by cross-validated mAP@7, and print the settings.
 
-    Values given for an option replace its defaults; the profile's own are always tried.
+    Values given for an option replace its defaults; the profile's own are always tried. β is tuned
+    if the ground truth has typed words, or the profile's reader is exported to the model
+    repository.
 
     Example: beauty-export tune build/demo/sample --html build/tuning.html
     """
@@ -105,6 +143,11 @@ def tune(
         from export.tuning.pooling_sweep import PoolingSweep
         from export.tuning.sections import tuned_settings, tuning_sections
         from export.tuning.tune import tune as tune_on
+        from export.tuning.words import WordSources
+    if no_words and (text_weight or read_images):
+        raise typer.BadParameter(
+            "leaves nothing for --text-weight and --read-images to do.", param_hint="--no-words"
+        )
     has_table = prints_table({"--html": page, "--save": save}, as_json=as_json)
     chosen = find_profile(profile)
     grid = Grid.of(
@@ -112,12 +155,24 @@ def tune(
         sides=side or (),
         poolings=[PoolingChoice.parse(text) for text in pooling or ()],
         alphas=alpha or (),
+        text_weights=text_weight or (),
         keeps=keep or (),
         thresholds=threshold or (),
     )
     sweep = PoolingSweep(cache, weights_choices(chosen, checkpoint or (), random_seed))
-    check_measurable(dataset, ground_truth, is_divided=True)
-    described = describe_dataset(dataset, chosen, grid.sides, grid.poolings, sweep, ground_truth)
+    queries = check_measurable(dataset, ground_truth, is_divided=True)
+    words = None
+    if not no_words:
+        reader = _reader(chosen, model_repository, cache, is_needed=read_images)
+        if text_weight and reader is None and not any(words_in(query.words) for query in queries):
+            raise CatalogueError(
+                "There are no words to try --text-weight on: the ground truth has no typed words, "
+                f"and those on photos cannot be read. Export the reader with: {EXPORT_READER}"
+            )
+        words = WordSources(reader, reads_catalogue=read_images)
+    described = describe_dataset(
+        dataset, chosen, grid.sides, grid.poolings, sweep, ground_truth, words
+    )
     _warn_of(described.unreadable, described.rejected, random_seed)
     tuning = tune_on(described, grid, folds, seed)
     if page is not None:
@@ -171,9 +226,30 @@ def _kept(cache: Path) -> str:
     return f"The descriptors are kept in {cache}; run the same command again with that --cache."
 
 
-def _warn_of(unreadable: tuple[str, ...], rejected: int, random_seed: int | None) -> None:
-    for image in unreadable:
-        warn(f"query {image} cannot be read and is left out of every figure.")
+def _reader(profile: Profile, repository: Path, cache: Path, *, is_needed: bool) -> ReadOnce | None:
+    """The reader of a profile; None if it cannot read here, unless it is needed."""
+    if not is_needed:
+        try:
+            models = ModelRepository(repository)
+        except ModelRepositoryError:  # nothing was exported yet
+            return None
+        if not can_read(profile, models):
+            return None
+        if not is_exported(profile, models):  # the engine of the reader loads the profile too
+            say(
+                f"The words on photos are not read: the models of profile {profile.name} are not "
+                f"in {repository}. Export them with: beauty-export onnx --profile PROFILE"
+            )
+            return None
+    from export.tuning.read_once import ReadOnce
+
+    digest = chosen_reader(profile, repository)
+    return ReadOnce(profile.name, EngineChoice(repository), digest, cache)
+
+
+def _warn_of(unreadable: Mapping[str, str], rejected: int, random_seed: int | None) -> None:
+    for image, problem in unreadable.items():
+        warn(left_out_query(image, problem))
     if rejected:
         warn(f"{rejected:,} database images cannot be read and are left out.")
     if random_seed is not None:

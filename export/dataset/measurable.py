@@ -11,7 +11,7 @@ from export.dataset.ground_truth import Query, items_of, read_ground_truth
 from retrieval_server.errors import CatalogueError, ImageError
 from retrieval_server.models.preprocessing import read_image
 
-_SIDE = 32  # pixels; the smallest side of a profile
+ANY_SIDE = 32  # pixels, the smallest side of a profile: whether an image can be read needs no more
 
 
 @dataclass(frozen=True)
@@ -37,13 +37,16 @@ class CatalogueIds:
 
 def check_measurable(
     dataset: Path, ground_truth: Path | None = None, *, is_divided: bool = False
-) -> None:
+) -> list[Query]:
     """Refuse a dataset on which nothing can be measured.
 
     Args:
         dataset: folder with a catalogue and its ground truth.
         ground_truth: its file; None takes the dataset's own.
         is_divided: whether the queries will be divided into folds.
+
+    Returns:
+        The queries whose image can be read.
 
     Raises:
         CatalogueError: if the catalogue or the ground truth cannot be used, no query image can be
@@ -61,6 +64,7 @@ def check_measurable(
         image = catalogue.image_path(catalogue.rows[ids.rows[product_id]])
         if not _is_readable(image):
             raise unreadable_match(product_id, product_ids[product_id])
+    return queries
 
 
 def check_readable(readable: Collection[object], queries: Collection[Query], dataset: Path) -> None:
@@ -109,7 +113,7 @@ def unreadable_match(product_id: str, query: Query) -> CatalogueError:
 
 def _is_readable(image: Path) -> bool:
     try:
-        read_image(image, _SIDE)
+        read_image(image, ANY_SIDE)
     except ImageError:
         return False
     return True

@@ -9,12 +9,14 @@ from typing import NamedTuple
 
 from export.dataset.ground_truth import Query, items_of
 from export.evaluation.metrics import RESULTS, average_precision, hit_at_1, ranks_of, recall
+from export.evaluation.query_descriptors import Lines
 from export.evaluation.results import BOTH, READ, TYPED, WORD_METHODS, RatedQuery, Rating
 from export.progress import progress
 from retrieval_server.exact_search.similarity import Ranking
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.retrieval.retriever import Retriever
 from retrieval_server.retrieval.search_request import QueryDescriptors, SearchParameters
+from retrieval_server.text.word_search import words_beside
 
 BASELINE = "baseline"
 KEEPS = (6, 5, 4, 3, 2, 1)  # Table 1's order
@@ -33,15 +35,18 @@ class Method(NamedTuple):
     keep: int | None
     words: str = ""
 
-    def parameters(self, typed: str = "", read: str = "") -> SearchParameters:
+    def parameters(self, typed: str = "", read: Sequence[str] = ()) -> SearchParameters:
         """How to search.
 
         Args:
             typed: the words that the ground truth has for the query.
             read: the lines that were read on its photo.
         """
-        of_method = {TYPED: (typed,), READ: (read,), BOTH: (typed, read)}.get(self.words, ())
-        plain = SearchParameters(top_k=RESULTS, words="\n".join(filter(None, of_method)))
+        words = words_beside(
+            typed if self.words in {TYPED, BOTH} else "",
+            read if self.words in {READ, BOTH} else (),
+        )
+        plain = SearchParameters(top_k=RESULTS, words=words)
         if self.keep is None:
             return replace(plain, refine=False)
         return replace(plain, keep=self.keep)
@@ -52,7 +57,7 @@ CATEGORY_COLUMN = "category"
 
 
 def methods_for(
-    queries: Sequence[Query], keep: int, read: Sequence[str] | None = None
+    queries: Sequence[Query], keep: int, read: Sequence[Lines] | None = None
 ) -> tuple[Method, ...]:
     """The paper's methods, and those with the words that there are.
 
@@ -76,7 +81,7 @@ def rate_queries(
     queries: Sequence[Query],
     described: Sequence[QueryDescriptors],
     methods: Sequence[Method] = METHODS,
-    read: Sequence[str] | None = None,
+    read: Sequence[Lines] | None = None,
 ) -> list[RatedQuery]:
     """Search with every query by all methods, and rate the results.
 
@@ -92,15 +97,15 @@ def rate_queries(
     rated = []
     items = items_of(queries)
     with progress("searches", len(queries)) as advance:
-        lines = [""] * len(queries) if read is None else read
-        for query, item, descriptors, text in zip(queries, items, described, lines, strict=True):
+        lines = [()] * len(queries) if read is None else read
+        for query, item, descriptors, own in zip(queries, items, described, lines, strict=True):
             rated.append(
                 RatedQuery(
                     name=query.image.name,
                     item=item,
                     category=_category(query, retriever.bundle),
                     relevant=len(query.relevant),
-                    ratings=_ratings(retriever, query, descriptors, methods, text),
+                    ratings=_ratings(retriever, query, descriptors, methods, own),
                 )
             )
             advance(1)
@@ -112,7 +117,7 @@ def _ratings(
     query: Query,
     descriptors: QueryDescriptors,
     methods: Sequence[Method],
-    read: str,
+    read: Lines,
 ) -> tuple[Rating, ...]:
     ratings = []
     rankings: dict[str, Ranking] = {}

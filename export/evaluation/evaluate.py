@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from export.dataset.ground_truth import read_ground_truth
 from export.dataset.measurable import check_readable
 from export.descriptors.engine_choice import EngineChoice
-from export.evaluation.ablation import METHODS, methods_for, rate_queries
+from export.evaluation.ablation import METHODS, Method, methods_for, rate_queries
 from export.evaluation.query_descriptors import describe_images, read_queries
-from export.evaluation.results import Evaluation
-from export.evaluation.statistics import categories_of, rows_of
+from export.evaluation.results import Evaluation, RatedQuery, WordsChange
+from export.evaluation.statistics import categories_of, rows_of, words_changes
 from retrieval_server.errors import ImageError
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.models.model_repository import ModelRepository
@@ -27,7 +28,8 @@ def evaluate(
 ) -> Evaluation:
     """Measure mAP@7 of the baseline, of every k of the paper, and of words.
 
-    Typed words are rated if the ground truth has them, read words if the reader is exported.
+    Typed words are rated if the ground truth has them, read words if the reader is exported; none
+    are if the profile's β is 0.
 
     Args:
         dataset: folder of the catalogue.
@@ -47,9 +49,10 @@ def evaluate(
     ]
     check_readable(answered, queries, dataset)
     read = None
-    if can_read(bundle.profile, ModelRepository(engine.repository)):
+    has_weight = bundle.profile.text_weight > 0
+    if has_weight and can_read(bundle.profile, ModelRepository(engine.repository)):
         read = read_queries([q.image for q, _ in answered], bundle.profile.name, engine)
-    methods = methods_for(queries, keep, read)
+    methods = methods_for(queries, keep, read) if has_weight else METHODS
     rated = rate_queries(
         retriever, [q for q, _ in answered], [d for _, d in answered], methods, read
     )
@@ -69,6 +72,18 @@ def evaluate(
         rows=tuple(rows_of([(method.name, method.keep) for method in methods], rated)),
         detailed=detailed,
         categories=tuple(categories_of([method.name for method in methods], detailed, rated)),
+        words=tuple(_words_changes(methods, detailed, rated)),
+        text_weight=bundle.profile.text_weight,
         rated_queries=tuple(rated),
         warnings=tuple(bundle.manifest.warnings),
     )
+
+
+def _words_changes(
+    methods: Sequence[Method], detailed: str, rated: Sequence[RatedQuery]
+) -> Iterator[WordsChange]:
+    """What each kind of words changes with refinement; nothing if there are no words."""
+    without = [method.name for method in methods].index(detailed)
+    for position, method in enumerate(methods):
+        if method.words and method.keep is not None:
+            yield from words_changes(method.words, (without, position), rated)

@@ -19,6 +19,8 @@ from retrieval_server.retrieval.open_retriever import open_retriever
 from retrieval_server.retrieval.retriever import Retriever
 from retrieval_server.retrieval.search_request import QueryDescriptors
 
+Lines = tuple[str, ...]  # of text on one photo, from top to bottom
+
 
 def describe_images(
     images: Sequence[Path], bundle: IndexBundle, engine: EngineChoice
@@ -40,8 +42,8 @@ def describe_images(
     return asyncio.run(_describe(images, bundle, engine))
 
 
-def read_queries(images: Sequence[Path], ensemble: str, engine: EngineChoice) -> list[str]:
-    """Read the words on query images, one line of text a line.
+def read_queries(images: Sequence[Path], ensemble: str, engine: EngineChoice) -> list[Lines]:
+    """Read the words on query images.
 
     Args:
         images: image files.
@@ -49,21 +51,21 @@ def read_queries(images: Sequence[Path], ensemble: str, engine: EngineChoice) ->
         engine: the engine; the reader must be in its repository.
 
     Returns:
-        The text of each image; empty for one that cannot be read.
+        The lines of each image; none for one that cannot be read.
 
     Raises:
         RetrievalError: if the engine fails.
     """
-    texts = [""] * len(images)
+    lines: list[Lines] = [()] * len(images)
 
     def keep(number: int, read: tuple[ReadLine, ...] | ImageError) -> None:
         if not isinstance(read, ImageError):
-            texts[number] = "\n".join(line.text for line in read)
+            lines[number] = tuple(line.text for line in read)
         advance(1)
 
     with progress("words on photos", len(images)) as advance:
         read_words(images, ensemble, engine, keep)
-    return texts
+    return lines
 
 
 async def _describe(

@@ -73,13 +73,13 @@ class Intervals:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The difference between a row's mAP@7 and the baseline's.
+    """The difference between two means of mAP@7 over the same queries.
 
     Attributes:
-        difference: the row's mean minus the baseline's.
+        difference: the mean minus that of the method it is compared with.
         interval: 95 % confidence interval of the difference; None for fewer than two items.
         p_value: p-value of the two-sided sign-flip randomisation test.
-        adjusted_p_value: the p-value corrected by Holm for all rows of the table.
+        adjusted_p_value: the p-value corrected by Holm for all rows of its table.
     """
 
     difference: float
@@ -146,6 +146,27 @@ class Category:
 
 
 @dataclass(frozen=True)
+class WordsChange:
+    """What words change on some queries, over the same search without words.
+
+    Attributes:
+        category: the category of the queries; None for all queries.
+        queries: number of queries.
+        words: one of ``WORD_METHODS``.
+        without: mAP@7 (gt) with refinement, without words.
+        with_words: the same with words.
+        change: their difference; the p-value is corrected for these words on all categories.
+    """
+
+    category: str | None
+    queries: int
+    words: str
+    without: float
+    with_words: float
+    change: Comparison
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """The paper's Table 1 on one dataset, with details.
 
@@ -161,6 +182,8 @@ class Evaluation:
         detailed: the method that is compared with the baseline by category and by query, such as
             "k = 3".
         categories: most queries first; empty if the catalogue has no column ``category``.
+        words: what words change on all queries, then by category; empty if there are none.
+        text_weight: β, by which the words count.
         rated_queries: ratings of every query by every method.
         warnings: facts that a reader should know, such as random weights.
     """
@@ -175,6 +198,8 @@ class Evaluation:
     rows: tuple[Row, ...]
     detailed: str
     categories: tuple[Category, ...]
+    words: tuple[WordsChange, ...]
+    text_weight: float
     rated_queries: tuple[RatedQuery, ...]
     warnings: tuple[str, ...]
 
@@ -188,4 +213,6 @@ class Evaluation:
         for row, plain in zip(self.rows, values["rows"], strict=True):
             for convention, comparison in (row.against_baseline or {}).items():
                 plain["against_baseline"][convention]["verdict"] = comparison.verdict
+        for changed, plain in zip(self.words, values["words"], strict=True):
+            plain["change"]["verdict"] = changed.change.verdict
         return values

@@ -13,6 +13,7 @@ from export.evaluation.results import (
     Evaluation,
     RatedQuery,
     Row,
+    WordsChange,
 )
 from export.evaluation.significance import FLIPS, RESAMPLES, SIGNIFICANCE, Interval
 
@@ -54,11 +55,17 @@ class Section:
 
 
 def sections(evaluation: Evaluation) -> list[Section]:
-    """The paper's table, the comparison with the baseline, categories, and changed queries."""
+    """The paper's table, the comparison with the baseline, categories, words, changed queries."""
     found = [_table_1(evaluation), _comparison(evaluation)]
     if evaluation.categories:
         found.append(_categories(evaluation))
-    found.append(_changes(evaluation))
+    kinds = dict.fromkeys(changed.words for changed in evaluation.words)
+    found += [_words(evaluation, words) for words in kinds]
+    found.append(_changes(evaluation, evaluation.rows[0].method, evaluation.detailed))
+    found += [
+        _changes(evaluation, evaluation.detailed, f"{words}, {evaluation.detailed}")
+        for words in kinds
+    ]
     return found
 
 
@@ -91,8 +98,8 @@ def _table_1(evaluation: Evaluation) -> Section:
     origins = {TYPED: "in the ground truth's column words", READ: "on the photo"}
     if given := [f"{kind}: {origin}" for kind, origin in origins.items() if kind in named]:
         notes.append(
-            f"{'; '.join(given)}. They are one more factor of eq. (8); a query without words is "
-            "searched without."
+            f"{'; '.join(given)}. They are one more factor of eq. (8), with β = "
+            f"{evaluation.text_weight:g}; a query without words is searched without."
         )
     if evaluation.items < FEW_ITEMS:
         notes.append(
@@ -164,10 +171,38 @@ def _categories(evaluation: Evaluation) -> Section:
     )
 
 
-def _changes(evaluation: Evaluation) -> Section:
-    position = evaluation.position(evaluation.detailed)
+def _words(evaluation: Evaluation, words: str) -> Section:
+    rows = tuple(
+        (
+            Cell("all" if changed.category is None else changed.category, _queries(changed)),
+            Cell(f"{changed.without:.6f}"),
+            Cell(f"{changed.with_words:.6f}"),
+            *comparison_cells(changed.change),
+        )
+        for changed in evaluation.words
+        if changed.words == words
+    )
+    return Section(
+        f"What {words} change, {evaluation.detailed}, mAP@7 (gt)",
+        ("Category", "Without", "With", "Difference", "p", "Verdict"),
+        rows,
+        (
+            f"p: as above, corrected by Holm for the {len(rows)} rows. The intervals (95 %) are of "
+            "one row each, not corrected.",
+        ),
+        texts=(0, 5),
+    )
+
+
+def _queries(changed: WordsChange) -> str:
+    return f"{changed.queries:,} {'query' if changed.queries == 1 else 'queries'}"
+
+
+def _changes(evaluation: Evaluation, before: str, after: str) -> Section:
+    """The queries whose average precision changed most from one method to another."""
+    first, second = evaluation.position(before), evaluation.position(after)
     by_change = sorted(
-        ((_gain(query, position), query) for query in evaluation.rated_queries),
+        ((_gain(query, first, second), query) for query in evaluation.rated_queries),
         key=lambda change: (-abs(change[0]), change[1].name),
     )
     gained = [query for gain, query in by_change if gain > 0]
@@ -176,19 +211,19 @@ def _changes(evaluation: Evaluation) -> Section:
     rows = tuple(
         (
             Cell(query.name),
-            Cell(f"{query.ratings[0].average_precision.gt:.3f}"),
-            Cell(f"{query.ratings[position].average_precision.gt:.3f}"),
-            Cell(_moves(query.ratings[0].ranks, query.ratings[position].ranks)),
+            Cell(f"{query.ratings[first].average_precision.gt:.3f}"),
+            Cell(f"{query.ratings[second].average_precision.gt:.3f}"),
+            Cell(_moves(query.ratings[first].ranks, query.ratings[second].ranks)),
         )
         for query in shown
     )
     return Section(
-        f"Queries that changed most, {evaluation.detailed}",
+        f"Queries that changed most, {after}",
         ("Query", "AP before", "AP after", "Ranks of relevant images"),
         rows,
         (
-            f"AP is by gt. {len(gained):,} queries gained, {len(lost):,} lost; up to "
-            f"{CHANGES_SHOWN} of each are shown. A rank of - is beyond the seventh.",
+            f"AP is by gt, before: {before}. {len(gained):,} queries gained, {len(lost):,} lost; "
+            f"up to {CHANGES_SHOWN} of each are shown. A rank of - is beyond the seventh.",
         ),
         texts=(0, 3),
     )
@@ -225,8 +260,8 @@ def _moves(before: Mapping[str, int], after: Mapping[str, int]) -> str:
     return ", ".join(f"{i} {before.get(i, '-')} → {after.get(i, '-')}" for i in moved)
 
 
-def _gain(query: RatedQuery, position: int) -> float:
-    return query.ratings[position].average_precision.gt - query.ratings[0].average_precision.gt
+def _gain(query: RatedQuery, first: int, second: int) -> float:
+    return query.ratings[second].average_precision.gt - query.ratings[first].average_precision.gt
 
 
 def _items(evaluation: Evaluation) -> str:

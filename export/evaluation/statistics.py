@@ -7,7 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from export.evaluation.metrics import changed_percent, mean_average_precision
-from export.evaluation.results import Category, Comparison, Intervals, RatedQuery, Rating, Row
+from export.evaluation.results import (
+    Category,
+    Comparison,
+    Intervals,
+    RatedQuery,
+    Rating,
+    Row,
+    WordsChange,
+)
 from export.evaluation.significance import holm, mean_interval, paired_difference
 from export.progress import Advance, progress
 
@@ -74,6 +82,46 @@ def categories_of(
     Returns:
         The categories; empty if no query has one.
     """
+    return [_category(name, methods, detailed, own) for name, own in _by_category(queries)]
+
+
+def words_changes(
+    words: str, methods: tuple[int, int], queries: Sequence[RatedQuery]
+) -> list[WordsChange]:
+    """What words change on all queries, and on those of each category.
+
+    Args:
+        words: the kind of words.
+        methods: positions of a refinement without words and of the same one with them.
+        queries: queries with ratings by every method.
+    """
+    groups: list[tuple[str | None, Sequence[RatedQuery]]] = [(None, queries)]
+    groups += _by_category(queries)
+    means, differences = [], []
+    with progress(words, len(groups)) as advance:
+        for _, members in groups:
+            before, after = (_precisions(members, position) for position in methods)
+            means.append((float(np.mean(before)), float(np.mean(after))))
+            differences.append(paired_difference(before, after, [query.item for query in members]))
+            advance(1)
+    adjusted = holm([difference.p_value for difference in differences])
+    return [
+        WordsChange(
+            category=name,
+            queries=len(members),
+            words=words,
+            without=without,
+            with_words=with_words,
+            change=Comparison(found.mean, found.interval, found.p_value, p_value),
+        )
+        for (name, members), (without, with_words), found, p_value in zip(
+            groups, means, differences, adjusted, strict=True
+        )
+    ]
+
+
+def _by_category(queries: Sequence[RatedQuery]) -> list[tuple[str, list[RatedQuery]]]:
+    """The queries of each category as it is shown, most queries first; none without categories."""
     members: dict[str, list[RatedQuery]] = {}
     names = [query.category for query in queries]
     if not any(names):
@@ -81,7 +129,12 @@ def categories_of(
     for name, query in zip(_shown(names), queries, strict=True):
         members.setdefault(name, []).append(query)
     ordered = sorted(members, key=lambda name: (name == OTHERS, -len(members[name]), name))
-    return [_category(name, methods, detailed, members[name]) for name in ordered]
+    return [(name, members[name]) for name in ordered]
+
+
+def _precisions(queries: Sequence[RatedQuery], position: int) -> list[float]:
+    """Average precision (gt) of each query by the method at a position."""
+    return [query.ratings[position].average_precision.gt for query in queries]
 
 
 def _intervals(ratings: Sequence[Rating], items: Sequence[int], advance: Advance) -> Intervals:
@@ -131,10 +184,7 @@ def _category(
     name: str, methods: Sequence[str], detailed: str, queries: Sequence[RatedQuery]
 ) -> Category:
     items = [query.item for query in queries]
-    by_method = {
-        method: [query.ratings[position].average_precision.gt for query in queries]
-        for position, method in enumerate(methods)
-    }
+    by_method = {method: _precisions(queries, position) for position, method in enumerate(methods)}
     changes = np.subtract(by_method[detailed], by_method[methods[0]])
     return Category(
         name=name,

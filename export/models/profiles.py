@@ -62,6 +62,7 @@ def profile_toml(profile: Profile) -> str:
     lines = [f"name = {json.dumps(profile.name)}", f"side = {profile.side}"]
     if profile.reader is not None:
         lines.append(f"reader = {json.dumps(profile.reader)}")
+    lines.append(f"text_weight = {json.dumps(profile.text_weight)}")
     for backbone in profile.backbones:
         values = {key: value for key, value in asdict(backbone).items() if value is not None}
         # a text, a number or a list of numbers is the same in JSON and in TOML

@@ -18,18 +18,22 @@ from numpy.typing import NDArray
 
 from export.dataset.catalogue import Catalogue, CatalogueRow, read_catalogue
 from export.dataset.ground_truth import GROUND_TRUTH_FILE, Query, items_of, read_ground_truth
-from export.dataset.measurable import CatalogueIds, check_readable, unreadable_match
+from export.dataset.measurable import ANY_SIDE, CatalogueIds, check_readable, unreadable_match
 from export.models.pooling_choice import PoolingChoice
 from export.progress import progress
 from export.text_index.build import build_text_index
 from export.text_index.settings import TextSettings
 from export.tuning.pooling_sweep import DescribedImages, PoolingSweep
 from export.tuning.rate_settings import RowLists
+from export.tuning.words import WordSources
 from retrieval_server.cores import available_cores
-from retrieval_server.errors import CatalogueError, RetrievalError
+from retrieval_server.errors import CatalogueError, ImageError, RetrievalError
 from retrieval_server.exact_search.kernels.inner_products import dots
+from retrieval_server.models.preprocessing import read_image
 from retrieval_server.models.profile import Profile
 from retrieval_server.text.neighbours import TextIndex
+
+CHANGED = "An image changed during the run. Run the same command again."
 
 
 @dataclass(frozen=True)
@@ -41,18 +45,21 @@ class DescribedDataset:
         profile: the profile whose backbones describe the images.
         queries: the queries with their true matches.
         products: the products, in the order of the catalogue.
-        unreadable: names of query images that could not be read.
+        unreadable: why a query image could not be read, by its name.
         rejected: number of database images that could not be read.
         images: descriptors of the database and of the queries, by (side, model).
+        text_cosines: t of the words of each query and the text of each product, (Q, N) float64;
+            None where no query has words.
     """
 
     folder: Path
     profile: Profile
     queries: tuple[Query, ...]
     products: tuple[CatalogueRow, ...]
-    unreadable: tuple[str, ...]
+    unreadable: Mapping[str, str]
     rejected: int
     images: Mapping[tuple[int, str], tuple[DescribedImages, DescribedImages]]
+    text_cosines: NDArray[np.float64] | None = None
 
     @property
     def name(self) -> str:
@@ -90,6 +97,7 @@ def describe_dataset(
     poolings: Sequence[PoolingChoice],
     sweep: PoolingSweep,
     ground_truth: Path | None = None,
+    words: WordSources | None = None,
 ) -> DescribedDataset:
     """Describe a dataset with every backbone of a profile, at every side, by every pooling.
 
@@ -100,6 +108,7 @@ def describe_dataset(
         poolings: distinct poolings.
         sweep: describes the images.
         ground_truth: its file; None takes the dataset's own.
+        words: where the words of queries and products come from; None leaves words out.
 
     Raises:
         RetrievalError: if the dataset cannot be used, or the backbones cannot describe it.
@@ -122,14 +131,19 @@ def describe_dataset(
         raise CatalogueError(f"None of the images of {catalogue.path} can be read.")
     check_readable(answered.tolist(), truth, dataset)
     unreadable = sorted(set(range(len(truth))) - set(answered.tolist()))
+    answered_queries = tuple(truth[row] for row in answered)
+    products = tuple(catalogue.rows[row] for row in readable)
     return DescribedDataset(
         folder=dataset,
         profile=profile,
-        queries=tuple(truth[row] for row in answered),
-        products=tuple(catalogue.rows[row] for row in readable),
-        unreadable=tuple(truth[row].image.name for row in unreadable),
+        queries=answered_queries,
+        products=products,
+        unreadable={truth[row].image.name: _problem(truth[row].image) for row in unreadable},
         rejected=len(catalogue.rows) - len(readable),
         images=images,
+        text_cosines=None
+        if words is None
+        else words.cosines(catalogue, products, answered_queries),
     )
 
 
@@ -211,5 +225,14 @@ def _photos(dataset: Path, truth: Sequence[Query]) -> Catalogue:
 def _common_rows(described: Iterable[DescribedImages]) -> NDArray[np.int64]:
     first, *others = (images.rows for images in described)
     if not all(np.array_equal(first, rows) for rows in others):
-        raise RetrievalError("An image changed during the run. Run the same command again.")
+        raise RetrievalError(CHANGED)
     return first
+
+
+def _problem(image: Path) -> str:
+    """Why an image cannot be read."""
+    try:
+        read_image(image, ANY_SIDE)
+    except ImageError as error:
+        return error.problem
+    raise RetrievalError(CHANGED)

@@ -107,9 +107,12 @@ class GridRatings:
         """Ratings (T, K, q) of the queries, q of them at a time."""
         queries, products = cosines[0].shape
         step = max(1, CHUNK_VALUES // products)
+        text = self._described.text_cosines
         for first in range(0, queries, step):
             chunk = slice(first, first + step)
-            similarities = stage.similarities([part[chunk] for part in cosines])
+            similarities = stage.similarities(
+                [part[chunk] for part in cosines], None if text is None else text[chunk]
+            )
             best = best_rows(similarities)
             indptr = self._relevant.indptr[first : first + step + 1]
             relevant = RowLists(indptr, self._relevant.rows)

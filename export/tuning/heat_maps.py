@@ -34,7 +34,7 @@ class HeatMap:
 def heat_maps(
     ratings: GridRatings, stages: Sequence[InitialStage], setting: Setting, grid: Grid
 ) -> tuple[HeatMap, ...]:
-    """Draw pooling × side, α × α if there are two backbones, and k × τ.
+    """Draw pooling × side, α × α if there are two backbones, β × k if there are words, and k × τ.
 
     Args:
         ratings: ratings of the grid.
@@ -43,24 +43,27 @@ def heat_maps(
         grid: the values that were tried.
     """
     fused = [stage for stage in stages if stage.fusion == PRODUCT]
-    maps = [_pooling_by_side(ratings, fused, setting)]
+    maps = [_pooling_by_side(ratings, fused, setting, grid)]
     if len(setting.initial.used) == len(grid.profile.backbones) == 2:
         maps.append(_alpha_by_alpha(ratings, fused, setting, grid))
+    if grid.tunes_words:
+        maps.append(_text_weight_by_keep(ratings, setting, grid))
     return (*maps, _threshold_by_keep(ratings, setting))
 
 
 def _pooling_by_side(
-    ratings: GridRatings, fused: Sequence[InitialStage], setting: Setting
+    ratings: GridRatings, fused: Sequence[InitialStage], setting: Setting, grid: Grid
 ) -> HeatMap:
     best: dict[tuple[str, int], float] = {}
     for stage in fused:
         label = " + ".join(dict.fromkeys(pooling.label for pooling in stage.poolings))
         key = (label, stage.side)
         best[key] = max(best.get(key, 0.0), _mean(ratings, replace(setting, initial=stage)))
+    strengths = "α and β" if grid.tunes_words else "α"
     labels = tuple(dict.fromkeys(label for label, _ in best))
     sides = sorted({side for _, side in best})
     return HeatMap(
-        title=f"pooling and side, each with its best α; {_refinement(setting)}",
+        title=f"pooling and side, each with its best {strengths}; {_refinement(setting)}",
         row_name="pooling",
         column_name="side",
         rows=labels,
@@ -84,6 +87,22 @@ def _alpha_by_alpha(
         values=tuple(
             tuple(_mean(ratings, replace(setting, initial=stage)) for stage in row)
             for row in stages
+        ),
+    )
+
+
+def _text_weight_by_keep(ratings: GridRatings, setting: Setting, grid: Grid) -> HeatMap:
+    keeps, weights = sorted(ratings.keeps), sorted(grid.text_weights)
+    stages = [replace(setting.initial, text_weight=weight) for weight in weights]
+    return HeatMap(
+        title=f"β and k, with the chosen descriptors; τ {setting.threshold:g}",
+        row_name="β",
+        column_name="k",
+        rows=tuple(f"{weight:g}" for weight in weights),
+        columns=tuple(map(str, keeps)),
+        values=tuple(
+            tuple(_mean(ratings, replace(setting, initial=stage, keep=keep)) for keep in keeps)
+            for stage in stages
         ),
     )
 

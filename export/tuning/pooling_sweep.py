@@ -49,6 +49,7 @@ from retrieval_server.models.profile import Backbone, Profile
 
 ROWS_FILE = "rows.npy"
 SWEEP = "1"  # raise it when the same settings give other descriptors
+CACHE_IN_USE = "Wait for it, or choose another --cache."
 _ENSEMBLE = "sweep"
 _BLOCKS = "blocks"
 
@@ -104,7 +105,7 @@ class PoolingSweep:
             OSError: if the disk is full.
         """
         self._cache.mkdir(parents=True, exist_ok=True)
-        with lock_folder(self._cache, "Wait for it, or choose another --cache."):
+        with lock_folder(self._cache, CACHE_IN_USE):
             return self._describe(catalogues, backbone, side, poolings, advance, white_out_p)
 
     def _describe(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from export.evaluation.sections import Cell, Section, comparison_cells, range_text
 from export.models.profiles import profile_toml
+from export.tuning.described_dataset import DescribedDataset
 from export.tuning.tune import CHOSEN, Tuning
 
 _NO_GAIN = "By the test that is no gain: the profile as it was may serve as well, or better."
@@ -66,11 +69,22 @@ def _worth(tuning: Tuning) -> Section:
             f"mAP@7 (gt) of {tuning.settings:,} settings. Held out: each query is rated with what "
             f"was chosen without its fold, one of {tuning.folds}. Optimistic: the best setting on "
             "the very queries it was chosen on.",
+            *_words(described),
             "Gain: of the held-out figure over the profile as it is. p: as in the evaluation, "
             f"corrected by Holm for {len(rows)} rows. Intervals: 95 %, of this choice of folds.",
         ),
         texts=(0, 4),
     )
+
+
+def _words(described: DescribedDataset) -> Iterator[str]:
+    """A note about β, if queries have words."""
+    if described.text_cosines is not None:
+        compared = int(described.text_cosines.any(axis=1).sum())
+        yield (
+            "β: strength of the words that are typed or read on the photo; "
+            f"{compared:,} of {len(described.queries):,} queries have words that a product has."
+        )
 
 
 def _found(tuning: Tuning) -> Section:

@@ -1,7 +1,7 @@
 """A setting: everything that a ranking depends on, one point of a tuning grid.
 
 Paper → here: ``alphas`` is α of eq. (8), ``keep`` is k of Algorithm 1, ``threshold`` is τ of
-eq. (7).
+eq. (7). ``text_weight`` is β of the factor 1 + β t, which the paper does not have.
 """
 
 from __future__ import annotations
@@ -29,12 +29,14 @@ class InitialStage:
         poolings: pooling of each backbone, in the order of the profile.
         alphas: α of each backbone; 0 leaves the backbone out.
         fusion: ``product``, eq. (8), or ``sum``, Σ α_n s_n.
+        text_weight: β, the strength of the words of a query.
     """
 
     side: int
     poolings: tuple[PoolingChoice, ...]
     alphas: tuple[float, ...]
     fusion: str = PRODUCT
+    text_weight: float = Profile.text_weight
 
     @property
     def used(self) -> tuple[int, ...]:
@@ -46,12 +48,26 @@ class InitialStage:
         """Whether one backbone alone ranks."""
         return len(self.used) == 1
 
-    def similarities(self, cosines: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-        """Fuse cosines (Q, N) by backbone to similarities (Q, N)."""
+    def similarities(
+        self, cosines: Sequence[NDArray[np.float64]], text: NDArray[np.float64] | None = None
+    ) -> NDArray[np.float64]:
+        """Fuse cosines to similarities.
+
+        Args:
+            cosines: (Q, N) by backbone.
+            text: t of each query and product, (Q, N); None for queries without words.
+
+        Returns:
+            (Q, N) float64.
+        """
         stacked = np.stack(cosines, axis=-1)
-        if self.fusion == PRODUCT:
-            return fused_similarity(stacked, self.alphas)
-        similarities: NDArray[np.float64] = stacked @ np.asarray(self.alphas)
+        similarities: NDArray[np.float64] = (
+            fused_similarity(stacked, self.alphas)
+            if self.fusion == PRODUCT
+            else stacked @ np.asarray(self.alphas)
+        )
+        if text is not None:
+            similarities *= 1 + self.text_weight * text
         return similarities
 
     def with_pooling(self, backbone: int, pooling: PoolingChoice) -> InitialStage:
@@ -76,7 +92,7 @@ class Setting:
     threshold: float
 
     def profile(self, source: Profile) -> Profile:
-        """A profile with this setting's side, poolings and α; k and τ are no part of a profile.
+        """A profile with this setting's side, poolings, α and β; k and τ are no part of a profile.
 
         It lacks the backbones with α = 0. A backbone whose graph changes gets a new model name.
         """
@@ -88,12 +104,21 @@ class Setting:
                 replace(backbone, model=f"{backbone.model}_{position}")
                 for position, backbone in zip(used, backbones, strict=True)
             )
-        if self.initial.side == source.side and backbones == source.backbones:
-            return source
-        return Profile(name=f"{source.name}-tuned", side=self.initial.side, backbones=backbones)
+        changed = replace(
+            source,
+            side=self.initial.side,
+            backbones=backbones,
+            text_weight=self.initial.text_weight,
+        )
+        return source if changed == source else replace(changed, name=f"{source.name}-tuned")
 
-    def describe(self, profile: Profile) -> str:
-        """This setting in one line for people."""
+    def describe(self, profile: Profile, *, has_words: bool) -> str:
+        """This setting in one line for people.
+
+        Args:
+            profile: the profile that is tuned.
+            has_words: whether the queries have words, so that β counts.
+        """
         initial = self.initial
         names = [profile.models[backbone] for backbone in initial.used]
         poolings = {initial.poolings[backbone].label for backbone in initial.used}
@@ -109,6 +134,8 @@ class Setting:
         else:
             alphas = ", ".join(f"{initial.alphas[backbone]:g}" for backbone in initial.used)
             parts.append(f"α {alphas}" + (" (sum)" if initial.fusion == SUM else ""))
+        if has_words:
+            parts.append(f"β {initial.text_weight:g}")
         refined = f"k {self.keep}, τ {self.threshold:g}" if self.keep < RESULTS else "no refinement"
         return "; ".join([*parts, refined])
 

@@ -1,7 +1,7 @@
 """Tune a profile on a dataset with ground truth: ``beauty-export tune``.
 
 Every setting of the grid is rated: all initial rankings whose backbones share a pooling, with every
-k and τ; then, from the best on, other poolings for single backbones, one at a time (all pairs of
+β, k and τ; then, from the best on, other poolings for single backbones, one at a time (all pairs of
 poolings would be the square of their number). Beyond ``grid.MOST_ALPHAS`` combinations of α, one α
 at a time is changed. The reported mAP@7 is cross-validated: see ``cross_validation``.
 """
@@ -9,7 +9,7 @@ at a time is changed. The reported mAP@7 is cross-validated: see ``cross_validat
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -110,7 +110,7 @@ class Tuning:
             "profile": self.grid.profile.name,
             "queries": len(self.described.queries),
             "products": len(self.described.products),
-            "unreadable": list(self.described.unreadable),
+            "unreadable": dict(self.described.unreadable),
             "rejected": self.described.rejected,
             "settings": self.settings,
             "folds": self.folds,
@@ -143,6 +143,8 @@ def tune(described: DescribedDataset, grid: Grid, folds: int, seed: int) -> Tuni
         CatalogueError: if the ground truth is too small to be split, or names a product whose
             image cannot be read.
     """
+    if described.text_cosines is None:
+        grid = grid.without_words()
     items = described.items
     neighbours = text_neighbours(described.products, grid.thresholds)
     fold_of = folds_of(items, folds, seed)
@@ -169,24 +171,31 @@ def tune(described: DescribedDataset, grid: Grid, folds: int, seed: int) -> Tuni
         seed=seed,
         default=float(before.mean()),
         default_interval=mean_interval(before, items),
-        rows=_rows(searches, before, items, grid),
+        rows=_rows(searches, before, items, described, grid),
         heat_maps=heat_maps(ratings, stages, searches[CHOSEN].setting, grid),
     )
 
 
 def search_spaces(grid: Grid) -> tuple[SearchSpace, ...]:
-    """The spaces, from the smallest to the largest; the last but one is chosen for the profile."""
+    """The spaces, from the smallest to the largest; the last but one is chosen for the profile.
+
+    The one with β is among them if the grid has several.
+    """
     own = grid.default.initial
 
-    def keeps_descriptors(stage: InitialStage) -> bool:
-        return (stage.side, stage.poolings) == (own.side, own.poolings)
+    def keeps_all_but_alpha(stage: InitialStage) -> bool:
+        return replace(stage, alphas=own.alphas) == own
 
     def is_product(stage: InitialStage) -> bool:
         return stage.fusion == PRODUCT and not stage.is_single
 
+    def changes_only_words(stage: InitialStage) -> bool:
+        return replace(stage, text_weight=own.text_weight) == own
+
     return (
         SearchSpace("k, τ", lambda stage: stage == own),
-        SearchSpace("k, τ, α", lambda stage: keeps_descriptors(stage) and is_product(stage)),
+        *((SearchSpace("k, τ, β", changes_only_words),) if grid.tunes_words else ()),
+        SearchSpace("k, τ, α", lambda stage: keeps_all_but_alpha(stage) and is_product(stage)),
         SearchSpace("all, eq. (8)", is_product),
         SearchSpace("one backbone", lambda stage: stage.is_single),
         SearchSpace(CHOSEN, lambda stage: stage.fusion == PRODUCT),
@@ -198,20 +207,24 @@ def _rows(
     searches: Mapping[str, CrossValidated],
     before: NDArray[np.float64],
     items: list[int],
+    described: DescribedDataset,
     grid: Grid,
 ) -> tuple[TunedRow, ...]:
+    has_words = described.text_cosines is not None
     gains = [paired_difference(before, found.held_out, items) for found in searches.values()]
     adjusted = holm([gain.p_value for gain in gains])
     return tuple(
         TunedRow(
             search_space=name,
             setting=found.setting,
-            described=found.setting.describe(grid.profile),
+            described=found.setting.describe(grid.profile, has_words=has_words),
             held_out=float(found.held_out.mean()),
             interval=mean_interval(found.held_out, items),
             gain=Comparison(gain.mean, gain.interval, gain.p_value, p_value),
             optimistic=float(found.optimistic.mean()),
-            by_fold=tuple(setting.describe(grid.profile) for setting in found.chosen),
+            by_fold=tuple(
+                setting.describe(grid.profile, has_words=has_words) for setting in found.chosen
+            ),
         )
         for (name, found), gain, p_value in zip(searches.items(), gains, adjusted, strict=True)
     )

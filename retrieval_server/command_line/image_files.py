@@ -7,6 +7,7 @@ named in one line, so that no image is missing without a word:
 other suffixes     ``notes.txt``, and an image without a suffix
 hidden             ``.photo.jpg``; a folder whose name begins with a dot, or that a system made
 no regular files   a FIFO, a socket or a device under an image's name
+photos twice       ``photo.heic`` beside ``photo.jpg``, as phones export them: the JPEG is used
 folders            where subfolders are not searched; where they are, those that cannot be read
 =================  ================================================================================
 
@@ -20,7 +21,7 @@ from __future__ import annotations
 import enum
 import os
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,6 +53,7 @@ class Reason(enum.Enum):
     SUFFIX = "no suffix of an image"
     HIDDEN = "hidden, or of the system"
     SPECIAL = "no regular file"
+    TWICE = "the JPEG of that name is used"
     FOLDER = "subfolder; --recursive searches it"
     UNREADABLE = "folder that cannot be read"
 
@@ -101,6 +103,9 @@ def list_images(
             images.append(path)
         elif not _is_expected(entry, tables):
             left_out[reason].append(path)
+    twice = _second_forms(images)
+    left_out[Reason.TWICE] += twice
+    images = [path for path in images if path not in twice]
     ordered = {each: _sorted(left_out[each]) for each in Reason if left_out[each]}
     return ImageListing(folder, _sorted(images), ordered)
 
@@ -145,6 +150,17 @@ def _reason(path: str, entry: os.DirEntry[str]) -> Reason | None:
     if _is_hidden(entry.name):
         return Reason.HIDDEN
     return Reason.SPECIAL if _is_special(entry) else None
+
+
+def _second_forms(images: Collection[str]) -> set[str]:
+    """The HEIC files beside which a JPEG has the same name."""
+    heics = [path for path in images if path.lower().endswith(SUFFIXES["HEIC"])]
+    jpegs = {_stem(path) for path in images if path.lower().endswith(SUFFIXES["JPEG"])}
+    return {path for path in heics if _stem(path) in jpegs}
+
+
+def _stem(path: str) -> str:
+    return path.rpartition(".")[0]
 
 
 def _is_expected(entry: os.DirEntry[str], tables: tuple[str, ...]) -> bool:

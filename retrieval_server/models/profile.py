@@ -1,4 +1,4 @@
-"""The profile of a set of descriptors: backbones with their pooling, input side and default α.
+"""The profile of a set of descriptors: backbones with pooling, input side, and default α and β.
 
 A profile is a frozen value. The manifest of an index contains the complete profile, so a server
 needs no other source for it. ``export/models/profiles.py`` defines the profiles that ship.
@@ -16,6 +16,7 @@ from retrieval_server.errors import ProfileError
 
 READERS = ("ppocr",)
 MAX_ALPHA = 1e6  # larger than any useful value; products of such factors do not overflow
+MAX_TEXT_WEIGHT = 100.0
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
 
 
@@ -77,12 +78,14 @@ class Profile:
         side: height and width in pixels of the square image that the backbones take.
         backbones: one or more backbones, in the order of eq. (8).
         reader: one of ``READERS``, which reads the words on photos; None for no reading.
+        text_weight: default strength β of the words of a query, 0 ≤ β ≤ ``MAX_TEXT_WEIGHT``.
     """
 
     name: str
     side: int
     backbones: tuple[Backbone, ...]
     reader: str | None = None
+    text_weight: float = 1.0
 
     def __post_init__(self) -> None:
         """Refuse values that no stage can use.
@@ -106,6 +109,11 @@ class Profile:
             raise ProfileError(
                 f"Profile {self.name}: reader must be one of {', '.join(READERS)}, got "
                 f"{self.reader!r}."
+            )
+        if not (_is_number(self.text_weight) and 0 <= self.text_weight <= MAX_TEXT_WEIGHT):
+            raise ProfileError(
+                f"Profile {self.name}: text_weight must be 0..{MAX_TEXT_WEIGHT:g}, got "
+                f"{self.text_weight!r}."
             )
 
     @property

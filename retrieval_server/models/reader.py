@@ -53,6 +53,14 @@ def can_read(profile: Profile, repository: ModelRepository) -> bool:
     return profile.reader is not None and has_reader(repository)
 
 
+def is_exported(profile: Profile, repository: ModelRepository) -> bool:
+    """Whether all models of a profile are there; their configurations alone are not enough."""
+    try:
+        return all(model.onnx_path.is_file() for model in repository.ensemble(profile.name))
+    except ModelRepositoryError:
+        return False
+
+
 def copy_reader(repository: ModelRepository, output: Path) -> tuple[ImageModel, ...]:
     """Copy the models of the reader to another model repository, if they are exported.
 

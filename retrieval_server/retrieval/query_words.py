@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from retrieval_server.errors import QueryError
 from retrieval_server.exact_search.row_factors import RowFactors
 from retrieval_server.index.bundle import IndexBundle
@@ -25,7 +28,7 @@ def query_words(bundle: IndexBundle, parameters: SearchParameters) -> QueryWords
         bundle: the index.
         parameters: the words and their weight.
     """
-    if not parameters.text_weight or not parameters.words.strip():
+    if not parameters.weight_of_words(bundle.profile) or not parameters.words.strip():
         return None
     return QueryWords(bundle, parameters)
 
@@ -40,7 +43,7 @@ def sole_words(bundle: IndexBundle, parameters: SearchParameters) -> QueryWords:
     Raises:
         QueryError: if there is nothing to compare, or the weight is 0.
     """
-    if not parameters.text_weight:
+    if not parameters.weight_of_words(bundle.profile):
         raise QueryError("text_weight", "must be above 0 where words are the whole query.")
     if not words_in(parameters.words):
         raise QueryError("words", "need a letter or a digit where they are the whole query.")
@@ -57,7 +60,7 @@ class QueryWords:
 
     def __init__(self, bundle: IndexBundle, parameters: SearchParameters) -> None:
         self._bundle, self._grams = bundle, distinct_grams(parameters.words)
-        self._weight = parameters.text_weight
+        self._weight = parameters.weight_of_words(bundle.profile)
         self._cosines = bundle.words.cosines(parameters.words)
         self._evidence: dict[int, WordsEvidence] = {}
 
@@ -70,11 +73,22 @@ class QueryWords:
         """Matches with the evidence of the words."""
         return tuple(replace(match, words=self._evidence_of(match.row)) for match in matches)
 
-    def ranked(self, top_k: int) -> tuple[Match, ...]:
-        """The products by t alone, best first; those with t = 0 are not among them."""
-        rows = self._cosines.best(top_k).tolist()
-        return self.explained(
+    def ranked(
+        self, top_k: int, allowed: NDArray[np.bool_] | None, least: float | None
+    ) -> tuple[Match, ...]:
+        """The products by t alone, best first; those with t = 0 are not among them.
+
+        Args:
+            top_k: how many at most.
+            allowed: (N,) which rows may be found; None for all.
+            least: the similarity 1 + β t that a match has at least; None for any.
+        """
+        rows = self._cosines.best(top_k, allowed).tolist()
+        matches = [
             Match(row, 1 + self._weight * self._cosines.of(row), (), Stage.INITIAL) for row in rows
+        ]
+        return self.explained(
+            match for match in matches if least is None or match.similarity >= least
         )
 
     def _evidence_of(self, row: int) -> WordsEvidence:

@@ -51,20 +51,10 @@ class PhotoWords:
     warning: str = ""
     read_us: int = 0
 
-    def beside(self, typed: str, max_characters: int) -> str:
-        """The words of the query: those that were typed, and each line that was read.
-
-        Args:
-            typed: the words that were typed, which stay as they are.
-            max_characters: of all words; the lines that do not fit any more are left out.
-        """
-        words = typed
-        for read in self.lines:
-            longer = f"{words}\n{read.line.text}" if words else read.line.text
-            if len(longer) > max_characters:
-                break
-            words = longer
-        return words
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The text of each line."""
+        return tuple(read.line.text for read in self.lines)
 
 
 NOT_READ = PhotoWords()

@@ -17,22 +17,20 @@ from retrieval_server.observability.metrics import ServerMetrics
 from retrieval_server.observability.tracing import Tracing
 from retrieval_server.reading.reader import Reader
 from retrieval_server.retrieval.retriever import Retriever
-from retrieval_server.retrieval.search_request import (
-    DEFAULT_TEXT_WEIGHT,
-    QueryDescriptors,
-    SearchParameters,
-)
+from retrieval_server.retrieval.search_request import QueryDescriptors, SearchParameters
 from retrieval_server.retrieval.search_result import SearchResult
 from retrieval_server.serving.admission import Admission, Kind
 from retrieval_server.serving.answering import Answering
 from retrieval_server.serving.arrivals import Arrivals
 from retrieval_server.serving.deadline import Deadline
+from retrieval_server.serving.filter_messages import filter_of
 from retrieval_server.serving.messages import (
     column_messages,
     limits_message,
     match_messages,
     model_messages,
     read_line_message,
+    word_index_message,
 )
 from retrieval_server.serving.photo_words import NOT_READ
 from retrieval_server.serving.photos import PhotoStages, photos_of
@@ -40,7 +38,7 @@ from retrieval_server.serving.products import products_message
 from retrieval_server.serving.served_index import ServedIndex
 from retrieval_server.serving.settings import Settings
 from retrieval_server.serving.workers import Workers
-from retrieval_server.text.word_search import MAX_WORDS_CHARACTERS
+from retrieval_server.text.word_search import words_beside
 from retrieval_server.v1 import retrieval_pb2 as pb
 from retrieval_server.v1 import retrieval_pb2_grpc as pb_grpc
 from retrieval_server.version import VERSION
@@ -138,10 +136,11 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
             ],
             example=pb.Example(product_id=first.product_id, image=first.image),
             limits=limits_message(self._settings),
-            default_text_weight=DEFAULT_TEXT_WEIGHT,
-            default_read_words=has_reader and self._settings.default_read_words,
+            default_text_weight=bundle.profile.text_weight,
+            default_read_words=self._reads(pb.SearchRequest()),
             reader=(bundle.profile.reader or "") if has_reader else "",
             columns=column_messages(manifest.columns),
+            word_index=word_index_message(bundle),
         )
 
     async def _products(
@@ -173,7 +172,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
             reads = self._reads(request)
             seen = await self._photos.see(photos, retriever, deadline, timings, reads=reads)
             words = seen.words
-            both = words.beside(parameters.words, MAX_WORDS_CHARACTERS)
+            both = words_beside(parameters.words, words.texts)
             search = partial(retriever.search, seen.query, replace(parameters, words=both))
         elif query_kind is None and request.words.strip():
             search = partial(retriever.search_by_words, parameters)
@@ -193,6 +192,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
             results=match_messages(bundle, result.matches),
             initial_results=match_messages(bundle, result.initial),
             subset_size=result.subset_size,
+            searched_count=result.searched_count,
             timings=timings,
             index_version=bundle.version,
             models=model_messages(bundle),
@@ -213,8 +213,8 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
             return False
         if request.HasField("read_words"):
             return request.read_words
-        is_weightless = request.HasField("text_weight") and request.text_weight == 0
-        return self._settings.default_read_words and not is_weightless
+        weight = self._parameters(request).weight_of_words(self._served.retriever.bundle.profile)
+        return self._settings.default_read_words and weight != 0
 
     def _parameters(self, request: pb.SearchRequest) -> SearchParameters:
         return SearchParameters(
@@ -223,9 +223,10 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
             refine=request.refine if request.HasField("refine") else True,
             alphas=dict(request.alpha),
             words=request.words,
-            text_weight=(
-                request.text_weight if request.HasField("text_weight") else DEFAULT_TEXT_WEIGHT
-            ),
+            text_weight=request.text_weight if request.HasField("text_weight") else None,
+            filter=filter_of(request),
+            exclude_ids=request.exclude_ids,
+            min_similarity=(request.min_similarity if request.HasField("min_similarity") else None),
         )
 
 

@@ -7,7 +7,7 @@ IDF. Only rows with a common n-gram have t > 0.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -93,9 +93,17 @@ class TextCosines:
     rows: NDArray[np.int32]
     cosines: NDArray[np.float64]
 
-    def best(self, count: int) -> NDArray[np.int32]:
-        """The rows with the largest t, at most ``count``; of equal ones the smaller rows."""
+    def best(self, count: int, allowed: NDArray[np.bool_] | None = None) -> NDArray[np.int32]:
+        """The rows with the largest t, at most ``count``; of equal ones the smaller rows.
+
+        Args:
+            count: how many.
+            allowed: (N,) which rows may be found; None for all.
+        """
         rows, cosines = self.rows, self.cosines
+        if allowed is not None:
+            is_allowed = allowed[rows]
+            rows, cosines = rows[is_allowed], cosines[is_allowed]
         if count < len(rows):  # only those that may be among the best are sorted
             is_near = cosines >= np.partition(cosines, -count)[-count]
             rows, cosines = rows[is_near], cosines[is_near]
@@ -150,6 +158,22 @@ def too_many_words(words: str) -> str:
     if len(words) <= MAX_WORDS_CHARACTERS:
         return ""
     return f"have {len(words):,} characters; at most {MAX_WORDS_CHARACTERS:,} are accepted."
+
+
+def words_beside(typed: str, lines: Iterable[str]) -> str:
+    """The words of a query: those that were typed, and below them the lines that were read.
+
+    Args:
+        typed: the words that were typed, which stay as they are.
+        lines: the lines; those that do not fit into ``MAX_WORDS_CHARACTERS`` are left out.
+    """
+    words = typed
+    for line in lines:
+        longer = f"{words}\n{line}" if words else line
+        if len(longer) > MAX_WORDS_CHARACTERS:
+            break
+        words = longer
+    return words
 
 
 def field_file(field: str) -> str:

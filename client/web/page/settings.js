@@ -30,6 +30,7 @@ export function showServed(status) {
   keep.max = status.default_top_k;
   keep.dataset.default = status.default_keep;
   if (!keep.dataset.touched) showDefault(keep);
+  textWeight.max = Math.max(textWeight.max, status.default_text_weight);
   textWeight.dataset.default = status.default_text_weight;
   if (!textWeight.dataset.touched) showDefault(textWeight);
   const known = [...strengths.querySelectorAll("input")].map((slider) => slider.dataset.model);

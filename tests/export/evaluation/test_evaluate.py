@@ -17,12 +17,14 @@ from rich.console import Console
 from export import cli
 from export.dataset.catalogue import read_catalogue
 from export.descriptors.engine_choice import EngineChoice
+from export.evaluation.ablation import Method
 from export.evaluation.evaluate import evaluate
 from export.evaluation.terminal import evaluation_table
 from export.index.build import IndexBuild
 from retrieval_server.errors import CatalogueError, ModelMismatchError
 from retrieval_server.index.publish import open_index
 from retrieval_server.models.preprocessing import read_image
+from tests.support.manifest_edit import change_manifest
 from tests.support.text_photo import text_image
 
 
@@ -342,5 +344,37 @@ def test_words_that_are_read_have_rows_of_their_own(
     baseline, typed, read = (ratings[row].average_precision.gt for row in (0, 7, 9))
     assert typed == baseline
     assert read > baseline
+    assert [(each.words, each.category) for each in result.words] == [
+        ("typed words", None), ("read words", None), ("typed words and read words", None),
+    ]  # fmt: skip
+    refined = [result.rows[place].map_at_7.gt for place in (4, 10)]
+    assert [result.words[1].without, result.words[1].with_words] == refined
     without = evaluate(dataset, bundle, EngineChoice(tiny_repository))
     assert [row.method for row in without.rows[7:]] == ["typed words", "typed words, k = 3"]
+
+
+def test_the_profile_s_beta_is_that_of_the_evaluation(
+    dataset, tiny_index_copy, tiny_catalogue, tiny_repository
+):
+    truth = (tiny_catalogue / "ground_truth.csv").read_text(encoding="utf-8").splitlines()
+    write_truth(dataset, f"{truth[0]},words", *(f"{line},nuxe" for line in truth[1:]))
+
+    def with_beta(beta):
+        version = tiny_index_copy / (tiny_index_copy / "current").read_text().strip()
+        change_manifest(version, lambda data: data["profile"].update(text_weight=beta))
+        return evaluate(dataset, open_index(tiny_index_copy), EngineChoice(tiny_repository))
+
+    strong, weak, none = map(with_beta, (100.0, 1.0, 0))
+    assert strong.text_weight == 100
+    strong_figures, weak_figures = ([row.map_at_7 for row in e.rows] for e in (strong, weak))
+    assert strong_figures[:7] == weak_figures[:7]
+    assert strong_figures[7:] != weak_figures[7:]
+    assert [row.method for row in none.rows] == [row.method for row in weak.rows[:7]]
+    assert none.words == ()
+
+
+def test_typed_words_as_long_as_allowed_leave_no_room_for_those_on_the_photo():
+    method = Method("both", None, "typed words and read words")
+
+    assert method.parameters("a" * 10_000, ("nuxe",)).words == "a" * 10_000
+    assert method.parameters("oil", ("nuxe", "b" * 9_999, "x")).words == "oil\nnuxe"

@@ -84,13 +84,17 @@ def test_every_image_has_a_row_whatever_its_suffix_and_the_rest_is_named(
     (photos / "q03.jpg").unlink()
     (photos / "q03.JPE").symlink_to("nowhere")
     (photos / "notes.txt").touch()
+    (photos / "q01.heic").touch()
 
     code, rows = predict(tiny_index)
 
     assert code == 0
     assert rows[3] == ["q03"] + [""] * 7
     assert rows[:3] + rows[4:] == before[:3] + before[4:]
-    left_out = f"warning: 1 left out of {photos}: notes.txt (no suffix of an image)."
+    left_out = (
+        f"warning: 2 left out of {photos}: notes.txt (no suffix of an image); "
+        "q01.heic (the JPEG of that name is used)."
+    )
     assert left_out in capsys.readouterr().err
 
 

@@ -14,7 +14,7 @@ from export.evaluation.metrics import average_precision, hit_at_1, ranks_of, rec
 from export.evaluation.results import Evaluation, RatedQuery, Rating
 from export.evaluation.sections import conclusions, sections
 from export.evaluation.significance import Interval
-from export.evaluation.statistics import categories_of, rows_of
+from export.evaluation.statistics import categories_of, rows_of, words_changes
 from export.evaluation.terminal import evaluation_table
 
 METHODS = (("baseline", None), ("k = 3", 3))
@@ -46,6 +46,8 @@ def evaluation_of(queries, methods=METHODS, **further):
         "rows": tuple(rows_of(methods, queries)),
         "detailed": methods[-1][0],
         "categories": tuple(categories_of([m for m, _ in methods], methods[-1][0], queries)),
+        "words": (),
+        "text_weight": 1.0,
         "rated_queries": tuple(queries),
         "warnings": (),
     }
@@ -153,6 +155,44 @@ def test_categories_are_worked_by_hand_and_the_largest_comes_first():
     assert hair.interval == Interval(-0.25, 0.0)
     assert (skin.name, skin.difference, skin.interval) == ("Skin", 0.5, None)
     assert (others.name, others.queries) == ("others", 1)
+
+
+def test_what_words_change_is_compared_with_the_same_refinement_without_them():
+    """Twelve queries of hair gain from 1/2 to 1, and six of skin lose from 1 to 1/2."""
+    methods = (("baseline", None), ("k = 3", 3), ("read words", None), ("read words, k = 3", 3))
+    hair = [
+        rated(f"h{i}", "a", "xxa", "xa", "ax", "ax", item=i, category="Hair") for i in range(12)
+    ]
+    skin = [
+        rated(f"s{i}", "b", "xb", "bx", "xxb", "xb", item=20 + i, category="Skin") for i in range(6)
+    ]
+
+    changed = words_changes("read words", (1, 3), [*hair, *skin])
+
+    assert [(each.category, each.queries) for each in changed] == [
+        (None, 18), ("Hair", 12), ("Skin", 6),
+    ]  # fmt: skip
+    assert [(each.without, each.with_words) for each in changed] == [
+        (pytest.approx(2 / 3), pytest.approx(5 / 6)), (0.5, 1.0), (1.0, 0.5),
+    ]  # fmt: skip
+    everything, up, down = (each.change for each in changed)
+    assert everything.difference == pytest.approx(1 / 6)
+    assert (up.difference, up.verdict) == (0.5, "gain")
+    assert (down.difference, down.p_value, down.verdict) == (-0.5, 2 / 2**6, "noise")
+    assert down.adjusted_p_value > down.p_value
+    queries = [*hair, *skin]
+    evaluation = evaluation_of(
+        queries, methods, detailed="k = 3", words=tuple(changed), text_weight=0.5
+    )
+    shown = sections(evaluation)
+    by_category = next(each for each in shown if each.title.startswith("What read words change"))
+    assert [row[0].text for row in by_category.rows] == ["all", "Hair", "Skin"]
+    assert [row[-1].text for row in by_category.rows] == ["noise", "gain", "noise"]
+    assert shown[-1].title == "Queries that changed most, read words, k = 3"
+    assert "before: k = 3. 12 queries gained, 6 lost" in shown[-1].notes[0]
+    assert any("with β = 0.5;" in note for note in shown[0].notes)
+    verdicts = [each["change"]["verdict"] for each in evaluation.to_json()["words"]]
+    assert verdicts == ["noise", "gain", "noise"]
 
 
 def test_too_many_categories_are_cut_to_the_first_part_of_their_paths():

@@ -50,6 +50,16 @@ def test_profile_may_name_a_reader(tmp_path: Path) -> None:
     assert find_profile(str(path)).reader is None
 
 
+def test_profile_may_name_the_strength_of_words(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(f'name = "mine"\nside = 64\ntext_weight = 0\n{BACKBONE}')
+    assert find_profile(str(path)).text_weight == 0
+    path.write_text(profile_toml(replace(LITE, text_weight=2.5)))
+    assert find_profile(str(path)).text_weight == 2.5
+    older = {key: value for key, value in LITE.to_json().items() if key != "text_weight"}
+    assert Profile.from_json(older).text_weight == 1
+
+
 def test_unknown_profile_lists_the_known_ones() -> None:
     with pytest.raises(ProfileError, match=r"'liet'.*paper, lite, or a \.toml file"):
         find_profile("liet")
@@ -60,7 +70,7 @@ def test_unknown_profile_lists_the_known_ones() -> None:
     [
         (
             f'nam = "mine"\nside = 64\n{BACKBONE}',
-            r"no \['nam'\]. Known keys: .*'name', 'reader', 'side'",
+            r"no \['nam'\]. Known keys: .*'name', 'reader', 'side', 'text_weight'",
         ),
         (f'name = "x"\nside = 64\n{BACKBONE}pool = "gem"', r"no \['pool'\]. Known keys.*'pooling'"),
         (f'name = "mine"\n{BACKBONE}', r"needs \['side'\]"),
@@ -70,6 +80,12 @@ def test_unknown_profile_lists_the_known_ones() -> None:
         (f"name = 3\nside = 64\n{BACKBONE}", "string"),
         (f'name = "x"\nside = 64\nreader = "ocr"\n{BACKBONE}', "one of ppocr, got 'ocr'"),
         (f'name = "x"\nside = 64\nreader = ["ppocr"]\n{BACKBONE}', "one of ppocr"),
+        (
+            f'name = "x"\nside = 64\ntext_weight = 101\n{BACKBONE}',
+            "text_weight must be 0..100, got",
+        ),
+        (f'name = "x"\nside = 64\ntext_weight = "1"\n{BACKBONE}', "text_weight .* got '1'"),
+        (f'name = "x"\nside = 64\ntext_weight = nan\n{BACKBONE}', "text_weight .* got nan"),
         (f'name = "../up"\nside = 64\n{BACKBONE}', "'../up' must match"),
         (f'name = "m"\nside = 64\n{BACKBONE}', "distinct model names"),
         (f'name = "x"\nside = 64\n{BACKBONE}{BACKBONE}', "distinct model names"),

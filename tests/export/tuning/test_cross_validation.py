@@ -37,6 +37,7 @@ class MadeUp:
         self.items = list(range(count))
         self.relevant = RowLists.of([[n] for n in range(count)])
         self.kinds = np.array(kinds)
+        self.text_cosines = None
 
     def cosines(self, side, model, pooling):
         finds = self.kinds == int(model[1])

@@ -17,8 +17,13 @@ def test_a_profile_keeps_what_was_not_changed():
 
     other = replace(default, initial=replace(default.initial, alphas=(2.0, 0.0)))
     assert other.profile(LITE) == Profile(
-        name="lite-tuned", side=320, backbones=(replace(LITE.backbones[0], alpha=2.0),)
+        name="lite-tuned",
+        side=320,
+        backbones=(replace(LITE.backbones[0], alpha=2.0),),
+        reader=LITE.reader,
     )
+    weak = replace(default, initial=replace(default.initial, text_weight=0.25)).profile(LITE)
+    assert weak == replace(LITE, name="lite-tuned", text_weight=0.25)
     gem = replace(default, initial=default.initial.with_pooling(1, PoolingChoice("gem", 5.0)))
     first, second = gem.profile(LITE).backbones
     assert first == LITE.backbones[0]
@@ -74,6 +79,8 @@ def test_the_default_grid_has_the_profile_s_own_values_first():
     assert (grid.keeps[0], grid.thresholds[0]) == (3, 0.6)
     assert len(set(stages)) == len(stages)
     assert {stage.alphas for stage in stages if stage.is_single} == {(3.0, 0.0), (0.0, 1.0)}
+    assert {stage.text_weight for stage in stages} == {0, 0.25, 0.5, 1, 2, 4}
+    assert grid.without_words().text_weights == (LITE.text_weight,)
     ratios = {stage.alphas for stage in stages if stage.fusion == SUM}
     assert (1.0, 0.5) in ratios
     assert all(max(alphas) == 1 for alphas in ratios)  # only the ratio matters

@@ -96,8 +96,9 @@ def test_a_point_of_the_grid_is_what_index_and_search_give(
     assert tuning.default == ratings.ratings(SMALL_GRID.default).mean()
 
 
+@pytest.mark.parametrize("beta", [0.0, 1.0, 4.0])
 @pytest.mark.parametrize("copies", [1, 3], ids=["distinct", "ties"])
-def test_the_compiled_refinement_is_that_of_the_search(tiny_index, tiny_repository, copies):
+def test_the_compiled_refinement_is_that_of_the_search(tiny_index, tiny_repository, copies, beta):
     bundle = open_index(tiny_index)
     engine = create_engine("embedded", tiny_repository, "tiny", workers=1, threads_per_image=1)
     rng = np.random.default_rng(3)
@@ -110,12 +111,17 @@ def test_the_compiled_refinement_is_that_of_the_search(tiny_index, tiny_reposito
     queries = [rng.normal(size=(20, part.shape[1])).astype(np.float32) for part in database]
     queries = [part / np.linalg.norm(part, axis=1, keepdims=True) for part in queries]
     keeps = (1, 2, 3, 6, 7, 9)
-    stage = InitialStage(side=32, poolings=(SPOC, SPOC), alphas=(3.0, 1.0))
+    words = ("", "nuxe violet", "zzz", "ruby lipstick 10ml", "bioderma") * 4
+    text = np.zeros((20, len(bundle)))
+    for row, typed in zip(text, words, strict=True):
+        cosines = bundle.words.cosines(typed)
+        row[cosines.rows] = cosines.cosines
+    stage = InitialStage(side=32, poolings=(SPOC, SPOC), alphas=(3.0, 1.0), text_weight=beta)
     lengths, rows, _ = bundle.text_index.lists(0, len(bundle))
     neighbours = RowLists(np.concatenate([[0], np.cumsum(lengths)]), rows.astype(np.int64))
 
     similarities = stage.similarities(
-        [cosine_matrix(q, d) for q, d in zip(queries, database, strict=True)]
+        [cosine_matrix(q, d) for q, d in zip(queries, database, strict=True)], text
     )
     best = best_rows(similarities)
     rated = rate_settings(
@@ -125,7 +131,8 @@ def test_the_compiled_refinement_is_that_of_the_search(tiny_index, tiny_reposito
     for query in range(20):
         vectors = tuple(part[query] for part in queries)
         for place, keep in enumerate(keeps):
-            result = retriever.search(vectors, SearchParameters(keep=keep))
+            parameters = SearchParameters(keep=keep, words=words[query], text_weight=beta)
+            result = retriever.search(vectors, parameters)
             ids = [str(match.row) for match in result.matches]
             expected = average_precision(ids, [str(row) for row in relevant[query]]).gt
             assert rated[place, query] == expected

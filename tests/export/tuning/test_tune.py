@@ -1,5 +1,6 @@
 """The command ``beauty-export tune``, and the images that it reads."""
 
+import csv
 import json
 import shutil
 from dataclasses import replace
@@ -66,6 +67,66 @@ def test_another_ground_truth_is_taken(tiny_catalogue, tmp_path, monkeypatch, ca
         assert json.loads(capsys.readouterr().out)["queries"] == 4
 
 
+def test_words_that_mislead_get_a_beta_of_0(tiny_catalogue, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    one = replace(SMALL, backbones=SMALL.backbones[1:])
+    (tmp_path / "one.toml").write_text(profile_toml(one))
+    (tmp_path / "queries").symlink_to(tiny_catalogue / "queries")
+    with (tiny_catalogue / "ground_truth.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    with (tmp_path / "words.csv").open("w", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(("query_image", "ids", "words"))
+        for number, row in enumerate(rows):
+            writer.writerow(
+                (row["query_image"], row["ids"], f"{10 + (number + 1) % len(rows)}ml")
+            )  # another item's
+    command = [
+        "tune", tiny_catalogue, "--ground-truth", "words.csv", "--profile", "one.toml",
+        "--random-seed", SEED, "--side", 64, "--pooling", "spoc", "--alpha", 1, "--keep", 7,
+        "--threshold", 0.4, "--folds", 2, "--text-weight", 0, "--text-weight", 50, "--json",
+        "--cache", "cache",
+    ]  # fmt: skip
+
+    assert run(monkeypatch, *command, "--save", "tuned.toml") == 0
+    found = json.loads(capsys.readouterr().out)
+    rows = {row["scope"]: row for row in found["rows"]}
+    assert rows["k, τ, β"]["setting"]["initial"]["text_weight"] == 0
+    assert rows["k, τ, β"]["optimistic"] > rows["k, τ"]["optimistic"]
+    assert "β 0" in rows["k, τ, β"]["described"]
+    assert find_profile("tuned.toml").text_weight == 0
+
+    without = [part for part in command if part not in ("--text-weight", 0, 50)]
+    assert run(monkeypatch, *without, "--no-words") == 0
+    scopes = [row["scope"] for row in json.loads(capsys.readouterr().out)["rows"]]
+    assert "k, τ, β" not in scopes
+    assert run(monkeypatch, *command, "--no-words") == 2
+    assert "--no-words" in capsys.readouterr().err
+    at = command.index("words.csv")
+    untyped = [*command[:at], tiny_catalogue / "ground_truth.csv", *command[at + 1 :]]
+    assert run(monkeypatch, *untyped) == 65
+    assert "no words to try --text-weight on" in capsys.readouterr().err
+
+
+def test_a_reader_beside_which_the_profile_is_not_exported_reads_nothing(
+    tiny_catalogue, reader_repository, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "reads.toml").write_text(profile_toml(replace(SMALL, reader="ppocr")))
+    command = [
+        "tune", tiny_catalogue, "--profile", "reads.toml", "--random-seed", SEED,
+        "--model-repository", reader_repository,
+    ]  # fmt: skip
+
+    assert run(monkeypatch, *command, "--text-weight", 2) == 65
+    said = capsys.readouterr().err
+    assert "are not read: the models of profile small are not in" in said
+    assert "no words to try --text-weight on" in said
+    (tmp_path / "reads.toml").write_text(profile_toml(SMALL))
+    assert run(monkeypatch, *command, "--read-images") == 1
+    assert "Profile small names no reader" in capsys.readouterr().err
+
+
 def test_an_unreadable_image_counts_nowhere_or_is_named(tiny_catalogue, tmp_path):
     dataset = shutil.copytree(tiny_catalogue, tmp_path / "dataset")
     (dataset / "queries" / "q01.jpg").write_bytes(b"none")
@@ -75,7 +136,8 @@ def test_an_unreadable_image_counts_nowhere_or_is_named(tiny_catalogue, tmp_path
 
     found = describe_dataset(dataset, one, (64,), (SPOC,), sweep)
 
-    assert found.unreadable == ("q01.jpg",)
+    assert list(found.unreadable) == ["q01.jpg"]
+    assert found.unreadable["q01.jpg"].startswith("is not an image in one of the formats JPEG")
     assert found.rejected == 1
     assert [query.image.name for query in found.queries][:2] == ["q00.jpg", "q02.jpg"]
     with pytest.raises(CatalogueError, match=r"image of 'p0001', which .*q00\.jpg should find"):

@@ -40,12 +40,12 @@ def test_the_report_shows_the_grid_in_pictures_and_needs_nothing_else(tuning):
 
 
 def test_a_heat_map_goes_through_the_chosen_setting(described):
-    grid = SMALL_GRID
+    grid = replace(SMALL_GRID, text_weights=(1.0, 2.0))
     neighbours = text_neighbours(described.products, grid.thresholds)
     ratings = GridRatings(described, neighbours, grid.keeps, np.zeros(8, np.int64))
     setting = replace(grid.default, keep=1)
 
-    by_pooling, by_alpha, by_refinement = heat_maps(
+    by_pooling, by_alpha, by_text_weight, by_refinement = heat_maps(
         ratings, list(grid.initial_stages()), setting, grid
     )
 
@@ -55,6 +55,7 @@ def test_a_heat_map_goes_through_the_chosen_setting(described):
     expected = ratings.ratings(setting).mean()
     assert value(by_alpha, "3", "1") == pytest.approx(expected)
     assert value(by_refinement, "0.6", "1") == pytest.approx(expected)
+    assert value(by_text_weight, "1", "1") == value(by_text_weight, "2", "1") == expected
     assert value(by_pooling, "grmac-p1", "64") >= expected
     assert (by_alpha.row_name, by_alpha.column_name) == ("α of small_a_grmac", "α of small_b_grmac")
     swapped = replace(setting, initial=replace(setting.initial, alphas=(1.0, 1.0)))
@@ -68,6 +69,10 @@ def test_a_choice_at_the_edge_of_the_grid_is_said():
     assert grid.edges(grid.default) == []
     assert grid.edges(setting) == ["--threshold 0.8"]
     assert grid.edges(replace(setting, keep=7)) == []
+    weak = replace(setting.initial, text_weight=0.0)
+    assert grid.edges(replace(setting, initial=weak, keep=7)) == []  # nothing is weaker
+    strong = replace(setting.initial, text_weight=4.0)
+    assert grid.edges(replace(setting, initial=strong, keep=7)) == ["--text-weight 4"]
     wide = replace(setting.initial, side=480, alphas=(8.0, 1.0))
     assert grid.edges(replace(setting, initial=wide)) == [
         "--side 480", "--alpha 8", "--threshold 0.8",

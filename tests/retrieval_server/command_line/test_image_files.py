@@ -62,6 +62,15 @@ def test_what_may_be_an_image_is_not_left_out_without_a_word(tmp_path, name, rea
     assert name.rstrip("/") in listing.left_out_line()
 
 
+def test_of_a_photo_that_a_phone_exports_twice_the_jpeg_is_used(tmp_path):
+    used = ["IMG_1.JPG", "IMG_2.HEIC", "a/IMG_1.heic", "mask.jpg", "mask.png"]
+    listing = list_images(make(tmp_path, *used, "IMG_1.HEIC", "IMG_1.heif"))
+    assert sorted(listing.images) == used
+    assert listing.left_out_line() == (
+        f"2 left out of {tmp_path}: IMG_1.HEIC, IMG_1.heif (the JPEG of that name is used)."
+    )
+
+
 @pytest.mark.parametrize(
     "name", ["._a.jpg", ".DS_Store", "Thumbs.db", "desktop.ini", ".gitignore", "data.CSV"]
 )

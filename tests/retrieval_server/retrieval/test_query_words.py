@@ -1,17 +1,21 @@
 """Words of a query: both stages rank by eq. (8) times 1 + β t, and each match says why."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retrieval_server.errors import QueryError
+from retrieval_server.index.publish import open_index
 from retrieval_server.retrieval.retriever import Retriever
 from retrieval_server.retrieval.search_request import MAX_TEXT_WEIGHT, SearchParameters
 from retrieval_server.retrieval.search_result import Stage
 from retrieval_server.text.word_search import MAX_WORDS_CHARACTERS
 from tests.retrieval_server.retrieval.test_retriever import PROFILE_ALPHAS, algorithm_1
-from tests.support.reference_search import best, brute_force, random_query
+from tests.support.manifest_edit import change_manifest
+from tests.support.reference_search import NoEngine, best, brute_force, random_query
 
 WORDS = (
     st.sampled_from(
@@ -57,6 +61,26 @@ def test_search_with_words_is_algorithm_1_over_brute_force(
     if np.diff(np.sort(similarities)).min() > tolerance:
         assert [(match.row, match.stage) for match in found.matches] == expected
         assert found.subset_size == (len(subset) if k < top_k else 0)
+
+
+def test_the_profile_s_beta_is_the_default(tiny_index_copy: Path) -> None:
+    version = tiny_index_copy / (tiny_index_copy / "current").read_text().strip()
+    change_manifest(version, lambda data: data["profile"].update(text_weight=2.5))
+    strong = Retriever(open_index(tiny_index_copy), NoEngine())
+    query = random_query(strong.bundle, 5)
+
+    def ranked(**weight: float) -> list[tuple[int, float]]:
+        parameters = SearchParameters(words="nuxe violet", top_k=40, **weight)
+        return [(m.row, m.similarity) for m in strong.search(query, parameters).matches]
+
+    assert ranked() == ranked(text_weight=2.5) != ranked(text_weight=1.0)
+    change_manifest(version, lambda data: data["profile"].update(text_weight=0))
+    weightless = Retriever(open_index(tiny_index_copy), NoEngine())
+    parameters = SearchParameters(words="nuxe violet", top_k=40)
+    plain = weightless.search(query, SearchParameters(top_k=40))
+    assert weightless.search(query, parameters).matches == plain.matches
+    with pytest.raises(QueryError, match="text_weight: must be above 0"):
+        weightless.search_by_words(parameters)
 
 
 def test_similarity_is_eq_8_times_the_factor_of_the_words_to_the_last_bit(

@@ -2,7 +2,8 @@
 
 import asyncio
 import io
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from export.index.build import IndexBuild
 from retrieval_server.errors import EngineUnavailableError
 from retrieval_server.models.profile import Profile
 from retrieval_server.v1 import retrieval_pb2 as pb
+from tests.support.manifest_edit import change_manifest
 from tests.support.search_calls import photo, without_times
 from tests.support.served import Served, ServedBy
 from tests.support.text_photo import text_image
@@ -123,6 +125,29 @@ def test_the_status_says_whether_words_are_read(reading: Served, shared: Served)
     assert (status.reader, status.default_read_words) == ("", False)
 
 
+def test_the_status_says_what_words_are_compared_with(
+    served_by: ServedBy,
+    catalogue_folder: Callable[..., Path],
+    tiny_profile: Profile,
+    reader_repository: Path,
+    tmp_path: Path,
+) -> None:
+    folder = catalogue_folder(families=2, members=2)
+    text_image("NUXE").save(next((folder / "images").iterdir()))
+    profile, engine = replace(tiny_profile, reader="ppocr"), EngineChoice(reader_repository)
+    build = IndexBuild(read_catalogue(folder), profile, engine, tmp_path, reads_images=True)
+    digest = build.run().manifest.words.reader
+    with served_by(index=tmp_path, model_repository=reader_repository) as served:
+        words = served.stub.GetStatus(pb.GetStatusRequest()).word_index
+    assert (list(words.columns), words.text_count) == (["brand"], 4)
+    assert (words.reader, words.reader_digest, words.read_image_count) == ("ppocr", digest, 1)
+
+
+def test_the_status_says_that_images_were_not_read(reading: Served) -> None:
+    words = reading.stub.GetStatus(pb.GetStatusRequest()).word_index
+    assert (list(words.columns), words.reader, words.reader_digest) == (["brand"], "", "")
+
+
 def test_a_server_without_reader_refuses_to_read(shared: Served) -> None:
     error = shared.refused(image=photo(), read_words=True)
     assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
@@ -156,3 +181,21 @@ def test_reading_that_takes_too_long_leaves_time_for_an_answer_without(reading: 
     (warning,) = response.warnings
     assert "there was no time for it" in warning
     assert response.results == reading.search(image=image, read_words=False).results
+
+
+def test_beta_of_the_profile_is_the_default_and_zero_reads_nothing(
+    served_by: ServedBy, index: Path, reader_repository: Path, tmp_path: Path
+) -> None:
+    image = printed("NUXE")
+    for beta in (3.0, 0.0):
+        copied = shutil.copytree(index, tmp_path / str(beta))
+        version = copied / (copied / "current").read_text().strip()
+        change_manifest(version, lambda data, beta=beta: data["profile"].update(text_weight=beta))
+        with served_by(index=copied, model_repository=reader_repository) as served:
+            status = served.stub.GetStatus(pb.GetStatusRequest())
+            unset = served.search(image=image)
+            set_so = served.search(image=image, text_weight=beta)
+        assert status.default_text_weight == beta
+        assert status.default_read_words == bool(beta)
+        assert without_times(unset) == without_times(set_so)
+        assert bool(unset.read_lines) == bool(beta)
