@@ -112,6 +112,11 @@ build/reading_peer/.installed: benchmarks/reading_peer.txt # what the reader is 
 	$(PYTHON) -m $(PIP) --no-deps --upgrade --target $(@D) -r $<
 	touch $@
 
+build/word_peers/.installed: benchmarks/word_peers.txt # hybrid searches, for bench-words
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/$(PIP) -r $<
+	touch $@
+
 # promtool tests the rules: this machine's, or Debian's, of which nothing is installed.
 build/deploy_checks/promtool/.installed:
 	mkdir -p $(@D)/bin
@@ -128,7 +133,7 @@ bench-search: setup ## Measure the exact search beside its peers; N=500000 rows
 	$(BIN)/$(PIP) -c constraints.txt -e '.[bench]'
 	$(BIN)/python -m benchmarks.search --rows $(N)
 
-bench-words: setup ## Measure searches with words beside searches without; N=500000 rows
+bench-words: setup build/word_peers/.installed ## Measure searches with words beside searches without; N=500000 rows
 	$(BIN)/python -m benchmarks.words --rows $(N)
 
 bench-typed-words: index ## Compare rules for typed words by mAP@7, on the dataset in DATA

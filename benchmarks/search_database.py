@@ -6,6 +6,7 @@ import json
 import resource
 import shutil
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from benchmarks.descriptor_generator import (
 from export.index.search_levels import build_search_levels
 from export.progress import progress
 from retrieval_server.exact_search.cascade import CascadeSearch
+from retrieval_server.exact_search.fused_bound import FusedBound
 from retrieval_server.exact_search.levels.encoding import Levels
 from retrieval_server.exact_search.levels.files import open_levels
 from retrieval_server.exact_search.levels.fit_parameters import SearchRecord
@@ -39,6 +41,8 @@ ALPHAS = {"densenet201_grmac": 3.0, "seresnet152_grmac": 1.0}
 ALPHA = tuple(ALPHAS.values())
 TOP_K = 7
 _CHUNK_ROWS = 4096
+_READ_ROWS = 8192
+_WEIGHTS = FusedBound(ALPHA, (True,) * len(ALPHA)).weights
 _RECORD_FILE = "database.json"  # written last
 
 Query = list[NDArray[np.float32]]
@@ -129,6 +133,25 @@ def queries_of(database: SearchDatabase, count: int) -> Queries:
         matrices = generator.queries(kind, count)
         queries[kind] = [[matrix[query] for matrix in matrices] for query in range(count)]
     return queries
+
+
+def concatenated(query: Query) -> NDArray[np.float32]:
+    """The query [w_n q_n]: the weighted descriptors of all backbones, concatenated."""
+    weighted = [weight * vector for weight, vector in zip(_WEIGHTS, query, strict=True)]
+    return np.concatenate(weighted).astype(np.float32)
+
+
+def chunks(database: SearchDatabase, name: str) -> Iterator[NDArray[np.float32]]:
+    """The concatenated descriptors in chunks of rows, with a progress bar of the given name."""
+    matrices = database.descriptors()
+    with progress(name, database.rows) as advance:
+        for first in range(0, database.rows, _READ_ROWS):
+            last = first + _READ_ROWS
+            chunk = np.concatenate([matrix[first:last] for matrix in matrices], axis=1)
+            yield chunk
+            for matrix in matrices:
+                release_pages(matrix)
+            advance(len(chunk))
 
 
 def open_cascade(

@@ -13,6 +13,7 @@ import os
 import random
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,7 @@ from export.text_index.word_index import build_word_index
 from retrieval_server.attributes.columns import write_column
 from retrieval_server.cores import available_cores
 from retrieval_server.engines.create_engine import create_engine
+from retrieval_server.errors import IndexBundleError
 from retrieval_server.index.bundle import ID_ORDER_FILE, REJECTS_FILE, IndexBundle
 from retrieval_server.index.images import IMAGE_DIGEST_BYTES, IMAGE_DIGESTS_FILE
 from retrieval_server.index.manifest import IndexedModel, Manifest
@@ -67,7 +69,7 @@ def prepare_index(root: Path, database: SearchDatabase) -> IndexBundle:
         database: its files of descriptors and levels become files of the index, as hard links.
     """
     index = database.folder / "index"
-    if (index / "current").is_file():
+    with suppress(IndexBundleError):  # none yet, or one of a former format
         return open_index(index)
     repository = prepare_models(root)
     folder = index / ".building"

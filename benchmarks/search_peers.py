@@ -10,7 +10,7 @@ know.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import faiss
@@ -19,10 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from usearch.index import search as usearch_search
 
-from benchmarks.search_database import ALPHA, TOP_K, SearchDatabase
-from export.progress import progress
+from benchmarks.search_database import ALPHA, TOP_K, SearchDatabase, chunks, concatenated
 from retrieval_server.exact_search.cascade import CascadeSearch
-from retrieval_server.exact_search.fused_bound import FusedBound
 from retrieval_server.exact_search.levels import byte
 from retrieval_server.exact_search.levels.order import BYTE_LEVEL
 from retrieval_server.exact_search.originals import exact_cosines
@@ -30,8 +28,6 @@ from retrieval_server.exact_search.scan import ScanSearch
 from retrieval_server.exact_search.similarity import fused_similarity
 from retrieval_server.storage.arrays import release_pages
 
-_WEIGHTS = FusedBound(ALPHA, (True,) * len(ALPHA)).weights
-_CHUNK_ROWS = 8192
 _TRAINING_ROWS = 65_536
 
 Query = Sequence[NDArray[np.float32]]
@@ -54,25 +50,6 @@ class Peer(Protocol):
 
     def rank(self, query: Query, setting: int | None) -> NDArray[np.int64]:
         """The best seven rows."""
-
-
-def concatenated(query: Query) -> NDArray[np.float32]:
-    """The query [w_n q_n]: the weighted descriptors of all backbones, concatenated."""
-    weighted = [weight * vector for weight, vector in zip(_WEIGHTS, query, strict=True)]
-    return np.concatenate(weighted).astype(np.float32)
-
-
-def chunks(database: SearchDatabase, name: str) -> Iterator[NDArray[np.float32]]:
-    """The concatenated descriptors in chunks of rows, with a progress bar of the given name."""
-    matrices = database.descriptors()
-    with progress(name, database.rows) as advance:
-        for first in range(0, database.rows, _CHUNK_ROWS):
-            last = first + _CHUNK_ROWS
-            chunk = np.concatenate([matrix[first:last] for matrix in matrices], axis=1)
-            yield chunk
-            for matrix in matrices:
-                release_pages(matrix)
-            advance(len(chunk))
 
 
 def rescored(database: tuple[NDArray[Any], ...], query: Query, rows: Any) -> NDArray[np.int64]:

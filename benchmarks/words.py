@@ -9,8 +9,10 @@ those of the other half come from any product. One process, one thread, one quer
 
 It prints the size of the inverted file, and the time and memory of its build; the times of t alone,
 of the search without words and with them, and of brute force by numpy; what words add to the memory
-of the search; and the number of searches that differ from brute force in float64. Times are CPU
-time, since the machine may be shared.
+of the search; and the number of searches that differ from brute force in float64. A second table
+has the times for as many words as are read on a photo, and for the most that are accepted. A third
+has the hybrid searches of ``word_peers`` beside ours, on fewer products. Times are CPU time, since
+the machine may be shared.
 """
 
 from __future__ import annotations
@@ -48,17 +50,28 @@ from benchmarks.search_database import (
     queries_of,
 )
 from benchmarks.text_index import REAL_TEXTS
+from benchmarks.word_peers import HybridResult, hybrid_results
 from export.text_index.word_index import build_word_index
 from retrieval_server.exact_search.cascade import CascadeSearch
 from retrieval_server.exact_search.row_factors import RowFactors
 from retrieval_server.exact_search.similarity import fused_similarity
 from retrieval_server.models.profile import Profile
 from retrieval_server.text.grams import GRAMS
-from retrieval_server.text.word_search import DESCRIPTION, WordSearch, WordsRecord, field_file
+from retrieval_server.text.word_search import (
+    DESCRIPTION,
+    MAX_WORDS_CHARACTERS,
+    WordSearch,
+    WordsRecord,
+    field_file,
+)
 
 QUERIES = 250  # of each kind
 WARM_UP = 16
 NUMPY_QUERIES = 16
+# The median and the most of the query photos of the sample and dev_set, 40 lines, and the limit.
+READ_CHARACTERS = (30, 100, 1_000, MAX_WORDS_CHARACTERS)
+READ_QUERIES = 60  # of each length
+PEER_ROWS, PEER_QUERIES = 20_000, 25  # queries of each kind
 SEED = 0
 
 
@@ -119,6 +132,18 @@ def words_of_queries(search: CascadeSearch, queries: list[Query], texts: list[st
     return chosen
 
 
+def read_words(texts: list[str], characters: int, count: int) -> list[str]:
+    """Lines of text as on packs, so many characters for each query: titles of any products."""
+    rng = random.Random(SEED)
+    found = []
+    for _ in range(count):
+        lines = ""
+        while len(lines) < characters:
+            lines += f"{rng.choice(texts)}\n"
+        found.append(lines[:characters])
+    return found
+
+
 def factors_of(index: WordSearch, words: str) -> RowFactors:
     """The factors 1 + β t, as the server makes them by default."""
     found = index.cosines(words)
@@ -174,14 +199,18 @@ def differences(
 
 
 def main() -> None:
-    """Measure, and print a table, and JSON as the last line."""
+    """Measure, and print tables, and JSON as the last line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=500_000)
     rows = parser.parse_args().rows
     with threadpool_limits(1, user_api="blas"):
         summary = measure(prepare_database(ROOT, rows))
-    Console(width=120).print(table_of(summary))
-    sys.stdout.write(json.dumps(summary) + "\n")
+        hybrid = beside_peers(prepare_database(ROOT, min(rows, PEER_ROWS)))
+    console = Console(width=120)
+    console.print(table_of(summary))
+    console.print(table_of_read_words(summary["read_words"]))
+    console.print(table_of_peers(hybrid))
+    sys.stdout.write(json.dumps(summary | {"hybrid": hybrid}) + "\n")
 
 
 def measure(database: SearchDatabase) -> dict[str, Any]:
@@ -196,6 +225,7 @@ def measure(database: SearchDatabase) -> dict[str, Any]:
     for position, kind in enumerate(KINDS):
         chosen = words[position * QUERIES : (position + 1) * QUERIES]
         times[kind] = times_of(search, index, by_kind[kind], chosen)
+    long_words = read_words_times(search, index, by_kind["photo"], texts)
     memory_mb = (resident_bytes("RssAnon") - plain_bytes) / 1e6
     hard = slice(-NUMPY_QUERIES, None)
     return {
@@ -203,6 +233,7 @@ def measure(database: SearchDatabase) -> dict[str, Any]:
         "texts": "real titles" if REAL_TEXTS.exists() else "listings",
         "build": build,
         "times": times,
+        "read_words": long_words,
         "memory_mb": round(memory_mb, 1),
         "numpy_ms": numpy_times(database, index, queries[hard], words[hard]),
         "exact": differences(database, search, index, queries, words),
@@ -232,6 +263,52 @@ def times_of(
         result[f"{name}, p95 ms"] = round(float(np.quantile(spent, 0.95)), 2)
     counts = [len(index.cosines(each).rows) for each in words]
     return result | {"products with t > 0, median": float(np.median(counts))}
+
+
+def read_words_times(
+    search: CascadeSearch, index: WordSearch, queries: list[Query], texts: list[str]
+) -> dict[int, dict[str, float]]:
+    """See ``times_of``, for words of each length that ``READ_CHARACTERS`` names."""
+    return {
+        characters: times_of(
+            search, index, queries[:READ_QUERIES], read_words(texts, characters, READ_QUERIES)
+        )
+        for characters in READ_CHARACTERS
+    }
+
+
+def beside_peers(database: SearchDatabase) -> dict[str, Any]:
+    """Our search and the peers' hybrid searches on the same products and queries."""
+    index, _ = open_words(database.folder / "words", database.rows)
+    texts, search = texts_of(database.rows), open_cascade(database)
+    queries = [
+        query for of_kind in queries_of(database, PEER_QUERIES).values() for query in of_kind
+    ]
+    words = words_of_queries(search, queries, texts)
+
+    def ours(number: int) -> NDArray[np.int32]:
+        factors = factors_of(index, words[number])
+        return search.rank_all(queries[number], ALPHA, TOP_K, factors=factors).rows
+
+    (spent,) = timed([ours], len(queries))
+    expected = [ours(number) for number in range(len(queries))]
+    size = sum(file.stat().st_size for file in database.folder.rglob("*.npy"))
+    results = [HybridResult("ours", spent, 1.0, 1.0, size)]
+    results += hybrid_results(database, texts, queries, words, expected)
+    return {
+        "rows": database.rows,
+        "queries": len(queries),
+        "searches": {
+            each.name: {
+                "median ms": round(float(np.median(each.milliseconds)), 2),
+                "p95 ms": round(float(np.quantile(each.milliseconds, 0.95)), 2),
+                "recall": round(each.recall, 3),
+                "recall of candidates": round(each.candidate_recall, 3),
+                "MB on disk": round(each.bytes / 1e6),
+            }
+            for each in results
+        },
+    }
 
 
 def numpy_times(
@@ -267,6 +344,28 @@ def table_of(summary: dict[str, Any]) -> Table:
         table.add_column(kind, justify="right")
     for name in next(iter(summary["times"].values())):
         table.add_row(name, *(f"{summary['times'][kind][name]:,.2f}" for kind in KINDS))
+    return table
+
+
+def table_of_read_words(times: dict[int, dict[str, float]]) -> Table:
+    """The times by the length of the words."""
+    table = Table(title="Words as read on photos")
+    table.add_column("characters", justify="right")
+    for name in next(iter(times.values())):
+        table.add_column(name, justify="right")
+    for characters, of_length in times.items():
+        table.add_row(f"{characters:,}", *(f"{value:,.2f}" for value in of_length.values()))
+    return table
+
+
+def table_of_peers(hybrid: dict[str, Any]) -> Table:
+    """Ours and the peers."""
+    table = Table(title=f"{hybrid['rows']:,} products, {hybrid['queries']} queries, CPU time")
+    table.add_column("")
+    for name in hybrid["searches"]["ours"]:
+        table.add_column(name, justify="right")
+    for search, figures in hybrid["searches"].items():
+        table.add_row(search, *(f"{value:,}" for value in figures.values()))
     return table
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         UnavailableError,
         UnreadableFileError,
     )
+    from client.filters import Column, Filter
     from client.results import (
         CatalogueColumn,
         ColumnKind,
@@ -46,18 +47,27 @@ if TYPE_CHECKING:
         TextEvidence,
         TextIndex,
         Timings,
+        WordIndex,
         WordsEvidence,
     )
     from client.retrieval_client import RetrievalClient
 
-_MODULES = ("client.retrieval_client", "client.results", "client.errors", "client.access")
+_MODULES = (
+    "client.retrieval_client",
+    "client.filters",
+    "client.results",
+    "client.errors",
+    "client.access",
+)
 
 __all__ = [
     "Access",
     "CatalogueColumn",
+    "Column",
     "ColumnKind",
     "DeadlineExceededError",
     "Example",
+    "Filter",
     "FoundProducts",
     "InvalidQueryError",
     "Limits",
@@ -81,6 +91,7 @@ __all__ = [
     "TooLargeError",
     "UnavailableError",
     "UnreadableFileError",
+    "WordIndex",
     "WordsEvidence",
 ]
 

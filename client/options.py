@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from client.access import Access
+from client.filters import Filter, filter_of_texts
 from client.retrieval_client import DEFAULT_SERVER, DEFAULT_TIMEOUT_S, RetrievalClient
 from retrieval_server.command_line.addresses import LARGEST_PORT
 from retrieval_server.command_line.option_values import address, seconds
@@ -39,7 +40,7 @@ ProductId = Annotated[
     str, typer.Argument(metavar="PRODUCT_ID", help="Id of a product of the index.")
 ]
 ProductIds = Annotated[
-    list[str], typer.Argument(metavar="PRODUCT_ID...", help="Ids of products of the index.")
+    list[str], typer.Argument(metavar="PRODUCT_ID", help="Ids of products of the index.")
 ]
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of images.")]
 
@@ -112,6 +113,31 @@ class SearchParameters:
             show_default="the server's",
         ),
     ] = None
+    where: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CONDITION",
+            help="A condition on a column, such as 'brand = Nuxe', 'price < 30', 'shade in (Ruby, "
+            "Amber)', 'size is missing'; repeat for several, which all hold.",
+            show_default=False,
+        ),
+    ] = None
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PRODUCT_ID",
+            help="A product that may not be found; repeat for several.",
+            show_default=False,
+        ),
+    ] = None
+    min_similarity: Annotated[
+        float | None,
+        typer.Option(
+            metavar="VALUE",
+            help="Similarity that a product has at least to be found.",
+            show_default=False,
+        ),
+    ] = None
     top_k: Annotated[
         int | None,
         typer.Option(
@@ -149,11 +175,14 @@ class SearchParameters:
         """The keyword arguments of ``RetrievalClient.search`` and ``similar``.
 
         Raises:
-            typer.BadParameter: if a value of --alpha cannot be read.
+            typer.BadParameter: if a value of --alpha or --where cannot be read.
         """
         return {
             "words": self.words,
             "text_weight": self.text_weight,
+            "where": filter_of_conditions(self.where),
+            "exclude_ids": self.exclude or (),
+            "min_similarity": self.min_similarity,
             "top_k": self.top_k,
             "keep": self.keep,
             "refine": self.refine,
@@ -278,6 +307,21 @@ def joined_photos(photo: Path) -> list[Path]:
     if begin == len(parts):
         return photos
     return [photo] if "" in parts else [Path(part) for part in parts]
+
+
+def filter_of_conditions(conditions: list[str] | None) -> Filter | None:
+    """Read conditions, all of which hold.
+
+    Args:
+        conditions: as given to --where, if at all.
+
+    Raises:
+        typer.BadParameter: naming the one that cannot be read, and the place in it.
+    """
+    try:
+        return filter_of_texts(conditions or ())
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--where") from error
 
 
 def alpha_by_model(values: list[str] | None) -> dict[str, float]:

@@ -14,10 +14,19 @@ from rich.table import Table
 from rich.text import Text
 
 from client.batch import Answer
-from client.results import FoundProducts, Limits, Match, SearchResult, ServerStatus, Stage
+from client.results import (
+    FoundProducts,
+    Limits,
+    Match,
+    SearchResult,
+    ServerStatus,
+    Stage,
+    WordIndex,
+)
 
 SIDE_BY_SIDE_COLUMNS = 120  # width from which the two rankings of a comparison fit abreast
 WORDS_WIDTH = 16  # of the column of words, which would take the description's place
+NOT_REPORTED = "not reported by this server"  # it is older than the field
 SHOWN_SHARE = 0.5  # of its n-grams that the query has, for a word of a product to be shown
 
 
@@ -42,6 +51,8 @@ def results_table(result: SearchResult) -> RenderableType:
     if result.read_lines:
         read = " · ".join(line.text for line in result.read_lines)
         notes.append(f"read on the photo: {read}")
+    if not result.results:
+        notes = [f"nothing found among {result.searched_count:,} products"]
     if has_words:
         notes.append("words: similarity to the product's text, and its words that resemble them")
     return Group(table, *map(_note, (*notes, _origin(result))))
@@ -93,6 +104,7 @@ def status_table(status: ServerStatus) -> RenderableType:
             f"{text_index.document_count:,} descriptions, {text_index.pair_count:,} pairs "
             f"with a cosine above {text_index.threshold:g}",
         ),
+        ("words", _word_index(status.word_index)),
         ("search levels", _search_levels(status)),
         ("defaults", _defaults(status)),
         ("limits", _limits(status.limits)),
@@ -207,6 +219,20 @@ def _compared(
     return table
 
 
+def _word_index(words: WordIndex | None) -> str:
+    """Say what the words of a query are compared with."""
+    if words is None:
+        return NOT_REPORTED
+    texts = ", ".join(("description", *words.columns))
+    images = (
+        f"{words.read_image_count:,} images with words, read by {words.reader} "
+        f"{words.reader_digest[:12]}"
+        if words.reader
+        else "images not read"
+    )
+    return f"{texts}: {words.text_count:,} texts; {images}"
+
+
 def _search_levels(status: ServerStatus) -> str:
     """List the size of each level, in memory and on disk."""
     locations = [
@@ -233,7 +259,7 @@ def _defaults(status: ServerStatus) -> str:
 def _limits(limits: Limits | None) -> str:
     """List the limits of the server's requests."""
     if limits is None:
-        return "not reported by this server"
+        return NOT_REPORTED
     words = (
         f"words of {limits.max_words_characters:,} characters, "
         f"text-weight {limits.max_text_weight:,g}, "
@@ -242,10 +268,18 @@ def _limits(limits: Limits | None) -> str:
     )
     photos = f"{limits.max_photos:,} photos of one thing, " if limits.max_photos else ""
     ids = f"{limits.max_product_ids:,} products by id, " if limits.max_product_ids else ""
+    excluded = f"{limits.max_exclude_ids:,} excluded ids, " if limits.max_exclude_ids else ""
+    filters = (
+        f"filters of {limits.max_filter_conditions:,} conditions and "
+        f"{limits.max_filter_values:,} values, {limits.max_filter_depth} in one another, "
+        if limits.max_filter_depth
+        else ""
+    )
     return (
         f"images of {limits.max_image_bytes:,} bytes and {limits.max_image_pixels:,} pixels, "
         f"{photos}requests of {limits.max_request_bytes:,} bytes, "
-        f"top-k and keep {limits.max_top_k:,}, alpha {limits.max_alpha:,g}, {words}{ids}"
+        f"top-k and keep {limits.max_top_k:,}, alpha {limits.max_alpha:,g}, {words}"
+        f"{ids}{filters}{excluded}"
         f"{limits.max_concurrent_requests:,} searches at a time"
     )
 

@@ -139,6 +139,7 @@ class SearchResult:
         results: best first, after refinement if it was asked for.
         initial_results: the purely visual ranking that refinement started from.
         subset_size: products in the text neighbourhood that was searched again.
+        searched_count: products that may be found, by the filter and the excluded ids.
         warnings: what to know before trusting the answer, such as random weights.
         read_lines: what was read on the photos, and counted as words.
     """
@@ -146,6 +147,7 @@ class SearchResult:
     results: tuple[Match, ...]
     initial_results: tuple[Match, ...]
     subset_size: int
+    searched_count: int
     timings: Timings
     index_version: str
     models: tuple[Model, ...]
@@ -246,6 +248,10 @@ class Limits:
         max_text_weight: strength of the words.
         max_photos: photos of one search; 0 from a server that takes one.
         max_product_ids: products asked for at once; 0 from a server that gives none by id.
+        max_exclude_ids: excluded products; 0 from a server that ignores them.
+        max_filter_depth: filters in one another; 0 from a server that ignores filters.
+        max_filter_conditions: conditions of a filter.
+        max_filter_values: values in all conditions of a filter.
     """
 
     max_image_bytes: int
@@ -258,6 +264,29 @@ class Limits:
     max_text_weight: float
     max_photos: int
     max_product_ids: int
+    max_exclude_ids: int
+    max_filter_depth: int
+    max_filter_conditions: int
+    max_filter_values: int
+
+
+@dataclass(frozen=True)
+class WordIndex:
+    """The texts of the products that the words of a query are compared with.
+
+    Attributes:
+        columns: columns of the catalogue that count as text beside the description.
+        text_count: number of products with words in the description or in one of these columns.
+        reader: what has read the catalogue's images, such as "ppocr"; empty if nothing has.
+        reader_digest: SHA-256 of this reader's models and rules; empty without a reader.
+        read_image_count: number of products with words on the image.
+    """
+
+    columns: tuple[str, ...]
+    text_count: int
+    reader: str
+    reader_digest: str
+    read_image_count: int
 
 
 @dataclass(frozen=True)
@@ -268,6 +297,7 @@ class ServerStatus:
         limits: None if the server is too old to report them.
         reader: what reads the words on photos, such as "ppocr"; empty if nothing does.
         columns: the further columns of the catalogue, in its order.
+        word_index: None if the server is too old to report it.
     """
 
     server_version: str
@@ -287,3 +317,4 @@ class ServerStatus:
     default_read_words: bool
     reader: str
     columns: tuple[CatalogueColumn, ...]
+    word_index: WordIndex | None

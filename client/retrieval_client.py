@@ -10,7 +10,7 @@ from typing import Self, TypeVar
 
 import grpc
 
-from client.access import Access, file_bytes
+from client.access import Access
 from client.channel import open_channel
 from client.decoding import decoded
 from client.errors import (
@@ -19,10 +19,12 @@ from client.errors import (
     InvalidQueryError,
     OverloadedError,
     UnavailableError,
-    UnreadableFileError,
     translated,
 )
+from client.filters import Filter
 from client.results import FoundProducts, SearchResult, ServerStatus
+from client.search_request import add_method, add_part, add_words, image_query, product_query
+from client.sendable import sendable_text
 from retrieval_server.command_line.durations import waitable
 from retrieval_server.v1 import retrieval_pb2 as pb
 from retrieval_server.v1 import retrieval_pb2_grpc as pb_grpc
@@ -31,7 +33,6 @@ DEFAULT_SERVER = "localhost:50051"
 DEFAULT_TIMEOUT_S = 10.0
 OPEN = Access()  # no TLS and no token
 
-_LARGEST_COUNT = 2**32 - 1  # of the protocol's uint32
 
 _Request = TypeVar("_Request")
 _Response = TypeVar("_Response")
@@ -83,6 +84,9 @@ class RetrievalClient:
         words: str = "",
         read_words: bool | None = None,
         text_weight: float | None = None,
+        where: Filter | None = None,
+        exclude_ids: Iterable[str] = (),
+        min_similarity: float | None = None,
         top_k: int | None = None,
         keep: int | None = None,
         refine: bool = True,
@@ -100,6 +104,12 @@ class RetrievalClient:
                 default.
             text_weight: strength of the words, from 0 to ``Limits.max_text_weight``; None takes
                 the server's default.
+            where: which products may be found, by the catalogue's columns, such as
+                ``Column("price") < 30``; None takes all.
+            exclude_ids: ids of products that may not be found, up to ``Limits.max_exclude_ids``;
+                those that the index does not have are ignored.
+            min_similarity: the ``similarity`` that a product has at least to be found; None takes
+                any.
             top_k: number of results, from 1 to ``Limits.max_top_k``; None takes the server's
                 default.
             keep: the paper's k, how many of the best visual matches stay, from 1 to
@@ -111,16 +121,13 @@ class RetrievalClient:
         Returns:
             The results and the initial ranking, best first.
         """
-        request = pb.SearchRequest()
-        if image is not None:
-            request.image = _image_bytes(image)
-            request.more_images.extend(map(_image_bytes, more_images))
-        elif not words.strip():
+        if image is None and not words.strip():
             raise InvalidQueryError("Nothing to search for. Give an image, words, or both.")
-        if read_words is not None:
-            request.read_words = read_words
-        _add_words(request, words, text_weight)
-        return self._found(request, top_k, keep, refine, alpha, busy_wait_s)
+        request = image_query(image, more_images, read_words)
+        add_words(request, words, text_weight)
+        add_part(request, where, exclude_ids, min_similarity)
+        add_method(request, top_k, keep, refine, alpha)
+        return self._found(request, busy_wait_s)
 
     def similar(
         self,
@@ -128,6 +135,9 @@ class RetrievalClient:
         *,
         words: str = "",
         text_weight: float | None = None,
+        where: Filter | None = None,
+        exclude_ids: Iterable[str] = (),
+        min_similarity: float | None = None,
         top_k: int | None = None,
         keep: int | None = None,
         refine: bool = True,
@@ -140,6 +150,9 @@ class RetrievalClient:
             product_id: id in the server's index.
             words: see search.
             text_weight: see search.
+            where: see search.
+            exclude_ids: see search.
+            min_similarity: see search.
             top_k: see search.
             keep: see search.
             refine: see search.
@@ -149,9 +162,11 @@ class RetrievalClient:
         Returns:
             The results and the initial ranking, best first.
         """
-        request = pb.SearchRequest(product_id=_text("product_id", product_id))
-        _add_words(request, words, text_weight)
-        return self._found(request, top_k, keep, refine, alpha, busy_wait_s)
+        request = product_query(product_id)
+        add_words(request, words, text_weight)
+        add_part(request, where, exclude_ids, min_similarity)
+        add_method(request, top_k, keep, refine, alpha)
+        return self._found(request, busy_wait_s)
 
     def products(self, product_ids: Iterable[str], *, busy_wait_s: float = 0.0) -> FoundProducts:
         """Ask what the catalogue says of some products.
@@ -166,7 +181,7 @@ class RetrievalClient:
         """
         if isinstance(product_ids, str):  # its characters are no ids
             raise InvalidQueryError(f"Give a list of ids, such as [{product_ids!r}], not one text.")
-        ids = [_text("product_ids", product_id) for product_id in product_ids]
+        ids = [sendable_text("product_ids", product_id) for product_id in product_ids]
         request = pb.GetProductsRequest(product_ids=ids)
         return decoded(FoundProducts, self._admitted(self._get_products, request, busy_wait_s))
 
@@ -222,22 +237,8 @@ class RetrievalClient:
         """Close the connection."""
         self.close()
 
-    def _found(
-        self,
-        request: pb.SearchRequest,
-        top_k: int | None,
-        keep: int | None,
-        refine: bool,
-        alpha: Mapping[str, float] | None,
-        busy_wait_s: float,
-    ) -> SearchResult:
-        """Add the parameters to a request that holds the query, and send it."""
-        request.top_k = _count("top_k", top_k)
-        request.keep = _count("keep", keep)
-        request.refine = refine
-        request.alpha.update(
-            {_text("alpha", model): value for model, value in (alpha or {}).items()}
-        )
+    def _found(self, request: pb.SearchRequest, busy_wait_s: float) -> SearchResult:
+        """Send a request for a search."""
         return decoded(SearchResult, self._admitted(self._search, request, busy_wait_s))
 
     def _admitted(
@@ -277,39 +278,3 @@ class RetrievalClient:
             )
         except grpc.RpcError as error:
             raise translated(error, self.server, timeout_s) from error
-
-
-def _add_words(request: pb.SearchRequest, words: str, text_weight: float | None) -> None:
-    request.words = _text("words", words)
-    if text_weight is not None:
-        request.text_weight = text_weight
-
-
-def _text(name: str, text: str) -> str:
-    """Return a text that the protocol can carry."""
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:  # an argument of a command, given as other bytes
-        raise InvalidQueryError(f"{name}: {text!r} is not valid UTF-8.") from error
-    return text
-
-
-def _count(name: str, value: int | None) -> int:
-    """Return the wire's form, where 0 stands for the server's default."""
-    if value is None:
-        return 0
-    if value < 1:
-        raise ValueError(f"{name} must be at least 1, not {value}; None takes the server's default")
-    if value > _LARGEST_COUNT:
-        raise InvalidQueryError(
-            f"{name} of {value} is more than any server takes. Its limit: beauty-search status"
-        )
-    return value
-
-
-def _image_bytes(image: bytes | Path) -> bytes:
-    if isinstance(image, bytes):
-        if not image:
-            raise UnreadableFileError("The image is empty (0 bytes). Send an encoded image.")
-        return image
-    return file_bytes(image)

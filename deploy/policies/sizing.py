@@ -16,6 +16,7 @@ MADE_FOR = {"cpu-dev": (10_000, "lite"), "gpu-prod": (1_000_000, "paper")}
 # The rules of deploy/README.md, in bytes
 SERVER_BYTES, SERVER_BYTES_PER_DIMENSION = 0.3e9, 0.5
 DISK_BYTES_PER_DIMENSION, BUILD_BYTES_PER_DIMENSION = 5.5, 4.0
+TEXT_BYTES_PER_PRODUCT, READ_BYTES_PER_PRODUCT = 1_000, 1_000
 FREE_DISK = 0.1
 DECODING_BYTES = 1.1e9  # of each worker
 VERSIONS_IN_MEMORY = 2  # while the server changes to a new one
@@ -37,19 +38,32 @@ def sized_by_the_rules(rendered: Manifests) -> Iterator[str]:
         return
     products, profile = MADE_FOR[rendered.overlay]
     dimensions = dimensions_of(profile)
+    reads_images = index_build(rendered).get("BEAUTY_EXPORT_READ_IMAGES") == "true"
+    version = version_bytes(products, dimensions, reads_images=reads_images)
     yield from _server_findings(rendered, products * dimensions)
-    yield from _local_findings(rendered, products * dimensions * DISK_BYTES_PER_DIMENSION)
+    yield from _local_findings(rendered, version)
     if index := rendered.find("PersistentVolumeClaim", "index"):
         kept = index_build(rendered).get("BEAUTY_EXPORT_KEEP_VERSIONS")
         if kept is None:
             yield f"{name_of(index)} fills up: no BEAUTY_EXPORT_KEEP_VERSIONS removes old versions"
-        versions = 1 + number(kept)
-        rule = versions * DISK_BYTES_PER_DIMENSION + BUILD_BYTES_PER_DIMENSION
-        needed = products * dimensions * rule / (1 - FREE_DISK)
+        build = products * dimensions * BUILD_BYTES_PER_DIMENSION
+        needed = ((1 + number(kept)) * version + build) / (1 - FREE_DISK)
         storage = quantity(index["spec"]["resources"]["requests"]["storage"])
         if storage < needed:
             words = f"less than the {_gb(needed)} of {products} products"
             yield f"{name_of(index)} has {_gb(storage)}, {words}"
+
+
+def version_bytes(products: int, dimensions: int, *, reads_images: bool) -> float:
+    """The disk that a version of an index needs.
+
+    Args:
+        products: how many the catalogue has.
+        dimensions: sum over all backbones.
+        reads_images: whether the words on the images are in it.
+    """
+    texts = TEXT_BYTES_PER_PRODUCT + (READ_BYTES_PER_PRODUCT if reads_images else 0)
+    return products * (dimensions * DISK_BYTES_PER_DIMENSION + texts)
 
 
 def index_build(rendered: Manifests) -> dict[str, str]:

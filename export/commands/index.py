@@ -7,12 +7,8 @@ from typing import Annotated
 
 import typer
 
-from export.commands.index_summary import (
-    catalogue_warnings,
-    index_summary,
-    lost_rows,
-    shard_summary,
-)
+from export.commands.index_summary import catalogue_warnings, index_summary, shard_summary
+from export.commands.losses import check_images, lost_images, lost_products
 from export.commands.messages import say, tell
 from export.commands.options import (
     KeepVersions,
@@ -78,12 +74,18 @@ def extract(
     reuse: Annotated[
         Path | None,
         typer.Option(
-            help="Index from which the descriptors of unchanged images are taken, if there is one.",
+            help="Index from which the descriptors and the words of unchanged images are taken, if "
+            "there is one.",
             show_default="none",
         ),
     ] = None,
+    read_images: ReadImages = None,
+    max_loss: MaxLoss = Settings.max_loss,
 ) -> None:
     """Describe one shard of a catalogue's images; index --from-shards puts them together.
+
+    With --reuse, more than --max-loss of the images that are missing end the command before any is
+    described.
 
     Exit status 65 says that the input is at fault and that the same command would fail again.
 
@@ -92,13 +94,18 @@ def extract(
     if shard >= shards:
         raise typer.BadParameter(f"{shard} must be below --shards {shards}.", param_hint="--shard")
     part = Shard(shard, shards)
+    products = read_catalogue(catalogue)
+    check_images(products, part, reuse, max_loss)
+    if reuse is not None:
+        tell(lost_products(products, reuse, max_loss))
     extraction = ShardExtraction(
-        catalogue=read_catalogue(catalogue),
+        catalogue=products,
         shard=part,
         profile=find_profile(profile),
         engine=engine,
         folder=output / part.folder_name,
         reuse=reuse,
+        reads_images=bool(read_images),
     )
     tell(shard_summary(extraction.run()))
 
@@ -117,7 +124,7 @@ def index(
     language_filter: LanguageFilter = TextSettings.language_filter,
     max_neighbours: MaxNeighbours = TextSettings.max_neighbours,
     words_column: WordsColumn = None,
-    read_images: ReadImages = False,
+    read_images: ReadImages = None,
     half_precision: Annotated[
         bool, typer.Option(help="Store float16 descriptors, half the size; they then are exact.")
     ] = False,
@@ -161,7 +168,9 @@ def index(
     )
     products = read_catalogue(catalogue)
     tell(catalogue_warnings(products))
-    tell(lost_rows(products, output, max_loss))
+    tell(lost_products(products, output, max_loss))
+    if from_shards is None:
+        tell(lost_images(products, output, max_loss))
     build = IndexBuild(
         catalogue=products,
         profile=find_profile(profile),

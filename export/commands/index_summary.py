@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 
 from export.commands.messages import Message
 from export.dataset.catalogue import Catalogue
 from export.dataset.table import shown
 from export.descriptors.extract_shard import ExtractedShard
+from export.descriptors.shard_manifest import Unread
 from export.index.build import BuiltIndex
-from retrieval_server.errors import IndexBundleError
 from retrieval_server.index.bundle import REJECTS_FILE
-from retrieval_server.index.loss import missing_products
-from retrieval_server.index.publish import readable_current
 from retrieval_server.index.retention import Retention
 from retrieval_server.text.word_search import IMAGE
 
@@ -46,29 +43,6 @@ def catalogue_warnings(catalogue: Catalogue) -> Iterator[Message]:
         )
 
 
-def lost_rows(catalogue: Catalogue, index: Path, max_loss: float) -> Iterator[Message]:
-    """Warn before the build if too many products of the current version are not in the catalogue.
-
-    Args:
-        catalogue: the catalogue that the new version is built from.
-        index: the index folder.
-        max_loss: the largest share of products that may be lost.
-    """
-    version = readable_current(index)
-    if version is None:
-        return
-    try:
-        missing = missing_products(index / version, (row.product_id for row in catalogue.rows))
-    except IndexBundleError:
-        return  # nothing to compare with
-    if missing.share > max_loss:
-        yield Message(
-            f"{catalogue.path} lacks products of the current version {version}: {missing}. The new "
-            f"version will not be published, since --max-loss is {max_loss:g}.",
-            is_warning=True,
-        )
-
-
 def _some(ids: list[str]) -> str:
     """The first ids of a list, as a message shows them."""
     further = " …" if len(ids) > DESCRIPTIONS_NAMED else ""
@@ -87,6 +61,7 @@ def shard_summary(extracted: ExtractedShard) -> Iterator[Message]:
         yield Message(
             f"{rejected:,} images could not be read; the index will name them.", is_warning=True
         )
+    yield from _unread_warning(shard.manifest.unread, "Run the same command again to try again.")
 
 
 def index_summary(built: BuiltIndex) -> Iterator[Message]:
@@ -120,6 +95,7 @@ def _built_summary(built: BuiltIndex) -> Iterator[Message]:
     )
     if (read := manifest.words.fields.get(IMAGE)) is not None:
         yield Message(f"words were read on {read.texts:,} of {manifest.products:,} images")
+    yield from _unread_warning(built.unread, "The next version tries again.")
     yield from _reuse_summary(built.reused, built.no_reuse)
     if left_out := manifest.text["left_out"]:
         languages = ", ".join(f"{language} {count:,}" for language, count in left_out.items())
@@ -141,6 +117,15 @@ def _built_summary(built: BuiltIndex) -> Iterator[Message]:
             )
     for warning in (*manifest.text_warnings, *manifest.column_warnings, *manifest.warnings):
         yield Message(warning, is_warning=True)
+
+
+def _unread_warning(unread: Unread, advice: str) -> Iterator[Message]:
+    if unread.count:
+        yield Message(
+            f"the words on {unread.count:,} images were not read, the first: "
+            f"{unread.first.rstrip('.')}. {advice}",
+            is_warning=True,
+        )
 
 
 def _reuse_summary(reused: int, no_reuse: str) -> Iterator[Message]:

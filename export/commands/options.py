@@ -65,12 +65,6 @@ KeepVersions = Annotated[
         show_default="all",
     ),
 ]
-ReadImages = Annotated[
-    bool,
-    typer.Option(
-        "--read-images", help="Read the words on the catalogue's images, for searches by words."
-    ),
-]
 Tau = Annotated[
     float,
     typer.Option(
@@ -104,6 +98,15 @@ KeepsToTry = Annotated[
         max=RESULTS,
         help=f"k to try; {RESULTS} is no refinement.",
         show_default=f"1 to {RESULTS}",
+    ),
+]
+ReadImages = Annotated[
+    bool | None,
+    typer.Option(
+        "--read-images/--no-read-images",
+        envvar="BEAUTY_EXPORT_READ_IMAGES",
+        help="Read the words on the images, for searches by words.",
+        show_default="no; with --from-shards: as the shards",
     ),
 ]
 ShardNumber = Annotated[

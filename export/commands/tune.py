@@ -16,7 +16,6 @@ from export.commands.options import (
     GroundTruth,
     KeepsToTry,
     ProfileName,
-    ReadImages,
     RefiningKeep,
     Repository,
     Tau,
@@ -26,7 +25,6 @@ from export.commands.outputs import print_result, prints_table, say_where
 from export.dataset.measurable import check_measurable
 from export.descriptors.engine_choice import EngineChoice
 from export.evaluation.terminal import sections_table
-from export.index.read_images import ImageReading
 from export.models.profiles import LITE, find_profile
 from export.text_index.settings import TextSettings
 from retrieval_server.command_line import option_values
@@ -69,6 +67,10 @@ TextWeightsToTry = Annotated[
         callback=option_values.finite,
     ),
 ]
+ReadCatalogue = Annotated[
+    bool,
+    typer.Option("--read-images", help="Compare words with those on the catalogue's images too."),
+]
 NoWords = Annotated[
     bool, typer.Option("--no-words", help="Leave words out: those typed and those on photos.")
 ]
@@ -76,7 +78,8 @@ Folds = Annotated[int, typer.Option(min=2, help="Number of folds of the cross-va
 Cache = Annotated[
     Path,
     typer.Option(
-        help="Folder to keep descriptors and words in, for the next run.", callback=option_values.folder
+        help="Folder to keep descriptors and words in, for the next run.",
+        callback=option_values.folder,
     ),
 ]
 Checkpoints = Annotated[
@@ -110,7 +113,7 @@ def tune(
     seed: Annotated[int, typer.Option(help="Seed that assigns queries to folds.")] = 0,
     ground_truth: GroundTruth = None,
     no_words: NoWords = False,
-    read_images: ReadImages = False,
+    read_images: ReadCatalogue = False,
     model_repository: Repository = DEFAULT_REPOSITORY,
     cache: Cache = DEFAULT_CACHE,
     checkpoint: Checkpoints = None,
@@ -136,7 +139,7 @@ def tune(
         from export.tuning.pooling_sweep import PoolingSweep
         from export.tuning.sections import tuned_settings, tuning_sections
         from export.tuning.tune import tune as tune_on
-        from export.tuning.words import WordSources
+        from export.tuning.words import ImageReader, WordSources
     if no_words and (text_weight or read_images):
         raise typer.BadParameter(
             "leaves nothing for --text-weight and --read-images to do.", param_hint="--no-words"
@@ -156,13 +159,14 @@ def tune(
     queries = check_measurable(dataset, ground_truth, is_divided=True)
     words = None
     if not no_words:
-        reading = _reading(chosen, model_repository, is_needed=read_images)
-        if text_weight and reading is None and not any(words_in(query.words) for query in queries):
+        reads = read_images or _can_read(chosen, model_repository)
+        reader = ImageReader.of(chosen, EngineChoice(model_repository)) if reads else None
+        if text_weight and not reads and not any(words_in(query.words) for query in queries):
             raise CatalogueError(
                 "There are no words to try --text-weight on: the ground truth has no typed words, "
                 f"and those on photos cannot be read. Export the reader with: {EXPORT_READER}"
             )
-        words = WordSources(cache, reading, reads_catalogue=read_images)
+        words = WordSources(cache, reader, reads_catalogue=read_images)
     described = describe_dataset(
         dataset, chosen, grid.sides, grid.poolings, sweep, ground_truth, words
     )
@@ -219,22 +223,20 @@ def _kept(cache: Path) -> str:
     return f"The descriptors are kept in {cache}; run the same command again with that --cache."
 
 
-def _reading(profile: Profile, repository: Path, *, is_needed: bool) -> ImageReading | None:
-    """The reader of a profile; None if it cannot read here, unless it is needed."""
-    if not is_needed:
-        try:
-            models = ModelRepository(repository)
-        except ModelRepositoryError:  # nothing was exported yet
-            return None
-        if not can_read(profile, models):
-            return None
-        if not is_exported(profile, models):  # the engine of the reader loads the profile too
-            say(
-                f"The words on photos are not read: the models of profile {profile.name} are not "
-                f"in {repository}. Export them with: beauty-export onnx --profile PROFILE"
-            )
-            return None
-    return ImageReading.by(profile, EngineChoice(repository))
+def _can_read(profile: Profile, repository: Path) -> bool:
+    """Whether words on photos can be read; says why not where only the profile is missing."""
+    try:
+        models = ModelRepository(repository)
+    except ModelRepositoryError:  # nothing was exported yet
+        return False
+    if not can_read(profile, models):
+        return False
+    if not (is_there := is_exported(profile, models)):  # the engine of the reader loads it too
+        say(
+            f"The words on photos are not read: the models of profile {profile.name} are not "
+            f"in {repository}. Export them with: beauty-export onnx --profile PROFILE"
+        )
+    return is_there
 
 
 def _warn_of(unreadable: Mapping[str, str], rejected: int, random_seed: int | None) -> None:

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 BLOCK_ROWS = 64
+CHANGED_MEANWHILE = "An image or a model changed during the build. Run the same command again."
 
 
 @dataclass(frozen=True)

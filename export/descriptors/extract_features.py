@@ -25,7 +25,14 @@ from numpy.typing import NDArray
 
 from export.dataset.catalogue import Catalogue, CatalogueRow
 from export.dataset.missing_image import MissingImages
-from export.descriptors.block import BLOCK_ROWS, Block, Reject, read_block, write_block
+from export.descriptors.block import (
+    BLOCK_ROWS,
+    CHANGED_MEANWHILE,
+    Block,
+    Reject,
+    read_block,
+    write_block,
+)
 from export.descriptors.reuse import ReusableDescriptors
 from export.progress import Advance
 from retrieval_server.engines.engine import Engine
@@ -138,9 +145,7 @@ class FeatureExtraction:
         for number in range(self.block_count):
             block = self.read(number)
             if block is None:
-                raise RetrievalError(
-                    "An image or a model changed during the build. Run the same command again."
-                )
+                raise RetrievalError(CHANGED_MEANWHILE)
             yield block
 
     async def _make(

@@ -23,6 +23,7 @@ from export.descriptors.shard_manifest import (
     read_shard_manifest,
 )
 from export.descriptors.shards import Shard, shard_numbers
+from export.descriptors.words_file import read_entries, words_file
 from export.progress import progress
 from retrieval_server.errors import ModelMismatchError, ShardError
 from retrieval_server.index.reference_image import check_reference, open_reference
@@ -35,7 +36,7 @@ _FOLDER = re.compile(r"shard-(\d{5,})-of-(\d{5,})")
 
 @dataclass(frozen=True)
 class FinishedShard:
-    """Descriptors of some rows of a catalogue.
+    """Descriptors, and perhaps words, of some rows of a catalogue.
 
     Attributes:
         folder: the shard's folder.
@@ -51,6 +52,10 @@ class FinishedShard:
         """Read the blocks one after the other; their rows count from the shard's first product."""
         for name in self.manifest.blocks:
             yield read_block(self.folder / name, tuple(self.manifest.models))
+
+    def words(self) -> Mapping[bytes, str]:
+        """What was read on the images, as entries of ``text.read_text``, by digest."""
+        return read_entries(self.folder / words_file(self.manifest.reader))
 
     def reference_descriptors(self) -> Mapping[str, NDArray[np.float32]]:
         """The descriptors (C,) of the reference image by model name."""
@@ -112,6 +117,51 @@ def open_shards(
     return shards
 
 
+def shards_reader(folder: Path, manifests: Sequence[ShardManifest]) -> str:
+    """The digest of what read the images of all shards; empty if none were read.
+
+    Args:
+        folder: holds one folder for each shard.
+        manifests: those of all shards, as ``finished_manifests`` returns them.
+
+    Raises:
+        ShardError: if some shards were read and others not.
+    """
+    read = [manifest for manifest in manifests if manifest.reader]
+    unread = [manifest for manifest in manifests if not manifest.reader]
+    if read and unread:
+        with_words, without = (folder / each[0].shard.folder_name for each in (read, unread))
+        raise ShardError(
+            f"{with_words} was made with --read-images, {without} without it. "
+            f"{again(unread[0], reads_images=True)}"
+        )
+    return manifests[0].reader
+
+
+def check_reader(folder: Path, manifests: Sequence[ShardManifest], reader: str) -> None:
+    """Refuse shards whose images were not read, or not by a reader.
+
+    Args:
+        folder: holds one folder for each shard.
+        manifests: those of all shards, as ``finished_manifests`` returns them.
+        reader: digest of the reader.
+
+    Raises:
+        ShardError: naming the first one.
+    """
+    for manifest in manifests:
+        shard = folder / manifest.shard.folder_name
+        if not manifest.reader:
+            raise ShardError(
+                f"{shard} was made without --read-images. {again(manifest, reads_images=True)}"
+            )
+        if manifest.reader != reader:
+            raise ShardError(
+                f"{shard} was read by a reader of digest {manifest.reader[:12]}, the model "
+                f"repository has {reader[:12]}. {again(manifest)}"
+            )
+
+
 def remove_shards(folder: Path, manifests: Sequence[ShardManifest]) -> None:
     """Remove shards that are merged.
 
@@ -133,11 +183,17 @@ def remove_shards(folder: Path, manifests: Sequence[ShardManifest]) -> None:
         folder.rmdir()
 
 
-def again(manifest: ShardManifest) -> str:
-    """Say how to replace a shard that is refused."""
+def again(manifest: ShardManifest, *, reads_images: bool = False) -> str:
+    """Say how to replace a shard that is refused.
+
+    Args:
+        manifest: of the shard.
+        reads_images: whether its images are to be read, as they are if they were before.
+    """
+    option = " --read-images" if reads_images or manifest.reader else ""
     return (
         f"Run again: beauty-export extract … --shards {manifest.shard.count} --shard "
-        f"{manifest.shard.number}; what fits is kept."
+        f"{manifest.shard.number}{option}; what fits is kept."
     )
 
 

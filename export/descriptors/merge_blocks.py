@@ -1,4 +1,7 @@
-"""The blocks of all shards merged into one array for each model, in the order of the catalogue."""
+"""The shards merged: their blocks into one array for each model, and what was read, row by row.
+
+The order is that of the catalogue.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ from retrieval_server.exact_search.similarity import NORM_TOLERANCE
 from retrieval_server.index.descriptors import create_descriptors
 from retrieval_server.index.images import IMAGE_DIGEST_BYTES, IMAGE_DIGESTS_FILE
 from retrieval_server.models.model_repository import ModelFolder
+from retrieval_server.text.read_text import NOT_READ
 
 FLOAT32, FLOAT16 = "<f4", "<f2"  # what an index can store
 
@@ -84,6 +88,21 @@ def write_descriptors(
                 zeros[name] += int((norms == 0).sum())
     np.save(folder / IMAGE_DIGESTS_FILE, digests)
     return zeros
+
+
+def merged_words(folder: Path, shards: Sequence[FinishedShard]) -> list[str]:
+    """What was read on the image of each row, as an entry of ``text.read_text``.
+
+    Args:
+        folder: the folder in which ``write_descriptors`` wrote.
+        shards: all shards of a catalogue, whose images were read.
+    """
+    entries: dict[bytes, str] = {}
+    for shard in shards:
+        for digest, entry in shard.words().items():
+            if entries.get(digest, NOT_READ) == NOT_READ:
+                entries[digest] = entry
+    return [entries[digest.tobytes()] for digest in np.load(folder / IMAGE_DIGESTS_FILE)]
 
 
 def _check_norms(

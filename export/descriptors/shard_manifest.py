@@ -6,6 +6,7 @@
       shard.json              the manifest; written last, so that its presence says "finished"
       block-0000000.npz, …    see block
       products.json           [[id, image], …] in the order of the blocks' rows
+      words-<reader>.txt      see words_file; only if the images were read
       canary.<model>.npy      see retrieval_server.index.reference_image
 """
 
@@ -23,9 +24,22 @@ from retrieval_server.index.manifest import WrittenFile
 from retrieval_server.storage.arrays import sync
 from retrieval_server.storage.digest import file_digest
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 SHARD_FILE = "shard.json"
 PRODUCTS_FILE = "products.json"
+
+
+@dataclass(frozen=True)
+class Unread:
+    """Images on which the reader failed, so that the index has no words of them.
+
+    Attributes:
+        count: how many there are.
+        first: the first one, with the reason; empty if there is none.
+    """
+
+    count: int = 0
+    first: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,9 +51,11 @@ class ShardManifest:
         models: SHA-256 of each model's ONNX file, by name.
         side: side of the models' input, in pixels.
         preprocessing: name of the rules that turned image files into pixels.
-        source: digest of all that the descriptors depend on, with sizes and times of the images.
-        products: number of images that could be read.
-        rejected: number of images that could not be read.
+        source: digest of all that the shard depends on, with sizes and times of the images.
+        reader: digest of what read the words on the images; empty if they were not read.
+        unread: the images on which the reader failed.
+        products: number of images that could be decoded.
+        rejected: number of images that could not be decoded.
         files: size and digest of every other file, by name.
     """
 
@@ -48,6 +64,8 @@ class ShardManifest:
     side: int
     preprocessing: str
     source: str
+    reader: str
+    unread: Unread
     products: int
     rejected: int
     files: Mapping[str, WrittenFile]
@@ -66,8 +84,15 @@ class ShardManifest:
         """Read what ``to_json`` wrote."""
         fields = {name: value for name, value in data.items() if name != "format_version"}
         fields["shard"] = Shard(**fields["shard"])
+        fields["unread"] = Unread(**fields["unread"])
         fields["files"] = {name: WrittenFile(**file) for name, file in fields["files"].items()}
         return cls(**fields)
+
+
+def all_unread(manifests: Iterable[ShardManifest]) -> Unread:
+    """The images of several shards on which the reader failed."""
+    each = [manifest.unread for manifest in manifests if manifest.unread.count]
+    return Unread(sum(unread.count for unread in each), each[0].first if each else "")
 
 
 def read_shard_manifest(folder: Path) -> ShardManifest | None:

@@ -12,13 +12,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
-from export.dataset.catalogue import Catalogue, CatalogueRow
+from export.dataset.catalogue import Catalogue
 from export.descriptors.finished_shards import FinishedShard
-from export.descriptors.merge_blocks import readable_rows, write_descriptors
+from export.descriptors.merge_blocks import merged_words, readable_rows, write_descriptors
+from export.descriptors.shard_manifest import all_unread
 from export.index.products import write_products
-from export.index.read_images import ImageReading, Read
 from export.index.search_levels import build_search_levels
 from export.index.stage_log import StageLog, file_names
 from export.index.words import write_words
@@ -27,13 +25,11 @@ from export.progress import progress
 from export.text_index.build import build_text_index
 from export.text_index.settings import TextSettings
 from retrieval_server.errors import CatalogueError
-from retrieval_server.index.images import IMAGE_DIGESTS_FILE
 from retrieval_server.index.manifest import IndexedModel, Manifest
 from retrieval_server.index.reference_image import write_reference
 from retrieval_server.models.model_repository import ModelFolder
 from retrieval_server.models.preprocessing import PREPROCESSING
 from retrieval_server.models.profile import Profile
-from retrieval_server.text.word_search import WordsRecord
 
 STAGES_FILE = "stages.jsonl"
 DESCRIPTORS_STAGE, LEVELS_STAGE = "descriptors", "levels"
@@ -50,9 +46,8 @@ class Assembly:
         text: settings of the textual index.
         word_columns: columns whose values are searched by words like the description.
         dtype: of the stored descriptors.
-        reading: reads the words on the images; None reads none.
+        reader: digest of what has read the words on the images; empty for a bundle without.
         scratch: folder of the build, in which the bundle is made.
-        known: index whose current version may have read the images before; None for none.
     """
 
     catalogue: Catalogue
@@ -61,9 +56,8 @@ class Assembly:
     text: TextSettings
     word_columns: tuple[str, ...]
     dtype: str
-    reading: ImageReading | None
+    reader: str
     scratch: Path
-    known: Path | None
 
     @property
     def folder(self) -> Path:
@@ -104,7 +98,15 @@ class Assembly:
         references = shards[0].reference_descriptors()
         write_reference(self.folder, {model: row[None] for model, row in references.items()})
         products = [self.catalogue.rows[row] for row in rows]
-        words = self._write_words(products, log)
+        words = write_words(
+            self.folder,
+            products,
+            self.word_columns,
+            log,
+            reader=self.reader,
+            read=partial(merged_words, self.folder, shards),
+            unread=all_unread(shard.manifest for shard in shards).count,
+        )
         columns = write_products(self.folder, products, self.catalogue.columns, rejects)
         with progress("descriptions", len(products)) as advance:
             report = build_text_index(
@@ -122,25 +124,6 @@ class Assembly:
             words=words,
             columns=columns,
             search=search,
-        )
-
-    def _write_words(self, products: Sequence[CatalogueRow], log: StageLog) -> WordsRecord:
-        return write_words(
-            self.folder,
-            products,
-            self.word_columns,
-            log,
-            reader="" if self.reading is None else self.reading.reader,
-            read=partial(self._read_images, products),
-        )
-
-    def _read_images(self, products: Sequence[CatalogueRow]) -> list[Read]:
-        assert self.reading is not None
-        return self.reading.read(
-            [self.catalogue.image_path(product) for product in products],
-            [digest.tobytes() for digest in np.load(self.folder / IMAGE_DIGESTS_FILE)],
-            self.scratch,
-            self.known,
         )
 
 

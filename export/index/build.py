@@ -19,15 +19,18 @@ from export.descriptors.engine_choice import EngineChoice
 from export.descriptors.extract_shard import ShardExtraction, profile_models
 from export.descriptors.finished_shards import (
     FinishedShard,
+    check_reader,
     finished_manifests,
     open_shards,
     remove_shards,
+    shards_reader,
 )
+from export.descriptors.image_reading import chosen_reader
 from export.descriptors.merge_blocks import FLOAT16, FLOAT32
+from export.descriptors.shard_manifest import ShardManifest, Unread, all_unread
 from export.descriptors.shards import WHOLE
 from export.index.assembly import Assembly
 from export.index.last_build import LastBuild, read_last_build, write_last_build
-from export.index.read_images import ImageReading
 from export.index.words import word_columns
 from export.output.folder import output_folder
 from export.text_index.settings import TextSettings
@@ -49,6 +52,7 @@ class BuiltIndex:
         manifest: the version's manifest; None if it had been built before.
         reused: number of images whose descriptors come from the version that was current.
         no_reuse: why that version could not be used; empty if it could, or if there was none.
+        unread: the images on which the reader failed.
         published: whether this run made the version current.
         retention: the old versions that were removed, and those that could not be.
     """
@@ -57,6 +61,7 @@ class BuiltIndex:
     manifest: Manifest | None
     reused: int = 0
     no_reuse: str = ""
+    unread: Unread = field(default_factory=Unread)
     published: bool = True
     retention: Retention = field(default_factory=Retention)
 
@@ -78,7 +83,8 @@ class IndexBuild:
         shard_count: how many shards there are; None takes the only count that the folder holds.
         reuse: whether to reuse the descriptors of unchanged images from the current version.
         max_loss: the largest share of the current version that the new one may lose.
-        reads_images: whether to read the words on the images, for queries with words.
+        reads_images: whether to read the words on the images, for queries with words; None takes
+            what the shards have, and reads none without shards.
         keep_versions: how many versions stay in the index folder; None for all.
         removes_shards: whether to remove the shards once the index is current.
     """
@@ -94,7 +100,7 @@ class IndexBuild:
     shard_count: int | None = None
     reuse: bool = True
     max_loss: float = DEFAULT_MAX_LOSS
-    reads_images: bool = False
+    reads_images: bool | None = None
     keep_versions: int | None = None
     removes_shards: bool = False
 
@@ -112,7 +118,9 @@ class IndexBuild:
                 works in the same folder.
         """
         models = profile_models(self.engine.repository, self.profile)
-        _ = self._word_columns, self._reading  # what cannot work is refused before the long work
+        _ = self._word_columns  # what cannot work is refused before the long work
+        if self.reads_images:
+            chosen_reader(self.profile, self.engine.repository)
         with output_folder(self.root):
             replaced = readable_current(self.root)
             before = self._remove_old_versions()
@@ -140,26 +148,39 @@ class IndexBuild:
             folder=self._scratch / "blocks",
             reuse=self.root if self.reuse else None,
             dtype=self.dtype,
+            reads_images=bool(self.reads_images),
         )
-        source = self._source_key(extraction.features().key(""))
+        source = self._source_key(extraction.source(), has_words=bool(self.reads_images))
         if (existing := self._existing(source)) is not None:
             return existing
         extracted = extraction.run()
-        built = self._assemble([extracted.shard], models, source)
+        reader = extracted.shard.manifest.reader
+        built = self._assemble([extracted.shard], models, source, reader)
         return replace(built, reused=extracted.reused, no_reuse=extracted.no_reuse)
 
     def _build_from_shards(self, folder: Path, models: tuple[ModelFolder, ...]) -> BuiltIndex:
         manifests = finished_manifests(folder, self.shard_count)
         described = [manifest.to_json() for manifest in manifests]
-        source = self._source_key(json.dumps(described, sort_keys=True))
+        reader = self._reader_of(folder, manifests)
+        source = self._source_key(json.dumps(described, sort_keys=True), has_words=bool(reader))
         built = self._existing(source)
         if built is None:
             digests = {model.name: model.digest for model in models}
             shards = open_shards(folder, manifests, self.catalogue, digests, self.profile.side)
-            built = self._assemble(shards, models, source)
+            built = self._assemble(shards, models, source, reader)
         if self.removes_shards:
             remove_shards(folder, manifests)
         return built
+
+    def _reader_of(self, folder: Path, manifests: Sequence[ShardManifest]) -> str:
+        """Digest of the reader of shards; empty if the index gets no words from them."""
+        if self.reads_images is False:
+            return ""
+        if self.reads_images is None and not shards_reader(folder, manifests):
+            return ""
+        reader = chosen_reader(self.profile, self.engine.repository)
+        check_reader(folder, manifests, reader)
+        return reader
 
     @property
     def dtype(self) -> str:
@@ -170,10 +191,6 @@ class IndexBuild:
     def _word_columns(self) -> tuple[str, ...]:
         return word_columns(self.catalogue, self.word_columns)
 
-    @cached_property
-    def _reading(self) -> ImageReading | None:
-        return ImageReading.by(self.profile, self.engine) if self.reads_images else None
-
     @property
     def _scratch(self) -> Path:
         return self.root / ".building"
@@ -183,6 +200,7 @@ class IndexBuild:
         shards: Sequence[FinishedShard],
         models: tuple[ModelFolder, ...],
         source: str,
+        reader: str,
     ) -> BuiltIndex:
         assembly = Assembly(
             catalogue=self.catalogue,
@@ -191,9 +209,8 @@ class IndexBuild:
             text=self.text,
             word_columns=self._word_columns,
             dtype=self.dtype,
-            reading=self._reading,
+            reader=reader,
             scratch=self._scratch,
-            known=self.root if self.reuse else None,
         )
         manifest = assembly.run(shards, source)
         version = seal(assembly.folder, manifest)
@@ -201,28 +218,29 @@ class IndexBuild:
         write_last_build(self.root, LastBuild(source, version))
         shutil.rmtree(self._scratch)
         publish(self.root, version, self.max_loss)
-        return BuiltIndex(stored, manifest)
+        unread = all_unread(shard.manifest for shard in shards if reader)
+        return BuiltIndex(stored, manifest, unread=unread)
 
-    def _source_key(self, descriptors: str) -> str:
+    def _source_key(self, images: str, *, has_words: bool) -> str:
         """Digest of all that the bundle depends on, to tell whether a version is up to date.
 
         Args:
-            descriptors: what the descriptors depend on.
+            images: what the descriptors depend on, and what was read.
+            has_words: whether the bundle gets what was read.
         """
         parameters = {
             "profile": self.profile.to_json(),
             "text": self.text.to_json(),
             "words": [GRAMS, *self._word_columns],
             "columns": self.catalogue.columns,
-            "reader": None if self._reading is None else self._reading.reader,
+            "has_words": has_words,
             "dtype": self.dtype,
         }
-        products = [
-            (row.product_id, row.image, row.description, row.attributes)
-            for row in self.catalogue.rows
-        ]
-        source = json.dumps([descriptors, parameters, products])
-        return hashlib.sha256(source.encode()).hexdigest()
+        source = hashlib.sha256(json.dumps([images, parameters]).encode())
+        for row in self.catalogue.rows:
+            product = (row.product_id, row.image, row.description, row.attributes)
+            source.update(json.dumps(product).encode())
+        return source.hexdigest()
 
     def _existing(self, source: str) -> BuiltIndex | None:
         """The version that this build would make, now current; None if it is not intact."""

@@ -8,14 +8,13 @@ from pathlib import Path
 
 from export.dataset.catalogue import Catalogue, CatalogueRow
 from export.dataset.table import COLUMNS_SHOWN, shown
-from export.index.read_images import Read
 from export.index.stage_log import StageLog, file_names
 from export.progress import progress
 from export.text_index.word_index import build_word_index
 from retrieval_server.errors import CatalogueError
 from retrieval_server.storage.string_table import write_string_table
 from retrieval_server.text.grams import GRAMS
-from retrieval_server.text.read_text import READ_TABLE, encode_read
+from retrieval_server.text.read_text import READ_TABLE, decode_read
 from retrieval_server.text.word_search import DESCRIPTION, IMAGE, WordsRecord
 
 BRAND = "brand"  # the column that counts as text where nobody names others
@@ -52,7 +51,8 @@ def write_words(
     log: StageLog,
     *,
     reader: str = "",
-    read: Callable[[], Sequence[Read]] = tuple,
+    read: Callable[[], Sequence[str]] = tuple,
+    unread: int = 0,
 ) -> WordsRecord:
     """Write the inverted files of the products' texts, unless a log says that they are there.
 
@@ -62,22 +62,23 @@ def write_words(
         columns: the columns whose values belong to the text, beside the description.
         log: the finished stages.
         reader: digest of the models that read the images; empty reads none.
-        read: reads the images.
+        read: gives what was read on the image of each product, as an entry of ``text.read_text``.
+        unread: on how many images the reader failed; the log may be of a run with more.
 
     Returns:
         What the manifest records.
     """
-    if finished := log.find(WORDS_STAGE):
+    if (finished := log.find(WORDS_STAGE)) and finished[-1]["unread"] == unread:
         return WordsRecord.from_json(finished[-1]["record"])
     settings = WordsRecord(GRAMS, columns, {}, reader)
     fields = {
         DESCRIPTION: [settings.text_of(each.description, each.attributes) for each in products]
     }
     if reader:
-        lines = read()
-        write_string_table(folder, READ_TABLE, map(encode_read, lines))
-        fields[IMAGE] = ["\n".join(line.text for line in each) for each in lines]
+        entries = read()
+        write_string_table(folder, READ_TABLE, entries)
+        fields[IMAGE] = ["\n".join(line.text for line in decode_read(entry)) for entry in entries]
     with progress("words", sum(map(len, fields.values()))) as advance:
         record = replace(settings, fields=build_word_index(folder, fields, advance))
-    log.add(WORDS_STAGE, record=record.to_json(), files=file_names(folder))
+    log.add(WORDS_STAGE, record=record.to_json(), unread=unread, files=file_names(folder))
     return record

@@ -26,7 +26,7 @@ from enum import StrEnum
 _NUMBER = re.compile(
     r"[+-]?(?:(?:0|[1-9][0-9]{0,14})(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?",
 )
-_DIGITS = re.compile("[0-9]+")
+_IDENTIFIER = re.compile("^[0-9]+$|[0-9][A-Za-z/-]|[A-Za-z/][0-9]")
 
 # Numbers as shops and spreadsheets write them: 12,50 / 1.234,56 / 1 000 / €9.99 / 12.50 EUR / 20 %
 _CURRENCY = (
@@ -91,10 +91,14 @@ def stray_value(texts: Collection[str]) -> str:
 
     Returns:
         The value as it is; empty if the column was not meant so: if at most half of its values
-        are written like numbers, or if it holds identifiers, such as 0123.
+        are written like numbers, or if it holds identifiers, such as 0123 or 1002-A.
     """
     strays = [text for text in texts if number_of(text) is None]
-    if any(_DIGITS.fullmatch(text.strip()) for text in strays):
-        return ""
-    others = sum(not _WRITTEN_NUMBER.fullmatch(text.strip()) for text in strays)
+    others = 0  # not even written like numbers
+    for text in map(str.strip, strays):
+        if _WRITTEN_NUMBER.fullmatch(text) and not text.isdecimal():
+            continue
+        if _IDENTIFIER.search(text):
+            return ""
+        others += 1
     return strays[0] if others * 2 < len(texts) else ""

@@ -25,8 +25,8 @@ Factors of single rows, where a search has them, enter every step: see row_facto
 step differs from what it was.
 
 The middle and the residual level are left out where too few candidates are left to pay for rotating
-the query further, and all stages where the inequality of the means does not cover the query (see
-fused_bound).
+the query further. All stages are left out where few rows may be found at all, and where the
+inequality of the means does not cover the query (see fused_bound).
 
 The byte level and the originals are most of the database. They stay on disk: the search reads their
 rows from files, which are not mapped, so that the process does not grow into all of it.
@@ -65,10 +65,12 @@ class CascadeSettings(StageSettings):
     """What the speed of a cascade depends on, and never its result; see ``StageSettings`` too.
 
     Attributes:
+        few_eligible: up to so many rows that may be found go straight to the byte level.
         probes: number of candidates with the largest estimates that the byte level estimates.
         extra_reads: number of probes beyond top_k that are read from the originals.
     """
 
+    few_eligible: int = 1500
     probes: int = 32
     extra_reads: int = 3
 
@@ -203,6 +205,8 @@ class _OneSearch:
             if self._factors is None:
                 return first
             return np.union1d(first, self._factors.best(self._top_k, exclude, allowed))
+        if allowed is not None and np.count_nonzero(allowed) <= self._settings.few_eligible:
+            return eligible()
         bound = FusedBound(self._alphas, self._rectified(), self._factors)
         rotated = RotatedQuery(self._levels.fit, self._query, bound.weights)
         candidates = Candidates(

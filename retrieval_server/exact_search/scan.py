@@ -66,7 +66,8 @@ def eligible_rows(
     rows: int, exclude: int | None, allowed: NDArray[np.bool_] | None
 ) -> NDArray[np.int32]:
     """The rows that may be found, ascending."""
-    eligible = np.arange(rows, dtype=np.int32)
-    if allowed is not None:
-        eligible = eligible[allowed]
+    if allowed is None:
+        eligible = np.arange(rows, dtype=np.int32)
+    else:
+        eligible = np.flatnonzero(allowed).astype(np.int32)
     return eligible if exclude is None else eligible[eligible != exclude]

@@ -35,6 +35,12 @@ class Ranking:
         """The ranking of the best k rows."""
         return Ranking(self.rows[:k], self.similarities[:k], self.cosines[:k])
 
+    def reaching(self, similarity: float | None) -> Ranking:
+        """The ranking of the rows with at least a similarity; of all rows for None."""
+        if similarity is None:
+            return self
+        return self.head(int(np.count_nonzero(self.similarities >= similarity)))
+
 
 def fused_similarity(cosines: ArrayLike, alphas: ArrayLike) -> NDArray[np.float64]:
     """Fuse the backbones' cosines into one similarity, eq. (8).

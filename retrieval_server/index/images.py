@@ -26,8 +26,8 @@ from retrieval_server.index.version_lock import share_version
 from retrieval_server.models.preprocessing import PREPROCESSING
 from retrieval_server.storage.arrays import REBUILD, open_array
 from retrieval_server.storage.digest import file_digest
-from retrieval_server.storage.string_table import StringTable
-from retrieval_server.text.read_text import READ_TABLE, ReadText, decode_read
+from retrieval_server.storage.string_table import StringTable, table_files
+from retrieval_server.text.read_text import NOT_READ, READ_TABLE, ReadText, decode_read
 
 IMAGE_DIGESTS_FILE, IMAGE_DIGEST_BYTES = "image_digests.npy", 32
 
@@ -65,9 +65,18 @@ class IndexedImages:
         """The names of the files that are read here, but for the words on the images."""
         return [IMAGE_DIGESTS_FILE, *map(descriptor_file, self.profile.models)]
 
+    @property
+    def word_files(self) -> list[str]:
+        """The names of the files that say what was read on which image."""
+        return [IMAGE_DIGESTS_FILE, *table_files(READ_TABLE)]
+
     def read(self, row: int) -> tuple[ReadText, ...]:
         """What was read on the image of a row; nothing in an index whose images were not read."""
-        return () if self._read is None else decode_read(self._read[row])
+        return decode_read(self.read_entry(row))
+
+    def read_entry(self, row: int) -> str:
+        """The entry of a row among what was read, see ``text.read_text``."""
+        return NOT_READ if self._read is None else self._read[row]
 
     def verify(self, files: Collection[str] | None = None) -> None:
         """Compare files with their checksums; takes 1 to 2 seconds per gigabyte.

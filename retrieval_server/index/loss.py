@@ -166,6 +166,22 @@ def missing_products(version: Path, product_ids: Iterable[str]) -> LostShare:
     return _missing(ids, {product_id.encode() for product_id in product_ids})
 
 
+def missing_images(version: Path, missing: Mapping[str, str], rows: int) -> LostShare:
+    """The missing image files that were not missing when a version was built.
+
+    Args:
+        version: the version's folder.
+        missing: the images whose files are missing, by product id.
+        rows: number of rows of the catalogue that names them.
+
+    Raises:
+        IndexBundleError: if the version's list of rejects is missing or damaged.
+    """
+    known = _rejects(version)
+    lost = [image for product, image in missing.items() if product not in known]
+    return LostShare("image files are missing", len(lost), rows, lost[0] if lost else "")
+
+
 def _missing(old_ids: Sequence[bytes], new_ids: Iterable[bytes]) -> LostShare:
     known = set(new_ids)
     missing = [product for product in old_ids if product not in known]

@@ -9,6 +9,7 @@ like thousands of lines takes no longer than a page of text: see ``boxes.MAX_BOX
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
@@ -25,6 +26,7 @@ from retrieval_server.models.model_repository import ModelRepository
 from retrieval_server.models.photo import Photo
 from retrieval_server.models.reader import (
     CONFIDENCES_OUTPUT,
+    READER_MODELS,
     SYMBOLS_OUTPUT,
     TEXT_DETECTOR,
     TEXT_MAP_OUTPUT,
@@ -165,6 +167,19 @@ def open_reader(
         ModelRepositoryError: if the models are not exported, or the alphabet is damaged.
     """
     return Reader(engine, read_alphabet(repository), workers)
+
+
+def reader_digest(repository: ModelRepository) -> str:
+    """Digest of the reader's models and of the rules by which it reads.
+
+    Args:
+        repository: the model repository, which has the reader.
+
+    Raises:
+        ModelRepositoryError: if a model is missing.
+    """
+    digests = [repository.image_model(name).digest for name in READER_MODELS]
+    return hashlib.sha256(" ".join([READING, *digests]).encode()).hexdigest()
 
 
 def compile_reader() -> None:

@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from retrieval_server.errors import QueryError
 from retrieval_server.exact_search.row_factors import RowFactors
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.retrieval.search_request import SearchParameters
 from retrieval_server.retrieval.search_result import Match, Stage, WordsEvidence
 from retrieval_server.text.grams import words_in
-from retrieval_server.text.word_search import matched_words
+from retrieval_server.text.word_search import distinct_grams, matched_words
 
 
 def query_words(bundle: IndexBundle, parameters: SearchParameters) -> QueryWords | None:
@@ -56,7 +59,7 @@ class QueryWords:
     """
 
     def __init__(self, bundle: IndexBundle, parameters: SearchParameters) -> None:
-        self._bundle, self._words = bundle, parameters.words
+        self._bundle, self._grams = bundle, distinct_grams(parameters.words)
         self._weight = parameters.weight_of_words(bundle.profile)
         self._cosines = bundle.words.cosines(parameters.words)
         self._evidence: dict[int, WordsEvidence] = {}
@@ -70,11 +73,22 @@ class QueryWords:
         """Matches with the evidence of the words."""
         return tuple(replace(match, words=self._evidence_of(match.row)) for match in matches)
 
-    def ranked(self, top_k: int) -> tuple[Match, ...]:
-        """The products by t alone, best first; those with t = 0 are not among them."""
-        rows = self._cosines.best(top_k).tolist()
-        return self.explained(
+    def ranked(
+        self, top_k: int, allowed: NDArray[np.bool_] | None, least: float | None
+    ) -> tuple[Match, ...]:
+        """The products by t alone, best first; those with t = 0 are not among them.
+
+        Args:
+            top_k: how many at most.
+            allowed: (N,) which rows may be found; None for all.
+            least: the similarity 1 + β t that a match has at least; None for any.
+        """
+        rows = self._cosines.best(top_k, allowed).tolist()
+        matches = [
             Match(row, 1 + self._weight * self._cosines.of(row), (), Stage.INITIAL) for row in rows
+        ]
+        return self.explained(
+            match for match in matches if least is None or match.similarity >= least
         )
 
     def _evidence_of(self, row: int) -> WordsEvidence:
@@ -83,5 +97,5 @@ class QueryWords:
             text = self._bundle.manifest.words.text_of(product.description, product.attributes)
             text = "\n".join([text, *(line.text for line in self._bundle.read(row))])
             cosine = self._cosines.of(row)
-            self._evidence[row] = WordsEvidence(cosine, matched_words(self._words, text))
+            self._evidence[row] = WordsEvidence(cosine, matched_words(self._grams, text))
         return self._evidence[row]

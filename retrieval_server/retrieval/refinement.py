@@ -68,21 +68,23 @@ def refine(
     keep: int,
     top_k: int,
     exclude: int | None = None,
+    allowed: NDArray[np.bool_] | None = None,
 ) -> Refinement:
     """Replace all but the best k of an initial ranking by the best of their text neighbours.
 
     Args:
-        initial: the best top_k of the whole database, I_query,A.
+        initial: the best top_k of the rows that may be found, I_query,A; fewer where there are.
         rank_rows: ranks rows of the database by the fused similarity of the same query.
         text_index: D of eq. (7).
         keep: the paper's k ≥ 1; with k ≥ top_k the result is the initial ranking.
         top_k: length of the result.
         exclude: a row that must not be in the subset.
+        allowed: (N,) which rows may be in the subset; None for all.
     """
     if keep >= top_k:
         return unrefined(initial)
     matches = _matches(initial)
-    subset = text_subset(initial.rows[:keep], text_index, exclude)
+    subset = text_subset(initial.rows[:keep], text_index, exclude, allowed)
     ranked = rank_rows(subset.rows, top_k - keep)
     refined = tuple(
         replace(match, stage=Stage.REFINED, text=_evidence(match.row, initial, subset))
@@ -105,7 +107,10 @@ def unrefined(initial: Ranking) -> Refinement:
 
 
 def text_subset(
-    seeds: NDArray[np.int64], text_index: TextIndex, exclude: int | None = None
+    seeds: NDArray[np.int64],
+    text_index: TextIndex,
+    exclude: int | None = None,
+    allowed: NDArray[np.bool_] | None = None,
 ) -> TextSubset:
     """Gather the text neighbours of the seeds.
 
@@ -113,14 +118,18 @@ def text_subset(
         seeds: (k,) rows, best first.
         text_index: D of eq. (7).
         exclude: a row to leave out besides the seeds.
+        allowed: (N,) which rows may be in the subset; None for all.
     """
     lists = [text_index.neighbours(int(seed)) for seed in seeds]
     rows = np.concatenate([np.empty(0, np.int64), *(rows for rows, _ in lists)]).astype(np.int64)
     cosines = np.concatenate([np.empty(0), *(cosines for _, cosines in lists)])
-    positions = np.repeat(np.arange(len(lists)), [len(rows) for rows, _ in lists])
+    lengths = np.array([len(rows) for rows, _ in lists], np.int64)
+    positions = np.repeat(np.arange(len(lists)), lengths)
     eligible = ~np.isin(rows, seeds)
     if exclude is not None:
         eligible &= rows != exclude
+    if allowed is not None:
+        eligible &= allowed[rows]
     rows, cosines, positions = rows[eligible], cosines[eligible], positions[eligible]
     order = np.lexsort((positions, -cosines, rows))
     distinct, first = np.unique(rows[order], return_index=True)

@@ -22,8 +22,10 @@ from retrieval_server.exact_search.search import SearchLevel
 from retrieval_server.exact_search.similarity import Ranking
 from retrieval_server.exact_search.warm_up import compile_kernels
 from retrieval_server.index.bundle import IndexBundle
+from retrieval_server.retrieval.eligibility import allowed_rows, count_allowed
 from retrieval_server.retrieval.engine_check import EngineCheck
-from retrieval_server.retrieval.query_words import query_words, sole_words
+from retrieval_server.retrieval.query_ranking import QueryRanking
+from retrieval_server.retrieval.query_words import sole_words
 from retrieval_server.retrieval.refinement import refine, unrefined
 from retrieval_server.retrieval.search_request import (
     DEFAULT_TOP_K,
@@ -87,7 +89,7 @@ class Retriever:
     def rank(
         self, query: QueryDescriptors, parameters: SearchParameters, exclude: int | None = None
     ) -> Ranking:
-        """Rank the whole database by the similarity: the first stage.
+        """Rank the products that may be found by the similarity: the first stage.
 
         Args:
             query: one (C_n,) float32 for each backbone, in the profile's order.
@@ -97,10 +99,7 @@ class Retriever:
         Raises:
             QueryError: if a parameter is out of range, naming it.
         """
-        alphas = check_parameters(parameters, self.bundle.profile)
-        words = query_words(self.bundle, parameters)
-        factors = None if words is None else words.factors
-        return self._search.rank_all(query, alphas, parameters.top_k, exclude, factors=factors)
+        return self._ranking(query, parameters, exclude).initial()
 
     def search(
         self,
@@ -115,38 +114,35 @@ class Retriever:
             query: one (C_n,) float32 for each backbone, in the profile's order.
             parameters: how to search.
             exclude: a row to leave out.
-            initial: what ``rank`` returned for the same query, α, words, top_k and exclude, where
-                several searches share it; None ranks.
+            initial: what ``rank`` returned for the same query, exclude and parameters, but for
+                ``keep`` and ``refine``, where several searches share it; None ranks.
 
         Raises:
             QueryError: if a parameter is out of range, naming it.
         """
-        alphas = check_parameters(parameters, self.bundle.profile)
         started = time.perf_counter_ns()
-        words = query_words(self.bundle, parameters)
-        factors = None if words is None else words.factors
+        ranking = self._ranking(query, parameters, exclude)
         if initial is None:
-            initial = self._search.rank_all(
-                query, alphas, parameters.top_k, exclude, factors=factors
-            )
+            initial = ranking.initial()
         ranked = time.perf_counter_ns()
         if parameters.refine:
             result = refine(
                 initial,
-                lambda rows, top_k: self._search.rank_rows(query, alphas, rows, top_k, factors),
+                ranking.of_rows,
                 self.bundle.text_index,
                 parameters.keep,
                 parameters.top_k,
                 exclude,
+                ranking.allowed,
             )
         else:
             result = unrefined(initial)
         refined = time.perf_counter_ns()
-        explained = (lambda matches: matches) if words is None else words.explained
         return SearchResult(
-            matches=explained(result.matches),
-            initial=explained(result.initial),
+            matches=ranking.explained(result.matches),
+            initial=ranking.explained(result.initial),
             subset_size=result.subset_size,
+            searched_count=count_allowed(self.bundle, ranking.allowed, exclude),
             rank_us=(ranked - started) // 1000,
             refine_us=(refined - ranked) // 1000,
         )
@@ -171,12 +167,16 @@ class Retriever:
         """
         check_parameters(parameters, self.bundle.profile)
         started = time.perf_counter_ns()
-        matches = sole_words(self.bundle, parameters).ranked(parameters.top_k)
+        allowed = allowed_rows(self.bundle, parameters)
+        matches = sole_words(self.bundle, parameters).ranked(
+            parameters.top_k, allowed, parameters.min_similarity
+        )
         ranked = time.perf_counter_ns()
         return SearchResult(
             matches=matches,
             initial=matches,
             subset_size=0,
+            searched_count=count_allowed(self.bundle, allowed, None),
             rank_us=(ranked - started) // 1000,
             refine_us=0,
         )
@@ -201,6 +201,11 @@ class Retriever:
             compile_kernels()
         self.rank(self._stored(0), SearchParameters(top_k=DEFAULT_TOP_K))
         self.bundle.words.cosines("")
+
+    def _ranking(
+        self, query: QueryDescriptors, parameters: SearchParameters, exclude: int | None
+    ) -> QueryRanking:
+        return QueryRanking(self.bundle, self._search, query, parameters, exclude)
 
     def _stored(self, row: int) -> QueryDescriptors:
         """Read the descriptors of a database row."""

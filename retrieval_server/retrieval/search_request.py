@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,12 +11,14 @@ from numpy.typing import NDArray
 
 from retrieval_server.errors import QueryError
 from retrieval_server.exact_search.similarity import NORM_TOLERANCE
+from retrieval_server.filters.expression import Filter
 from retrieval_server.models.profile import MAX_ALPHA, MAX_TEXT_WEIGHT, Profile
 from retrieval_server.text.word_search import too_many_words
 
 DEFAULT_TOP_K = 7  # the challenge asks for seven
 DEFAULT_KEEP = 3  # the best k of the paper's Table 1
 MAX_TOP_K = 100
+MAX_EXCLUDED_IDS = 1000
 
 QueryDescriptors = tuple[NDArray[np.float32], ...]  # one (C_n,) for each backbone of the profile
 
@@ -32,6 +35,10 @@ class SearchParameters:
         words: words that the product's text should have; empty for none.
         text_weight: β of the factor 1 + β t, with t the similarity of words and text; None takes
             the profile's.
+        filter: which products may be found, by the columns of the catalogue; None for all.
+        exclude_ids: ids of products that may not be found; one that is not in the index is ignored.
+        min_similarity: the similarity that every match has at least, as ``Match.similarity``; None
+            for any.
     """
 
     top_k: int = DEFAULT_TOP_K
@@ -40,6 +47,9 @@ class SearchParameters:
     alphas: Mapping[str, float] | None = None
     words: str = ""
     text_weight: float | None = None
+    filter: Filter | None = None
+    exclude_ids: Collection[str] = ()
+    min_similarity: float | None = None
 
     def weight_of_words(self, profile: Profile) -> float:
         """β: that of the request, or the profile's."""
@@ -59,6 +69,7 @@ def check_parameters(parameters: SearchParameters, profile: Profile) -> tuple[fl
         if not 1 <= value <= MAX_TOP_K:
             raise QueryError(name, f"must be 1..{MAX_TOP_K}, got {value}.")
     check_words(parameters)
+    check_bounds(parameters)
     alphas = dict(profile.alphas)
     for name, alpha in (parameters.alphas or {}).items():
         if name not in alphas:
@@ -80,6 +91,21 @@ def check_words(parameters: SearchParameters) -> None:
     weight = parameters.text_weight
     if weight is not None and not 0 <= weight <= MAX_TEXT_WEIGHT:
         raise QueryError("text_weight", f"must be 0..{MAX_TEXT_WEIGHT:g}, got {weight}.")
+
+
+def check_bounds(parameters: SearchParameters) -> None:
+    """Check which products a search leaves out.
+
+    Raises:
+        QueryError: if there are too many ids, or the least similarity is no number.
+    """
+    if (count := len(parameters.exclude_ids)) > MAX_EXCLUDED_IDS:
+        raise QueryError(
+            "exclude_ids", f"has {count:,} ids; at most {MAX_EXCLUDED_IDS:,} are accepted."
+        )
+    least = parameters.min_similarity
+    if least is not None and not math.isfinite(least):
+        raise QueryError("min_similarity", f"must be a finite number, got {least}.")
 
 
 def check_descriptors(

@@ -73,6 +73,7 @@ class SearchResult:
         matches: the final result, best first.
         initial: the initial ranking, of the same length.
         subset_size: number of text neighbours that were ranked, |I_subset|.
+        searched_count: number of products that may be found.
         rank_us: duration of the initial ranking in microseconds; not compared.
         refine_us: duration of the refinement in microseconds; not compared.
     """
@@ -80,5 +81,6 @@ class SearchResult:
     matches: tuple[Match, ...]
     initial: tuple[Match, ...]
     subset_size: int
+    searched_count: int
     rank_us: int = field(compare=False)
     refine_us: int = field(compare=False)

@@ -12,16 +12,17 @@ from google.rpc.status_pb2 import Status
 
 from retrieval_server.attributes.columns import ColumnRecord
 from retrieval_server.attributes.values import ColumnKind
+from retrieval_server.filters.expression import MAX_CONDITIONS, MAX_DEPTH, MAX_VALUES
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.models.image_file import MAX_PIXELS
 from retrieval_server.models.profile import MAX_ALPHA, MAX_TEXT_WEIGHT
-from retrieval_server.retrieval.search_request import MAX_TOP_K
+from retrieval_server.retrieval.search_request import MAX_EXCLUDED_IDS, MAX_TOP_K
 from retrieval_server.retrieval.search_result import Match, Stage, TextEvidence, WordsEvidence
 from retrieval_server.retrieval.several_photos import MAX_PHOTOS
 from retrieval_server.serving.photo_words import PhotoLine
 from retrieval_server.serving.products import MAX_PRODUCT_IDS
 from retrieval_server.serving.settings import Settings
-from retrieval_server.text.word_search import MAX_WORDS_CHARACTERS
+from retrieval_server.text.word_search import DESCRIPTION, IMAGE, MAX_WORDS_CHARACTERS
 from retrieval_server.v1 import retrieval_pb2 as pb
 
 _STAGES = {
@@ -87,6 +88,23 @@ def limits_message(settings: Settings) -> pb.Limits:
         max_words_characters=MAX_WORDS_CHARACTERS,
         max_text_weight=MAX_TEXT_WEIGHT,
         max_product_ids=MAX_PRODUCT_IDS,
+        max_exclude_ids=MAX_EXCLUDED_IDS,
+        max_filter_depth=MAX_DEPTH,
+        max_filter_conditions=MAX_CONDITIONS,
+        max_filter_values=MAX_VALUES,
+    )
+
+
+def word_index_message(bundle: IndexBundle) -> pb.WordIndex:
+    """The texts of an index that words are compared with."""
+    words = bundle.manifest.words
+    images = words.fields.get(IMAGE)
+    return pb.WordIndex(
+        columns=words.columns,
+        text_count=words.fields[DESCRIPTION].texts,
+        reader=(bundle.profile.reader or "") if words.reader else "",
+        reader_digest=words.reader,
+        read_image_count=0 if images is None else images.texts,
     )
 
 

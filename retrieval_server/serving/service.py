@@ -23,12 +23,14 @@ from retrieval_server.serving.admission import Admission, Kind
 from retrieval_server.serving.answering import Answering
 from retrieval_server.serving.arrivals import Arrivals
 from retrieval_server.serving.deadline import Deadline
+from retrieval_server.serving.filter_messages import filter_of
 from retrieval_server.serving.messages import (
     column_messages,
     limits_message,
     match_messages,
     model_messages,
     read_line_message,
+    word_index_message,
 )
 from retrieval_server.serving.photo_words import NOT_READ
 from retrieval_server.serving.photos import PhotoStages, photos_of
@@ -138,6 +140,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
             default_read_words=self._reads(pb.SearchRequest()),
             reader=(bundle.profile.reader or "") if has_reader else "",
             columns=column_messages(manifest.columns),
+            word_index=word_index_message(bundle),
         )
 
     async def _products(
@@ -189,6 +192,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
             results=match_messages(bundle, result.matches),
             initial_results=match_messages(bundle, result.initial),
             subset_size=result.subset_size,
+            searched_count=result.searched_count,
             timings=timings,
             index_version=bundle.version,
             models=model_messages(bundle),
@@ -220,6 +224,9 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
             alphas=dict(request.alpha),
             words=request.words,
             text_weight=request.text_weight if request.HasField("text_weight") else None,
+            filter=filter_of(request),
+            exclude_ids=request.exclude_ids,
+            min_similarity=(request.min_similarity if request.HasField("min_similarity") else None),
         )
 
 

@@ -35,12 +35,11 @@ class StringTable:
     """
 
     def __init__(self, folder: Path, name: str) -> None:
-        self._offsets = open_array(folder / f"{name}.offsets.npy", np.int64, 1)
-        self._bytes = open_array(folder / f"{name}.bytes.npy", np.uint8, 1)
+        offsets, content = table_files(name)
+        self._offsets = open_array(folder / offsets, np.int64, 1)
+        self._bytes = open_array(folder / content, np.uint8, 1)
         if not len(self._offsets) or self._offsets[-1] != len(self._bytes):
-            raise IndexBundleError(
-                f"{name}.offsets.npy and {name}.bytes.npy in {folder} do not match. {REBUILD}"
-            )
+            raise IndexBundleError(f"{offsets} and {content} in {folder} do not match. {REBUILD}")
 
     def __len__(self) -> int:
         return len(self._offsets) - 1
@@ -61,11 +60,17 @@ class StringTable:
                 yield content[start - offsets[0] : end - offsets[0]]
 
 
+def table_files(name: str) -> tuple[str, str]:
+    """The names of the two files of a table."""
+    return f"{name}.offsets.npy", f"{name}.bytes.npy"
+
+
 def write_string_table(folder: Path, name: str, strings: Iterable[str]) -> None:
     """Write strings in row order; overwrites. Takes as much memory as the files."""
     offsets, content = array("q", [0]), bytearray()
     for string in strings:
         content += string.encode("utf-8")
         offsets.append(len(content))
-    np.save(folder / f"{name}.offsets.npy", np.frombuffer(offsets, dtype=np.int64))
-    np.save(folder / f"{name}.bytes.npy", np.frombuffer(content, dtype=np.uint8))
+    offsets_file, content_file = table_files(name)
+    np.save(folder / offsets_file, np.frombuffer(offsets, dtype=np.int64))
+    np.save(folder / content_file, np.frombuffer(content, dtype=np.uint8))

@@ -5,16 +5,19 @@ the IDF of eq. (4); t of eq. (6) is the cosine of two texts. All logarithms are 
 file is written: a search adds, multiplies and divides float64 in one order, so t is the same number
 on every machine.
 
+The catalogue is divided into *blocks* of 65,536 rows, so that a row takes two bytes, and the sums
+of a block stay in the cache of a core while all grams of a query are added, however many they are.
+
 ==========================  =======  =============================================================
 file                        dtype    content
 ==========================  =======  =============================================================
 ``<name>.codes.npy``        uint64   (V,): the grams, ascending; see grams
 ``<name>.idf.npy``          float64  (V,): IDF of each gram
 ``<name>.counts.npy``       float64  (256,): 1 + ln TF by TF; a count above 255 counts as 255
-``<name>.offsets.npy``      int64    (V + 1,): gram v's list is bytes offsets[v] to offsets[v + 1]
-``<name>.postings.npy``     uint8    the lists: rows ascending, each as often as its text has the
-                                     gram, as the difference to the row before (-1 at first) in
-                                     base 128, low digits first, 128 added to all but the last
+``<name>.offsets.npy``      int64    (2 V B + 1,): where the two lists of a gram in each of B blocks
+                                     begin, gram by gram; and the end
+``<name>.postings.npy``     uint16   the lists: the rows of the texts that have the gram once, as
+                                     rows of the block, ascending; row and TF of each other text
 ``<name>.norms.npy``        float64  (N,): the length of each text's vector; 0 without a gram
 ==========================  =======  =============================================================
 """
@@ -34,7 +37,7 @@ from retrieval_server.storage.arrays import REBUILD, open_array
 from retrieval_server.text.grams import Codes
 
 LARGEST_COUNT = 255
-_DIGIT_BITS, _CONTINUED = 7, 128
+BLOCK_ROWS = 2**16
 
 
 @dataclass(frozen=True)
@@ -71,12 +74,15 @@ class InvertedFile:
         self._idf = open_array(folder / f"{name}.idf.npy", np.float64, 1)
         self._counts = open_array(folder / f"{name}.counts.npy", np.float64, 1)
         self._offsets = open_array(folder / f"{name}.offsets.npy", np.int64, 1)
-        self._postings = open_array(folder / f"{name}.postings.npy", np.uint8, 1)
+        self._postings = open_array(folder / f"{name}.postings.npy", np.uint16, 1)
         self._norms = open_array(folder / f"{name}.norms.npy", np.float64, 1)
-        lists = len(self._offsets) - 1
+        lists = 2 * len(self._codes) * _blocks(len(self))
         is_whole = (
-            len(self._codes) == len(self._idf) == lists
+            len(self._codes) == len(self._idf)
             and len(self._counts) == LARGEST_COUNT + 1
+            and len(self._offsets) == lists + 1
+            and self._offsets[0] == 0
+            and (np.diff(self._offsets) >= 0).all()
             and self._offsets[-1] == len(self._postings)
         )
         if not is_whole:
@@ -106,14 +112,12 @@ class InvertedFile:
         idf = self._idf[terms]
         weights = self._counts[np.minimum(counts[known], LARGEST_COUNT)] * idf
         length = math.sqrt(math.fsum((weights * weights).tolist()))
-        products = np.zeros(len(self))
-        is_whole = _add_lists(
-            self._postings, self._offsets[terms], self._offsets[terms + 1],
-            weights * idf, self._counts, products,
+        is_whole = _raise_by_blocks(
+            self._postings, self._offsets, terms, weights * idf, self._counts,
+            self._norms, length, cosines,
         )  # fmt: skip
         if not is_whole:
             raise IndexBundleError(f"A list of {self._place}.postings.npy is damaged. {REBUILD}")
-        _raise_to_quotients(products, self._norms, length, cosines)
 
 
 def write_inverted_file(folder: Path, name: str, postings: Postings) -> None:
@@ -127,114 +131,116 @@ def write_inverted_file(folder: Path, name: str, postings: Postings) -> None:
     Raises:
         OSError: if the disk is full.
     """
-    terms, rows, runs = _without_excess(postings)
-    documents = np.bincount(terms[runs[:-1]], minlength=len(postings.codes))
+    terms, rows, counts = _counted(postings)
+    documents = np.bincount(terms, minlength=len(postings.codes))
     filled = len(np.unique(rows))
     idf = np.log((1 + filled) / (1 + documents.astype(np.float64))) + 1
-    counts = np.concatenate([[0.0], 1 + np.log(np.arange(1, LARGEST_COUNT + 1))])
-    weights = counts[np.diff(runs)] * idf[terms[runs[:-1]]]
-    squares = np.bincount(rows[runs[:-1]], weights * weights, minlength=postings.texts)
-    starts = np.searchsorted(terms, np.arange(len(postings.codes) + 1))
-    gaps = np.diff(rows, prepend=np.int32(-1)).astype(np.int64)
-    gaps[starts[:-1]] = rows[starts[:-1]] + 1
-    lists, ends = _in_base_128(gaps)
+    weights_by_count = np.concatenate([[0.0], 1 + np.log(np.arange(1, LARGEST_COUNT + 1))])
+    weights = weights_by_count[counts] * idf[terms]
+    squares = np.bincount(rows, weights * weights, minlength=postings.texts)
+    blocks = _blocks(postings.texts)
+    lists, offsets = _lists(
+        terms.astype(np.int64) * blocks + rows // BLOCK_ROWS, rows % BLOCK_ROWS, counts,
+        len(postings.codes) * blocks,
+    )  # fmt: skip
     for part, array in (
         ("codes", postings.codes),
         ("idf", idf),
-        ("counts", counts),
-        ("offsets", np.concatenate([[0], ends])[starts]),
+        ("counts", weights_by_count),
+        ("offsets", offsets),
         ("postings", lists),
         ("norms", np.sqrt(squares)),
     ):
         np.save(folder / f"{name}.{part}.npy", array)
 
 
-def _without_excess(
+def _blocks(rows: int) -> int:
+    """The number of blocks of a catalogue."""
+    return -(-rows // BLOCK_ROWS)
+
+
+def _counted(
     postings: Postings,
 ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]:
-    """Terms and rows, no more than 255 of a kind, and where each kind begins, and the end."""
+    """Terms and rows, each pair once, and how often it is there, 255 at most."""
     terms, rows = postings.terms, postings.rows
     is_new = (np.diff(terms, prepend=-1) != 0) | (np.diff(rows, prepend=-1) != 0)
-    runs = np.append(np.flatnonzero(is_new), len(rows))
-    lengths = np.diff(runs)
-    if lengths.max(initial=0) > LARGEST_COUNT:
-        kept = np.minimum(lengths, LARGEST_COUNT)
-        terms, rows = np.repeat(terms[runs[:-1]], kept), np.repeat(rows[runs[:-1]], kept)
-        runs = np.concatenate([[0], np.cumsum(kept)])
-    return terms, rows, runs
+    firsts = np.flatnonzero(is_new)
+    counts = np.diff(firsts, append=len(rows))
+    return terms[firsts], rows[firsts], np.minimum(counts, LARGEST_COUNT)
 
 
-def _in_base_128(numbers: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """The digits of numbers ≥ 0, low ones first, and one past the last digit of each."""
-    digits = np.ones(len(numbers), np.int64)
-    for power in range(1, 5):
-        digits += numbers >= 1 << _DIGIT_BITS * power
-    ends = np.cumsum(digits)
-    found = np.empty(int(digits.sum()), np.uint8)
-    for place in range(int(digits.max(initial=0))):
-        has_it = digits > place
-        digit = numbers[has_it] >> _DIGIT_BITS * place & (_CONTINUED - 1)
-        digit += _CONTINUED * (digits[has_it] > place + 1)
-        found[ends[has_it] - digits[has_it] + place] = digit
-    return found, ends
-
-
-@compiled
-def _add_lists(
-    postings: NDArray[np.uint8],
-    starts: NDArray[np.int64],
-    ends: NDArray[np.int64],
-    weights: NDArray[np.float64],
-    counts: NDArray[np.float64],
-    products: NDArray[np.float64],
-) -> bool:
-    """Add the inner products of a query with the texts, gram by gram; False if a list is damaged.
+def _lists(
+    pairs: NDArray[np.int64], rows: NDArray[np.int32], counts: NDArray[np.int64], number: int
+) -> tuple[NDArray[np.uint16], NDArray[np.int64]]:
+    """The content of the postings and of the offsets.
 
     Args:
-        postings: the lists.
-        starts: (T,) where the list of each gram of the query begins.
-        ends: (T,) where it ends.
-        weights: (T,) weight of the gram in the query, times its IDF.
-        counts: (256,) 1 + ln TF by TF.
-        products: (N,) gets them added.
+        pairs: (P,) the gram and the block of each posting as one number, ascending.
+        rows: (P,) its row in the block.
+        counts: (P,) how often the text has the gram.
+        number: of different pairs.
     """
-    for term in range(starts.size):
-        row, position, end, weight = np.int64(-1), starts[term], ends[term], weights[term]
-        while position < end:
-            gap, shift = np.int64(postings[position]), 7
-            position += 1
-            if gap >= 128:
-                gap -= 128
-                while position < end and shift < 35:
-                    digit = np.int64(postings[position])
-                    position += 1
-                    gap += (digit & 127) << shift
-                    shift += 7
-                    if digit < 128:
-                        break
-            row += gap
-            if gap == 0 or row >= products.size:
-                return False
-            count = 1  # of the same row: each further one is a difference of 0
-            while position < end and postings[position] == 0 and count < 255:
-                position += 1
-                count += 1
-            products[row] += weight * counts[count]
-    return True
+    is_single = counts == 1
+    lengths = np.empty(2 * number, np.int64)
+    lengths[::2] = np.bincount(pairs[is_single], minlength=number)
+    lengths[1::2] = 2 * np.bincount(pairs[~is_single], minlength=number)
+    lists = np.empty(int(lengths.sum()), np.uint16)
+    takes_singles = np.repeat(np.arange(2 * number) % 2 == 0, lengths)
+    lists[takes_singles] = rows[is_single]
+    lists[~takes_singles] = np.stack([rows[~is_single], counts[~is_single]], axis=1).ravel()
+    return lists, np.concatenate([[0], np.cumsum(lengths)])
 
 
 @compiled
-def _raise_to_quotients(
-    products: NDArray[np.float64],
+def _raise_by_blocks(
+    postings: NDArray[np.uint16],
+    offsets: NDArray[np.int64],
+    terms: NDArray[np.int64],
+    weights: NDArray[np.float64],
+    counts: NDArray[np.float64],
     norms: NDArray[np.float64],
     length: float,
     cosines: NDArray[np.float64],
-) -> None:
-    """Raise values to the cosines, which are 1 at most, rounding or not."""
-    for row in range(products.size):
-        if products[row] > 0:
-            cosine = min(1.0, products[row] / (length * norms[row]))
-            cosines[row] = max(cosines[row], cosine)
+) -> bool:
+    """Raise values to the cosines of a query and the texts; False if a list is damaged.
+
+    Args:
+        postings: the lists.
+        offsets: (2 V B + 1,) where they begin, and the end.
+        terms: (T,) the grams of the query.
+        weights: (T,) weight of the gram in the query, times its IDF.
+        counts: (256,) 1 + ln TF by TF.
+        norms: (N,) length of each text's vector.
+        length: of the query's vector.
+        cosines: (N,) the values.
+    """
+    blocks = -(-norms.size // BLOCK_ROWS)
+    products = np.empty(BLOCK_ROWS)  # with each text, added gram by gram
+    for block in range(blocks):
+        products[:] = 0
+        for position in range(terms.size):
+            place, weight = 2 * (terms[position] * blocks + block), weights[position]
+            first, middle, last = offsets[place], offsets[place + 1], offsets[place + 2]
+            once = weight * counts[1]
+            for single in range(first, middle):
+                products[postings[single]] += once
+            for pair in range(middle, last - 1, 2):
+                count = postings[pair + 1]
+                if count > LARGEST_COUNT:
+                    return False
+                products[postings[pair]] += weight * counts[count]
+        start = block * BLOCK_ROWS
+        rows = min(BLOCK_ROWS, norms.size - start)
+        for row in range(rows):  # no branch: a product of 0 gives 0, or 0 / 0, which raises nothing
+            cosine = products[row] / (length * norms[start + row])
+            cosine = 1.0 if cosine > 1.0 else cosine  # by rounding
+            current = cosines[start + row]
+            cosines[start + row] = cosine if cosine > current else current
+        for row in range(rows, BLOCK_ROWS):
+            if products[row] > 0:
+                return False
+    return True
 
 
 @compiled

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 READ_TABLE = "read"  # name of the string table
+NOT_READ = "null"  # entry of a product on whose image the reader failed
 
 
 class ReadText(NamedTuple):
@@ -29,5 +30,5 @@ def encode_read(lines: Sequence[ReadText]) -> str:
 
 
 def decode_read(entry: str) -> tuple[ReadText, ...]:
-    """Read an entry of the table."""
-    return tuple(ReadText(text, confidence) for text, confidence in json.loads(entry))
+    """Read an entry of the table; ``NOT_READ`` has no lines."""
+    return tuple(ReadText(text, confidence) for text, confidence in json.loads(entry) or ())

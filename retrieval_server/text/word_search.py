@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from retrieval_server.errors import IndexBundleError
 from retrieval_server.storage.arrays import REBUILD
-from retrieval_server.text.grams import GRAMS, READ, WRITTEN, gram_codes, grams_of, words_in
+from retrieval_server.text.grams import GRAMS, READ, WRITTEN, Codes, gram_codes, grams_of, words_in
 from retrieval_server.text.inverted_file import InvertedFile, nonzero
 from retrieval_server.text.plain_text import plain_text
 
@@ -93,9 +93,17 @@ class TextCosines:
     rows: NDArray[np.int32]
     cosines: NDArray[np.float64]
 
-    def best(self, count: int) -> NDArray[np.int32]:
-        """The rows with the largest t, at most ``count``; of equal ones the smaller rows."""
+    def best(self, count: int, allowed: NDArray[np.bool_] | None = None) -> NDArray[np.int32]:
+        """The rows with the largest t, at most ``count``; of equal ones the smaller rows.
+
+        Args:
+            count: how many.
+            allowed: (N,) which rows may be found; None for all.
+        """
         rows, cosines = self.rows, self.cosines
+        if allowed is not None:
+            is_allowed = allowed[rows]
+            rows, cosines = rows[is_allowed], cosines[is_allowed]
         if count < len(rows):  # only those that may be among the best are sorted
             is_near = cosines >= np.partition(cosines, -count)[-count]
             rows, cosines = rows[is_near], cosines[is_near]
@@ -122,17 +130,21 @@ class MatchedWord:
     share: float
 
 
-def matched_words(words: str, text: str) -> tuple[MatchedWord, ...]:
-    """The words of a product that have an n-gram in common with words, the most similar first.
+def distinct_grams(words: str) -> Codes:
+    """The n-grams of the words of a query, each once, ascending."""
+    return np.unique(grams_of([words], WRITTEN)[1])
+
+
+def matched_words(wanted: Codes, text: str) -> tuple[MatchedWord, ...]:
+    """The words of a product that have an n-gram in common with a query, the most similar first.
 
     Args:
-        words: the words of a query.
+        wanted: the query's; see ``distinct_grams``.
         text: the text of the product.
 
     Returns:
         At most ``MATCHED_WORDS``; of equally similar ones those that come first in the text.
     """
-    _, wanted = gram_codes([words_in(words)])
     distinct = list(dict.fromkeys(words_in(text)))
     numbers, codes = gram_codes([[word] for word in distinct])
     common = np.bincount(numbers, np.isin(codes, wanted), minlength=len(distinct))

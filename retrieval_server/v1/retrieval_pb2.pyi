@@ -30,7 +30,7 @@ COLUMN_KIND_NUMBER: ColumnKind
 COLUMN_KIND_TRUTH: ColumnKind
 
 class SearchRequest(_message.Message):
-    __slots__ = ("image", "product_id", "descriptors", "top_k", "keep", "refine", "alpha", "words", "more_images", "read_words", "text_weight")
+    __slots__ = ("image", "product_id", "descriptors", "top_k", "keep", "refine", "alpha", "words", "more_images", "read_words", "text_weight", "filter", "exclude_ids", "min_similarity")
     class AlphaEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -49,6 +49,9 @@ class SearchRequest(_message.Message):
     MORE_IMAGES_FIELD_NUMBER: _ClassVar[int]
     READ_WORDS_FIELD_NUMBER: _ClassVar[int]
     TEXT_WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    EXCLUDE_IDS_FIELD_NUMBER: _ClassVar[int]
+    MIN_SIMILARITY_FIELD_NUMBER: _ClassVar[int]
     image: bytes
     product_id: str
     descriptors: Descriptors
@@ -60,7 +63,80 @@ class SearchRequest(_message.Message):
     more_images: _containers.RepeatedScalarFieldContainer[bytes]
     read_words: bool
     text_weight: float
-    def __init__(self, image: _Optional[bytes] = ..., product_id: _Optional[str] = ..., descriptors: _Optional[_Union[Descriptors, _Mapping]] = ..., top_k: _Optional[int] = ..., keep: _Optional[int] = ..., refine: _Optional[bool] = ..., alpha: _Optional[_Mapping[str, float]] = ..., words: _Optional[str] = ..., more_images: _Optional[_Iterable[bytes]] = ..., read_words: _Optional[bool] = ..., text_weight: _Optional[float] = ...) -> None: ...
+    filter: Filter
+    exclude_ids: _containers.RepeatedScalarFieldContainer[str]
+    min_similarity: float
+    def __init__(self, image: _Optional[bytes] = ..., product_id: _Optional[str] = ..., descriptors: _Optional[_Union[Descriptors, _Mapping]] = ..., top_k: _Optional[int] = ..., keep: _Optional[int] = ..., refine: _Optional[bool] = ..., alpha: _Optional[_Mapping[str, float]] = ..., words: _Optional[str] = ..., more_images: _Optional[_Iterable[bytes]] = ..., read_words: _Optional[bool] = ..., text_weight: _Optional[float] = ..., filter: _Optional[_Union[Filter, _Mapping]] = ..., exclude_ids: _Optional[_Iterable[str]] = ..., min_similarity: _Optional[float] = ...) -> None: ...
+
+class Filter(_message.Message):
+    __slots__ = ("all_of", "any_of", "none_of", "equals", "one_of", "range", "is_missing")
+    ALL_OF_FIELD_NUMBER: _ClassVar[int]
+    ANY_OF_FIELD_NUMBER: _ClassVar[int]
+    NONE_OF_FIELD_NUMBER: _ClassVar[int]
+    EQUALS_FIELD_NUMBER: _ClassVar[int]
+    ONE_OF_FIELD_NUMBER: _ClassVar[int]
+    RANGE_FIELD_NUMBER: _ClassVar[int]
+    IS_MISSING_FIELD_NUMBER: _ClassVar[int]
+    all_of: Filters
+    any_of: Filters
+    none_of: Filters
+    equals: Equals
+    one_of: OneOf
+    range: Range
+    is_missing: IsMissing
+    def __init__(self, all_of: _Optional[_Union[Filters, _Mapping]] = ..., any_of: _Optional[_Union[Filters, _Mapping]] = ..., none_of: _Optional[_Union[Filters, _Mapping]] = ..., equals: _Optional[_Union[Equals, _Mapping]] = ..., one_of: _Optional[_Union[OneOf, _Mapping]] = ..., range: _Optional[_Union[Range, _Mapping]] = ..., is_missing: _Optional[_Union[IsMissing, _Mapping]] = ...) -> None: ...
+
+class Filters(_message.Message):
+    __slots__ = ("filters",)
+    FILTERS_FIELD_NUMBER: _ClassVar[int]
+    filters: _containers.RepeatedCompositeFieldContainer[Filter]
+    def __init__(self, filters: _Optional[_Iterable[_Union[Filter, _Mapping]]] = ...) -> None: ...
+
+class Value(_message.Message):
+    __slots__ = ("text", "number", "truth")
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    TRUTH_FIELD_NUMBER: _ClassVar[int]
+    text: str
+    number: float
+    truth: bool
+    def __init__(self, text: _Optional[str] = ..., number: _Optional[float] = ..., truth: _Optional[bool] = ...) -> None: ...
+
+class Equals(_message.Message):
+    __slots__ = ("column", "value")
+    COLUMN_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    column: str
+    value: Value
+    def __init__(self, column: _Optional[str] = ..., value: _Optional[_Union[Value, _Mapping]] = ...) -> None: ...
+
+class OneOf(_message.Message):
+    __slots__ = ("column", "values")
+    COLUMN_FIELD_NUMBER: _ClassVar[int]
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    column: str
+    values: _containers.RepeatedCompositeFieldContainer[Value]
+    def __init__(self, column: _Optional[str] = ..., values: _Optional[_Iterable[_Union[Value, _Mapping]]] = ...) -> None: ...
+
+class Range(_message.Message):
+    __slots__ = ("column", "at_least", "above", "at_most", "below")
+    COLUMN_FIELD_NUMBER: _ClassVar[int]
+    AT_LEAST_FIELD_NUMBER: _ClassVar[int]
+    ABOVE_FIELD_NUMBER: _ClassVar[int]
+    AT_MOST_FIELD_NUMBER: _ClassVar[int]
+    BELOW_FIELD_NUMBER: _ClassVar[int]
+    column: str
+    at_least: float
+    above: float
+    at_most: float
+    below: float
+    def __init__(self, column: _Optional[str] = ..., at_least: _Optional[float] = ..., above: _Optional[float] = ..., at_most: _Optional[float] = ..., below: _Optional[float] = ...) -> None: ...
+
+class IsMissing(_message.Message):
+    __slots__ = ("column",)
+    COLUMN_FIELD_NUMBER: _ClassVar[int]
+    column: str
+    def __init__(self, column: _Optional[str] = ...) -> None: ...
 
 class Descriptors(_message.Message):
     __slots__ = ("by_model",)
@@ -82,7 +158,7 @@ class Descriptor(_message.Message):
     def __init__(self, values: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class SearchResponse(_message.Message):
-    __slots__ = ("results", "initial_results", "subset_size", "timings", "index_version", "models", "warnings", "request_id", "read_lines")
+    __slots__ = ("results", "initial_results", "subset_size", "timings", "index_version", "models", "warnings", "request_id", "read_lines", "searched_count")
     RESULTS_FIELD_NUMBER: _ClassVar[int]
     INITIAL_RESULTS_FIELD_NUMBER: _ClassVar[int]
     SUBSET_SIZE_FIELD_NUMBER: _ClassVar[int]
@@ -92,6 +168,7 @@ class SearchResponse(_message.Message):
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     READ_LINES_FIELD_NUMBER: _ClassVar[int]
+    SEARCHED_COUNT_FIELD_NUMBER: _ClassVar[int]
     results: _containers.RepeatedCompositeFieldContainer[Match]
     initial_results: _containers.RepeatedCompositeFieldContainer[Match]
     subset_size: int
@@ -101,7 +178,8 @@ class SearchResponse(_message.Message):
     warnings: _containers.RepeatedScalarFieldContainer[str]
     request_id: str
     read_lines: _containers.RepeatedCompositeFieldContainer[ReadLine]
-    def __init__(self, results: _Optional[_Iterable[_Union[Match, _Mapping]]] = ..., initial_results: _Optional[_Iterable[_Union[Match, _Mapping]]] = ..., subset_size: _Optional[int] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., index_version: _Optional[str] = ..., models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ..., warnings: _Optional[_Iterable[str]] = ..., request_id: _Optional[str] = ..., read_lines: _Optional[_Iterable[_Union[ReadLine, _Mapping]]] = ...) -> None: ...
+    searched_count: int
+    def __init__(self, results: _Optional[_Iterable[_Union[Match, _Mapping]]] = ..., initial_results: _Optional[_Iterable[_Union[Match, _Mapping]]] = ..., subset_size: _Optional[int] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., index_version: _Optional[str] = ..., models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ..., warnings: _Optional[_Iterable[str]] = ..., request_id: _Optional[str] = ..., read_lines: _Optional[_Iterable[_Union[ReadLine, _Mapping]]] = ..., searched_count: _Optional[int] = ...) -> None: ...
 
 class ReadLine(_message.Message):
     __slots__ = ("text", "confidence", "photo", "corners")
@@ -262,7 +340,7 @@ class GetStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetStatusResponse(_message.Message):
-    __slots__ = ("server_version", "engine", "index_version", "profile", "product_count", "models", "text_index", "default_top_k", "default_keep", "warnings", "search_levels", "example", "limits", "default_text_weight", "default_read_words", "reader", "columns")
+    __slots__ = ("server_version", "engine", "index_version", "profile", "product_count", "models", "text_index", "default_top_k", "default_keep", "warnings", "search_levels", "example", "limits", "default_text_weight", "default_read_words", "reader", "columns", "word_index")
     SERVER_VERSION_FIELD_NUMBER: _ClassVar[int]
     ENGINE_FIELD_NUMBER: _ClassVar[int]
     INDEX_VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -280,6 +358,7 @@ class GetStatusResponse(_message.Message):
     DEFAULT_READ_WORDS_FIELD_NUMBER: _ClassVar[int]
     READER_FIELD_NUMBER: _ClassVar[int]
     COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    WORD_INDEX_FIELD_NUMBER: _ClassVar[int]
     server_version: str
     engine: str
     index_version: str
@@ -297,7 +376,8 @@ class GetStatusResponse(_message.Message):
     default_read_words: bool
     reader: str
     columns: _containers.RepeatedCompositeFieldContainer[CatalogueColumn]
-    def __init__(self, server_version: _Optional[str] = ..., engine: _Optional[str] = ..., index_version: _Optional[str] = ..., profile: _Optional[str] = ..., product_count: _Optional[int] = ..., models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ..., text_index: _Optional[_Union[TextIndex, _Mapping]] = ..., default_top_k: _Optional[int] = ..., default_keep: _Optional[int] = ..., warnings: _Optional[_Iterable[str]] = ..., search_levels: _Optional[_Iterable[_Union[SearchLevel, _Mapping]]] = ..., example: _Optional[_Union[Example, _Mapping]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., default_text_weight: _Optional[float] = ..., default_read_words: _Optional[bool] = ..., reader: _Optional[str] = ..., columns: _Optional[_Iterable[_Union[CatalogueColumn, _Mapping]]] = ...) -> None: ...
+    word_index: WordIndex
+    def __init__(self, server_version: _Optional[str] = ..., engine: _Optional[str] = ..., index_version: _Optional[str] = ..., profile: _Optional[str] = ..., product_count: _Optional[int] = ..., models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ..., text_index: _Optional[_Union[TextIndex, _Mapping]] = ..., default_top_k: _Optional[int] = ..., default_keep: _Optional[int] = ..., warnings: _Optional[_Iterable[str]] = ..., search_levels: _Optional[_Iterable[_Union[SearchLevel, _Mapping]]] = ..., example: _Optional[_Union[Example, _Mapping]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., default_text_weight: _Optional[float] = ..., default_read_words: _Optional[bool] = ..., reader: _Optional[str] = ..., columns: _Optional[_Iterable[_Union[CatalogueColumn, _Mapping]]] = ..., word_index: _Optional[_Union[WordIndex, _Mapping]] = ...) -> None: ...
 
 class CatalogueColumn(_message.Message):
     __slots__ = ("name", "kind", "distinct_count", "missing_count")
@@ -311,8 +391,22 @@ class CatalogueColumn(_message.Message):
     missing_count: int
     def __init__(self, name: _Optional[str] = ..., kind: _Optional[_Union[ColumnKind, str]] = ..., distinct_count: _Optional[int] = ..., missing_count: _Optional[int] = ...) -> None: ...
 
+class WordIndex(_message.Message):
+    __slots__ = ("columns", "text_count", "reader", "reader_digest", "read_image_count")
+    COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    TEXT_COUNT_FIELD_NUMBER: _ClassVar[int]
+    READER_FIELD_NUMBER: _ClassVar[int]
+    READER_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    READ_IMAGE_COUNT_FIELD_NUMBER: _ClassVar[int]
+    columns: _containers.RepeatedScalarFieldContainer[str]
+    text_count: int
+    reader: str
+    reader_digest: str
+    read_image_count: int
+    def __init__(self, columns: _Optional[_Iterable[str]] = ..., text_count: _Optional[int] = ..., reader: _Optional[str] = ..., reader_digest: _Optional[str] = ..., read_image_count: _Optional[int] = ...) -> None: ...
+
 class Limits(_message.Message):
-    __slots__ = ("max_image_bytes", "max_request_bytes", "max_top_k", "max_alpha", "max_concurrent_requests", "max_image_pixels", "max_words_characters", "max_text_weight", "max_photos", "max_product_ids")
+    __slots__ = ("max_image_bytes", "max_request_bytes", "max_top_k", "max_alpha", "max_concurrent_requests", "max_image_pixels", "max_words_characters", "max_text_weight", "max_photos", "max_product_ids", "max_exclude_ids", "max_filter_depth", "max_filter_conditions", "max_filter_values")
     MAX_IMAGE_BYTES_FIELD_NUMBER: _ClassVar[int]
     MAX_REQUEST_BYTES_FIELD_NUMBER: _ClassVar[int]
     MAX_TOP_K_FIELD_NUMBER: _ClassVar[int]
@@ -323,6 +417,10 @@ class Limits(_message.Message):
     MAX_TEXT_WEIGHT_FIELD_NUMBER: _ClassVar[int]
     MAX_PHOTOS_FIELD_NUMBER: _ClassVar[int]
     MAX_PRODUCT_IDS_FIELD_NUMBER: _ClassVar[int]
+    MAX_EXCLUDE_IDS_FIELD_NUMBER: _ClassVar[int]
+    MAX_FILTER_DEPTH_FIELD_NUMBER: _ClassVar[int]
+    MAX_FILTER_CONDITIONS_FIELD_NUMBER: _ClassVar[int]
+    MAX_FILTER_VALUES_FIELD_NUMBER: _ClassVar[int]
     max_image_bytes: int
     max_request_bytes: int
     max_top_k: int
@@ -333,7 +431,11 @@ class Limits(_message.Message):
     max_text_weight: float
     max_photos: int
     max_product_ids: int
-    def __init__(self, max_image_bytes: _Optional[int] = ..., max_request_bytes: _Optional[int] = ..., max_top_k: _Optional[int] = ..., max_alpha: _Optional[float] = ..., max_concurrent_requests: _Optional[int] = ..., max_image_pixels: _Optional[int] = ..., max_words_characters: _Optional[int] = ..., max_text_weight: _Optional[float] = ..., max_photos: _Optional[int] = ..., max_product_ids: _Optional[int] = ...) -> None: ...
+    max_exclude_ids: int
+    max_filter_depth: int
+    max_filter_conditions: int
+    max_filter_values: int
+    def __init__(self, max_image_bytes: _Optional[int] = ..., max_request_bytes: _Optional[int] = ..., max_top_k: _Optional[int] = ..., max_alpha: _Optional[float] = ..., max_concurrent_requests: _Optional[int] = ..., max_image_pixels: _Optional[int] = ..., max_words_characters: _Optional[int] = ..., max_text_weight: _Optional[float] = ..., max_photos: _Optional[int] = ..., max_product_ids: _Optional[int] = ..., max_exclude_ids: _Optional[int] = ..., max_filter_depth: _Optional[int] = ..., max_filter_conditions: _Optional[int] = ..., max_filter_values: _Optional[int] = ...) -> None: ...
 
 class Example(_message.Message):
     __slots__ = ("product_id", "image")

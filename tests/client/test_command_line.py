@@ -119,6 +119,14 @@ def test_options_arrive_at_the_server(servicer, address):
     assert servicer.requests == [expected]
 
 
+def test_part_of_the_catalogue_arrives_with_every_query(servicer, address, photo):
+    part = ("--exclude", "1001", "--exclude", "1002", "--min-similarity", "2.5")
+    for query in (["search", photo], ["similar", "1001"], ["search", "--words", "nuxe"]):
+        assert beauty_search(*query, *part, "-s", address).exit_code == 0
+    assert [list(request.exclude_ids) for request in servicer.requests] == [["1001", "1002"]] * 3
+    assert {request.min_similarity for request in servicer.requests} == {2.5}
+
+
 def test_words_arrive_with_a_photo_and_without(servicer, address, photo):
     words = ("--words", "nuxe oil", "--text-weight", "2.5")
     for query in (["search", photo], ["similar", "1001"], ["search"]):
@@ -181,6 +189,8 @@ def test_status_shows_index_and_models(address):
         *("500,000", "paper", "embedded", "1.0 GB", "abababababab", "keep 3", "20,971,520"),
         *("text-weight 1", "words of 10,000 characters", "text-weight 100"),
         *("1,000 products by id", "brand text 1,234 5,678", "price number 99 0"),
+        "description, brand, category: 499,000 texts; 321,000 images with words, read by ppocr "
+        "cdcdcdcdcdcd",
     ):
         assert fact in " ".join(result.stdout.split())
     (record,) = json_lines(beauty_search("status", "-s", address, "--json").stdout)

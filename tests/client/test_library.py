@@ -91,11 +91,14 @@ def test_status_holds_index_models_and_text_index(address):
     assert status.text_index == client_room.TextIndex(400_000, 9_000_000, 0.5)
     assert (status.default_top_k, status.default_keep) == (7, 3)
     assert status.limits == client_room.Limits(
-        20 * 2**20, 21 * 2**20, 100, 1e6, 64, 2**26, 10_000, 100.0, 8, 1_000
+        20 * 2**20, 21 * 2**20, 100, 1e6, 64, 2**26, 10_000, 100.0, 8, 1_000, 1_000, 16, 100, 1_000
     )
     assert status.search_levels == (
         client_room.SearchLevel("coarse", 66_000_000, True),
         client_room.SearchLevel("originals", 7_900_000_000, False),
+    )
+    assert status.word_index == client_room.WordIndex(
+        ("brand", "category"), 499_000, "ppocr", "cd" * 32, 321_000
     )
     assert status.columns == (
         client_room.CatalogueColumn("brand", ColumnKind.TEXT, 1_234, 5_678),

@@ -24,8 +24,14 @@ from retrieval_server.text.grams import (
     grams_of,
     words_in,
 )
-from retrieval_server.text.inverted_file import Postings, write_inverted_file
-from retrieval_server.text.word_search import FieldSizes, WordSearch, WordsRecord, matched_words
+from retrieval_server.text.inverted_file import BLOCK_ROWS, Postings, write_inverted_file
+from retrieval_server.text.word_search import (
+    FieldSizes,
+    WordSearch,
+    WordsRecord,
+    distinct_grams,
+    matched_words,
+)
 
 TITLES = [
     "NUXE Huile Prodigieuse dry oil 100 ml",
@@ -38,6 +44,7 @@ TITLES = [
     "Nuxe",
 ]
 CHARACTERS = st.sampled_from([*"nuxe oil lorea", "é", "化", "粧", "水", "ש", "💄", "3", "-"])
+Words = st.text(CHARACTERS, max_size=40) | st.text(max_size=40)
 Texts = st.lists(st.text(CHARACTERS, max_size=30), min_size=1, max_size=20)
 
 
@@ -91,14 +98,31 @@ def dense(search: WordSearch, words: str, count: int) -> list[float]:
 
 
 @settings(max_examples=100, deadline=None)
-@given(texts=Texts, words=st.text(CHARACTERS, max_size=40) | st.text(max_size=40))
+@given(texts=Texts, queries=st.lists(Words, min_size=1, max_size=8))
 def test_cosines_are_those_of_the_definition(
-    tmp_path_factory: pytest.TempPathFactory, texts: list[str], words: str
+    tmp_path_factory: pytest.TempPathFactory, texts: list[str], queries: list[str]
 ) -> None:
     search = indexed(tmp_path_factory.mktemp("words"), description=texts)
-    found = dense(search, words, len(texts))
+    for words in queries:
+        found = dense(search, words, len(texts))
+        assert found == pytest.approx(literal_cosines(words, texts), abs=1e-12)
+        assert max(found) <= 1
+
+
+@pytest.mark.parametrize("alphabet", ["any", "nuxe \nשמ化粧💄👩\u200d🔬\u0301\u202e\ufffd"])
+def test_ten_thousand_characters_of_any_script_are_compared_by_the_definition(
+    index: Callable[..., WordSearch], alphabet: str
+) -> None:
+    """Any characters of Unicode; a few, which includes directions, combining marks and emoji."""
+    rng = np.random.default_rng(4)
+    points = rng.integers(0x110000, size=16_000) if alphabet == "any" else [*map(ord, alphabet)]
+    points = rng.choice([point for point in points if not 0xD800 <= point < 0xE000], 16_000)
+    characters = "".join(map(chr, points))
+    texts = [characters[first : first + 300] for first in range(0, 6_000, 300)]
+    words = characters[3_000:13_000]
+    found = dense(index(description=texts), words, len(texts))
     assert found == pytest.approx(literal_cosines(words, texts), abs=1e-12)
-    assert max(found) <= 1
+    assert max(found) > 0.1
 
 
 @pytest.mark.parametrize(
@@ -156,18 +180,47 @@ def test_same_words_have_the_same_bits_in_every_thread(index: Callable[..., Word
     assert len({(each.rows.tobytes(), each.cosines.tobytes()) for each in found}) == 1
 
 
-def test_rows_far_apart_are_found(tmp_path: Path) -> None:
-    """Differences of one, two, three and four digits."""
-    rows = np.array([0, 1, 128, 129, 16_000, 40_000, 2_199_999], np.int32)
-    _, codes = gram_codes([["3"]])
-    postings = Postings(codes, np.zeros(len(rows), np.int32), rows, 2_200_000)
-    write_inverted_file(tmp_path, "words.description", postings)
-    record = WordsRecord(GRAMS, (), {"description": FieldSizes(7, 1, 7)})
-    assert WordSearch(tmp_path, record).cosines("3").rows.tolist() == rows.tolist()
+def test_rows_of_every_block_are_compared_by_the_definition_to_the_last_bit(
+    tmp_path: Path,
+) -> None:
+    """Three blocks; n-grams that are rare, frequent, in one block only, and more than 255 times."""
+    rng = np.random.default_rng(3)
+    rows, grams = 2 * BLOCK_ROWS + 1_000, 12
+    counts = rng.geometric(0.7, (grams, rows)) * (rng.random((grams, rows)) < 0.03)
+    counts[0] = 0
+    counts[0, [0, BLOCK_ROWS - 1, BLOCK_ROWS, rows - 1]] = 1
+    counts[1, : BLOCK_ROWS + 500] = 0
+    counts[2, 77] = 300
+    _, codes = gram_codes([["abcdefghijkl"]])
+    terms, of_rows = (each.astype(np.int32) for each in np.nonzero(counts))
+    repeated = counts[terms, of_rows]
+    write_inverted_file(
+        tmp_path,
+        "words.description",
+        Postings(np.unique(codes), np.repeat(terms, repeated), np.repeat(of_rows, repeated), rows),
+    )
+    record = WordsRecord(GRAMS, (), {"description": FieldSizes(rows, grams, int(repeated.sum()))})
+
+    found = WordSearch(tmp_path, record).cosines("abcdefghijkl abc")
+
+    filled = int(counts.any(axis=0).sum())
+    idf = np.log((1 + filled) / (1 + (counts > 0).sum(axis=1))) + 1
+    sublinear = np.concatenate([[0], 1 + np.log(np.arange(1, 256))])
+    query = sublinear[[2, 2] + [1] * 10] * idf  # " ab" and "abc" are there twice
+    products, squares = np.zeros(rows), np.zeros(rows)
+    for gram in range(grams):
+        text = sublinear[np.minimum(counts[gram], 255)]
+        products += query[gram] * idf[gram] * text
+        squares += (text * idf[gram]) ** 2
+    expected = products / np.maximum(math.sqrt(math.fsum(query * query)) * np.sqrt(squares), 1e-300)
+    assert found.rows.tolist() == np.flatnonzero(expected).tolist()
+    assert found.cosines.tolist() == np.minimum(expected, 1)[found.rows].tolist()
 
 
 def test_matched_words_are_those_of_the_product_that_resemble_the_words() -> None:
-    matched = matched_words("nuxe prodigeuse 100ml", "NUXE Huile Prodigieuse, 100 ml")
+    matched = matched_words(
+        distinct_grams("nuxe prodigeuse 100ml"), "NUXE Huile Prodigieuse, 100 ml"
+    )
     assert [(each.word, round(each.share, 2)) for each in matched] == [
         ("nuxe", 1.0),
         ("prodigieuse", 0.73),
@@ -178,7 +231,7 @@ def test_matched_words_are_those_of_the_product_that_resemble_the_words() -> Non
 
 def test_long_text_has_its_sixteen_most_similar_words() -> None:
     text = " ".join(f"oilcan{number:03d}" for number in range(500)) + " oil"
-    matched = matched_words("oil", text)
+    matched = matched_words(distinct_grams("oil"), text)
     assert len(matched) == 16
     assert [each.word for each in matched[:2]] == ["oil", "oilcan000"]
 
@@ -192,13 +245,28 @@ def test_cut_file_is_refused_by_name(tmp_path: Path, part: str) -> None:
         WordSearch(tmp_path, WordsRecord(GRAMS, (), {"description": FieldSizes(0, 0, 0)}))
 
 
-def test_list_that_leads_beyond_the_rows_is_refused(tmp_path: Path) -> None:
-    search = indexed(tmp_path, description=["nuxe", "oil"])
+@pytest.mark.parametrize(("place", "value"), [(0, 2), (-2, 65_535), (-1, 256)])
+def test_damaged_list_is_refused_by_name(tmp_path: Path, place: int, value: int) -> None:
+    """A row beyond the last one, and a number of times beyond 255."""
+    record = indexed(tmp_path, description=["a", "b b"]).record
     file = tmp_path / "words.description.postings.npy"
-    np.save(file, np.full_like(np.load(file), 100))
-    search = WordSearch(tmp_path, search.record)
-    with pytest.raises(IndexBundleError, match="damaged"):
-        search.cosines("nuxe")
+    lists = np.load(file)
+    lists[place] = value
+    np.save(file, lists)
+    search = WordSearch(tmp_path, record)
+    with pytest.raises(IndexBundleError, match=f"{re.escape(file.name)} is damaged"):
+        search.cosines("a b")
+
+
+@pytest.mark.parametrize("place", [0, 1, -2])
+def test_offsets_that_lead_beyond_the_lists_are_refused(tmp_path: Path, place: int) -> None:
+    record = indexed(tmp_path, description=["nuxe", "oil oil"]).record
+    file = tmp_path / "words.description.offsets.npy"
+    offsets = np.load(file)
+    offsets[place] = 1_000
+    np.save(file, offsets)
+    with pytest.raises(IndexBundleError, match=r"files of .*words\.description do not match"):
+        WordSearch(tmp_path, record)
 
 
 def test_other_rule_of_grams_is_refused(tmp_path: Path) -> None:

@@ -21,6 +21,21 @@ def random_factors(rng, rows):
     return RowFactors(chosen, 1 + rng.choice([0.0, 0.1, 1.0, 100.0]) * cosines)
 
 
+def random_rows(rng, rows):
+    """Which of some rows: all, one, none, scattered ones or a run of them."""
+    kind, allowed = rng.integers(5), np.zeros(rows, np.bool_)
+    if kind == 0:
+        allowed[:] = True
+    elif kind == 1:
+        allowed[rng.integers(rows)] = True
+    elif kind == 2:
+        allowed[:] = rng.random(rows) < rng.random()
+    elif kind == 3:
+        first, last = np.sort(rng.integers(0, rows + 1, 2))
+        allowed[first:last] = True
+    return allowed
+
+
 def brute_force(database, query, alphas, top_k, exclude=None, allowed=None, factors=None):
     """Eq. (8) and the tie rule, literally: correctly rounded sums, products in order, one sort."""
     factor_of = dict(zip(factors.rows, factors.factors, strict=True)) if factors else {}
@@ -112,5 +127,5 @@ def encoded(database, alphas, fitted_rows=None, fit=None, threads=1):
 
 def cascade(database, alphas=None):
     """A search that goes through every level, however small the database."""
-    settings = CascadeSettings(probes=4, extra_reads=1, few_rows=0)
+    settings = CascadeSettings(probes=4, extra_reads=1, few_rows=0, few_eligible=0)
     return CascadeSearch(database, encoded(database, alphas or [1.0] * len(database)), settings)

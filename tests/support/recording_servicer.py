@@ -22,6 +22,10 @@ LIMITS = pb.Limits(
     max_text_weight=100,
     max_photos=8,
     max_product_ids=1_000,
+    max_exclude_ids=1000,
+    max_filter_depth=16,
+    max_filter_conditions=100,
+    max_filter_values=1000,
 )
 
 
@@ -110,6 +114,13 @@ def status_response() -> pb.GetStatusResponse:
             ),
             pb.CatalogueColumn(name="price", kind=pb.COLUMN_KIND_NUMBER, distinct_count=99),
         ],
+        word_index=pb.WordIndex(
+            columns=["brand", "category"],
+            text_count=499_000,
+            reader="ppocr",
+            reader_digest="cd" * 32,
+            read_image_count=321_000,
+        ),
     )
 
 

@@ -10,7 +10,7 @@ from numba import types
 from numba.core import cgutils
 from numpy.typing import NDArray
 
-from retrieval_server.exact_search.kernels.compilation import compiled
+from retrieval_server.exact_search.kernels.compilation import compiled, inlined
 from retrieval_server.exact_search.kernels.layout import (
     BLOCK_ROWS,
     COARSE_BITS,
@@ -144,6 +144,28 @@ def _bound_sums(
     return sums
 
 
+@inlined
+def _any_allowed(allowed: NDArray[np.bool_], first_row: int) -> bool:
+    """Whether a row of a block may be found."""
+    count = 0  # without a branch for each row
+    for row in range(first_row, min(first_row + BLOCK_ROWS, allowed.size)):
+        count += allowed[row]
+    return count > 0
+
+
+@inlined
+def _leave_out(
+    allowed: NDArray[np.bool_],
+    first_row: int,
+    estimates: NDArray[np.float32],
+    upper_bounds: NDArray[np.float32],
+) -> None:
+    """Set the values of a block's rows that may not be found to -inf."""
+    for row in range(first_row, min(first_row + BLOCK_ROWS, allowed.size)):
+        estimates[row] = estimates[row] if allowed[row] else -np.inf
+        upper_bounds[row] = upper_bounds[row] if allowed[row] else -np.inf
+
+
 @compiled
 def coarse_bounds(
     codes: NDArray[np.uint8],
@@ -154,11 +176,15 @@ def coarse_bounds(
     segments: NDArray[np.int64],
     scales: NDArray[np.float32],
     weights: NDArray[np.int8],
+    allowed: NDArray[np.bool_],
     estimates: NDArray[np.float32],
     upper_bounds: NDArray[np.float32],
     block_maxima: NDArray[np.float32],
 ) -> None:
     """Estimate and bound L of the rows of blocks [first, last); see ``levels.coarse``.
+
+    A row that may not be found has -inf for both. The codes of a block without a row that may be
+    found are not read.
 
     Args:
         codes: (blocks, 32, 256).
@@ -169,6 +195,7 @@ def coarse_bounds(
         segments: (7,) the count of segments, then the number of groups in each.
         scales: (8,) S of the segments, the unit of the weights, the constant.
         weights: (W, 2, 4) of the bounds, in the estimate, and in what the upper bound adds to it.
+        allowed: (N,) which rows may be found; empty where all may.
         estimates: (64 · blocks,) out.
         upper_bounds: (64 · blocks,) out.
         block_maxima: (blocks,) out, the largest upper bound of each block.
@@ -176,6 +203,11 @@ def coarse_bounds(
     words = bounds.shape[1]
     for block in range(first, last):
         first_row = block * BLOCK_ROWS
+        if allowed.size and not _any_allowed(allowed, first_row):
+            estimates[first_row : first_row + BLOCK_ROWS] = -np.inf
+            upper_bounds[first_row : first_row + BLOCK_ROWS] = -np.inf
+            block_maxima[block] = -np.inf
+            continue
         _coarse_block(
             address(codes) + block * codes.shape[1] * STRIPE,
             address(bounds) + block * words * STRIPE,
@@ -187,6 +219,8 @@ def coarse_bounds(
             address(estimates) + first_row * FLOAT32_BYTES,
             address(upper_bounds) + first_row * FLOAT32_BYTES,
         )
+        if allowed.size:
+            _leave_out(allowed, first_row, estimates, upper_bounds)
         largest = upper_bounds[first_row]
         for row in range(first_row + 1, first_row + BLOCK_ROWS):
             largest = max(largest, upper_bounds[row])

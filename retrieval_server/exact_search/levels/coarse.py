@@ -161,7 +161,7 @@ def coarse_query(fit: SearchFit, rotated: RotatedQuery) -> CoarseQuery:
 
 @dataclass(frozen=True)
 class CoarseStage:
-    """The first stage of the cascade: every row is a candidate.
+    """The first stage of the cascade: every row that may be found is a candidate.
 
     Attributes:
         name: the name of the level.
@@ -186,12 +186,12 @@ class CoarseStage:
             coarse_bounds(
                 codes, self.arrays.bounds, first, last,
                 rounded.digits, _SEGMENT_LENGTHS, rounded.scales, rounded.weights,
-                candidates.coarse_estimates, candidates.coarse_upper_bounds,
+                candidates.allowed, candidates.coarse_estimates, candidates.coarse_upper_bounds,
                 candidates.block_maxima,
             )  # fmt: skip
 
         parallelism.share(bound_blocks, len(codes), self.piece)
-        candidates.leave_out_ineligible()
+        candidates.leave_out_excluded()
 
 
 class CoarseLevel:

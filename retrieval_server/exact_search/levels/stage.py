@@ -68,6 +68,7 @@ class Candidates:
 
     Attributes:
         count: number of candidates, M.
+        allowed: (N,) which rows may be found; empty where all may.
         coarse_estimates: (64 · blocks,) float32, of every row.
         coarse_upper_bounds: (64 · blocks,) float32.
         block_maxima: (blocks,) float32, the largest upper bound of each block, or more.
@@ -88,7 +89,8 @@ class Candidates:
         self.block_maxima = scratch.block_maxima
         self.estimates, self.upper_bounds = scratch.estimates, scratch.upper_bounds
         self._row_memory, self._is_narrowed = scratch.rows, False
-        self._exclude, self._allowed = exclude, allowed
+        self.allowed = np.empty(0, np.bool_) if allowed is None else allowed
+        self._exclude = exclude
         self._scratch, self._growth = scratch, growth
         if growth is not None:
             scratch.growth_of[:] = 1
@@ -100,15 +102,13 @@ class Candidates:
         """(M,) the rows that were kept, ascending; not before some were."""
         return self._row_memory[: self.count]
 
-    def leave_out_ineligible(self) -> None:
-        """Set what the coarse level wrote to -inf for rows that may not be found, or do not exist.
+    def leave_out_excluded(self) -> None:
+        """Set what the coarse level wrote of the excluded row to -inf, and of rows beyond the last.
 
         ``block_maxima`` stay as they are: they are still upper bounds.
         """
         for array in (self.coarse_estimates, self.coarse_upper_bounds):
             array[self.count :] = -np.inf
-            if self._allowed is not None:
-                np.copyto(array[: self.count], -np.inf, where=~self._allowed)
             if self._exclude is not None:
                 array[self._exclude] = -np.inf
 

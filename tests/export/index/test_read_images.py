@@ -10,7 +10,7 @@ import pytest
 from export.dataset.catalogue import read_catalogue
 from export.descriptors.engine_choice import EngineChoice
 from export.index.build import IndexBuild
-from retrieval_server.errors import EngineError, ModelRepositoryError
+from retrieval_server.errors import EngineUnavailableError, ModelRepositoryError
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.index.publish import open_index
 from retrieval_server.models.photo import Photo
@@ -133,14 +133,14 @@ def test_a_build_that_fails_goes_on_where_it_was(
             while finished < 2:
                 await asyncio.sleep(0.001)
             await asyncio.sleep(0)  # the second one is kept by its own task
-            raise EngineError("the power is gone")
+            raise EngineUnavailableError("the power is gone")
         read = await counting(reader, photo)
         finished += 1
         return read
 
     with monkeypatch.context() as patch:
         patch.setattr(Reader, "read", failing)
-        with pytest.raises(EngineError, match="the power is gone"):
+        with pytest.raises(EngineUnavailableError, match="the power is gone"):
             build()
     assert len(photos_read) == 2
     assert texts_of(build()) == TEXTS

@@ -11,8 +11,7 @@ from export.dataset.catalogue import read_catalogue
 from export.dataset.ground_truth import Query
 from export.descriptors.engine_choice import EngineChoice
 from export.index.build import IndexBuild
-from export.index.read_images import ImageReading
-from export.tuning.words import WordSources
+from export.tuning.words import ImageReader, WordSources
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.index.publish import open_index
 from retrieval_server.models.profile import Profile
@@ -64,7 +63,7 @@ def test_words_on_photos_and_on_the_catalogue_s_images_are_read_once(
     profile = replace(tiny_profile, reader="ppocr")
     engine = EngineChoice(reader_repository)
     queries = [query(dataset, "text.png", "violet"), query(dataset, "q01.jpg")]
-    sources = WordSources(tmp_path / "cache", ImageReading.by(profile, engine))
+    sources = WordSources(tmp_path / "cache", ImageReader.of(profile, engine))
 
     plain = sources.cosines(catalogue, catalogue.rows, queries)
     read = replace(sources, reads_catalogue=True).cosines(catalogue, catalogue.rows, queries)
@@ -76,6 +75,6 @@ def test_words_on_photos_and_on_the_catalogue_s_images_are_read_once(
         assert found[0].tolist() == expected(bundle, "violet\nNUXE caudalie")
         assert not found[1].any()
     assert read[0, 1] > plain[0, 1]  # only the image has the word
-    unread = replace(sources.reading, engine=EngineChoice(tmp_path / "no models"))
+    unread = replace(sources.reader, engine=EngineChoice(tmp_path / "no models"))
     again = WordSources(sources.cache, unread, reads_catalogue=True)
     assert np.array_equal(again.cosines(catalogue, catalogue.rows, queries), read)

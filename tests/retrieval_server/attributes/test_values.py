@@ -97,6 +97,8 @@ def test_one_value_of_another_kind_makes_a_column_of_texts(
         (["-20 %"], "-20 %"),
         (["5", "9.99", "N/A"], "N/A"),
         (["1", "2", "3", "free", "ask"], "free"),
+        (["5", "9.99", "from 12.50"], "from 12.50"),
+        (["EUR9", "5"], "EUR9"),
     ],
 )
 def test_a_column_that_was_meant_to_be_of_numbers_names_the_value_in_the_way(
@@ -118,6 +120,9 @@ def test_a_column_that_was_meant_to_be_of_numbers_names_the_value_in_the_way(
         ["0123", "4567", "12,50"],  # identifiers
         ["12345678901234567"],
         ["ABC123", "EAN 123"],
+        ["1001", "1002", "1002-A"],
+        ["1001", "1002", "1003B"],
+        ["1", "2", "1/2"],
         ["https://example.com/1"],
     ],
 )

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from retrieval_server.exact_search.cascade import CascadeSearch, CascadeSettings, SearchCounts
+from retrieval_server.exact_search.kernels.layout import BLOCK_ROWS
 from retrieval_server.exact_search.levels.encoding import append_rows
 from retrieval_server.exact_search.row_factors import RowFactors
 from retrieval_server.exact_search.scan import ScanSearch
@@ -19,6 +20,7 @@ from tests.support.made_up_databases import (
     random_database,
     random_factors,
     random_query,
+    random_rows,
     unit_vectors,
 )
 
@@ -80,15 +82,22 @@ def test_ranking_equals_brute_force_on_random_databases(batch):
         if fitted < rows:
             levels = append_rows(levels, [part[fitted:] for part in database])
         few_rows, probes = int(rng.choice([0, 10, 4000])), int(rng.integers(1, 20))
-        search = CascadeSearch(database, levels, CascadeSettings(probes=probes, few_rows=few_rows))
+        few_eligible = int(rng.choice([0, 10, 4000]))
+        search = CascadeSearch(
+            database,
+            levels,
+            CascadeSettings(few_rows=few_rows, few_eligible=few_eligible, probes=probes),
+        )
         for _ in range(2):
             query = random_query(rng, database)
             alphas = rng.choice(ALPHAS, len(database)).tolist()
             exclude = int(rng.integers(rows)) if rng.random() < 0.5 else None
-            allowed = rng.random(rows) < rng.random() if rng.random() < 0.5 else None
+            allowed = random_rows(rng, rows) if rng.random() < 0.5 else None
             top_k = int(rng.integers(1, 12))
-            factors = random_factors(rng, rows) if rng.random() < 0.5 else None
-            assert_brute_force(search, database, query, alphas, top_k, exclude, allowed, factors)
+            for factors in (None, random_factors(rng, rows)):
+                assert_brute_force(
+                    search, database, query, alphas, top_k, exclude, allowed, factors
+                )
 
 
 @pytest.mark.parametrize("seed", range(150))
@@ -143,6 +152,32 @@ def test_two_very_unlike_backbones_win_by_the_product_of_negative_factors(search
 
     assert ranking.rows.tolist() == brute_force(database, query, alphas, 5)[0]
     assert 123 in ranking.rows
+
+
+@pytest.mark.parametrize("count", [0, 1, 5, 6, 7, 100, 300])
+def test_ranking_of_allowed_rows_is_that_of_a_database_of_these_rows(search_over, count):
+    rng = np.random.default_rng([16, count])
+    database = [clustered_vectors(rng, 300, 60, True), clustered_vectors(rng, 300, 50)]
+    search = search_over(database)
+    for _ in range(5):
+        query, rows = random_query(rng, database), np.sort(rng.permutation(300)[:count])
+        allowed = np.isin(np.arange(300), rows)
+        ranking = search.rank_all(query, (3, 1), 6, allowed=allowed)
+        alone = ScanSearch([part[rows] for part in database]).rank_all(query, (3, 1), 6)
+        assert ranking.rows.tolist() == rows[alone.rows].tolist()
+        assert ranking.similarities.tolist() == alone.similarities.tolist()
+        assert ranking.cosines.tolist() == alone.cosines.tolist()
+
+
+def test_codes_of_blocks_without_an_allowed_row_are_not_read():
+    rng = np.random.default_rng(17)
+    database = [clustered_vectors(rng, 1000, 60)]
+    search = cascade(database)
+    search.levels.arrays["coarse"].codes[4:] = 255  # what a wrong read would find
+    allowed = np.zeros(1000, np.bool_)
+    allowed[: 4 * BLOCK_ROWS : 3] = True
+
+    assert_brute_force(search, database, [database[0][9]], (3,), 7, allowed=allowed)
 
 
 def test_factors_of_one_change_no_bit(search_over):

@@ -74,6 +74,25 @@ def test_coarse_kernel_is_its_reference_to_the_last_bit(levels, rotated, written
     assert block_maxima.tolist() == by_block.max(axis=1).tolist()
 
 
+@pytest.mark.parametrize("first", [0, 3, 100, 490])
+def test_coarse_kernel_leaves_out_the_rows_that_may_not_be_found(levels, rotated, written, first):
+    allowed = np.zeros(levels.rows, np.bool_)
+    allowed[first::7] = True
+    candidates = Candidates(Scratch(levels.rows), levels.rows, allowed=allowed)
+
+    stages_of(levels)[0].bound(rotated, candidates, IntraQueryParallelism())
+
+    estimates, upper_bounds = written[0]["coarse"]
+    found = candidates.coarse_upper_bounds[: levels.rows]
+    assert found.tolist() == np.where(allowed, upper_bounds, -np.inf).tolist()
+    found = candidates.coarse_estimates[: levels.rows]
+    assert found.tolist() == np.where(allowed, estimates, -np.inf).tolist()
+    last_block = levels.rows // layout.BLOCK_ROWS  # which has rows beyond the last
+    by_block = candidates.coarse_upper_bounds[: layout.BLOCK_ROWS * last_block]
+    largest = by_block.reshape(-1, layout.BLOCK_ROWS).max(axis=1)
+    assert candidates.block_maxima[:last_block].tolist() == largest.tolist()
+
+
 def unpacked_middle(codes):
     return layout.unpacked_lines(codes, layout.MIDDLE_LINES)
 

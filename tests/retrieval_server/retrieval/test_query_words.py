@@ -22,7 +22,7 @@ WORDS = (
         ["nuxe", "L'Oréal ruby lipstick", "violet jar 10ml", "bottel", "zzz", "💄", " "]
     )
     | st.text(max_size=20)
-    | st.sampled_from(["nuxe " * 2_000, "שמן", "資生堂 化粧水"])
+    | st.sampled_from(["nuxe " * 2_000, "שמן", "資生堂 化粧水", "".join(map(chr, range(10_000)))])
 )
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import csv
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -33,17 +34,17 @@ def algorithm_1(
     similarities: NDArray[np.float64],
     k: int,
     top_k: int,
-    exclude: int | None = None,
+    rows: Collection[int] | None = None,
 ) -> tuple[list[tuple[int, Stage]], set[int]]:
-    """The paper's Algorithm 1, line by line; the second value is I_subset."""
-    database = [row for row in range(len(bundle)) if row != exclude]
+    """The paper's Algorithm 1, line by line, over some rows; the second value is I_subset."""
+    database = list(range(len(bundle)) if rows is None else rows)
     result = [(row, Stage.INITIAL) for row in best(similarities, database, min(k, top_k))]
     seeds = {row for row, _ in result}
     subset: set[int] = set()
     for seed in seeds:
-        rows, _ = bundle.text_index.neighbours(seed)
-        subset |= set(rows.tolist())
-    subset -= seeds | {exclude}
+        neighbours, _ = bundle.text_index.neighbours(seed)
+        subset |= set(neighbours.tolist())
+    subset = subset & set(database) - seeds
     for row in best(similarities, sorted(subset), top_k - len(result)):
         result.append((row, Stage.REFINED))
     for row in best(similarities, database, top_k):
@@ -189,7 +190,8 @@ def test_similar_products_leave_out_the_product_itself(
     similarities = brute_force(bundle, query, PROFILE_ALPHAS)
     for k in range(1, 8):
         found = retriever.similar_to(product_id, SearchParameters(keep=k, top_k=39))
-        expected, subset = algorithm_1(bundle, similarities, k, 39, exclude=row)
+        others = [other for other in range(len(bundle)) if other != row]
+        expected, subset = algorithm_1(bundle, similarities, k, 39, others)
         assert row not in {match.row for match in found.matches + found.initial}
         assert {match.row for match in found.matches} == {row for row, _ in expected}
         assert found.subset_size == len(subset)

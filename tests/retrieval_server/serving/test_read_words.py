@@ -3,7 +3,7 @@
 import asyncio
 import io
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -123,6 +123,29 @@ def test_the_status_says_whether_words_are_read(reading: Served, shared: Served)
     assert (status.reader, status.default_read_words) == ("ppocr", True)
     status = shared.stub.GetStatus(pb.GetStatusRequest())
     assert (status.reader, status.default_read_words) == ("", False)
+
+
+def test_the_status_says_what_words_are_compared_with(
+    served_by: ServedBy,
+    catalogue_folder: Callable[..., Path],
+    tiny_profile: Profile,
+    reader_repository: Path,
+    tmp_path: Path,
+) -> None:
+    folder = catalogue_folder(families=2, members=2)
+    text_image("NUXE").save(next((folder / "images").iterdir()))
+    profile, engine = replace(tiny_profile, reader="ppocr"), EngineChoice(reader_repository)
+    build = IndexBuild(read_catalogue(folder), profile, engine, tmp_path, reads_images=True)
+    digest = build.run().manifest.words.reader
+    with served_by(index=tmp_path, model_repository=reader_repository) as served:
+        words = served.stub.GetStatus(pb.GetStatusRequest()).word_index
+    assert (list(words.columns), words.text_count) == (["brand"], 4)
+    assert (words.reader, words.reader_digest, words.read_image_count) == ("ppocr", digest, 1)
+
+
+def test_the_status_says_that_images_were_not_read(reading: Served) -> None:
+    words = reading.stub.GetStatus(pb.GetStatusRequest()).word_index
+    assert (list(words.columns), words.reader, words.reader_digest) == (["brand"], "", "")
 
 
 def test_a_server_without_reader_refuses_to_read(shared: Served) -> None:

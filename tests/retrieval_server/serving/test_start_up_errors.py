@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from retrieval_server.errors import IndexBundleError
+from retrieval_server.index.publish import open_index
 from retrieval_server.serving.server import start_server
 from retrieval_server.serving.settings import Settings
+from tests.support.former_format import as_format_5
 
 
 @pytest.fixture
@@ -54,6 +56,18 @@ def test_host_of_another_machine_is_one_line_that_names_it(
     assert status == 1
     assert "192.0.2.1:0" in one_error_line(stderr)
     assert "--host" in one_error_line(stderr)
+
+
+def test_index_of_the_former_format_is_one_line_with_the_command_that_builds_it(
+    failing: Callable[..., tuple[int, str]], tiny_index_copy: Path
+) -> None:
+    former = as_format_5(open_index(tiny_index_copy).folder)
+    status, stderr = failing("--index", str(tiny_index_copy))
+    assert status == 1
+    assert one_error_line(stderr) == (
+        f"error: Index {former} has format 5, this program reads 6. "
+        "Build the index again with: beauty-export index"
+    )
 
 
 def test_missing_index_is_one_line_with_the_command_that_builds_it(

@@ -14,6 +14,8 @@ from unittest.mock import patch
 
 from export.cli import BAD_INPUT, main
 from export.index.words import BRAND
+from retrieval_server.attributes.columns import Column
+from retrieval_server.attributes.values import ColumnKind, number_of, truth_of
 from retrieval_server.index.bundle import STRING_TABLES, Product
 from retrieval_server.index.manifest import MANIFEST_FILE
 from retrieval_server.index.publish import CURRENT_FILE, open_index
@@ -22,10 +24,11 @@ from tests.support.export.feeds.dialect import Dialect, Row
 from tests.support.export.feeds.plain_catalogue import plain_rows, write_plain
 
 REQUIRED = ("id", "image", "description")
-BY_PRODUCT = {  # compared product by product, or checksums of what is; all others are by byte
+BY_PRODUCT = (  # compared product by product, or checksums of what is; all others are by byte
     MANIFEST_FILE,
+    "columns.",
     *(f"{table}.{part}.npy" for table in STRING_TABLES for part in ("offsets", "bytes")),
-}
+)
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,9 @@ class Trials:
             for name, value in wanted.items():
                 if found[name] != value:
                     return f"row {number + 1}: {name} {found[name]!r} instead of {value!r}"
+            for name in bundle.columns.names:
+                if not says(bundle.columns[name], number, wanted["attributes"].get(name)):
+                    return f"row {number + 1}: the column {name!r} says another value"
         files = index_files(root)
         has_brands = all(
             product(dialect.stored(row)).attributes.get(BRAND) == row[BRAND] for row in self.rows
@@ -156,6 +162,16 @@ def fault(dialect: Dialect, outcome: Outcome, refusal: str) -> str:
     return ""
 
 
+def says(column: Column, row: int, text: str | None) -> bool:
+    """Whether a column says in a row what a text says; None is a missing value."""
+    if text is None or column.missing[row]:
+        return text is None and bool(column.missing[row])
+    value = column.values[row]
+    if column.kind is ColumnKind.TEXT:
+        return column.text(value) == text
+    return value == (number_of(text) if column.kind is ColumnKind.NUMBER else truth_of(text))
+
+
 def product(row: Row) -> Product:
     """What an index holds of a row; it stores no empty attribute."""
     attributes = {name: text for name, text in row.items() if text and name not in REQUIRED}
@@ -171,4 +187,4 @@ def current_version(root: Path) -> str:
 def index_files(root: Path) -> dict[str, bytes]:
     """The files of an index's current version, less those that hold products and checksums."""
     files = {path.name: path.read_bytes() for path in open_index(root).folder.iterdir()}
-    return {name: content for name, content in files.items() if name not in BY_PRODUCT}
+    return {name: content for name, content in files.items() if not name.startswith(BY_PRODUCT)}
