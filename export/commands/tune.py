@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -239,10 +240,12 @@ def _can_read(profile: Profile, repository: Path) -> bool:
     return is_there
 
 
-def _warn_of(unreadable: Mapping[str, str], rejected: int, random_seed: int | None) -> None:
+def _warn_of(
+    unreadable: Mapping[str, str], rejected: Mapping[str, str], random_seed: int | None
+) -> None:
     for image, problem in unreadable.items():
         warn(left_out_query(image, problem))
-    if rejected:
-        warn(f"{rejected:,} database images cannot be read and are left out.")
+    for image, problem in itertools.islice(rejected.items(), 1):
+        warn(f"{len(rejected):,} database images are left out; the first, {image}, {problem}")
     if random_seed is not None:
         warn("the weights are random: results mean nothing.")

@@ -78,7 +78,10 @@ class ImageReader:
         write_entries(path, found)  # without a line that a kill has cut off
         unread = {d: image for d, image in zip(digests, images, strict=True) if d not in found}
         names = list(unread)
-        with path.open("a", encoding="utf-8") as file, progress("images", len(unread)) as advance:
+        with (
+            path.open("a", encoding="utf-8") as file,
+            progress("words on images", len(unread)) as advance,
+        ):
 
             def keep(number: int, read: tuple[ReadLine, ...] | ImageError) -> None:
                 lines = () if isinstance(read, ImageError) else read
