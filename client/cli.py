@@ -23,6 +23,7 @@ from client.errors import RetrievalError, UnreadableFileError
 from client.known_answer import smoke_test_by_catalogue, smoke_test_by_photo
 from client.results import SearchResult
 from client.retrieval_client import RetrievalClient
+from client.status_table import status_table
 from retrieval_server.command_line.outcome import FAILED, one_line_outcome
 
 BUSY_WAIT_S = 60.0  # for each image of a batch, which must not fail because others are searching
@@ -140,7 +141,7 @@ def status(
     if as_json:
         typer.echo(rendering.json_line(asdict(answer)))
     else:
-        Console().print(rendering.status_table(answer))
+        Console().print(status_table(answer))
 
 
 @app.command(epilog="Example: beauty-search smoke-test photo.jpg --expect 1001 --wait 60")

@@ -17,7 +17,7 @@ from decimal import Decimal
 from functools import reduce
 from numbers import Real
 from operator import and_
-from typing import Literal
+from typing import Literal, NoReturn
 
 from client.errors import InvalidQueryError
 from client.sendable import sendable_text
@@ -26,6 +26,9 @@ from retrieval_server.v1 import retrieval_pb2 as pb
 
 Value = str | float | bool | Decimal
 
+_PARENTHESES = (
+    "Put each comparison in parentheses: (Column('price') < 30) & ~(Column('brand') == 'Nuxe')."
+)
 _DEEPEST = 40  # filters in one another; the protocol's encoding ends at 100 messages
 
 
@@ -122,6 +125,16 @@ class Column:
     def __ge__(self, number: float | Decimal) -> Filter:
         """Return the filter for products with at least this number."""
         return self._range("at_least", number)
+
+    def __and__(self, other: object) -> NoReturn:
+        """Refuse ``Column("price") < 30 & Column(...)``, which Python reads as 30 & Column(...)."""
+        raise TypeError(_PARENTHESES)
+
+    __rand__ = __or__ = __ror__ = __and__
+
+    def __invert__(self) -> NoReturn:
+        """Refuse ``~Column("price") < 30``, which Python reads as (~Column("price")) < 30."""
+        raise TypeError(_PARENTHESES)
 
     def one_of(self, *values: Value) -> Filter:
         """Return the filter for products with one of these values; at least one is needed."""

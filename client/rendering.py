@@ -9,31 +9,21 @@ from collections.abc import Sequence
 
 from rich import box
 from rich.console import Group, RenderableType
-from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 
 from client.batch import Answer
-from client.results import (
-    FoundProducts,
-    Limits,
-    Match,
-    SearchResult,
-    ServerStatus,
-    Stage,
-    WordIndex,
-)
-from client.verdict import IN_CATALOGUE, calibration_summary, percent, verdict
+from client.results import FoundProducts, Match, SearchResult, Stage
+from client.verdict import IN_CATALOGUE, percent, verdict
 
 SIDE_BY_SIDE_COLUMNS = 120  # width from which the two rankings of a comparison fit abreast
 WORDS_WIDTH = 16  # of the column of words, which would take the description's place
-NOT_REPORTED = "not reported by this server"  # it is older than the field
 SHOWN_SHARE = 0.5  # of its n-grams that the query has, for a word of a product to be shown
 
 
 def results_table(result: SearchResult) -> RenderableType:
     """Show the results of one search, one row each, and below them where they come from."""
-    table = _table(expand=True)
+    table = plain_table(expand=True)
     table.add_column("#", justify="right", no_wrap=True)
     _add_product_columns(table)
     has_words = any(match.words for match in result.results)
@@ -96,37 +86,9 @@ def comparison(result: SearchResult, width: int) -> RenderableType:
     return Group(abreast, *notes)
 
 
-def status_table(status: ServerStatus) -> RenderableType:
-    """Show what a server serves: its parameters, its models, the catalogue's columns."""
-    text_index = status.text_index
-    facts = Table.grid(padding=(0, 2))
-    facts.add_column(style="bold", no_wrap=True)
-    facts.add_column(overflow="fold")
-    for name, value in (
-        ("server", f"{status.server_version}, engine {status.engine}"),
-        ("index", f"{status.index_version}, profile {status.profile}"),
-        ("products", f"{status.product_count:,}"),
-        (
-            "text index",
-            f"{text_index.document_count:,} descriptions, {text_index.pair_count:,} pairs "
-            f"with a cosine above {text_index.threshold:g}",
-        ),
-        ("words", _word_index(status.word_index)),
-        ("search levels", _search_levels(status)),
-        ("defaults", _defaults(status)),
-        ("limits", _limits(status.limits)),
-        ("verdict", calibration_summary(status.calibration)),
-    ):
-        facts.add_row(name, plain_line(value))
-    tables = [_models_table(status)]
-    if status.columns:
-        tables.append(_columns_table(status))
-    return Group(facts, *tables)
-
-
 def products_table(found: FoundProducts) -> RenderableType:
     """Show one row for each product, and below them which index has them."""
-    table = _table(expand=True)
+    table = plain_table(expand=True)
     table.add_column("product", overflow="fold", min_width=8)
     table.add_column("description", overflow="fold", ratio=2)
     table.add_column("image", overflow="fold", ratio=1)
@@ -142,7 +104,7 @@ def products_table(found: FoundProducts) -> RenderableType:
 
 def batch_table(answers: Sequence[Answer]) -> Table:
     """Show one row for each image of a folder: its best product, or that it failed."""
-    table = _table(expand=True)
+    table = plain_table(expand=True)
     table.add_column("query", overflow="fold", ratio=1)
     _add_product_columns(table)
     table.add_column("by text", justify="right", no_wrap=True)
@@ -175,7 +137,7 @@ def json_line(record: dict[str, object]) -> str:
     return json.dumps(record, separators=(",", ":"))
 
 
-def _table(title: str | None = None, *, expand: bool = False) -> Table:
+def plain_table(title: str | None = None, *, expand: bool = False) -> Table:
     """Return an empty table: a line below the heads, two spaces between columns."""
     return Table(
         title=title,
@@ -225,7 +187,7 @@ def _compared(
     title: str, matches: Sequence[Match], others: set[str], sign: str, colour: str
 ) -> Table:
     """Draw one ranking, marking the products that the other one lacks."""
-    table = _table(title, expand=True)
+    table = plain_table(title, expand=True)
     table.add_column("")
     table.add_column("#", justify="right", no_wrap=True)
     _add_product_columns(table)
@@ -237,105 +199,12 @@ def _compared(
     return table
 
 
-def _word_index(words: WordIndex | None) -> str:
-    """Say what the words of a query are compared with."""
-    if words is None:
-        return NOT_REPORTED
-    texts = ", ".join(("description", *words.columns))
-    images = (
-        f"{words.read_image_count:,} images with words, read by {words.reader} "
-        f"{words.reader_digest[:12]}"
-        if words.reader
-        else "images not read"
-    )
-    return f"{texts}: {words.text_count:,} texts; {images}"
-
-
-def _search_levels(status: ServerStatus) -> str:
-    """List the size of each level, in memory and on disk."""
-    locations = [
-        (", ".join(f"{level.name} {decimal(level.bytes)}" for level in levels), location)
-        for location, levels in (
-            ("in memory", [level for level in status.search_levels if level.resident]),
-            ("on disk", [level for level in status.search_levels if not level.resident]),
-        )
-    ]
-    return "; ".join(f"{location}: {levels}" for levels, location in locations if levels)
-
-
-def _defaults(status: ServerStatus) -> str:
-    """List what a request that does not say takes."""
-    defaults = f"top-k {status.default_top_k}, keep {status.default_keep}"
-    if status.limits is not None and status.limits.max_text_weight:
-        defaults += f", text-weight {status.default_text_weight:g}"
-    if status.reader:
-        reads = "read" if status.default_read_words else "not read"
-        defaults += f", words on photos are {reads} ({status.reader})"
-    return defaults
-
-
-def _limits(limits: Limits | None) -> str:
-    """List the limits of the server's requests."""
-    if limits is None:
-        return NOT_REPORTED
-    words = (
-        f"words of {limits.max_words_characters:,} characters, "
-        f"text-weight {limits.max_text_weight:,g}, "
-        if limits.max_words_characters
-        else ""
-    )
-    photos = f"{limits.max_photos:,} photos of one thing, " if limits.max_photos else ""
-    ids = f"{limits.max_product_ids:,} products by id, " if limits.max_product_ids else ""
-    excluded = f"{limits.max_exclude_ids:,} excluded ids, " if limits.max_exclude_ids else ""
-    filters = (
-        f"filters of {limits.max_filter_conditions:,} conditions and "
-        f"{limits.max_filter_values:,} values, {limits.max_filter_depth} in one another, "
-        if limits.max_filter_depth
-        else ""
-    )
-    return (
-        f"images of {limits.max_image_bytes:,} bytes and {limits.max_image_pixels:,} pixels, "
-        f"{photos}requests of {limits.max_request_bytes:,} bytes, "
-        f"top-k and keep {limits.max_top_k:,}, alpha {limits.max_alpha:,g}, {words}"
-        f"{ids}{filters}{excluded}"
-        f"{limits.max_concurrent_requests:,} searches at a time"
-    )
-
-
-def _models_table(status: ServerStatus) -> Table:
-    table = _table()
-    for name in ("model", "alpha", "length", "size", "digest", "weights"):
-        table.add_column(name, overflow="fold")
-    for model in status.models:
-        table.add_row(
-            plain_line(model.name),
-            f"{model.alpha:g}",
-            str(model.dimension),
-            decimal(model.descriptor_bytes),
-            plain_line(model.digest[:12]),
-            plain_line(model.weights),
-        )
-    return table
-
-
 def _verdict(result: SearchResult) -> list[Text]:
     """Say whether the catalogue has what the photo shows, if the answer knows."""
     probability = result.in_catalogue_probability
     if probability is None:
         return []
     return [Text(verdict(result), "bold yellow" if probability < IN_CATALOGUE else "green")]
-
-
-def _columns_table(status: ServerStatus) -> Table:
-    table = _table()
-    table.add_column("column", overflow="fold")
-    table.add_column("type", no_wrap=True)
-    table.add_column("different values", justify="right", overflow="fold")
-    table.add_column("missing", justify="right", overflow="fold")
-    for column in status.columns:
-        counts = (f"{column.distinct_count:,}", f"{column.missing_count:,}")
-        table.add_row(plain_line(column.name), column.kind.value, *counts)
-    return table
 
 
 def _origin(result: SearchResult) -> str:

@@ -112,7 +112,7 @@ class Tuning:
             "queries": len(self.described.queries),
             "products": len(self.described.products),
             "unreadable": dict(self.described.unreadable),
-            "rejected": self.described.rejected,
+            "rejected": len(self.described.rejected),
             "settings": self.settings,
             "folds": self.folds,
             "seed": self.seed,

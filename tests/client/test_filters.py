@@ -94,6 +94,20 @@ def test_operators_of_truth_values_say_what_to_write_instead(misused) -> None:
 
 
 @pytest.mark.parametrize(
+    "misused",
+    [
+        lambda: PRICE < 30 & BRAND == "Nuxe",
+        lambda: (PRICE < 30) & BRAND == "Nuxe",
+        lambda: PRICE < 30 | BRAND == "Nuxe",
+        lambda: ~PRICE < 30,
+    ],
+)
+def test_comparison_without_parentheses_says_to_write_them(misused) -> None:
+    with pytest.raises(TypeError, match="Put each comparison in parentheses"):
+        misused()
+
+
+@pytest.mark.parametrize(
     ("misused", "error", "message"),
     [
         (lambda: PRICE == None, TypeError, r"None is no value .* is_missing\(\) for none"),  # noqa: E711

@@ -9,7 +9,13 @@ import pytest
 
 from retrieval_server.exact_search.cascade import CascadeSearch, CascadeSettings
 from retrieval_server.exact_search.parallelism import IntraQueryParallelism
-from tests.support.made_up_databases import ALPHAS, encoded, random_database, random_query
+from tests.support.made_up_databases import (
+    ALPHAS,
+    encoded,
+    random_database,
+    random_query,
+    random_rows,
+)
 from tests.support.patience import PATIENCE_S
 
 
@@ -126,16 +132,17 @@ def test_results_do_not_depend_on_who_helps():
         rng = np.random.default_rng([22, number])
         database = random_database(rng)
         levels = encoded(database, [1.0] * len(database), len(database[0]))
-        alone = CascadeSearch(database, levels, CascadeSettings(few_rows=0))
-        settings = CascadeSettings(few_rows=0, piece_blocks=1, piece_rows=1)
+        alone = CascadeSearch(database, levels, CascadeSettings(few_rows=0, few_eligible=0))
+        settings = CascadeSettings(few_rows=0, few_eligible=0, piece_blocks=1, piece_rows=1)
         helped = CascadeSearch(database, levels, settings, IntraQueryParallelism(4))
         query = random_query(rng, database)
         alphas = rng.choice(ALPHAS, len(database)).tolist()
-        expected = alone.rank_all(query, alphas, 5)
+        allowed = random_rows(rng, len(database[0])) if number % 2 else None
+        expected = alone.rank_all(query, alphas, 5, allowed=allowed)
         found = [None] * 4
 
-        def search(index, helped=helped, query=query, alphas=alphas, found=found):
-            found[index] = helped.rank_all(query, alphas, 5)
+        def search(index, helped=helped, query=query, alphas=alphas, allowed=allowed, found=found):
+            found[index] = helped.rank_all(query, alphas, 5, allowed=allowed)
 
         threads = [threading.Thread(target=search, args=(index,)) for index in range(4)]
         for thread in threads:

@@ -257,6 +257,21 @@ def test_typed_conditions_are_joined_and_shown_with_the_results(filtered: Served
         assert match["attributes"]["shade"] in ("Ruby", "Amber")
 
 
+def test_conditions_hold_for_every_image_of_a_batch(filtered: Served, tmp_path: Path) -> None:
+    for number in range(2):
+        (tmp_path / f"{number}.png").write_bytes(photo(number))
+    condition = "brand not in (Nuxe, Bioderma)"
+    result = beauty_search(
+        "batch", tmp_path, "-s", filtered.address, "--json", "--where", condition
+    )
+    records = json_lines(result.stdout)
+    assert len(records) == 2
+    for record in records:
+        brands = {match["attributes"]["brand"] for match in record["results"]}
+        assert brands
+        assert not brands & {"Nuxe", "Bioderma"}
+
+
 def test_typed_condition_that_no_product_meets_says_among_how_many_nothing_was_found(
     filtered: Served,
 ) -> None:
