@@ -130,7 +130,8 @@ def _calibration_summary(built: BuiltIndex) -> Iterator[Message]:
         return
     yield Message(
         f"the calibration of {carried.version} does not hold for this version, which has none: "
-        f"{carried.obstacle} Make one with: beauty-export calibrate {built.folder.parent}",
+        f"{carried.obstacle} Make one with: beauty-export calibrate {built.folder.parent} "
+        "--ground-truth FILE",
         is_warning=True,
     )
 

@@ -53,7 +53,9 @@ def carry_calibration(root: Path, folder: Path, manifest: Manifest) -> CarriedCa
     if calibration is None:
         return CarriedCalibration(version, "It was made by another version of this program.")
     if changed := [name for name, value in _basis(old).items() if _basis(manifest)[name] != value]:
-        return CarriedCalibration(version, f"Another value has: {', '.join(changed)}.")
+        return CarriedCalibration(
+            version, f"It was made with other settings of: {', '.join(changed)}."
+        )
     shutil.copyfile(root / version / CALIBRATION_FILE, folder / CALIBRATION_FILE)
     return CarriedCalibration(version)
 
