@@ -29,36 +29,39 @@ if TYPE_CHECKING:
     )
     from client.filters import Column, Filter
     from client.results import (
-        CalibratedKind,
-        Calibration,
-        CatalogueColumn,
-        ColumnKind,
-        Example,
         FoundProducts,
-        Limits,
         Match,
         MatchedWord,
         Model,
         Point,
         Product,
-        Quality,
         ReadLine,
-        SearchLevel,
         SearchResult,
-        ServerStatus,
         Stage,
         TextEvidence,
-        TextIndex,
         Timings,
-        WordIndex,
         WordsEvidence,
     )
     from client.retrieval_client import RetrievalClient
+    from client.server_status import (
+        CalibratedKind,
+        Calibration,
+        CatalogueColumn,
+        ColumnKind,
+        Example,
+        Limits,
+        Quality,
+        SearchLevel,
+        ServerStatus,
+        TextIndex,
+        WordIndex,
+    )
 
 _MODULES = (
     "client.retrieval_client",
     "client.filters",
     "client.results",
+    "client.server_status",
     "client.errors",
     "client.access",
 )

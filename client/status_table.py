@@ -5,7 +5,7 @@ from rich.filesize import decimal
 from rich.table import Table
 
 from client.rendering import plain_line, plain_table
-from client.results import Limits, ServerStatus, WordIndex
+from client.server_status import Limits, ServerStatus, WordIndex
 from client.verdict import calibration_summary
 
 NOT_REPORTED = "not reported by this server"  # it is older than the field

@@ -1,6 +1,7 @@
 """What an answer says of the catalogue, in words: does it have what the photo shows?"""
 
-from client.results import Calibration, SearchResult
+from client.results import SearchResult
+from client.server_status import Calibration
 
 IN_CATALOGUE = 0.5  # a smaller probability means that the product is probably not there
 

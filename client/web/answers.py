@@ -17,7 +17,8 @@ from client.errors import (
     UnavailableError,
     UnreadableFileError,
 )
-from client.results import Limits, SearchResult, ServerStatus
+from client.results import SearchResult
+from client.server_status import Limits, ServerStatus
 from client.verdict import verdict
 from retrieval_server.command_line.image_files import SUFFIXES
 

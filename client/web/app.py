@@ -17,8 +17,8 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from client.errors import RetrievalError
-from client.results import Limits
 from client.retrieval_client import RetrievalClient
+from client.server_status import Limits
 from client.web.answers import (
     Problem,
     bad_parameter,
