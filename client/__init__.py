@@ -29,39 +29,47 @@ if TYPE_CHECKING:
     )
     from client.filters import Column, Filter
     from client.results import (
-        CatalogueColumn,
-        ColumnKind,
-        Example,
         FoundProducts,
-        Limits,
         Match,
         MatchedWord,
         Model,
         Point,
         Product,
         ReadLine,
-        SearchLevel,
         SearchResult,
-        ServerStatus,
         Stage,
         TextEvidence,
-        TextIndex,
         Timings,
-        WordIndex,
         WordsEvidence,
     )
     from client.retrieval_client import RetrievalClient
+    from client.server_status import (
+        CalibratedKind,
+        Calibration,
+        CatalogueColumn,
+        ColumnKind,
+        Example,
+        Limits,
+        Quality,
+        SearchLevel,
+        ServerStatus,
+        TextIndex,
+        WordIndex,
+    )
 
 _MODULES = (
     "client.retrieval_client",
     "client.filters",
     "client.results",
+    "client.server_status",
     "client.errors",
     "client.access",
 )
 
 __all__ = [
     "Access",
+    "CalibratedKind",
+    "Calibration",
     "CatalogueColumn",
     "Column",
     "ColumnKind",
@@ -78,6 +86,7 @@ __all__ = [
     "Point",
     "Product",
     "ProductNotFoundError",
+    "Quality",
     "ReadLine",
     "RetrievalClient",
     "RetrievalError",

@@ -18,11 +18,14 @@ from rich.console import Console
 from rich.progress import Progress
 
 from client import options, rendering
+from client.argument_texts import joined_photos
 from client.batch import Answer, answers_in_order, images_to_search
 from client.errors import RetrievalError, UnreadableFileError
 from client.known_answer import smoke_test_by_catalogue, smoke_test_by_photo
+from client.option_groups import Connection, SearchParameters, takes_groups
 from client.results import SearchResult
 from client.retrieval_client import RetrievalClient
+from client.status_table import status_table
 from retrieval_server.command_line.outcome import FAILED, one_line_outcome
 
 BUSY_WAIT_S = 60.0  # for each image of a batch, which must not fail because others are searching
@@ -38,15 +41,15 @@ app = typer.Typer(
 
 
 @app.command(epilog="Example: beauty-search search photo.jpg --words 'nuxe oil' --top-k 5")
-@options.takes_groups
+@takes_groups
 def search(
     photo: options.Photo = None,
     *,
     read: options.Read = None,
     compare: options.Compare = False,
     as_json: options.AsJson = False,
-    parameters: options.SearchParameters,
-    connection: options.Connection,
+    parameters: SearchParameters,
+    connection: Connection,
 ) -> None:
     """Find the products that match a photo, words, or both."""
     keywords = parameters.keywords()
@@ -60,14 +63,14 @@ def search(
 
 
 @app.command(epilog="Example: beauty-search similar 1024 --top-k 5")
-@options.takes_groups
+@takes_groups
 def similar(
     product_id: options.ProductId,
     *,
     compare: options.Compare = False,
     as_json: options.AsJson = False,
-    parameters: options.SearchParameters,
-    connection: options.Connection,
+    parameters: SearchParameters,
+    connection: Connection,
 ) -> None:
     """Find products like one of the catalogue."""
     keywords = parameters.keywords()
@@ -77,12 +80,12 @@ def similar(
 
 
 @app.command(epilog="Example: beauty-search products 1001 1002 --json")
-@options.takes_groups
+@takes_groups
 def products(
     product_ids: options.ProductIds,
     *,
     as_json: options.AsJson = False,
-    connection: options.Connection,
+    connection: Connection,
 ) -> None:
     """Show what the catalogue says of some products; report those it does not have."""
     with _connected(connection) as client:
@@ -101,7 +104,7 @@ def products(
 
 
 @app.command(epilog="Example: beauty-search batch photos --json > results.jsonl")
-@options.takes_groups
+@takes_groups
 def batch(
     folder: options.Folder,
     *,
@@ -109,8 +112,8 @@ def batch(
     jobs: options.Jobs = 4,
     read: options.Read = None,
     as_json: options.AsJson = False,
-    parameters: options.SearchParameters,
-    connection: options.Connection,
+    parameters: SearchParameters,
+    connection: Connection,
 ) -> None:
     """Search every image of a folder; report those that fail, and go on."""
     keywords = parameters.keywords()
@@ -126,12 +129,12 @@ def batch(
 
 
 @app.command(epilog="Example: beauty-search status --wait 60")
-@options.takes_groups
+@takes_groups
 def status(
     *,
     wait: options.Wait = None,
     as_json: options.AsJson = False,
-    connection: options.Connection,
+    connection: Connection,
 ) -> None:
     """Show what the server serves, and its limits."""
     with _connected(connection) as client:
@@ -140,18 +143,18 @@ def status(
     if as_json:
         typer.echo(rendering.json_line(asdict(answer)))
     else:
-        Console().print(rendering.status_table(answer))
+        Console().print(status_table(answer))
 
 
 @app.command(epilog="Example: beauty-search smoke-test photo.jpg --expect 1001 --wait 60")
-@options.takes_groups
+@takes_groups
 def smoke_test(
     photo: options.CataloguePhoto = None,
     *,
     expect: options.Expect = None,
     catalogue: options.CatalogueFolder = None,
     wait: options.Wait = None,
-    connection: options.Connection,
+    connection: Connection,
 ) -> None:
     """Search for a catalogue image; fail unless its product comes first.
 
@@ -168,14 +171,14 @@ def smoke_test(
 
 
 @app.command(epilog="Example: beauty-search web --catalogue build/demo/sample")
-@options.takes_groups
+@takes_groups
 def web(
     *,
     catalogue: options.Catalogue = None,
     host: options.Host = "127.0.0.1",
     port: options.Port = 8080,
     allowed_host: options.AllowedHost = None,
-    connection: options.Connection,
+    connection: Connection,
 ) -> None:
     """Serve a page to try the search in a browser."""
     with _connected(connection) as client:
@@ -201,7 +204,7 @@ def main() -> None:
 
 
 @contextmanager
-def _connected(connection: options.Connection) -> Iterator[RetrievalClient]:
+def _connected(connection: Connection) -> Iterator[RetrievalClient]:
     """Open a client; a RetrievalError inside ends the command with one line and status 1."""
     try:
         with connection.client() as client:
@@ -217,7 +220,7 @@ def _images(photo: Path | None) -> tuple[bytes | Path | None, list[Path]]:
         return None, []
     if str(photo) == "-":
         return _standard_input(), []
-    image, *more = options.joined_photos(photo)
+    image, *more = joined_photos(photo)
     return image, more
 
 

@@ -9,30 +9,21 @@ from collections.abc import Sequence
 
 from rich import box
 from rich.console import Group, RenderableType
-from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 
 from client.batch import Answer
-from client.results import (
-    FoundProducts,
-    Limits,
-    Match,
-    SearchResult,
-    ServerStatus,
-    Stage,
-    WordIndex,
-)
+from client.results import FoundProducts, Match, SearchResult, Stage
+from client.verdict import IN_CATALOGUE, percent, verdict
 
 SIDE_BY_SIDE_COLUMNS = 120  # width from which the two rankings of a comparison fit abreast
 WORDS_WIDTH = 16  # of the column of words, which would take the description's place
-NOT_REPORTED = "not reported by this server"  # it is older than the field
 SHOWN_SHARE = 0.5  # of its n-grams that the query has, for a word of a product to be shown
 
 
 def results_table(result: SearchResult) -> RenderableType:
     """Show the results of one search, one row each, and below them where they come from."""
-    table = _table(expand=True)
+    table = plain_table(expand=True)
     table.add_column("#", justify="right", no_wrap=True)
     _add_product_columns(table)
     has_words = any(match.words for match in result.results)
@@ -41,10 +32,14 @@ def results_table(result: SearchResult) -> RenderableType:
         table.add_column("cosines", justify="right", min_width=7)
     if has_words:
         table.add_column("words", overflow="ellipsis", no_wrap=True, max_width=WORDS_WIDTH)
+    is_judged = result.in_catalogue_probability is not None
+    if is_judged:
+        table.add_column("right", justify="right", no_wrap=True)
     table.add_column("how it came", no_wrap=True)
     for match in result.results:
         cosines = " ".join(f"{cosine:.3f}" for cosine in match.cosines.values())
         further = [cosines] * has_cosines + [_words_cell(match)] * has_words
+        further += [_confidence(match)] * is_judged
         table.add_row(str(match.rank), *_product_cells(match), *further, _provenance(match))
     models = ", ".join(model.name for model in result.models)
     notes = [f"cosines: {models}"] if has_cosines else []
@@ -55,7 +50,9 @@ def results_table(result: SearchResult) -> RenderableType:
         notes = [f"nothing found among {result.searched_count:,} products"]
     if has_words:
         notes.append("words: similarity to the product's text, and its words that resemble them")
-    return Group(table, *map(_note, (*notes, _origin(result))))
+    if is_judged:
+        notes.append("right: probability that the product is the one on the photo")
+    return Group(table, *_verdict(result), *map(_note, (*notes, _origin(result))))
 
 
 def comparison(result: SearchResult, width: int) -> RenderableType:
@@ -79,7 +76,7 @@ def comparison(result: SearchResult, width: int) -> RenderableType:
         f"refinement replaced {replaced} of {len(result.initial_results)}, "
         f"out of {result.subset_size} text neighbours"
     )
-    notes = (_note(summary), _note(_origin(result)))
+    notes = (*_verdict(result), _note(summary), _note(_origin(result)))
     if width < SIDE_BY_SIDE_COLUMNS:
         return Group(before, Text(), after, *notes)
     abreast = Table.grid(expand=True, padding=(0, 2))
@@ -89,36 +86,9 @@ def comparison(result: SearchResult, width: int) -> RenderableType:
     return Group(abreast, *notes)
 
 
-def status_table(status: ServerStatus) -> RenderableType:
-    """Show what a server serves: its parameters, its models, the catalogue's columns."""
-    text_index = status.text_index
-    facts = Table.grid(padding=(0, 2))
-    facts.add_column(style="bold", no_wrap=True)
-    facts.add_column(overflow="fold")
-    for name, value in (
-        ("server", f"{status.server_version}, engine {status.engine}"),
-        ("index", f"{status.index_version}, profile {status.profile}"),
-        ("products", f"{status.product_count:,}"),
-        (
-            "text index",
-            f"{text_index.document_count:,} descriptions, {text_index.pair_count:,} pairs "
-            f"with a cosine above {text_index.threshold:g}",
-        ),
-        ("words", _word_index(status.word_index)),
-        ("search levels", _search_levels(status)),
-        ("defaults", _defaults(status)),
-        ("limits", _limits(status.limits)),
-    ):
-        facts.add_row(name, plain_line(value))
-    tables = [_models_table(status)]
-    if status.columns:
-        tables.append(_columns_table(status))
-    return Group(facts, *tables)
-
-
 def products_table(found: FoundProducts) -> RenderableType:
     """Show one row for each product, and below them which index has them."""
-    table = _table(expand=True)
+    table = plain_table(expand=True)
     table.add_column("product", overflow="fold", min_width=8)
     table.add_column("description", overflow="fold", ratio=2)
     table.add_column("image", overflow="fold", ratio=1)
@@ -134,10 +104,14 @@ def products_table(found: FoundProducts) -> RenderableType:
 
 def batch_table(answers: Sequence[Answer]) -> Table:
     """Show one row for each image of a folder: its best product, or that it failed."""
-    table = _table(expand=True)
+    table = plain_table(expand=True)
     table.add_column("query", overflow="fold", ratio=1)
     _add_product_columns(table)
     table.add_column("by text", justify="right", no_wrap=True)
+    outcomes = [a.outcome for a in answers if isinstance(a.outcome, SearchResult)]
+    is_judged = any(outcome.in_catalogue_probability is not None for outcome in outcomes)
+    if is_judged:
+        table.add_column("there", justify="right", no_wrap=True)
     for answer in answers:
         query = plain_line(answer.path.name)
         if not isinstance(answer.outcome, SearchResult):
@@ -146,7 +120,9 @@ def batch_table(answers: Sequence[Answer]) -> Table:
         results = answer.outcome.results
         best = _product_cells(results[0]) if results else (Text("none"), Text(), "")
         refined = sum(match.stage is Stage.REFINED for match in results)
-        table.add_row(query, *best, f"{refined} of {len(results)}")
+        probability = answer.outcome.in_catalogue_probability
+        there = ["" if probability is None else percent(probability)] * is_judged
+        table.add_row(query, *best, f"{refined} of {len(results)}", *there)
     return table
 
 
@@ -161,7 +137,7 @@ def json_line(record: dict[str, object]) -> str:
     return json.dumps(record, separators=(",", ":"))
 
 
-def _table(title: str | None = None, *, expand: bool = False) -> Table:
+def plain_table(title: str | None = None, *, expand: bool = False) -> Table:
     """Return an empty table: a line below the heads, two spaces between columns."""
     return Table(
         title=title,
@@ -193,6 +169,10 @@ def _words_cell(match: Match) -> Text:
     return plain_line(f"{match.words.cosine:.3f} {similar}")
 
 
+def _confidence(match: Match) -> str:
+    return "" if match.confidence is None else percent(match.confidence)
+
+
 def _provenance(match: Match) -> Text:
     """Say which stage of Algorithm 1 put the product here."""
     if match.text is not None:
@@ -207,7 +187,7 @@ def _compared(
     title: str, matches: Sequence[Match], others: set[str], sign: str, colour: str
 ) -> Table:
     """Draw one ranking, marking the products that the other one lacks."""
-    table = _table(title, expand=True)
+    table = plain_table(title, expand=True)
     table.add_column("")
     table.add_column("#", justify="right", no_wrap=True)
     _add_product_columns(table)
@@ -219,97 +199,12 @@ def _compared(
     return table
 
 
-def _word_index(words: WordIndex | None) -> str:
-    """Say what the words of a query are compared with."""
-    if words is None:
-        return NOT_REPORTED
-    texts = ", ".join(("description", *words.columns))
-    images = (
-        f"{words.read_image_count:,} images with words, read by {words.reader} "
-        f"{words.reader_digest[:12]}"
-        if words.reader
-        else "images not read"
-    )
-    return f"{texts}: {words.text_count:,} texts; {images}"
-
-
-def _search_levels(status: ServerStatus) -> str:
-    """List the size of each level, in memory and on disk."""
-    locations = [
-        (", ".join(f"{level.name} {decimal(level.bytes)}" for level in levels), location)
-        for location, levels in (
-            ("in memory", [level for level in status.search_levels if level.resident]),
-            ("on disk", [level for level in status.search_levels if not level.resident]),
-        )
-    ]
-    return "; ".join(f"{location}: {levels}" for levels, location in locations if levels)
-
-
-def _defaults(status: ServerStatus) -> str:
-    """List what a request that does not say takes."""
-    defaults = f"top-k {status.default_top_k}, keep {status.default_keep}"
-    if status.limits is not None and status.limits.max_text_weight:
-        defaults += f", text-weight {status.default_text_weight:g}"
-    if status.reader:
-        reads = "read" if status.default_read_words else "not read"
-        defaults += f", words on photos are {reads} ({status.reader})"
-    return defaults
-
-
-def _limits(limits: Limits | None) -> str:
-    """List the limits of the server's requests."""
-    if limits is None:
-        return NOT_REPORTED
-    words = (
-        f"words of {limits.max_words_characters:,} characters, "
-        f"text-weight {limits.max_text_weight:,g}, "
-        if limits.max_words_characters
-        else ""
-    )
-    photos = f"{limits.max_photos:,} photos of one thing, " if limits.max_photos else ""
-    ids = f"{limits.max_product_ids:,} products by id, " if limits.max_product_ids else ""
-    excluded = f"{limits.max_exclude_ids:,} excluded ids, " if limits.max_exclude_ids else ""
-    filters = (
-        f"filters of {limits.max_filter_conditions:,} conditions and "
-        f"{limits.max_filter_values:,} values, {limits.max_filter_depth} in one another, "
-        if limits.max_filter_depth
-        else ""
-    )
-    return (
-        f"images of {limits.max_image_bytes:,} bytes and {limits.max_image_pixels:,} pixels, "
-        f"{photos}requests of {limits.max_request_bytes:,} bytes, "
-        f"top-k and keep {limits.max_top_k:,}, alpha {limits.max_alpha:,g}, {words}"
-        f"{ids}{filters}{excluded}"
-        f"{limits.max_concurrent_requests:,} searches at a time"
-    )
-
-
-def _models_table(status: ServerStatus) -> Table:
-    table = _table()
-    for name in ("model", "alpha", "length", "size", "digest", "weights"):
-        table.add_column(name, overflow="fold")
-    for model in status.models:
-        table.add_row(
-            plain_line(model.name),
-            f"{model.alpha:g}",
-            str(model.dimension),
-            decimal(model.descriptor_bytes),
-            plain_line(model.digest[:12]),
-            plain_line(model.weights),
-        )
-    return table
-
-
-def _columns_table(status: ServerStatus) -> Table:
-    table = _table()
-    table.add_column("column", overflow="fold")
-    table.add_column("type", no_wrap=True)
-    table.add_column("different values", justify="right", overflow="fold")
-    table.add_column("missing", justify="right", overflow="fold")
-    for column in status.columns:
-        counts = (f"{column.distinct_count:,}", f"{column.missing_count:,}")
-        table.add_row(plain_line(column.name), column.kind.value, *counts)
-    return table
+def _verdict(result: SearchResult) -> list[Text]:
+    """Say whether the catalogue has what the photo shows, if the answer knows."""
+    probability = result.in_catalogue_probability
+    if probability is None:
+        return []
+    return [Text(verdict(result), "bold yellow" if probability < IN_CATALOGUE else "green")]
 
 
 def _origin(result: SearchResult) -> str:

@@ -1,4 +1,4 @@
-"""What the server answers, as plain frozen Python values.
+"""What the server answers to a search, as plain frozen Python values.
 
 Field by field the messages of ``retrieval.proto``, which holds meanings, units and ranges.
 ``decoding`` makes the values from the messages, so that no protobuf type reaches a caller.
@@ -68,6 +68,8 @@ class Match:
             larger is more similar; not itself a cosine.
         text: set where stage is REFINED.
         words: set where the words of the query count.
+        confidence: probability that the product is what the photo shows; None where the index is
+            not calibrated for such a query.
     """
 
     rank: int
@@ -80,6 +82,7 @@ class Match:
     stage: Stage
     text: TextEvidence | None
     words: WordsEvidence | None
+    confidence: float | None
 
 
 @dataclass(frozen=True)
@@ -142,6 +145,8 @@ class SearchResult:
         searched_count: products that may be found, by the filter and the excluded ids.
         warnings: what to know before trusting the answer, such as random weights.
         read_lines: what was read on the photos, and counted as words.
+        in_catalogue_probability: probability that the index has what the photo shows, found or
+            not; None where the index is not calibrated for such a query.
     """
 
     results: tuple[Match, ...]
@@ -154,6 +159,7 @@ class SearchResult:
     warnings: tuple[str, ...]
     request_id: str
     read_lines: tuple[ReadLine, ...]
+    in_catalogue_probability: float | None
 
 
 @dataclass(frozen=True)
@@ -174,156 +180,3 @@ class FoundProducts:
     missing_ids: tuple[str, ...]
     index_version: str
     request_id: str
-
-
-class ColumnKind(StrEnum):
-    """What the values of a column are."""
-
-    TEXT = "text"
-    NUMBER = "number"
-    TRUTH = "truth"
-    UNKNOWN = "unknown"  # a kind that a newer server knows and this client does not
-
-    @classmethod
-    def _missing_(cls, value: object) -> "ColumnKind":
-        """The kind of a number of the protocol."""
-        return _COLUMN_KINDS.get(value, cls.UNKNOWN)
-
-
-_COLUMN_KINDS: Mapping[object, ColumnKind] = {
-    pb.COLUMN_KIND_TEXT: ColumnKind.TEXT,
-    pb.COLUMN_KIND_NUMBER: ColumnKind.NUMBER,
-    pb.COLUMN_KIND_TRUTH: ColumnKind.TRUTH,
-}
-
-
-@dataclass(frozen=True)
-class CatalogueColumn:
-    """A further column of the catalogue: what its values are, and in how many products.
-
-    Attributes:
-        name: the catalogue's name of the column.
-        kind: what its values are.
-        distinct_count: number of different values.
-        missing_count: number of products without a value.
-        values: its texts, if it has so few that a person can choose among them; else empty.
-    """
-
-    name: str
-    kind: ColumnKind
-    distinct_count: int
-    missing_count: int
-    values: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class TextIndex:
-    """State of the textual index: descriptions covered, neighbour pairs, threshold tau."""
-
-    document_count: int
-    pair_count: int
-    threshold: float
-
-
-@dataclass(frozen=True)
-class SearchLevel:
-    """A level of the exact search: its size, and whether it is kept in memory."""
-
-    name: str
-    bytes: int
-    resident: bool
-
-
-@dataclass(frozen=True)
-class Example:
-    """A product of the index; its image is a path relative to the catalogue file."""
-
-    product_id: str
-    image: str
-
-
-@dataclass(frozen=True)
-class Limits:
-    """The largest requests that the server accepts; it refuses what is above.
-
-    Attributes:
-        max_image_bytes: size of an encoded image in bytes.
-        max_request_bytes: size of a whole request in bytes.
-        max_top_k: number of results, and the paper's k.
-        max_alpha: strength of a backbone in eq. (8).
-        max_concurrent_requests: searches in progress at once, of all clients together.
-        max_image_pixels: width times height of an image.
-        max_words_characters: length of the words; 0 from a server that knows no words.
-        max_text_weight: strength of the words.
-        max_photos: photos of one search; 0 from a server that takes one.
-        max_product_ids: products asked for at once; 0 from a server that gives none by id.
-        max_exclude_ids: excluded products; 0 from a server that ignores them.
-        max_filter_depth: filters in one another; 0 from a server that ignores filters.
-        max_filter_conditions: conditions of a filter.
-        max_filter_values: values in all conditions of a filter.
-    """
-
-    max_image_bytes: int
-    max_request_bytes: int
-    max_top_k: int
-    max_alpha: float
-    max_concurrent_requests: int
-    max_image_pixels: int
-    max_words_characters: int
-    max_text_weight: float
-    max_photos: int
-    max_product_ids: int
-    max_exclude_ids: int
-    max_filter_depth: int
-    max_filter_conditions: int
-    max_filter_values: int
-
-
-@dataclass(frozen=True)
-class WordIndex:
-    """The texts of the products that the words of a query are compared with.
-
-    Attributes:
-        columns: columns of the catalogue that count as text beside the description.
-        text_count: number of products with words in the description or in one of these columns.
-        reader: what has read the catalogue's images, such as "ppocr"; empty if nothing has.
-        reader_digest: SHA-256 of this reader's models and rules; empty without a reader.
-        read_image_count: number of products with words on the image.
-    """
-
-    columns: tuple[str, ...]
-    text_count: int
-    reader: str
-    reader_digest: str
-    read_image_count: int
-
-
-@dataclass(frozen=True)
-class ServerStatus:
-    """What the server serves.
-
-    Attributes:
-        limits: None if the server is too old to report them.
-        reader: what reads the words on photos, such as "ppocr"; empty if nothing does.
-        columns: the further columns of the catalogue, in its order.
-        word_index: None if the server is too old to report it.
-    """
-
-    server_version: str
-    engine: str
-    index_version: str
-    profile: str
-    product_count: int
-    models: tuple[Model, ...]
-    text_index: TextIndex
-    default_top_k: int
-    default_keep: int
-    warnings: tuple[str, ...]
-    search_levels: tuple[SearchLevel, ...]
-    example: Example
-    limits: Limits | None
-    default_text_weight: float
-    default_read_words: bool
-    reader: str
-    columns: tuple[CatalogueColumn, ...]
-    word_index: WordIndex | None

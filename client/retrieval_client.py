@@ -22,9 +22,10 @@ from client.errors import (
     translated,
 )
 from client.filters import Filter
-from client.results import FoundProducts, SearchResult, ServerStatus
+from client.results import FoundProducts, SearchResult
 from client.search_request import add_method, add_part, add_words, image_query, product_query
 from client.sendable import sendable_text
+from client.server_status import ServerStatus
 from retrieval_server.command_line.durations import waitable
 from retrieval_server.v1 import retrieval_pb2 as pb
 from retrieval_server.v1 import retrieval_pb2_grpc as pb_grpc

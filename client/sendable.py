@@ -13,8 +13,10 @@ def sendable_text(name: str, text: str) -> str:
         text: the text.
 
     Raises:
-        InvalidQueryError: if it has no UTF-8 form.
+        InvalidQueryError: if it is no text, or has no UTF-8 form.
     """
+    if not isinstance(text, str):  # such as an id that a data frame holds as a number
+        raise InvalidQueryError(f"{name}: {text!r} is no text. Give a text, such as '{text}'.")
     try:
         text.encode()
     except UnicodeEncodeError as error:  # an argument of a command, given as other bytes

@@ -6,6 +6,7 @@ import inspect
 
 import typer
 
+from export.commands.calibrate import calibrate
 from export.commands.evaluate import evaluate, predict
 from export.commands.index import extract, index, verify
 from export.commands.onnx import onnx
@@ -17,6 +18,7 @@ from export.commands.tune import augmentation, tune
 from retrieval_server.command_line.outcome import BAD_INPUT, FAILED, one_line_outcome
 from retrieval_server.command_line.output_file import OutputError
 from retrieval_server.errors import (
+    CalibrationError,
     CatalogueError,
     IndexLossError,
     ProfileError,
@@ -40,6 +42,7 @@ COMMANDS: tuple[Command, ...] = (  # in the order in which people need them
     verify,
     publish,
     evaluate,
+    calibrate,
     predict,
     tune,
     augmentation,
@@ -47,6 +50,7 @@ COMMANDS: tuple[Command, ...] = (  # in the order in which people need them
     attention,
 )
 FAILURES = {
+    CalibrationError: BAD_INPUT,
     CatalogueError: BAD_INPUT,
     IndexLossError: BAD_INPUT,
     ProfileError: BAD_INPUT,

@@ -5,6 +5,7 @@
     RetrievalError
     ├── ProfileError            a profile has a missing, unknown or invalid value
     ├── CatalogueError          the catalogue or the ground truth cannot be read
+    ├── CalibrationError        a ground truth yields no probabilities that can be trusted
     ├── ShardError              a shard is missing, damaged, or of another catalogue or model
     ├── ModelRepositoryError    a model is missing, or its configuration differs from its graph
     ├── IndexBundleError        an index is missing, damaged, or of another format
@@ -36,6 +37,10 @@ class ProfileError(RetrievalError):
 
 class CatalogueError(RetrievalError):
     """The catalogue or the ground truth cannot be read."""
+
+
+class CalibrationError(RetrievalError):
+    """A ground truth yields no probabilities that can be trusted."""
 
 
 class ShardError(RetrievalError):

@@ -4,6 +4,7 @@ A small HTTP program on this machine: it serves one static page and its files fr
 the page's questions on to the search server over gRPC, and shows pictures of a catalogue folder.
 It keeps no state, sets no cookie and needs nothing from outside.
 
-May import: retrieval_client, results, filters, errors; the server's command_line.
+May import: retrieval_client, results, server_status, verdict, filters, errors; the server's
+command_line.
 Door: `serve`.
 """

@@ -17,7 +17,9 @@ from client.errors import (
     UnavailableError,
     UnreadableFileError,
 )
-from client.results import CatalogueColumn, ColumnKind, Limits, SearchResult, ServerStatus
+from client.results import SearchResult
+from client.server_status import CatalogueColumn, ColumnKind, Limits, ServerStatus
+from client.verdict import verdict
 from retrieval_server.command_line.image_files import SUFFIXES
 
 COLUMNS_WITH_CONTROLS = 4  # more would hide the settings below them
@@ -164,8 +166,8 @@ def bad_parameter(details: str) -> Problem:
 
 
 def result_json(result: SearchResult) -> dict[str, Any]:
-    """A search's answer, field by field as ``client.results`` has it."""
-    return asdict(result)
+    """A search's answer, field by field as ``client.results`` has it, and its verdict in words."""
+    return {**asdict(result), "verdict": verdict(result)}
 
 
 def status_json(status: ServerStatus, catalogue: Path | None) -> dict[str, Any]:

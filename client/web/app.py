@@ -18,8 +18,8 @@ from starlette.types import ASGIApp
 
 from client.errors import RetrievalError
 from client.filters import Filter, filter_of_texts
-from client.results import Limits
 from client.retrieval_client import RetrievalClient
+from client.server_status import Limits
 from client.web.answers import (
     Problem,
     bad_parameter,

@@ -118,6 +118,22 @@ def _built_summary(built: BuiltIndex) -> Iterator[Message]:
             )
     for warning in (*manifest.text_warnings, *manifest.column_warnings, *manifest.warnings):
         yield Message(warning, is_warning=True)
+    yield from _calibration_summary(built)
+
+
+def _calibration_summary(built: BuiltIndex) -> Iterator[Message]:
+    carried = built.calibration
+    if carried is None:
+        return
+    if not carried.obstacle:
+        yield Message(f"the calibration of {carried.version} is kept: it holds here as well")
+        return
+    yield Message(
+        f"the calibration of {carried.version} does not hold for this version, which has none: "
+        f"{carried.obstacle} Make one with: beauty-export calibrate {built.folder.parent} "
+        "--ground-truth FILE",
+        is_warning=True,
+    )
 
 
 def _unread_warning(unread: Unread, advice: str) -> Iterator[Message]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -24,7 +25,6 @@ from export.commands.options import (
 from export.commands.outputs import print_result, prints_table, say_where
 from export.dataset.measurable import check_measurable
 from export.descriptors.engine_choice import EngineChoice
-from export.descriptors.image_reading import chosen_reader
 from export.evaluation.terminal import sections_table
 from export.models.profiles import LITE, find_profile
 from export.text_index.settings import TextSettings
@@ -36,9 +36,6 @@ from retrieval_server.models.profile import MAX_TEXT_WEIGHT, Profile
 from retrieval_server.models.reader import EXPORT_READER, can_read, is_exported
 from retrieval_server.retrieval.search_request import DEFAULT_KEEP
 from retrieval_server.text.grams import words_in
-
-if TYPE_CHECKING:
-    from export.tuning.read_once import ReadOnce
 
 DEFAULT_CACHE = Path("build/descriptors")
 DEFAULT_FOLDS = 5
@@ -71,12 +68,12 @@ TextWeightsToTry = Annotated[
         callback=option_values.finite,
     ),
 ]
-NoWords = Annotated[
-    bool, typer.Option("--no-words", help="Leave words out: those typed and those on photos.")
-]
 ReadCatalogue = Annotated[
     bool,
-    typer.Option("--read-images", help="Read the words on the catalogue's images, too."),
+    typer.Option("--read-images", help="Compare words with those on the catalogue's images too."),
+]
+NoWords = Annotated[
+    bool, typer.Option("--no-words", help="Leave words out: those typed and those on photos.")
 ]
 Folds = Annotated[int, typer.Option(min=2, help="Number of folds of the cross-validation.")]
 Cache = Annotated[
@@ -143,7 +140,7 @@ def tune(
         from export.tuning.pooling_sweep import PoolingSweep
         from export.tuning.sections import tuned_settings, tuning_sections
         from export.tuning.tune import tune as tune_on
-        from export.tuning.words import WordSources
+        from export.tuning.words import ImageReader, WordSources
     if no_words and (text_weight or read_images):
         raise typer.BadParameter(
             "leaves nothing for --text-weight and --read-images to do.", param_hint="--no-words"
@@ -163,13 +160,14 @@ def tune(
     queries = check_measurable(dataset, ground_truth, is_divided=True)
     words = None
     if not no_words:
-        reader = _reader(chosen, model_repository, cache, is_needed=read_images)
-        if text_weight and reader is None and not any(words_in(query.words) for query in queries):
+        reads = read_images or _can_read(chosen, model_repository)
+        reader = ImageReader.of(chosen, EngineChoice(model_repository)) if reads else None
+        if text_weight and not reads and not any(words_in(query.words) for query in queries):
             raise CatalogueError(
                 "There are no words to try --text-weight on: the ground truth has no typed words, "
                 f"and those on photos cannot be read. Export the reader with: {EXPORT_READER}"
             )
-        words = WordSources(reader, reads_catalogue=read_images)
+        words = WordSources(cache, reader, reads_catalogue=read_images)
     described = describe_dataset(
         dataset, chosen, grid.sides, grid.poolings, sweep, ground_truth, words
     )
@@ -226,31 +224,28 @@ def _kept(cache: Path) -> str:
     return f"The descriptors are kept in {cache}; run the same command again with that --cache."
 
 
-def _reader(profile: Profile, repository: Path, cache: Path, *, is_needed: bool) -> ReadOnce | None:
-    """The reader of a profile; None if it cannot read here, unless it is needed."""
-    if not is_needed:
-        try:
-            models = ModelRepository(repository)
-        except ModelRepositoryError:  # nothing was exported yet
-            return None
-        if not can_read(profile, models):
-            return None
-        if not is_exported(profile, models):  # the engine of the reader loads the profile too
-            say(
-                f"The words on photos are not read: the models of profile {profile.name} are not "
-                f"in {repository}. Export them with: beauty-export onnx --profile PROFILE"
-            )
-            return None
-    from export.tuning.read_once import ReadOnce
-
-    digest = chosen_reader(profile, repository)
-    return ReadOnce(profile.name, EngineChoice(repository), digest, cache)
+def _can_read(profile: Profile, repository: Path) -> bool:
+    """Whether words on photos can be read; says why not where only the profile is missing."""
+    try:
+        models = ModelRepository(repository)
+    except ModelRepositoryError:  # nothing was exported yet
+        return False
+    if not can_read(profile, models):
+        return False
+    if not (is_there := is_exported(profile, models)):  # the engine of the reader loads it too
+        say(
+            f"The words on photos are not read: the models of profile {profile.name} are not "
+            f"in {repository}. Export them with: beauty-export onnx --profile PROFILE"
+        )
+    return is_there
 
 
-def _warn_of(unreadable: Mapping[str, str], rejected: int, random_seed: int | None) -> None:
+def _warn_of(
+    unreadable: Mapping[str, str], rejected: Mapping[str, str], random_seed: int | None
+) -> None:
     for image, problem in unreadable.items():
         warn(left_out_query(image, problem))
-    if rejected:
-        warn(f"{rejected:,} database images cannot be read and are left out.")
+    for image, problem in itertools.islice(rejected.items(), 1):
+        warn(f"{len(rejected):,} database images are left out; the first, {image}, {problem}")
     if random_seed is not None:
         warn("the weights are random: results mean nothing.")

@@ -30,6 +30,7 @@ from export.descriptors.merge_blocks import FLOAT16, FLOAT32
 from export.descriptors.shard_manifest import ShardManifest, Unread, all_unread
 from export.descriptors.shards import WHOLE
 from export.index.assembly import Assembly
+from export.index.carried_calibration import CarriedCalibration, carry_calibration
 from export.index.last_build import LastBuild, read_last_build, write_last_build
 from export.index.words import word_columns
 from export.output.folder import output_folder
@@ -55,6 +56,8 @@ class BuiltIndex:
         unread: the images on which the reader failed.
         published: whether this run made the version current.
         retention: the old versions that were removed, and those that could not be.
+        calibration: what has become of the calibration of the version that was current; None if it
+            had none, or nothing was built.
     """
 
     folder: Path
@@ -64,6 +67,7 @@ class BuiltIndex:
     unread: Unread = field(default_factory=Unread)
     published: bool = True
     retention: Retention = field(default_factory=Retention)
+    calibration: CarriedCalibration | None = None
 
 
 @dataclass(frozen=True)
@@ -213,13 +217,14 @@ class IndexBuild:
             scratch=self._scratch,
         )
         manifest = assembly.run(shards, source)
+        calibration = carry_calibration(self.root, assembly.folder, manifest)
         version = seal(assembly.folder, manifest)
         stored = store(assembly.folder, self.root, version)
         write_last_build(self.root, LastBuild(source, version))
         shutil.rmtree(self._scratch)
         publish(self.root, version, self.max_loss)
         unread = all_unread(shard.manifest for shard in shards if reader)
-        return BuiltIndex(stored, manifest, unread=unread)
+        return BuiltIndex(stored, manifest, unread=unread, calibration=calibration)
 
     def _source_key(self, images: str, *, has_words: bool) -> str:
         """Digest of all that the bundle depends on, to tell whether a version is up to date.

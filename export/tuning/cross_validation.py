@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from export.dataset.measurable import check_divisible
 from export.progress import Advance
 from export.tuning.grid import Grid
 from export.tuning.grid_ratings import GridRatings
@@ -35,31 +34,6 @@ class CrossValidated:
     optimistic: NDArray[np.float64]
     chosen: tuple[Setting, ...]
     held_out: NDArray[np.float64]
-
-
-def folds_of(items: Sequence[int], count: int, seed: int) -> NDArray[np.int64]:
-    """Split queries into folds.
-
-    Args:
-        items: the item of each query; all queries of an item go into one fold.
-        count: number of folds; fewer if there are fewer items.
-        seed: seed of the shuffling.
-
-    Returns:
-        (Q,) fold of each query, from 0.
-
-    Raises:
-        CatalogueError: if there are fewer than two items.
-    """
-    from sklearn.model_selection import GroupKFold
-
-    count = min(count, len(set(items)))
-    check_divisible(items)
-    folds = np.empty(len(items), np.int64)
-    splitter = GroupKFold(count, shuffle=True, random_state=seed)
-    for fold, (_, held_out) in enumerate(splitter.split(folds, groups=items)):
-        folds[held_out] = fold
-    return folds
 
 
 def cross_validate(

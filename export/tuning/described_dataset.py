@@ -46,7 +46,7 @@ class DescribedDataset:
         queries: the queries with their true matches.
         products: the products, in the order of the catalogue.
         unreadable: why a query image could not be read, by its name.
-        rejected: number of database images that could not be read.
+        rejected: why a database image could not be read, by its path in the catalogue.
         images: descriptors of the database and of the queries, by (side, model).
         text_cosines: t of the words of each query and the text of each product, (Q, N) float64;
             None where no query has words.
@@ -57,7 +57,7 @@ class DescribedDataset:
     queries: tuple[Query, ...]
     products: tuple[CatalogueRow, ...]
     unreadable: Mapping[str, str]
-    rejected: int
+    rejected: Mapping[str, str]
     images: Mapping[tuple[int, str], tuple[DescribedImages, DescribedImages]]
     text_cosines: NDArray[np.float64] | None = None
 
@@ -130,7 +130,8 @@ def describe_dataset(
     if not len(readable):
         raise CatalogueError(f"None of the images of {catalogue.path} can be read.")
     check_readable(answered.tolist(), truth, dataset)
-    unreadable = sorted(set(range(len(truth))) - set(answered.tolist()))
+    unreadable = _missing(answered, len(truth))
+    rejected = [catalogue.rows[row] for row in _missing(readable, len(catalogue.rows))]
     answered_queries = tuple(truth[row] for row in answered)
     products = tuple(catalogue.rows[row] for row in readable)
     return DescribedDataset(
@@ -139,7 +140,7 @@ def describe_dataset(
         queries=answered_queries,
         products=products,
         unreadable={truth[row].image.name: _problem(truth[row].image) for row in unreadable},
-        rejected=len(catalogue.rows) - len(readable),
+        rejected={row.image: _problem(catalogue.image_path(row)) for row in rejected},
         images=images,
         text_cosines=None
         if words is None
@@ -227,6 +228,11 @@ def _common_rows(described: Iterable[DescribedImages]) -> NDArray[np.int64]:
     if not all(np.array_equal(first, rows) for rows in others):
         raise RetrievalError(CHANGED)
     return first
+
+
+def _missing(rows: NDArray[np.int64], count: int) -> list[int]:
+    """The rows below a number that are not among others."""
+    return sorted(set(range(count)) - set(rows.tolist()))
 
 
 def _problem(image: Path) -> str:

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from export.dataset.folds import folds_of
 from export.evaluation.results import Comparison
 from export.evaluation.significance import Interval, holm, mean_interval, paired_difference
 from export.progress import progress
-from export.tuning.cross_validation import CrossValidated, cross_validate, folds_of
+from export.tuning.cross_validation import CrossValidated, cross_validate
 from export.tuning.described_dataset import DescribedDataset, text_neighbours
 from export.tuning.grid import Grid
 from export.tuning.grid_ratings import GridRatings
@@ -111,7 +112,7 @@ class Tuning:
             "queries": len(self.described.queries),
             "products": len(self.described.products),
             "unreadable": dict(self.described.unreadable),
-            "rejected": self.described.rejected,
+            "rejected": len(self.described.rejected),
             "settings": self.settings,
             "folds": self.folds,
             "seed": self.seed,

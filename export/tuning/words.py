@@ -6,6 +6,7 @@ the photo. t does not depend on β, so a tuning computes it once.
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,13 +17,82 @@ from numpy.typing import NDArray
 
 from export.dataset.catalogue import Catalogue, CatalogueRow
 from export.dataset.ground_truth import Query
+from export.descriptors.engine_choice import EngineChoice
+from export.descriptors.image_reading import chosen_reader
+from export.descriptors.read_words import read_words
+from export.descriptors.words_file import read_entries, words_file, words_line, write_entries
 from export.index.stage_log import StageLog
 from export.index.words import word_columns, write_words
+from export.output.folder import lock_folder
 from export.progress import progress
-from export.tuning.read_once import ReadOnce
+from export.tuning.pooling_sweep import CACHE_IN_USE
+from retrieval_server.errors import ImageError
+from retrieval_server.models.preprocessing import read_bytes
+from retrieval_server.models.profile import Profile
+from retrieval_server.reading.reader import ReadLine
 from retrieval_server.text.grams import words_in
-from retrieval_server.text.read_text import decode_read, encode_read
+from retrieval_server.text.read_text import ReadText, decode_read, encode_read
 from retrieval_server.text.word_search import WordSearch, words_beside
+
+
+@dataclass(frozen=True)
+class ImageReader:
+    """Reads images with the reader of a profile.
+
+    Attributes:
+        profile: names the reader.
+        engine: has the models of both in its repository.
+        digest: digest of the reader.
+    """
+
+    profile: Profile
+    engine: EngineChoice
+    digest: str
+
+    @classmethod
+    def of(cls, profile: Profile, engine: EngineChoice) -> ImageReader:
+        """Choose the reader of a profile.
+
+        Raises:
+            ModelRepositoryError: if the profile names none, or it is not exported.
+        """
+        return cls(profile, engine, chosen_reader(profile, engine.repository))
+
+    def entries(self, images: Sequence[Path], cache: Path) -> list[str]:
+        """Read images, each once; what was read is appended to a file in a folder.
+
+        Args:
+            images: image files.
+            cache: the folder; no other run works in it.
+
+        Returns:
+            What was read on each, as an entry of ``text.read_text``.
+
+        Raises:
+            RetrievalError: if an image is missing, or the engine fails.
+            OSError: if the file cannot be written.
+        """
+        digests = [hashlib.sha256(read_bytes(image)).digest() for image in images]
+        path = cache / words_file(self.digest)
+        found = read_entries(path)
+        write_entries(path, found)  # without a line that a kill has cut off
+        unread = {d: image for d, image in zip(digests, images, strict=True) if d not in found}
+        names = list(unread)
+        with (
+            path.open("a", encoding="utf-8") as file,
+            progress("words on images", len(unread)) as advance,
+        ):
+
+            def keep(number: int, read: tuple[ReadLine, ...] | ImageError) -> None:
+                lines = () if isinstance(read, ImageError) else read
+                entry = encode_read([ReadText(line.text, line.confidence) for line in lines])
+                found[names[number]] = entry
+                file.write(words_line(names[number], entry))
+                file.flush()
+                advance(1)
+
+            read_words(list(unread.values()), self.profile.name, self.engine, keep)
+        return [found[digest] for digest in digests]
 
 
 @dataclass(frozen=True)
@@ -30,11 +100,13 @@ class WordSources:
     """Where the words of queries and products come from, besides typed words and descriptions.
 
     Attributes:
+        cache: folder that keeps what was read, for the next run.
         reader: reads the photos of the queries; None reads none.
         reads_catalogue: whether it reads the images of the products too.
     """
 
-    reader: ReadOnce | None = None
+    cache: Path
+    reader: ImageReader | None = None
     reads_catalogue: bool = False
 
     def cosines(
@@ -61,8 +133,8 @@ class WordSources:
         ]
         if not any(map(words_in, words)):
             return None
-        reader = self.reader.reader if self.reader and self.reads_catalogue else ""
-        images = [catalogue.image_path(product) for product in products]
+        reads = self.reader is not None and self.reads_catalogue
+        images = [catalogue.image_path(product) for product in products] if reads else []
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch)
             record = write_words(
@@ -70,16 +142,18 @@ class WordSources:
                 products,
                 word_columns(catalogue, None),
                 StageLog(folder / "log.jsonl", source=""),
-                reader=reader,
+                reader=self.reader.digest if self.reader and reads else "",
                 read=lambda: self._read(images),
             )
             return _all_cosines(WordSearch(folder, record), words, len(products))
 
     def _read(self, images: Sequence[Path]) -> list[str]:
-        """What is on images, as entries of ``text.read_text``."""
-        return (
-            [encode_read([])] * len(images) if self.reader is None else self.reader.entries(images)
-        )
+        """The entries of images, from the cache where they were read before."""
+        if self.reader is None:
+            return [encode_read(())] * len(images)
+        self.cache.mkdir(parents=True, exist_ok=True)
+        with lock_folder(self.cache, CACHE_IN_USE):
+            return self.reader.entries(images, self.cache)
 
 
 def _all_cosines(search: WordSearch, words: Sequence[str], products: int) -> NDArray[np.float64]:

@@ -16,6 +16,7 @@
         ids, descriptions, images, attributes: .offsets.npy and .bytes.npy, see storage.string_table
         read.*                    likewise; what was read on the images, see text.read_text
         columns.*                 the attributes again, column by column, see attributes.columns
+        calibration.json          how verdicts become probabilities, see calibration; optional
         ids.order.npy             int32 (N,): rows by ascending id bytes, to find an id
         rejects.jsonl             catalogue rows that are not in the index, with the reasons
 
@@ -38,6 +39,7 @@ from retrieval_server.attributes.columns import Columns
 from retrieval_server.errors import ModelMismatchError
 from retrieval_server.exact_search.levels.encoding import Levels
 from retrieval_server.exact_search.levels.files import open_levels
+from retrieval_server.index.calibration import CALIBRATION_FILE, Calibration, read_calibration
 from retrieval_server.index.images import IndexedImages
 from retrieval_server.index.manifest import MANIFEST_FILE
 from retrieval_server.storage.arrays import open_array
@@ -85,6 +87,7 @@ class IndexBundle(IndexedImages):
         self.columns = Columns(folder, self.manifest.columns)
         self._tables = {name: StringTable(folder, name) for name in STRING_TABLES}
         self._id_order = open_array(folder / ID_ORDER_FILE, np.int32, 1)
+        self.calibration = self._open_calibration()
         tables = {len(table) for table in self._tables.values()}
         self._check_rows(
             {len(self.text_index), len(self._id_order)}
@@ -140,3 +143,6 @@ class IndexBundle(IndexedImages):
             return None
         dimensions = [descriptors.shape[1] for descriptors in self.descriptors]
         return open_levels(self.folder, record, dimensions, self.manifest.products)
+
+    def _open_calibration(self) -> Calibration | None:
+        return read_calibration(self.folder) if CALIBRATION_FILE in self._files else None

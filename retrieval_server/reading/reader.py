@@ -74,6 +74,7 @@ class Reader:
         alphabet: text of each symbol of the recogniser.
         workers: threads for what is computed here; None for those of the event loop.
         shorter_side: of the image in which text is detected, in pixels.
+        digest: of the models and rules, see ``reader_digest``; empty where nobody asks.
     """
 
     def __init__(
@@ -82,7 +83,9 @@ class Reader:
         alphabet: Sequence[str],
         workers: Executor | None = None,
         shorter_side: int = SHORTER_SIDE,
+        digest: str = "",
     ) -> None:
+        self.digest = digest
         self._engine = engine
         self._alphabet = alphabet
         self._workers = workers
@@ -166,7 +169,7 @@ def open_reader(
     Raises:
         ModelRepositoryError: if the models are not exported, or the alphabet is damaged.
     """
-    return Reader(engine, read_alphabet(repository), workers)
+    return Reader(engine, read_alphabet(repository), workers, digest=reader_digest(repository))
 
 
 def reader_digest(repository: ModelRepository) -> str:

@@ -35,6 +35,7 @@ from retrieval_server.retrieval.search_request import (
     check_parameters,
 )
 from retrieval_server.retrieval.search_result import SearchResult
+from retrieval_server.retrieval.verdict import judge_of
 
 
 class Retriever:
@@ -138,7 +139,7 @@ class Retriever:
         else:
             result = unrefined(initial)
         refined = time.perf_counter_ns()
-        return SearchResult(
+        found = SearchResult(
             matches=ranking.explained(result.matches),
             initial=ranking.explained(result.initial),
             subset_size=result.subset_size,
@@ -146,6 +147,8 @@ class Retriever:
             rank_us=(ranked - started) // 1000,
             refine_us=(refined - ranked) // 1000,
         )
+        judge = judge_of(self.bundle, parameters)
+        return found if judge is None else judge.judged(found)
 
     def similar_to(self, product_id: str, parameters: SearchParameters) -> SearchResult:
         """Search with a product's own descriptors; the product itself is left out.

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from retrieval_server.errors import QueryError
 from retrieval_server.exact_search.similarity import NORM_TOLERANCE
 from retrieval_server.filters.expression import Filter
+from retrieval_server.index.calibration import QueryKind
 from retrieval_server.models.profile import MAX_ALPHA, MAX_TEXT_WEIGHT, Profile
 from retrieval_server.text.word_search import too_many_words
 
@@ -39,6 +40,8 @@ class SearchParameters:
         exclude_ids: ids of products that may not be found; one that is not in the index is ignored.
         min_similarity: the similarity that every match has at least, as ``Match.similarity``; None
             for any.
+        kind: what the query consists of, for a verdict on it; None where it is of another kind, or
+            no verdict is wanted.
     """
 
     top_k: int = DEFAULT_TOP_K
@@ -47,6 +50,7 @@ class SearchParameters:
     alphas: Mapping[str, float] | None = None
     words: str = ""
     text_weight: float | None = None
+    kind: QueryKind | None = None
     filter: Filter | None = None
     exclude_ids: Collection[str] = ()
     min_similarity: float | None = None

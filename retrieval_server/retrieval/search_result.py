@@ -55,6 +55,7 @@ class Match:
         stage: the stage of Algorithm 1 it comes from.
         text: the evidence of a refined match; None for the others.
         words: what the words of the query say of it; None for a query whose words do not count.
+        confidence: probability that it is right; None without a verdict.
     """
 
     row: int
@@ -63,6 +64,7 @@ class Match:
     stage: Stage
     text: TextEvidence | None = None
     words: WordsEvidence | None = None
+    confidence: float | None = None
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,8 @@ class SearchResult:
         searched_count: number of products that may be found.
         rank_us: duration of the initial ranking in microseconds; not compared.
         refine_us: duration of the refinement in microseconds; not compared.
+        in_catalogue_probability: probability that the index has what the photo shows; None without
+            a verdict.
     """
 
     matches: tuple[Match, ...]
@@ -84,3 +88,4 @@ class SearchResult:
     searched_count: int
     rank_us: int = field(compare=False)
     refine_us: int = field(compare=False)
+    in_catalogue_probability: float | None = None

@@ -14,6 +14,7 @@ from retrieval_server.attributes.columns import Column, Columns
 from retrieval_server.attributes.values import ColumnKind
 from retrieval_server.filters.expression import MAX_CONDITIONS, MAX_DEPTH, MAX_VALUES
 from retrieval_server.index.bundle import IndexBundle
+from retrieval_server.index.calibration import Calibration, Quality
 from retrieval_server.models.image_file import MAX_PIXELS
 from retrieval_server.models.profile import MAX_ALPHA, MAX_TEXT_WEIGHT
 from retrieval_server.retrieval.search_request import MAX_EXCLUDED_IDS, MAX_TOP_K
@@ -120,6 +121,36 @@ def word_index_message(bundle: IndexBundle) -> pb.WordIndex:
     )
 
 
+def calibration_message(calibration: Calibration | None) -> pb.Calibration | None:
+    """What the probabilities of an answer come from; None without a calibration."""
+    if calibration is None:
+        return None
+    return pb.Calibration(
+        product_count=calibration.products,
+        kinds=[
+            pb.CalibratedKind(
+                name=kind,
+                query_count=models.queries,
+                in_catalogue=_quality(models.in_catalogue_quality),
+                confidence=_quality(models.match_quality),
+            )
+            for kind, models in calibration.kinds.items()
+        ],
+    )
+
+
+def _quality(quality: Quality) -> pb.Quality:
+    auroc_low, auroc_high = quality.auroc_interval
+    return pb.Quality(
+        auroc=quality.auroc,
+        auroc_low=auroc_low,
+        auroc_high=auroc_high,
+        brier=quality.brier,
+        base_brier=quality.base_brier,
+        calibration_error=quality.calibration_error,
+    )
+
+
 def retry_metadata(message: str, retry_after_s: float) -> tuple[tuple[str, str | bytes], ...]:
     """The trailing metadata of a refusal: when to try again.
 
@@ -167,6 +198,7 @@ def _match(bundle: IndexBundle, rank: int, match: Match) -> pb.Match:
         stage=_STAGES[match.stage],
         text=_evidence(bundle, match.text),
         words=_words(match.words),
+        confidence=match.confidence,
     )
 
 

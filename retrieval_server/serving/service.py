@@ -24,7 +24,9 @@ from retrieval_server.serving.answering import Answering
 from retrieval_server.serving.arrivals import Arrivals
 from retrieval_server.serving.deadline import Deadline
 from retrieval_server.serving.filter_messages import filter_of
+from retrieval_server.serving.judged_queries import judged_kind
 from retrieval_server.serving.messages import (
+    calibration_message,
     column_messages,
     limits_message,
     match_messages,
@@ -139,6 +141,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
             default_text_weight=bundle.profile.text_weight,
             default_read_words=self._reads(pb.SearchRequest()),
             reader=(bundle.profile.reader or "") if has_reader else "",
+            calibration=calibration_message(bundle.calibration),
             columns=column_messages(bundle.columns),
             word_index=word_index_message(bundle),
         )
@@ -173,7 +176,9 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
             seen = await self._photos.see(photos, retriever, deadline, timings, reads=reads)
             words = seen.words
             both = words_beside(parameters.words, words.texts)
-            search = partial(retriever.search, seen.query, replace(parameters, words=both))
+            kind = judged_kind(request, words, bundle, self._photos.reader)
+            parameters = replace(parameters, words=both, kind=kind)
+            search = partial(retriever.search, seen.query, parameters)
         elif query_kind is None and request.words.strip():
             search = partial(retriever.search_by_words, parameters)
         elif query_kind == "product_id":
@@ -199,6 +204,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
             warnings=[*bundle.manifest.warnings, *filter(None, [words.warning])],
             request_id=request_id,
             read_lines=map(read_line_message, words.lines),
+            in_catalogue_probability=result.in_catalogue_probability,
         )
         return response, {"results": len(result.matches), **durations}
 

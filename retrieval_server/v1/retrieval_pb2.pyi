@@ -158,7 +158,7 @@ class Descriptor(_message.Message):
     def __init__(self, values: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class SearchResponse(_message.Message):
-    __slots__ = ("results", "initial_results", "subset_size", "timings", "index_version", "models", "warnings", "request_id", "read_lines", "searched_count")
+    __slots__ = ("results", "initial_results", "subset_size", "timings", "index_version", "models", "warnings", "request_id", "read_lines", "searched_count", "in_catalogue_probability")
     RESULTS_FIELD_NUMBER: _ClassVar[int]
     INITIAL_RESULTS_FIELD_NUMBER: _ClassVar[int]
     SUBSET_SIZE_FIELD_NUMBER: _ClassVar[int]
@@ -169,6 +169,7 @@ class SearchResponse(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     READ_LINES_FIELD_NUMBER: _ClassVar[int]
     SEARCHED_COUNT_FIELD_NUMBER: _ClassVar[int]
+    IN_CATALOGUE_PROBABILITY_FIELD_NUMBER: _ClassVar[int]
     results: _containers.RepeatedCompositeFieldContainer[Match]
     initial_results: _containers.RepeatedCompositeFieldContainer[Match]
     subset_size: int
@@ -179,7 +180,8 @@ class SearchResponse(_message.Message):
     request_id: str
     read_lines: _containers.RepeatedCompositeFieldContainer[ReadLine]
     searched_count: int
-    def __init__(self, results: _Optional[_Iterable[_Union[Match, _Mapping]]] = ..., initial_results: _Optional[_Iterable[_Union[Match, _Mapping]]] = ..., subset_size: _Optional[int] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., index_version: _Optional[str] = ..., models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ..., warnings: _Optional[_Iterable[str]] = ..., request_id: _Optional[str] = ..., read_lines: _Optional[_Iterable[_Union[ReadLine, _Mapping]]] = ..., searched_count: _Optional[int] = ...) -> None: ...
+    in_catalogue_probability: float
+    def __init__(self, results: _Optional[_Iterable[_Union[Match, _Mapping]]] = ..., initial_results: _Optional[_Iterable[_Union[Match, _Mapping]]] = ..., subset_size: _Optional[int] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., index_version: _Optional[str] = ..., models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ..., warnings: _Optional[_Iterable[str]] = ..., request_id: _Optional[str] = ..., read_lines: _Optional[_Iterable[_Union[ReadLine, _Mapping]]] = ..., searched_count: _Optional[int] = ..., in_catalogue_probability: _Optional[float] = ...) -> None: ...
 
 class ReadLine(_message.Message):
     __slots__ = ("text", "confidence", "photo", "corners")
@@ -202,7 +204,7 @@ class Point(_message.Message):
     def __init__(self, x: _Optional[float] = ..., y: _Optional[float] = ...) -> None: ...
 
 class Match(_message.Message):
-    __slots__ = ("rank", "product_id", "description", "image", "attributes", "similarity", "cosines", "stage", "text", "words")
+    __slots__ = ("rank", "product_id", "description", "image", "attributes", "similarity", "cosines", "stage", "text", "words", "confidence")
     class AttributesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -220,6 +222,7 @@ class Match(_message.Message):
     STAGE_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
     WORDS_FIELD_NUMBER: _ClassVar[int]
+    CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
     rank: int
     product_id: str
     description: str
@@ -230,7 +233,8 @@ class Match(_message.Message):
     stage: Stage
     text: TextEvidence
     words: WordsEvidence
-    def __init__(self, rank: _Optional[int] = ..., product_id: _Optional[str] = ..., description: _Optional[str] = ..., image: _Optional[str] = ..., attributes: _Optional[_Mapping[str, str]] = ..., similarity: _Optional[float] = ..., cosines: _Optional[_Iterable[_Union[BackboneCosine, _Mapping]]] = ..., stage: _Optional[_Union[Stage, str]] = ..., text: _Optional[_Union[TextEvidence, _Mapping]] = ..., words: _Optional[_Union[WordsEvidence, _Mapping]] = ...) -> None: ...
+    confidence: float
+    def __init__(self, rank: _Optional[int] = ..., product_id: _Optional[str] = ..., description: _Optional[str] = ..., image: _Optional[str] = ..., attributes: _Optional[_Mapping[str, str]] = ..., similarity: _Optional[float] = ..., cosines: _Optional[_Iterable[_Union[BackboneCosine, _Mapping]]] = ..., stage: _Optional[_Union[Stage, str]] = ..., text: _Optional[_Union[TextEvidence, _Mapping]] = ..., words: _Optional[_Union[WordsEvidence, _Mapping]] = ..., confidence: _Optional[float] = ...) -> None: ...
 
 class WordsEvidence(_message.Message):
     __slots__ = ("cosine", "matched")
@@ -340,7 +344,7 @@ class GetStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetStatusResponse(_message.Message):
-    __slots__ = ("server_version", "engine", "index_version", "profile", "product_count", "models", "text_index", "default_top_k", "default_keep", "warnings", "search_levels", "example", "limits", "default_text_weight", "default_read_words", "reader", "columns", "word_index")
+    __slots__ = ("server_version", "engine", "index_version", "profile", "product_count", "models", "text_index", "default_top_k", "default_keep", "warnings", "search_levels", "example", "limits", "default_text_weight", "default_read_words", "reader", "columns", "calibration", "word_index")
     SERVER_VERSION_FIELD_NUMBER: _ClassVar[int]
     ENGINE_FIELD_NUMBER: _ClassVar[int]
     INDEX_VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -358,6 +362,7 @@ class GetStatusResponse(_message.Message):
     DEFAULT_READ_WORDS_FIELD_NUMBER: _ClassVar[int]
     READER_FIELD_NUMBER: _ClassVar[int]
     COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    CALIBRATION_FIELD_NUMBER: _ClassVar[int]
     WORD_INDEX_FIELD_NUMBER: _ClassVar[int]
     server_version: str
     engine: str
@@ -376,8 +381,9 @@ class GetStatusResponse(_message.Message):
     default_read_words: bool
     reader: str
     columns: _containers.RepeatedCompositeFieldContainer[CatalogueColumn]
+    calibration: Calibration
     word_index: WordIndex
-    def __init__(self, server_version: _Optional[str] = ..., engine: _Optional[str] = ..., index_version: _Optional[str] = ..., profile: _Optional[str] = ..., product_count: _Optional[int] = ..., models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ..., text_index: _Optional[_Union[TextIndex, _Mapping]] = ..., default_top_k: _Optional[int] = ..., default_keep: _Optional[int] = ..., warnings: _Optional[_Iterable[str]] = ..., search_levels: _Optional[_Iterable[_Union[SearchLevel, _Mapping]]] = ..., example: _Optional[_Union[Example, _Mapping]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., default_text_weight: _Optional[float] = ..., default_read_words: _Optional[bool] = ..., reader: _Optional[str] = ..., columns: _Optional[_Iterable[_Union[CatalogueColumn, _Mapping]]] = ..., word_index: _Optional[_Union[WordIndex, _Mapping]] = ...) -> None: ...
+    def __init__(self, server_version: _Optional[str] = ..., engine: _Optional[str] = ..., index_version: _Optional[str] = ..., profile: _Optional[str] = ..., product_count: _Optional[int] = ..., models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ..., text_index: _Optional[_Union[TextIndex, _Mapping]] = ..., default_top_k: _Optional[int] = ..., default_keep: _Optional[int] = ..., warnings: _Optional[_Iterable[str]] = ..., search_levels: _Optional[_Iterable[_Union[SearchLevel, _Mapping]]] = ..., example: _Optional[_Union[Example, _Mapping]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., default_text_weight: _Optional[float] = ..., default_read_words: _Optional[bool] = ..., reader: _Optional[str] = ..., columns: _Optional[_Iterable[_Union[CatalogueColumn, _Mapping]]] = ..., calibration: _Optional[_Union[Calibration, _Mapping]] = ..., word_index: _Optional[_Union[WordIndex, _Mapping]] = ...) -> None: ...
 
 class CatalogueColumn(_message.Message):
     __slots__ = ("name", "kind", "distinct_count", "missing_count", "values")
@@ -392,6 +398,42 @@ class CatalogueColumn(_message.Message):
     missing_count: int
     values: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, name: _Optional[str] = ..., kind: _Optional[_Union[ColumnKind, str]] = ..., distinct_count: _Optional[int] = ..., missing_count: _Optional[int] = ..., values: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class Calibration(_message.Message):
+    __slots__ = ("product_count", "kinds")
+    PRODUCT_COUNT_FIELD_NUMBER: _ClassVar[int]
+    KINDS_FIELD_NUMBER: _ClassVar[int]
+    product_count: int
+    kinds: _containers.RepeatedCompositeFieldContainer[CalibratedKind]
+    def __init__(self, product_count: _Optional[int] = ..., kinds: _Optional[_Iterable[_Union[CalibratedKind, _Mapping]]] = ...) -> None: ...
+
+class CalibratedKind(_message.Message):
+    __slots__ = ("name", "query_count", "in_catalogue", "confidence")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    QUERY_COUNT_FIELD_NUMBER: _ClassVar[int]
+    IN_CATALOGUE_FIELD_NUMBER: _ClassVar[int]
+    CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    query_count: int
+    in_catalogue: Quality
+    confidence: Quality
+    def __init__(self, name: _Optional[str] = ..., query_count: _Optional[int] = ..., in_catalogue: _Optional[_Union[Quality, _Mapping]] = ..., confidence: _Optional[_Union[Quality, _Mapping]] = ...) -> None: ...
+
+class Quality(_message.Message):
+    __slots__ = ("auroc", "auroc_low", "auroc_high", "brier", "base_brier", "calibration_error")
+    AUROC_FIELD_NUMBER: _ClassVar[int]
+    AUROC_LOW_FIELD_NUMBER: _ClassVar[int]
+    AUROC_HIGH_FIELD_NUMBER: _ClassVar[int]
+    BRIER_FIELD_NUMBER: _ClassVar[int]
+    BASE_BRIER_FIELD_NUMBER: _ClassVar[int]
+    CALIBRATION_ERROR_FIELD_NUMBER: _ClassVar[int]
+    auroc: float
+    auroc_low: float
+    auroc_high: float
+    brier: float
+    base_brier: float
+    calibration_error: float
+    def __init__(self, auroc: _Optional[float] = ..., auroc_low: _Optional[float] = ..., auroc_high: _Optional[float] = ..., brier: _Optional[float] = ..., base_brier: _Optional[float] = ..., calibration_error: _Optional[float] = ...) -> None: ...
 
 class WordIndex(_message.Message):
     __slots__ = ("columns", "text_count", "reader", "reader_digest", "read_image_count")

@@ -52,8 +52,57 @@ def test_table_shows_each_product_and_how_it_came(address, photo):
     assert result.stderr == ""
 
 
+@pytest.mark.parametrize(
+    ("probability", "verdict"),
+    [
+        (0.12, "probably not in the catalogue (12 %)"),
+        (0.5, "probably in the catalogue (50 %)"),
+        (0.9, "probably in the catalogue (90 %)"),
+        (0.004, "probably not in the catalogue (<1 %)"),
+        (0.998, "probably in the catalogue (>99 %)"),
+        (1.0, "probably in the catalogue (100 %)"),
+    ],
+)
+def test_table_says_whether_the_catalogue_has_it_and_how_sure_each_match_is(
+    servicer, address, photo, probability, verdict
+):
+    servicer.in_catalogue_probability = probability
+    for extra in ((), ("--compare",)):
+        lines = beauty_search("search", photo, "-s", address, *extra).stdout.splitlines()
+        assert verdict in [line.strip() for line in lines]
+    servicer.in_catalogue_probability = 0.9
+    shown = beauty_search("search", photo, "-s", address).stdout
+    assert re.search(r"1001 .* 90 % +visual", shown)
+    assert re.search(r"2001 .* 30 % +text of #1", shown)
+    (record,) = json_lines(beauty_search("search", photo, "-s", address, "--json").stdout)
+    assert record["in_catalogue_probability"] == 0.9
+    assert record["results"][1]["confidence"] == 0.45
+
+
+def test_without_a_calibration_nothing_is_said_of_probabilities(address, photo):
+    shown = beauty_search("search", photo, "-s", address).stdout
+    assert "probably" not in shown
+    assert "%" not in shown
+    (record,) = json_lines(beauty_search("search", photo, "-s", address, "--json").stdout)
+    assert record["in_catalogue_probability"] is record["results"][0]["confidence"] is None
+    assert (
+        "none; beauty-export calibrate makes one" in beauty_search("status", "-s", address).stdout
+    )
+
+
+def test_the_status_says_how_good_the_probabilities_are(servicer, address):
+    servicer.in_catalogue_probability = 0.9
+    shown = " ".join(beauty_search("status", "-s", address).stdout.split())
+    assert "photo with read words: AUROC 0.931 (0.880…0.970) on 60 queries" in shown
+    assert "measured on 1,298 products" in shown
+
+
+@pytest.mark.parametrize("is_judged", [False, True])
 @pytest.mark.parametrize("columns", [60, 80, 200])
-def test_tables_fit_the_terminal_and_keep_product_ids_whole(address, photo, columns):
+def test_tables_fit_the_terminal_and_keep_product_ids_whole(
+    servicer, address, photo, columns, is_judged
+):
+    servicer.in_catalogue_probability = 0.95 if is_judged else None
     for extra in ((), ("--compare",)):
         result = beauty_search("search", photo, "-s", address, *extra, columns=columns)
         assert max(map(len, result.stdout.splitlines())) <= columns

@@ -19,12 +19,15 @@ from tests.support.patience import PATIENCE_S
 from tests.support.recording_servicer import INITIAL_IDS, MODELS, Servicer, started
 
 SHARED_NAMES = [
+    "CalibratedKind",
+    "Calibration",
     "CatalogueColumn",
     "Example",
     "Limits",
     "Match",
     "MatchedWord",
     "Model",
+    "Quality",
     "Product",
     "SearchLevel",
     "TextEvidence",
@@ -118,7 +121,11 @@ def test_products_are_looked_up_by_their_ids(servicer, address):
 
 @pytest.mark.parametrize(
     ("ids", "problem"),
-    [("1001", r"list of ids, such as \['1001'\]"), (["\udcff"], "not valid UTF-8")],
+    [
+        ("1001", r"list of ids, such as \['1001'\]"),
+        (["\udcff"], "not valid UTF-8"),
+        (["1001", 1002], "1002 is no text. Give a text, such as '1002'"),
+    ],
 )
 def test_what_is_no_list_of_ids_is_refused_before_it_is_sent(servicer, address, ids, problem):
     with RetrievalClient(address) as client, pytest.raises(InvalidQueryError, match=problem):

@@ -24,6 +24,7 @@ def test_commands_are_those_of_the_offline_room() -> None:
     assert COMMANDS == [
         "attention",
         "augmentation",
+        "calibrate",
         "contact-sheet",
         "evaluate",
         "extract",
@@ -62,7 +63,7 @@ def test_every_command_that_describes_images_has_the_servers_options_of_the_engi
         if any(option.name == "engine" for option in command.params)
     }
     assert len(shared) == 7
-    assert found == dict.fromkeys(("extract", "index", "evaluate", "predict"), shared)
+    assert found == dict.fromkeys(("extract", "index", "evaluate", "calibrate", "predict"), shared)
 
 
 def test_the_options_of_the_engine_reach_it() -> None:

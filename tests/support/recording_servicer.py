@@ -28,6 +28,16 @@ LIMITS = pb.Limits(
     max_filter_values=1000,
 )
 
+_QUALITY = pb.Quality(auroc=0.931, auroc_low=0.88, auroc_high=0.97, brier=0.1, base_brier=0.25)
+CALIBRATION = pb.Calibration(
+    product_count=1_298,
+    kinds=[
+        pb.CalibratedKind(
+            name="photo with read words", query_count=60, in_catalogue=_QUALITY, confidence=_QUALITY
+        )
+    ],
+)
+
 
 def match(rank: int, product_id: str, stage: pb.Stage, **fields: object) -> pb.Match:
     return pb.Match(
@@ -135,6 +145,7 @@ class Servicer(pb_grpc.RetrievalServiceServicer):
         self.further_columns: list[pb.CatalogueColumn] = []
         self.trailing_metadata: tuple[tuple[str, str], ...] = ()
         self.limits: pb.Limits | None = LIMITS
+        self.in_catalogue_probability: float | None = None  # as an index without calibration
         self.last_arrived = threading.Event()
         self.held_arrived = threading.Event()
         self.release = threading.Event()
@@ -155,6 +166,10 @@ class Servicer(pb_grpc.RetrievalServiceServicer):
             self.release.wait(PATIENCE_S)
         response = search_response() if request.WhichOneof("query") else words_response()
         response.warnings.extend(self.warnings)
+        if self.in_catalogue_probability is not None:
+            response.in_catalogue_probability = self.in_catalogue_probability
+            for match in (*response.results, *response.initial_results):
+                match.confidence = self.in_catalogue_probability / match.rank
         return response
 
     def GetProducts(self, request, context):  # noqa: N802, the proto's name
@@ -186,6 +201,8 @@ class Servicer(pb_grpc.RetrievalServiceServicer):
         else:
             response.limits.CopyFrom(self.limits)
         response.columns.extend(self.further_columns)
+        if self.in_catalogue_probability is not None:
+            response.calibration.CopyFrom(CALIBRATION)
         response.warnings.extend(self.warnings)
         return response
 

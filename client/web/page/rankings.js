@@ -42,8 +42,21 @@ function isByWords(answer) {
   return answer.results.length > 0 && !Object.keys(answer.results[0].cosines).length;
 }
 
-/** Say in one line what refinement did. */
+/** Say in one line whether the catalogue has it, where that is known, and what refinement did. */
 export function summary(answer, isRefined) {
+  const { verdict } = answer;
+  const said = verdict && `${verdict[0].toUpperCase()}${verdict.slice(1)}. `;
+  return said + ranked(answer, isRefined);
+}
+
+/** A probability; one that is neither 0 nor 1 is never shown as these. */
+function percent(probability) {
+  if (probability > 0 && probability < 0.01) return "<1 %";
+  if (probability > 0.99 && probability < 1) return ">99 %";
+  return `${(100 * probability).toFixed(0)} %`;
+}
+
+function ranked(answer, isRefined) {
   const count = answer.results.length;
   const found = count === 1 ? "1 product" : `${count} products`;
   const spent = `in ${(answer.timings.total_us / 1000).toFixed(0)} ms.`;
@@ -161,6 +174,7 @@ function scores(match) {
   add("similarity", match.similarity.toFixed(4));
   for (const [model, cosine] of Object.entries(match.cosines)) add(model, cosine.toFixed(3));
   if (match.words) add("words", wordsScore(match.words));
+  if (match.confidence !== null) add("confidence", percent(match.confidence));
   return list;
 }
 

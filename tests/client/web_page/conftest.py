@@ -15,10 +15,13 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from export.calibration.calibrated_version import publish_calibration
 from export.dataset.catalogue import read_catalogue
 from export.descriptors.engine_choice import EngineChoice
 from export.index.build import IndexBuild
+from retrieval_server.index.publish import open_index
 from retrieval_server.models.profile import Profile
+from tests.support.made_up_calibration import made_up_calibration
 from tests.support.patience import PATIENCE_S
 from tests.support.web_page import MARKUP, NO_PICTURE, WIDE, Site, free_port, web_process
 
@@ -30,7 +33,7 @@ def site(
     tiny_repository: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Site]:
-    """A catalogue with a hostile description and a missing picture; its index, server and page."""
+    """A catalogue with a hostile description and a missing picture; the index, calibrated."""
     catalogue = catalogue_folder()
     file = catalogue / "catalog.csv"
     with file.open(encoding="utf-8", newline="") as lines:
@@ -40,6 +43,7 @@ def site(
         csv.writer(lines).writerows(rows)
     index = tmp_path_factory.mktemp("web") / "index"
     IndexBuild(read_catalogue(catalogue), tiny_profile, EngineChoice(tiny_repository), index).run()
+    publish_calibration(open_index(index), made_up_calibration())
     (catalogue / "images" / f"{NO_PICTURE}.png").unlink()
     site = Site(index, tiny_repository, catalogue, free_port())
     site.start_server()

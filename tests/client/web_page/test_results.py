@@ -3,6 +3,7 @@
 import pytest
 from playwright.sync_api import Route, expect
 
+from client.verdict import percent, verdict
 from tests.support.web_page import MARKUP, NO_PICTURE, choose, shows, web_process
 
 # Load, upload, results
@@ -34,6 +35,21 @@ def test_a_photo_shows_both_rankings_of_the_server_side_by_side(page, site, no_r
             for model, cosine in match.cosines.items():
                 assert f"{model}\n{cosine:.3f}" in words
             assert f"brand: {match.attributes['brand']}" in words
+
+
+def test_a_photo_s_verdict_and_the_confidence_of_each_match_are_shown(page, site, no_refusal):
+    choose(page, site.photo(2))
+    expected = site.expected(lambda client: client.search(site.photo(2)))
+    said = verdict(expected)
+    assert said
+    expect(page.get_by_role("status")).to_contain_text(f"P{said[1:]}. ")
+    first = expected.results[0]
+    card = page.locator(f"#refined .match[data-product={first.product_id}]")
+    assert f"confidence\n{percent(first.confidence)}" in card.inner_text()
+    card.get_by_role("button", name="More like this").click()
+    expect(page.locator("#query-heading")).to_have_text("More like this product")
+    expect(page.get_by_role("status")).to_contain_text("products in")
+    expect(page.get_by_role("status")).not_to_contain_text("robably")
 
 
 def test_what_refinement_brought_names_its_neighbour_and_leads_to_it(page, site):

@@ -1,17 +1,16 @@
-"""What is chosen for a fold does not depend on the fold, and a photo's item is in one fold."""
+"""What is chosen for a fold does not depend on the fold."""
 
 import numpy as np
 import pytest
 
 from export.dataset.ground_truth import Query
-from export.tuning.cross_validation import best_setting, cross_validate, folds_of
+from export.tuning.cross_validation import best_setting, cross_validate
 from export.tuning.described_dataset import text_neighbours
 from export.tuning.grid import Grid
 from export.tuning.grid_ratings import GridRatings
 from export.tuning.rate_settings import RowLists
 from export.tuning.setting import SUM
 from export.tuning.tune import CHOSEN
-from retrieval_server.errors import CatalogueError
 from retrieval_server.models.profile import Backbone, Profile
 from tests.support.export.small_grid import GRMAC, SMALL_GRID, SPOC
 
@@ -89,21 +88,6 @@ def test_other_poolings_of_one_backbone_are_tried_from_the_best_on(described):
     assert value(best.initial) >= max(value(stage) for stage in stages)
     for other in grid.other_poolings(best.initial):
         assert value(other) <= value(best.initial)
-
-
-def test_the_photos_of_an_item_are_in_one_fold():
-    items = [0, 1, 0, 2, 3, 3, 4, 5, 5, 5]
-
-    folds = folds_of(items, 3, seed=1)
-
-    assert sorted(set(folds)) == [0, 1, 2]
-    assert all(len({f for f, i in zip(folds, items, strict=True) if i == item}) == 1
-               for item in set(items))  # fmt: skip
-    assert folds.tolist() == folds_of(items, 3, seed=1).tolist()
-    assert folds.tolist() != folds_of(items, 3, seed=2).tolist()
-    assert set(folds_of([0, 1, 1], 5, seed=0)) == {0, 1}
-    with pytest.raises(CatalogueError, match="one item only"):
-        folds_of([0, 0], 5, seed=0)
 
 
 def test_a_wider_search_is_never_worse_on_its_own_queries(tuning):

@@ -138,7 +138,8 @@ def test_an_unreadable_image_counts_nowhere_or_is_named(tiny_catalogue, tmp_path
 
     assert list(found.unreadable) == ["q01.jpg"]
     assert found.unreadable["q01.jpg"].startswith("is not an image in one of the formats JPEG")
-    assert found.rejected == 1
+    assert found.rejected.keys() == {"images/p0001.jpg"}
+    assert found.rejected["images/p0001.jpg"].startswith("is not an image in one of the formats")
     assert [query.image.name for query in found.queries][:2] == ["q00.jpg", "q02.jpg"]
     with pytest.raises(CatalogueError, match=r"image of 'p0001', which .*q00\.jpg should find"):
         _ = found.relevant

@@ -10,10 +10,8 @@ import pytest
 from export.dataset.catalogue import read_catalogue
 from export.dataset.ground_truth import Query
 from export.descriptors.engine_choice import EngineChoice
-from export.descriptors.image_reading import chosen_reader
 from export.index.build import IndexBuild
-from export.tuning.read_once import ReadOnce
-from export.tuning.words import WordSources
+from export.tuning.words import ImageReader, WordSources
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.index.publish import open_index
 from retrieval_server.models.profile import Profile
@@ -38,23 +36,24 @@ def expected(bundle: IndexBundle, words: str) -> list[float]:
     return [found.of(row) for row in range(len(bundle))]
 
 
-def test_typed_words_are_compared_as_in_an_index(tiny_catalogue, tiny_index):
+def test_typed_words_are_compared_as_in_an_index(tiny_catalogue, tiny_index, tmp_path):
     catalogue = read_catalogue(tiny_catalogue)
     texts = ("nuxe violet jar", "", "zzz", "L'Oréal")
     queries = [query(tiny_catalogue, "q00.jpg", words) for words in texts]
 
-    found = WordSources().cosines(catalogue, catalogue.rows, queries)
+    found = WordSources(tmp_path).cosines(catalogue, catalogue.rows, queries)
 
     bundle = open_index(tiny_index)
     assert found.tolist() == [expected(bundle, words) for words in texts]
     assert found[0].max() > 0
+    assert not list(tmp_path.iterdir())
 
 
-def test_queries_without_words_have_nothing_to_compare(tiny_catalogue):
+def test_queries_without_words_have_nothing_to_compare(tiny_catalogue, tmp_path):
     catalogue = read_catalogue(tiny_catalogue)
     queries = [query(tiny_catalogue, "q00.jpg", words) for words in ("", "💄")]
 
-    assert WordSources().cosines(catalogue, catalogue.rows, queries) is None
+    assert WordSources(tmp_path).cosines(catalogue, catalogue.rows, queries) is None
 
 
 def test_words_on_photos_and_on_the_catalogue_s_images_are_read_once(
@@ -64,9 +63,7 @@ def test_words_on_photos_and_on_the_catalogue_s_images_are_read_once(
     profile = replace(tiny_profile, reader="ppocr")
     engine = EngineChoice(reader_repository)
     queries = [query(dataset, "text.png", "violet"), query(dataset, "q01.jpg")]
-    digest = chosen_reader(profile, reader_repository)
-    reader = ReadOnce(profile.name, engine, digest, tmp_path / "cache")
-    sources = WordSources(reader)
+    sources = WordSources(tmp_path / "cache", ImageReader.of(profile, engine))
 
     plain = sources.cosines(catalogue, catalogue.rows, queries)
     read = replace(sources, reads_catalogue=True).cosines(catalogue, catalogue.rows, queries)
@@ -78,6 +75,6 @@ def test_words_on_photos_and_on_the_catalogue_s_images_are_read_once(
         assert found[0].tolist() == expected(bundle, "violet\nNUXE caudalie")
         assert not found[1].any()
     assert read[0, 1] > plain[0, 1]  # only the image has the word
-    without_models = replace(reader, engine=EngineChoice(tmp_path / "no models"))
-    again = WordSources(without_models, reads_catalogue=True)
+    unread = replace(sources.reader, engine=EngineChoice(tmp_path / "no models"))
+    again = WordSources(sources.cache, unread, reads_catalogue=True)
     assert np.array_equal(again.cosines(catalogue, catalogue.rows, queries), read)
