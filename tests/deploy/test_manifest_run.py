@@ -294,7 +294,6 @@ def test_a_search_is_one_trace_in_both_servers_or_in_none(
             all(collector.of_trace(each, "beauty-server") for each in sampled)
             and any(collector.joined(each, "beauty-triton", "beauty-server") for each in sampled)
         ),
-        PATIENCE_S,
     )
     assert not {each.trace_id for each in collector.spans} & set(left_out)
 
