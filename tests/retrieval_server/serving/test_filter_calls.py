@@ -301,7 +301,9 @@ DOCUMENTS = ("README.md", "docs/filters.md", "docs/serving.md")
 
 
 def test_commands_of_the_documents_run(filtered: Served, tmp_path: Path) -> None:
-    (tmp_path / "photo.jpg").write_bytes(photo(1))
+    (tmp_path / "photos").mkdir()
+    for place in (tmp_path / "photo.jpg", tmp_path / "photos" / "photo.jpg"):
+        place.write_bytes(photo(1))
     commands = {
         line.split(" #")[0]
         for document in DOCUMENTS
@@ -310,8 +312,8 @@ def test_commands_of_the_documents_run(filtered: Served, tmp_path: Path) -> None
     }
     assert len(commands) >= 4
     for command in commands:
-        words = shlex.split(command)[1:]
-        words = [str(tmp_path / "photo.jpg") if word == "photo.jpg" else word for word in words]
+        words = shlex.split(command.partition(" > ")[0])[1:]
+        words = [str(tmp_path / word) if word.startswith("photo") else word for word in words]
         words = ["p0000" if word == "1024" else word for word in words]
         assert beauty_search(*words, "-s", filtered.address).exit_code == 0, command
 
