@@ -1,9 +1,9 @@
 """Keeps a core for the event loop while cheap searches arrive faster than they can be answered.
 
 The loop accepts, refuses and answers every request, at some 0.2 to 0.5 ms each. Where workers that
-rank hold the interpreter, the loop falls behind: requests wait inside gRPC, where nothing refuses
-them, until their deadlines have passed, and gRPC drops some of them as CANCELLED. Photos do not
-count: the models run outside the interpreter.
+rank hold the interpreter, the loop falls behind. Then HTTP/2 refuses the requests that a connection
+has beyond its limit (see grpc_endpoint), and cannot say when to try again. Photos do not count: the
+models run outside the interpreter.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.index.calibration import QueryKind
 from retrieval_server.reading.reader import Reader
-from retrieval_server.serving.photo_words import PhotoWords
+from retrieval_server.serving.photo_words import PhotoWords, text_weight_of
 from retrieval_server.text.grams import words_in
 from retrieval_server.v1 import retrieval_pb2 as pb
 
@@ -33,8 +33,7 @@ def judged_kind(
     calibration = bundle.calibration
     if calibration is None or "image" not in fields or not fields <= FIELDS:
         return None
-    given = request.text_weight if request.HasField("text_weight") else bundle.profile.text_weight
-    if not given:
+    if not text_weight_of(request, bundle.profile):
         return QueryKind.PHOTO  # the words do not count
     read = bool(words_in(" ".join(words.texts)))
     kind = QueryKind.of(typed=bool(words_in(request.words)), read=read)

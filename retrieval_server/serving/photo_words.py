@@ -18,10 +18,17 @@ from retrieval_server.errors import (
     ModelRepositoryError,
 )
 from retrieval_server.models.photo import Photo
+from retrieval_server.models.profile import Profile
 from retrieval_server.reading.reader import Reader, ReadLine
 from retrieval_server.serving.deadline import Deadline
+from retrieval_server.v1 import retrieval_pb2 as pb
 
 TIME_SHARE = 0.8  # of what is left; the rest is for ranking
+
+
+def text_weight_of(request: pb.SearchRequest, profile: Profile) -> float:
+    """β of a request: its own, or the profile's."""
+    return request.text_weight if request.HasField("text_weight") else profile.text_weight
 
 
 @dataclass(frozen=True)

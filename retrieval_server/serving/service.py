@@ -34,7 +34,7 @@ from retrieval_server.serving.messages import (
     read_line_message,
     word_index_message,
 )
-from retrieval_server.serving.photo_words import NOT_READ
+from retrieval_server.serving.photo_words import NOT_READ, text_weight_of
 from retrieval_server.serving.photos import PhotoStages, photos_of
 from retrieval_server.serving.products import products_message
 from retrieval_server.serving.served_index import ServedIndex
@@ -219,7 +219,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
             return False
         if request.HasField("read_words"):
             return request.read_words
-        weight = self._parameters(request).weight_of_words(self._served.retriever.bundle.profile)
+        weight = text_weight_of(request, self._served.retriever.bundle.profile)
         return self._settings.default_read_words and weight != 0
 
     def _parameters(self, request: pb.SearchRequest) -> SearchParameters:

@@ -199,3 +199,9 @@ def test_beta_of_the_profile_is_the_default_and_zero_reads_nothing(
         assert status.default_read_words == bool(beta)
         assert without_times(unset) == without_times(set_so)
         assert bool(unset.read_lines) == bool(beta)
+
+
+def test_an_unusable_filter_is_refused_like_any_other_field(reading: Served) -> None:
+    error = reading.refused(image=printed("NUXE"), filter=pb.Filter())
+    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert error.details().startswith("filter: a part of it is empty")
