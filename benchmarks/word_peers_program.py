@@ -49,7 +49,7 @@ class Vectors:
 
     @property
     def dimensions(self) -> int:
-        """Of the dense vectors."""
+        """Length of the dense vectors."""
         return int(self._dense.shape[1])
 
     def dense(self, row: int) -> list[float]:

@@ -90,6 +90,18 @@ def web_process(*arguments: object) -> Iterator[str]:
             end(running)
 
 
+@contextmanager
+def open_site(index: Path, repository: Path, catalogue: Path) -> Iterator[Site]:
+    """A server with an index, and the page's program with the catalogue's pictures."""
+    site = Site(index, repository, catalogue, free_port())
+    site.start_server()
+    try:
+        with web_process("--catalogue", catalogue, "-s", site.address) as site.url:
+            yield site
+    finally:
+        site.stop_server()
+
+
 def choose(page: Page, photo: Path) -> None:
     page.set_input_files("#file", photo)
     expect(page.locator(".preview figcaption")).to_have_text(photo.name)

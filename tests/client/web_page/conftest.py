@@ -23,7 +23,7 @@ from retrieval_server.index.publish import open_index
 from retrieval_server.models.profile import Profile
 from tests.support.made_up_calibration import made_up_calibration
 from tests.support.patience import PATIENCE_S
-from tests.support.web_page import MARKUP, NO_PICTURE, WIDE, Site, free_port, web_process
+from tests.support.web_page import MARKUP, NO_PICTURE, WIDE, Site, open_site
 
 
 @pytest.fixture(scope="module")
@@ -45,13 +45,8 @@ def site(
     IndexBuild(read_catalogue(catalogue), tiny_profile, EngineChoice(tiny_repository), index).run()
     publish_calibration(open_index(index), made_up_calibration())
     (catalogue / "images" / f"{NO_PICTURE}.png").unlink()
-    site = Site(index, tiny_repository, catalogue, free_port())
-    site.start_server()
-    try:
-        with web_process("--catalogue", catalogue, "-s", site.address) as site.url:
-            yield site
-    finally:
-        site.stop_server()
+    with open_site(index, tiny_repository, catalogue) as site:
+        yield site
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from export.dataset.catalogue import read_catalogue
 from export.descriptors.engine_choice import EngineChoice
 from export.index.build import IndexBuild
 from retrieval_server.models.profile import Profile
-from tests.support.web_page import NARROW, Site, choose, free_port, shows, violations, web_process
+from tests.support.web_page import NARROW, Site, choose, open_site, shows, violations
 
 HOSTILE = "in 'stock' <b>"
 
@@ -35,13 +35,8 @@ def site(
         writer.writerows([*row, ("true", "false", "")[n % 3]] for n, row in enumerate(rows))
     index = tmp_path_factory.mktemp("web") / "index"
     IndexBuild(read_catalogue(catalogue), tiny_profile, EngineChoice(tiny_repository), index).run()
-    site = Site(index, tiny_repository, catalogue, free_port())
-    site.start_server()
-    try:
-        with web_process("--catalogue", catalogue, "-s", site.address) as site.url:
-            yield site
-    finally:
-        site.stop_server()
+    with open_site(index, tiny_repository, catalogue) as site:
+        yield site
 
 
 def test_what_is_chosen_is_the_filter_of_every_search_until_it_is_taken_back(

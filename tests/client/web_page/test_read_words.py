@@ -12,7 +12,7 @@ from export.descriptors.engine_choice import EngineChoice
 from export.index.build import IndexBuild
 from retrieval_server.models.profile import Profile
 from tests.support.text_photo import text_image
-from tests.support.web_page import Site, choose, free_port, shows, web_process
+from tests.support.web_page import Site, choose, open_site, shows
 
 
 @pytest.fixture(scope="module")
@@ -28,13 +28,8 @@ def site(
     index = tmp_path_factory.mktemp("web") / "index"
     profile = replace(tiny_profile, reader="ppocr")
     IndexBuild(read_catalogue(catalogue), profile, EngineChoice(tiny_repository), index).run()
-    site = Site(index, reader_repository, catalogue, free_port())
-    site.start_server()
-    try:
-        with web_process("--catalogue", catalogue, "-s", site.address) as site.url:
-            yield site
-    finally:
-        site.stop_server()
+    with open_site(index, reader_repository, catalogue) as site:
+        yield site
 
 
 @pytest.fixture
