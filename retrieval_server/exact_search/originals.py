@@ -46,8 +46,59 @@ def exact_cosines(
     return cosines
 
 
-class BestRows:
+class BestSoFar:
     """The best rows of a search so far, in the order of the result.
+
+    Args:
+        alphas: (N,) α ≥ 0.
+        top_k: number of rows to keep.
+        factors: factors of single rows; None for none.
+    """
+
+    def __init__(
+        self, alphas: Sequence[float], top_k: int, factors: RowFactors | None = None
+    ) -> None:
+        self._alphas, self._top_k, self._factors = alphas, top_k, factors
+        self._seen: set[int] = set()
+        nothing = np.empty(0)
+        self.ranking = Ranking(nothing.astype(np.int64), nothing, nothing.reshape(0, len(alphas)))
+        """The best rows, at most top_k of them."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there are top_k rows."""
+        return len(self.ranking.rows) == self._top_k
+
+    @property
+    def last(self) -> float:
+        """The similarity that a further row must reach; -inf as long as there is room."""
+        return float(self.ranking.similarities[-1]) if self.is_full else -np.inf
+
+    def unseen(self, rows: NDArray[np.integer]) -> NDArray[np.int64]:
+        """Those of some rows that were not added yet, in the same order."""
+        if not self._seen:
+            return rows.astype(np.int64)
+        return np.array([row for row in rows.tolist() if row not in self._seen], np.int64)
+
+    def add(self, rows: NDArray[np.int64], cosines: FloatArray) -> None:
+        """Keep the best of distinct rows that were not added yet.
+
+        Args:
+            rows: (m,).
+            cosines: (m, N), see ``exact_cosines``.
+        """
+        self._seen.update(rows.tolist())
+        cosines = np.concatenate([self.ranking.cosines, cosines])
+        rows = np.concatenate([self.ranking.rows, rows])
+        similarities = fused_similarity(cosines, self._alphas)
+        if self._factors is not None:
+            similarities *= self._factors.of(rows)
+        order = np.lexsort((rows, -similarities))[: self._top_k]
+        self.ranking = Ranking(rows[order], similarities[order], cosines[order])
+
+
+class BestRows(BestSoFar):
+    """The best rows so far, which it reads from the stored descriptors.
 
     Args:
         descriptors: (N, C_n) float32 or float16 by backbone.
@@ -65,39 +116,9 @@ class BestRows:
         top_k: int,
         factors: RowFactors | None = None,
     ) -> None:
+        super().__init__(alphas, top_k, factors)
         self._descriptors, self._query = descriptors, query
-        self._alphas, self._top_k, self._factors = alphas, top_k, factors
-        self._seen: set[int] = set()
-        nothing = np.empty(0)
-        self.ranking = Ranking(
-            nothing.astype(np.int64), nothing, nothing.reshape(0, len(descriptors))
-        )
-        """The best rows, at most top_k of them."""
-
-    @property
-    def is_full(self) -> bool:
-        """Whether there are top_k rows."""
-        return len(self.ranking.rows) == self._top_k
-
-    @property
-    def last(self) -> float:
-        """The similarity that a further row must reach; -inf as long as there is room."""
-        return float(self.ranking.similarities[-1]) if self.is_full else -np.inf
-
-    def unseen(self, rows: NDArray[np.integer]) -> NDArray[np.int64]:
-        """Those of some rows that were not read yet, in the same order."""
-        if not self._seen:
-            return rows.astype(np.int64)
-        return np.array([row for row in rows.tolist() if row not in self._seen], np.int64)
 
     def read(self, rows: NDArray[np.int64]) -> None:
         """Read distinct rows that were not read yet, and keep the best."""
-        self._seen.update(rows.tolist())
-        cosines = exact_cosines(self._descriptors, self._query, rows)
-        cosines = np.concatenate([self.ranking.cosines, cosines])
-        rows = np.concatenate([self.ranking.rows, rows])
-        similarities = fused_similarity(cosines, self._alphas)
-        if self._factors is not None:
-            similarities *= self._factors.of(rows)
-        order = np.lexsort((rows, -similarities))[: self._top_k]
-        self.ranking = Ranking(rows[order], similarities[order], cosines[order])
+        self.add(rows, exact_cosines(self._descriptors, self._query, rows))

@@ -24,6 +24,7 @@ STATUS_OF_ERROR: dict[type[errors.RetrievalError], grpc.StatusCode] = {
     errors.UnknownProductError: grpc.StatusCode.NOT_FOUND,
     errors.QueryError: grpc.StatusCode.INVALID_ARGUMENT,
     errors.EngineUnavailableError: grpc.StatusCode.UNAVAILABLE,
+    errors.StoreUnavailableError: grpc.StatusCode.UNAVAILABLE,
     errors.EngineDeadlineError: grpc.StatusCode.DEADLINE_EXCEEDED,
     errors.LateError: grpc.StatusCode.DEADLINE_EXCEEDED,
     errors.OverloadedError: grpc.StatusCode.RESOURCE_EXHAUSTED,

@@ -1,0 +1,168 @@
+"""The connection to Milvus: one client, a limit of time for every call, and one kind of errors.
+
+pymilvus retries what fails for want of a connection, until the call's time is over.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval_server.errors import StoreError, StoreUnavailableError
+from retrieval_server.stores.address import StoreAddress
+from retrieval_server.stores.layout import KEY, TEXT, part_key
+
+INSTALL = "Install it with: pip install 'beauty-retrieval[milvus]'"
+KEYS_AT_ONCE = 500  # of documents; at 60 kB each, 30 MB
+ROWS_AT_ONCE = 1000  # in an expression
+LONGEST_LIST = 16_384  # what a Milvus server returns at most
+DEFAULT_TIMEOUT_S = 10.0
+
+Entity = Mapping[str, Any]
+Item = TypeVar("Item")
+
+
+class Milvus:
+    """A connection; any number of threads may call.
+
+    Args:
+        address: where the store is.
+        timeout_s: seconds that a call may take.
+
+    Raises:
+        StoreError: if pymilvus is not installed.
+        StoreUnavailableError: if there is no connection.
+    """
+
+    def __init__(self, address: StoreAddress, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
+        self.address, self._timeout_s = address, timeout_s
+        self._client = self._connected()
+
+    def _connected(self) -> Any:
+        try:
+            from pymilvus import MilvusClient
+        except ModuleNotFoundError as error:
+            raise StoreError(f"A store needs pymilvus. {INSTALL}") from error
+        logging.getLogger("pymilvus").setLevel(logging.CRITICAL)  # what fails is raised, and logged
+        if self.address.is_lite and not Path(self.address.uri).parent.is_dir():
+            raise StoreError(f"There is no folder {Path(self.address.uri).parent}. Make it first.")
+        try:
+            return MilvusClient(uri=self.address.uri, timeout=self._timeout_s)
+        except Exception as error:  # pymilvus raises many kinds
+            raise self._failure(error) from error
+
+    def call(self, method: str, *arguments: Any, **named: Any) -> Any:
+        """Call a method of ``MilvusClient``.
+
+        Args:
+            method: its name.
+            arguments: its arguments.
+            named: its named arguments; ``timeout`` is added.
+
+        Raises:
+            StoreUnavailableError: if it fails.
+        """
+        function: Callable[..., Any] = getattr(self._client, method)
+        try:
+            return function(*arguments, **{"timeout": self._timeout_s} | named)
+        except Exception as error:  # pymilvus raises many kinds
+            raise self._failure(error) from error
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()
+
+    def has_collection(self, name: str) -> bool:
+        """Whether there is a collection, or an alias, of a name."""
+        return bool(self.call("has_collection", name))
+
+    def aliased(self, alias: str) -> str | None:
+        """The collection that an alias stands for; None if there is no such alias.
+
+        Raises:
+            StoreError: if the name is that of a collection.
+        """
+        if not self.has_collection(alias):
+            return None
+        name: str = self.call("describe_collection", alias)["collection_name"]
+        if name == alias:
+            raise StoreError(
+                f"{self.address}: {alias} is a collection of its own, not the alias of a version. "
+                "Choose another name."
+            )
+        return name
+
+    def entities(
+        self, collection: str, key_name: str, keys: Iterable[Any], fields: Sequence[str]
+    ) -> list[Entity]:
+        """Entities by their primary keys; those that are missing are left out.
+
+        Args:
+            collection: its name.
+            key_name: the field of the primary key.
+            keys: the keys.
+            fields: the fields to return beside the key.
+        """
+        found: list[Entity] = []
+        for some in in_pieces(list(keys), KEYS_AT_ONCE):
+            found += self.call("get", collection, ids=some, output_fields=[key_name, *fields])
+        return found
+
+    def documents(self, collection: str, keys: Iterable[str]) -> dict[str, str]:
+        """Documents by their keys; those that are missing are left out.
+
+        Raises:
+            StoreError: if a part of a document is missing.
+        """
+        first = {
+            entity[KEY]: entity[TEXT].partition(" ")
+            for entity in self.entities(collection, KEY, keys, [TEXT])
+        }
+        wanted = [
+            part_key(key, number)
+            for key, (count, _, _) in first.items()
+            for number in range(1, int(count))
+        ]
+        further = {
+            entity[KEY]: entity[TEXT] for entity in self.entities(collection, KEY, wanted, [TEXT])
+        }
+        if missing := [key for key in wanted if key not in further]:
+            raise StoreError(f"{self.address} is damaged: {collection} has no {missing[0]}.")
+        return {
+            key: "".join(
+                [text, *(further[part_key(key, number)] for number in range(1, int(count)))]
+            )
+            for key, (count, _, text) in first.items()
+        }
+
+    def count(self, collection: str, expression: str = "") -> int:
+        """Count the entities of a collection.
+
+        Args:
+            collection: its name.
+            expression: what an entity has to fulfil; empty for nothing.
+        """
+        found = self.call("query", collection, filter=expression, output_fields=["count(*)"])
+        return int(found[0]["count(*)"])
+
+    def search(
+        self, collection: str, query: NDArray[np.float32], limit: int, **named: Any
+    ) -> list[Any]:
+        """The entities with the largest inner products, as pymilvus returns them."""
+        found: list[Any] = self.call("search", collection, data=[query], limit=limit, **named)[0]
+        return found
+
+    def _failure(self, error: Exception) -> StoreUnavailableError:
+        said = getattr(error, "message", None) or str(error) or repr(error)
+        return StoreUnavailableError(f"The store {self.address} fails: {said}")
+
+
+def in_pieces(items: list[Item], length: int) -> Iterator[list[Item]]:
+    """Divide a list into pieces of some length; the last may be shorter."""
+    for first in range(0, len(items), length):
+        yield items[first : first + length]
