@@ -11,6 +11,7 @@ from retrieval_server.exact_search.scan import ScanSearch
 from retrieval_server.exact_search.similarity import fused_similarity
 from tests.support.made_up_databases import (
     ALPHAS,
+    best_of_groups,
     brute_force,
     cascade,
     clustered_vectors,
@@ -19,6 +20,7 @@ from tests.support.made_up_databases import (
     normalised,
     random_database,
     random_factors,
+    random_groups,
     random_query,
     random_rows,
     unit_vectors,
@@ -33,10 +35,10 @@ def search_over(request):
 
 
 def assert_brute_force(
-    search, database, query, alphas, top_k, exclude=None, allowed=None, factors=None
+    search, database, query, alphas, top_k, exclude=None, allowed=None, factors=None, groups=None
 ):
     """Compare with float64 sums of numpy; where those are a rounding apart, either may win."""
-    ranking = search.rank_all(query, alphas, top_k, exclude, allowed, factors)
+    ranking = search.rank_all(query, alphas, top_k, exclude, allowed, factors, groups)
     cosines = np.stack(
         [
             part.astype(np.float64) @ vector.astype(np.float64)
@@ -54,7 +56,9 @@ def assert_brute_force(
         rows = rows[allowed]
     if exclude is not None:
         rows = rows[rows != exclude]
-    expected = rows[np.lexsort((rows, -similarities[rows]))[:top_k]]
+    ordered = rows[np.lexsort((rows, -similarities[rows]))]
+    best = best_of_groups(zip(similarities[ordered], ordered, strict=True), groups)[:top_k]
+    expected = np.array([row for _, row in best], np.int64)
     assert len(ranking.rows) == len(expected) == len(set(ranking.rows.tolist()))
     assert set(ranking.rows.tolist()) <= set(rows.tolist())
     assert ranking.similarities == pytest.approx(similarities[expected], rel=0, abs=1e-12 * scale)
@@ -63,7 +67,7 @@ def assert_brute_force(
     )
     order = np.lexsort((ranking.rows, -ranking.similarities))
     assert order.tolist() == list(range(len(order)))
-    same = ScanSearch(database).rank_all(query, alphas, top_k, exclude, allowed, factors)
+    same = ScanSearch(database).rank_all(query, alphas, top_k, exclude, allowed, factors, groups)
     assert ranking.rows.tolist() == same.rows.tolist()
     assert ranking.similarities.tolist() == same.similarities.tolist()
     assert ranking.cosines.tolist() == same.cosines.tolist()
@@ -94,9 +98,14 @@ def test_ranking_equals_brute_force_on_random_databases(batch):
             exclude = int(rng.integers(rows)) if rng.random() < 0.5 else None
             allowed = random_rows(rng, rows) if rng.random() < 0.5 else None
             top_k = int(rng.integers(1, 12))
-            for factors in (None, random_factors(rng, rows)):
+            factors = random_factors(rng, rows)
+            for beside in (
+                {},
+                {"factors": factors},
+                {"groups": random_groups(rng, rows), "factors": rng.choice([None, factors])},
+            ):
                 assert_brute_force(
-                    search, database, query, alphas, top_k, exclude, allowed, factors
+                    search, database, query, alphas, top_k, exclude, allowed, **beside
                 )
 
 
