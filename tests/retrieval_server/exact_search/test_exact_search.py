@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from retrieval_server.exact_search.cascade import CascadeSearch, CascadeSettings, SearchCounts
+from retrieval_server.exact_search.groups import Groups
 from retrieval_server.exact_search.kernels.layout import BLOCK_ROWS
 from retrieval_server.exact_search.levels.encoding import append_rows
 from retrieval_server.exact_search.row_factors import RowFactors
@@ -121,11 +122,13 @@ def test_ranking_equals_brute_force_among_ties_and_duplicates(search_over, seed)
     query = [exact_vectors(rng, 1)[0] for _ in range(backbones)]
     alphas = rng.choice([0.0, 0.5, 1.0, 3.0, 8.0], backbones).tolist()
     top_k, exclude = int(rng.integers(1, 12)), rng.choice([None, int(rng.integers(rows))])
-    factors = random_factors(rng, rows)
+    beside = {"factors": random_factors(rng, rows), "groups": random_groups(rng, rows)}
+    if rng.random() < 0.5:
+        del beside["groups"]
 
-    ranking = search_over(database).rank_all(query, alphas, top_k, exclude, factors=factors)
+    ranking = search_over(database).rank_all(query, alphas, top_k, exclude, **beside)
 
-    expected, similarities = brute_force(database, query, alphas, top_k, exclude, factors=factors)
+    expected, similarities = brute_force(database, query, alphas, top_k, exclude, **beside)
     assert ranking.rows.tolist() == expected
     assert ranking.similarities.tolist() == similarities
 
@@ -225,7 +228,7 @@ def test_a_factor_lowers_a_negative_similarity(search_over):
     assert ranking.similarities == pytest.approx([1.0, -2.0, -2.4])
 
 
-def test_subset_with_factors_is_ranked_as_the_whole_is(search_over):
+def test_subset_with_factors_and_groups_is_ranked_as_the_whole_is(search_over):
     rng = np.random.default_rng(15)
     database = [unit_vectors(rng, 300, 640), unit_vectors(rng, 300, 77)]
     search = search_over(database)
@@ -234,10 +237,11 @@ def test_subset_with_factors_is_ranked_as_the_whole_is(search_over):
         query, rows = random_query(rng, database), rng.permutation(300)[:size]
         factors = random_factors(rng, 300)
         allowed = np.isin(np.arange(300), rows)
-        part = search.rank_rows(query, (3, 1), rows, 20, factors)
-        whole = search.rank_all(query, (3, 1), 20, None, allowed, factors)
-        assert part.rows.tolist() == whole.rows.tolist()
-        assert part.similarities.tolist() == whole.similarities.tolist()
+        for groups in (None, random_groups(rng, 300)):
+            part = search.rank_rows(query, (3, 1), rows, 20, factors, groups)
+            whole = search.rank_all(query, (3, 1), 20, None, allowed, factors, groups)
+            assert part.rows.tolist() == whole.rows.tolist()
+            assert part.similarities.tolist() == whole.similarities.tolist()
 
 
 def test_no_alpha_at_all_makes_every_similarity_one_and_takes_the_first_rows(search_over):
@@ -245,10 +249,29 @@ def test_no_alpha_at_all_makes_every_similarity_one_and_takes_the_first_rows(sea
     allowed = np.ones(200, np.bool_)
     allowed[[0, 3]] = False
 
-    ranking = search_over(database).rank_all([database[0][9]], [0.0], 4, 1, allowed)
+    groups = Groups((np.arange(200) // 5).astype(np.int32), 40)
+
+    search = search_over(database)
+    ranking = search.rank_all([database[0][9]], [0.0], 4, 1, allowed)
+    grouped = search.rank_all([database[0][9]], [0.0], 4, 1, allowed, groups=groups)
 
     assert ranking.rows.tolist() == [2, 4, 5, 6]
     assert ranking.similarities.tolist() == [1, 1, 1, 1]
+    assert grouped.rows.tolist() == [2, 5, 10, 15]
+
+
+def test_many_rows_of_few_groups_are_neither_bounded_nor_read_one_by_one():
+    rng = np.random.default_rng(3)
+    database = [clustered_vectors(rng, 6000, 300, rectified=True)]
+    groups = Groups(rng.integers(0, 4, 6000).astype(np.int32), 4)
+    query, counts = [database[0][17]], SearchCounts()
+
+    ranking = cascade(database).rank_all(query, [3.0], 7, groups=groups, counts=counts)
+
+    assert_brute_force(cascade(database), database, query, [3.0], 7, groups=groups)
+    assert len(ranking.rows) == 4
+    assert counts["originals"] < 300, counts
+    assert counts["bytes"] < 3000, counts
 
 
 def test_equal_rows_come_in_their_order(search_over):
