@@ -148,6 +148,7 @@ class BestRows(BestSoFar):
     ) -> None:
         super().__init__(alphas, top_k, factors, groups)
         self._descriptors, self._query = descriptors, query
+
     def read(self, rows: NDArray[np.int64]) -> None:
         """Read distinct rows that were not read yet, and keep the best."""
         self.add(rows, exact_cosines(self._descriptors, self._query, rows))

@@ -1,0 +1,218 @@
+"""A version of the index that lies in a store: what a search and the server read of it.
+
+Its small files, such as the manifest, are those of the version's folder, byte for byte. They are
+opened from a temporary folder by the code that opens an index of our own.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import tempfile
+from collections.abc import Collection, Iterable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval_server.errors import StoreError
+from retrieval_server.filters.evaluation import passing_rows
+from retrieval_server.filters.expression import Filter
+from retrieval_server.index.bundle import Product
+from retrieval_server.index.calibration import CALIBRATION_FILE, read_calibration
+from retrieval_server.index.manifest import read_manifest
+from retrieval_server.index.reference_image import open_reference
+from retrieval_server.stores.address import StoreAddress
+from retrieval_server.stores.candidate_store import Selection
+from retrieval_server.stores.filter_expression import FilterExpressions
+from retrieval_server.stores.layout import (
+    INDEX_KEY,
+    RELOAD,
+    StoredRecord,
+    file_key,
+    neighbours_key,
+    product_key,
+    row_key,
+    texts_key,
+)
+from retrieval_server.stores.milvus import DEFAULT_TIMEOUT_S, Milvus
+from retrieval_server.stores.milvus_store import MilvusStore
+from retrieval_server.stores.store_search import StoreSearch
+from retrieval_server.stores.stored_columns import StoredColumns
+from retrieval_server.text.neighbours import COSINE_SCALE
+
+
+class StoredIndex:
+    """A version of the index in Milvus; any number of threads may read.
+
+    Args:
+        milvus: the connection.
+        documents: name of the collection with the version's documents.
+        search_s: seconds after which a search does not ask for a longer list of candidates.
+
+    Attributes:
+        version: the version of the index.
+        manifest: the manifest of the version.
+        profile: the profile that it was built with.
+        columns: the columns of the catalogue.
+        calibration: how verdicts become probabilities; None without one.
+        reference_descriptors: those of the reference image, by model name.
+        built_at: when the index was built, in seconds since 1970.
+        store: its descriptors.
+        search: ranks its rows.
+
+    Raises:
+        StoreError: if the version is not complete, or of another layout.
+        IndexBundleError: if its manifest is of another format.
+        StoreUnavailableError: if Milvus fails.
+    """
+
+    def __init__(self, milvus: Milvus, documents: str, search_s: float) -> None:
+        self._milvus, self._documents = milvus, documents
+        record = self._record()
+        self.version, self.built_at = record.version, record.built_at
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            self._write_files(record, folder)
+            self.manifest, _ = read_manifest(folder)
+            self.profile = self.manifest.profile
+            opened = open_reference(folder, self.profile.models)
+            self.reference_descriptors = {model: np.array(opened[model]) for model in opened}
+            has_calibration = CALIBRATION_FILE in record.files
+            self.calibration = read_calibration(folder) if has_calibration else None
+        self.columns = StoredColumns(self.manifest.columns, self._texts())
+        self.store = MilvusStore(
+            milvus,
+            record.vectors,
+            [self.manifest.models[model].dimension for model in self.profile.models],
+            record.rectified,
+            FilterExpressions(self.manifest.columns),
+        )
+        self.search = StoreSearch(self.store, len(self), search_s)
+        self._require_all_rows(record)
+
+    def __len__(self) -> int:
+        return self.manifest.products
+
+    def product(self, row: int) -> Product:
+        """The product of a row."""
+        return self.products([row])[row]
+
+    def products(self, rows: Iterable[int]) -> dict[int, Product]:
+        """The products of some rows, by row.
+
+        Raises:
+            StoreError: if one is missing.
+        """
+        keys = {row: product_key(row) for row in rows}
+        found = self._milvus.documents(self._documents, keys.values())
+        return {row: Product(*json.loads(self._of(found, key))) for row, key in keys.items()}
+
+    def product_id(self, row: int) -> str:
+        """The product id of a row."""
+        return self.product(row).product_id
+
+    def row_of(self, product_id: str) -> int | None:
+        """The row of a product id; None if the id is not in the index."""
+        return self.rows_of([product_id]).get(product_id)
+
+    def rows_of(self, product_ids: Collection[str]) -> dict[str, int]:
+        """The rows of some product ids; an id that is not in the index is left out."""
+        keys = {product_id: row_key(product_id) for product_id in product_ids}
+        found = self._milvus.documents(self._documents, set(keys.values()))
+        return {each: int(found[key]) for each, key in keys.items() if key in found}
+
+    def neighbours(
+        self, rows: Iterable[int]
+    ) -> list[tuple[NDArray[np.int32], NDArray[np.float64]]]:
+        """Look up D(row) of some rows, see ``text.neighbours``.
+
+        Raises:
+            StoreError: if a list is missing.
+        """
+        keys = [neighbours_key(row) for row in rows]
+        found = self._milvus.documents(self._documents, keys)
+        lists = [json.loads(self._of(found, key)) for key in keys]
+        return [
+            (np.array(each, np.int32), np.array(cosines, np.uint16) / COSINE_SCALE)
+            for each, cosines in lists
+        ]
+
+    def descriptors_of(self, row: int) -> tuple[NDArray[np.float32], ...]:
+        """The descriptors of a row, (C_n,) float32 by backbone."""
+        return tuple(matrix[0] for matrix in self.store.fetch(np.array([row])))
+
+    def select(self, wanted: Filter | None, exclude_ids: Collection[str]) -> Selection:
+        """The rows that a search may find.
+
+        Args:
+            wanted: what the columns of a product must have; None for anything.
+            exclude_ids: ids of products to leave out; one that is not in the index is ignored.
+
+        Raises:
+            QueryError: if the filter does not suit the columns of the index.
+        """
+        if wanted is not None:
+            passing_rows(wanted, self.columns)  # checks the filter; there are no rows here
+        excluded = self.rows_of(exclude_ids).values() if exclude_ids else ()
+        return Selection(wanted, frozenset(excluded))
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._milvus.close()
+
+    def _record(self) -> StoredRecord:
+        place = f"{self._milvus.address} ({self._documents})"
+        text = self._milvus.documents(self._documents, [INDEX_KEY]).get(INDEX_KEY)
+        if text is None:
+            raise StoreError(f"{place} holds no complete index. {RELOAD}")
+        return StoredRecord.from_json(json.loads(text), place)
+
+    def _write_files(self, record: StoredRecord, folder: Path) -> None:
+        keys = {name: file_key(name) for name in record.files}
+        found = self._milvus.documents(self._documents, keys.values())
+        for name, key in keys.items():
+            (folder / Path(name).name).write_bytes(base64.b64decode(self._of(found, key)))
+
+    def _texts(self) -> dict[int, list[str]]:
+        keys = {number: texts_key(number) for number in range(len(self.manifest.columns))}
+        found = self._milvus.documents(self._documents, keys.values())
+        return {number: json.loads(found[key]) for number, key in keys.items() if key in found}
+
+    def _require_all_rows(self, record: StoredRecord) -> None:
+        rows = self.store.count(Selection())
+        if rows != len(self):
+            raise StoreError(
+                f"{self._milvus.address}: {record.vectors} has {rows:,} rows, and its index has "
+                f"{len(self):,}. {RELOAD}"
+            )
+
+    def _of(self, found: dict[str, str], key: str) -> str:
+        if key not in found:
+            raise StoreError(
+                f"{self._milvus.address} is damaged: {self._documents} has no {key}. {RELOAD}"
+            )
+        return found[key]
+
+
+def open_store(
+    address: StoreAddress, search_s: float, timeout_s: float = DEFAULT_TIMEOUT_S
+) -> StoredIndex:
+    """Open the version that is published in a store.
+
+    Args:
+        address: where it is.
+        search_s: seconds after which a search does not ask for a longer list of candidates.
+        timeout_s: seconds that a call may take.
+
+    Raises:
+        StoreError: if there is none, or it cannot be used.
+        StoreUnavailableError: if Milvus fails.
+    """
+    milvus = Milvus(address, timeout_s)
+    documents = milvus.aliased(address.collection)
+    if documents is None:
+        raise StoreError(
+            f"{address} holds no index. Load one with: beauty-export load INDEX --store {address}"
+        )
+    return StoredIndex(milvus, documents, search_s)
