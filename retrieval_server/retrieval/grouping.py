@@ -18,6 +18,7 @@ from retrieval_server.attributes.values import ColumnKind
 from retrieval_server.exact_search.groups import Groups
 from retrieval_server.filters.column_errors import ColumnErrors
 from retrieval_server.filters.expression import AllOf, Equals, NoneOf
+from retrieval_server.index.searched_index import AllowedRows
 from retrieval_server.retrieval.search_request import SearchParameters
 from retrieval_server.retrieval.search_result import Match
 
@@ -65,7 +66,7 @@ def _groups_by(column: Column) -> Groups:
 def with_group_sizes(
     matches: Iterable[Match],
     groups: Groups,
-    allowed: NDArray[np.bool_] | None,
+    allowed: AllowedRows | None,
     exclude: int | None,
 ) -> tuple[Match, ...]:
     """Matches with the number of images of their group that may be found.
@@ -73,7 +74,7 @@ def with_group_sizes(
     Args:
         matches: the best images of groups.
         groups: the groups.
-        allowed: (N,) which images may be found; None for all.
+        allowed: which images may be found; None for all.
         exclude: a further row to leave out.
     """
     return tuple(
@@ -100,7 +101,7 @@ def without_product_of(
     return replace(parameters, filter=others if wanted is None else AllOf((wanted, others)))
 
 
-def _size(groups: Groups, row: int, allowed: NDArray[np.bool_] | None, exclude: int | None) -> int:
+def _size(groups: Groups, row: int, allowed: AllowedRows | None, exclude: int | None) -> int:
     rows = groups.rows_of(int(groups.numbers[row]))
     if exclude is not None:
         rows = rows[rows != exclude]

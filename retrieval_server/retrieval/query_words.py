@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 from retrieval_server.errors import QueryError
 from retrieval_server.exact_search.groups import Groups
 from retrieval_server.exact_search.row_factors import RowFactors
-from retrieval_server.index.bundle import IndexBundle
+from retrieval_server.index.searched_index import AllowedRows, SearchedIndex
 from retrieval_server.retrieval.search_request import SearchParameters
 from retrieval_server.retrieval.search_result import Match, Stage, WordsEvidence
 from retrieval_server.text.grams import words_in
 from retrieval_server.text.word_search import distinct_grams, matched_words
 
 
-def query_words(bundle: IndexBundle, parameters: SearchParameters) -> QueryWords | None:
+def query_words(bundle: SearchedIndex, parameters: SearchParameters) -> QueryWords | None:
     """Compare the words of a query with an index; None where there are none, or they do not count.
 
     Args:
@@ -34,7 +34,7 @@ def query_words(bundle: IndexBundle, parameters: SearchParameters) -> QueryWords
     return QueryWords(bundle, parameters)
 
 
-def sole_words(bundle: IndexBundle, parameters: SearchParameters) -> QueryWords:
+def sole_words(bundle: SearchedIndex, parameters: SearchParameters) -> QueryWords:
     """Compare words that are the whole query with an index.
 
     Args:
@@ -59,7 +59,7 @@ class QueryWords:
         parameters: the words and their weight.
     """
 
-    def __init__(self, bundle: IndexBundle, parameters: SearchParameters) -> None:
+    def __init__(self, bundle: SearchedIndex, parameters: SearchParameters) -> None:
         self._bundle, self._grams = bundle, distinct_grams(parameters.words)
         self._weight = parameters.weight_of_words(bundle.profile)
         self._cosines = bundle.words.cosines(parameters.words)
@@ -77,7 +77,7 @@ class QueryWords:
     def ranked(
         self,
         top_k: int,
-        allowed: NDArray[np.bool_] | None,
+        allowed: AllowedRows | None,
         least: float | None,
         groups: Groups | None,
     ) -> tuple[Match, ...]:
@@ -85,7 +85,7 @@ class QueryWords:
 
         Args:
             top_k: how many at most.
-            allowed: (N,) which rows may be found; None for all.
+            allowed: which rows may be found; None for all.
             least: the similarity 1 + β t that a match has at least; None for any.
             groups: groups of the products, of each of which the best is found; None finds any.
         """
@@ -98,7 +98,7 @@ class QueryWords:
         )
 
     def _best(
-        self, count: int, allowed: NDArray[np.bool_] | None, groups: Groups | None
+        self, count: int, allowed: AllowedRows | None, groups: Groups | None
     ) -> NDArray[np.int32]:
         if groups is None:
             return self._cosines.best(count, allowed)
