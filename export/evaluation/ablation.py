@@ -14,7 +14,7 @@ from export.evaluation.results import BOTH, READ, TYPED, WORD_METHODS, RatedQuer
 from export.progress import progress
 from retrieval_server.exact_search.similarity import Ranking
 from retrieval_server.filters.expression import Filter
-from retrieval_server.index.bundle import IndexBundle
+from retrieval_server.index.searched_index import SearchedIndex
 from retrieval_server.retrieval.retriever import Retriever
 from retrieval_server.retrieval.search_request import QueryDescriptors, SearchParameters
 from retrieval_server.text.word_search import words_beside
@@ -143,7 +143,7 @@ def _ratings(
     return tuple(ratings)
 
 
-def _category(query: Query, bundle: IndexBundle) -> str | None:
+def _category(query: Query, bundle: SearchedIndex) -> str | None:
     """The most frequent category of the relevant images; in a tie the first by name."""
     counts: Counter[str] = Counter()
     for product_id in sorted(query.relevant):

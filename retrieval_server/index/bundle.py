@@ -147,10 +147,14 @@ class IndexBundle(IndexedImages):
         """Count the rows that a search may find; see ``SearchedIndex``."""
         return count_rows(len(self), cast("RowMask | None", allowed), exclude)
 
-    def open_search(self, parallelism: IntraQueryParallelism | None) -> IndexSearch:
-        """Open what ranks the rows, and compile it; see ``SearchedIndex``."""
+    def warm_up(self) -> None:
+        """Compile what searches run, and read the words; see ``SearchedIndex``."""
         if self.levels is not None:
             compile_kernels()
+        self.words.cosines("")
+
+    def open_search(self, parallelism: IntraQueryParallelism | None) -> IndexSearch:
+        """Open what ranks the rows; see ``SearchedIndex``."""
         search = open_search(self.descriptors, self.levels, parallelism=parallelism)
         return cast("IndexSearch", search)  # the rows that may be found are always a mask here
 

@@ -170,6 +170,9 @@ class SearchedIndex(Protocol):
             exclude: a further row to leave out.
         """
 
+    def warm_up(self) -> None:
+        """Compile what searches run, and read what each of them reads."""
+
     def open_search(self, parallelism: IntraQueryParallelism | None) -> IndexSearch:
         """Open what ranks the rows.
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from retrieval_server.attributes.columns import Column, Columns
 from retrieval_server.attributes.names import PRODUCT_COLUMN
 from retrieval_server.attributes.values import ColumnKind
+from retrieval_server.errors import QueryError
 from retrieval_server.exact_search.groups import Groups
 from retrieval_server.filters.column_errors import ColumnErrors
 from retrieval_server.filters.expression import AllOf, Equals, NoneOf
@@ -47,6 +48,11 @@ class ColumnGroups:
         if name not in self._groups:
             if name not in self._columns.names:
                 raise ColumnErrors(self._columns, "group_by").no_such_column(name)
+            if not self._columns.has_values:
+                raise QueryError(
+                    "group_by",
+                    "is not possible here: this index is in a store, which has no groups.",
+                )
             self._groups[name] = _groups_by(self._columns[name])
         return self._groups[name]
 

@@ -19,7 +19,7 @@ from retrieval_server.index.searched_index import AllowedRows, SearchedIndex
 from retrieval_server.retrieval.search_request import SearchParameters
 from retrieval_server.retrieval.search_result import Match, Stage, WordsEvidence
 from retrieval_server.text.grams import words_in
-from retrieval_server.text.word_search import distinct_grams, matched_words
+from retrieval_server.text.word_search import WordSearch, distinct_grams, matched_words
 
 
 def query_words(bundle: SearchedIndex, parameters: SearchParameters) -> QueryWords | None:
@@ -62,7 +62,7 @@ class QueryWords:
     def __init__(self, bundle: SearchedIndex, parameters: SearchParameters) -> None:
         self._bundle, self._grams = bundle, distinct_grams(parameters.words)
         self._weight = parameters.weight_of_words(bundle.profile)
-        self._cosines = bundle.words.cosines(parameters.words)
+        self._cosines = _word_search(bundle).cosines(parameters.words)
         self._evidence: dict[int, WordsEvidence] = {}
 
     @property
@@ -100,9 +100,10 @@ class QueryWords:
     def _best(
         self, count: int, allowed: AllowedRows | None, groups: Groups | None
     ) -> NDArray[np.int32]:
+        is_allowed = None if allowed is None else allowed[self._cosines.rows]
         if groups is None:
-            return self._cosines.best(count, allowed)
-        ranked = self._cosines.best(len(self._cosines.rows), allowed)
+            return self._cosines.best(count, is_allowed)
+        ranked = self._cosines.best(len(self._cosines.rows), is_allowed)
         return ranked[groups.first_of_each(ranked, count)]
 
     def _evidence_of(self, row: int) -> WordsEvidence:
@@ -113,3 +114,18 @@ class QueryWords:
             cosine = self._cosines.of(row)
             self._evidence[row] = WordsEvidence(cosine, matched_words(self._grams, text))
         return self._evidence[row]
+
+
+def _word_search(bundle: SearchedIndex) -> WordSearch:
+    """What compares words with the texts of an index.
+
+    Raises:
+        QueryError: if the index has none.
+    """
+    if bundle.words is None:
+        raise QueryError(
+            "words",
+            "cannot be compared with the products here: this index is in a store, which has no "
+            "index of words. Search by a photo alone.",
+        )
+    return bundle.words

@@ -213,10 +213,9 @@ class Retriever:
         await self._engine_check.verify(timeout_s)
 
     def warm_up(self) -> None:
-        """Read every level once, so that no query has to."""
+        """Compile the search and read every level once, so that no query has to."""
+        self.bundle.warm_up()
         self.rank(self.bundle.descriptors_of(0), SearchParameters(top_k=DEFAULT_TOP_K))
-        if self.bundle.words is not None:
-            self.bundle.words.cosines("")
 
     def _ranking(
         self, query: QueryDescriptors, parameters: SearchParameters, exclude: int | None

@@ -7,7 +7,7 @@ certificate, refinement and ties are above it, in code of our own: see store_sea
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,3 +85,20 @@ class CandidateStore(Protocol):
 
     def rows_below(self, row: int, selection: Selection) -> NDArray[np.int64]:
         """The rows below some row that may be found, ascending; at most ``longest_list``."""
+
+
+@dataclass(frozen=True)
+class StoredRows:
+    """The rows of a store that one search may find.
+
+    Attributes:
+        store: the store.
+        selection: which of its rows may be found.
+    """
+
+    store: CandidateStore
+    selection: Selection
+
+    def __getitem__(self, rows: NDArray[Any]) -> NDArray[np.bool_]:
+        """Whether each of some rows may be found; asks the store."""
+        return self.store.passing(rows.astype(np.int64), self.selection)

@@ -52,6 +52,7 @@ from retrieval_server.errors import StoreError
 
 LAYOUT = 1  # of these tables
 PART_CHARACTERS = 60_000  # of a document's text in one entity
+DIGEST_CHARACTERS = 32  # of a text of a column: 128 bits
 FEW_TEXTS = 100  # different texts of a column, up to which they are stored as a document
 INDEX_KEY = "index"
 RELOAD = "Load the index again with: beauty-export load"
@@ -69,6 +70,7 @@ class StoredRecord:
         layout: version of this layout.
         version: the version of the index.
         vectors: name of the collection with the vectors.
+        rows: number of rows.
         built_at: when the index was built, in seconds since 1970.
         rectified: by backbone, whether no descriptor has a negative value.
         files: names of the small files.
@@ -77,6 +79,7 @@ class StoredRecord:
     layout: int
     version: str
     vectors: str
+    rows: int
     built_at: float
     rectified: tuple[bool, ...]
     files: tuple[str, ...]
@@ -156,7 +159,7 @@ def batch_key(number: int) -> str:
 
 def text_digest(text: str) -> str:
     """What the vectors' collection has for a text of a column: 128 bits, hexadecimal."""
-    return hashlib.sha256(_bytes(text)).hexdigest()[:32]
+    return hashlib.sha256(_bytes(text)).hexdigest()[:DIGEST_CHARACTERS]
 
 
 def parts_of(key: str, text: str) -> Iterator[tuple[str, str]]:

@@ -21,7 +21,7 @@ INSTALL = "Install it with: pip install 'beauty-retrieval[milvus]'"
 KEYS_AT_ONCE = 500  # of documents; at 60 kB each, 30 MB
 ROWS_AT_ONCE = 1000  # in an expression
 LONGEST_LIST = 16_384  # what a Milvus server returns at most
-DEFAULT_TIMEOUT_S = 10.0
+LOAD_TIMEOUT_S = 120.0  # for a call of a load: no person waits for it, and a flush takes long
 
 Entity = Mapping[str, Any]
 Item = TypeVar("Item")
@@ -39,7 +39,7 @@ class Milvus:
         StoreUnavailableError: if there is no connection.
     """
 
-    def __init__(self, address: StoreAddress, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
+    def __init__(self, address: StoreAddress, timeout_s: float) -> None:
         self.address, self._timeout_s = address, timeout_s
         self._client = self._connected()
 
@@ -80,6 +80,10 @@ class Milvus:
     def has_collection(self, name: str) -> bool:
         """Whether there is a collection, or an alias, of a name."""
         return bool(self.call("has_collection", name))
+
+    def load(self, name: str) -> None:
+        """Let Milvus read a collection into its memory, if it has not yet."""
+        self.call("load_collection", name, timeout=LOAD_TIMEOUT_S)
 
     def aliased(self, alias: str) -> str | None:
         """The collection that an alias stands for; None if there is no such alias.

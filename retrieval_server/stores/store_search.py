@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 
 from retrieval_server.exact_search.originals import BestSoFar, exact_cosines
 from retrieval_server.exact_search.proof import Guarantee, Proof
-from retrieval_server.exact_search.search import Query
+from retrieval_server.exact_search.search import Query, SearchLevel
 from retrieval_server.exact_search.similarity import Ranking
-from retrieval_server.stores.candidate_store import CandidateStore, Selection, SumList
+from retrieval_server.stores.candidate_store import CandidateStore, Selection, StoredRows, SumList
 from retrieval_server.stores.certificate import SumCertificate
 
+LEVEL = "store"  # what the vectors of a store are called among the levels of a search
 SHORTEST_LIST = 128  # rows of the first list; most queries of photos need no more
 GROWTH = 4  # of the list, each time it proves nothing
 NARROW = 1024  # rows among which the first that may be found are listed
@@ -47,14 +48,29 @@ class StoreSearch:
     Args:
         store: holds the descriptors.
         rows: N, number of rows in the store.
+        stored_bytes: size of their descriptors.
         budget_s: seconds after which a list does not grow any more.
     """
 
-    def __init__(self, store: CandidateStore, rows: int, budget_s: float) -> None:
-        self._store, self._rows, self._budget_s = store, rows, budget_s
+    def __init__(
+        self, store: CandidateStore, rows: int, stored_bytes: int, budget_s: float
+    ) -> None:
+        self._store, self._rows = store, rows
+        self._stored_bytes, self._budget_s = stored_bytes, budget_s
+
+    def level_sizes(self) -> tuple[SearchLevel, ...]:
+        """The vectors, which the engine reads."""
+        return (SearchLevel(LEVEL, self._stored_bytes, is_resident=False),)
 
     def rank_all(
-        self, query: Query, alphas: Sequence[float], top_k: int, selection: Selection
+        self,
+        query: Query,
+        alphas: Sequence[float],
+        top_k: int,
+        exclude: int | None = None,
+        allowed: StoredRows | None = None,
+        factors: None = None,
+        groups: None = None,
     ) -> Ranking:
         """Rank the rows that may be found.
 
@@ -62,18 +78,28 @@ class StoreSearch:
             query: one (C_n,) float32 descriptor for each backbone, of unit norm or zero.
             alphas: α_n ≥ 0 of eq. (8).
             top_k: length of the ranking; shorter where fewer rows may be found.
-            selection: which rows may be found.
+            exclude: a row to leave out.
+            allowed: which rows may be found; None for all.
+            factors: None; a store has no words that single rows could have factors for.
+            groups: None; a store has no groups.
 
         Returns:
             The ranking with its proof. With ``Guarantee.EXACT`` it is that of brute force in
             float64, ties by ascending row.
         """
+        selection = Selection() if allowed is None else allowed.selection
         return _OneSearch(self._store, query, alphas, top_k).rank_all(
-            selection, self._rows, time.monotonic() + self._budget_s
+            selection.without(exclude), self._rows, time.monotonic() + self._budget_s
         )
 
     def rank_rows(
-        self, query: Query, alphas: Sequence[float], rows: NDArray[np.integer], top_k: int
+        self,
+        query: Query,
+        alphas: Sequence[float],
+        rows: NDArray[np.integer],
+        top_k: int,
+        factors: None = None,
+        groups: None = None,
     ) -> Ranking:
         """Rank some rows only, exactly; see ``rank_all``.
 
@@ -82,6 +108,8 @@ class StoreSearch:
             alphas: α_n ≥ 0 of eq. (8).
             rows: (M,) distinct rows.
             top_k: length of the ranking; shorter where there are fewer rows.
+            factors: None.
+            groups: None.
         """
         return _OneSearch(self._store, query, alphas, top_k).rank_rows(rows.astype(np.int64))
 

@@ -11,19 +11,21 @@ import json
 import tempfile
 from collections.abc import Collection, Iterable
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from retrieval_server.errors import StoreError
+from retrieval_server.exact_search.parallelism import IntraQueryParallelism
 from retrieval_server.filters.evaluation import passing_rows
 from retrieval_server.filters.expression import Filter
-from retrieval_server.index.bundle import Product
 from retrieval_server.index.calibration import CALIBRATION_FILE, read_calibration
 from retrieval_server.index.manifest import read_manifest
+from retrieval_server.index.product import Product
 from retrieval_server.index.reference_image import open_reference
-from retrieval_server.stores.address import StoreAddress
-from retrieval_server.stores.candidate_store import Selection
+from retrieval_server.index.searched_index import AllowedRows, IndexSearch
+from retrieval_server.stores.candidate_store import Selection, StoredRows
 from retrieval_server.stores.filter_expression import FilterExpressions
 from retrieval_server.stores.layout import (
     INDEX_KEY,
@@ -35,11 +37,12 @@ from retrieval_server.stores.layout import (
     row_key,
     texts_key,
 )
-from retrieval_server.stores.milvus import DEFAULT_TIMEOUT_S, Milvus
+from retrieval_server.stores.milvus import Milvus
 from retrieval_server.stores.milvus_store import MilvusStore
 from retrieval_server.stores.store_search import StoreSearch
 from retrieval_server.stores.stored_columns import StoredColumns
 from retrieval_server.text.neighbours import COSINE_SCALE
+from retrieval_server.text.read_text import ReadText
 
 
 class StoredIndex:
@@ -59,7 +62,9 @@ class StoredIndex:
         reference_descriptors: those of the reference image, by model name.
         built_at: when the index was built, in seconds since 1970.
         store: its descriptors.
-        search: ranks its rows.
+        text_index: the lists of similar descriptions.
+        words: None; words cannot be compared with the texts in a store.
+        first_product: the product of row 0.
 
     Raises:
         StoreError: if the version is not complete, or of another layout.
@@ -67,9 +72,12 @@ class StoredIndex:
         StoreUnavailableError: if Milvus fails.
     """
 
+    words = None
+
     def __init__(self, milvus: Milvus, documents: str, search_s: float) -> None:
         self._milvus, self._documents = milvus, documents
-        record = self._record()
+        record = read_record(milvus, documents)
+        milvus.load(record.vectors)
         self.version, self.built_at = record.version, record.built_at
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
@@ -88,11 +96,28 @@ class StoredIndex:
             record.rectified,
             FilterExpressions(self.manifest.columns),
         )
-        self.search = StoreSearch(self.store, len(self), search_s)
+        self._search_s = search_s
         self._require_all_rows(record)
+        self.first_product = self.product(0)
 
     def __len__(self) -> int:
         return self.manifest.products
+
+    @property
+    def place(self) -> str:
+        """The address and the version, for messages."""
+        return f"{self._milvus.address} ({self.version})"
+
+    @property
+    def text_index(self) -> StoredIndex:
+        """The lists of similar descriptions."""
+        return self
+
+    @property
+    def descriptor_bytes(self) -> tuple[int, ...]:
+        """Size of the descriptors by backbone, in bytes."""
+        models = self.manifest.models
+        return tuple(4 * len(self) * models[model].dimension for model in self.profile.models)
 
     def product(self, row: int) -> Product:
         """The product of a row."""
@@ -122,51 +147,53 @@ class StoredIndex:
         found = self._milvus.documents(self._documents, set(keys.values()))
         return {each: int(found[key]) for each, key in keys.items() if key in found}
 
-    def neighbours(
-        self, rows: Iterable[int]
-    ) -> list[tuple[NDArray[np.int32], NDArray[np.float64]]]:
-        """Look up D(row) of some rows, see ``text.neighbours``.
+    def read(self, row: int) -> tuple[ReadText, ...]:
+        """What was read on the image of a row; a store does not have it."""
+        return ()
+
+    def neighbours(self, row: int) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+        """Look up D(row), see ``text.neighbours``.
 
         Raises:
-            StoreError: if a list is missing.
+            StoreError: if the list is missing.
         """
-        keys = [neighbours_key(row) for row in rows]
-        found = self._milvus.documents(self._documents, keys)
-        lists = [json.loads(self._of(found, key)) for key in keys]
-        return [
-            (np.array(each, np.int32), np.array(cosines, np.uint16) / COSINE_SCALE)
-            for each, cosines in lists
-        ]
+        key = neighbours_key(row)
+        text = self._of(self._milvus.documents(self._documents, [key]), key)
+        rows, cosines = json.loads(text)
+        return np.array(rows, np.int32), np.array(cosines, np.uint16) / COSINE_SCALE
 
     def descriptors_of(self, row: int) -> tuple[NDArray[np.float32], ...]:
         """The descriptors of a row, (C_n,) float32 by backbone."""
         return tuple(matrix[0] for matrix in self.store.fetch(np.array([row])))
 
-    def select(self, wanted: Filter | None, exclude_ids: Collection[str]) -> Selection:
-        """The rows that a search may find.
-
-        Args:
-            wanted: what the columns of a product must have; None for anything.
-            exclude_ids: ids of products to leave out; one that is not in the index is ignored.
-
-        Raises:
-            QueryError: if the filter does not suit the columns of the index.
-        """
+    def allowed_rows(
+        self, wanted: Filter | None, exclude_ids: Collection[str]
+    ) -> StoredRows | None:
+        """The rows that a search may find; see ``SearchedIndex``."""
         if wanted is not None:
             passing_rows(wanted, self.columns)  # checks the filter; there are no rows here
         excluded = self.rows_of(exclude_ids).values() if exclude_ids else ()
-        return Selection(wanted, frozenset(excluded))
+        if wanted is None and not excluded:
+            return None
+        return StoredRows(self.store, Selection(wanted, frozenset(excluded)))
+
+    def count_allowed(self, allowed: AllowedRows | None, exclude: int | None) -> int:
+        """Count the rows that a search may find; see ``SearchedIndex``."""
+        if allowed is None:
+            return len(self) - (exclude is not None)
+        return self.store.count(cast("StoredRows", allowed).selection.without(exclude))
+
+    def warm_up(self) -> None:
+        """A store has nothing to compile."""
+
+    def open_search(self, parallelism: IntraQueryParallelism | None) -> IndexSearch:
+        """Open what ranks the rows; see ``SearchedIndex``."""
+        search = StoreSearch(self.store, len(self), sum(self.descriptor_bytes), self._search_s)
+        return cast("IndexSearch", search)  # the rows that may be found are always of this store
 
     def close(self) -> None:
         """Close the connection."""
         self._milvus.close()
-
-    def _record(self) -> StoredRecord:
-        place = f"{self._milvus.address} ({self._documents})"
-        text = self._milvus.documents(self._documents, [INDEX_KEY]).get(INDEX_KEY)
-        if text is None:
-            raise StoreError(f"{place} holds no complete index. {RELOAD}")
-        return StoredRecord.from_json(json.loads(text), place)
 
     def _write_files(self, record: StoredRecord, folder: Path) -> None:
         keys = {name: file_key(name) for name in record.files}
@@ -195,24 +222,42 @@ class StoredIndex:
         return found[key]
 
 
-def open_store(
-    address: StoreAddress, search_s: float, timeout_s: float = DEFAULT_TIMEOUT_S
-) -> StoredIndex:
-    """Open the version that is published in a store.
+def published(milvus: Milvus) -> tuple[str, StoredRecord]:
+    """The version that is published in a store.
 
     Args:
-        address: where it is.
-        search_s: seconds after which a search does not ask for a longer list of candidates.
-        timeout_s: seconds that a call may take.
+        milvus: the connection, whose address has the name of the collection.
+
+    Returns:
+        The collection with its documents, and what it says of itself.
 
     Raises:
-        StoreError: if there is none, or it cannot be used.
+        StoreError: if there is none, or it is not complete.
         StoreUnavailableError: if Milvus fails.
     """
-    milvus = Milvus(address, timeout_s)
-    documents = milvus.aliased(address.collection)
+    documents = milvus.aliased(milvus.address.collection)
     if documents is None:
         raise StoreError(
-            f"{address} holds no index. Load one with: beauty-export load INDEX --store {address}"
+            f"{milvus.address} holds no index. Load one with: beauty-export load INDEX "
+            f"--store {milvus.address}"
         )
-    return StoredIndex(milvus, documents, search_s)
+    return documents, read_record(milvus, documents)
+
+
+def read_record(milvus: Milvus, documents: str) -> StoredRecord:
+    """What a version says of itself.
+
+    Args:
+        milvus: the connection.
+        documents: the collection with its documents.
+
+    Raises:
+        StoreError: if it is not complete, or of another layout.
+        StoreUnavailableError: if Milvus fails.
+    """
+    milvus.load(documents)
+    place = f"{milvus.address} ({documents})"
+    text = milvus.documents(documents, [INDEX_KEY]).get(INDEX_KEY)
+    if text is None:
+        raise StoreError(f"{place} holds no complete index. {RELOAD}")
+    return StoredRecord.from_json(json.loads(text), place)

@@ -25,7 +25,7 @@ from tests.support.made_up_databases import (
 
 
 def search_of(store, budget_s=60.0):
-    return StoreSearch(store, len(store.vectors), budget_s)
+    return StoreSearch(store, len(store.vectors), store.vectors.nbytes, budget_s)
 
 
 def made_up(seed, rows=3000):
