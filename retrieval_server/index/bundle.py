@@ -147,6 +147,9 @@ class IndexBundle(IndexedImages):
         """Count the rows that a search may find; see ``SearchedIndex``."""
         return count_rows(len(self), cast("RowMask | None", allowed), exclude)
 
+    def check_served(self) -> None:
+        """Files that are open can be read; see ``SearchedIndex``."""
+
     def warm_up(self) -> None:
         """Compile what searches run, and read the words; see ``SearchedIndex``."""
         if self.levels is not None:

@@ -170,6 +170,13 @@ class SearchedIndex(Protocol):
             exclude: a further row to leave out.
         """
 
+    def check_served(self) -> None:
+        """Find out whether the index can be read now.
+
+        Raises:
+            StoreError: if it is in a store that cannot be read.
+        """
+
     def warm_up(self) -> None:
         """Compile what searches run, and read what each of them reads."""
 

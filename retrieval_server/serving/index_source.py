@@ -117,8 +117,7 @@ class StoreSource:
         self._milvus, self._search_s = Milvus(address, timeout_s), search_s
 
     def open(self) -> StoredIndex:  # noqa: D102 - see IndexSource
-        documents, _ = published(self._milvus)
-        return StoredIndex(self._milvus, documents, self._search_s)
+        return StoredIndex.published(self._milvus, self._search_s)
 
     def named(self) -> Named:  # noqa: D102 - see IndexSource
         _, record = published(self._milvus)

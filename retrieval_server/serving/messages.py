@@ -117,10 +117,10 @@ def limits_message(settings: Settings) -> pb.Limits:
     )
 
 
-def word_index_message(bundle: SearchedIndex) -> pb.WordIndex | None:
-    """The texts of an index that words are compared with; None if they cannot be."""
+def word_index_message(bundle: SearchedIndex) -> pb.WordIndex:
+    """The texts of an index that words are compared with; without texts if they cannot be."""
     if bundle.words is None:
-        return None
+        return pb.WordIndex()
     words = bundle.manifest.words
     images = words.fields.get(IMAGE)
     return pb.WordIndex(
@@ -240,6 +240,13 @@ def proof_message(proof: Proof | None) -> pb.Proof | None:
         candidate_count=proof.candidates,
         reason=proof.reason,
     )
+
+
+def unproved_warning(proof: Proof | None) -> str:
+    """A warning that products may be missing in an answer; empty if there is none."""
+    if proof is None or proof.guarantee is not Guarantee.NONE:
+        return ""
+    return f"Products may be missing: {proof.reason}"
 
 
 def _words(evidence: WordsEvidence | None) -> pb.WordsEvidence | None:

@@ -35,6 +35,7 @@ from retrieval_server.serving.messages import (
     model_messages,
     proof_message,
     read_line_message,
+    unproved_warning,
     word_index_message,
 )
 from retrieval_server.serving.photo_words import NOT_READ, text_weight_of
@@ -207,7 +208,10 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
             timings=timings,
             index_version=bundle.version,
             models=model_messages(bundle),
-            warnings=[*bundle.manifest.warnings, *filter(None, [words.warning])],
+            warnings=[
+                *bundle.manifest.warnings,
+                *filter(None, [words.warning, unproved_warning(result.proof)]),
+            ],
             request_id=request_id,
             read_lines=map(read_line_message, words.lines),
             in_catalogue_probability=result.in_catalogue_probability,

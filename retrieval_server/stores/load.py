@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from retrieval_server.errors import IndexLossError, StoreError
 from retrieval_server.index.bundle import IndexBundle
-from retrieval_server.stores.schema import create_documents, create_vectors
 from retrieval_server.stores.entities import Document, IndexEntities
 from retrieval_server.stores.layout import (
     INDEX_KEY,
@@ -36,6 +35,7 @@ from retrieval_server.stores.layout import (
     vectors_of,
 )
 from retrieval_server.stores.milvus import Milvus
+from retrieval_server.stores.schema import create_documents, create_vectors
 from retrieval_server.stores.stored_index import published
 
 BATCH_BYTES = 8 * 2**20  # of vectors, or of texts; a Milvus server takes messages of 64 MB

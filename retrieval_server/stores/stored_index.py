@@ -77,7 +77,8 @@ class StoredIndex:
     def __init__(self, milvus: Milvus, documents: str, search_s: float) -> None:
         self._milvus, self._documents = milvus, documents
         record = read_record(milvus, documents)
-        milvus.load(record.vectors)
+        self._vectors = record.vectors
+        milvus.load(self._vectors)
         self.version, self.built_at = record.version, record.built_at
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
@@ -91,14 +92,20 @@ class StoredIndex:
         self.columns = StoredColumns(self.manifest.columns, self._texts())
         self.store = MilvusStore(
             milvus,
-            record.vectors,
+            self._vectors,
             [self.manifest.models[model].dimension for model in self.profile.models],
             record.rectified,
             FilterExpressions(self.manifest.columns),
         )
         self._search_s = search_s
-        self._require_all_rows(record)
+        self._require_all_rows()
         self.first_product = self.product(0)
+
+    @classmethod
+    def published(cls, milvus: Milvus, search_s: float) -> StoredIndex:
+        """Open the version that is published in a store; see ``StoredIndex`` and ``published``."""
+        documents, _ = published(milvus)
+        return cls(milvus, documents, search_s)
 
     def __len__(self) -> int:
         return self.manifest.products
@@ -183,6 +190,12 @@ class StoredIndex:
             return len(self) - (exclude is not None)
         return self.store.count(cast("StoredRows", allowed).selection.without(exclude))
 
+    def check_served(self) -> None:
+        """Ask the store for its collections; see ``SearchedIndex``."""
+        for name in (self._documents, self._vectors):
+            if not self._milvus.has_collection(name):
+                raise StoreError(f"{self._milvus.address} has no {name} any more. {RELOAD}")
+
     def warm_up(self) -> None:
         """A store has nothing to compile."""
 
@@ -190,10 +203,6 @@ class StoredIndex:
         """Open what ranks the rows; see ``SearchedIndex``."""
         search = StoreSearch(self.store, len(self), sum(self.descriptor_bytes), self._search_s)
         return cast("IndexSearch", search)  # the rows that may be found are always of this store
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._milvus.close()
 
     def _write_files(self, record: StoredRecord, folder: Path) -> None:
         keys = {name: file_key(name) for name in record.files}
@@ -206,11 +215,11 @@ class StoredIndex:
         found = self._milvus.documents(self._documents, keys.values())
         return {number: json.loads(found[key]) for number, key in keys.items() if key in found}
 
-    def _require_all_rows(self, record: StoredRecord) -> None:
+    def _require_all_rows(self) -> None:
         rows = self.store.count(Selection())
         if rows != len(self):
             raise StoreError(
-                f"{self._milvus.address}: {record.vectors} has {rows:,} rows, and its index has "
+                f"{self._milvus.address}: {self._vectors} has {rows:,} rows, and its index has "
                 f"{len(self):,}. {RELOAD}"
             )
 

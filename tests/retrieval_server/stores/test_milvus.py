@@ -15,38 +15,21 @@ from retrieval_server.filters.expression import (
     OneOf,
     Range,
 )
-from retrieval_server.index.publish import open_index
-from retrieval_server.stores.candidate_store import Selection
-from retrieval_server.stores.load import Load
-from retrieval_server.stores.milvus import Milvus
-from retrieval_server.stores.stored_index import open_store
-from tests.support.lite_store import lite_address
 
 ALPHAS = (3.0, 1.0)
 
 
 @pytest.fixture(scope="module")
-def bundle(tiny_index):
-    return open_index(tiny_index)
+def search(stored):
+    return stored.open_search(None)
 
 
-@pytest.fixture(scope="module")
-def stored(bundle, tmp_path_factory):
-    address = lite_address(tmp_path_factory.mktemp("store"))
-    milvus = Milvus(address)
-    Load(bundle, milvus).run()
-    milvus.close()
-    index = open_store(address, search_s=60)
-    yield index
-    index.close()
-
-
-def test_the_rankings_are_those_of_the_index(bundle, stored):
+def test_the_rankings_are_those_of_the_index(bundle, stored, search):
     scan = ScanSearch(bundle.descriptors)
     for row in range(0, len(bundle), 3):
         query = stored.descriptors_of(row)
         expected = scan.rank_all(query, ALPHAS, 7)
-        ranking = stored.search.rank_all(query, ALPHAS, 7, Selection())
+        ranking = search.rank_all(query, ALPHAS, 7)
         assert ranking.rows.tolist() == expected.rows.tolist()
         assert ranking.similarities.tolist() == expected.similarities.tolist()
         assert ranking.proof.guarantee is Guarantee.EXACT
@@ -62,7 +45,8 @@ def test_what_the_catalogue_says_is_the_same(bundle, stored):
     ids = [bundle.product_id(row) for row in rows]
     assert stored.rows_of([*ids, "no such id"]) == dict(zip(ids, rows, strict=True))
     assert stored.row_of("no such id") is None
-    for row, (neighbours, cosines) in zip(rows, stored.neighbours(rows), strict=True):
+    for row in rows:
+        neighbours, cosines = stored.text_index.neighbours(row)
         expected, expected_cosines = bundle.text_index.neighbours(row)
         assert neighbours.tolist() == expected.tolist()
         assert cosines.tolist() == expected_cosines.tolist()
@@ -88,15 +72,15 @@ FILTERS = [
 
 
 @pytest.mark.parametrize("wanted", FILTERS, ids=str)
-def test_a_filter_lets_the_same_rows_pass(bundle, stored, wanted):
+def test_a_filter_lets_the_same_rows_pass(bundle, stored, search, wanted):
     mask = passing_rows(wanted, bundle.columns)
     rows = np.arange(len(bundle))
-    selection = stored.select(wanted, ())
+    query = stored.descriptors_of(4)
 
-    assert stored.store.passing(rows, selection).tolist() == mask.tolist()
-    assert stored.store.count(selection) == mask.sum()
-    found = stored.search.rank_all(stored.descriptors_of(4), ALPHAS, 5, selection)
-    expected = ScanSearch(bundle.descriptors).rank_all(
-        stored.descriptors_of(4), ALPHAS, 5, allowed=mask
-    )
+    allowed = stored.allowed_rows(wanted, ())
+    found = search.rank_all(query, ALPHAS, 5, exclude=4, allowed=allowed)
+
+    assert allowed[rows].tolist() == mask.tolist()
+    assert stored.count_allowed(allowed, 4) == mask.sum() - mask[4]
+    expected = ScanSearch(bundle.descriptors).rank_all(query, ALPHAS, 5, 4, mask)
     assert found.rows.tolist() == expected.rows.tolist()
