@@ -15,7 +15,7 @@ from retrieval_server.index.publish import open_index
 from retrieval_server.serving.setting_options import setting_option
 from retrieval_server.stores.address import StoreAddress
 from retrieval_server.stores.load import Load, Loaded
-from retrieval_server.stores.milvus import LOAD_TIMEOUT_S, Milvus
+from retrieval_server.stores.milvus import LOAD_TIMEOUT_S, STRONG, Milvus
 
 Store = Annotated[str, setting_option("store")]
 
@@ -34,7 +34,7 @@ def load(
     """
     bundle = open_index(index)
     bundle.verify()
-    milvus = Milvus(StoreAddress.of(store), LOAD_TIMEOUT_S)
+    milvus = Milvus(StoreAddress.of(store), LOAD_TIMEOUT_S, STRONG)
     try:
         with progress("products", len(bundle)) as advance:
             loaded = Load(bundle, milvus, max_loss).run(advance)

@@ -35,7 +35,7 @@ from retrieval_server.stores.layout import (
     vectors_of,
 )
 from retrieval_server.stores.milvus import Milvus
-from retrieval_server.stores.schema import create_documents, create_vectors
+from retrieval_server.stores.schema import document_fields, vector_fields
 from retrieval_server.stores.stored_index import published
 
 BATCH_BYTES = 8 * 2**20  # of vectors, or of texts; a Milvus server takes messages of 64 MB
@@ -94,8 +94,9 @@ class Load:
             StoreUnavailableError: if Milvus fails; load again to go on.
         """
         before = self._published_before()
-        create_vectors(self._milvus, self._vectors, self._dimension, self._entities.columns)
-        create_documents(self._milvus, self._documents)
+        fields = vector_fields(self._dimension, self._entities.columns)
+        self._milvus.create_collection(self._vectors, fields)
+        self._milvus.create_collection(self._documents, document_fields())
         for name in (self._vectors, self._documents):
             self._milvus.load(name)
         written, rectified = self._write_rows(advance)

@@ -15,11 +15,14 @@ from numpy.typing import NDArray
 
 from retrieval_server.errors import StoreError, StoreUnavailableError
 from retrieval_server.stores.address import StoreAddress
-from retrieval_server.stores.layout import KEY, TEXT, part_key
+from retrieval_server.stores.layout import KEY, TEXT, VECTOR, part_key
 
 INSTALL = "Install it with: pip install 'beauty-retrieval[milvus]'"
 KEYS_AT_ONCE = 500  # of documents; at 60 kB each, 30 MB
 ROWS_AT_ONCE = 1000  # in an expression
+STRONG = "Strong"  # reads that see everything written before; on a server they take 0.2 s more
+BOUNDED = "Bounded"  # reads that may miss what was written in the last seconds
+EXHAUSTIVE, METRIC = "FLAT", "IP"  # an index that compares every vector; inner products
 LONGEST_LIST = 16_384  # what a Milvus server returns at most
 LOAD_TIMEOUT_S = 120.0  # for a call of a load: no person waits for it, and a flush takes long
 
@@ -33,26 +36,28 @@ class Milvus:
     Args:
         address: where the store is.
         timeout_s: seconds that a call may take.
+        consistency: of reads that do not say another one.
 
     Raises:
         StoreError: if pymilvus is not installed.
         StoreUnavailableError: if there is no connection.
     """
 
-    def __init__(self, address: StoreAddress, timeout_s: float) -> None:
-        self.address, self._timeout_s = address, timeout_s
+    def __init__(self, address: StoreAddress, timeout_s: float, consistency: str = BOUNDED) -> None:
+        self.address, self._timeout_s, self._consistency = address, timeout_s, consistency
         self._client = self._connected()
 
     def _connected(self) -> Any:
         try:
-            from pymilvus import MilvusClient
+            import pymilvus
         except ModuleNotFoundError as error:
             raise StoreError(f"A store needs pymilvus. {INSTALL}") from error
+        self._pymilvus = pymilvus
         logging.getLogger("pymilvus").setLevel(logging.CRITICAL)  # what fails is raised, and logged
         if self.address.is_lite and not Path(self.address.uri).parent.is_dir():
             raise StoreError(f"There is no folder {Path(self.address.uri).parent}. Make it first.")
         try:
-            return MilvusClient(uri=self.address.uri, timeout=self._timeout_s)
+            return pymilvus.MilvusClient(uri=self.address.uri, timeout=self._timeout_s)
         except Exception as error:  # pymilvus raises many kinds
             raise self._failure(error) from error
 
@@ -73,6 +78,21 @@ class Milvus:
         except Exception as error:  # pymilvus raises many kinds
             raise self._failure(error) from error
 
+    def read(self, method: str, collection: str, consistency: str = "", **named: Any) -> Any:
+        """Call a method that reads entities of a collection.
+
+        Args:
+            method: its name.
+            collection: the collection's name.
+            consistency: of the read; empty for that of the connection.
+            named: further arguments.
+
+        Raises:
+            StoreUnavailableError: if it fails.
+        """
+        level = consistency or self._consistency
+        return self.call(method, collection, consistency_level=level, **named)
+
     def close(self) -> None:
         """Close the connection."""
         self._client.close()
@@ -80,6 +100,29 @@ class Milvus:
     def has_collection(self, name: str) -> bool:
         """Whether there is a collection, or an alias, of a name."""
         return bool(self.call("has_collection", name))
+
+    def create_collection(self, name: str, fields: Sequence[Mapping[str, Any]]) -> None:
+        """Create a collection, unless there is one, with an index that compares every vector.
+
+        Args:
+            name: its name.
+            fields: its fields, see ``schema``.
+        """
+        if self.has_collection(name):
+            return
+        schema = self._pymilvus.MilvusClient.create_schema(enable_dynamic_field=False)
+        for field in fields:
+            datatype = self._pymilvus.DataType[field["datatype"]]
+            schema.add_field(**{**field, "datatype": datatype})
+        index = self._pymilvus.MilvusClient.prepare_index_params()
+        index.add_index(VECTOR, index_type=EXHAUSTIVE, metric_type=METRIC)
+        self.call(
+            "create_collection",
+            name,
+            schema=schema,
+            index_params=index,
+            consistency_level=STRONG,
+        )
 
     def load(self, name: str) -> None:
         """Let Milvus read a collection into its memory, if it has not yet."""
@@ -102,7 +145,12 @@ class Milvus:
         return name
 
     def entities(
-        self, collection: str, key_name: str, keys: Iterable[Any], fields: Sequence[str]
+        self,
+        collection: str,
+        key_name: str,
+        keys: Iterable[Any],
+        fields: Sequence[str],
+        consistency: str = "",
     ) -> list[Entity]:
         """Entities by their primary keys; those that are missing are left out.
 
@@ -111,21 +159,31 @@ class Milvus:
             key_name: the field of the primary key.
             keys: the keys.
             fields: the fields to return beside the key.
+            consistency: of the read; empty for that of the connection.
         """
         found: list[Entity] = []
         for some in in_pieces(list(keys), KEYS_AT_ONCE):
-            found += self.call("get", collection, ids=some, output_fields=[key_name, *fields])
+            found += self.read(
+                "get", collection, consistency, ids=some, output_fields=[key_name, *fields]
+            )
         return found
 
-    def documents(self, collection: str, keys: Iterable[str]) -> dict[str, str]:
+    def documents(
+        self, collection: str, keys: Iterable[str], consistency: str = ""
+    ) -> dict[str, str]:
         """Documents by their keys; those that are missing are left out.
+
+        Args:
+            collection: its name.
+            keys: the keys.
+            consistency: of the read; empty for that of the connection.
 
         Raises:
             StoreError: if a part of a document is missing.
         """
         first = {
             entity[KEY]: entity[TEXT].partition(" ")
-            for entity in self.entities(collection, KEY, keys, [TEXT])
+            for entity in self.entities(collection, KEY, keys, [TEXT], consistency)
         }
         wanted = [
             part_key(key, number)
@@ -133,7 +191,8 @@ class Milvus:
             for number in range(1, int(count))
         ]
         further = {
-            entity[KEY]: entity[TEXT] for entity in self.entities(collection, KEY, wanted, [TEXT])
+            entity[KEY]: entity[TEXT]
+            for entity in self.entities(collection, KEY, wanted, [TEXT], consistency)
         }
         if missing := [key for key in wanted if key not in further]:
             raise StoreError(f"{self.address} is damaged: {collection} has no {missing[0]}.")
@@ -144,21 +203,24 @@ class Milvus:
             for key, (count, _, text) in first.items()
         }
 
-    def count(self, collection: str, expression: str = "") -> int:
+    def count(self, collection: str, expression: str = "", consistency: str = "") -> int:
         """Count the entities of a collection.
 
         Args:
             collection: its name.
             expression: what an entity has to fulfil; empty for nothing.
+            consistency: of the read; empty for that of the connection.
         """
-        found = self.call("query", collection, filter=expression, output_fields=["count(*)"])
+        found = self.read(
+            "query", collection, consistency, filter=expression, output_fields=["count(*)"]
+        )
         return int(found[0]["count(*)"])
 
     def search(
         self, collection: str, query: NDArray[np.float32], limit: int, **named: Any
     ) -> list[Any]:
         """The entities with the largest inner products, as pymilvus returns them."""
-        found: list[Any] = self.call("search", collection, data=[query], limit=limit, **named)[0]
+        found: list[Any] = self.read("search", collection, data=[query], limit=limit, **named)[0]
         return found
 
     def _failure(self, error: Exception) -> StoreUnavailableError:

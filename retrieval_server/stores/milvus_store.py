@@ -12,9 +12,14 @@ from retrieval_server.errors import StoreError
 from retrieval_server.stores.candidate_store import Selection, SumList
 from retrieval_server.stores.filter_expression import ANY_ROW, FilterExpressions
 from retrieval_server.stores.layout import RELOAD, ROW, VECTOR
-from retrieval_server.stores.milvus import LONGEST_LIST, ROWS_AT_ONCE, Milvus, in_pieces
-
-EXHAUSTIVE = ("FLAT",)  # the kinds of index that compare every vector
+from retrieval_server.stores.milvus import (
+    EXHAUSTIVE,
+    LONGEST_LIST,
+    METRIC,
+    ROWS_AT_ONCE,
+    Milvus,
+    in_pieces,
+)
 
 
 class MilvusStore:
@@ -46,17 +51,17 @@ class MilvusStore:
         self._ends = np.cumsum(dimensions)[:-1]
         self.rectified = rectified
         index = milvus.call("describe_index", vectors, VECTOR) or {}
-        if index.get("metric_type") != "IP":
+        if index.get("metric_type") != METRIC:
             raise StoreError(
-                f"{milvus.address}: {vectors} has no index for inner products (IP). {RELOAD}"
+                f"{milvus.address}: {vectors} has no index for inner products ({METRIC}). {RELOAD}"
             )
         kind = str(index["index_type"])
-        self.approximation = "" if kind in EXHAUSTIVE else kind
+        self.approximation = "" if kind == EXHAUSTIVE else kind
 
     def search_sum(  # noqa: D102 - see CandidateStore
         self, query: NDArray[np.float32], top_m: int, selection: Selection
     ) -> SumList:
-        parameters: dict[str, Any] = {"metric_type": "IP"}
+        parameters: dict[str, Any] = {"metric_type": METRIC}
         if "HNSW" in self.approximation:
             parameters["params"] = {"ef": 2 * top_m}  # a graph needs more than it returns
         found = self._milvus.search(
@@ -106,7 +111,7 @@ class MilvusStore:
         return np.sort(np.array([entity[ROW] for entity in found], np.int64))
 
     def _rows(self, expression: str, limit: int) -> Any:
-        return self._milvus.call(
+        return self._milvus.read(
             "query", self._vectors, filter=expression, output_fields=[ROW], limit=limit
         )
 

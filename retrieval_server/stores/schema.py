@@ -1,4 +1,4 @@
-"""Creates the collections of a version in Milvus; their fields are those of the layout."""
+"""The fields of the collections of a version in Milvus, as the layout has them."""
 
 from __future__ import annotations
 
@@ -19,46 +19,34 @@ from retrieval_server.stores.layout import (
     missing_field,
     value_field,
 )
-from retrieval_server.stores.milvus import Milvus
 
-VECTOR_INDEX = {"index_type": "FLAT", "metric_type": "IP"}  # compares every vector
+Field = dict[str, Any]  # the arguments of pymilvus' ``add_field``, the type by its name
 
 
-def create_vectors(milvus: Milvus, name: str, dimension: int, columns: Sequence[Column]) -> None:
-    """Create the collection of the vectors, unless there is one.
+def vector_fields(dimension: int, columns: Sequence[Column]) -> list[Field]:
+    """The fields of the collection with the vectors.
 
     Args:
-        milvus: the connection.
-        name: of the collection.
         dimension: D.
         columns: the columns of the catalogue.
-
-    Raises:
-        StoreUnavailableError: if Milvus fails.
     """
-    fields: list[dict[str, Any]] = [{"field_name": ROW, "datatype": "INT64", "is_primary": True}]
-    for number, column in enumerate(columns):
-        fields += _fields_of(number, column.kind)
-    _create(milvus, name, dimension, fields)
+    row = {"field_name": ROW, "datatype": "INT64", "is_primary": True}
+    values = [field for n, column in enumerate(columns) for field in _fields_of(n, column.kind)]
+    return [row, _vector(dimension), *values]
 
 
-def create_documents(milvus: Milvus, name: str) -> None:
-    """Create the collection of the documents, unless there is one.
-
-    Args:
-        milvus: the connection.
-        name: of the collection.
-
-    Raises:
-        StoreUnavailableError: if Milvus fails.
-    """
+def document_fields() -> list[Field]:
+    """The fields of the collection with the documents."""
     key = {"field_name": KEY, "max_length": LONGEST_KEY, "is_primary": True}
     text = {"field_name": TEXT, "max_length": LONGEST_TEXT}
-    fields = [{"datatype": "VARCHAR", **field} for field in (key, text)]
-    _create(milvus, name, len(NO_VECTOR), fields)
+    return [*({"datatype": "VARCHAR", **field} for field in (key, text)), _vector(len(NO_VECTOR))]
 
 
-def _fields_of(number: int, kind: ColumnKind) -> list[dict[str, Any]]:
+def _vector(dimension: int) -> Field:
+    return {"field_name": VECTOR, "datatype": "FLOAT_VECTOR", "dim": dimension}
+
+
+def _fields_of(number: int, kind: ColumnKind) -> list[Field]:
     """The fields of a column."""
     name = value_field(number)
     if kind is ColumnKind.TEXT:
@@ -69,19 +57,3 @@ def _fields_of(number: int, kind: ColumnKind) -> list[dict[str, Any]]:
         {"field_name": name, "datatype": "DOUBLE"},
         {"field_name": missing_field(number), "datatype": "INT8"},
     ]
-
-
-def _create(milvus: Milvus, name: str, dimension: int, fields: list[dict[str, Any]]) -> None:
-    if milvus.has_collection(name):
-        return
-    from pymilvus import DataType, MilvusClient
-
-    schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False)
-    for field in fields:
-        schema.add_field(**{**field, "datatype": DataType[field["datatype"]]})
-    schema.add_field(VECTOR, DataType.FLOAT_VECTOR, dim=dimension)
-    index = MilvusClient.prepare_index_params()
-    index.add_index(VECTOR, **VECTOR_INDEX)
-    milvus.call(
-        "create_collection", name, schema=schema, index_params=index, consistency_level="Strong"
-    )

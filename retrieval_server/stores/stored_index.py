@@ -37,7 +37,7 @@ from retrieval_server.stores.layout import (
     row_key,
     texts_key,
 )
-from retrieval_server.stores.milvus import Milvus
+from retrieval_server.stores.milvus import STRONG, Milvus
 from retrieval_server.stores.milvus_store import MilvusStore
 from retrieval_server.stores.store_search import StoreSearch
 from retrieval_server.stores.stored_columns import StoredColumns
@@ -216,7 +216,7 @@ class StoredIndex:
         return {number: json.loads(found[key]) for number, key in keys.items() if key in found}
 
     def _require_all_rows(self) -> None:
-        rows = self.store.count(Selection())
+        rows = self._milvus.count(self._vectors, consistency=STRONG)
         if rows != len(self):
             raise StoreError(
                 f"{self._milvus.address}: {self._vectors} has {rows:,} rows, and its index has "
@@ -266,7 +266,7 @@ def read_record(milvus: Milvus, documents: str) -> StoredRecord:
     """
     milvus.load(documents)
     place = f"{milvus.address} ({documents})"
-    text = milvus.documents(documents, [INDEX_KEY]).get(INDEX_KEY)
+    text = milvus.documents(documents, [INDEX_KEY], STRONG).get(INDEX_KEY)
     if text is None:
         raise StoreError(f"{place} holds no complete index. {RELOAD}")
     return StoredRecord.from_json(json.loads(text), place)

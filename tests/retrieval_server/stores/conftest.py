@@ -7,7 +7,7 @@ from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.index.publish import open_index
 from retrieval_server.stores.address import StoreAddress
 from retrieval_server.stores.load import Load
-from retrieval_server.stores.milvus import Milvus
+from retrieval_server.stores.milvus import STRONG, Milvus
 from retrieval_server.stores.stored_index import StoredIndex
 from tests.support.lite_store import lite_address
 from tests.support.patience import PATIENCE_S
@@ -22,7 +22,7 @@ def bundle(tiny_index: Path) -> IndexBundle:
 def address(bundle: IndexBundle, tmp_path_factory: pytest.TempPathFactory) -> StoreAddress:
     """A store in a file that holds ``tiny_index``."""
     address = lite_address(tmp_path_factory.mktemp("store"))
-    milvus = Milvus(address, PATIENCE_S)
+    milvus = Milvus(address, PATIENCE_S, STRONG)
     Load(bundle, milvus, max_loss=0).run()
     milvus.close()
     return address
