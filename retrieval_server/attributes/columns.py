@@ -14,6 +14,8 @@ truth values             uint8          0 is false, 1 is true, 2 is missing
                                         its UTF-8 bytes, so that codes and texts have one order
 =======================  =============  ==========================================================
 
+The column ``product`` is of texts, whatever its values: 1e3 and 1000 are two names.
+
 The manifest holds a ``ColumnRecord`` for each column. A column's name can be any text, so it does
 not occur in the name of a file.
 
@@ -32,6 +34,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval_server.attributes.names import PRODUCT_COLUMN
 from retrieval_server.attributes.values import ColumnKind, kind_of, number_of, stray_value, truth_of
 from retrieval_server.errors import IndexBundleError
 from retrieval_server.storage.arrays import REBUILD, open_array
@@ -203,7 +206,8 @@ def write_column(
         What the manifest records.
     """
     texts = [text for text in dict.fromkeys(values) if text is not None]
-    kind = kind_of(texts)
+    is_name = name == PRODUCT_COLUMN
+    kind = ColumnKind.TEXT if is_name else kind_of(texts)
     stray = ""
     coded: dict[str | None, Any]
     if kind is ColumnKind.NUMBER:
@@ -211,7 +215,7 @@ def write_column(
     elif kind is ColumnKind.TRUTH:
         coded = {text: truth_of(text) for text in texts} | {None: MISSING_TRUTH}
     else:
-        stray = stray_value(texts)
+        stray = "" if is_name else stray_value(texts)
         texts.sort()  # by code point, which is the order of UTF-8 bytes
         write_string_table(folder, _table(number), texts)
         coded = {text: code for code, text in enumerate(texts)} | {None: len(texts)}

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retrieval_server.attributes.columns import Column, ColumnRecord, Columns, write_column
+from retrieval_server.attributes.names import PRODUCT_COLUMN
 from retrieval_server.attributes.values import ColumnKind
 from retrieval_server.errors import IndexBundleError
 
@@ -41,6 +42,18 @@ def test_codes_have_the_order_of_the_texts_bytes(tmp_path: Path) -> None:
     column = written(tmp_path, [*texts])
     by_code = [column.text(code) for code in range(column.distinct)]
     assert by_code == sorted(texts, key=str.encode)
+
+
+@pytest.mark.parametrize("names", [["1e3", "1000", None], ["1", "1.0", "1,0"], ["true", "TRUE"]])
+def test_the_names_of_products_are_texts_whatever_they_look_like(
+    tmp_path: Path, names: list[str | None]
+) -> None:
+    record = write_column(tmp_path, 0, PRODUCT_COLUMN, names)
+    column = Column(tmp_path, 0, record)
+    assert (record.kind, record.warning) == (ColumnKind.TEXT, "")
+    assert [
+        None if name is None else column.text(column.values[row]) for row, name in enumerate(names)
+    ] == names
 
 
 @pytest.mark.parametrize("absent", ["", "a", "bb", "bä", "é", "\udcff", "\0", "b\0", "\U0010ffff"])
