@@ -51,7 +51,7 @@ class ColumnGroups:
 
 
 def _groups_by(column: Column) -> Groups:
-    missing = column.missing
+    missing = column.is_missing(column.values)
     present: NDArray[np.integer] = column.values[~missing]
     if column.kind is not ColumnKind.TEXT:  # texts are numbered already
         _, present = np.unique(present, return_inverse=True)

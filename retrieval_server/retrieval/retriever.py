@@ -22,6 +22,7 @@ from retrieval_server.exact_search.parallelism import IntraQueryParallelism
 from retrieval_server.exact_search.search import SearchLevel
 from retrieval_server.exact_search.similarity import Ranking
 from retrieval_server.exact_search.warm_up import compile_kernels
+from retrieval_server.filters.evaluation import compile_filters
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.retrieval.eligibility import allowed_rows, count_allowed
 from retrieval_server.retrieval.engine_check import EngineCheck
@@ -215,6 +216,7 @@ class Retriever:
         """Compile the search and read every level once, so that no query has to."""
         if self.bundle.levels is not None:
             compile_kernels()
+        compile_filters(self.bundle.columns)
         self.rank(self._stored(0), SearchParameters(top_k=DEFAULT_TOP_K))
         self.bundle.words.cosines("")
 
