@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -62,6 +62,14 @@ class FusedBound:
     def covers(self, similarity: float) -> bool:
         """Whether no row with a factor ≤ 0 can reach this similarity."""
         return similarity > max(0.0, self._largest_with_negatives)
+
+    def thresholds(self, similarities: Iterable[float]) -> list[np.float32]:
+        """``threshold`` of each similarity; where it is not covered, one that all rows reach.
+
+        Rows that may not be found have a bound of -inf, and reach none.
+        """
+        lowest = np.finfo(np.float32).min
+        return [self.threshold(each) if self.covers(each) else lowest for each in similarities]
 
     def growth(self) -> RowGrowth | None:
         """What the factors of single rows do to bounds of L; None without factors."""

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval_server.attributes.names import PRODUCT_COLUMN
 from retrieval_server.engines.engine import Engine
 from retrieval_server.errors import EngineError, UnknownProductError
 from retrieval_server.exact_search.open_search import open_search
@@ -24,6 +25,7 @@ from retrieval_server.exact_search.warm_up import compile_kernels
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.retrieval.eligibility import allowed_rows, count_allowed
 from retrieval_server.retrieval.engine_check import EngineCheck
+from retrieval_server.retrieval.grouping import ColumnGroups, with_group_sizes, without_product_of
 from retrieval_server.retrieval.query_ranking import QueryRanking
 from retrieval_server.retrieval.query_words import sole_words
 from retrieval_server.retrieval.refinement import refine, unrefined
@@ -54,6 +56,7 @@ class Retriever:
         self.engine = engine
         self.parallelism = parallelism
         self._engine_check = EngineCheck(bundle, engine)
+        self._groups = ColumnGroups(bundle.columns)
         self._search = open_search(bundle.descriptors, bundle.levels, parallelism=parallelism)
 
     @property
@@ -135,6 +138,7 @@ class Retriever:
                 parameters.top_k,
                 exclude,
                 ranking.allowed,
+                ranking.groups,
             )
         else:
             result = unrefined(initial)
@@ -153,6 +157,8 @@ class Retriever:
     def similar_to(self, product_id: str, parameters: SearchParameters) -> SearchResult:
         """Search with a product's own descriptors; the product itself is left out.
 
+        Where the results are grouped by ``PRODUCT_COLUMN``, so are all its images.
+
         Raises:
             QueryError: if a parameter is out of range, naming it.
             UnknownProductError: if the index has no such product.
@@ -160,6 +166,10 @@ class Retriever:
         row = self.bundle.row_of(product_id)
         if row is None:
             raise UnknownProductError(product_id)
+        if self._groups.by(parameters.group_by) is not None and (
+            parameters.group_by == PRODUCT_COLUMN
+        ):
+            parameters = without_product_of(parameters, self.bundle.columns, row)
         return self.search(self._stored(row), parameters, exclude=row)
 
     def search_by_words(self, parameters: SearchParameters) -> SearchResult:
@@ -171,9 +181,12 @@ class Retriever:
         check_parameters(parameters, self.bundle.profile)
         started = time.perf_counter_ns()
         allowed = allowed_rows(self.bundle, parameters)
+        groups = self._groups.by(parameters.group_by)
         matches = sole_words(self.bundle, parameters).ranked(
-            parameters.top_k, allowed, parameters.min_similarity
+            parameters.top_k, allowed, parameters.min_similarity, groups
         )
+        if groups is not None:
+            matches = with_group_sizes(matches, groups, allowed, None)
         ranked = time.perf_counter_ns()
         return SearchResult(
             matches=matches,
@@ -208,7 +221,8 @@ class Retriever:
     def _ranking(
         self, query: QueryDescriptors, parameters: SearchParameters, exclude: int | None
     ) -> QueryRanking:
-        return QueryRanking(self.bundle, self._search, query, parameters, exclude)
+        groups = self._groups.by(parameters.group_by)
+        return QueryRanking(self.bundle, self._search, query, parameters, exclude, groups)
 
     def _stored(self, row: int) -> QueryDescriptors:
         """Read the descriptors of a database row."""

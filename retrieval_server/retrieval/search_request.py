@@ -38,6 +38,8 @@ class SearchParameters:
             the profile's.
         filter: which products may be found, by the columns of the catalogue; None for all.
         exclude_ids: ids of products that may not be found; one that is not in the index is ignored.
+        group_by: name of the column by whose values the results are grouped: each is the best image
+            of a value, and ``top_k`` and ``keep`` count values; None for single images.
         min_similarity: the similarity that every match has at least, as ``Match.similarity``; None
             for any.
         kind: what the query consists of, for a verdict on it; None where it is of another kind, or
@@ -53,6 +55,7 @@ class SearchParameters:
     kind: QueryKind | None = None
     filter: Filter | None = None
     exclude_ids: Collection[str] = ()
+    group_by: str | None = None
     min_similarity: float | None = None
 
     def weight_of_words(self, profile: Profile) -> float:

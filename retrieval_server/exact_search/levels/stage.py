@@ -6,7 +6,7 @@ The coarse level has a stage of its own; the levels after it have a ``RowStage``
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -14,10 +14,18 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval_server.exact_search.groups import Groups
 from retrieval_server.exact_search.kernels.growth import grow_candidates, grow_rows
 from retrieval_server.exact_search.kernels.layout import BLOCK_ROWS
 from retrieval_server.exact_search.kernels.row_kernel import RowKernel
-from retrieval_server.exact_search.kernels.selection import keep, largest, survivors
+from retrieval_server.exact_search.kernels.selection import (
+    keep,
+    keep_by_group,
+    largest,
+    largest_of_groups,
+    survivors,
+    survivors_by_group,
+)
 from retrieval_server.exact_search.levels.digits import DigitQuery
 from retrieval_server.exact_search.levels.level import Level, LevelArrays
 from retrieval_server.exact_search.levels.rotation import RotatedQuery, SearchFit
@@ -52,6 +60,16 @@ class Scratch(threading.local):
         """(N,) estimates with the factors of their rows."""
         return np.empty(self._count, np.float32)
 
+    @cached_property
+    def by_group(self) -> NDArray[np.float32]:
+        """(N,) a value of each group, of which there are N at most; -inf when it is not used."""
+        return np.full(self._count, -np.inf, np.float32)
+
+    @cached_property
+    def position_by_group(self) -> NDArray[np.int32]:
+        """(N,) a position of each group."""
+        return np.empty(self._count, np.int32)
+
 
 class Candidates:
     """The candidates of one search: at first every row of the database, then those that were kept.
@@ -65,6 +83,7 @@ class Candidates:
         exclude: a row that may not be found.
         allowed: (N,) which rows may be found; None for all.
         growth: what factors of single rows do to bounds of L; None without factors.
+        groups: groups of rows, of each of which only the best row is wanted; None for none.
 
     Attributes:
         count: number of candidates, M.
@@ -83,6 +102,7 @@ class Candidates:
         exclude: int | None = None,
         allowed: NDArray[np.bool_] | None = None,
         growth: RowGrowth | None = None,
+        groups: Groups | None = None,
     ) -> None:
         self.coarse_estimates = scratch.coarse_estimates
         self.coarse_upper_bounds = scratch.coarse_upper_bounds
@@ -91,7 +111,7 @@ class Candidates:
         self._row_memory, self._is_narrowed = scratch.rows, False
         self.allowed = np.empty(0, np.bool_) if allowed is None else allowed
         self._exclude = exclude
-        self._scratch, self._growth = scratch, growth
+        self._scratch, self._growth, self._groups = scratch, growth, groups
         if growth is not None:
             scratch.growth_of[:] = 1
             scratch.growth_of[growth.rows] = growth.growths
@@ -134,11 +154,21 @@ class Candidates:
             )  # fmt: skip
 
     def largest_estimates(self, wanted: int) -> NDArray[np.int32]:
-        """The rows with the largest estimates, in no order; fewer where there are fewer."""
+        """The rows with the largest estimates, in no order; fewer where there are fewer.
+
+        Where rows have groups, one row of each group.
+        """
         estimates = self.estimates if self._is_narrowed else self.coarse_estimates
         if self._growth is not None:
             estimates = self._scratch.grown_estimates
-        positions = largest(estimates, self.count, wanted)
+        if self._groups is None:
+            positions = largest(estimates, self.count, wanted)
+        else:
+            groups = self._groups.numbers
+            positions = largest_of_groups(
+                estimates, groups[self.rows] if self._is_narrowed else groups, self.count, wanted,
+                self._scratch.by_group[: self._groups.count], self._scratch.position_by_group,
+            )  # fmt: skip
         positions = positions[positions >= 0]
         rows = self.rows[positions] if self._is_narrowed else positions
         return np.asarray(rows, np.int32)
@@ -154,6 +184,35 @@ class Candidates:
                 self.coarse_upper_bounds, self.block_maxima, self.count, threshold, self._row_memory
             )
             self._is_narrowed = True
+
+    def keep_by_group(
+        self,
+        threshold: np.float32,
+        known: NDArray[np.int32],
+        thresholds: Sequence[np.float32],
+    ) -> None:
+        """Keep the candidates whose upper bound reaches a threshold, and that of their group.
+
+        Args:
+            threshold: the threshold of all candidates.
+            known: (m,) the groups that have one of their own.
+            thresholds: (m,) the thresholds of these.
+        """
+        assert self._groups is not None, "only groups have thresholds"
+        groups, by_group = self._groups.numbers, self._scratch.by_group
+        by_group[known] = thresholds
+        if self._is_narrowed:
+            self.count = keep_by_group(
+                self._row_memory, self.estimates, self.upper_bounds, self.count, threshold,
+                groups, by_group,
+            )  # fmt: skip
+        else:
+            self.count = survivors_by_group(
+                self.coarse_upper_bounds, self.block_maxima, self.count, threshold,
+                groups, by_group, self._row_memory,
+            )  # fmt: skip
+            self._is_narrowed = True
+        by_group[known] = -np.inf
 
 
 @dataclass(frozen=True, kw_only=True)
