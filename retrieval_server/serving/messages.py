@@ -17,9 +17,10 @@ from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.index.calibration import Calibration, Quality
 from retrieval_server.models.image_file import MAX_PIXELS
 from retrieval_server.models.profile import MAX_ALPHA, MAX_TEXT_WEIGHT
-from retrieval_server.retrieval.search_request import MAX_EXCLUDED_IDS, MAX_TOP_K
+from retrieval_server.retrieval.search_request import MAX_TOP_K
 from retrieval_server.retrieval.search_result import Match, Stage, TextEvidence, WordsEvidence
 from retrieval_server.retrieval.several_photos import MAX_PHOTOS
+from retrieval_server.serving.filter_messages import MAX_EXCLUDED_IDS
 from retrieval_server.serving.photo_words import PhotoLine
 from retrieval_server.serving.products import MAX_PRODUCT_IDS
 from retrieval_server.serving.settings import Settings
