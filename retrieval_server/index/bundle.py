@@ -42,6 +42,7 @@ from retrieval_server.exact_search.levels.files import open_levels
 from retrieval_server.exact_search.open_search import open_search
 from retrieval_server.exact_search.parallelism import IntraQueryParallelism
 from retrieval_server.exact_search.warm_up import compile_kernels
+from retrieval_server.filters.evaluation import compile_filters
 from retrieval_server.filters.expression import Filter
 from retrieval_server.index.calibration import CALIBRATION_FILE, Calibration, read_calibration
 from retrieval_server.index.images import IndexedImages
@@ -154,6 +155,7 @@ class IndexBundle(IndexedImages):
         """Compile what searches run, and read the words; see ``SearchedIndex``."""
         if self.levels is not None:
             compile_kernels()
+        compile_filters(self.columns)
         self.words.cosines("")
 
     def open_search(self, parallelism: IntraQueryParallelism | None) -> IndexSearch:

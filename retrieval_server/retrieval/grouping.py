@@ -37,6 +37,21 @@ class ColumnGroups:
         self._columns = columns
         self._groups: dict[str, Groups] = {}
 
+    def check(self, name: str | None) -> None:
+        """Check that there is a column, if one is named.
+
+        Raises:
+            QueryError: if there is none of this name, or the index has no values to group by.
+        """
+        if name is None:
+            return
+        if name not in self._columns.names:
+            raise ColumnErrors(self._columns, "group_by").no_such_column(name)
+        if not self._columns.has_values:
+            raise QueryError(
+                "group_by", "is not possible here: this index is in a store, which has no groups."
+            )
+
     def by(self, name: str | None) -> Groups | None:
         """The groups by a column; None for no column.
 
@@ -46,19 +61,13 @@ class ColumnGroups:
         if name is None:
             return None
         if name not in self._groups:
-            if name not in self._columns.names:
-                raise ColumnErrors(self._columns, "group_by").no_such_column(name)
-            if not self._columns.has_values:
-                raise QueryError(
-                    "group_by",
-                    "is not possible here: this index is in a store, which has no groups.",
-                )
+            self.check(name)
             self._groups[name] = _groups_by(self._columns[name])
         return self._groups[name]
 
 
 def _groups_by(column: Column) -> Groups:
-    missing = column.missing
+    missing = column.is_missing(column.values)
     present: NDArray[np.integer] = column.values[~missing]
     if column.kind is not ColumnKind.TEXT:  # texts are numbered already
         _, present = np.unique(present, return_inverse=True)

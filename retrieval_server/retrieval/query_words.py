@@ -29,9 +29,19 @@ def query_words(bundle: SearchedIndex, parameters: SearchParameters) -> QueryWor
         bundle: the index.
         parameters: the words and their weight.
     """
-    if not parameters.weight_of_words(bundle.profile) or not parameters.words.strip():
+    if not has_words(bundle, parameters):
         return None
     return QueryWords(bundle, parameters)
+
+
+def has_words(bundle: SearchedIndex, parameters: SearchParameters) -> bool:
+    """Whether a query has words that count.
+
+    Args:
+        bundle: the index.
+        parameters: the words and their weight.
+    """
+    return bool(parameters.weight_of_words(bundle.profile) and parameters.words.strip())
 
 
 def sole_words(bundle: SearchedIndex, parameters: SearchParameters) -> QueryWords:
@@ -62,7 +72,7 @@ class QueryWords:
     def __init__(self, bundle: SearchedIndex, parameters: SearchParameters) -> None:
         self._bundle, self._grams = bundle, distinct_grams(parameters.words)
         self._weight = parameters.weight_of_words(bundle.profile)
-        self._cosines = _word_search(bundle).cosines(parameters.words)
+        self._cosines = word_search_of(bundle).cosines(parameters.words)
         self._evidence: dict[int, WordsEvidence] = {}
 
     @property
@@ -116,8 +126,11 @@ class QueryWords:
         return self._evidence[row]
 
 
-def _word_search(bundle: SearchedIndex) -> WordSearch:
+def word_search_of(bundle: SearchedIndex) -> WordSearch:
     """What compares words with the texts of an index.
+
+    Args:
+        bundle: the index.
 
     Raises:
         QueryError: if the index has none.

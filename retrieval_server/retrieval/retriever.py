@@ -20,11 +20,12 @@ from retrieval_server.errors import EngineError, UnknownProductError
 from retrieval_server.exact_search.parallelism import IntraQueryParallelism
 from retrieval_server.exact_search.search import SearchLevel
 from retrieval_server.exact_search.similarity import Ranking
+from retrieval_server.filters.evaluation import check_filter
 from retrieval_server.index.searched_index import SearchedIndex
 from retrieval_server.retrieval.engine_check import EngineCheck
 from retrieval_server.retrieval.grouping import ColumnGroups, with_group_sizes, without_product_of
 from retrieval_server.retrieval.query_ranking import QueryRanking
-from retrieval_server.retrieval.query_words import sole_words
+from retrieval_server.retrieval.query_words import has_words, sole_words, word_search_of
 from retrieval_server.retrieval.refinement import refine, unrefined
 from retrieval_server.retrieval.search_request import (
     DEFAULT_TOP_K,
@@ -89,6 +90,19 @@ class Retriever:
             if not np.isfinite(descriptors).all():
                 raise EngineError(f"Model {model} computed a descriptor that is not finite.")
         return tuple(described[model][0] for model in profile.models)
+
+    def check(self, parameters: SearchParameters) -> None:
+        """Check how to search, before a query is described.
+
+        Raises:
+            QueryError: if a parameter is out of range, or does not suit the index.
+        """
+        check_parameters(parameters, self.bundle.profile)
+        if parameters.filter is not None:
+            check_filter(parameters.filter, self.bundle.columns)
+        self._groups.check(parameters.group_by)
+        if has_words(self.bundle, parameters):
+            word_search_of(self.bundle)
 
     def rank(
         self, query: QueryDescriptors, parameters: SearchParameters, exclude: int | None = None

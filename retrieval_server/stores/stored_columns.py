@@ -1,14 +1,15 @@
 """The columns of an index in a store: what is known of them without their values.
 
-They are columns of no rows, so that the conditions of a filter are checked by the code that
-evaluates filters over an index of our own.
+They are columns of no rows, so that the conditions of a filter are checked by the code that checks
+them for an index of our own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from retrieval_server.attributes.columns import Column, ColumnRecord, Columns
 from retrieval_server.attributes.values import ColumnKind
@@ -34,13 +35,13 @@ class StoredColumn(Column):
         """The code of a missing value; no row of this column has one."""
         return self.distinct
 
-    def code_of(self, text: str) -> int | None:
-        """The code of a text; None, because no row of this column has one.
+    def codes_of(self, texts: Iterable[str]) -> NDArray[np.unsignedinteger]:
+        """The codes of those texts that a row has: none, because this column has no rows.
 
         Args:
-            text: a value, verbatim.
+            texts: values, verbatim.
         """
-        return None
+        return np.empty(0, np.uint32)
 
     def text(self, code: int) -> str:
         """The text of a code, where the column has few."""

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from retrieval_server.errors import StoreError
 from retrieval_server.exact_search.parallelism import IntraQueryParallelism
-from retrieval_server.filters.evaluation import passing_rows
+from retrieval_server.filters.evaluation import check_filter
 from retrieval_server.filters.expression import Filter
 from retrieval_server.index.calibration import CALIBRATION_FILE, read_calibration
 from retrieval_server.index.manifest import read_manifest
@@ -178,7 +178,7 @@ class StoredIndex:
     ) -> StoredRows | None:
         """The rows that a search may find; see ``SearchedIndex``."""
         if wanted is not None:
-            passing_rows(wanted, self.columns)  # checks the filter; there are no rows here
+            check_filter(wanted, self.columns)
         excluded = self.rows_of(exclude_ids).values() if exclude_ids else ()
         if wanted is None and not excluded:
             return None

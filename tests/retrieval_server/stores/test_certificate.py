@@ -11,7 +11,7 @@ import pytest
 
 from retrieval_server.exact_search.proof import Guarantee
 from retrieval_server.stores import store_search
-from retrieval_server.stores.candidate_store import Selection
+from retrieval_server.stores.candidate_store import Selection, StoredRows
 from retrieval_server.stores.store_search import StoreSearch
 from tests.support.array_store import ArrayStore
 from tests.support.made_up_databases import (
@@ -26,6 +26,10 @@ from tests.support.made_up_databases import (
 
 def search_of(store, budget_s=60.0):
     return StoreSearch(store, len(store.vectors), store.vectors.nbytes, budget_s)
+
+
+def rows_of(store, excluded):
+    return StoredRows(store, Selection(excluded=excluded))
 
 
 def made_up(seed, rows=3000):
@@ -59,7 +63,7 @@ def test_a_proved_ranking_is_that_of_brute_force(batch, short_lists):
         store = ArrayStore(database)
         store.longest_list = int(rng.choice([20, 80, 400]))  # so that some are not proved
 
-        ranking = search_of(store).rank_all(query, alphas, top_k, Selection(excluded=excluded))
+        ranking = search_of(store).rank_all(query, alphas, top_k, allowed=rows_of(store, excluded))
 
         verdicts[ranking.proof.guarantee] += 1
         allowed = ~np.isin(np.arange(len(database[0])), list(excluded))
@@ -82,7 +86,7 @@ def test_most_queries_need_one_short_list():
     for seed in range(20):
         database, query = made_up(seed)
         store = ArrayStore(database)
-        ranking = search_of(store).rank_all(query, (3.0, 1.0), 7, Selection())
+        ranking = search_of(store).rank_all(query, (3.0, 1.0), 7)
         assert ranking.rows.tolist() == brute_force(database, query, (3.0, 1.0), 7)[0]
         if ranking.proof.guarantee is Guarantee.EXACT:
             lengths.append(ranking.proof.candidates)
@@ -99,9 +103,9 @@ def test_two_negative_factors_prove_nothing():
     store = ArrayStore(database)
     store.longest_list = 300
 
-    missed = search_of(store).rank_all(query, (30.0, 30.0), 1, Selection())
+    missed = search_of(store).rank_all(query, (30.0, 30.0), 1)
     store.longest_list = 401
-    found = search_of(store).rank_all(query, (30.0, 30.0), 1, Selection())
+    found = search_of(store).rank_all(query, (30.0, 30.0), 1)
 
     assert missed.proof.guarantee is Guarantee.NONE
     assert "negative factors" in missed.proof.reason
@@ -113,7 +117,7 @@ def test_an_approximate_index_is_proved_for_its_list_only():
     best = brute_force(database, query, (3.0, 1.0), 7)[0]
     store = ArrayStore(database, missing=best[:2])
 
-    ranking = search_of(store).rank_all(query, (3.0, 1.0), 5, Selection())
+    ranking = search_of(store).rank_all(query, (3.0, 1.0), 5)
 
     assert ranking.rows.tolist() == best[2:]
     assert ranking.proof.guarantee is Guarantee.EXACT_FOR_LIST
@@ -124,7 +128,7 @@ def test_a_short_list_of_an_approximate_index_is_not_taken_for_everything():
     database, query = made_up(2, rows=100)
     store = ArrayStore(database, missing=range(5, 95))
 
-    ranking = search_of(store).rank_all(query, (3.0, 1.0), 20, Selection())
+    ranking = search_of(store).rank_all(query, (3.0, 1.0), 20)
 
     assert len(ranking.rows) == 10
     assert ranking.proof.guarantee is Guarantee.NONE
@@ -132,7 +136,7 @@ def test_a_short_list_of_an_approximate_index_is_not_taken_for_everything():
 
 def test_compressed_vectors_prove_nothing_and_the_similarities_are_exact():
     database, query = made_up(4)
-    ranking = search_of(ArrayStore(database, digits=2)).rank_all(query, (3.0, 1.0), 5, Selection())
+    ranking = search_of(ArrayStore(database, digits=2)).rank_all(query, (3.0, 1.0), 5)
 
     assert ranking.proof.guarantee is Guarantee.NONE
     assert "holds compressed vectors" in ranking.proof.reason
@@ -145,9 +149,10 @@ def test_where_all_are_equally_similar_the_first_rows_are_found(alphas):
     database, query = made_up(5)
     if any(alphas):
         query = [np.zeros_like(part) for part in query]
-    selection = Selection(excluded=frozenset(range(1, 2000)))
+    store = ArrayStore(database)
+    allowed = rows_of(store, frozenset(range(1, 2000)))
 
-    ranking = search_of(ArrayStore(database)).rank_all(query, alphas, 3, selection)
+    ranking = search_of(store).rank_all(query, alphas, 3, allowed=allowed)
 
     assert ranking.rows.tolist() == [0, 2000, 2001]
     assert ranking.similarities.tolist() == [1.0] * 3
@@ -157,9 +162,7 @@ def test_where_all_are_equally_similar_the_first_rows_are_found(alphas):
 def test_without_time_the_first_list_is_ranked_and_says_so(short_lists):
     database, query = made_up(6)
     copies = [np.repeat(part[:1], 100, axis=0) for part in database]
-    ranking = search_of(ArrayStore(copies), budget_s=0.0).rank_all(
-        query, (3.0, 1.0), 7, Selection()
-    )
+    ranking = search_of(ArrayStore(copies), budget_s=0.0).rank_all(query, (3.0, 1.0), 7)
 
     assert len(ranking.rows) == 7
     assert ranking.proof.guarantee is Guarantee.NONE
