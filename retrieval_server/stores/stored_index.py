@@ -191,10 +191,12 @@ class StoredIndex:
         return self.store.count(cast("StoredRows", allowed).selection.without(exclude))
 
     def check_served(self) -> None:
-        """Ask the store for its collections; see ``SearchedIndex``."""
-        for name in (self._documents, self._vectors):
-            if not self._milvus.has_collection(name):
-                raise StoreError(f"{self._milvus.address} has no {name} any more. {RELOAD}")
+        """Read an entity of each collection; see ``SearchedIndex``.
+
+        After a restart, a Milvus knows its collections some time before it can read them.
+        """
+        self.products([0])
+        self.descriptors_of(0)
 
     def warm_up(self) -> None:
         """A store has nothing to compile."""

@@ -98,16 +98,8 @@ def test_a_batch_that_was_written_in_part_is_written_again(
 
 
 @pytest.fixture(scope="module")
-def other(tiny_index: Path, catalogue_folder, tiny_profile, tiny_repository, tmp_path_factory):
-    """An index of half of the families."""
-    from export.dataset.catalogue import read_catalogue
-    from export.descriptors.engine_choice import EngineChoice
-    from export.index.build import IndexBuild
-
-    root = tmp_path_factory.mktemp("other") / "index"
-    catalogue = read_catalogue(catalogue_folder(families=4))
-    IndexBuild(catalogue, tiny_profile, EngineChoice(tiny_repository), root).run()
-    return open_index(root)
+def other(smaller_index: Path) -> IndexBundle:
+    return open_index(smaller_index)
 
 
 def test_a_version_with_too_few_products_is_not_published(bundle, other, milvus):
