@@ -93,6 +93,8 @@ class Limits:
         max_filter_depth: filters in one another; 0 from a server that ignores filters.
         max_filter_conditions: conditions of a filter.
         max_filter_values: values in all conditions of a filter.
+        max_group_by_characters: length of the name of a column to group by; 0 from a server that
+            ignores it.
     """
 
     max_image_bytes: int
@@ -109,6 +111,7 @@ class Limits:
     max_filter_depth: int
     max_filter_conditions: int
     max_filter_values: int
+    max_group_by_characters: int
 
 
 @dataclass(frozen=True)
