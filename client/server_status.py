@@ -7,6 +7,8 @@ from enum import StrEnum
 from client.results import Model
 from retrieval_server.v1 import retrieval_pb2 as pb
 
+PRODUCT_COLUMN = "product"  # as the protocol names it: images of a product have the same value
+
 
 class ColumnKind(StrEnum):
     """What the values of a column are."""
