@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 import grpc
 from google.protobuf.any_pb2 import Any
@@ -153,6 +154,7 @@ def _quality(quality: Quality) -> pb.Quality:
     )
 
 
+@lru_cache(maxsize=64)  # a busy server says the same to very many
 def retry_metadata(message: str, retry_after_s: float) -> tuple[tuple[str, str | bytes], ...]:
     """The trailing metadata of a refusal: when to try again.
 

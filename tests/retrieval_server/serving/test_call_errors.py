@@ -219,7 +219,6 @@ def test_every_error_class_has_a_status() -> None:
         errors.QueryError: grpc.StatusCode.INVALID_ARGUMENT,
         errors.EngineUnavailableError: grpc.StatusCode.UNAVAILABLE,
         errors.LateError: grpc.StatusCode.DEADLINE_EXCEEDED,
-        errors.OverloadedError: grpc.StatusCode.RESOURCE_EXHAUSTED,
         errors.EngineDeadlineError: grpc.StatusCode.DEADLINE_EXCEEDED,
         errors.ModelMismatchError: grpc.StatusCode.UNAVAILABLE,
         errors.ModelRepositoryError: grpc.StatusCode.UNAVAILABLE,
