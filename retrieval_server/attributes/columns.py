@@ -26,8 +26,7 @@ column, at most 8 bytes each.
 
 from __future__ import annotations
 
-import bisect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -131,24 +130,26 @@ class Column:
         """The code of a missing value in a column of texts or truth values."""
         return MISSING_TRUTH if self._texts is None else self.distinct
 
-    @property
-    def missing(self) -> NDArray[np.bool_]:
-        """(N,) bool, which values are missing; computed from ``values`` at each call."""
-        is_number = self.kind is ColumnKind.NUMBER
-        missing: NDArray[np.bool_]
-        missing = np.isnan(self.values) if is_number else self.values == self.missing_code
-        return missing
-
-    def code_of(self, text: str) -> int | None:
-        """The code of a text; None if no row has it.
+    def is_missing(self, values: NDArray[Any]) -> NDArray[np.bool_]:
+        """Which values stand for a missing one, (m,).
 
         Args:
-            text: a value, verbatim.
+            values: (m,) some of ``values``.
+        """
+        is_number = self.kind is ColumnKind.NUMBER
+        missing: NDArray[np.bool_] = np.isnan(values) if is_number else values == self.missing_code
+        return missing
+
+    def codes_of(self, texts: Iterable[str]) -> NDArray[np.unsignedinteger]:
+        """The codes of those texts that a row has, as ``values`` holds them.
+
+        Args:
+            texts: values, verbatim.
         """
         assert self._texts is not None, "only columns of texts have codes"
-        wanted = text.encode("utf-8", "surrogatepass")
-        code = bisect.bisect_left(range(self.distinct), wanted, key=self._texts.raw)
-        return code if code < self.distinct and self._texts.raw(code) == wanted else None
+        codes = self._texts.find([text.encode("utf-8", "surrogatepass") for text in texts])
+        found: NDArray[np.unsignedinteger] = codes[codes >= 0].astype(self.values.dtype)
+        return found
 
     def text(self, code: int) -> str:
         """The text of a code, from 0 to distinct - 1."""
