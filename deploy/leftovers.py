@@ -2,8 +2,8 @@
 
 An object is left over if it has our label, belongs to no other object, and is not in the rendering
 of the overlay. ConfigMaps that a revision of a Deployment or a job reads are not left over, but
-needed by `kubectl rollout undo` and by the next pod of the job. The exit status is 1 if something
-is left over, and after an error.
+needed by `kubectl rollout undo` and by the next pod of the job; unless that Deployment or job is
+left over itself. The exit status is 1 if something is left over, and after an error.
 
 Example: .venv/bin/python -m deploy.leftovers deploy/overlays/gpu-prod
 """
@@ -13,9 +13,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,9 +29,13 @@ from deploy.policies.rendering.kubectl import kubectl, render
 LABEL = "app.kubernetes.io/part-of=beauty-retrieval"
 GENERATED = {("", "ConfigMap"), ("", "Secret")}  # by Kustomize, and by cert-manager
 REVISION = ("apps", "ReplicaSet")
-READERS = {"ReplicaSet", "Job"}  # they keep the names of the ConfigMaps that they began with
+# They keep the names of the ConfigMaps that they began with.
+READERS = {"ReplicaSet", "Job", "CronJob"}
 DATA = {"PersistentVolumeClaim"}  # nothing brings it back
+# A controller may delete what belongs to another object that is deleted.
+DELETE_OPTIONS = ("--wait=false", "--ignore-not-found")
 SOURCES = ("base", "components", "overlays")
+LOGGED = re.compile(r"[EWI]\d{4} ")  # lines of kubectl's log, before its message
 
 
 @dataclass(frozen=True, order=True)
@@ -41,11 +46,13 @@ class Resource:
         kind: such as ``Deployment``.
         name: of the object.
         address: as ``kubectl delete`` takes it, such as ``deployments.apps/triton``.
+        is_ending: whether it was deleted, and waits for what must happen first: its finalizers.
     """
 
     kind: str
     name: str
     address: str
+    is_ending: bool = False
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -62,21 +69,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         rendered = Manifests(options.overlay.name, documents_in(render(options.overlay)))
         namespace = rendered.namespace
         found = leftovers(rendered, objects_of_cluster(namespace))
-        deleted = [each for each in found if options.delete and each.kind not in DATA]
-        if deleted:
-            names = (each.address for each in deleted)
-            _kubectl("--namespace", namespace, "delete", "--wait=false", *names)
+        to_delete = [each.address for each in found if options.delete and each.kind not in DATA]
+        remaining = found
+        if to_delete:
+            _kubectl("--namespace", namespace, "delete", *DELETE_OPTIONS, *to_delete)
+            remaining = leftovers(rendered, objects_of_cluster(namespace))
     except (RuntimeError, LookupError) as error:
         sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
         return 1
-    for each in found:
-        note = "deleted" if each in deleted else "holds data" if each.kind in DATA else "left over"
-        sys.stdout.write(f"{each.address}: {note}\n")
-    kept = len(found) - len(deleted)
-    sys.stdout.write(f"{len(deleted)} deleted, {kept} left over in namespace {namespace}\n")
-    if kept:
-        listed = " ".join(each.address for each in found if each not in deleted)
-        sys.stdout.write(f"To delete: kubectl --namespace {namespace} delete {listed}\n")
+    kept = {each.address for each in remaining}
+    deleted = [each.address for each in found if each.address not in kept]
+    lines = [(address, "deleted") for address in deleted]
+    lines += [(each.address, _state(each)) for each in remaining]
+    sys.stdout.writelines(f"{address}: {state}\n" for address, state in sorted(lines))
+    summary = f"{len(deleted)} deleted, {len(kept)} left over in namespace {namespace}"
+    sys.stdout.write(f"{summary}\n")
     return 1 if kept else 0
 
 
@@ -93,9 +100,13 @@ def leftovers(rendered: Manifests, found: Iterable[tuple[str, Object]]) -> list[
     found = list(found)
     wanted = {(each["kind"], each["metadata"]["name"]) for each in rendered.objects}
     wanted |= {("Secret", c["spec"]["secretName"]) for c in rendered.of_kind("Certificate")}
-    read = [json.dumps(each["spec"]) for _, each in found if each["kind"] in READERS]
+    read = [
+        json.dumps(each["spec"])
+        for _, each in found
+        if each["kind"] in READERS and not wanted.isdisjoint(_itself_and_owners(each))
+    ]
     return sorted(
-        Resource(kind, name, address)
+        Resource(kind, name, address, "deletionTimestamp" in each["metadata"])
         for address, each in found
         for kind, name in [(each["kind"], each["metadata"]["name"])]
         if (kind, name) not in wanted
@@ -110,15 +121,7 @@ def objects_of_cluster(namespace: str) -> list[tuple[str, Object]]:
     Raises:
         RuntimeError: with kubectl's message, if the cluster does not answer.
     """
-    ours = kinds_of_sources() | GENERATED | {REVISION}
-    types = {}
-    for line in _kubectl("api-resources", "--namespaced", "--no-headers").splitlines():
-        words = line.split()
-        group = words[-3].rpartition("/")[0]
-        if (group, words[-1]) in ours:
-            types[group, words[-1]] = f"{words[0]}.{group}" if group else words[0]
-    if not types:
-        return []
+    types = _resource_types(kinds_of_sources() | GENERATED | {REVISION})
     listed = _kubectl(
         "--namespace", namespace, "get", ",".join(types.values()), "-l", LABEL, "-o", "json"
     )
@@ -139,6 +142,49 @@ def kinds_of_sources(deploy: Path = DEPLOY) -> set[tuple[str, str]]:
     return found - {("", "Namespace")}
 
 
+def _itself_and_owners(each: Object) -> set[tuple[str, str]]:
+    """The kind and the name of an object and of those that it belongs to."""
+    owners = each["metadata"].get("ownerReferences", ())
+    named = [(each["kind"], each["metadata"]["name"])]
+    return {*named, *((owner["kind"], owner["name"]) for owner in owners)}
+
+
+def _state(each: Resource) -> str:
+    if each.is_ending:
+        return "being deleted"
+    if each.kind in DATA:
+        return "holds data"
+    return "left over"
+
+
+def _resource_types(kinds: Set[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """The groups and kinds that the cluster has, each as ``kubectl get`` takes it.
+
+    This asks for each group by its name. `kubectl api-resources` asks for all, and fails where one
+    does not answer, such as that of a metrics-server which is down.
+
+    Args:
+        kinds: the groups and kinds to look for.
+    """
+    versions = {
+        each["name"]: [version["groupVersion"] for version in each["versions"]]
+        for each in json.loads(_kubectl("get", "--raw", "/apis"))["groups"]
+    }
+    paths = {group: [f"/apis/{each}" for each in found] for group, found in versions.items()}
+    found = {}
+    for group in sorted({group for group, _ in kinds}):
+        missing = {kind for each, kind in kinds if each == group}
+        for path in paths.get(group, ()) if group else ["/api/v1"]:
+            if not missing:
+                break
+            for resource in json.loads(_kubectl("get", "--raw", path))["resources"]:
+                name, kind = resource["name"], resource["kind"]
+                if kind in missing and resource["namespaced"] and "/" not in name:
+                    found[group, kind] = f"{name}.{group}" if group else name
+                    missing.discard(kind)
+    return found
+
+
 def _kubectl(*words: str) -> str:
     """What kubectl prints.
 
@@ -149,7 +195,8 @@ def _kubectl(*words: str) -> str:
         [kubectl(), *words], env=os.environ, capture_output=True, text=True, check=False
     )
     if done.returncode:
-        raise RuntimeError(f"kubectl {' '.join(words[:4])} failed: {done.stderr.strip()}")
+        message = " ".join(each for each in done.stderr.splitlines() if not LOGGED.match(each))
+        raise RuntimeError(f"kubectl {' '.join(words[:4])} failed: {message}")
     return done.stdout
 
 

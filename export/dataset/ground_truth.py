@@ -23,13 +23,13 @@ from export.dataset.perfect_500k import (
     validation_files,
     validation_queries,
 )
-from export.dataset.table import UniqueNames, shown, without_padding
+from export.dataset.table import NeededColumns, UniqueNames, shown, without_padding
 from export.dataset.text_file import readable
 from retrieval_server.errors import CatalogueError
 from retrieval_server.index.bundle import REJECTS_FILE
 from retrieval_server.text.word_search import too_many_words
 
-COLUMNS = ("query_image", "ids")
+COLUMNS = NeededColumns.of("query_image", "ids")
 WORDS_COLUMN = "words"
 GROUND_TRUTH_FILE = "ground_truth.csv"
 
@@ -190,9 +190,9 @@ def true_matches(path: Path) -> Iterator[TrueMatches]:
             yield TrueMatches(location, image, (frozenset(ids),))
         return
     for location, record in csv_records(file, COLUMNS):
-        query, cell = (without_padding(str(record[column])) for column in COLUMNS)
+        query, cell = (without_padding(str(record[column])) for column in COLUMNS.usual)
         if not query:
-            raise CatalogueError(f"{file}, {location}: the {COLUMNS[0]} is empty.")
+            raise CatalogueError(f"{file}, {location}: the {COLUMNS.usual[0]} is empty.")
         queries.add(os.path.normpath(query), location, f"the query {shown(query)}")
         words = str(record.get(WORDS_COLUMN, ""))
         if problem := too_many_words(words):

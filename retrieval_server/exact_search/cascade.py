@@ -38,7 +38,6 @@ rows from files, which are not mapped, so that the process does not grow into al
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -50,15 +49,16 @@ from numpy.typing import NDArray
 from retrieval_server.exact_search.fused_bound import FusedBound
 from retrieval_server.exact_search.groups import Groups
 from retrieval_server.exact_search.levels.byte import ByteSearch
+from retrieval_server.exact_search.levels.candidates import Candidates, Scratch
 from retrieval_server.exact_search.levels.encoding import Levels
 from retrieval_server.exact_search.levels.order import BYTE_LEVEL, STAGE_LEVELS
 from retrieval_server.exact_search.levels.rotation import RotatedQuery
-from retrieval_server.exact_search.levels.stage import Candidates, Scratch, Stage, StageSettings
+from retrieval_server.exact_search.levels.stage import Stage, StageSettings
 from retrieval_server.exact_search.originals import ORIGINALS, BestRows, RowSource
 from retrieval_server.exact_search.parallelism import IntraQueryParallelism
 from retrieval_server.exact_search.row_factors import RowFactors
 from retrieval_server.exact_search.scan import eligible_rows, originals_level
-from retrieval_server.exact_search.search import Query, SearchLevel
+from retrieval_server.exact_search.search import Query, SearchCounts, SearchLevel
 from retrieval_server.exact_search.similarity import Ranking
 
 READ_AT_ONCE = 4  # originals; doubled each time, for databases full of ties
@@ -81,10 +81,6 @@ class CascadeSettings(StageSettings):
 
 
 DEFAULT_SETTINGS = CascadeSettings()
-
-
-class SearchCounts(Counter[str]):
-    """By the name of a level, how many of its rows one search touched; for benchmarks and tests."""
 
 
 class CascadeSearch:
@@ -254,11 +250,9 @@ class _OneSearch:
             candidates.keep(bound.threshold(self._best.last))
             return True
         groups, similarities = self._best.of_groups()
-        if not bound.covers(similarities.max(initial=-np.inf)):
-            return False
         of_all, *of_groups = bound.thresholds([self._best.last, *similarities.tolist()])
         candidates.keep_by_group(of_all, groups, of_groups)
-        return True
+        return bound.covers(similarities.max(initial=-np.inf))
 
     def _rectified(self) -> list[bool]:
         """Whether the cosines of a backbone cannot be negative, by backbone."""

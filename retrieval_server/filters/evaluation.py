@@ -61,6 +61,19 @@ def passing_rows(wanted: Filter, columns: Columns) -> Mask:
     return mask
 
 
+def check_filter(wanted: Filter, columns: Columns) -> None:
+    """Check that a filter suits the columns of an index, without evaluating it.
+
+    Args:
+        wanted: the filter.
+        columns: the columns of the index.
+
+    Raises:
+        QueryError: see ``passing_rows``.
+    """
+    _prepared(wanted, columns)
+
+
 def compile_filters(columns: Columns) -> None:
     """Compile what filters on some columns need, or load it from numba's cache.
 

@@ -35,6 +35,15 @@ class ColumnGroups:
         self._columns = columns
         self._groups: dict[str, Groups] = {}
 
+    def check(self, name: str | None) -> None:
+        """Check that there is a column, if one is named.
+
+        Raises:
+            QueryError: if there is none of this name.
+        """
+        if name is not None and name not in self._columns.names:
+            raise ColumnErrors(self._columns, "group_by").no_such_column(name)
+
     def by(self, name: str | None) -> Groups | None:
         """The groups by a column; None for no column.
 
@@ -44,8 +53,7 @@ class ColumnGroups:
         if name is None:
             return None
         if name not in self._groups:
-            if name not in self._columns.names:
-                raise ColumnErrors(self._columns, "group_by").no_such_column(name)
+            self.check(name)
             self._groups[name] = _groups_by(self._columns[name])
         return self._groups[name]
 

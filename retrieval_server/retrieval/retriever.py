@@ -22,7 +22,7 @@ from retrieval_server.exact_search.parallelism import IntraQueryParallelism
 from retrieval_server.exact_search.search import SearchLevel
 from retrieval_server.exact_search.similarity import Ranking
 from retrieval_server.exact_search.warm_up import compile_kernels
-from retrieval_server.filters.evaluation import compile_filters
+from retrieval_server.filters.evaluation import check_filter, compile_filters
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.retrieval.eligibility import allowed_rows, count_allowed
 from retrieval_server.retrieval.engine_check import EngineCheck
@@ -90,6 +90,17 @@ class Retriever:
             if not np.isfinite(descriptors).all():
                 raise EngineError(f"Model {model} computed a descriptor that is not finite.")
         return tuple(described[model][0] for model in profile.models)
+
+    def check(self, parameters: SearchParameters) -> None:
+        """Check how to search, before a query is described.
+
+        Raises:
+            QueryError: if a parameter is out of range, or does not suit the index.
+        """
+        check_parameters(parameters, self.bundle.profile)
+        if parameters.filter is not None:
+            check_filter(parameters.filter, self.bundle.columns)
+        self._groups.check(parameters.group_by)
 
     def rank(
         self, query: QueryDescriptors, parameters: SearchParameters, exclude: int | None = None

@@ -19,7 +19,6 @@ from retrieval_server.text.word_search import too_many_words
 DEFAULT_TOP_K = 7  # the challenge asks for seven
 DEFAULT_KEEP = 3  # the best k of the paper's Table 1
 MAX_TOP_K = 100
-MAX_EXCLUDED_IDS = 1000
 
 QueryDescriptors = tuple[NDArray[np.float32], ...]  # one (C_n,) for each backbone of the profile
 
@@ -101,15 +100,11 @@ def check_words(parameters: SearchParameters) -> None:
 
 
 def check_bounds(parameters: SearchParameters) -> None:
-    """Check which products a search leaves out.
+    """Check which similarity a search finds at least.
 
     Raises:
-        QueryError: if there are too many ids, or the least similarity is no number.
+        QueryError: if it is no number.
     """
-    if (count := len(parameters.exclude_ids)) > MAX_EXCLUDED_IDS:
-        raise QueryError(
-            "exclude_ids", f"has {count:,} ids; at most {MAX_EXCLUDED_IDS:,} are accepted."
-        )
     least = parameters.min_similarity
     if least is not None and not math.isfinite(least):
         raise QueryError("min_similarity", f"must be a finite number, got {least}.")

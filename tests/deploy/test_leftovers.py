@@ -1,4 +1,7 @@
-"""What an earlier form of an overlay left in the cluster; kubectl is real, the cluster is not."""
+"""What an earlier form of an overlay left in the cluster; kubectl is real, the cluster is not.
+
+tests/control_plane runs the same on a real API server.
+"""
 
 import os
 from collections.abc import Iterator
@@ -7,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from deploy.leftovers import main
+from deploy.leftovers import leftovers, main
 from deploy.policies.rendering import Object, manifests
 from tests.support.deploy.api_server import Cluster, api_server
 
@@ -32,12 +35,8 @@ def copied_overlay(folder: Path, *parts: str) -> Path:
 def an_object(api: str, kind: str, name: str, is_ours: bool = True, **more: object) -> Object:
     labels = {"app.kubernetes.io/part-of": "beauty-retrieval"} if is_ours else {}
     metadata = {"name": name, "namespace": "beauty-retrieval", "labels": labels}
-    return {
-        "apiVersion": api,
-        "kind": kind,
-        "metadata": metadata | more.pop("metadata", {}),
-        **more,
-    }
+    metadata |= more.pop("metadata", {})
+    return {"apiVersion": api, "kind": kind, "metadata": metadata, **more}
 
 
 def reading(config: str) -> Object:
@@ -63,8 +62,11 @@ def cluster() -> Cluster:
             an_object("batch/v1", "Job", "rebuild-index-1", metadata=owned,
                       spec=reading("index-build-0123456789")),
             an_object("v1", "PersistentVolumeClaim", "old-index"),
+            an_object("networking.k8s.io/v1", "NetworkPolicy", "held",
+                      metadata={"finalizers": ["example.com/held"]}),
             an_object("apps/v1", "Deployment", "neighbour", is_ours=False),
-        ]
+        ],
+        down=("metrics.k8s.io/v1beta1",),  # as where metrics-server does not run
     )  # fmt: skip
 
 
@@ -98,7 +100,17 @@ def test_what_components_left_behind_is_listed_and_deleted(
     assert "persistentvolumeclaims/old-index: holds data\n" in listed
 
     assert main([str(overlay), "--delete"]) == 1
-    assert "persistentvolumeclaims/old-index: holds data\n" in capsys.readouterr().out
+    assert capsys.readouterr().out.splitlines()[-3:] == [
+        "secrets/triton-client-tls: deleted",
+        "secrets/triton-tls: deleted",
+        f"{len(before - connected.names())} deleted, 2 left over in namespace beauty-retrieval",
+    ]
+    assert main([str(overlay), "--delete"]) == 1
+    assert capsys.readouterr().out.splitlines() == [
+        "networkpolicies.networking.k8s.io/held: being deleted",
+        "persistentvolumeclaims/old-index: holds data",
+        "0 deleted, 2 left over in namespace beauty-retrieval",
+    ]
     gone = before - connected.names()
     assert gone >= of_components | {f"Secret/{name}" for name in CERTIFIED}
     assert gone >= {"ConfigMap/retrieval-9876543210"}
@@ -124,5 +136,29 @@ def test_a_cluster_that_does_not_answer_is_one_line(
 ) -> None:
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "absent"))
     assert main([str(copied_overlay(tmp_path))]) == 1
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("error: kubectl api-resources")
+    assert capsys.readouterr().err == (
+        "error: kubectl get --raw /apis failed: The connection to the server localhost:8080 was "
+        "refused - did you specify the right host or port?\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "owner", "is_kept"),
+    [
+        ("ReplicaSet", "retrieval-1", ("Deployment", "retrieval"), True),
+        ("ReplicaSet", "former-1", ("Deployment", "former"), False),
+        ("Job", "merge-index", None, True),
+        ("Job", "former", None, False),
+        ("Job", "rebuild-index-1", ("CronJob", "rebuild-index"), True),
+        ("CronJob", "rebuild-index", None, True),
+    ],
+)
+def test_a_configmap_is_kept_for_a_reader_that_is_not_left_over(
+    kind: str, name: str, owner: tuple[str, str] | None, is_kept: bool
+) -> None:
+    owners = [{"kind": owner[0], "name": owner[1]}] if owner else []
+    reader = an_object("v1", kind, name, metadata={"ownerReferences": owners},
+                       spec=reading("settings-0123456789"))  # fmt: skip
+    read = ("configmaps/settings-0123456789", an_object("v1", "ConfigMap", "settings-0123456789"))
+    found = leftovers(manifests(OVERLAY), [("", reader), read])
+    assert is_kept == (read[0] not in {each.address for each in found})

@@ -40,45 +40,10 @@ def survivors(
     return count
 
 
-@compiled
-def survivors_by_group(
-    upper_bounds: NDArray[np.float32],
-    block_maxima: NDArray[np.float32],
-    rows: int,
-    threshold: np.float32,
-    groups: NDArray[np.int32],
-    thresholds: NDArray[np.float32],
-    out: NDArray[np.int32],
-) -> int:
-    """Find the rows whose upper bound reaches a threshold and that of their group, ascending.
-
-    Args:
-        upper_bounds: (64 · blocks,).
-        block_maxima: (blocks,) at least the largest upper bound of each block.
-        rows: number of rows.
-        threshold: the threshold of all rows.
-        groups: (rows,) the group of each row.
-        thresholds: the threshold of each group.
-        out: (rows + 1,) out.
-
-    Returns:
-        The number of survivors.
-    """
-    count = 0
-    for block in range(block_maxima.size):
-        if block_maxima[block] >= threshold:
-            for row in range(block * BLOCK_ROWS, min(rows, (block + 1) * BLOCK_ROWS)):
-                out[count] = row
-                count += upper_bounds[row] >= max(threshold, thresholds[groups[row]])
-    return count
-
-
 def survivors_reference(
-    upper_bounds: NDArray[np.float32],
-    rows: int,
-    threshold: np.float32 | NDArray[np.float32],
+    upper_bounds: NDArray[np.float32], rows: int, threshold: np.float32
 ) -> NDArray[np.int32]:
-    """The rows that ``survivors`` finds, by numpy; with a threshold for each row if need be."""
+    """The rows that ``survivors`` finds, by numpy."""
     return np.flatnonzero(upper_bounds[:rows] >= threshold).astype(np.int32)
 
 
@@ -103,46 +68,14 @@ def keep(
     return kept
 
 
-@compiled
-def keep_by_group(
-    rows: NDArray[np.int32],
-    estimates: NDArray[np.float32],
-    upper_bounds: NDArray[np.float32],
-    count: int,
-    threshold: np.float32,
-    groups: NDArray[np.int32],
-    thresholds: NDArray[np.float32],
-) -> int:
-    """Keep, in place, the rows whose upper bound reaches a threshold and that of their group.
-
-    Args:
-        rows: rows, of which the first ``count`` count.
-        estimates: by position in ``rows``.
-        upper_bounds: by position in ``rows``.
-        count: number of rows.
-        threshold: the threshold of all rows.
-        groups: (N,) the group of each row of the database.
-        thresholds: the threshold of each group.
-
-    Returns:
-        The number of rows kept.
-    """
-    kept = 0
-    for position in range(count):
-        row, bound = rows[position], upper_bounds[position]
-        rows[kept], estimates[kept], upper_bounds[kept] = row, estimates[position], bound
-        kept += bound >= max(threshold, thresholds[groups[row]])
-    return kept
-
-
 def keep_reference(
     rows: NDArray[np.int32],
     estimates: NDArray[np.float32],
     upper_bounds: NDArray[np.float32],
     count: int,
-    threshold: np.float32 | NDArray[np.float32],
+    threshold: np.float32,
 ) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]:
-    """What ``keep`` leaves of each array, by numpy; with a threshold for each row if need be."""
+    """What ``keep`` leaves of each array, by numpy."""
     is_kept = upper_bounds[:count] >= threshold
     return rows[:count][is_kept], estimates[:count][is_kept], upper_bounds[:count][is_kept]
 

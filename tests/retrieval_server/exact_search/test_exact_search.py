@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 
-from retrieval_server.exact_search.cascade import CascadeSearch, CascadeSettings, SearchCounts
+from retrieval_server.exact_search.cascade import CascadeSearch, CascadeSettings
 from retrieval_server.exact_search.groups import Groups
 from retrieval_server.exact_search.kernels.layout import BLOCK_ROWS
 from retrieval_server.exact_search.levels.encoding import append_rows
 from retrieval_server.exact_search.row_factors import RowFactors
 from retrieval_server.exact_search.scan import ScanSearch
+from retrieval_server.exact_search.search import SearchCounts
 from retrieval_server.exact_search.similarity import fused_similarity
 from tests.support.made_up_databases import (
     ALPHAS,

@@ -17,8 +17,8 @@ from retrieval_server.exact_search.kernels.coarse import coarse_bounds_reference
 from retrieval_server.exact_search.kernels.inner_products import dots, dots_reference
 from retrieval_server.exact_search.kernels.row_kernel import row_bounds_reference
 from retrieval_server.exact_search.levels import byte, coarse, middle, residual
+from retrieval_server.exact_search.levels.candidates import Candidates, Scratch
 from retrieval_server.exact_search.levels.rotation import LONGEST, RotatedQuery, rotate_rows
-from retrieval_server.exact_search.levels.stage import Candidates, Scratch
 from retrieval_server.exact_search.parallelism import IntraQueryParallelism
 from tests.support.made_up_databases import clustered_vectors, encoded, unit_vectors
 from tests.support.paths import ROOT

@@ -6,14 +6,12 @@ import pytest
 from retrieval_server.exact_search.kernels.layout import BLOCK_ROWS
 from retrieval_server.exact_search.kernels.selection import (
     keep,
-    keep_by_group,
     keep_reference,
     largest,
     largest_of_groups,
     largest_of_groups_reference,
     largest_reference,
     survivors,
-    survivors_by_group,
     survivors_reference,
 )
 
@@ -30,41 +28,16 @@ def values(seed: int) -> np.ndarray:
     return chosen
 
 
-def groups_of(rows: int, seed: int = 5) -> tuple[np.ndarray, np.ndarray]:
-    """The groups of some rows, and thresholds of these, of which most are -inf."""
-    rng = np.random.default_rng(seed)
-    thresholds = np.full(GROUPS, -np.inf, np.float32)
-    thresholds[::7] = rng.integers(0, 8, len(thresholds[::7])) / 8
-    return rng.integers(0, GROUPS, rows).astype(np.int32), thresholds
-
-
-def blocks_of(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Upper bounds in whole blocks, with +inf for rows that do not exist, and their maxima."""
-    blocks = -(-ROWS // BLOCK_ROWS)
-    bounds = np.full(blocks * BLOCK_ROWS, np.inf, np.float32)
-    bounds[:ROWS] = values
-    return bounds, bounds.reshape(blocks, -1).max(axis=1)
-
-
 @pytest.mark.parametrize("threshold", THRESHOLDS)
 def test_survivors_are_the_rows_whose_bound_reaches_the_threshold(threshold: np.float32) -> None:
-    bounds, maxima = blocks_of(values(1))
-    found = np.empty(ROWS + 1, np.int32)
+    blocks = -(-ROWS // BLOCK_ROWS)
+    bounds = np.full(blocks * BLOCK_ROWS, np.inf, np.float32)  # rows that do not exist are no rows
+    bounds[:ROWS] = values(1)
+    maxima, found = bounds.reshape(blocks, -1).max(axis=1), np.empty(ROWS + 1, np.int32)
 
     count = survivors(bounds, maxima, ROWS, threshold, found)
 
     assert found[:count].tolist() == survivors_reference(bounds, ROWS, threshold).tolist()
-
-
-@pytest.mark.parametrize("threshold", THRESHOLDS)
-def test_survivors_by_group_reach_the_threshold_of_their_group_too(threshold: np.float32) -> None:
-    bounds, maxima = blocks_of(values(1))
-    groups, thresholds = groups_of(ROWS)
-    found, of_rows = np.empty(ROWS + 1, np.int32), np.maximum(threshold, thresholds[groups])
-
-    count = survivors_by_group(bounds, maxima, ROWS, threshold, groups, thresholds, found)
-
-    assert found[:count].tolist() == survivors_reference(bounds, ROWS, of_rows).tolist()
 
 
 @pytest.mark.parametrize("count", [0, 1, 200, ROWS])
@@ -74,22 +47,6 @@ def test_kept_rows_stay_in_order_with_their_estimates(count: int, threshold: np.
     expected = keep_reference(rows, estimates, bounds, count, threshold)
 
     kept = keep(rows, estimates, bounds, count, threshold)
-
-    for array, left in zip((rows, estimates, bounds), expected, strict=True):
-        assert array[:kept].tolist() == left.tolist()
-
-
-@pytest.mark.parametrize("count", [0, 1, 200, ROWS])
-@pytest.mark.parametrize("threshold", THRESHOLDS)
-def test_rows_kept_by_group_reach_the_threshold_of_their_group_too(
-    count: int, threshold: np.float32
-) -> None:
-    rows, estimates, bounds = np.arange(0, 7 * ROWS, 7, dtype=np.int32), values(2), values(3)
-    groups, thresholds = groups_of(7 * ROWS)
-    of_rows = np.maximum(threshold, thresholds[groups[rows[:count]]])
-    expected = keep_reference(rows, estimates, bounds, count, of_rows)
-
-    kept = keep_by_group(rows, estimates, bounds, count, threshold, groups, thresholds)
 
     for array, left in zip((rows, estimates, bounds), expected, strict=True):
         assert array[:kept].tolist() == left.tolist()
@@ -115,7 +72,8 @@ def test_largest_are_found_once_each_and_no_row_without_an_estimate(
 @pytest.mark.parametrize("count", [0, 1, 200, ROWS])
 @pytest.mark.parametrize("wanted", [1, 2, 7, 32, 400])
 def test_largest_of_groups_are_of_different_groups(count: int, wanted: int) -> None:
-    estimates, (groups, _) = values(4), groups_of(ROWS)
+    estimates = values(4)
+    groups = np.random.default_rng(5).integers(0, GROUPS, ROWS).astype(np.int32)
     memory, positions_of = np.full(GROUPS, -np.inf, np.float32), np.empty(GROUPS, np.int32)
 
     positions = largest_of_groups(estimates, groups, count, wanted, memory, positions_of)

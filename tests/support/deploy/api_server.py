@@ -1,7 +1,8 @@
 """As much of an API server as kubectl needs to list and to delete objects; over HTTP, on loopback.
 
-No package here has a real one. Discovery, label selectors and deletion are as in Kubernetes; there
-is no admission, no controller, and nothing can be created.
+It starts at once; a real one has to be built first, see tests/support/control_plane. Discovery,
+label selectors, deletion and finalizers are as in Kubernetes; there is no admission, no controller,
+and nothing can be created.
 """
 
 import json
@@ -28,10 +29,13 @@ class Cluster:
     Attributes:
         objects: they can be changed at any time.
         kinds: the version and kind of each resource type, by its path: ``apps/v1/deployments``.
+        down: versions of APIs that others serve and that do not answer, such as
+            ``metrics.k8s.io/v1beta1``.
     """
 
     objects: list[Object]
     kinds: dict[str, tuple[str, str]] = field(default_factory=dict)
+    down: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for each in self.objects:
@@ -53,34 +57,44 @@ class Cluster:
         if (discovered := self._discovery(path)) is not None:
             return 200, discovered
         api, _, rest = path.removeprefix("apis/").removeprefix("api/").partition("/namespaces/")
+        if api in self.down:
+            return failure(503, "ServiceUnavailable", "the server is currently unable")
         namespace, _, rest = rest.partition("/")
         resource, _, name = rest.partition("/")
-        version, kind = self.kinds.get(f"{api}/{resource}", ("", ""))
-        found = [
+        if f"{api}/{resource}" not in self.kinds:
+            return failure(404, "NotFound", "the server could not find the requested resource")
+        selector = parse_qs(parts.query).get("labelSelector", [""])[0]
+        found = self._found(f"{api}/{resource}", namespace, name, selector)
+        if name:
+            return self._one(found, method, f'{resource} "{name}" not found')
+        version, kind = self.kinds[f"{api}/{resource}"]
+        listed = {"apiVersion": version, "kind": f"{kind}List", "metadata": {}, "items": found}
+        return 200, listed
+
+    def _found(self, resource: str, namespace: str, name: str, selector: str) -> list[Object]:
+        return [
             each
             for each in self.objects
-            if (each["apiVersion"], each["kind"]) == (version, kind)
+            if (each["apiVersion"], each["kind"]) == self.kinds[resource]
             and each["metadata"].get("namespace") == namespace
             and (not name or each["metadata"]["name"] == name)
-            and selected(each, parse_qs(parts.query).get("labelSelector", [""])[0])
+            and selected(each, selector)
         ]
-        if not name:
-            return 200, {
-                "apiVersion": version,
-                "kind": f"{kind}List",
-                "metadata": {},
-                "items": found,
-            }
+
+    def _one(self, found: list[Object], method: str, absent: str) -> tuple[int, Object]:
+        """The answer to a request for one object."""
         if not found:
-            status = {"kind": "Status", "status": "Failure", "reason": "NotFound", "code": 404}
-            return 404, {"apiVersion": "v1", **status, "message": f"{path} is not there"}
-        if method == "DELETE":
-            self.objects.remove(found[0])
-        return 200, found[0]
+            return failure(404, "NotFound", absent)
+        (each,) = found
+        if method == "DELETE" and each["metadata"].get("finalizers"):
+            each["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+        elif method == "DELETE":
+            self.objects.remove(each)
+        return 200, each
 
     def _discovery(self, path: str) -> Object | None:
         groups: dict[str, list[str]] = defaultdict(list)
-        for version, _ in self.kinds.values():
+        for version in (*(version for version, _ in self.kinds.values()), *self.down):
             groups[version.rpartition("/")[0]].append(version)
         if path == "api":
             return {"kind": "APIVersions", "versions": ["v1"]}
@@ -101,6 +115,12 @@ class Cluster:
              "namespaced": kind != "Namespace", "kind": kind, "verbs": VERBS}
             for key, kind in served
         ]}  # fmt: skip
+
+
+def failure(code: int, reason: str, message: str) -> tuple[int, Object]:
+    """The answer to a request that fails."""
+    told = {"status": "Failure", "code": code, "reason": reason, "message": message}
+    return code, {"kind": "Status", "apiVersion": "v1", "metadata": {}, **told}
 
 
 def plural(kind: str) -> str:
