@@ -108,8 +108,7 @@ class IndexDatabase:
 
     def images_of(self, product: str) -> tuple[str, ...]:
         """The ids of the images of a product; none if there is no such product."""
-        code = None if self._products is None else self._products.code_of(product)
-        if self._products is None or code is None:
+        if self._products is None:
             return ()
-        rows = np.flatnonzero(self._products.values == code)
+        rows = np.flatnonzero(np.isin(self._products.values, self._products.codes_of((product,))))
         return tuple(self._bundle.product_id(int(row)) for row in rows)

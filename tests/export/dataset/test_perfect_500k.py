@@ -130,8 +130,8 @@ def test_a_true_match_without_an_image_is_named_with_its_query(perfect_500k, run
     assert run("evaluate", perfect_500k) == cli.BAD_INPUT
 
     error = capsys.readouterr().err.splitlines()[-1]
-    assert error.startswith("error: The image of 'n0000000', which ")
-    assert "cannot be read" in error
+    assert error.startswith("error: No image of 'n0000000', which ")
+    assert "can be read. Replace the image" in error
 
 
 def test_a_query_without_an_image_is_named_and_counts_nowhere(perfect_500k, run, capsys):
