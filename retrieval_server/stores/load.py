@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval_server.errors import IndexLossError, StoreError
+from retrieval_server.errors import IndexLossError, StoreError, StoreUnavailableError
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.stores.entities import Document, IndexEntities
 from retrieval_server.stores.layout import (
@@ -36,7 +36,7 @@ from retrieval_server.stores.layout import (
 )
 from retrieval_server.stores.milvus import Milvus
 from retrieval_server.stores.schema import document_fields, vector_fields
-from retrieval_server.stores.stored_index import published
+from retrieval_server.stores.stored_index import read_record
 
 BATCH_BYTES = 8 * 2**20  # of vectors, or of texts; a Milvus server takes messages of 64 MB
 MOST_IN_A_BATCH = 1000  # rows
@@ -93,7 +93,7 @@ class Load:
             StoreError: if the name is taken, or what the store holds is not what was loaded.
             StoreUnavailableError: if Milvus fails; load again to go on.
         """
-        before = self._published_before()
+        before, replaced = self._published_before()
         fields = vector_fields(self._dimension, self._entities.columns)
         self._milvus.create_collection(self._vectors, fields)
         self._milvus.create_collection(self._documents, document_fields())
@@ -109,19 +109,30 @@ class Load:
         if before is None:
             self._milvus.call("create_alias", self._documents, self._alias)
             return loaded
-        documents, record = before
-        if documents == self._documents:
+        if before == self._documents:
             return loaded
         self._milvus.call("alter_alias", self._documents, self._alias)
+        if replaced is None:
+            return loaded
         return replace(
-            loaded, replaced=record.version, replaced_collections=(documents, record.vectors)
+            loaded, replaced=replaced.version, replaced_collections=(before, replaced.vectors)
         )
 
-    def _published_before(self) -> tuple[str, StoredRecord] | None:
-        """The version that is published; refuses to replace it by a much smaller one."""
-        if self._milvus.aliased(self._alias) is None:
-            return None
-        documents, record = published(self._milvus)
+    def _published_before(self) -> tuple[str | None, StoredRecord | None]:
+        """The documents that the alias names, and what they say; None for either that is missing.
+
+        Raises:
+            IndexLossError: if the version to load is much smaller than that one.
+        """
+        documents = self._milvus.aliased(self._alias)
+        if documents is None:
+            return None, None
+        try:
+            record = read_record(self._milvus, documents)
+        except StoreUnavailableError:
+            raise
+        except StoreError:  # not complete, or of another layout: nothing that could be lost
+            return documents, None
         lost = record.rows - len(self._bundle)
         if lost > self._max_loss * record.rows:
             raise IndexLossError(

@@ -142,12 +142,14 @@ def test_missing_rows_are_noticed_when_the_store_is_opened(bundle, milvus):
         opened(milvus)
 
 
-def test_another_layout_is_refused(bundle, milvus):
+def test_another_layout_is_refused_and_replaced_by_the_next_load(bundle, milvus):
     loaded(bundle, milvus)
     documents = documents_of(milvus.address.collection, bundle.version)
     overwrite(milvus, documents, INDEX_KEY, '1 {"layout": 99}')
     with pytest.raises(StoreError, match=f"has layout 99, this program reads {layout.LAYOUT}"):
         opened(milvus)
+    assert loaded(bundle, milvus).written == 0
+    assert opened(milvus).version == bundle.version
 
 
 def test_a_collection_of_the_same_name_is_not_touched(bundle, milvus):

@@ -66,6 +66,11 @@ def test_an_answer_says_what_is_proved(both):
 REFUSED = {
     "words": ({"product_id": "p0301", "words": "ruby"}, "words: cannot be compared"),
     "words alone": ({"words": "ruby"}, "words: cannot be compared"),
+    "groups": ({"product_id": "p0301", "group_by": "brand"}, "group_by: is not possible here"),
+    "read": (
+        {"image": b"x", "read_words": True},
+        "read_words: this server has no reader. Its index",
+    ),
     "column": (
         {
             "product_id": "p0301",
