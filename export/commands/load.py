@@ -8,16 +8,26 @@ from typing import Annotated
 import typer
 
 from export.commands.messages import Message, tell
-from export.commands.options import MaxLoss
 from export.progress import progress
 from retrieval_server.index.loss import DEFAULT_MAX_LOSS
 from retrieval_server.index.publish import open_index
 from retrieval_server.serving.setting_options import setting_option
+from retrieval_server.serving.settings import environment_variable
 from retrieval_server.stores.address import StoreAddress
 from retrieval_server.stores.load import Load, Loaded
 from retrieval_server.stores.milvus import LOAD_TIMEOUT_S, STRONG, Milvus
 
 Store = Annotated[str, setting_option("store")]
+MaxLoss = Annotated[
+    float,
+    typer.Option(
+        envvar=environment_variable("max_loss"),
+        min=0,
+        max=1,
+        help="Largest share of the products of the published version that may be fewer, from 0 "
+        "to 1; 1 allows any.",
+    ),
+]
 
 
 def load(

@@ -1,14 +1,10 @@
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from export.dataset.catalogue import read_catalogue
-from export.descriptors.engine_choice import EngineChoice
-from export.index.build import IndexBuild
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.index.publish import open_index
-from retrieval_server.models.profile import Profile
 from retrieval_server.stores.address import StoreAddress
 from retrieval_server.stores.load import Load
 from retrieval_server.stores.milvus import STRONG, Milvus
@@ -38,17 +34,3 @@ def stored(address: StoreAddress) -> Iterator[StoredIndex]:
     milvus = Milvus(address, PATIENCE_S)
     yield StoredIndex.published(milvus, search_s=PATIENCE_S)
     milvus.close()
-
-
-@pytest.fixture(scope="session")
-def smaller_index(
-    catalogue_folder: Callable[..., Path],
-    tiny_profile: Profile,
-    tiny_repository: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Path:
-    """An index of half of the families of ``tiny_index``: 20 products."""
-    root = tmp_path_factory.mktemp("smaller") / "index"
-    catalogue = read_catalogue(catalogue_folder(families=4))
-    IndexBuild(catalogue, tiny_profile, EngineChoice(tiny_repository), root).run()
-    return root
