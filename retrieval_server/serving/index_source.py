@@ -23,6 +23,8 @@ from retrieval_server.stores.address import StoreAddress
 from retrieval_server.stores.milvus import Milvus
 from retrieval_server.stores.stored_index import StoredIndex, published
 
+NAME_ONE = "Name the index to serve: either --index or --store."
+
 
 @dataclass(frozen=True)
 class Named:
@@ -147,9 +149,6 @@ def source_of(settings: Settings) -> IndexSource:
     assert settings.store is not None, "one of them is named"
     address = StoreAddress.of(settings.store)
     return StoreSource(address, settings.store_search_s, settings.store_timeout_s)
-
-
-NAME_ONE = "Name the index to serve: either --index or --store."
 
 
 def _require_profile(index: SearchedIndex, old: SearchedIndex) -> None:

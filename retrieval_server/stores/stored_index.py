@@ -21,6 +21,7 @@ from retrieval_server.exact_search.parallelism import IntraQueryParallelism
 from retrieval_server.filters.evaluation import check_filter
 from retrieval_server.filters.expression import Filter
 from retrieval_server.index.calibration import CALIBRATION_FILE, read_calibration
+from retrieval_server.index.images import check_preprocessing
 from retrieval_server.index.manifest import read_manifest
 from retrieval_server.index.product import Product
 from retrieval_server.index.reference_image import open_reference
@@ -68,7 +69,7 @@ class StoredIndex:
 
     Raises:
         StoreError: if the version is not complete, or of another layout.
-        IndexBundleError: if its manifest is of another format.
+        IndexBundleError: if its manifest is of another format, or of other rules for images.
         StoreUnavailableError: if Milvus fails.
     """
 
@@ -84,6 +85,7 @@ class StoredIndex:
             folder = Path(name)
             self._write_files(record, folder)
             self.manifest, _ = read_manifest(folder)
+            check_preprocessing(self.manifest, self.place)
             self.profile = self.manifest.profile
             opened = open_reference(folder, self.profile.models)
             self.reference_descriptors = {model: np.array(opened[model]) for model in opened}
@@ -271,4 +273,7 @@ def read_record(milvus: Milvus, documents: str) -> StoredRecord:
     text = milvus.documents(documents, [INDEX_KEY], STRONG).get(INDEX_KEY)
     if text is None:
         raise StoreError(f"{place} holds no complete index. {RELOAD}")
-    return StoredRecord.from_json(json.loads(text), place)
+    try:
+        return StoredRecord.from_json(json.loads(text), place)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StoreError(f"{place} is damaged: {error!r}. {RELOAD}") from error

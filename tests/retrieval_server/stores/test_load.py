@@ -34,6 +34,15 @@ def milvus(tmp_path: Path):
     milvus.close()
 
 
+@pytest.fixture(scope="module")
+def stored_copy(bundle: IndexBundle, tmp_path_factory: pytest.TempPathFactory):
+    """A store that holds ``tiny_index``, to damage."""
+    milvus = Milvus(lite_address(tmp_path_factory.mktemp("damaged")), PATIENCE_S, STRONG)
+    loaded(bundle, milvus)
+    yield milvus
+    milvus.close()
+
+
 @pytest.fixture
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Seven rows in a batch: six batches of ``tiny_index``."""
@@ -140,6 +149,14 @@ def test_missing_rows_are_noticed_when_the_store_is_opened(bundle, milvus):
     milvus.call("delete", vectors, filter="row in [3, 5]")
     with pytest.raises(StoreError, match="has 38 rows, and its index has 40"):
         opened(milvus)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", f'{{"layout": {layout.LAYOUT}}}'])
+def test_a_damaged_record_is_one_line(stored_copy, bundle, text):
+    documents = documents_of(stored_copy.address.collection, bundle.version)
+    overwrite(stored_copy, documents, INDEX_KEY, f"1 {text}")
+    with pytest.raises(StoreError, match=r"is damaged: .*Load the index again"):
+        opened(stored_copy)
 
 
 def test_another_layout_is_refused_and_replaced_by_the_next_load(bundle, milvus):
