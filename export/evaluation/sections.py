@@ -19,6 +19,10 @@ from export.evaluation.significance import FLIPS, RESAMPLES, SIGNIFICANCE, Inter
 
 CHANGES_SHOWN = 10  # queries that gained, and as many that lost
 FEW_ITEMS = 30
+BY_PRODUCT = (
+    "The ground truth names products, so results and true matches are products: each counts once, "
+    "by its best image."
+)
 _CONVENTIONS = ("gt", "hits")
 
 
@@ -102,10 +106,7 @@ def _table_1(evaluation: Evaluation) -> Section:
             f"{evaluation.text_weight:g}; a query without words is searched without."
         )
     if evaluation.by_product:
-        notes.append(
-            "The ground truth names products, so results and true matches are products: each "
-            "counts once, by its best image."
-        )
+        notes.append(BY_PRODUCT)
     if evaluation.where:
         notes.append(_part(evaluation))
     if evaluation.items < FEW_ITEMS:
