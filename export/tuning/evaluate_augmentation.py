@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from export.evaluation.metrics import RESULTS
 from export.evaluation.results import Comparison
-from export.evaluation.sections import BY_PRODUCT, Cell, Section, comparison_cells, range_text
+from export.evaluation.search_notes import BY_PRODUCT
+from export.evaluation.sections import Cell, Section, comparison_cells, range_text
 from export.evaluation.significance import Interval, holm, mean_interval, paired_difference
 from export.models.pooling_choice import PoolingChoice
 from export.progress import progress

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from export.evaluation.sections import BY_PRODUCT, Cell, Section, comparison_cells, range_text
+from export.evaluation.search_notes import BY_PRODUCT
+from export.evaluation.sections import Cell, Section, comparison_cells, range_text
 from export.models.profiles import profile_toml
 from export.tuning.described_dataset import DescribedDataset
 from export.tuning.tune import CHOSEN, Tuning

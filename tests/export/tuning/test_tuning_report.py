@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from export.evaluation.sections import BY_PRODUCT
+from export.evaluation.search_notes import BY_PRODUCT
 from export.evaluation.terminal import sections_table
 from export.models.profiles import LITE
 from export.tuning.described_dataset import text_neighbours

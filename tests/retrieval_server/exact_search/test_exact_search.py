@@ -182,13 +182,14 @@ def test_ranking_of_allowed_rows_is_that_of_a_database_of_these_rows(search_over
         assert ranking.cosines.tolist() == alone.cosines.tolist()
 
 
-def test_codes_of_blocks_without_an_allowed_row_are_not_read():
+@pytest.mark.parametrize("blocks", [4, 12], ids=["few lines are read", "many lines are read"])
+def test_codes_of_blocks_without_an_allowed_row_are_not_read(blocks):
     rng = np.random.default_rng(17)
     database = [clustered_vectors(rng, 1000, 60)]
     search = cascade(database)
-    search.levels.arrays["coarse"].codes[4:] = 255  # what a wrong read would find
+    search.levels.arrays["coarse"].codes[blocks:] = 255  # what a wrong read would find
     allowed = np.zeros(1000, np.bool_)
-    allowed[: 4 * BLOCK_ROWS : 3] = True
+    allowed[: blocks * BLOCK_ROWS : 3] = True
 
     assert_brute_force(search, database, [database[0][9]], (3,), 7, allowed=allowed)
 
