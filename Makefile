@@ -139,6 +139,7 @@ bench-search: setup ## Measure the exact search beside its peers; N=500000 rows
 bench-filters: setup ## Measure filtered searches beside unfiltered ones and peers; N=500000 rows
 	$(BIN)/$(PIP) -c constraints.txt -e '.[bench]'
 	$(BIN)/python -m benchmarks.filters --rows $(N)
+	$(BIN)/python -m benchmarks.groups --rows $(N)
 
 bench-words: setup build/word_peers/.installed ## Measure searches with words beside searches without; N=500000 rows
 	$(BIN)/python -m benchmarks.words --rows $(N)

@@ -81,9 +81,16 @@ class DescriptorGenerator:
         rows: N.
         dimensions: C by backbone.
         calibration: the parameters of the distribution.
+        images: number of images of each product; None for a random number, 2.2 on average.
     """
 
-    def __init__(self, rows: int, dimensions: Sequence[int], calibration: Calibration) -> None:
+    def __init__(
+        self,
+        rows: int,
+        dimensions: Sequence[int],
+        calibration: Calibration,
+        images: int | None = None,
+    ) -> None:
         self.rows, self.dimensions, self._calibration = rows, tuple(dimensions), calibration
         channels = sum(dimensions)
         spectrum = (np.arange(FACTORS) + 4.0) ** (-calibration.decay / 2)
@@ -97,8 +104,8 @@ class DescriptorGenerator:
             ]
         ).astype(np.float32)
         random = _random("products")
-        images = 1 + random.poisson(IMAGES_PER_PRODUCT - 1, rows)
-        product = np.repeat(np.arange(rows), images)[:rows]
+        counts = 1 + random.poisson(IMAGES_PER_PRODUCT - 1, rows) if images is None else images
+        product = np.repeat(np.arange(rows), counts)[:rows]
         members = random.integers(1, LARGEST_FAMILY + 1, rows)
         self._family_of_product = np.repeat(np.arange(rows), members)[:rows]
         self._product_of_row = random.permutation(product)
@@ -135,6 +142,10 @@ class DescriptorGenerator:
         """The family of each row's product, (N,), from 0."""
         families: NDArray[np.int64] = self._family_of_product[self._product_of_row]
         return families
+
+    def products(self) -> NDArray[np.int64]:
+        """The product of each row, (N,), from 0."""
+        return self._product_of_row
 
     def same_product(self, row: int) -> list[int]:
         """The rows that show the product of a row, including the row."""

@@ -98,7 +98,10 @@ class FaissIvf:
 
 
 class Hnsw:
-    """hnswlib's graph, M = 16, ef_construction = 100, with a function that asks for each row."""
+    """hnswlib's graph, M = 16, ef_construction = 100, with a function that asks for each row.
+
+    The graph of 500,000 rows takes 17 minutes of CPU time, so it is kept beside the database.
+    """
 
     queries = 6
 
@@ -106,9 +109,16 @@ class Hnsw:
         self._database = database.descriptors()
         width = sum(matrix.shape[1] for matrix in self._database)
         self._index = hnswlib.Index("ip", width)
-        self._index.init_index(database.rows, M=16, ef_construction=100)
-        for chunk in chunks(database, "hnswlib"):
-            self._index.add_items(chunk, num_threads=2)
+        file = database.folder / "hnswlib.index"
+        if file.is_file():
+            self._index.load_index(str(file), max_elements=database.rows)
+        else:
+            self._index.init_index(database.rows, M=16, ef_construction=100)
+            for chunk in chunks(database, "hnswlib"):
+                self._index.add_items(chunk, num_threads=2)
+            unfinished = file.with_suffix(".unfinished")
+            self._index.save_index(str(unfinished))
+            unfinished.rename(file)
         self._index.set_num_threads(1)
 
     def allow(self, allowed: Mask) -> None:

@@ -37,10 +37,11 @@ from benchmarks.search_database import (
     queries_of,
 )
 from benchmarks.search_growth import SIZES, plot_growth
-from retrieval_server.exact_search.cascade import CascadeSearch, SearchCounts
+from retrieval_server.exact_search.cascade import CascadeSearch
 from retrieval_server.exact_search.kernels.layout import REGIONS
 from retrieval_server.exact_search.levels.middle import MiddleLevel
 from retrieval_server.exact_search.originals import ORIGINALS
+from retrieval_server.exact_search.search import SearchCounts
 
 QUERIES = 48  # of each kind
 WARM_UP = 16  # queries before the measurement: they map the pages and compile the code

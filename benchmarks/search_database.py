@@ -58,16 +58,18 @@ class SearchDatabase:
         rows: N.
         build: ``seconds`` and ``peak_gb`` of the build of the levels.
         record: the fit of the levels.
+        images: number of images of each product; None for a random number.
     """
 
     folder: Path
     rows: int
     build: dict[str, float]
     record: SearchRecord
+    images: int | None = None
 
     def generator(self) -> DescriptorGenerator:
         """The generator of this database, for queries."""
-        return DescriptorGenerator(self.rows, list(MODELS.values()), Calibration.read())
+        return generator_of(self.rows, self.images)
 
     def descriptors(self) -> tuple[NDArray[Any], ...]:
         """The descriptors, (N, C) float32 by backbone, memory-mapped."""
@@ -78,36 +80,43 @@ class SearchDatabase:
         return open_levels(self.folder, self.record, list(MODELS.values()), self.rows)
 
 
-def prepare_database(root: Path, rows: int) -> SearchDatabase:
+def generator_of(rows: int, images: int | None) -> DescriptorGenerator:
+    """The generator of a database; see ``SearchDatabase``."""
+    return DescriptorGenerator(rows, list(MODELS.values()), Calibration.read(), images)
+
+
+def prepare_database(root: Path, rows: int, images: int | None = None) -> SearchDatabase:
     """Open a database, or build it if it is missing or of another calibration.
 
     Args:
-        root: folder with one folder for each size.
+        root: folder with one folder for each database.
         rows: N.
+        images: number of images of each product; None for a random number, 2.2 on average.
     """
-    folder = root / f"{rows}"
+    folder = root / (f"{rows}" if images is None else f"{rows}-images-{images}")
     file = folder / _RECORD_FILE
     calibration = file_digest(CALIBRATION_FILE)
     if file.is_file() and (data := json.loads(file.read_text()))["calibration"] == calibration:
-        return SearchDatabase(folder, rows, data["build"], SearchRecord.from_json(data["record"]))
+        record = SearchRecord.from_json(data["record"])
+        return SearchDatabase(folder, rows, data["build"], record, images)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    _write_descriptors(folder, rows)
+    _write_descriptors(folder, generator_of(rows, images))
     started = time.perf_counter()
-    record = build_search_levels(folder, ALPHAS)
-    if record is None:
+    levels = build_search_levels(folder, ALPHAS)
+    if levels is None:
         raise SystemExit(f"{rows:,} products need no levels. Choose a larger number: --rows")
     build = {
         "seconds": round(time.perf_counter() - started, 1),
         "peak_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, 2),
     }
-    data = {"calibration": calibration, "build": build, "record": record.to_json()}
+    data = {"calibration": calibration, "build": build, "record": levels.to_json()}
     file.write_text(json.dumps(data))
-    return SearchDatabase(folder, rows, build, record)
+    return SearchDatabase(folder, rows, build, levels, images)
 
 
-def _write_descriptors(folder: Path, rows: int) -> None:
-    generator = DescriptorGenerator(rows, list(MODELS.values()), Calibration.read())
+def _write_descriptors(folder: Path, generator: DescriptorGenerator) -> None:
+    rows = generator.rows
     arrays = [create_descriptors(folder, model, rows, size) for model, size in MODELS.items()]
 
     def write(first: int) -> None:

@@ -16,7 +16,6 @@
     │   ├── EngineUnavailableError  the engine cannot be used now; a retry is safe
     │   └── EngineDeadlineError     the engine did not answer before the deadline
     ├── LateError               the caller's deadline has passed before the answer was ready
-    ├── OverloadedError         the search cannot be answered in time; a later one may be
     └── QueryError              the caller's query is unusable; names the field
         ├── ImageError          the query image is unusable
         └── UnknownProductError the product id is not in the index
@@ -81,20 +80,6 @@ class EngineDeadlineError(EngineError):
 
 class LateError(RetrievalError):
     """The caller's deadline has passed before the answer was ready."""
-
-
-class OverloadedError(RetrievalError):
-    """A search cannot be answered in time, and is not begun.
-
-    Attributes:
-        cause: one word, for the metrics.
-        retry_after_s: seconds after which another try makes sense.
-    """
-
-    def __init__(self, problem: str, cause: str, retry_after_s: float) -> None:
-        super().__init__(f"{problem} Try again in {retry_after_s:.1f} s.")
-        self.cause = cause
-        self.retry_after_s = retry_after_s
 
 
 class QueryError(RetrievalError):

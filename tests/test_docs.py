@@ -16,6 +16,7 @@ import client
 import client.cli
 import export.cli
 from retrieval_server.cli import create_app
+from retrieval_server.models.image_file import FORMATS
 from retrieval_server.models.model_repository import ModelRepository
 from tests.support.paths import ROOT
 
@@ -330,3 +331,10 @@ def test_the_model_table_is_what_the_configurations_say() -> None:
         assert f"at most {config.max_batch_size} through Triton" in text_of(
             "model_repository/README.md"
         )
+
+
+def test_the_security_page_names_the_formats_that_are_decoded() -> None:
+    sentence = re.search(r"in these formats and no other: (.*?)\.", text_of("SECURITY.md"))
+    assert sentence is not None
+    named = set(re.findall(r"\b[A-Z]{3,}|WebP", sentence[1]))
+    assert {name.upper() for name in named} == set(FORMATS) | {"MPO"}

@@ -11,7 +11,9 @@ from export.dataset.table import shown
 from export.descriptors.extract_shard import ExtractedShard
 from export.descriptors.shard_manifest import Unread
 from export.index.build import BuiltIndex
+from retrieval_server.attributes.names import PRODUCT_COLUMN
 from retrieval_server.index.bundle import REJECTS_FILE
+from retrieval_server.index.manifest import Manifest
 from retrieval_server.index.retention import Retention
 from retrieval_server.text.word_search import IMAGE
 
@@ -37,10 +39,16 @@ def catalogue_warnings(catalogue: Catalogue) -> Iterator[Message]:
         )
         among = f"; {words.total():,} of them say {placeholders}" if words else ""
         yield Message(
-            f"{len(blank):,} products have an empty description ({_some(blank)}){among}: they are "
-            "found by image only. Fill in the description column to have them refined.",
+            f"{len(blank):,} {_noun(catalogue)} have an empty description ({_some(blank)}){among}: "
+            "they are found by image only. Fill in the description column to have them refined.",
             is_warning=True,
         )
+
+
+def _noun(catalogue: Catalogue) -> str:
+    """What a row of a catalogue is: a product, or one of its images."""
+    names = [row.attributes.get(PRODUCT_COLUMN, row.product_id) for row in catalogue.rows]
+    return "products" if len(set(names)) == len(names) else "images"
 
 
 def _some(ids: list[str]) -> str:
@@ -91,7 +99,7 @@ def _built_summary(built: BuiltIndex) -> Iterator[Message]:
         )
         return
     yield Message(
-        f"{built.folder}: {manifest.products:,} products, {manifest.documents:,} descriptions, "
+        f"{built.folder}: {_products(manifest)}, {manifest.documents:,} descriptions, "
         f"{manifest.text_pairs:,} text neighbours"
     )
     if (read := manifest.words.fields.get(IMAGE)) is not None:
@@ -119,6 +127,16 @@ def _built_summary(built: BuiltIndex) -> Iterator[Message]:
     for warning in (*manifest.text_warnings, *manifest.column_warnings, *manifest.warnings):
         yield Message(warning, is_warning=True)
     yield from _calibration_summary(built)
+
+
+def _products(manifest: Manifest) -> str:
+    """How many products an index has, and how many images where products have several."""
+    for column in manifest.columns:
+        if column.name == PRODUCT_COLUMN:
+            products = column.distinct + column.missing
+            if products < manifest.products:
+                return f"{manifest.products:,} images of {products:,} products"
+    return f"{manifest.products:,} products"
 
 
 def _calibration_summary(built: BuiltIndex) -> Iterator[Message]:

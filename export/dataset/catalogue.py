@@ -2,11 +2,11 @@
 
 A catalogue is a file ``catalog.csv`` (with a header), ``catalog.parquet`` or ``catalog.jsonl`` with
 the columns ``id``, ``image`` (a path relative to the file) and ``description``. Further columns are
-attributes, which every result returns. The reader also takes a folder in the layout of
-Perfect-500K: see ``perfect_500k``.
+attributes, which every result returns. A product may have several images: see ``product_images``.
+The reader also takes a folder in the layout of Perfect-500K: see ``perfect_500k``.
 
 A description becomes plain text: see ``plain_text``. All other values stay as the file has them,
-but for the padding of ids and paths.
+but for the padding of ids, names of products, and paths.
 """
 
 from __future__ import annotations
@@ -17,19 +17,28 @@ from pathlib import Path
 
 from export.dataset.cell import CellError, attribute_text, description_text, name_text, storable
 from export.dataset.csv_file import csv_records
-from export.dataset.image_cell import is_address
+from export.dataset.image_cell import image_text, is_address
 from export.dataset.jsonl_file import jsonl_records
 from export.dataset.parquet_file import parquet_records
 from export.dataset.perfect_500k import TRAINING_FILE, training_table
-from export.dataset.table import Record, Table, UniqueNames, is_blank, shown, without_padding
+from export.dataset.product_images import ID, IMAGE, IMAGES, ProductImages
+from export.dataset.table import NeededColumns, Record, Table, is_blank, shown
 from export.dataset.text_file import readable
+from retrieval_server.attributes.names import PRODUCT_COLUMN
 from retrieval_server.errors import CatalogueError
 from retrieval_server.text.plain_text import plain_text
 
-REQUIRED_COLUMNS = ("id", "image", "description")
+DESCRIPTION = "description"
+COLUMNS = NeededColumns(((ID, PRODUCT_COLUMN), (IMAGE, IMAGES), (DESCRIPTION,)))
 NAMES = ("catalog.csv", "catalog.parquet", "catalog.jsonl")
 _READERS = {".csv": csv_records, ".parquet": parquet_records, ".jsonl": jsonl_records}
-_REQUIRED_TEXT = {"id": name_text, "image": name_text, "description": description_text}
+_TEXTS = {  # how the values of our columns become texts
+    ID: name_text,
+    PRODUCT_COLUMN: name_text,
+    IMAGE: image_text,
+    DESCRIPTION: description_text,
+}
+_ROW_COLUMNS = {ID, IMAGE, IMAGES, DESCRIPTION}  # all others are attributes
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +70,12 @@ class CleanedDescriptions:
     markup: dict[str, str] = field(default_factory=dict)
     placeholders: dict[str, str] = field(default_factory=dict)
 
-    def plain(self, product_id: str, text: str) -> str:
+    def plain(self, product_ids: Iterable[str], text: str) -> str:
         """Turn a description into plain text, and note what changed."""
         plain = plain_text(text)
         if plain != text:
-            (self.markup if plain.strip() else self.placeholders)[product_id] = text
+            noted = self.markup if plain.strip() else self.placeholders
+            noted.update(dict.fromkeys(product_ids, text))
         return plain
 
 
@@ -109,11 +119,12 @@ def read_catalogue(path: Path) -> Catalogue:
     table = _table(file)
     cleaned = CleanedDescriptions()
     columns: dict[str, None] = {}
-    rows = tuple(_rows(file, table.records, cleaned, columns))
+    images = ProductImages(file)
+    rows = tuple(_rows(file, table.records, images, cleaned, columns))
     if not rows:
         raise CatalogueError(f"Catalogue {file} has no rows.")
-    _refuse_addresses(file, rows)
-    return Catalogue(file, rows, tuple(columns), cleaned, table.notes)
+    _refuse_addresses(file, rows, images.column)
+    return Catalogue(file, rows, tuple(columns), cleaned, table.notes + images.notes)
 
 
 def _find(path: Path) -> Path:
@@ -137,35 +148,34 @@ def _find(path: Path) -> Path:
 
 def _table(file: Path) -> Table:
     if file.name == TRAINING_FILE:
-        return training_table(file, REQUIRED_COLUMNS)
+        return training_table(file, COLUMNS.usual)
     reader = _READERS.get(file.suffix.lower())
     if reader is None:
         raise CatalogueError(f"Catalogue {file} must be a .csv, .parquet or .jsonl file.")
-    return Table(reader(file, REQUIRED_COLUMNS))
+    return Table(reader(file, COLUMNS))
 
 
 def _rows(
     file: Path,
     records: Iterable[tuple[str, Record]],
+    images: ProductImages,
     cleaned: CleanedDescriptions,
     columns: dict[str, None],
 ) -> Iterator[CatalogueRow]:
-    """The products; notes in ``columns`` the further columns of the file."""
-    ids = UniqueNames(file, "Ids must be unique.")
+    """The images of the products; notes in ``columns`` the further columns of the file."""
     for location, record in records:
         texts = _texts(file, location, record)
         if is_blank(texts.values()):
             continue
-        product_id, image, description = (texts.pop(column) for column in REQUIRED_COLUMNS)
-        product_id, image = without_padding(product_id), without_padding(image)
-        if not product_id or not image:
-            empty = "image" if product_id else "id"
-            raise CatalogueError(f"{file}, {location}: the {empty} is empty.")
-        ids.add(product_id, location, f"the id {shown(product_id)}")
-        columns.update(dict.fromkeys(texts))
-        attributes = {column: text for column, text in texts.items() if text}
-        description = cleaned.plain(product_id, description)
-        yield CatalogueRow(product_id, image, description, attributes)
+        found = images.of(location, texts)
+        description = cleaned.plain(found.paths, texts[DESCRIPTION])
+        further = {name: text for name, text in texts.items() if name not in _ROW_COLUMNS}
+        if found.product or PRODUCT_COLUMN in further:
+            further[PRODUCT_COLUMN] = found.product
+        columns.update(dict.fromkeys(further))
+        attributes = {column: text for column, text in further.items() if text}
+        for product_id, path in found.paths.items():
+            yield CatalogueRow(product_id, path, description, attributes)
 
 
 def _texts(file: Path, location: str, record: Record) -> dict[str, str]:
@@ -174,7 +184,7 @@ def _texts(file: Path, location: str, record: Record) -> dict[str, str]:
     try:
         texts = {}
         for column, value in record.items():
-            texts[storable(column)] = _REQUIRED_TEXT.get(column, attribute_text)(value)
+            texts[storable(column)] = _TEXTS.get(column, attribute_text)(value)
     except CellError as error:
         raise CatalogueError(f"{file}, {location}: the {_column(column)} {error}.") from error
     return texts
@@ -182,10 +192,10 @@ def _texts(file: Path, location: str, record: Record) -> dict[str, str]:
 
 def _column(name: str) -> str:
     """A column in a message: ours by its name, another one in quotes."""
-    return name if name in REQUIRED_COLUMNS else f"column {shown(name)}"
+    return name if name in _TEXTS else f"column {shown(name)}"
 
 
-def _refuse_addresses(file: Path, rows: tuple[CatalogueRow, ...]) -> None:
+def _refuse_addresses(file: Path, rows: tuple[CatalogueRow, ...], column: str) -> None:
     """Refuse a catalogue that names no files; a few addresses are rejected as missing images."""
     addresses = [row for row in rows if is_address(row.image)]
     if len(addresses) * 2 > len(rows):
@@ -193,5 +203,5 @@ def _refuse_addresses(file: Path, rows: tuple[CatalogueRow, ...]) -> None:
         raise CatalogueError(
             f"{file}: {len(addresses):,} of {len(rows):,} images are addresses, such as "
             f"{shown(first.image)} of the id {shown(first.product_id)}. Download the images unless "
-            "they are here, and write the paths of the files into the column 'image'."
+            f"they are here, and write the paths of the files into the column {column!r}."
         )

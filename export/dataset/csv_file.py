@@ -13,7 +13,15 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
-from export.dataset.table import Record, check_columns, column_names, is_blank, shown
+from export.dataset.table import (
+    NO_COLUMNS,
+    NeededColumns,
+    Record,
+    check_columns,
+    column_names,
+    is_blank,
+    shown,
+)
 from export.dataset.text_file import open_text
 from retrieval_server.errors import CatalogueError
 
@@ -42,12 +50,12 @@ class _Opening(NamedTuple):
     spaced: bool
 
 
-def csv_records(file: Path, required: tuple[str, ...]) -> Iterator[tuple[str, Record]]:
+def csv_records(file: Path, needed: NeededColumns) -> Iterator[tuple[str, Record]]:
     """Read a CSV file with a header, row by row.
 
     Args:
         file: see ``open_text``.
-        required: columns it must have.
+        needed: columns it must have.
 
     Yields:
         The location, such as ``line 7``, and the row.
@@ -56,26 +64,27 @@ def csv_records(file: Path, required: tuple[str, ...]) -> Iterator[tuple[str, Re
         CatalogueError: if the file cannot be read, a column is missing or appears twice, or a row
             does not fit the header.
     """
-    rows = csv_table(file, required)
+    rows = csv_table(file, needed)
     _, header = next(rows, ("", []))
-    if len(header) == 1 < len(required):
+    if len(header) == 1 < len(needed.usual):
+        named = ", ".join(map(repr, needed.usual))
         raise CatalogueError(
             f"{file} has one column, {shown(header[0])}. It needs a header with the columns "
-            f"{', '.join(map(repr, required))}, separated by {' or '.join(SEPARATORS.values())}."
+            f"{named}, separated by {' or '.join(SEPARATORS.values())}."
         )
-    check_columns(file, header, required)
+    check_columns(file, header, needed)
     for location, fields in rows:
         yield location, dict(zip(header, fields, strict=True))
 
 
-def csv_table(file: Path, required: tuple[str, ...] = ()) -> Iterator[Row]:
+def csv_table(file: Path, needed: NeededColumns = NO_COLUMNS) -> Iterator[Row]:
     """Read a CSV file whose rows have as many fields as its header, the header among them.
 
     The column in which pandas writes the index of its rows is left out.
 
     Args:
         file: see ``open_text``.
-        required: columns it should have, by which the separator is recognised.
+        needed: columns it should have, by which the separator is recognised.
 
     Yields:
         The location, such as ``line 7``, and the fields; first those of the header.
@@ -84,14 +93,14 @@ def csv_table(file: Path, required: tuple[str, ...] = ()) -> Iterator[Row]:
         CatalogueError: if the file cannot be read, is no CSV, or a row does not fit the header.
     """
     with open_text(file) as lines:
-        opening = _read_opening(lines, required)
+        opening = _read_opening(lines, needed)
         if _JSON.match("".join(opening.lines[-1:])):
             raise CatalogueError(
                 f"{file} is JSON. Write one object on each line, and give it the suffix .jsonl."
             )
         rows = _rows(file, lines, opening)
         location, written = next(rows, ("", []))
-        header = list(column_names(tuple(written), required))
+        header = list(column_names(tuple(written), needed))
         while header and not header[-1]:
             header.pop()
         first = 1 if len(header) > 1 and header[0] in _PANDAS_INDEX else 0
@@ -104,14 +113,14 @@ def csv_table(file: Path, required: tuple[str, ...] = ()) -> Iterator[Row]:
                 raise CatalogueError(
                     f"{file}, {location}: {_misfit(len(fields), len(header), opening.separator)}"
                 )
-            if fields[-1] == written[len(header) - 1] and _is_header(fields, header, required):
+            if fields[-1] == written[len(header) - 1] and _is_header(fields, header, needed):
                 raise CatalogueError(f"{file}, {location}: the header again. Remove such lines.")
             yield location, fields[first:]
 
 
-def _is_header(fields: list[str], header: list[str], required: tuple[str, ...]) -> bool:
+def _is_header(fields: list[str], header: list[str], needed: NeededColumns) -> bool:
     """Tell whether a row is the header of another file that was joined to this one."""
-    return list(column_names(tuple(fields), required)) == header
+    return list(column_names(tuple(fields), needed)) == header
 
 
 def _misfit(fields: int, columns: int, separator: str) -> str:
@@ -122,12 +131,12 @@ def _misfit(fields: int, columns: int, separator: str) -> str:
     return f"{problem}. Quote texts that hold {named}."
 
 
-def csv_rows(file: Path, required: tuple[str, ...] = ()) -> Iterator[Row]:
+def csv_rows(file: Path, needed: NeededColumns = NO_COLUMNS) -> Iterator[Row]:
     """Read a CSV file, rows of any length, the header among them; blank rows are left out.
 
     Args:
         file: see ``open_text``.
-        required: columns it should have, by which the separator is recognised.
+        needed: columns it should have, by which the separator is recognised.
 
     Yields:
         The location, such as ``line 7``, and the fields.
@@ -136,7 +145,7 @@ def csv_rows(file: Path, required: tuple[str, ...] = ()) -> Iterator[Row]:
         CatalogueError: if the file cannot be read or is no CSV.
     """
     with open_text(file) as lines:
-        yield from _rows(file, lines, _read_opening(lines, required))
+        yield from _rows(file, lines, _read_opening(lines, needed))
 
 
 def _rows(file: Path, lines: TextIO, opening: _Opening) -> Iterator[Row]:
@@ -161,7 +170,7 @@ def _rows(file: Path, lines: TextIO, opening: _Opening) -> Iterator[Row]:
         ) from error
 
 
-def _read_opening(lines: TextIO, required: tuple[str, ...]) -> _Opening:
+def _read_opening(lines: TextIO, needed: NeededColumns) -> _Opening:
     read: list[str] = []
     skipped = 0
     separators = tuple(SEPARATORS)
@@ -173,17 +182,15 @@ def _read_opening(lines: TextIO, required: tuple[str, ...]) -> _Opening:
         read.append(line)
         if not is_blank([line]):
             break
-    return _Opening(read, skipped, *_separator("".join(read[-1:]), separators, required))
+    return _Opening(read, skipped, *_separator("".join(read[-1:]), separators, needed))
 
 
-def _separator(
-    header: str, separators: Sequence[str], required: tuple[str, ...]
-) -> tuple[str, bool]:
-    """The separator under which a line has most of the required columns, then most fields."""
+def _separator(header: str, separators: Sequence[str], needed: NeededColumns) -> tuple[str, bool]:
+    """The separator under which a line has most of the needed columns, then most fields."""
 
     def fit(separator: str) -> tuple[int, int]:
-        names = column_names(tuple(_fields(header, separator)), required)
-        return (len(set(required).intersection(names)), len(names))
+        names = column_names(tuple(_fields(header, separator)), needed)
+        return (len(set(needed.names).intersection(names)), len(names))
 
     separator = max(separators, key=fit)
     further = _fields(header, separator)[1:]

@@ -7,17 +7,17 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
-from export.dataset.table import Record, column_names, rename_advice, shown
+from export.dataset.table import NeededColumns, Record, column_names, rename_advice, shown
 from export.dataset.text_file import open_text
 from retrieval_server.errors import CatalogueError
 
 
-def jsonl_records(file: Path, required: tuple[str, ...]) -> Iterator[tuple[str, Record]]:
+def jsonl_records(file: Path, needed: NeededColumns) -> Iterator[tuple[str, Record]]:
     """Read a file of JSON lines.
 
     Args:
         file: see ``open_text``. Blank lines are left out.
-        required: columns that each object must have.
+        needed: columns that each object must have.
 
     Yields:
         The location, such as ``line 7``, and the object. Numbers are exact integers or floats.
@@ -33,8 +33,8 @@ def jsonl_records(file: Path, required: tuple[str, ...]) -> Iterator[tuple[str, 
                 continue
             place = f"{file}, line {number}"
             record = _object(place, text)
-            names = column_names(tuple(record), required)
-            if missing := [column for column in required if column not in names]:
+            names = column_names(tuple(record), needed)
+            if missing := needed.missing(names):
                 raise CatalogueError(
                     f"{place} has no {', '.join(map(repr, missing))}. "
                     f"{rename_advice(names, missing)}"

@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
-from export.dataset.image_cell import images_in, is_address, is_file_address
+from export.dataset.image_cell import images_in, is_address, is_file_address, json_list
 from export.dataset.table import shown
 
 FOLDERS_KEPT = 64  # whose names are kept: many images may be missing in one folder
@@ -78,8 +78,15 @@ def _other_content(image: str) -> str:
     """Say what a cell holds that is not one path; empty if it may be one."""
     if several := images_in(image):
         if len(several) > 1:
-            return f"The cell names {len(several)} images. Keep one, such as {shown(several[0])}."
-        return f"The cell is a JSON list. Write {shown(several[0])} alone."
+            kept = f"keep one, such as {shown(several[0])}"
+            problem = f"The cell names {len(several)} images"
+        else:
+            kept = f"write {shown(several[0])} alone"
+            problem = "The cell is a JSON list"
+        return (
+            f"{problem}. Rename the column to 'images' and write each cell as {json_list(several)},"
+            f" or {kept}."
+        )
     if is_file_address(image):
         return "It is the address of a file. Write the path of the file, relative to the catalogue."
     if image.lstrip().startswith("<"):

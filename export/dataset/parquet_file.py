@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from export.dataset.arrow_values import arrow_values
-from export.dataset.table import Record, check_columns, column_names
+from export.dataset.table import NeededColumns, Record, check_columns, column_names
 from export.dataset.text_file import head_of, refuse_other_format
 from retrieval_server.errors import CatalogueError
 
@@ -16,12 +16,12 @@ _MAGIC = b"PAR1"
 _PANDAS_INDEX = re.compile(r"__index_level_\d+__")  # an index of rows that has no name
 
 
-def parquet_records(file: Path, required: tuple[str, ...]) -> Iterator[tuple[str, Record]]:
+def parquet_records(file: Path, needed: NeededColumns) -> Iterator[tuple[str, Record]]:
     """Read a Parquet file, row by row.
 
     Args:
         file: the file. The column of an index without a name, which pandas writes, is left out.
-        required: columns it must have.
+        needed: columns it must have.
 
     Yields:
         The location, such as ``row 7``, and the row.
@@ -46,8 +46,8 @@ def parquet_records(file: Path, required: tuple[str, ...]) -> Iterator[tuple[str
             if not _PANDAS_INDEX.fullmatch(name)
         ]
         columns = tuple(table.schema_arrow.names[index] for index in indices)
-        names = column_names(columns, required)
-        check_columns(file, names, required)
+        names = column_names(columns, needed)
+        check_columns(file, names, needed)
         number = 0
         for batch in table.iter_batches():
             values = [arrow_values(batch.column(index)) for index in indices]

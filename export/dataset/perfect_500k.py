@@ -22,22 +22,22 @@ from pathlib import Path
 
 from export.dataset.csv_file import csv_rows, csv_table
 from export.dataset.image_cell import is_address
-from export.dataset.table import Record, Table, column_names, without_padding
+from export.dataset.table import NeededColumns, Record, Table, column_names, without_padding
 from retrieval_server.command_line.image_files import list_images
 from retrieval_server.errors import CatalogueError
 
 TRAINING_FILE = "training_public.csv"
-VALIDATION_HEADER = ("Validation Image ID", "Training Image ID")
+VALIDATION_HEADER = NeededColumns.of("Validation Image ID", "Training Image ID")
 ROWS_TO_FIND_TITLES = 1_000  # some titles may hold an address, and some addresses be missing
 
 
-def training_table(file: Path, required: tuple[str, str, str]) -> Table:
+def training_table(file: Path, columns: tuple[str, ...]) -> Table:
     """Read the catalogue.
 
     Args:
         file: ``training_public.csv``; its folder and the folders below it hold the images.
-        required: column names for id, image and title in the result. If an id has no image, its
-            image is the bare id, the name of a missing file.
+        columns: names for the columns of ids, images and titles in the result. If an id has no
+            image, its image is the bare id, the name of a missing file.
 
     Returns:
         Its records; notes if the titles are not in the second column, or files are left out of
@@ -54,7 +54,7 @@ def training_table(file: Path, required: tuple[str, str, str]) -> Table:
     first_rows = list(itertools.islice(rows, ROWS_TO_FIND_TITLES))
     title = _title_column(file, header, [fields for _, fields in first_rows])
     further = [index for index in range(1, len(header)) if index != title]
-    names = (*required, *(header[index] for index in further))
+    names = (*columns, *(header[index] for index in further))
     _check_names(file, names)
 
     def records() -> Iterator[tuple[str, Record]]:
@@ -91,7 +91,7 @@ def validation_queries(file: Path) -> Iterator[tuple[str, str, Path, list[str]]]
     for location, fields in rows:
         query, *relevant = map(without_padding, fields)
         if not query:
-            raise CatalogueError(f"{file}, {location}: the {VALIDATION_HEADER[0]} is empty.")
+            raise CatalogueError(f"{file}, {location}: the {VALIDATION_HEADER.usual[0]} is empty.")
         image = file.parent / (images.find(query) or query)
         yield location, query, image, [i for i in relevant if i]
 
@@ -105,7 +105,7 @@ def validation_file(folder: Path) -> Path:
     found = validation_files(folder)
     if len(found) == 1:
         return found[0]
-    wanted = ",".join(VALIDATION_HEADER)
+    wanted = ",".join(VALIDATION_HEADER.usual)
     if found:
         raise CatalogueError(
             f"{folder} has several files with the header {wanted!r}: "
@@ -134,7 +134,7 @@ def has_validation_header(file: Path) -> bool:
         CatalogueError: if it cannot be read.
     """
     first, second, *further = (*column_names(tuple(_header(file)), VALIDATION_HEADER), "", "")
-    return (first, second) == VALIDATION_HEADER and not any(further)
+    return (first, second) == VALIDATION_HEADER.usual and not any(further)
 
 
 class ImagesById:

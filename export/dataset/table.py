@@ -19,7 +19,7 @@ _INVISIBLE = "\ufeff\u200b\u200e\u200f\u2060\u202a\u202b\u202c\u202d\u202e\x1a"
 _KNOWN_COLUMNS = {  # how shops, feeds and data sets name our columns; the better ones first
     "id": "g:id, sku, variant sku, handle, product_id, item_id, asin, image_id, code, uid",
     "image": (
-        "g:image_link, image_link, image src, images, base_image, image_url, image url, img, "
+        "g:image_link, image_link, image src, base_image, image_url, image url, img, "
         "picture, photo, image_path, file_name, filename, path, image link"
     ),
     "description": (
@@ -47,31 +47,64 @@ def without_padding(text: str) -> str:
     return text.strip().strip(_INVISIBLE).strip()
 
 
+@dataclass(frozen=True)
+class NeededColumns:
+    """The columns that a table needs.
+
+    Attributes:
+        choices: a table has at least one column of each choice; the first is the usual one.
+    """
+
+    choices: tuple[tuple[str, ...], ...]
+
+    @classmethod
+    def of(cls, *names: str) -> NeededColumns:
+        """Columns without a choice."""
+        return cls(tuple((name,) for name in names))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all choices."""
+        return tuple(name for choice in self.choices for name in choice)
+
+    @property
+    def usual(self) -> tuple[str, ...]:
+        """The first name of each choice."""
+        return tuple(choice[0] for choice in self.choices)
+
+    def missing(self, present: Collection[str]) -> list[str]:
+        """The usual names of those that a table lacks."""
+        return [choice[0] for choice in self.choices if not any(name in present for name in choice)]
+
+
+NO_COLUMNS = NeededColumns(())
+
+
 @lru_cache(maxsize=64)  # the objects of JSON lines have few sets of names
-def column_names(names: tuple[str, ...], required: tuple[str, ...]) -> tuple[str, ...]:
-    """The names of columns without padding, and the required ones as we write them.
+def column_names(names: tuple[str, ...], needed: NeededColumns) -> tuple[str, ...]:
+    """The names of columns without padding, and those that we need as we write them.
 
     Args:
         names: as the file has them, such as ``" ID "``.
-        required: the columns that we need; upper and lower case mean the same, unless the file has
+        needed: the columns that we need; upper and lower case mean the same, unless the file has
             the name in our spelling as well.
 
     Returns:
         As many names.
     """
     bare = tuple(map(without_padding, names))
-    ours = {name.casefold(): name for name in required if name not in bare}
+    ours = {name.casefold(): name for name in needed.names if name not in bare}
     return tuple(ours.get(name.casefold(), name) for name in bare)
 
 
-def check_columns(file: Path, columns: Iterable[str], required: Iterable[str]) -> None:
+def check_columns(file: Path, columns: Iterable[str], needed: NeededColumns) -> None:
     """Refuse a header that lacks a column, has one twice or has one without a name.
 
     Raises:
         CatalogueError: naming the column.
     """
     present = list(columns)
-    if missing := [column for column in required if column not in present]:
+    if missing := needed.missing(present):
         named = ", ".join(map(shown, present[:COLUMNS_SHOWN])) or "none"
         if len(present) > COLUMNS_SHOWN:
             named += f" and {len(present) - COLUMNS_SHOWN} more"
@@ -103,10 +136,14 @@ def rename_advice(present: Sequence[str], missing: Collection[str]) -> str:
     return f"Rename {renamed}{f', and add {rest}' if rest else ''}."
 
 
+def cut(text: str) -> str:
+    """A text as a message shows it: cut if it is long."""
+    return text if len(text) <= CHARACTERS_SHOWN else text[:CHARACTERS_SHOWN] + "…"
+
+
 def shown(text: str) -> str:
     """A value as a message shows it: quoted, and cut if it is long."""
-    cut = text if len(text) <= CHARACTERS_SHOWN else text[:CHARACTERS_SHOWN] + "…"
-    return repr(cut)
+    return repr(cut(text))
 
 
 class UniqueNames:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from export.dataset.ground_truth import Query, items_of
+from export.dataset.ground_truth import GroundTruth, Query, items_of
 from export.evaluation.metrics import RESULTS, average_precision, hit_at_1, ranks_of, recall
 from export.evaluation.query_descriptors import Lines
 from export.evaluation.results import BOTH, READ, TYPED, WORD_METHODS, RatedQuery, Rating
@@ -79,7 +79,7 @@ def methods_for(
 
 def rate_queries(
     retriever: Retriever,
-    queries: Sequence[Query],
+    truth: GroundTruth,
     described: Sequence[QueryDescriptors],
     methods: Sequence[Method] = METHODS,
     read: Sequence[Lines] | None = None,
@@ -91,13 +91,14 @@ def rate_queries(
 
     Args:
         retriever: the retriever of the index.
-        queries: the queries with their true matches.
+        truth: the queries with their true matches, images or products.
         described: the descriptors of each query.
         methods: the methods.
         read: the lines that were read on the photo of each query; None if none was read.
         searched: the products that may be found, the true matches among them; None for all.
     """
     rated = []
+    queries = truth.queries
     items = items_of(queries)
     with progress("searches", len(queries)) as advance:
         lines = [()] * len(queries) if read is None else read
@@ -106,9 +107,9 @@ def rate_queries(
                 RatedQuery(
                     name=query.image.name,
                     item=item,
-                    category=_category(query, retriever.bundle),
+                    category=_category(query, truth, retriever.bundle),
                     relevant=len(query.relevant),
-                    ratings=_ratings(retriever, query, descriptors, methods, own, searched),
+                    ratings=_ratings(retriever, query, truth, descriptors, methods, own, searched),
                 )
             )
             advance(1)
@@ -118,6 +119,7 @@ def rate_queries(
 def _ratings(
     retriever: Retriever,
     query: Query,
+    truth: GroundTruth,
     descriptors: QueryDescriptors,
     methods: Sequence[Method],
     read: Lines,
@@ -126,12 +128,15 @@ def _ratings(
     ratings = []
     rankings: dict[str, Ranking] = {}
     for method in methods:
-        parameters = replace(method.parameters(query.words, read), filter=searched)
+        parameters = replace(
+            method.parameters(query.words, read), filter=searched, group_by=truth.group_by
+        )
         if method.words not in rankings:
             rankings[method.words] = retriever.rank(descriptors, parameters)
         initial = rankings[method.words]
         found = retriever.search(descriptors, parameters, initial=initial)
-        results = [retriever.bundle.product_id(match.row) for match in found.matches]
+        images = (retriever.bundle.product_id(match.row) for match in found.matches)
+        results = [truth.name_of.get(image) for image in images]
         ratings.append(
             Rating(
                 average_precision(results, query.relevant),
@@ -143,11 +148,11 @@ def _ratings(
     return tuple(ratings)
 
 
-def _category(query: Query, bundle: IndexBundle) -> str | None:
+def _category(query: Query, truth: GroundTruth, bundle: IndexBundle) -> str | None:
     """The most frequent category of the relevant images; in a tie the first by name."""
     counts: Counter[str] = Counter()
-    for product_id in sorted(query.relevant):
-        row = bundle.row_of(product_id)
+    for image in frozenset().union(*map(truth.images.__getitem__, query.relevant)):
+        row = bundle.row_of(image)
         if row is not None and (name := bundle.product(row).attributes.get(CATEGORY_COLUMN)):
             counts[name] += 1
     return min(counts, key=lambda name: (-counts[name], name), default=None)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from export.dataset.database import IndexDatabase
 from export.dataset.ground_truth import read_ground_truth
 from export.dataset.measurable import check_readable
 from export.descriptors.engine_choice import EngineChoice
@@ -34,6 +36,9 @@ def evaluate(
     Typed words are rated if the ground truth has them, read words if the reader is exported; none
     are if the profile's β is 0.
 
+    Where the ground truth names products, results and true matches are products: each counts once,
+    by its best image.
+
     With conditions, only the true matches that meet them count. A query without such a match has
     none to find, so no figure includes it.
 
@@ -50,9 +55,9 @@ def evaluate(
             no query image can be read, no query has a true match that may be found, or a condition
             does not suit the columns of the index.
     """
-    truth = read_ground_truth(ground_truth or dataset, bundle)
+    truth = read_ground_truth(ground_truth or dataset, IndexDatabase(bundle))
     searched = searched_rows(bundle, where)
-    queries = answerable(truth, bundle, searched)
+    queries = answerable(truth, bundle, searched).queries
     retriever, described = describe_images([query.image for query in queries], bundle, engine)
     answered = [
         (q, d) for q, d in zip(queries, described, strict=True) if not isinstance(d, ImageError)
@@ -65,7 +70,7 @@ def evaluate(
     methods = methods_for(queries, keep, read) if has_weight else METHODS
     rated = rate_queries(
         retriever,
-        [q for q, _ in answered],
+        replace(truth, queries=tuple(q for q, _ in answered)),
         [d for _, d in answered],
         methods,
         read,
@@ -90,9 +95,10 @@ def evaluate(
         words=tuple(_words_changes(methods, detailed, rated)),
         text_weight=bundle.profile.text_weight,
         rated_queries=tuple(rated),
+        by_product=truth.by_product,
         where=tuple(where.conditions),
         searched=int(searched.sum()),
-        unanswerable=len(truth) - len(queries),
+        unanswerable=len(truth.queries) - len(queries),
         warnings=tuple(bundle.manifest.warnings),
     )
 

@@ -101,6 +101,11 @@ def _table_1(evaluation: Evaluation) -> Section:
             f"{'; '.join(given)}. They are one more factor of eq. (8), with β = "
             f"{evaluation.text_weight:g}; a query without words is searched without."
         )
+    if evaluation.by_product:
+        notes.append(
+            "The ground truth names products, so results and true matches are products: each "
+            "counts once, by its best image."
+        )
     if evaluation.where:
         notes.append(_part(evaluation))
     if evaluation.items < FEW_ITEMS:
@@ -234,7 +239,12 @@ def _changes(evaluation: Evaluation, before: str, after: str) -> Section:
     )
     return Section(
         f"Queries that changed most, {after}",
-        ("Query", "AP before", "AP after", "Ranks of relevant images"),
+        (
+            "Query",
+            "AP before",
+            "AP after",
+            f"Ranks of relevant {'products' if evaluation.by_product else 'images'}",
+        ),
         rows,
         (
             f"AP is by gt, before: {before}. {len(gained):,} queries gained, {len(lost):,} lost; "
@@ -269,7 +279,7 @@ def comparison_cells(comparison: Comparison) -> tuple[Cell, Cell, Cell]:
 
 
 def _moves(before: Mapping[str, int], after: Mapping[str, int]) -> str:
-    """Old and new ranks of the relevant images whose rank changed, best new rank first."""
+    """Old and new ranks of the relevant ones whose rank changed, best new rank first."""
     moved = [i for i in {**after, **before} if before.get(i) != after.get(i)]
     moved.sort(key=lambda i: (after.get(i, 8), before.get(i, 8), i))
     return ", ".join(f"{i} {before.get(i, '-')} → {after.get(i, '-')}" for i in moved)

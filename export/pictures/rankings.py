@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from retrieval_server.attributes.names import PRODUCT_COLUMN
 from retrieval_server.errors import CatalogueError
 
 Change = Literal["kept", "removed", "brought"]
@@ -26,6 +27,7 @@ class RankedProduct:
     """One product of a ranking.
 
     Attributes:
+        product: the name of the product that it shows; empty if the catalogue does not say.
         picture: its image file.
         similarity: fused similarity, eq. (8).
         cosines: cosine of each backbone, by model name; empty if the results lack them.
@@ -37,6 +39,7 @@ class RankedProduct:
 
     rank: int
     product_id: str
+    product: str
     picture: Path
     description: str
     similarity: float
@@ -142,6 +145,35 @@ def query_rankings(
         ) from error
 
 
+def with_true_products(
+    shown: Sequence[QueryRankings], relevant: Mapping[str, Collection[str]]
+) -> list[QueryRankings]:
+    """Mark all images of the true matches, if a ground truth names products.
+
+    It names images if one of its names is the id of an image that is shown, and not the name of the
+    product there.
+
+    Args:
+        shown: the rankings of all queries, with true matches marked by the ids of images.
+        relevant: true matches by the name of the query's file.
+    """
+    named = frozenset().union(*relevant.values())
+    products = [product for each in shown for product in (*each.initial, *each.refined)]
+    if any(each.product_id in named and each.product_id != each.product for each in products):
+        return list(shown)
+
+    def marked(
+        ranking: Iterable[RankedProduct], true: Collection[str]
+    ) -> tuple[RankedProduct, ...]:
+        return tuple(replace(each, is_true=each.product in true) for each in ranking)
+
+    return [
+        replace(each, initial=marked(each.initial, true), refined=marked(each.refined, true))
+        for each in shown
+        for true in (relevant.get(each.query.name, ()),)
+    ]
+
+
 def _ids(matches: Iterable[Mapping[str, Any]]) -> set[str]:
     return {match["product_id"] for match in matches}
 
@@ -154,6 +186,7 @@ def _product(
     return RankedProduct(
         rank=_whole(match["rank"]),
         product_id=product_id,
+        product=_text(match.get("attributes", {}).get(PRODUCT_COLUMN, "")),
         picture=catalogue / _text(match["image"]),
         description=_text(match["description"]),
         similarity=_real(match["similarity"]),

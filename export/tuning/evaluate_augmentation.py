@@ -108,9 +108,10 @@ def evaluate_augmentation(
     neighbours = text_neighbours(described.products, (threshold,))[threshold]
     keeps = np.array([RESULTS, keep], np.int64)
     ratings: dict[tuple[str, int | None], NDArray[np.float64]] = {}
+    relevant, groups = described.relevant, described.groups
     for name, similarities in methods.items():
-        best = best_rows(similarities)
-        initial, refined = rate_settings(similarities, best, neighbours, described.relevant, keeps)
+        best = best_rows(similarities, groups)
+        initial, refined = rate_settings(similarities, best, neighbours, relevant, keeps, groups)
         ratings |= {(name, None): initial, (name, keep): refined}
     return AugmentationReport(
         dataset=described.name,

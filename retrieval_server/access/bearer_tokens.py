@@ -9,6 +9,7 @@ from __future__ import annotations
 import hmac
 import re
 from collections.abc import Awaitable, Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
@@ -35,6 +36,7 @@ class BearerTokens(grpc.aio.ServerInterceptor):
 
     def __init__(self, path: Path) -> None:
         self._tokens = WatchedFiles((path,), lambda: _read(path))
+        self._refused = cache(_refusing)  # once for each method, not for each call
 
     async def intercept_service(
         self,
@@ -47,7 +49,7 @@ class BearerTokens(grpc.aio.ServerInterceptor):
             return handler
         if self._is_known(_shown(handler_call_details.invocation_metadata)):
             return handler
-        return _refusing(handler)
+        return self._refused(handler)
 
     def _is_known(self, shown: bytes) -> bool:
         # Every token is compared, each in constant time: the time taken reveals nothing.

@@ -14,6 +14,8 @@ truth values             uint8          0 is false, 1 is true, 2 is missing
                                         its UTF-8 bytes, so that codes and texts have one order
 =======================  =============  ==========================================================
 
+The column ``product`` is of texts, whatever its values: 1e3 and 1000 are two names.
+
 The manifest holds a ``ColumnRecord`` for each column. A column's name can be any text, so it does
 not occur in the name of a file.
 
@@ -24,8 +26,7 @@ column, at most 8 bytes each.
 
 from __future__ import annotations
 
-import bisect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval_server.attributes.names import PRODUCT_COLUMN
 from retrieval_server.attributes.values import ColumnKind, kind_of, number_of, stray_value, truth_of
 from retrieval_server.errors import IndexBundleError
 from retrieval_server.storage.arrays import REBUILD, open_array
@@ -128,24 +130,26 @@ class Column:
         """The code of a missing value in a column of texts or truth values."""
         return MISSING_TRUTH if self._texts is None else self.distinct
 
-    @property
-    def missing(self) -> NDArray[np.bool_]:
-        """(N,) bool, which values are missing; computed from ``values`` at each call."""
-        is_number = self.kind is ColumnKind.NUMBER
-        missing: NDArray[np.bool_]
-        missing = np.isnan(self.values) if is_number else self.values == self.missing_code
-        return missing
-
-    def code_of(self, text: str) -> int | None:
-        """The code of a text; None if no row has it.
+    def is_missing(self, values: NDArray[Any]) -> NDArray[np.bool_]:
+        """Which values stand for a missing one, (m,).
 
         Args:
-            text: a value, verbatim.
+            values: (m,) some of ``values``.
+        """
+        is_number = self.kind is ColumnKind.NUMBER
+        missing: NDArray[np.bool_] = np.isnan(values) if is_number else values == self.missing_code
+        return missing
+
+    def codes_of(self, texts: Iterable[str]) -> NDArray[np.unsignedinteger]:
+        """The codes of those texts that a row has, as ``values`` holds them.
+
+        Args:
+            texts: values, verbatim.
         """
         assert self._texts is not None, "only columns of texts have codes"
-        wanted = text.encode("utf-8", "surrogatepass")
-        code = bisect.bisect_left(range(self.distinct), wanted, key=self._texts.raw)
-        return code if code < self.distinct and self._texts.raw(code) == wanted else None
+        codes = self._texts.find([text.encode("utf-8", "surrogatepass") for text in texts])
+        found: NDArray[np.unsignedinteger] = codes[codes >= 0].astype(self.values.dtype)
+        return found
 
     def text(self, code: int) -> str:
         """The text of a code, from 0 to distinct - 1."""
@@ -202,7 +206,8 @@ def write_column(
         What the manifest records.
     """
     texts = [text for text in dict.fromkeys(values) if text is not None]
-    kind = kind_of(texts)
+    is_name = name == PRODUCT_COLUMN
+    kind = ColumnKind.TEXT if is_name else kind_of(texts)
     stray = ""
     coded: dict[str | None, Any]
     if kind is ColumnKind.NUMBER:
@@ -210,7 +215,7 @@ def write_column(
     elif kind is ColumnKind.TRUTH:
         coded = {text: truth_of(text) for text in texts} | {None: MISSING_TRUTH}
     else:
-        stray = stray_value(texts)
+        stray = "" if is_name else stray_value(texts)
         texts.sort()  # by code point, which is the order of UTF-8 bytes
         write_string_table(folder, _table(number), texts)
         coded = {text: code for code, text in enumerate(texts)} | {None: len(texts)}

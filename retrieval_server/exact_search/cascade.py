@@ -24,6 +24,10 @@ stage's work on a row depends on another row's: idle cores may do a part of it (
 Factors of single rows, where a search has them, enter every step: see row_factors. Without them no
 step differs from what it was.
 
+Where rows have groups, the best rows are the best of different groups, and so are the probes. A row
+must then also reach the best row of its own group, if a row of that group is among the best so far:
+thousands of rows of one group cost little.
+
 The middle and the residual level are left out where too few candidates are left to pay for rotating
 the query further. All stages are left out where few rows may be found at all, and where the
 inequality of the means does not cover the query (see fused_bound).
@@ -34,7 +38,6 @@ rows from files, which are not mapped, so that the process does not grow into al
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -44,16 +47,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval_server.exact_search.fused_bound import FusedBound
+from retrieval_server.exact_search.groups import Groups
 from retrieval_server.exact_search.levels.byte import ByteSearch
+from retrieval_server.exact_search.levels.candidates import Candidates, Scratch
 from retrieval_server.exact_search.levels.encoding import Levels
 from retrieval_server.exact_search.levels.order import BYTE_LEVEL, STAGE_LEVELS
 from retrieval_server.exact_search.levels.rotation import RotatedQuery
-from retrieval_server.exact_search.levels.stage import Candidates, Scratch, Stage, StageSettings
+from retrieval_server.exact_search.levels.stage import Stage, StageSettings
 from retrieval_server.exact_search.originals import ORIGINALS, BestRows, RowSource
 from retrieval_server.exact_search.parallelism import IntraQueryParallelism
 from retrieval_server.exact_search.row_factors import RowFactors
 from retrieval_server.exact_search.scan import eligible_rows, originals_level
-from retrieval_server.exact_search.search import Query, SearchLevel
+from retrieval_server.exact_search.search import Query, SearchCounts, SearchLevel
 from retrieval_server.exact_search.similarity import Ranking
 
 READ_AT_ONCE = 4  # originals; doubled each time, for databases full of ties
@@ -76,10 +81,6 @@ class CascadeSettings(StageSettings):
 
 
 DEFAULT_SETTINGS = CascadeSettings()
-
-
-class SearchCounts(Counter[str]):
-    """By the name of a level, how many of its rows one search touched; for benchmarks and tests."""
 
 
 class CascadeSearch:
@@ -112,8 +113,7 @@ class CascadeSearch:
     def __len__(self) -> int:
         return self.levels.rows
 
-    def level_sizes(self) -> tuple[SearchLevel, ...]:
-        """The levels, from the one that a search reads whole to the one it reads a few rows of."""
+    def level_sizes(self) -> tuple[SearchLevel, ...]:  # noqa: D102 - see ExactSearch
         return (*self.levels.sizes(), originals_level(self.descriptors))
 
     def rank_all(
@@ -124,6 +124,7 @@ class CascadeSearch:
         exclude: int | None = None,
         allowed: NDArray[np.bool_] | None = None,
         factors: RowFactors | None = None,
+        groups: Groups | None = None,
         counts: SearchCounts | None = None,
     ) -> Ranking:
         """Rank the whole database.
@@ -131,38 +132,31 @@ class CascadeSearch:
         Args:
             query: one (C_n,) float32 descriptor for each backbone, of unit norm or zero.
             alphas: α_n ≥ 0 of eq. (8).
-            top_k: length of the ranking, ≥ 1; shorter where the database is.
+            top_k: length of the ranking, ≥ 1; shorter where there are fewer rows or groups.
             exclude: a row to leave out.
             allowed: (N,) which rows may be found; None for all.
             factors: factors of single rows; None for none.
+            groups: groups of rows, of each of which the best row is ranked; None ranks all rows.
             counts: filled with the number of rows of each level that the search touches.
 
         Returns:
             The ranking that brute force in float64 gives, ties by ascending row.
         """
-        search = _OneSearch(self, query, alphas, top_k, factors, counts)
+        search = _OneSearch(self, query, alphas, top_k, factors, groups, counts)
         with self.parallelism.searching():
             return search.rank(search.candidates(exclude, allowed))
 
-    def rank_rows(
+    def rank_rows(  # noqa: D102 - see ExactSearch
         self,
         query: Query,
         alphas: Sequence[float],
         rows: NDArray[np.integer],
         top_k: int,
         factors: RowFactors | None = None,
+        groups: Groups | None = None,
     ) -> Ranking:
-        """Rank some rows only; see ``rank_all``.
-
-        Args:
-            query: one (C_n,) float32 descriptor for each backbone.
-            alphas: α_n ≥ 0 of eq. (8).
-            rows: (M,) distinct rows.
-            top_k: length of the ranking; shorter where there are fewer rows.
-            factors: factors of single rows; None for none.
-        """
         with self.parallelism.searching():
-            return _OneSearch(self, query, alphas, top_k, factors).rank(rows)
+            return _OneSearch(self, query, alphas, top_k, factors, groups).rank(rows)
 
 
 def stages_of(levels: Levels, settings: CascadeSettings = DEFAULT_SETTINGS) -> tuple[Stage, ...]:
@@ -185,15 +179,16 @@ class _OneSearch:
         alphas: Sequence[float],
         top_k: int,
         factors: RowFactors | None = None,
+        groups: Groups | None = None,
         counts: SearchCounts | None = None,
     ) -> None:
         self._search, self._levels, self._settings = search, search.levels, search.settings
         self._query, self._alphas, self._top_k = query, alphas, top_k
-        self._factors = factors
+        self._factors, self._groups = factors, groups
         self._counts = SearchCounts() if counts is None else counts
         offsets = search.levels.fit.parameters.code_offsets
         self._bytes = ByteSearch(search.levels.arrays[BYTE_LEVEL.name], query, offsets, alphas)
-        self._best = BestRows(search.originals, query, alphas, top_k, factors)
+        self._best = BestRows(search.originals, query, alphas, top_k, factors, groups)
 
     def candidates(
         self, exclude: int | None, allowed: NDArray[np.bool_] | None
@@ -201,16 +196,17 @@ class _OneSearch:
         """Find the rows that may be among the best; all others provably are not."""
         eligible = partial(eligible_rows, self._levels.rows, exclude, allowed)
         if not any(self._alphas):  # eq. (8) is 1 for all, so the factors and the rows decide
-            first = eligible()[: self._top_k]
+            first = self._first(eligible())
             if self._factors is None:
                 return first
-            return np.union1d(first, self._factors.best(self._top_k, exclude, allowed))
+            best = self._factors.best(self._top_k, exclude, allowed, self._groups)
+            return np.union1d(first, best)
         if allowed is not None and np.count_nonzero(allowed) <= self._settings.few_eligible:
             return eligible()
         bound = FusedBound(self._alphas, self._rectified(), self._factors)
         rotated = RotatedQuery(self._levels.fit, self._query, bound.weights)
         candidates = Candidates(
-            self._search.scratch, self._levels.rows, exclude, allowed, bound.growth()
+            self._search.scratch, len(self._search), exclude, allowed, bound.growth(), self._groups
         )
         for stage in self._search.stages:
             if candidates.count < stage.fewest_candidates:
@@ -219,9 +215,8 @@ class _OneSearch:
             self._counts[stage.name] += candidates.count
             candidates.grow()
             self._read_probes(candidates)
-            if not bound.covers(self._best.last):
+            if not self._keep(candidates, bound):
                 return eligible()
-            candidates.keep(bound.threshold(self._best.last))
         return self._with_outliers(candidates.rows, exclude, allowed)
 
     def rank(self, some_rows: NDArray[np.integer]) -> Ranking:
@@ -232,14 +227,32 @@ class _OneSearch:
             return self._best.ranking
         upper_bounds = self._with_factors(self._bytes.upper_bounds(rows), rows)
         self._counts[BYTE_LEVEL.name] += len(rows)
-        wanted = np.flatnonzero(upper_bounds >= self._best.last)
+        wanted = np.flatnonzero(upper_bounds >= self._best.reach(rows))
         order = wanted[np.argsort(-upper_bounds[wanted])]
         first, count = 0, READ_AT_ONCE
         while first < len(order) and upper_bounds[order[first]] >= self._best.last:
             chunk = order[first : first + count]
-            self._read(rows[chunk[upper_bounds[chunk] >= self._best.last]])
+            self._read(rows[chunk[upper_bounds[chunk] >= self._best.reach(rows[chunk])]])
             first, count = first + count, min(2 * count, LARGEST_READ)
         return self._best.ranking
+
+    def _first(self, rows: NDArray[np.int32]) -> NDArray[np.int32]:
+        """The first of some rows, as many as the ranking may have; of each group one."""
+        if self._groups is None:
+            return rows[: self._top_k]
+        return rows[self._groups.first_of_each(rows, self._top_k)]
+
+    def _keep(self, candidates: Candidates, bound: FusedBound) -> bool:
+        """Keep the candidates that may still be among the best; False where no bound says."""
+        if self._groups is None:
+            if not bound.covers(self._best.last):
+                return False
+            candidates.keep(bound.threshold(self._best.last))
+            return True
+        groups, similarities = self._best.of_groups()
+        of_all, *of_groups = bound.thresholds([self._best.last, *similarities.tolist()])
+        candidates.keep_by_group(of_all, groups, of_groups)
+        return bound.covers(similarities.max(initial=-np.inf))
 
     def _rectified(self) -> list[bool]:
         """Whether the cosines of a backbone cannot be negative, by backbone."""

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -52,8 +52,10 @@ class FusedBound:
         at_reference = np.array([1 + alpha * REFERENCE_COSINE for alpha in alphas])
         self._active = np.array(alphas) > 0
         self._u = 1 / at_reference[self._active]
+        self._sum_of_u, self._product_of_u = float(self._u.sum()), float(self._u.prod())
         self.weights: FloatArray = np.array(alphas, dtype=np.float64) / at_reference
         """(N,) w; zero where α is zero."""
+        self._sum_of_weights = float(self.weights.sum())
         self._factors = factors
         self._largest_with_negatives = _largest_with_negatives(alphas, rectified)
         if factors is not None:
@@ -63,20 +65,28 @@ class FusedBound:
         """Whether no row with a factor ≤ 0 can reach this similarity."""
         return similarity > max(0.0, self._largest_with_negatives)
 
+    def thresholds(self, similarities: Iterable[float]) -> list[np.float32]:
+        """``threshold`` of each similarity; where it is not covered, one that all rows reach.
+
+        Rows that may not be found have a bound of -inf, and reach none.
+        """
+        lowest = np.finfo(np.float32).min
+        return [self.threshold(each) if self.covers(each) else lowest for each in similarities]
+
     def growth(self) -> RowGrowth | None:
         """What the factors of single rows do to bounds of L; None without factors."""
         if self._factors is None:
             return None
         growths = _root(self._factors.factors, len(self._u)).astype(np.float32)
         growths = np.nextafter(growths, np.float32(np.inf))
-        return RowGrowth(self._factors.rows, growths, float(self._u.sum()))
+        return RowGrowth(self._factors.rows, growths, self._sum_of_u)
 
     def threshold(self, similarity: float) -> np.float32:
         """The L that a row of this similarity reaches, rounded down; see ``covers``."""
         count = len(self._u)
-        exact = count * math.pow(similarity * (1 - 1e-12) * float(self._u.prod()), 1 / count)
-        total = float(self._u.sum())
-        slack = 1e-13 * (total + exact) + 1e-11 * float(self.weights.sum())  # float64 rounding
+        exact = count * math.pow(similarity * (1 - 1e-12) * self._product_of_u, 1 / count)
+        total = self._sum_of_u
+        slack = 1e-13 * (total + exact) + 1e-11 * self._sum_of_weights  # float64 rounding
         return np.float32(np.nextafter(np.float32(exact - total - slack), np.float32(-np.inf)))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval_server.exact_search.groups import Groups
 from retrieval_server.exact_search.kernels.inner_products import dots
 from retrieval_server.exact_search.levels.rotation import FloatArray
 from retrieval_server.exact_search.row_factors import RowFactors
@@ -55,6 +56,7 @@ class BestRows:
         alphas: (N,) α ≥ 0.
         top_k: number of rows to keep.
         factors: factors of single rows; None for none.
+        groups: groups of rows, of each of which only the best row is kept; None keeps any rows.
     """
 
     def __init__(
@@ -64,9 +66,11 @@ class BestRows:
         alphas: Sequence[float],
         top_k: int,
         factors: RowFactors | None = None,
+        groups: Groups | None = None,
     ) -> None:
         self._descriptors, self._query = descriptors, query
         self._alphas, self._top_k, self._factors = alphas, top_k, factors
+        self._groups = groups
         self._seen: set[int] = set()
         nothing = np.empty(0)
         self.ranking = Ranking(
@@ -84,6 +88,23 @@ class BestRows:
         """The similarity that a further row must reach; -inf as long as there is room."""
         return float(self.ranking.similarities[-1]) if self.is_full else -np.inf
 
+    def reach(self, rows: NDArray[np.integer]) -> NDArray[np.float64]:
+        """The similarity that each of some rows must reach to change the ranking, (M,).
+
+        That is the similarity of the last row, or that of the best row of its own group.
+        """
+        reach = np.full(len(rows), self.last)
+        if self._groups is not None:
+            groups = self._groups.of(rows)
+            for group, similarity in zip(*self.of_groups(), strict=True):
+                reach[groups == group] = similarity
+        return reach
+
+    def of_groups(self) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+        """The groups of the ranking, and the similarity of each, in its order."""
+        assert self._groups is not None, "there are groups"
+        return self._groups.of(self.ranking.rows), self.ranking.similarities
+
     def unseen(self, rows: NDArray[np.integer]) -> NDArray[np.int64]:
         """Those of some rows that were not read yet, in the same order."""
         if not self._seen:
@@ -99,5 +120,9 @@ class BestRows:
         similarities = fused_similarity(cosines, self._alphas)
         if self._factors is not None:
             similarities *= self._factors.of(rows)
-        order = np.lexsort((rows, -similarities))[: self._top_k]
+        order = np.lexsort((rows, -similarities))
+        if self._groups is None:
+            order = order[: self._top_k]
+        else:
+            order = order[self._groups.first_of_each(rows[order], self._top_k)]
         self.ranking = Ranking(rows[order], similarities[order], cosines[order])

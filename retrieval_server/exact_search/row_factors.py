@@ -25,6 +25,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval_server.exact_search.groups import Groups
+
 
 @dataclass(frozen=True)
 class RowFactors:
@@ -53,7 +55,11 @@ class RowFactors:
         return found
 
     def best(
-        self, count: int, exclude: int | None, allowed: NDArray[np.bool_] | None
+        self,
+        count: int,
+        exclude: int | None,
+        allowed: NDArray[np.bool_] | None,
+        groups: Groups | None,
     ) -> NDArray[np.int32]:
         """The rows with the largest factors, at most ``count``; of equal ones the smaller rows.
 
@@ -61,13 +67,14 @@ class RowFactors:
             count: how many.
             exclude: a row to leave out.
             allowed: (N,) which rows may be found; None for all.
+            groups: groups of rows, of each of which only the best row is given; None gives any.
         """
         eligible = self.rows != exclude
         if allowed is not None:
             eligible &= allowed[self.rows]
         rows, factors = self.rows[eligible], self.factors[eligible]
-        best: NDArray[np.int32] = rows[np.lexsort((rows, -factors))[:count]]
-        return best
+        best: NDArray[np.int32] = rows[np.lexsort((rows, -factors))]
+        return best[:count] if groups is None else best[groups.first_of_each(best, count)]
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval_server.exact_search.groups import Groups
 from retrieval_server.exact_search.originals import ORIGINALS, BestRows
 from retrieval_server.exact_search.row_factors import RowFactors
 from retrieval_server.exact_search.search import Query, SearchLevel
@@ -40,9 +41,10 @@ class ScanSearch:
         exclude: int | None = None,
         allowed: NDArray[np.bool_] | None = None,
         factors: RowFactors | None = None,
+        groups: Groups | None = None,
     ) -> Ranking:
         rows = eligible_rows(len(self), exclude, allowed)
-        return self.rank_rows(query, alphas, rows, top_k, factors)
+        return self.rank_rows(query, alphas, rows, top_k, factors, groups)
 
     def rank_rows(  # noqa: D102 - see ExactSearch
         self,
@@ -51,8 +53,9 @@ class ScanSearch:
         rows: NDArray[np.integer],
         top_k: int,
         factors: RowFactors | None = None,
+        groups: Groups | None = None,
     ) -> Ranking:
-        best = BestRows(self.descriptors, query, alphas, top_k, factors)
+        best = BestRows(self.descriptors, query, alphas, top_k, factors, groups)
         best.read(rows.astype(np.int64))
         return best.ranking
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -9,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval_server.exact_search.groups import Groups
 from retrieval_server.exact_search.row_factors import RowFactors
 from retrieval_server.exact_search.similarity import Ranking
 
@@ -30,10 +32,15 @@ class SearchLevel:
     is_resident: bool
 
 
+class SearchCounts(Counter[str]):
+    """By the name of a level, how many of its rows one search touched; for benchmarks and tests."""
+
+
 class ExactSearch(Protocol):
     """Ranks database images by eq. (8), exactly: as brute force in float64 does.
 
-    Factors of single rows, if there are any, multiply eq. (8); see row_factors.
+    Factors of single rows, if there are any, multiply eq. (8); see row_factors. Where rows have
+    groups, a ranking holds the best row of each; see groups.
     """
 
     descriptors: tuple[NDArray[Any], ...]
@@ -51,16 +58,18 @@ class ExactSearch(Protocol):
         exclude: int | None = None,
         allowed: NDArray[np.bool_] | None = None,
         factors: RowFactors | None = None,
+        groups: Groups | None = None,
     ) -> Ranking:
         """Rank the whole database.
 
         Args:
             query: one (C_n,) float32 descriptor for each backbone, of unit norm or zero.
             alphas: α_n ≥ 0 of eq. (8).
-            top_k: length of the ranking, ≥ 1; shorter where the database is.
+            top_k: length of the ranking, ≥ 1; shorter where there are fewer rows or groups.
             exclude: a row to leave out.
             allowed: (N,) which rows may be found; None for all.
             factors: factors of single rows; None for none.
+            groups: groups of rows, of each of which the best row is ranked; None ranks all rows.
 
         Returns:
             The ranking that brute force in float64 gives, ties by ascending row.
@@ -73,6 +82,7 @@ class ExactSearch(Protocol):
         rows: NDArray[np.integer],
         top_k: int,
         factors: RowFactors | None = None,
+        groups: Groups | None = None,
     ) -> Ranking:
         """Rank some rows only; see ``rank_all``.
 
@@ -82,4 +92,5 @@ class ExactSearch(Protocol):
             rows: (M,) distinct rows.
             top_k: length of the ranking; shorter where there are fewer rows.
             factors: factors of single rows; None for none.
+            groups: groups of rows, of each of which the best of ``rows`` is ranked; None ranks all.
         """

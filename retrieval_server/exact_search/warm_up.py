@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from retrieval_server.exact_search.cascade import CascadeSearch, CascadeSettings
+from retrieval_server.exact_search.groups import Groups
 from retrieval_server.exact_search.kernels.layout import AXES
 from retrieval_server.exact_search.levels.encoding import empty_levels, encode_all
 from retrieval_server.exact_search.levels.fit_parameters import FitParameters
@@ -49,8 +50,9 @@ def compile_kernels() -> None:
         levels = encode_all(fit, descriptors, empty_levels(fit, [_DIMENSION], _ROWS), executor)
     search = CascadeSearch(descriptors, levels, CascadeSettings(probes=2, few_rows=0))
     factors = RowFactors(np.arange(2, dtype=np.int32), np.ones(2))
-    for row_factors in (None, factors):
-        search.rank_all([descriptors[0][0]], [1.0], 1, factors=row_factors)
+    groups = Groups(np.arange(_ROWS, dtype=np.int32), _ROWS)
+    for row_factors, row_groups in ((None, None), (factors, groups)):
+        search.rank_all([descriptors[0][0]], [1.0], 1, factors=row_factors, groups=row_groups)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Filters: typed conditions on the catalogue's columns, and the rows that pass them.
 
-May import: attributes, command_line, errors.
-Door: `Filter` and what it is made of, `passing_rows`, `TypedFilter`; the limits in `expression`.
+May import: attributes, command_line, compilation, errors.
+Door: `Filter` and what it is made of, `passing_rows`, `check_filter`,
+`TypedFilter`; the limits in `expression`.
 """

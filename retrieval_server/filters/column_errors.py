@@ -1,4 +1,4 @@
-"""The errors of a filter that does not suit the columns; each lists the columns that there are."""
+"""The errors of a request that does not suit the columns; each lists the columns that there are."""
 
 from __future__ import annotations
 
@@ -35,13 +35,14 @@ class ColumnErrors:
 
     Args:
         columns: the columns of the index.
+        field: the field of the request that names columns.
     """
 
-    def __init__(self, columns: Columns) -> None:
-        self._columns = columns
+    def __init__(self, columns: Columns, field: str = "filter") -> None:
+        self._columns, self._field = columns, field
 
     def no_such_column(self, name: str) -> QueryError:
-        """A condition is on a column that the index does not have."""
+        """The request names a column that the index does not have."""
         close = get_close_matches(name, self._columns.names, n=1, cutoff=0.7)
         hint = f" Did you mean {_quoted(close[0])}?" if close else ""
         return self._error(f"there is no column {_quoted(name)}.{hint}")
@@ -85,7 +86,7 @@ class ColumnErrors:
             listed = "none"
         if len(names) > _LISTED:
             listed += f" and {len(names) - _LISTED:,} more"
-        return QueryError("filter", f"{problem} Columns: {listed}.")
+        return QueryError(self._field, f"{problem} Columns: {listed}.")
 
 
 def _quoted(value: str) -> str:

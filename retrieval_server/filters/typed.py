@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from retrieval_server.attributes.columns import Columns
 from retrieval_server.command_line.where import Comparison, Where, parse_where
 from retrieval_server.errors import QueryError
-from retrieval_server.filters.evaluation import passing_rows
+from retrieval_server.filters.evaluation import check_filter
 from retrieval_server.filters.expression import (
     AllOf,
     Equals,
@@ -69,7 +69,7 @@ class TypedFilter:
         """
         for text, where in self.conditions.items():
             try:
-                passing_rows(_filter_of(where), columns)
+                check_filter(_filter_of(where), columns)
             except QueryError as error:
                 raise QueryError("filter", f"{text!r}: {error.problem}") from error
 

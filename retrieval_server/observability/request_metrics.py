@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from functools import cache
 from typing import Any, TypeAlias
 
 import grpc
@@ -34,6 +35,7 @@ class RequestMetrics(grpc.aio.ServerInterceptor):
 
     def __init__(self, metrics: ServerMetrics) -> None:
         self._metrics = metrics
+        self._measured = cache(self._measuring)  # once for each method, not for each call
 
     async def intercept_service(
         self,
@@ -44,14 +46,10 @@ class RequestMetrics(grpc.aio.ServerInterceptor):
         handler = await continuation(handler_call_details)
         if handler is None or handler.unary_unary is None:
             return handler
-        method = handler_call_details.method.rpartition("/")[2]
-        return grpc.unary_unary_rpc_method_handler(
-            self._measured(method, handler.unary_unary),
-            handler.request_deserializer,
-            handler.response_serializer,
-        )
+        return self._measured(handler_call_details.method.rpartition("/")[2], handler)
 
-    def _measured(self, method: str, answer: Callable[..., Any]) -> Callable[..., Any]:
+    def _measuring(self, method: str, handler: Handler) -> Handler:
+        answer: Any = handler.unary_unary  # the stubs describe the handlers of synchronous servers
         in_flight = self._metrics.in_flight.labels(method)
         duration = self._metrics.durations.labels(method)
 
@@ -73,7 +71,9 @@ class RequestMetrics(grpc.aio.ServerInterceptor):
                 self._metrics.requests.labels(method, status.name).inc()
                 in_flight.dec()
 
-        return measured
+        return grpc.unary_unary_rpc_method_handler(
+            measured, handler.request_deserializer, handler.response_serializer
+        )
 
 
 def _status_of_cancelled(remaining_s: float | None, allowed_s: float | None) -> grpc.StatusCode:

@@ -1,7 +1,8 @@
 """The rankings of one query: eq. (8) times the words' factor, among the products that may be found.
 
 Both stages of Algorithm 1 rank by it, so what a filter, an excluded id or the least similarity
-leaves out is neither a seed nor a text neighbour, and fills no result.
+leaves out is neither a seed nor a text neighbour, and fills no result. Where results are grouped,
+both stages rank the best image of each group.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval_server.exact_search.groups import Groups
 from retrieval_server.exact_search.search import ExactSearch
 from retrieval_server.exact_search.similarity import Ranking
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.retrieval.eligibility import allowed_rows
+from retrieval_server.retrieval.grouping import with_group_sizes
 from retrieval_server.retrieval.query_words import query_words
 from retrieval_server.retrieval.search_request import (
     QueryDescriptors,
@@ -33,9 +36,11 @@ class QueryRanking:
         query: one (C_n,) float32 for each backbone, in the profile's order.
         parameters: how to search.
         exclude: a row to leave out.
+        groups: groups of the rows, of each of which the best row is ranked; None ranks all rows.
 
     Attributes:
         allowed: (N,) which rows may be found, ``exclude`` aside; None for all.
+        groups: as given.
 
     Raises:
         QueryError: if a parameter is out of range, naming it.
@@ -48,12 +53,14 @@ class QueryRanking:
         query: QueryDescriptors,
         parameters: SearchParameters,
         exclude: int | None,
+        groups: Groups | None,
     ) -> None:
         self._alphas = check_parameters(parameters, bundle.profile)
         self._search, self._query, self._parameters = search, query, parameters
         self._words = query_words(bundle, parameters)
         self._factors = None if self._words is None else self._words.factors
         self._exclude, self.allowed = exclude, allowed_rows(bundle, parameters)
+        self.groups = groups
 
     def initial(self) -> Ranking:
         """The best ``top_k`` of the database: the first stage."""
@@ -64,14 +71,21 @@ class QueryRanking:
             self._exclude,
             self.allowed,
             self._factors,
+            self.groups,
         )
         return ranking.reaching(self._parameters.min_similarity)
 
     def of_rows(self, rows: NDArray[np.int64], top_k: int) -> Ranking:
         """The best of some rows (M,), all of which may be found."""
-        ranking = self._search.rank_rows(self._query, self._alphas, rows, top_k, self._factors)
+        ranking = self._search.rank_rows(
+            self._query, self._alphas, rows, top_k, self._factors, self.groups
+        )
         return ranking.reaching(self._parameters.min_similarity)
 
     def explained(self, matches: Iterable[Match]) -> tuple[Match, ...]:
-        """Matches with the evidence of the words, if there are words."""
-        return tuple(matches) if self._words is None else self._words.explained(matches)
+        """Matches with the evidence of the words and the sizes of the groups, if there are such."""
+        if self._words is not None:
+            matches = self._words.explained(matches)
+        if self.groups is not None:
+            matches = with_group_sizes(matches, self.groups, self.allowed, self._exclude)
+        return tuple(matches)

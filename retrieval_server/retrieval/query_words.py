@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval_server.errors import QueryError
+from retrieval_server.exact_search.groups import Groups
 from retrieval_server.exact_search.row_factors import RowFactors
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.retrieval.search_request import SearchParameters
@@ -74,7 +75,11 @@ class QueryWords:
         return tuple(replace(match, words=self._evidence_of(match.row)) for match in matches)
 
     def ranked(
-        self, top_k: int, allowed: NDArray[np.bool_] | None, least: float | None
+        self,
+        top_k: int,
+        allowed: NDArray[np.bool_] | None,
+        least: float | None,
+        groups: Groups | None,
     ) -> tuple[Match, ...]:
         """The products by t alone, best first; those with t = 0 are not among them.
 
@@ -82,14 +87,23 @@ class QueryWords:
             top_k: how many at most.
             allowed: (N,) which rows may be found; None for all.
             least: the similarity 1 + β t that a match has at least; None for any.
+            groups: groups of the products, of each of which the best is found; None finds any.
         """
-        rows = self._cosines.best(top_k, allowed).tolist()
+        rows = self._best(top_k, allowed, groups).tolist()
         matches = [
             Match(row, 1 + self._weight * self._cosines.of(row), (), Stage.INITIAL) for row in rows
         ]
         return self.explained(
             match for match in matches if least is None or match.similarity >= least
         )
+
+    def _best(
+        self, count: int, allowed: NDArray[np.bool_] | None, groups: Groups | None
+    ) -> NDArray[np.int32]:
+        if groups is None:
+            return self._cosines.best(count, allowed)
+        ranked = self._cosines.best(len(self._cosines.rows), allowed)
+        return ranked[groups.first_of_each(ranked, count)]
 
     def _evidence_of(self, row: int) -> WordsEvidence:
         if row not in self._evidence:

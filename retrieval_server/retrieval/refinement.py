@@ -13,6 +13,8 @@ I_output                        ``Refinement.matches``
 
 The best k of the initial ranking are the *seeds*. Where the paper does not say: the subset is a set
 and does not contain the seeds; where it has too few products, the initial ranking fills the result.
+Where rows have groups, seeds and results are the best rows of groups, and the subset has no row of
+a seed's group.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval_server.exact_search.groups import Groups
 from retrieval_server.exact_search.similarity import Ranking
 from retrieval_server.retrieval.search_result import Match, Stage, TextEvidence
 from retrieval_server.text.neighbours import TextIndex
@@ -69,32 +72,35 @@ def refine(
     top_k: int,
     exclude: int | None = None,
     allowed: NDArray[np.bool_] | None = None,
+    groups: Groups | None = None,
 ) -> Refinement:
     """Replace all but the best k of an initial ranking by the best of their text neighbours.
 
     Args:
         initial: the best top_k of the rows that may be found, I_query,A; fewer where there are.
-        rank_rows: ranks rows of the database by the fused similarity of the same query.
+        rank_rows: ranks rows of the database by the fused similarity of the same query, of each
+            group the best.
         text_index: D of eq. (7).
         keep: the paper's k ≥ 1; with k ≥ top_k the result is the initial ranking.
         top_k: length of the result.
         exclude: a row that must not be in the subset.
         allowed: (N,) which rows may be in the subset; None for all.
+        groups: groups of the rows; None for none.
     """
     if keep >= top_k:
         return unrefined(initial)
     matches = _matches(initial)
-    subset = text_subset(initial.rows[:keep], text_index, exclude, allowed)
+    subset = text_subset(initial.rows[:keep], text_index, exclude, allowed, groups)
     ranked = rank_rows(subset.rows, top_k - keep)
     refined = tuple(
         replace(match, stage=Stage.REFINED, text=_evidence(match.row, initial, subset))
         for match in _matches(ranked)
     )
-    refined_rows = {match.row for match in refined}
+    is_new = ~_have_group_of(initial.rows[keep:], ranked.rows, groups)
     filled = tuple(
         replace(match, stage=Stage.FILLED)
-        for match in matches[keep:]
-        if match.row not in refined_rows
+        for match, is_filled in zip(matches[keep:], is_new, strict=True)
+        if is_filled
     )
     output = (matches[:keep] + refined + filled)[:top_k]
     return Refinement(output, matches, len(subset.rows))
@@ -111,6 +117,7 @@ def text_subset(
     text_index: TextIndex,
     exclude: int | None = None,
     allowed: NDArray[np.bool_] | None = None,
+    groups: Groups | None = None,
 ) -> TextSubset:
     """Gather the text neighbours of the seeds.
 
@@ -119,13 +126,14 @@ def text_subset(
         text_index: D of eq. (7).
         exclude: a row to leave out besides the seeds.
         allowed: (N,) which rows may be in the subset; None for all.
+        groups: groups of the rows, of which those of the seeds are left out; None for none.
     """
     lists = [text_index.neighbours(int(seed)) for seed in seeds]
     rows = np.concatenate([np.empty(0, np.int64), *(rows for rows, _ in lists)]).astype(np.int64)
     cosines = np.concatenate([np.empty(0), *(cosines for _, cosines in lists)])
     lengths = np.array([len(rows) for rows, _ in lists], np.int64)
     positions = np.repeat(np.arange(len(lists)), lengths)
-    eligible = ~np.isin(rows, seeds)
+    eligible = ~_have_group_of(rows, seeds, groups)
     if exclude is not None:
         eligible &= rows != exclude
     if allowed is not None:
@@ -134,6 +142,15 @@ def text_subset(
     order = np.lexsort((positions, -cosines, rows))
     distinct, first = np.unique(rows[order], return_index=True)
     return TextSubset(distinct, positions[order][first], cosines[order][first])
+
+
+def _have_group_of(
+    rows: NDArray[np.int64], others: NDArray[np.int64], groups: Groups | None
+) -> NDArray[np.bool_]:
+    """Whether each of some rows (M,) is one of others, or is in the group of one."""
+    if groups is None:
+        return np.isin(rows, others)
+    return np.isin(groups.of(rows), groups.of(others))
 
 
 def _matches(ranking: Ranking) -> tuple[Match, ...]:

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval_server.attributes.names import PRODUCT_COLUMN
 from retrieval_server.engines.engine import Engine
 from retrieval_server.errors import EngineError, UnknownProductError
 from retrieval_server.exact_search.open_search import open_search
@@ -21,9 +22,11 @@ from retrieval_server.exact_search.parallelism import IntraQueryParallelism
 from retrieval_server.exact_search.search import SearchLevel
 from retrieval_server.exact_search.similarity import Ranking
 from retrieval_server.exact_search.warm_up import compile_kernels
+from retrieval_server.filters.evaluation import check_filter, compile_filters
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.retrieval.eligibility import allowed_rows, count_allowed
 from retrieval_server.retrieval.engine_check import EngineCheck
+from retrieval_server.retrieval.grouping import ColumnGroups, with_group_sizes, without_product_of
 from retrieval_server.retrieval.query_ranking import QueryRanking
 from retrieval_server.retrieval.query_words import sole_words
 from retrieval_server.retrieval.refinement import refine, unrefined
@@ -54,6 +57,7 @@ class Retriever:
         self.engine = engine
         self.parallelism = parallelism
         self._engine_check = EngineCheck(bundle, engine)
+        self._groups = ColumnGroups(bundle.columns)
         self._search = open_search(bundle.descriptors, bundle.levels, parallelism=parallelism)
 
     @property
@@ -86,6 +90,17 @@ class Retriever:
             if not np.isfinite(descriptors).all():
                 raise EngineError(f"Model {model} computed a descriptor that is not finite.")
         return tuple(described[model][0] for model in profile.models)
+
+    def check(self, parameters: SearchParameters) -> None:
+        """Check how to search, before a query is described.
+
+        Raises:
+            QueryError: if a parameter is out of range, or does not suit the index.
+        """
+        check_parameters(parameters, self.bundle.profile)
+        if parameters.filter is not None:
+            check_filter(parameters.filter, self.bundle.columns)
+        self._groups.check(parameters.group_by)
 
     def rank(
         self, query: QueryDescriptors, parameters: SearchParameters, exclude: int | None = None
@@ -135,6 +150,7 @@ class Retriever:
                 parameters.top_k,
                 exclude,
                 ranking.allowed,
+                ranking.groups,
             )
         else:
             result = unrefined(initial)
@@ -153,6 +169,8 @@ class Retriever:
     def similar_to(self, product_id: str, parameters: SearchParameters) -> SearchResult:
         """Search with a product's own descriptors; the product itself is left out.
 
+        Where the results are grouped by ``PRODUCT_COLUMN``, so are all its images.
+
         Raises:
             QueryError: if a parameter is out of range, naming it.
             UnknownProductError: if the index has no such product.
@@ -160,6 +178,10 @@ class Retriever:
         row = self.bundle.row_of(product_id)
         if row is None:
             raise UnknownProductError(product_id)
+        if self._groups.by(parameters.group_by) is not None and (
+            parameters.group_by == PRODUCT_COLUMN
+        ):
+            parameters = without_product_of(parameters, self.bundle.columns, row)
         return self.search(self._stored(row), parameters, exclude=row)
 
     def search_by_words(self, parameters: SearchParameters) -> SearchResult:
@@ -171,9 +193,12 @@ class Retriever:
         check_parameters(parameters, self.bundle.profile)
         started = time.perf_counter_ns()
         allowed = allowed_rows(self.bundle, parameters)
+        groups = self._groups.by(parameters.group_by)
         matches = sole_words(self.bundle, parameters).ranked(
-            parameters.top_k, allowed, parameters.min_similarity
+            parameters.top_k, allowed, parameters.min_similarity, groups
         )
+        if groups is not None:
+            matches = with_group_sizes(matches, groups, allowed, None)
         ranked = time.perf_counter_ns()
         return SearchResult(
             matches=matches,
@@ -202,13 +227,15 @@ class Retriever:
         """Compile the search and read every level once, so that no query has to."""
         if self.bundle.levels is not None:
             compile_kernels()
+        compile_filters(self.bundle.columns)
         self.rank(self._stored(0), SearchParameters(top_k=DEFAULT_TOP_K))
         self.bundle.words.cosines("")
 
     def _ranking(
         self, query: QueryDescriptors, parameters: SearchParameters, exclude: int | None
     ) -> QueryRanking:
-        return QueryRanking(self.bundle, self._search, query, parameters, exclude)
+        groups = self._groups.by(parameters.group_by)
+        return QueryRanking(self.bundle, self._search, query, parameters, exclude, groups)
 
     def _stored(self, row: int) -> QueryDescriptors:
         """Read the descriptors of a database row."""

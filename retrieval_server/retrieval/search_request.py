@@ -19,7 +19,6 @@ from retrieval_server.text.word_search import too_many_words
 DEFAULT_TOP_K = 7  # the challenge asks for seven
 DEFAULT_KEEP = 3  # the best k of the paper's Table 1
 MAX_TOP_K = 100
-MAX_EXCLUDED_IDS = 1000
 
 QueryDescriptors = tuple[NDArray[np.float32], ...]  # one (C_n,) for each backbone of the profile
 
@@ -38,6 +37,8 @@ class SearchParameters:
             the profile's.
         filter: which products may be found, by the columns of the catalogue; None for all.
         exclude_ids: ids of products that may not be found; one that is not in the index is ignored.
+        group_by: name of the column by whose values the results are grouped: each is the best image
+            of a value, and ``top_k`` and ``keep`` count values; None for single images.
         min_similarity: the similarity that every match has at least, as ``Match.similarity``; None
             for any.
         kind: what the query consists of, for a verdict on it; None where it is of another kind, or
@@ -53,6 +54,7 @@ class SearchParameters:
     kind: QueryKind | None = None
     filter: Filter | None = None
     exclude_ids: Collection[str] = ()
+    group_by: str | None = None
     min_similarity: float | None = None
 
     def weight_of_words(self, profile: Profile) -> float:
@@ -98,15 +100,11 @@ def check_words(parameters: SearchParameters) -> None:
 
 
 def check_bounds(parameters: SearchParameters) -> None:
-    """Check which products a search leaves out.
+    """Check which similarity a search finds at least.
 
     Raises:
-        QueryError: if there are too many ids, or the least similarity is no number.
+        QueryError: if it is no number.
     """
-    if (count := len(parameters.exclude_ids)) > MAX_EXCLUDED_IDS:
-        raise QueryError(
-            "exclude_ids", f"has {count:,} ids; at most {MAX_EXCLUDED_IDS:,} are accepted."
-        )
     least = parameters.min_similarity
     if least is not None and not math.isfinite(least):
         raise QueryError("min_similarity", f"must be a finite number, got {least}.")

@@ -56,6 +56,7 @@ class Match:
         text: the evidence of a refined match; None for the others.
         words: what the words of the query say of it; None for a query whose words do not count.
         confidence: probability that it is right; None without a verdict.
+        group_size: number of images of its group that may be found; None without groups.
     """
 
     row: int
@@ -65,6 +66,7 @@ class Match:
     text: TextEvidence | None = None
     words: WordsEvidence | None = None
     confidence: float | None = None
+    group_size: int | None = None
 
 
 @dataclass(frozen=True)

@@ -12,16 +12,15 @@ bad moment is measured again.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from enum import Enum
-
-from retrieval_server.errors import OverloadedError
 
 USABLE_SHARE = 0.75  # of the time that is left: a search may take longer than expected
 PACE_WEIGHT = 0.1  # of the last measurement in the mean
-SHORTEST_RETRY_S = 0.1
 FULL_RETRY_S = 1.0  # where no pace is known
 
 
@@ -42,6 +41,24 @@ class Cause(Enum):
 
     FULL = "full"  # as many searches in progress as the settings allow
     LATE = "late"  # the answer would come after the caller's deadline, or after the longest wait
+
+
+@dataclass(frozen=True)
+class Overload:
+    """Why a search cannot begin; a value and no exception, since raising one costs more.
+
+    Attributes:
+        cause: for the metrics.
+        problem: a sentence for a person.
+        retry_after_s: seconds after which another try makes sense, in tenths.
+    """
+
+    cause: Cause
+    problem: str
+    retry_after_s: float
+
+    def __str__(self) -> str:
+        return f"{self.problem} Try again in {self.retry_after_s:.1f} s."
 
 
 class End(Enum):
@@ -136,21 +153,31 @@ class Admission:
         """Seconds that a new search of a kind is expected to take."""
         return self._lines[kind].expected_s()
 
-    @contextmanager
-    def admitted(self, kind: Kind, remaining_s: float | None, size: int = 1) -> Iterator[None]:
-        """Let a search be in progress while the block runs.
+    def overload(self, kind: Kind, remaining_s: float | None, size: int = 1) -> Overload | None:
+        """Say why a search cannot begin now; None if it can.
 
         Args:
             kind: what the search needs.
             remaining_s: seconds until the caller's deadline; None if it set none.
             size: how many searches its work is as much as: the number of its photos.
+        """
+        if sum(line.in_progress for line in self._lines.values()) >= self._max_searches:
+            return self._full()
+        expected_s = self._lines[kind].expected_s(size)
+        allowed_s = self._longest_wait_s
+        if remaining_s is not None:
+            allowed_s = min(allowed_s, USABLE_SHARE * remaining_s)
+        return self._late(expected_s) if expected_s > allowed_s else None
 
-        Raises:
-            OverloadedError: if the search is refused; it has not begun.
+    @contextmanager
+    def in_progress(self, kind: Kind, size: int = 1) -> Iterator[None]:
+        """Let a search that can begin be in progress while the block runs.
+
+        Args:
+            kind: what the search needs.
+            size: how many searches its work is as much as.
         """
         line = self._lines[kind]
-        self._refuse_full()
-        self._refuse_late(line.expected_s(size), remaining_s)
         line.enter(size)
         end = End.ANSWERED
         try:
@@ -164,27 +191,15 @@ class Admission:
         finally:
             line.leave(size, end)
 
-    def _refuse_full(self) -> None:
-        if sum(line.in_progress for line in self._lines.values()) < self._max_searches:
-            return
+    def _full(self) -> Overload:
         expected_s = max(line.expected_s() for line in self._lines.values()) or FULL_RETRY_S
-        raise OverloadedError(
-            f"The server is full: {self._max_searches} searches are in progress.",
-            Cause.FULL.value,
-            self._retry_after_s(expected_s),
-        )
+        problem = f"The server is full: {self._max_searches} searches are in progress."
+        return Overload(Cause.FULL, problem, self._retry_after_s(expected_s))
 
-    def _refuse_late(self, expected_s: float, remaining_s: float | None) -> None:
-        allowed_s = self._longest_wait_s
-        if remaining_s is not None:
-            allowed_s = min(allowed_s, USABLE_SHARE * remaining_s)
-        if expected_s > allowed_s:
-            raise OverloadedError(
-                f"The server is busy: an answer would take about {expected_s:.2g} s.",
-                Cause.LATE.value,
-                self._retry_after_s(expected_s),
-            )
+    def _late(self, expected_s: float) -> Overload:
+        problem = f"The server is busy: an answer would take about {expected_s:.2g} s."
+        return Overload(Cause.LATE, problem, self._retry_after_s(expected_s))
 
     def _retry_after_s(self, expected_s: float) -> float:
         """By then, the searches that are in progress now have ended."""
-        return min(max(expected_s, SHORTEST_RETRY_S), self._longest_wait_s)
+        return math.ceil(10 * min(expected_s, self._longest_wait_s)) / 10

@@ -12,7 +12,7 @@ import grpc
 from retrieval_server import errors
 from retrieval_server.observability.metrics import ServerMetrics
 from retrieval_server.observability.tracing import Tracing
-from retrieval_server.serving.admission import CHEAP_KINDS, Admission, Kind
+from retrieval_server.serving.admission import CHEAP_KINDS, Admission, Kind, Overload
 from retrieval_server.serving.arrivals import Arrivals
 from retrieval_server.serving.deadline import Deadline
 from retrieval_server.serving.messages import retry_metadata
@@ -26,7 +26,6 @@ STATUS_OF_ERROR: dict[type[errors.RetrievalError], grpc.StatusCode] = {
     errors.EngineUnavailableError: grpc.StatusCode.UNAVAILABLE,
     errors.EngineDeadlineError: grpc.StatusCode.DEADLINE_EXCEEDED,
     errors.LateError: grpc.StatusCode.DEADLINE_EXCEEDED,
-    errors.OverloadedError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     # Triton serves other models than the index's, or none: another replica may be right
     errors.ModelMismatchError: grpc.StatusCode.UNAVAILABLE,
     errors.ModelRepositoryError: grpc.StatusCode.UNAVAILABLE,
@@ -37,6 +36,7 @@ LONGEST_MESSAGE = 500  # characters; a status travels in HTTP/2 headers, which h
 
 Response = TypeVar("Response")
 Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
+Metadata: TypeAlias = tuple[tuple[str, str | bytes], ...]
 Work: TypeAlias = Callable[[str, Deadline], Awaitable[tuple[Response, Mapping[str, object]]]]
 
 
@@ -81,19 +81,22 @@ class Answering:
         if kind in CHEAP_KINDS:
             self._arrivals.note()
         deadline = Deadline.after(context.time_remaining())
-        try:
-            with self._admission.admitted(kind, deadline.remaining_s, size):
-                context.set_trailing_metadata((("request-id", request_id),))
-                return await self._worked(work, request_id, deadline, context)
-        except errors.OverloadedError as error:
-            self._metrics.shed.labels(error.cause).inc()
-            self._log.refused(error.cause)
-            metadata = (
-                ("request-id", request_id),
-                *retry_metadata(str(error), error.retry_after_s),
-            )
-            await context.abort(status_of(error), str(error), metadata)
-            raise AssertionError("abort raises") from error
+        overload = self._admission.overload(kind, deadline.remaining_s, size)
+        if overload is not None:
+            await self._refuse(overload, request_id, context)
+        with self._admission.in_progress(kind, size):
+            context.set_trailing_metadata((("request-id", request_id),))
+            return await self._worked(work, request_id, deadline, context)
+
+    async def _refuse(self, overload: Overload, request_id: str, context: Context) -> NoReturn:
+        """Refuse a request, at as little cost as possible: there may be very many."""
+        cause = overload.cause.value
+        self._metrics.shed.labels(cause).inc()
+        self._log.refused(cause)
+        message = str(overload)
+        retry = retry_metadata(message, overload.retry_after_s)
+        metadata = (("request-id", request_id), *retry)
+        await _abort(context, grpc.StatusCode.RESOURCE_EXHAUSTED, message, metadata)
 
     async def _worked(
         self, work: Work[Response], request_id: str, deadline: Deadline, context: Context
@@ -117,6 +120,8 @@ class Answering:
         return response
 
 
-async def _abort(context: Context, status: grpc.StatusCode, message: str) -> NoReturn:
-    await context.abort(status, message)
+async def _abort(
+    context: Context, status: grpc.StatusCode, message: str, metadata: Metadata = ()
+) -> NoReturn:
+    await context.abort(status, message, metadata)
     raise AssertionError("abort raises")

@@ -1,8 +1,8 @@
-"""Reads the filter of a request, and refuses one that is too large to be evaluated."""
+"""Reads which products a request may find, and refuses a filter or a list that is too large."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from retrieval_server.errors import QueryError
 from retrieval_server.filters.expression import (
@@ -23,6 +23,8 @@ from retrieval_server.filters.expression import (
 )
 from retrieval_server.v1 import retrieval_pb2 as pb
 
+MAX_EXCLUDED_IDS = 1000
+
 _COMBINATIONS: Mapping[str, type[Combination]] = {
     "all_of": AllOf,
     "any_of": AnyOf,
@@ -38,6 +40,19 @@ def filter_of(request: pb.SearchRequest) -> Filter | None:
         QueryError: if a part of it is unset, or it is above a limit.
     """
     return _Reading().filter(request.filter, 1) if request.HasField("filter") else None
+
+
+def excluded_ids_of(request: pb.SearchRequest) -> Sequence[str]:
+    """Read the ids that a request excludes.
+
+    Raises:
+        QueryError: if there are too many.
+    """
+    if (count := len(request.exclude_ids)) > MAX_EXCLUDED_IDS:
+        raise QueryError(
+            "exclude_ids", f"has {count:,} ids; at most {MAX_EXCLUDED_IDS:,} are accepted."
+        )
+    return request.exclude_ids
 
 
 class _Reading:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -221,6 +222,17 @@ def _metrics_endpoint(settings: Settings, metrics: ServerMetrics) -> MetricsEndp
     return endpoint
 
 
+def _spare_the_collector() -> None:
+    """Take what the server consists of out of later garbage collections.
+
+    One in some thousand requests would halt every thread for tens of milliseconds, to go through
+    140,000 objects that stay. An index that is replaced needs no collection: nothing in it refers
+    back to it.
+    """
+    gc.collect()
+    gc.freeze()
+
+
 async def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT.
 
@@ -231,6 +243,7 @@ async def serve(settings: Settings) -> None:
     if settings.address_file is not None:
         check_output(settings.address_file)
     running = await start_server(settings)
+    _spare_the_collector()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

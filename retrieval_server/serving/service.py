@@ -23,7 +23,7 @@ from retrieval_server.serving.admission import Admission, Kind
 from retrieval_server.serving.answering import Answering
 from retrieval_server.serving.arrivals import Arrivals
 from retrieval_server.serving.deadline import Deadline
-from retrieval_server.serving.filter_messages import filter_of
+from retrieval_server.serving.filter_messages import excluded_ids_of, filter_of
 from retrieval_server.serving.judged_queries import judged_kind
 from retrieval_server.serving.messages import (
     calibration_message,
@@ -165,6 +165,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         retriever = self._served.retriever  # kept to the end, even if the index is reloaded
         bundle = retriever.bundle
         parameters = self._parameters(request)
+        retriever.check(parameters)  # before a photo is described
         photos = photos_of(request, self._settings.max_image_bytes)
         if request.read_words and self._photos.reader is None:
             raise errors.QueryError("read_words", f"this server has no reader. {SERVE_A_READER}")
@@ -231,7 +232,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
             words=request.words,
             text_weight=request.text_weight if request.HasField("text_weight") else None,
             filter=filter_of(request),
-            exclude_ids=request.exclude_ids,
+            exclude_ids=excluded_ids_of(request),
             min_similarity=(request.min_similarity if request.HasField("min_similarity") else None),
         )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import cache
 from typing import Any, TypeAlias
 
 import grpc
@@ -22,6 +23,9 @@ _MALFORMED = object()  # in the place of a request that cannot be read
 class WellFormedRequests(grpc.aio.ServerInterceptor):
     """Reads the requests of every method, and refuses those that cannot be read."""
 
+    def __init__(self) -> None:
+        self._checked = cache(_checking)  # once for each method, not for each call
+
     async def intercept_service(
         self,
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
@@ -29,9 +33,7 @@ class WellFormedRequests(grpc.aio.ServerInterceptor):
     ) -> Handler | None:
         """Wrap the handler of a method."""
         handler = await continuation(handler_call_details)
-        if handler is None or handler.request_deserializer is None:
-            return handler
-        return _checking(handler, _lenient(handler.request_deserializer))
+        return None if handler is None else self._checked(handler)
 
 
 def _lenient(deserialise: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
@@ -44,9 +46,11 @@ def _lenient(deserialise: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
     return read
 
 
-def _checking(handler: Handler, read: Callable[[bytes], Any]) -> Handler:
+def _checking(handler: Handler) -> Handler:
     """Make a handler of the same kind that checks each request before it passes it on."""
-    write = handler.response_serializer
+    if handler.request_deserializer is None:
+        return handler
+    read, write = _lenient(handler.request_deserializer), handler.response_serializer
     answer: Any = handler.unary_unary  # the stubs describe the handlers of synchronous servers
     stream: Any = handler.unary_stream or handler.stream_stream
     if answer is not None:

@@ -11,12 +11,14 @@ file                     dtype      content
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
+from retrieval_server.compilation import compiled
 from retrieval_server.errors import IndexBundleError
 from retrieval_server.storage.arrays import REBUILD, open_array
 
@@ -51,6 +53,21 @@ class StringTable:
         """The string of a row, in UTF-8."""
         return self._bytes[self._offsets[row] : self._offsets[row + 1]].tobytes()
 
+    def find(self, strings: Sequence[bytes]) -> NDArray[np.int64]:
+        """Find strings in a table whose strings ascend by their bytes.
+
+        Args:
+            strings: (M,) strings in UTF-8.
+
+        Returns:
+            (M,) the row of each; -1 where the table does not have it.
+        """
+        ends = np.cumsum([len(string) for string in strings], dtype=np.int64)
+        wanted = np.frombuffer(b"".join(strings), np.uint8)
+        rows = np.empty(len(strings), np.int64)
+        _find(self._offsets, self._bytes, wanted, ends, rows)
+        return rows
+
     def raw_strings(self) -> Iterator[bytes]:
         """All strings in row order, in UTF-8; ten times faster than row by row."""
         for first in range(0, len(self), READ_ROWS):
@@ -74,3 +91,60 @@ def write_string_table(folder: Path, name: str, strings: Iterable[str]) -> None:
     offsets_file, content_file = table_files(name)
     np.save(folder / offsets_file, np.frombuffer(offsets, dtype=np.int64))
     np.save(folder / content_file, np.frombuffer(content, dtype=np.uint8))
+
+
+@compiled
+def _find(
+    offsets: NDArray[np.int64],
+    content: NDArray[np.uint8],
+    wanted: NDArray[np.uint8],
+    ends: NDArray[np.int64],
+    rows: NDArray[np.int64],
+) -> None:
+    """Find strings by bisection; see ``StringTable.find``.
+
+    All strings take each step together. So the reads of a step, most of them from outside the
+    processor's caches, do not wait for each other: that is three times faster.
+
+    Args:
+        offsets: of the table.
+        content: of the table.
+        wanted: the strings, one after the other.
+        ends: (M,) where each string ends.
+        rows: (M,) out.
+    """
+    last = offsets.size - 1
+    highs, starts, stops = np.full(ends.size, last), np.empty_like(ends), np.empty_like(ends)
+    rows[:] = 0
+    left = last
+    while left > 0:  # the most rows that are left for a string
+        for string in range(ends.size):
+            middle = (rows[string] + highs[string]) // 2
+            starts[string], stops[string] = offsets[middle], offsets[min(middle + 1, last)]
+        begin = 0
+        for string in range(ends.size):
+            if rows[string] < highs[string]:
+                middle = (rows[string] + highs[string]) // 2
+                there = content[starts[string] : stops[string]]
+                if _order(there, wanted[begin : ends[string]]) < 0:
+                    rows[string] = middle + 1
+                else:
+                    highs[string] = middle
+            begin = ends[string]
+        left //= 2
+    begin = 0
+    for string in range(ends.size):
+        row = rows[string]
+        there = content[offsets[row] : offsets[min(row + 1, last)]]
+        if row == last or _order(there, wanted[begin : ends[string]]) != 0:
+            rows[string] = -1
+        begin = ends[string]
+
+
+@compiled
+def _order(left: NDArray[np.uint8], right: NDArray[np.uint8]) -> int:
+    """Negative if the left string comes before the right one, 0 if they are equal."""
+    for byte in range(min(left.size, right.size)):
+        if left[byte] != right[byte]:
+            return -1 if left[byte] < right[byte] else 1
+    return int(left.size - right.size)

@@ -5,8 +5,8 @@ import numpy as np
 from retrieval_server.exact_search.cascade import stages_of
 from retrieval_server.exact_search.kernels.layout import BLOCK_ROWS
 from retrieval_server.exact_search.levels import byte
+from retrieval_server.exact_search.levels.candidates import Candidates, Scratch
 from retrieval_server.exact_search.levels.rotation import RotatedQuery
-from retrieval_server.exact_search.levels.stage import Candidates, Scratch
 from retrieval_server.exact_search.parallelism import IntraQueryParallelism
 
 

@@ -8,6 +8,7 @@ from threadpoolctl import threadpool_limits
 
 from export.index.fit_search import fit_search
 from retrieval_server.exact_search.cascade import CascadeSearch, CascadeSettings
+from retrieval_server.exact_search.groups import Groups
 from retrieval_server.exact_search.levels.encoding import empty_levels, encode_all
 from retrieval_server.exact_search.row_factors import RowFactors
 
@@ -19,6 +20,13 @@ def random_factors(rng, rows):
     chosen = np.flatnonzero(rng.random(rows) < rng.choice([0.0, 0.05, 0.5, 1.0])).astype(np.int32)
     cosines = rng.choice([rng.random(len(chosen)), np.full(len(chosen), 0.5)])
     return RowFactors(chosen, 1 + rng.choice([0.0, 0.1, 1.0, 100.0]) * cosines)
+
+
+def random_groups(rng, rows):
+    """Groups of one row, of some, of thousands, or one group of all; in runs or scattered."""
+    count = min(rows, int(rng.choice([1, 2, 5, 1 + rows // 5, rows])))
+    numbers = rng.integers(0, count, rows).astype(np.int32)
+    return Groups(np.sort(numbers) if rng.random() < 0.5 else numbers, count)
 
 
 def random_rows(rng, rows):
@@ -36,8 +44,13 @@ def random_rows(rng, rows):
     return allowed
 
 
-def brute_force(database, query, alphas, top_k, exclude=None, allowed=None, factors=None):
-    """Eq. (8) and the tie rule, literally: correctly rounded sums, products in order, one sort."""
+def brute_force(
+    database, query, alphas, top_k, exclude=None, allowed=None, factors=None, groups=None
+):
+    """Eq. (8) and the tie rule, literally: correctly rounded sums, products in order, one sort.
+
+    Of each group the first in this order.
+    """
     factor_of = dict(zip(factors.rows, factors.factors, strict=True)) if factors else {}
     scored = []
     for row in range(len(database[0])):
@@ -49,8 +62,16 @@ def brute_force(database, query, alphas, top_k, exclude=None, allowed=None, fact
             similarity *= 1 + alpha * cosine
         similarity *= factor_of.get(row, 1.0)
         scored.append((-similarity, row))
-    best = sorted(scored)[:top_k]
+    best = best_of_groups(sorted(scored), groups)[:top_k]
     return [row for _, row in best], [-negative for negative, _ in best]
+
+
+def best_of_groups(scored, groups):
+    """The first of each group of (score, row), in their order; all of them without groups."""
+    first = {}
+    for score, row in scored:
+        first.setdefault(row if groups is None else groups.numbers[row], (score, row))
+    return list(first.values())
 
 
 def exact_vectors(rng, count, dimension=20):

@@ -18,7 +18,9 @@ from numba import njit
 from retrieval_server import compilation
 
 _FOLDER = Path(__file__).parent
-SHARED_SOURCES = tuple(_FOLDER / name for name in ("layout.py", "vector_instructions.py"))
+SHARED_SOURCES = tuple(
+    _FOLDER / name for name in ("layout.py", "vector_instructions.py", "coarse_lines.py")
+)
 _DIGEST = sha256(b"".join(path.read_bytes() for path in SHARED_SOURCES)).hexdigest()[:8]
 
 

@@ -113,3 +113,49 @@ def largest_reference(
     """
     descending = np.sort(estimates[:count])[::-1][:wanted]
     return descending[descending > -np.inf]
+
+
+@compiled
+def largest_of_groups(
+    estimates: NDArray[np.float32],
+    groups: NDArray[np.int32],
+    count: int,
+    wanted: int,
+    largest_by_group: NDArray[np.float32],
+    position_by_group: NDArray[np.int32],
+) -> NDArray[np.int64]:
+    """Find the ``wanted`` groups with the largest estimates, and a position of each of these.
+
+    Args:
+        estimates: the first ``count`` count.
+        groups: the group of each of them.
+        count: number of estimates.
+        wanted: number of groups.
+        largest_by_group: (groups,) working memory; -inf before and after.
+        position_by_group: (groups,) working memory.
+
+    Returns:
+        (wanted,) positions of the largest estimate of each group found, in no order; -1 where there
+        are fewer groups, or where the others are -inf.
+    """
+    for position in range(count):
+        group = groups[position]
+        if estimates[position] > largest_by_group[group]:
+            largest_by_group[group] = estimates[position]
+            position_by_group[group] = position
+    found: NDArray[np.int64] = largest(largest_by_group, largest_by_group.size, wanted)
+    for place in range(wanted):
+        if found[place] >= 0:
+            found[place] = position_by_group[found[place]]
+    for position in range(count):
+        largest_by_group[groups[position]] = -np.inf
+    return found
+
+
+def largest_of_groups_reference(
+    estimates: NDArray[np.float32], groups: NDArray[np.int32], count: int, wanted: int
+) -> NDArray[np.float32]:
+    """The estimates at the positions that ``largest_of_groups`` finds, descending, by numpy."""
+    by_group = np.full(groups.max(initial=0) + 1, -np.inf, np.float32)
+    np.maximum.at(by_group, groups[:count], estimates[:count])
+    return largest_reference(by_group, len(by_group), wanted)

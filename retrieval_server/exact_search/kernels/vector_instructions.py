@@ -12,6 +12,9 @@ contiguity. ``b`` is the LLVM builder.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import llvmlite.binding
@@ -31,6 +34,7 @@ intrinsic: Any = numba_intrinsic  # its own type wants the typing context from t
 I8, I16, I32, I64, F32 = (*(ir.IntType(bits) for bits in (8, 16, 32, 64)), ir.FloatType())
 BYTES, _PAIRS = ir.VectorType(I8, LINE), ir.VectorType(I16, LINE // 2)
 WORDS, FLOATS = ir.VectorType(I32, LANES), ir.VectorType(F32, LANES)
+LOWEST = ir.Constant(FLOATS, [-math.inf] * LANES)
 
 
 def _has_vnni() -> bool:
@@ -128,16 +132,35 @@ def planes(b: ir.IRBuilder, line: ir.Value, bits: int) -> list[ir.Value]:
 
 def lane_sum(b: ir.IRBuilder, vector: ir.Value) -> ir.Value:
     """The sum of all lanes, halved until one is left: one order of additions on every target."""
+    return _over_lanes(b, vector, b.add if vector.type == WORDS else b.fadd)
+
+
+def larger(b: ir.IRBuilder, left: ir.Value, right: ir.Value) -> ir.Value:
+    """Per lane: the larger of two floats, neither of them NaN."""
+    return b.select(b.fcmp_ordered(">", left, right), left, right)
+
+
+def lane_maximum(b: ir.IRBuilder, vector: ir.Value) -> ir.Value:
+    """The largest of all lanes of a vector of floats."""
+    return _over_lanes(b, vector, partial(larger, b))
+
+
+def _over_lanes(b: ir.IRBuilder, vector: ir.Value, join: Callable[..., ir.Value]) -> ir.Value:
     kind = vector.type
-    add = b.add if kind == WORDS else b.fadd
     undefined = ir.Constant(kind, ir.Undefined)
     half = kind.count // 2
     while half:
         turned = [(lane + half) % kind.count for lane in range(kind.count)]
         lanes = ir.Constant(ir.VectorType(I32, kind.count), turned)
-        vector = add(vector, b.shuffle_vector(vector, undefined, lanes))
+        vector = join(vector, b.shuffle_vector(vector, undefined, lanes))
         half //= 2
     return b.extract_element(vector, ir.Constant(I32, 0))
+
+
+def lanes_of(b: ir.IRBuilder, mask: ir.Value, line: int) -> ir.Value:
+    """A truth value for each lane of a line, from a mask of 64 bits for 4 lines."""
+    bits = b.trunc(b.lshr(mask, ir.Constant(I64, LANES * line)), ir.IntType(LANES))
+    return b.bitcast(bits, ir.VectorType(ir.IntType(1), LANES))
 
 
 def prefetch_line(b: ir.IRBuilder, pointer: ir.Value) -> None:
@@ -168,3 +191,14 @@ def prefetch(typing_context: Any, address: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(types.intp), generate
+
+
+@intrinsic
+def bits_of_block(typing_context: Any, address: Any) -> Any:
+    """A bit for each of the 64 truth values at an address, the first one the lowest."""
+
+    def generate(context: Any, b: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
+        values = load(b, pointer_to(b, arguments[0]), BYTES)
+        return b.bitcast(b.icmp_unsigned("!=", values, constant(BYTES, 0)), I64)
+
+    return types.int64(types.intp), generate

@@ -36,6 +36,7 @@ from retrieval_server.exact_search.kernels.layout import (
     WORD,
     bound_words,
 )
+from retrieval_server.exact_search.levels.candidates import Candidates
 from retrieval_server.exact_search.levels.digits import Planes, digits_of
 from retrieval_server.exact_search.levels.fit_parameters import FitParameters
 from retrieval_server.exact_search.levels.level import ArrayForm, LevelArrays, NewRows
@@ -47,7 +48,7 @@ from retrieval_server.exact_search.levels.rotation import (
     rounding,
     tail_norms,
 )
-from retrieval_server.exact_search.levels.stage import Candidates, StageSettings
+from retrieval_server.exact_search.levels.stage import StageSettings
 from retrieval_server.exact_search.parallelism import IntraQueryParallelism
 
 _LARGEST_BOUND = 255

@@ -1,159 +1,20 @@
-"""A stage of the cascade: a level that bounds L, and the candidates that it bounds.
+"""A stage of the cascade: a level that bounds L of the candidates.
 
 The coarse level has a stage of its own; the levels after it have a ``RowStage`` each.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-from retrieval_server.exact_search.kernels.growth import grow_candidates, grow_rows
-from retrieval_server.exact_search.kernels.layout import BLOCK_ROWS
 from retrieval_server.exact_search.kernels.row_kernel import RowKernel
-from retrieval_server.exact_search.kernels.selection import keep, largest, survivors
+from retrieval_server.exact_search.levels.candidates import Candidates
 from retrieval_server.exact_search.levels.digits import DigitQuery
 from retrieval_server.exact_search.levels.level import Level, LevelArrays
 from retrieval_server.exact_search.levels.rotation import RotatedQuery, SearchFit
 from retrieval_server.exact_search.parallelism import IntraQueryParallelism
-from retrieval_server.exact_search.row_factors import RowGrowth
-
-
-class Scratch(threading.local):
-    """The working memory of a searching thread, of the size of the database.
-
-    Args:
-        count: number of rows of the database.
-    """
-
-    def __init__(self, count: int) -> None:
-        blocks = -(-count // BLOCK_ROWS)
-        rows = BLOCK_ROWS * blocks
-        self.coarse_estimates, self.coarse_upper_bounds, self.estimates, self.upper_bounds = (
-            np.empty(rows, np.float32) for _ in range(4)
-        )
-        self.block_maxima = np.empty(blocks, np.float32)
-        self.rows = np.empty(rows + 1, np.int32)  # survivors() writes one beyond
-        self._count = count
-
-    @cached_property
-    def growth_of(self) -> NDArray[np.float32]:
-        """(N,) what the factors of all rows do to bounds of L; made for the first such search."""
-        return np.empty(self._count, np.float32)
-
-    @cached_property
-    def grown_estimates(self) -> NDArray[np.float32]:
-        """(N,) estimates with the factors of their rows."""
-        return np.empty(self._count, np.float32)
-
-
-class Candidates:
-    """The candidates of one search: at first every row of the database, then those that were kept.
-
-    The coarse level writes an estimate and an upper bound of L for every row, the other levels for
-    every position in ``rows``.
-
-    Args:
-        scratch: the memory of this thread; the candidates use it until the next search.
-        count: number of rows of the database.
-        exclude: a row that may not be found.
-        allowed: (N,) which rows may be found; None for all.
-        growth: what factors of single rows do to bounds of L; None without factors.
-
-    Attributes:
-        count: number of candidates, M.
-        allowed: (N,) which rows may be found; empty where all may.
-        coarse_estimates: (64 · blocks,) float32, of every row.
-        coarse_upper_bounds: (64 · blocks,) float32.
-        block_maxima: (blocks,) float32, the largest upper bound of each block, or more.
-        estimates: float32, the first M by position in ``rows``.
-        upper_bounds: float32, likewise.
-    """
-
-    def __init__(
-        self,
-        scratch: Scratch,
-        count: int,
-        exclude: int | None = None,
-        allowed: NDArray[np.bool_] | None = None,
-        growth: RowGrowth | None = None,
-    ) -> None:
-        self.coarse_estimates = scratch.coarse_estimates
-        self.coarse_upper_bounds = scratch.coarse_upper_bounds
-        self.block_maxima = scratch.block_maxima
-        self.estimates, self.upper_bounds = scratch.estimates, scratch.upper_bounds
-        self._row_memory, self._is_narrowed = scratch.rows, False
-        self.allowed = np.empty(0, np.bool_) if allowed is None else allowed
-        self._exclude = exclude
-        self._scratch, self._growth = scratch, growth
-        if growth is not None:
-            scratch.growth_of[:] = 1
-            scratch.growth_of[growth.rows] = growth.growths
-        self.count = count
-
-    @property
-    def rows(self) -> NDArray[np.int32]:
-        """(M,) the rows that were kept, ascending; not before some were."""
-        return self._row_memory[: self.count]
-
-    def leave_out_excluded(self) -> None:
-        """Set what the coarse level wrote of the excluded row to -inf, and of rows beyond the last.
-
-        ``block_maxima`` stay as they are: they are still upper bounds.
-        """
-        for array in (self.coarse_estimates, self.coarse_upper_bounds):
-            array[self.count :] = -np.inf
-            if self._exclude is not None:
-                array[self._exclude] = -np.inf
-
-    def grow(self) -> None:
-        """Apply the factors of single rows to what a stage wrote.
-
-        The upper bounds change in place, since the next stage writes them anew. The estimates stay,
-        since it adds to them; ``largest_estimates`` compares grown copies.
-        """
-        if (growth := self._growth) is None:
-            return
-        grown = self._scratch.grown_estimates
-        if self._is_narrowed:
-            grown[: self.count] = self.estimates[: self.count]
-            grow_candidates(
-                self.rows, self._scratch.growth_of, growth.shift, grown, self.upper_bounds
-            )
-        else:
-            grown[:] = self.coarse_estimates[: self.count]
-            grow_rows(
-                growth.rows, growth.growths, growth.shift,
-                grown, self.coarse_upper_bounds, self.block_maxima,
-            )  # fmt: skip
-
-    def largest_estimates(self, wanted: int) -> NDArray[np.int32]:
-        """The rows with the largest estimates, in no order; fewer where there are fewer."""
-        estimates = self.estimates if self._is_narrowed else self.coarse_estimates
-        if self._growth is not None:
-            estimates = self._scratch.grown_estimates
-        positions = largest(estimates, self.count, wanted)
-        positions = positions[positions >= 0]
-        rows = self.rows[positions] if self._is_narrowed else positions
-        return np.asarray(rows, np.int32)
-
-    def keep(self, threshold: np.float32) -> None:
-        """Keep the candidates whose upper bound reaches a threshold."""
-        if self._is_narrowed:
-            self.count = keep(
-                self._row_memory, self.estimates, self.upper_bounds, self.count, threshold
-            )
-        else:
-            self.count = survivors(
-                self.coarse_upper_bounds, self.block_maxima, self.count, threshold, self._row_memory
-            )
-            self._is_narrowed = True
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ import pytest
 
 from export.dataset.catalogue import CatalogueRow, read_catalogue
 from export.dataset.csv_file import csv_records
+from export.dataset.table import NeededColumns
 from retrieval_server.errors import CatalogueError
 
 TEXT = 'id,image,description,brand\r\n1,a.jpg,"Crème, ""mild""",\r\n2,é.jpg,two words,Öl\r\n'
@@ -160,7 +161,7 @@ def test_the_index_of_a_data_frame_is_no_attribute(tmp_path, name):
             "Handle,Title,Body (HTML),Vendor,Image Src",
             "Rename 'Handle' to 'id', 'Image Src' to 'image', 'Body (HTML)' to 'description'.",
         ),
-        ("ID,SKU,Name,Description,Images", "Rename 'Images' to 'image'."),
+        ("ID,SKU,Name,Images", "Rename 'Name' to 'description'."),
         (
             "sku\tname\tbase_image",
             "Rename 'sku' to 'id', 'base_image' to 'image', 'name' to 'description'.",
@@ -216,7 +217,7 @@ def test_a_folder_by_the_name_of_a_catalogue_is_named(tmp_path):
 
 def test_csv_records_name_the_file_that_cannot_be_read(tmp_path):
     with pytest.raises(CatalogueError, match=r"Cannot read .*truth\.csv: No such file"):
-        list(csv_records(tmp_path / "truth.csv", ("query_image",)))
+        list(csv_records(tmp_path / "truth.csv", NeededColumns.of("query_image")))
     (tmp_path / "truth.csv").write_bytes(b"query_image\n\xe9\n")
     with pytest.raises(CatalogueError, match=r"truth.csv is not UTF-8 \(line 2\)"):
-        list(csv_records(tmp_path / "truth.csv", ("query_image",)))
+        list(csv_records(tmp_path / "truth.csv", NeededColumns.of("query_image")))

@@ -101,7 +101,7 @@ def test_a_file_with_marks_inside_is_that_of_joined_files(tmp_path):
         ([f"[{line()}]"], "line 1 is no JSON object. A JSON array becomes JSON lines with: jq"),
         (["{", '"id": 1', "}"], "line 1 is no JSON: .* Write each object on one line"),
         (["id,image,description"], "line 1 is no JSON: .* Write one JSON object on each line"),
-        (['{"sku": "1", "images": "a", "name": "x"}'], "Rename 'sku' to 'id', 'images' to"),
+        (['{"sku": "1", "img": "a", "name": "x"}'], "Rename 'sku' to 'id', 'img' to 'image'"),
         ([line(**{"a\0": 1})], r"line 1: the column 'a\\x00' holds a NUL character"),
         ([line(brand="\ud800")], "line 1: the column 'brand' holds .* half a surrogate"),
         ([line(brand=["\ud800"])], "line 1: the column 'brand' holds .* half a surrogate"),

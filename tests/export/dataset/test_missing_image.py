@@ -36,11 +36,20 @@ def nfd(text):
         ("file:///photos/IMG_1.JPG", "the address of a file. Write the path of the file"),
         ("www.x.example/a.jpg", "It is an address"),
         ('<img src="a.jpg">', "The cell holds markup"),
-        ("a.jpg, b.jpg", "The cell names 2 images. Keep one, such as 'a.jpg'."),
+        (
+            "a.jpg, b.jpg",
+            r"The cell names 2 images. Rename .* 'images' .* \[\"a.jpg\", \"b.jpg\"\], or keep one",
+        ),
         ("https://x/a.jpg;https://x/b.jpg", "The cell names 2 images"),
-        ('["a.jpg"]', "The cell is a JSON list. Write 'a.jpg' alone."),
+        (
+            '["a.jpg"]',
+            r"The cell is a JSON list. Rename .* to 'images' .* or write 'a.jpg' alone\.",
+        ),
         ("a.jpg b.jpg", "The cell names 2 images"),
-        ("a.jpg|b.png|c.webp", "The cell names 3 images"),
+        (
+            "a.jpg|b.png|c.webp",
+            r"The cell names 3 images. .* as \[\"a.jpg\", \"b.png\", …\], or keep one",
+        ),
         ("a,b.jpg", "^$"),
         ("photos/none.jpg", "^$"),
         ("photos", "^$"),

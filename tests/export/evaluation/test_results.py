@@ -52,6 +52,7 @@ def evaluation_of(queries, methods=METHODS, **further):
         "where": (),
         "searched": 26,
         "unanswerable": 0,
+        "by_product": False,
         "warnings": (),
     }
     return Evaluation(**{**values, **further})

@@ -29,7 +29,7 @@ def write_rows(catalogue: Path, *rows: dict[str, str]) -> None:
 def values_of(bundle: IndexBundle, name: str) -> list[object]:
     """What a column says of each row; None where it is missing."""
     column = bundle.columns[name]
-    missing = column.missing
+    missing = column.is_missing(column.values)
     if column.kind is ColumnKind.TEXT:
         return [
             None if m else column.text(code) for code, m in zip(column.values, missing, strict=True)

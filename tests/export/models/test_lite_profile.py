@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -184,6 +185,29 @@ def test_weights_that_cannot_be_had_say_which_and_what_to_do(tmp_path):
 
     with pytest.raises(ProfileError, match="has no model"):
         export_profile(LITE, tmp_path, {"resnet50_gem": WeightsChoice(random_seed=1)})
+
+
+class Intruder:
+    """What a pickle may hold: a call."""
+
+    def __init__(self, written):
+        self.written = written
+
+    def __reduce__(self):
+        return Path.touch, (self.written,)
+
+
+def test_a_checkpoint_that_holds_a_program_does_not_run_it(tmp_path):
+    (backbone, *_), written = LITE.backbones, tmp_path / "written"
+    path = tmp_path / "weights.pth"
+    torch.save({"state_dict": {"conv_stem.weight": Intruder(written)}}, path)
+
+    with pytest.raises(ProfileError, match=r"weights\.pth do not fit"):
+        load_backbone(backbone, WeightsChoice(checkpoint=path))
+    assert not written.exists()
+
+    torch.load(path, weights_only=False)
+    assert written.exists()
 
 
 def test_a_checkpoint_gives_the_weights_it_holds(tmp_path):

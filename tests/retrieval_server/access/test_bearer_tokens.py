@@ -1,7 +1,11 @@
 """A server with a token file answers those who show one of its tokens."""
 
+import asyncio
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
+from unittest.mock import AsyncMock, Mock
 
 import grpc
 import pytest
@@ -13,6 +17,9 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
 from client import Access, RetrievalClient
 from client import RetrievalError as ClientError
 from retrieval_server.errors import RetrievalError
+from retrieval_server.observability.metrics import ServerMetrics
+from retrieval_server.serving import server
+from retrieval_server.serving.settings import Settings
 from retrieval_server.v1 import retrieval_pb2 as pb
 from tests.support.access import FIRST, SECOND, replace, status, unreachable
 from tests.support.served import Served, ServedBy
@@ -59,6 +66,28 @@ def test_every_other_header_is_refused(with_token: Served, shown: str | None) ->
             call(request, metadata=metadata)
         assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
         assert FIRST not in caught.value.details()
+
+
+@pytest.mark.parametrize("shown", [FIRST, "unknown-token-0123456789"])
+def test_a_method_has_one_handler_however_often_it_is_called(token_file: Path, shown: str) -> None:
+    """Else every call would cost a new one, and a stranger's calls would fill the memory."""
+    settings = Settings(index=Path(), model_repository=Path(), token_file=token_file)
+    interceptors = server._interceptors(settings, ServerMetrics())
+    plain = grpc.unary_unary_rpc_method_handler(AsyncMock(), pb.SearchRequest.FromString)
+    call = Mock(
+        method="/retrieval_server.v1.RetrievalService/Search",
+        invocation_metadata=(("authorization", f"Bearer {shown}"),),
+    )
+
+    async def handler() -> Any:
+        found = AsyncMock(return_value=plain)
+        for interceptor in reversed(interceptors):
+            found = partial(interceptor.intercept_service, found)
+        return await found(call)
+
+    first = asyncio.run(handler())
+    assert first is not plain
+    assert asyncio.run(handler()) is first
 
 
 def test_reflection_wants_the_token_and_health_does_not(with_token: Served) -> None:

@@ -3,14 +3,17 @@
 import numpy as np
 import pytest
 
-from retrieval_server.exact_search.cascade import CascadeSearch, CascadeSettings, SearchCounts
+from retrieval_server.exact_search.cascade import CascadeSearch, CascadeSettings
+from retrieval_server.exact_search.groups import Groups
 from retrieval_server.exact_search.kernels.layout import BLOCK_ROWS
 from retrieval_server.exact_search.levels.encoding import append_rows
 from retrieval_server.exact_search.row_factors import RowFactors
 from retrieval_server.exact_search.scan import ScanSearch
+from retrieval_server.exact_search.search import SearchCounts
 from retrieval_server.exact_search.similarity import fused_similarity
 from tests.support.made_up_databases import (
     ALPHAS,
+    best_of_groups,
     brute_force,
     cascade,
     clustered_vectors,
@@ -19,6 +22,7 @@ from tests.support.made_up_databases import (
     normalised,
     random_database,
     random_factors,
+    random_groups,
     random_query,
     random_rows,
     unit_vectors,
@@ -33,10 +37,10 @@ def search_over(request):
 
 
 def assert_brute_force(
-    search, database, query, alphas, top_k, exclude=None, allowed=None, factors=None
+    search, database, query, alphas, top_k, exclude=None, allowed=None, factors=None, groups=None
 ):
     """Compare with float64 sums of numpy; where those are a rounding apart, either may win."""
-    ranking = search.rank_all(query, alphas, top_k, exclude, allowed, factors)
+    ranking = search.rank_all(query, alphas, top_k, exclude, allowed, factors, groups)
     cosines = np.stack(
         [
             part.astype(np.float64) @ vector.astype(np.float64)
@@ -54,7 +58,9 @@ def assert_brute_force(
         rows = rows[allowed]
     if exclude is not None:
         rows = rows[rows != exclude]
-    expected = rows[np.lexsort((rows, -similarities[rows]))[:top_k]]
+    ordered = rows[np.lexsort((rows, -similarities[rows]))]
+    best = best_of_groups(zip(similarities[ordered], ordered, strict=True), groups)[:top_k]
+    expected = np.array([row for _, row in best], np.int64)
     assert len(ranking.rows) == len(expected) == len(set(ranking.rows.tolist()))
     assert set(ranking.rows.tolist()) <= set(rows.tolist())
     assert ranking.similarities == pytest.approx(similarities[expected], rel=0, abs=1e-12 * scale)
@@ -63,7 +69,7 @@ def assert_brute_force(
     )
     order = np.lexsort((ranking.rows, -ranking.similarities))
     assert order.tolist() == list(range(len(order)))
-    same = ScanSearch(database).rank_all(query, alphas, top_k, exclude, allowed, factors)
+    same = ScanSearch(database).rank_all(query, alphas, top_k, exclude, allowed, factors, groups)
     assert ranking.rows.tolist() == same.rows.tolist()
     assert ranking.similarities.tolist() == same.similarities.tolist()
     assert ranking.cosines.tolist() == same.cosines.tolist()
@@ -94,9 +100,14 @@ def test_ranking_equals_brute_force_on_random_databases(batch):
             exclude = int(rng.integers(rows)) if rng.random() < 0.5 else None
             allowed = random_rows(rng, rows) if rng.random() < 0.5 else None
             top_k = int(rng.integers(1, 12))
-            for factors in (None, random_factors(rng, rows)):
+            factors = random_factors(rng, rows)
+            for beside in (
+                {},
+                {"factors": factors},
+                {"groups": random_groups(rng, rows), "factors": rng.choice([None, factors])},
+            ):
                 assert_brute_force(
-                    search, database, query, alphas, top_k, exclude, allowed, factors
+                    search, database, query, alphas, top_k, exclude, allowed, **beside
                 )
 
 
@@ -112,11 +123,13 @@ def test_ranking_equals_brute_force_among_ties_and_duplicates(search_over, seed)
     query = [exact_vectors(rng, 1)[0] for _ in range(backbones)]
     alphas = rng.choice([0.0, 0.5, 1.0, 3.0, 8.0], backbones).tolist()
     top_k, exclude = int(rng.integers(1, 12)), rng.choice([None, int(rng.integers(rows))])
-    factors = random_factors(rng, rows)
+    beside = {"factors": random_factors(rng, rows), "groups": random_groups(rng, rows)}
+    if rng.random() < 0.5:
+        del beside["groups"]
 
-    ranking = search_over(database).rank_all(query, alphas, top_k, exclude, factors=factors)
+    ranking = search_over(database).rank_all(query, alphas, top_k, exclude, **beside)
 
-    expected, similarities = brute_force(database, query, alphas, top_k, exclude, factors=factors)
+    expected, similarities = brute_force(database, query, alphas, top_k, exclude, **beside)
     assert ranking.rows.tolist() == expected
     assert ranking.similarities.tolist() == similarities
 
@@ -169,13 +182,14 @@ def test_ranking_of_allowed_rows_is_that_of_a_database_of_these_rows(search_over
         assert ranking.cosines.tolist() == alone.cosines.tolist()
 
 
-def test_codes_of_blocks_without_an_allowed_row_are_not_read():
+@pytest.mark.parametrize("blocks", [4, 12], ids=["few lines are read", "many lines are read"])
+def test_codes_of_blocks_without_an_allowed_row_are_not_read(blocks):
     rng = np.random.default_rng(17)
     database = [clustered_vectors(rng, 1000, 60)]
     search = cascade(database)
-    search.levels.arrays["coarse"].codes[4:] = 255  # what a wrong read would find
+    search.levels.arrays["coarse"].codes[blocks:] = 255  # what a wrong read would find
     allowed = np.zeros(1000, np.bool_)
-    allowed[: 4 * BLOCK_ROWS : 3] = True
+    allowed[: blocks * BLOCK_ROWS : 3] = True
 
     assert_brute_force(search, database, [database[0][9]], (3,), 7, allowed=allowed)
 
@@ -216,7 +230,7 @@ def test_a_factor_lowers_a_negative_similarity(search_over):
     assert ranking.similarities == pytest.approx([1.0, -2.0, -2.4])
 
 
-def test_subset_with_factors_is_ranked_as_the_whole_is(search_over):
+def test_subset_with_factors_and_groups_is_ranked_as_the_whole_is(search_over):
     rng = np.random.default_rng(15)
     database = [unit_vectors(rng, 300, 640), unit_vectors(rng, 300, 77)]
     search = search_over(database)
@@ -225,10 +239,11 @@ def test_subset_with_factors_is_ranked_as_the_whole_is(search_over):
         query, rows = random_query(rng, database), rng.permutation(300)[:size]
         factors = random_factors(rng, 300)
         allowed = np.isin(np.arange(300), rows)
-        part = search.rank_rows(query, (3, 1), rows, 20, factors)
-        whole = search.rank_all(query, (3, 1), 20, None, allowed, factors)
-        assert part.rows.tolist() == whole.rows.tolist()
-        assert part.similarities.tolist() == whole.similarities.tolist()
+        for groups in (None, random_groups(rng, 300)):
+            part = search.rank_rows(query, (3, 1), rows, 20, factors, groups)
+            whole = search.rank_all(query, (3, 1), 20, None, allowed, factors, groups)
+            assert part.rows.tolist() == whole.rows.tolist()
+            assert part.similarities.tolist() == whole.similarities.tolist()
 
 
 def test_no_alpha_at_all_makes_every_similarity_one_and_takes_the_first_rows(search_over):
@@ -236,10 +251,29 @@ def test_no_alpha_at_all_makes_every_similarity_one_and_takes_the_first_rows(sea
     allowed = np.ones(200, np.bool_)
     allowed[[0, 3]] = False
 
-    ranking = search_over(database).rank_all([database[0][9]], [0.0], 4, 1, allowed)
+    groups = Groups((np.arange(200) // 5).astype(np.int32), 40)
+
+    search = search_over(database)
+    ranking = search.rank_all([database[0][9]], [0.0], 4, 1, allowed)
+    grouped = search.rank_all([database[0][9]], [0.0], 4, 1, allowed, groups=groups)
 
     assert ranking.rows.tolist() == [2, 4, 5, 6]
     assert ranking.similarities.tolist() == [1, 1, 1, 1]
+    assert grouped.rows.tolist() == [2, 5, 10, 15]
+
+
+def test_many_rows_of_few_groups_are_neither_bounded_nor_read_one_by_one():
+    rng = np.random.default_rng(3)
+    database = [clustered_vectors(rng, 6000, 300, rectified=True)]
+    groups = Groups(rng.integers(0, 4, 6000).astype(np.int32), 4)
+    query, counts = [database[0][17]], SearchCounts()
+
+    ranking = cascade(database).rank_all(query, [3.0], 7, groups=groups, counts=counts)
+
+    assert_brute_force(cascade(database), database, query, [3.0], 7, groups=groups)
+    assert len(ranking.rows) == 4
+    assert counts["originals"] < 300, counts
+    assert counts["bytes"] < 3000, counts
 
 
 def test_equal_rows_come_in_their_order(search_over):

@@ -17,8 +17,8 @@ from retrieval_server.exact_search.kernels.coarse import coarse_bounds_reference
 from retrieval_server.exact_search.kernels.inner_products import dots, dots_reference
 from retrieval_server.exact_search.kernels.row_kernel import row_bounds_reference
 from retrieval_server.exact_search.levels import byte, coarse, middle, residual
+from retrieval_server.exact_search.levels.candidates import Candidates, Scratch
 from retrieval_server.exact_search.levels.rotation import LONGEST, RotatedQuery, rotate_rows
-from retrieval_server.exact_search.levels.stage import Candidates, Scratch
 from retrieval_server.exact_search.parallelism import IntraQueryParallelism
 from tests.support.made_up_databases import clustered_vectors, encoded, unit_vectors
 from tests.support.paths import ROOT
@@ -74,11 +74,17 @@ def test_coarse_kernel_is_its_reference_to_the_last_bit(levels, rotated, written
     assert block_maxima.tolist() == by_block.max(axis=1).tolist()
 
 
-@pytest.mark.parametrize("first", [0, 3, 100, 490])
-def test_coarse_kernel_leaves_out_the_rows_that_may_not_be_found(levels, rotated, written, first):
+@pytest.mark.parametrize("first", [0, 3, 100, 490, 499])
+@pytest.mark.parametrize("step", [1, 2, 7, 40, 500], ids="every {}".format)
+def test_coarse_kernel_leaves_out_the_rows_that_may_not_be_found(
+    levels, rotated, written, first, step
+):
     allowed = np.zeros(levels.rows, np.bool_)
-    allowed[first::7] = True
+    allowed[first::step] = True
     candidates = Candidates(Scratch(levels.rows), levels.rows, allowed=allowed)
+    candidates.coarse_estimates[:] = candidates.coarse_upper_bounds[:] = (
+        np.inf
+    )  # of a search before
 
     stages_of(levels)[0].bound(rotated, candidates, IntraQueryParallelism())
 
@@ -87,10 +93,8 @@ def test_coarse_kernel_leaves_out_the_rows_that_may_not_be_found(levels, rotated
     assert found.tolist() == np.where(allowed, upper_bounds, -np.inf).tolist()
     found = candidates.coarse_estimates[: levels.rows]
     assert found.tolist() == np.where(allowed, estimates, -np.inf).tolist()
-    last_block = levels.rows // layout.BLOCK_ROWS  # which has rows beyond the last
-    by_block = candidates.coarse_upper_bounds[: layout.BLOCK_ROWS * last_block]
-    largest = by_block.reshape(-1, layout.BLOCK_ROWS).max(axis=1)
-    assert candidates.block_maxima[:last_block].tolist() == largest.tolist()
+    by_block = candidates.coarse_upper_bounds.reshape(-1, layout.BLOCK_ROWS)
+    assert candidates.block_maxima.tolist() == by_block.max(axis=1).tolist()
 
 
 def unpacked_middle(codes):

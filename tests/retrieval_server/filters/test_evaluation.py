@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from retrieval_server.attributes.columns import Columns, write_column
 from retrieval_server.errors import QueryError
-from retrieval_server.filters.evaluation import passing_rows
+from retrieval_server.filters.evaluation import _BLOCK_ROWS, compile_filters, passing_rows
 from retrieval_server.filters.expression import (
     AllOf,
     AnyOf,
@@ -22,6 +22,8 @@ from retrieval_server.filters.expression import (
     OneOf,
     Range,
 )
+from retrieval_server.filters.lookup import _look_up_codes, _look_up_numbers
+from retrieval_server.storage.string_table import _find
 
 VALUES: dict[str, list[str | None]] = {
     "brand": ["Nuxe", "L'Oréal", None, "nuxe", " Nuxe", "", "資生堂", "L'Oréal", "30", None],
@@ -211,3 +213,23 @@ def test_many_numbers_are_looked_up(tmp_path: Path) -> None:
     wanted = tuple(np.unique(rng.integers(-10, 120, 50) / 4).tolist())
     passing = passing_rows(OneOf("number", wanted[::-1]), columns)
     assert passing.tolist() == [text is not None and float(text) in wanted for text in rows]
+
+
+def test_every_block_of_a_large_catalogue_is_evaluated(tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    rows = 2 * _BLOCK_ROWS + 5
+    numbers, codes = rng.integers(0, 50, rows), rng.integers(0, 3, rows)
+    texts = [f"{number}" for number in numbers], [f"text {code}" for code in codes]
+    records = [write_column(tmp_path, n, "xy"[n], each) for n, each in enumerate(texts)]
+    no_text = NoneOf((OneOf("y", ("text 0", "text 1")),))
+    wanted = AnyOf((Range("x", above=47), no_text, Equals("x", 3.0)))
+    expected = (numbers > 47) | (codes == 2) | (numbers == 3)
+    assert np.array_equal(passing_rows(wanted, Columns(tmp_path, records)), expected)
+
+
+def test_filter_compiles_nothing_that_was_not_compiled_before(columns: Columns) -> None:
+    compile_filters(columns)
+    before = [len(loop.signatures) for loop in (_look_up_codes, _look_up_numbers, _find)]
+    for name, value in (("brand", "a"), ("price", 1.0), ("in_stock", True), ("size", "30")):
+        passing_rows(AnyOf((OneOf(name, (value, value)), IsMissing(name))), columns)
+    assert before == [len(loop.signatures) for loop in (_look_up_codes, _look_up_numbers, _find)]

@@ -5,8 +5,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from retrieval_server.errors import OverloadedError
-from retrieval_server.serving.admission import PACE_WEIGHT, USABLE_SHARE, Admission, Kind
+from retrieval_server.serving.admission import PACE_WEIGHT, USABLE_SHARE, Admission, Cause, Kind
 from retrieval_server.serving.arrivals import FAST_PER_S, WINDOW_S, Arrivals
 
 PACE_S = 0.125  # exact in binary
@@ -28,7 +27,7 @@ def clock() -> Clock:
 def admission(clock: Clock) -> Admission:
     """One worker; photos end at a pace of ``PACE_S``."""
     admission = Admission(max_searches=20, longest_wait_s=2.0, workers=1, clock=clock)
-    with admission.admitted(Kind.PHOTO, None):
+    with admission.in_progress(Kind.PHOTO):
         clock.now += PACE_S
     return admission
 
@@ -38,14 +37,8 @@ def in_progress(admission: Admission):
     """Begin photos, which are in progress until the end of the test."""
     with ExitStack() as stack:
         yield lambda count: [
-            stack.enter_context(admission.admitted(Kind.PHOTO, None)) for _ in range(count)
+            stack.enter_context(admission.in_progress(Kind.PHOTO)) for _ in range(count)
         ]
-
-
-def refusal(admission: Admission, kind: Kind, remaining_s: float | None) -> OverloadedError:
-    with pytest.raises(OverloadedError) as caught, admission.admitted(kind, remaining_s):
-        pytest.fail("it was admitted")
-    return caught.value
 
 
 def test_a_search_is_expected_to_take_as_long_as_those_ahead_and_itself(admission, in_progress):
@@ -57,53 +50,57 @@ def test_a_search_is_expected_to_take_as_long_as_those_ahead_and_itself(admissio
 def test_a_search_that_would_be_late_is_refused_until_the_line_is_shorter(admission, in_progress):
     in_progress(3)
     needed_s = 4 * PACE_S / USABLE_SHARE
-    late = refusal(admission, Kind.PHOTO, 0.99 * needed_s)
-    assert (late.cause, late.retry_after_s) == ("late", 4 * PACE_S)
+    late = admission.overload(Kind.PHOTO, 0.99 * needed_s)
+    assert (late.cause, late.retry_after_s) == (Cause.LATE, 4 * PACE_S)
     assert "Try again in 0.5 s" in str(late)
-    with admission.admitted(Kind.PHOTO, 1.01 * needed_s):
-        pass
+    assert admission.overload(Kind.PHOTO, 1.01 * needed_s) is None
+
+
+def test_a_delay_is_in_tenths_of_a_second_and_never_too_short(admission, in_progress):
+    in_progress(4)
+    assert admission.expected_s(Kind.PHOTO) == 0.625
+    assert admission.overload(Kind.PHOTO, 0.1).retry_after_s == 0.7
 
 
 def test_without_a_deadline_the_longest_wait_is_the_bound(admission, in_progress):
     in_progress(16)
-    assert refusal(admission, Kind.PHOTO, None).cause == "late"
-    assert refusal(admission, Kind.PHOTO, 100.0).cause == "late"
+    assert admission.overload(Kind.PHOTO, None).cause is Cause.LATE
+    assert admission.overload(Kind.PHOTO, 100.0).cause is Cause.LATE
 
 
 def test_one_kind_of_search_does_not_wait_in_the_line_of_the_other(admission, in_progress):
     in_progress(10)
-    refusal(admission, Kind.PHOTO, 0.1)
-    with admission.admitted(Kind.STORED, 0.1):
-        pass
+    assert admission.overload(Kind.PHOTO, 0.1)
+    assert admission.overload(Kind.STORED, 0.1) is None
 
 
 def test_a_full_server_refuses_every_kind_and_says_when_to_come_back(clock):
     admission = Admission(max_searches=2, longest_wait_s=10.0, workers=1, clock=clock)
-    with admission.admitted(Kind.PHOTO, None), admission.admitted(Kind.STORED, None):
+    with admission.in_progress(Kind.PHOTO), admission.in_progress(Kind.STORED):
         for kind in Kind:
-            full = refusal(admission, kind, None)
-            assert (full.cause, full.retry_after_s) == ("full", 1.0)
-    with admission.admitted(Kind.PHOTO, None):
-        pass
+            full = admission.overload(kind, None)
+            assert (full.cause, full.retry_after_s) == (Cause.FULL, 1.0)
+    assert admission.overload(Kind.PHOTO, None) is None
 
 
 def test_a_server_with_an_idle_worker_admits_whatever_it_measured_before(clock):
     admission = Admission(max_searches=20, longest_wait_s=10.0, workers=1, clock=clock)
-    with admission.admitted(Kind.PHOTO, None):
+    with admission.in_progress(Kind.PHOTO):
         clock.now += 100.0
-    with admission.admitted(Kind.PHOTO, 0.001):
-        refusal(admission, Kind.PHOTO, 10.0)
+    assert admission.overload(Kind.PHOTO, 0.001) is None
+    with admission.in_progress(Kind.PHOTO):
+        assert admission.overload(Kind.PHOTO, 10.0)
 
 
 def test_the_pace_follows_what_is_measured(admission, clock, in_progress):
-    with admission.admitted(Kind.PHOTO, None):
+    with admission.in_progress(Kind.PHOTO):
         clock.now += 3 * PACE_S
     in_progress(1)
     assert admission.expected_s(Kind.PHOTO) == pytest.approx(2 * PACE_S * (1 + 2 * PACE_WEIGHT))
 
 
 def test_a_search_counts_as_often_as_it_has_photos(admission, clock, in_progress):
-    search = admission.admitted(Kind.PHOTO, None, 4)
+    search = admission.in_progress(Kind.PHOTO, 4)
     search.__enter__()
     in_progress(2)
     assert admission.expected_s(Kind.PHOTO) == 7 * PACE_S
@@ -114,14 +111,12 @@ def test_a_search_counts_as_often_as_it_has_photos(admission, clock, in_progress
 
 def test_a_search_of_many_photos_is_late_where_one_photo_is_not(admission, in_progress):
     in_progress(1)
-    with admission.admitted(Kind.PHOTO, 4 * PACE_S, 1):
-        pass
-    with pytest.raises(OverloadedError), admission.admitted(Kind.PHOTO, 4 * PACE_S, 4):
-        pass
+    assert admission.overload(Kind.PHOTO, 4 * PACE_S, 1) is None
+    assert admission.overload(Kind.PHOTO, 4 * PACE_S, 4)
 
 
 def test_a_search_that_fails_says_nothing_about_the_pace(admission, clock, in_progress):
-    search = admission.admitted(Kind.PHOTO, None)
+    search = admission.in_progress(Kind.PHOTO)
     search.__enter__()
     clock.now += 100.0
     with pytest.raises(RuntimeError):
@@ -131,7 +126,7 @@ def test_a_search_that_fails_says_nothing_about_the_pace(admission, clock, in_pr
 
 
 def test_a_search_that_is_given_up_says_nothing_about_the_pace(admission, clock, in_progress):
-    search = admission.admitted(Kind.PHOTO, None)
+    search = admission.in_progress(Kind.PHOTO)
     search.__enter__()
     clock.now += 100.0
     search.__exit__(asyncio.CancelledError, asyncio.CancelledError(), None)

@@ -83,6 +83,22 @@ def test_unusable_request_is_invalid_argument_naming_the_field(
     assert trailing(error)["request-id"]
 
 
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ({"top_k": 101}, "top_k: must be 1..100, got 101"),
+        ({"filter": pb.Filter(is_missing=pb.IsMissing(column="sihze"))}, "filter: there is no"),
+    ],
+)
+def test_unusable_parameter_is_refused_before_the_photo_is_described(
+    puppet: Served, fields: dict[str, object], problem: str
+) -> None:
+    puppet.engine.failure = EngineUnavailableError("down")
+    error = puppet.refused(image=photo(), **fields)
+    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert error.details().startswith(problem)
+
+
 def test_descriptors_that_are_not_unit_vectors_are_invalid_argument(
     shared: Served, bundle: IndexBundle
 ) -> None:
@@ -203,7 +219,6 @@ def test_every_error_class_has_a_status() -> None:
         errors.QueryError: grpc.StatusCode.INVALID_ARGUMENT,
         errors.EngineUnavailableError: grpc.StatusCode.UNAVAILABLE,
         errors.LateError: grpc.StatusCode.DEADLINE_EXCEEDED,
-        errors.OverloadedError: grpc.StatusCode.RESOURCE_EXHAUSTED,
         errors.EngineDeadlineError: grpc.StatusCode.DEADLINE_EXCEEDED,
         errors.ModelMismatchError: grpc.StatusCode.UNAVAILABLE,
         errors.ModelRepositoryError: grpc.StatusCode.UNAVAILABLE,

@@ -1,10 +1,12 @@
 """A rebuilt index takes the place of the one served: verified, and without a lost request."""
 
 import csv
+import gc
 import logging
 import shutil
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -116,6 +118,22 @@ def test_a_rebuilt_index_is_served_and_no_request_fails_or_mixes_the_two(
             assert len(ids) == (40 if answer.index_version == new else 39)
         assert status(served).product_count == 41
         assert (counted(served, "served"), counted(served, "refused")) == (1, 0)
+
+
+def test_a_replaced_index_is_released_without_a_garbage_collection(
+    served_by: ServedBy, tiny_index_copy: Path, rebuild: Rebuild
+) -> None:
+    """The server takes what it begins with out of all collections."""
+    with served_by(index=tiny_index_copy, reload_every_s=OFTEN_S) as served:
+        served.search(product_id="p0000", words="red")
+        old = weakref.ref(served.running.index_watch._served.retriever.bundle)
+        new = rebuild()
+        gc.disable()
+        try:
+            until_serving(served, new)
+            eventually(lambda: old() is None)
+        finally:
+            gc.enable()
 
 
 def test_a_search_in_progress_ends_with_the_index_it_began_with(

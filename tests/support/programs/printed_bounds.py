@@ -5,8 +5,8 @@ import sys
 
 import numpy as np
 
-from retrieval_server.exact_search.cascade import SearchCounts
 from retrieval_server.exact_search.kernels.vector_instructions import HAS_VNNI
+from retrieval_server.exact_search.search import SearchCounts
 from tests.support.level_bounds import byte_bounds, level_bounds
 from tests.support.made_up_databases import cascade, clustered_vectors
 

@@ -3,7 +3,15 @@
 import json
 import unicodedata
 
-from tests.support.export.feeds.dialect import PLAIN, Cell, Dialect, csv_file
+from tests.support.export.feeds.dialect import (
+    PLAIN,
+    Cell,
+    Dialect,
+    Row,
+    constant,
+    csv_file,
+    renamed,
+)
 
 
 def images(name: str, cell: Cell, refused: str = "", image: Cell | None = None) -> Dialect:
@@ -26,21 +34,58 @@ def named(pattern: str) -> Cell:
     return lambda row: pattern.format(row["id"])
 
 
+def json_list(row: Row) -> str:
+    return json.dumps([row["image"]])
+
+
+def with_product(row: Row) -> Row:
+    """The row that the index holds where the catalogue says which images show one product."""
+    return {**row, "product": row["id"]}
+
+
+def lists(name: str, cell: Cell, refused: str = "") -> Dialect:
+    """A feed with a column of lists of images."""
+    columns = renamed({**PLAIN, "image": cell}, {"image": "images"})
+    return Dialect(
+        name=f"lists of images, {name}",
+        content=csv_file(columns),
+        refused=refused,
+        stored=with_product,
+    )
+
+
+SEVERAL = "names 2 images.*'images'"
+
 DIALECTS = (
     images("addresses", named("https://cdn.example.com/{}.jpg?width=800"), "image.*address"),
     images("addresses without a scheme", named("//cdn.example.com/{}.jpg"), "image.*address"),
     images("addresses of a bucket", named("s3://catalogue/{}.jpg"), "image.*address"),
     images("data in the cell", named("data:image/gif;base64,R0lGODlh{}"), "image.*address"),
-    images("several by comma", joined(", "), "names 2 images"),
-    images("several by semicolon", joined(";"), "names 2 images"),
-    images("several by space", joined(" "), "names 2 images"),
-    images("several by pipe", joined("|"), "names 2 images"),
+    images("several by comma", joined(", "), SEVERAL),
+    images("several by semicolon", joined(";"), SEVERAL),
+    images("several by space", joined(" "), SEVERAL),
+    images("several by pipe", joined("|"), SEVERAL),
     images(
         "several as a JSON list",
         lambda row: json.dumps([row["image"], "images/b.jpg"]),
-        "names 2 images",
+        SEVERAL,
     ),
-    images("one in a JSON list", lambda row: json.dumps([row["image"]]), "a JSON list"),
+    images("one in a JSON list", json_list, "a JSON list.*'images'"),
+    lists("JSON", json_list),
+    lists("pandas, to_csv", lambda row: str([row["image"]]), "no JSON list.*double quotes"),
+    lists("by comma", joined(", "), r"line 2.*no JSON list. Write \[\""),
+    lists("one path", PLAIN["image"], r"line 2.*no JSON list. Write \[\""),
+    lists("nothing", constant(""), "line 2: the column 'images' is empty"),
+    Dialect(
+        name="products instead of ids",
+        content=csv_file(renamed(PLAIN, {"id": "product"})),
+        stored=with_product,
+    ),
+    Dialect(
+        name="both 'image' and 'images'",
+        content=csv_file({**PLAIN, "images": json_list}),
+        refused="line 2: there are both 'image' and 'images'",
+    ),
     images("./ before the path", lambda row: f"./{row['image']}"),
     images("file://", lambda row: f"file:///{row['image']}", "file://"),
     images("backslashes", lambda row: row["image"].replace("/", "\\"), "backslash"),

@@ -110,7 +110,17 @@ DIALECTS = (
     in_jsonl(
         name="JSON lines, several images in a list",
         content=json_lines({**PLAIN, "image": lambda row: [row["image"], "images/b.jpg"]}),
-        refused="line 1: the image is a list",
+        refused="line 1: the image is a list.*rename the column to 'images'",
+    ),
+    in_jsonl(
+        name="JSON lines, lists of images",
+        content=json_lines(
+            {
+                **{name: cell for name, cell in PLAIN.items() if name != "image"},
+                "images": lambda row: [row["image"]],
+            }
+        ),
+        stored=lambda row: {**row, "product": row["id"]},
     ),
     in_jsonl(
         name="JSON lines, half a surrogate pair",

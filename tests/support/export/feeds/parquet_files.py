@@ -211,6 +211,17 @@ DIALECTS = (
         stored=stored_with("tags", '["new", "sale"]'),
     ),
     in_parquet(
+        name="lists of images",
+        content=parquet(
+            {"images": pa.list_(STRING)},
+            {
+                **{name: value for name, value in PLAIN.items() if name != "image"},
+                "images": lambda row: [row["image"]],
+            },
+        ),
+        stored=lambda row: {**row, "product": row["id"]},
+    ),
+    in_parquet(
         name="true and false as attribute",
         content=parquet({"is_new": pa.bool_()}, with_column("is_new", True)),
         stored=stored_with("is_new", "true"),

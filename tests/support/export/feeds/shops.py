@@ -190,12 +190,12 @@ DIALECTS = (
     Dialect(
         name="Shopify, a row for each image",
         content=shopify_rows,
-        refused=r"line \d+: the id '.*' is already in line \d+",
+        refused=r"line \d+: the id '.*' is already in line \d+.*rename.*'id' to 'product'",
     ),
     Dialect(
         name="WooCommerce, as exported",
         content=csv_file(WOOCOMMERCE, encoding="utf-8-sig"),
-        refused=r"Rename.*'Images'.*'image'",
+        refused=r"line 2: the column 'images'.*no JSON list. Write \[\"https:",
     ),
     Dialect(
         name="WooCommerce, columns renamed",

@@ -164,9 +164,9 @@ def fault(dialect: Dialect, outcome: Outcome, refusal: str) -> str:
 
 def says(column: Column, row: int, text: str | None) -> bool:
     """Whether a column says in a row what a text says; None is a missing value."""
-    if text is None or column.missing[row]:
-        return text is None and bool(column.missing[row])
     value = column.values[row]
+    if text is None or column.is_missing(value):
+        return text is None and bool(column.is_missing(value))
     if column.kind is ColumnKind.TEXT:
         return column.text(value) == text
     return value == (number_of(text) if column.kind is ColumnKind.NUMBER else truth_of(text))

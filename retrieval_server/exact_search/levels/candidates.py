@@ -1,0 +1,221 @@
+"""The candidates of one search: rows that may still be among the best, and their bounds of L."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval_server.exact_search.groups import Groups
+from retrieval_server.exact_search.kernels.growth import grow_candidates, grow_rows
+from retrieval_server.exact_search.kernels.layout import BLOCK_ROWS
+from retrieval_server.exact_search.kernels.selection import (
+    keep,
+    largest,
+    largest_of_groups,
+    survivors,
+)
+from retrieval_server.exact_search.row_factors import RowGrowth
+
+MORE_FOR_GROUPS = 8  # so many more large estimates are looked at where they must differ in group
+
+
+class Scratch(threading.local):
+    """The working memory of a searching thread, of the size of the database.
+
+    Args:
+        count: number of rows of the database.
+    """
+
+    def __init__(self, count: int) -> None:
+        blocks = -(-count // BLOCK_ROWS)
+        rows = BLOCK_ROWS * blocks
+        self.coarse_estimates, self.coarse_upper_bounds, self.estimates, self.upper_bounds = (
+            np.empty(rows, np.float32) for _ in range(4)
+        )
+        self.block_maxima = np.empty(blocks, np.float32)
+        self.rows = np.empty(rows + 1, np.int32)  # survivors() writes one beyond
+        self._count = count
+
+    @cached_property
+    def growth_of(self) -> NDArray[np.float32]:
+        """(N,) what the factors of all rows do to bounds of L; made for the first such search."""
+        return np.empty(self._count, np.float32)
+
+    @cached_property
+    def grown_estimates(self) -> NDArray[np.float32]:
+        """(N,) estimates with the factors of their rows."""
+        return np.empty(self._count, np.float32)
+
+    @cached_property
+    def by_group(self) -> NDArray[np.float32]:
+        """(N,) a value of each group, of which there are N at most; -inf when it is not used."""
+        return np.full(self._count, -np.inf, np.float32)
+
+    @cached_property
+    def position_by_group(self) -> NDArray[np.int32]:
+        """(N,) a position of each group."""
+        return np.empty(self._count, np.int32)
+
+
+class Candidates:
+    """The candidates of one search: at first every row of the database, then those that were kept.
+
+    The coarse level writes an estimate and an upper bound of L for every row, the other levels for
+    every position in ``rows``.
+
+    Args:
+        scratch: the memory of this thread; the candidates use it until the next search.
+        count: number of rows of the database.
+        exclude: a row that may not be found.
+        allowed: (N,) which rows may be found; None for all.
+        growth: what factors of single rows do to bounds of L; None without factors.
+        groups: groups of rows, of each of which only the best row is wanted; None for none.
+
+    Attributes:
+        count: number of candidates, M.
+        allowed: (N,) which rows may be found; empty where all may.
+        coarse_estimates: (64 · blocks,) float32, of every row.
+        coarse_upper_bounds: (64 · blocks,) float32.
+        block_maxima: (blocks,) float32, the largest upper bound of each block, or more.
+        estimates: float32, the first M by position in ``rows``.
+        upper_bounds: float32, likewise.
+    """
+
+    def __init__(
+        self,
+        scratch: Scratch,
+        count: int,
+        exclude: int | None = None,
+        allowed: NDArray[np.bool_] | None = None,
+        growth: RowGrowth | None = None,
+        groups: Groups | None = None,
+    ) -> None:
+        self.coarse_estimates = scratch.coarse_estimates
+        self.coarse_upper_bounds = scratch.coarse_upper_bounds
+        self.block_maxima = scratch.block_maxima
+        self.estimates, self.upper_bounds = scratch.estimates, scratch.upper_bounds
+        self._row_memory, self._is_narrowed = scratch.rows, False
+        self.allowed = np.empty(0, np.bool_) if allowed is None else allowed
+        self._exclude = exclude
+        self._scratch, self._growth, self._groups = scratch, growth, groups
+        if growth is not None:
+            scratch.growth_of[:] = 1
+            scratch.growth_of[growth.rows] = growth.growths
+        self.count = count
+
+    @property
+    def rows(self) -> NDArray[np.int32]:
+        """(M,) the rows that were kept, ascending; not before some were."""
+        return self._row_memory[: self.count]
+
+    def leave_out_excluded(self) -> None:
+        """Set what the coarse level wrote of the excluded row to -inf, and of rows beyond the last.
+
+        ``block_maxima`` stay as they are: they are still upper bounds.
+        """
+        for array in (self.coarse_estimates, self.coarse_upper_bounds):
+            array[self.count :] = -np.inf
+            if self._exclude is not None:
+                array[self._exclude] = -np.inf
+
+    def grow(self) -> None:
+        """Apply the factors of single rows to what a stage wrote.
+
+        The upper bounds change in place, since the next stage writes them anew. The estimates stay,
+        since it adds to them; ``largest_estimates`` compares grown copies.
+        """
+        if (growth := self._growth) is None:
+            return
+        grown = self._scratch.grown_estimates
+        if self._is_narrowed:
+            grown[: self.count] = self.estimates[: self.count]
+            grow_candidates(
+                self.rows, self._scratch.growth_of, growth.shift, grown, self.upper_bounds
+            )
+        else:
+            grown[:] = self.coarse_estimates[: self.count]
+            grow_rows(
+                growth.rows, growth.growths, growth.shift,
+                grown, self.coarse_upper_bounds, self.block_maxima,
+            )  # fmt: skip
+
+    def largest_estimates(self, wanted: int) -> NDArray[np.int32]:
+        """The rows with the largest estimates, in no order; fewer where there are fewer.
+
+        Where rows have groups, one row of each group.
+        """
+        estimates = self.estimates if self._is_narrowed else self.coarse_estimates
+        if self._growth is not None:
+            estimates = self._scratch.grown_estimates
+        if self._groups is None:
+            positions = largest(estimates, self.count, wanted)
+        else:
+            positions = self._largest_of_groups(estimates, self._groups, wanted)
+        return self._rows_at(positions[positions >= 0])
+
+    def _largest_of_groups(
+        self, estimates: NDArray[np.float32], groups: Groups, wanted: int
+    ) -> NDArray[np.int64]:
+        """A position of each of the ``wanted`` groups with the largest estimates.
+
+        Mostly they are among the largest estimates of all; where they are not, a look at every
+        candidate finds them.
+        """
+        positions = largest(estimates, self.count, MORE_FOR_GROUPS * wanted)
+        positions = positions[positions >= 0]
+        positions = positions[np.argsort(-estimates[positions])]
+        first = groups.first_of_each(self._rows_at(positions), wanted)
+        if len(first) == wanted or len(positions) < MORE_FOR_GROUPS * wanted:
+            first_positions: NDArray[np.int64] = positions[first]
+            return first_positions
+        of_candidates = groups.numbers[self.rows] if self._is_narrowed else groups.numbers
+        found: NDArray[np.int64] = largest_of_groups(
+            estimates, of_candidates, self.count, wanted,
+            self._scratch.by_group[: groups.count], self._scratch.position_by_group,
+        )  # fmt: skip
+        return found
+
+    def _rows_at(self, positions: NDArray[np.int64]) -> NDArray[np.int32]:
+        """The rows of some candidates by their positions."""
+        return np.asarray(self.rows[positions] if self._is_narrowed else positions, np.int32)
+
+    def keep(self, threshold: np.float32) -> None:
+        """Keep the candidates whose upper bound reaches a threshold."""
+        if self._is_narrowed:
+            self.count = keep(
+                self._row_memory, self.estimates, self.upper_bounds, self.count, threshold
+            )
+        else:
+            self.count = survivors(
+                self.coarse_upper_bounds, self.block_maxima, self.count, threshold, self._row_memory
+            )
+            self._is_narrowed = True
+
+    def keep_by_group(
+        self,
+        threshold: np.float32,
+        known: NDArray[np.int32],
+        thresholds: Sequence[np.float32],
+    ) -> None:
+        """Keep the candidates whose upper bound reaches a threshold, and that of their group.
+
+        Args:
+            threshold: the threshold of all candidates.
+            known: (m,) the groups that have one of their own.
+            thresholds: (m,) the thresholds of these.
+        """
+        assert self._groups is not None, "only groups have thresholds"
+        is_first, by_group = not self._is_narrowed, self._scratch.by_group
+        self.keep(threshold)
+        rows, by_group[known] = self.rows, thresholds
+        bounds = self.coarse_upper_bounds[rows] if is_first else self.upper_bounds[: self.count]
+        is_kept = bounds >= by_group[self._groups.of(rows)]
+        by_group[known] = -np.inf
+        self.count = int(np.count_nonzero(is_kept))
+        self._row_memory[: self.count] = rows[is_kept]
+        if not is_first:
+            self.estimates[: self.count] = self.estimates[: len(rows)][is_kept]
