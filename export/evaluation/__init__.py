@@ -2,5 +2,5 @@
 
 May import: dataset, descriptors, progress; the server's attributes, command_line, exact_search,
 filters, index, models, reading, retrieval, text, errors; never torch.
-Door: `evaluate`, `predict`, and for the tuning `sections` and `significance`.
+Door: `evaluate`, `predict`, and for the tuning `sections`, `search_notes` and `significance`.
 """

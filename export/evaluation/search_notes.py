@@ -6,6 +6,11 @@ from export.dataset.table import shown
 from export.evaluation.results import Evaluation
 from retrieval_server.attributes.names import PRODUCT_COLUMN
 
+BY_PRODUCT = (
+    "The ground truth names products, so results and true matches are products: each counts once, "
+    "by its best image."
+)
+
 
 def search_notes(evaluation: Evaluation) -> list[str]:
     """Sentences on groups and conditions; none for a search of single images without conditions."""
@@ -20,10 +25,7 @@ def search_notes(evaluation: Evaluation) -> list[str]:
 def _groups(evaluation: Evaluation, column: str) -> str:
     """What a result is, and what a true match is."""
     if evaluation.by_product and column == PRODUCT_COLUMN:
-        return (
-            "The ground truth names products, so results and true matches are products: each "
-            "counts once, by its best image."
-        )
+        return BY_PRODUCT
     found = f"Each result is the best image of one value of the column {shown(column)}."
     if evaluation.by_product:
         return f"{found} True matches are products, of each of which the first result counts."
