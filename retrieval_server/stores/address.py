@@ -15,6 +15,7 @@ from retrieval_server.command_line.addresses import checked_address
 SERVER, LITE = "milvus://", "milvus-lite:"
 LITE_SUFFIX = ".db"  # by which pymilvus knows that an address is a file
 LONGEST_COLLECTION = 200  # characters; Milvus allows 255, and versions add to the name
+_HTTP = "http://"
 HOW = f"Write {SERVER}HOST:PORT/COLLECTION or {LITE}PATH{LITE_SUFFIX}/COLLECTION."
 
 
@@ -60,7 +61,7 @@ class StoreAddress:
             )
         if is_server:
             return cls(
-                text, f"http://{_checked_host(place.removeprefix(SERVER), text)}", collection
+                text, f"{_HTTP}{_checked_host(place.removeprefix(SERVER), text)}", collection
             )
         return cls(text, _checked_file(place.removeprefix(LITE), text), collection)
 
@@ -68,6 +69,11 @@ class StoreAddress:
     def is_lite(self) -> bool:
         """Whether it is a file of Milvus Lite."""
         return self.text.startswith(LITE)
+
+    @property
+    def host(self) -> str:
+        """Where pymilvus connects to, as ``HOST:PORT``; Milvus Lite is on this machine."""
+        return "localhost" if self.is_lite else self.uri.removeprefix(_HTTP)
 
     def __str__(self) -> str:
         return self.text

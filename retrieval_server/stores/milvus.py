@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval_server.command_line.proxies import proxy_options
 from retrieval_server.errors import StoreError, StoreUnavailableError
 from retrieval_server.stores.address import StoreAddress
 from retrieval_server.stores.layout import KEY, TEXT, VECTOR, part_key
@@ -57,7 +58,11 @@ class Milvus:
         if self.address.is_lite and not Path(self.address.uri).parent.is_dir():
             raise StoreError(f"There is no folder {Path(self.address.uri).parent}. Make it first.")
         try:
-            return pymilvus.MilvusClient(uri=self.address.uri, timeout=self._timeout_s)
+            return pymilvus.MilvusClient(
+                uri=self.address.uri,
+                timeout=self._timeout_s,
+                grpc_options=dict(proxy_options(self.address.host)),
+            )
         except Exception as error:  # pymilvus raises many kinds
             raise self._failure(error) from error
 

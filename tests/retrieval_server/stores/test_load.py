@@ -200,6 +200,13 @@ def test_a_document_is_the_same_after_it_was_divided(milvus, text):
     assert json.loads(milvus.documents("texts", ["a", "b"])["a"]) == text
 
 
+def test_no_proxy_is_asked_for_a_store_on_this_machine(tmp_path, monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    milvus = Milvus(lite_address(tmp_path), PATIENCE_S)
+    assert not milvus.has_collection("products")
+    milvus.close()
+
+
 def test_a_store_that_does_not_answer_is_one_line(tmp_path):
     lite_address(tmp_path)  # skips without pymilvus
     with pytest.raises(
