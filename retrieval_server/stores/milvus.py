@@ -18,7 +18,6 @@ from retrieval_server.errors import StoreError, StoreUnavailableError
 from retrieval_server.stores.address import StoreAddress
 from retrieval_server.stores.layout import KEY, TEXT, VECTOR, part_key
 
-INSTALL = "Install it with: pip install 'beauty-retrieval[milvus]'"
 KEYS_AT_ONCE = 500  # of documents; at 60 kB each, 30 MB
 ROWS_AT_ONCE = 1000  # in an expression
 STRONG = "Strong"  # reads that see everything written before; on a server they take 0.2 s more
@@ -52,7 +51,10 @@ class Milvus:
         try:
             import pymilvus
         except ModuleNotFoundError as error:
-            raise StoreError(f"A store needs pymilvus. {INSTALL}") from error
+            extra = "milvus-lite" if self.address.is_lite else "milvus"
+            raise StoreError(
+                f"A store needs pymilvus. Install it with: pip install '.[{extra}]'"
+            ) from error
         self._pymilvus = pymilvus
         logging.getLogger("pymilvus").setLevel(logging.CRITICAL)  # what fails is raised, and logged
         if self.address.is_lite and not Path(self.address.uri).parent.is_dir():
