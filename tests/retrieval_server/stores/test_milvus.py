@@ -39,6 +39,7 @@ def test_what_the_catalogue_says_is_the_same(bundle, stored):
     assert len(stored) == len(bundle)
     assert stored.version == bundle.version
     assert stored.manifest == bundle.manifest
+    assert stored.calibration == bundle.calibration is not None
     assert stored.built_at == bundle.built_at
     rows = range(len(bundle))
     assert [stored.product(row) for row in rows] == [bundle.product(row) for row in rows]

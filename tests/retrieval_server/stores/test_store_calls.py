@@ -4,15 +4,14 @@ import grpc
 import pytest
 from google.protobuf.json_format import MessageToDict
 
-from retrieval_server.index.publish import open_index
 from retrieval_server.v1 import retrieval_pb2 as pb
 from tests.support.served import Served, ServedBy
 
 
 @pytest.fixture(scope="module")
-def both(served_by: ServedBy, address):
+def both(served_by: ServedBy, index, address):
     """A server of the index in files, and one of the index in a store."""
-    with served_by() as files, served_by(index=None, store=address.text) as store:
+    with served_by(index=index) as files, served_by(index=None, store=address.text) as store:
         yield files, store
 
 
@@ -52,7 +51,9 @@ def test_a_photo_is_answered_the_same(both, tiny_catalogue):
     files, store = both
     for photo in sorted((tiny_catalogue / "queries").iterdir())[:3]:
         image = photo.read_bytes()
-        assert answer(store, image=image) == answer(files, image=image)
+        found = answer(store, image=image)
+        assert found == answer(files, image=image)
+        assert found["inCatalogueProbability"] > 0  # the verdict
 
 
 def test_an_answer_says_what_is_proved(both):
@@ -95,7 +96,7 @@ def test_what_a_store_cannot_answer_is_refused_by_name(both, fields, message):
     assert error.details().startswith(message)
 
 
-def test_products_and_status_are_the_same(both, tiny_index):
+def test_products_and_status_are_the_same(both, bundle):
     ids = ["p0301", "nobody's", "p0000", "p0301"]
     products = [
         MessageToDict(server.stub.GetProducts(pb.GetProductsRequest(product_ids=ids)))
@@ -105,7 +106,7 @@ def test_products_and_status_are_the_same(both, tiny_index):
         found.pop("requestId")
     assert products[0] == products[1]
     of_files, of_store = (server.stub.GetStatus(pb.GetStatusRequest()) for server in both)
-    assert of_store.index_version == of_files.index_version == open_index(tiny_index).version
+    assert of_store.index_version == of_files.index_version == bundle.version
     assert of_store.columns == of_files.columns
     assert of_store.models == of_files.models
     assert of_store.example == of_files.example
