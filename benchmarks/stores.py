@@ -119,7 +119,7 @@ def main() -> None:
     parser.add_argument("--store", type=StoreAddress.of, required=True)
     options = parser.parse_args()
     database = prepare_database(ROOT, options.rows)
-    milvus = Milvus(options.store, LOAD_TIMEOUT_S, BOUNDED)
+    milvus = Milvus(options.store, LOAD_TIMEOUT_S, BOUNDED, creates=True)
     name = f"{options.store.collection}_{options.rows}"
     try:
         seconds = load(database, milvus, name)

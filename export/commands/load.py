@@ -44,7 +44,7 @@ def load(
     """
     bundle = open_index(index)
     bundle.verify()
-    milvus = Milvus(StoreAddress.of(store), LOAD_TIMEOUT_S, STRONG)
+    milvus = Milvus(StoreAddress.of(store), LOAD_TIMEOUT_S, STRONG, creates=True)
     try:
         with progress("products", len(bundle)) as advance:
             loaded = Load(bundle, milvus, max_loss).run(advance)

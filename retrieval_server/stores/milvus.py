@@ -37,15 +37,34 @@ class Milvus:
         address: where the store is.
         timeout_s: seconds that a call may take.
         consistency: of reads that do not say another one.
+        creates: whether to make the file of a Milvus Lite that does not exist.
 
     Raises:
-        StoreError: if pymilvus is not installed.
+        StoreError: if pymilvus is not installed, or there is no such file.
         StoreUnavailableError: if there is no connection.
     """
 
-    def __init__(self, address: StoreAddress, timeout_s: float, consistency: str = BOUNDED) -> None:
+    def __init__(
+        self,
+        address: StoreAddress,
+        timeout_s: float,
+        consistency: str = BOUNDED,
+        *,
+        creates: bool = False,
+    ) -> None:
         self.address, self._timeout_s, self._consistency = address, timeout_s, consistency
+        if address.is_lite:
+            self._check_file(Path(address.uri), creates=creates)
         self._client = self._connected()
+
+    def _check_file(self, file: Path, *, creates: bool) -> None:
+        if not file.parent.is_dir():
+            raise StoreError(f"There is no folder {file.parent}. Make it first.")
+        if not creates and not file.exists():
+            raise StoreError(
+                f"There is no store {file}. Load an index into one with: beauty-export load INDEX "
+                f"--store {self.address}"
+            )
 
     def _connected(self) -> Any:
         try:
@@ -57,8 +76,6 @@ class Milvus:
             ) from error
         self._pymilvus = pymilvus
         logging.getLogger("pymilvus").setLevel(logging.CRITICAL)  # what fails is raised, and logged
-        if self.address.is_lite and not Path(self.address.uri).parent.is_dir():
-            raise StoreError(f"There is no folder {Path(self.address.uri).parent}. Make it first.")
         try:
             return pymilvus.MilvusClient(
                 uri=self.address.uri,

@@ -45,10 +45,10 @@ def test_a_store_that_cannot_be_used_is_one_line(
     run: Run, tiny_index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     missing = f"milvus-lite:{tmp_path / 'no'}/store.db/products"
-    lite_address(tmp_path)  # skips without pymilvus
+    store = lite_address(tmp_path).text
     check_failed(run("load", tiny_index, "--store", missing), str(tmp_path / "no"))
     check_failed(run("load", tmp_path, "--store", missing), "There is no index at")
     monkeypatch.setitem(sys.modules, "pymilvus", None)
     check_failed(
-        run("load", tiny_index, "--store", missing), "A store needs pymilvus", "'.[milvus-lite]'"
+        run("load", tiny_index, "--store", store), "A store needs pymilvus", "'.[milvus-lite]'"
     )

@@ -33,7 +33,7 @@ def bundle(index: Path) -> IndexBundle:
 def address(bundle: IndexBundle, tmp_path_factory: pytest.TempPathFactory) -> StoreAddress:
     """A store in a file that holds ``index``."""
     address = lite_address(tmp_path_factory.mktemp("store"))
-    milvus = Milvus(address, PATIENCE_S, STRONG)
+    milvus = Milvus(address, PATIENCE_S, STRONG, creates=True)
     Load(bundle, milvus, max_loss=0).run()
     milvus.close()
     return address

@@ -29,7 +29,7 @@ from tests.support.patience import PATIENCE_S
 
 @pytest.fixture
 def milvus(tmp_path: Path):
-    milvus = Milvus(lite_address(tmp_path), PATIENCE_S, STRONG)
+    milvus = Milvus(lite_address(tmp_path), PATIENCE_S, STRONG, creates=True)
     yield milvus
     milvus.close()
 
@@ -37,7 +37,9 @@ def milvus(tmp_path: Path):
 @pytest.fixture(scope="module")
 def stored_copy(bundle: IndexBundle, tmp_path_factory: pytest.TempPathFactory):
     """A store that holds ``tiny_index``, to damage."""
-    milvus = Milvus(lite_address(tmp_path_factory.mktemp("damaged")), PATIENCE_S, STRONG)
+    milvus = Milvus(
+        lite_address(tmp_path_factory.mktemp("damaged")), PATIENCE_S, STRONG, creates=True
+    )
     loaded(bundle, milvus)
     yield milvus
     milvus.close()
@@ -202,9 +204,16 @@ def test_a_document_is_the_same_after_it_was_divided(milvus, text):
 
 def test_no_proxy_is_asked_for_a_store_on_this_machine(tmp_path, monkeypatch):
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
-    milvus = Milvus(lite_address(tmp_path), PATIENCE_S)
+    milvus = Milvus(lite_address(tmp_path), PATIENCE_S, creates=True)
     assert not milvus.has_collection("products")
     milvus.close()
+
+
+def test_a_file_is_made_by_a_load_and_not_by_who_reads(tmp_path):
+    address = lite_address(tmp_path)
+    with pytest.raises(StoreError, match=r"There is no store .*store\.db\. Load an index into one"):
+        Milvus(address, PATIENCE_S)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_store_that_does_not_answer_is_one_line(tmp_path):

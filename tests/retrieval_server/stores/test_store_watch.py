@@ -14,7 +14,7 @@ from tests.support.patience import PATIENCE_S
 
 @pytest.fixture
 def milvus(tmp_path):
-    milvus = Milvus(lite_address(tmp_path), PATIENCE_S, STRONG)
+    milvus = Milvus(lite_address(tmp_path), PATIENCE_S, STRONG, creates=True)
     yield milvus
     milvus.close()
 
