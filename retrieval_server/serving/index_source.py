@@ -69,6 +69,9 @@ class IndexSource(Protocol):
             OSError: if a file cannot be read.
         """
 
+    def close(self) -> None:
+        """Close what connects to the source, when its indexes are used no more."""
+
 
 class FolderSource:
     """An index folder, whose file ``current`` names a version; or the folder of a version.
@@ -105,6 +108,9 @@ class FolderSource:
                 loss.check(self._max_loss)
         return bundle
 
+    def close(self) -> None:
+        """A folder has no connection; see ``IndexSource``."""
+
 
 class StoreSource:
     """A store, whose alias names a version. ``beauty-export load`` has verified and judged it.
@@ -131,6 +137,10 @@ class StoreSource:
         index = self.open()
         _require_profile(index, old)
         return index
+
+    def close(self) -> None:
+        """Close the connection to the store; see ``IndexSource``."""
+        self._milvus.close()
 
 
 def source_of(settings: Settings) -> IndexSource:

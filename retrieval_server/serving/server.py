@@ -35,7 +35,7 @@ from retrieval_server.serving.admission import Admission, Cause, Kind
 from retrieval_server.serving.certificate_metrics import CertificateState, certificates_of
 from retrieval_server.serving.check_health import SERVICE
 from retrieval_server.serving.grpc_endpoint import create_grpc_server, listen, listen_in_the_clear
-from retrieval_server.serving.index_source import source_of
+from retrieval_server.serving.index_source import IndexSource, source_of
 from retrieval_server.serving.index_watch import IndexWatch
 from retrieval_server.serving.readiness import Readiness
 from retrieval_server.serving.served_index import ServedIndex
@@ -69,6 +69,7 @@ class RunningServer:
     _tracing: Tracing
     _engine: Engine
     _executor: ThreadPoolExecutor
+    _source: IndexSource
 
     @property
     def metrics_address(self) -> str | None:
@@ -91,6 +92,7 @@ class RunningServer:
         await self._health_server.stop(0)
         await self._engine.close()
         self._executor.shutdown()
+        await asyncio.to_thread(self._source.close)
         if self._metrics is not None:
             await asyncio.to_thread(self._metrics.close)
         await asyncio.to_thread(self._tracing.close)
@@ -146,6 +148,7 @@ async def start_server(settings: Settings) -> RunningServer:
         tracing,
         served.retriever.engine,
         executor,
+        source,
     )
 
 

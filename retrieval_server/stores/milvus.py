@@ -78,12 +78,16 @@ class Milvus:
         logging.getLogger("pymilvus").setLevel(logging.CRITICAL)  # what fails is raised, and logged
         try:
             return pymilvus.MilvusClient(
-                uri=self.address.uri,
-                timeout=self._timeout_s,
-                grpc_options=dict(proxy_options(self.address.host)),
+                uri=self.address.uri, timeout=self._timeout_s, grpc_options=self._channel_options()
             )
         except Exception as error:  # pymilvus raises many kinds
             raise self._failure(error) from error
+
+    def _channel_options(self) -> dict[str, int]:
+        options = dict(proxy_options(self.address.host))
+        if self.address.is_lite:  # its server takes pymilvus' pings every 10 s for an attack
+            options |= {"grpc.keepalive_permit_without_calls": 0, "grpc.keepalive_time_ms": 600_000}
+        return options
 
     def call(self, method: str, *arguments: Any, **named: Any) -> Any:
         """Call a method of ``MilvusClient``.
