@@ -212,13 +212,14 @@ def _chosen_columns(status: ServerStatus) -> list[dict[str, Any]]:
 def _group_columns(status: ServerStatus) -> list[str]:
     """The columns in which several images have the same value, that of the products first.
 
-    None where the server ignores groups.
+    None where the server ignores groups. A column without a name cannot be asked for.
     """
     if status.limits is None or not status.limits.max_group_by_characters:
         return []
     names = [
         column.name
         for column in status.columns
+        if column.name
         if 1 < column.distinct_count < status.product_count - column.missing_count
     ]
     return sorted(names, key=lambda name: name != PRODUCT_COLUMN)

@@ -98,6 +98,7 @@ def test_status_names_the_columns_in_which_images_share_values_that_of_products_
         pb.CatalogueColumn(name="product", kind=pb.COLUMN_KIND_TEXT, distinct_count=120_000),
         pb.CatalogueColumn(name="missing", **few, missing_count=499_998),
         pb.CatalogueColumn(name="one", kind=pb.COLUMN_KIND_TRUTH, distinct_count=1),
+        pb.CatalogueColumn(name="", **few),
         pb.CatalogueColumn(name="often missing", **few, missing_count=499_000),
     ]
     assert page.get("/api/status").json()["group_columns"] == [
