@@ -188,6 +188,11 @@ def test_the_example_of_the_guide_is_read(tmp_path: Path) -> None:
     ]
 
 
+def test_padding_around_a_list_means_nothing(tmp_path: Path) -> None:
+    text = 'id,images,description\n1,"\u200b [""a.jpg""]\u00a0",x\n'
+    assert [row.image for row in csv_catalogue(tmp_path, text).rows] == ["a.jpg"]
+
+
 def csv_catalogue(folder: Path, text: str) -> Catalogue:
     (folder / "catalog.csv").write_text(text, "utf-8")
     return read_catalogue(folder)
