@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks.descriptor_generator import CALIBRATION_FILE, Calibration, DescriptorGenerator
+from export.dataset.database import IndexDatabase
 from export.dataset.ground_truth import read_ground_truth
 from retrieval_server.engines.create_engine import create_engine
 from retrieval_server.engines.engine import Engine
@@ -81,7 +82,7 @@ async def observe(index: Path, dataset: Path, repository: Path) -> list[Observed
     engine = create_engine(
         "embedded", repository, bundle.profile.name, workers=1, threads_per_run=2
     )
-    truth = read_ground_truth(dataset, bundle)
+    truth = read_ground_truth(dataset, IndexDatabase(bundle)).by_image()
     database = [np.array(matrix, dtype=np.float32) for matrix in bundle.descriptors]
     photos = [await _described(engine, bundle, query.image.read_bytes()) for query in truth]
     duplicates = [

@@ -17,7 +17,7 @@ from typing import Any
 from benchmarks.descriptor_generator import DescriptorGenerator
 from benchmarks.search_database import ROOT, prepare_database
 from benchmarks.search_index import prepare_index, product_id
-from export.dataset.ground_truth import Query
+from export.dataset.ground_truth import GroundTruth, Query
 from export.evaluation.ablation import METHODS, rate_queries
 from export.evaluation.results import RatedQuery
 from export.evaluation.statistics import categories_of, rows_of
@@ -54,8 +54,10 @@ def main() -> None:
     database = prepare_database(ROOT, options.rows)
     bundle = prepare_index(ROOT, database)
     queries, described = made_up_queries(database.generator(), options.queries)
+    named = frozenset().union(*(query.relevant for query in queries))
+    truth = GroundTruth(tuple(queries), {i: frozenset((i,)) for i in named}, by_product=False)
     retriever, opened = timed(lambda: _ready(bundle))
-    rated, searched = timed(lambda: rate_queries(retriever, queries, described))
+    rated, searched = timed(lambda: rate_queries(retriever, truth, described))
     rows, measured = timed(lambda: _statistics(rated))
     slow = described[:SLOW_QUERIES]
     _, apart = timed(

@@ -9,9 +9,10 @@ their ratio to the capacity, refusals, calls that were late, and all other statu
 The capacity is measured again after each load of photos: the ratio is to the mean of the capacity
 before and after it, so that a machine that slows down for a while changes both.
 
-The load generator runs on the same cores as the server, and takes more of them the more it offers.
-So a second ratio is to the capacity of the cores that it leaves: the measured capacity, less the
-share of all cores that the generator takes beyond what it takes while the capacity is measured.
+The load generator, ``open_calls``, runs on the same cores as the server, and takes more of them the
+more it offers. So a second ratio is to the capacity of the cores that it leaves: the measured
+capacity, less the share of all cores that the generator takes beyond what it takes while the
+capacity is measured.
 
 To measure another version of the server, run this file with that version's folder first in
 PYTHONPATH.
@@ -24,19 +25,19 @@ import json
 import os
 import random
 import statistics
-import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import grpc
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.open_calls import OpenCalls
 from benchmarks.running_server import running_server
 from export.dataset.catalogue import read_catalogue
 from retrieval_server.cores import available_cores
@@ -49,8 +50,6 @@ PRODUCTS_PER_S = (1000, 2000)
 PATIENCE_S = 30.0
 OK, LATE = grpc.StatusCode.OK, grpc.StatusCode.DEADLINE_EXCEEDED
 REFUSED = grpc.StatusCode.RESOURCE_EXHAUSTED
-
-Search = Any  # a multi-callable of grpc, which takes and returns bytes
 
 
 def main() -> None:
@@ -71,23 +70,19 @@ def main() -> None:
         pb.SearchRequest(product_id=row.product_id).SerializeToString()
         for row in read_catalogue(options.catalogue).rows
     ]
-    with (
-        running_server(options.index, options.model_repository) as (process, address),
-        grpc.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)]) as channel,
-    ):
-        search = channel.unary_unary(SEARCH)
-        _capacity(search, photos, 2.0)  # warms up
-        before = _capacity(search, photos, options.duration_s / 2)
+    with running_server(options.index, options.model_repository) as (process, address):
+        _capacity(address, photos, 2.0)  # warms up
+        before = _capacity(address, photos, options.duration_s / 2)
         first, measured = before.answered_per_s, []
         for times in LOADS:
-            offered = _offered(search, photos, times * first, options, process)
-            after = _capacity(search, photos, options.duration_s / 2)
+            offered = _offered(address, photos, times * first, options, process)
+            after = _capacity(address, photos, options.duration_s / 2)
             measured.append(
                 {"load": f"photos x {times}"} | offered | _ratios(offered, before, after)
             )
             before = after
         measured += [
-            {"load": "products"} | _offered(search, products, rate, options, process)
+            {"load": "products"} | _offered(address, products, rate, options, process)
             for rate in PRODUCTS_PER_S
         ]
     _print(measured)
@@ -101,20 +96,21 @@ class Capacity(NamedTuple):
     generator_cores: float
 
 
-def _capacity(search: Search, requests: Sequence[bytes], duration_s: float) -> Capacity:
-    own_cpu_s = time.process_time()
+def _capacity(address: str, requests: Sequence[bytes], duration_s: float) -> Capacity:
+    chosen, own_cpu_s = random.Random(0), time.process_time()
     end = time.perf_counter() + duration_s
-
-    def call(seed: int) -> int:
-        chosen, answers = random.Random(seed), 0
+    with OpenCalls(address, SEARCH, PATIENCE_S) as calls:
         while time.perf_counter() < end:
-            search(chosen.choice(requests), timeout=PATIENCE_S)
-            answers += 1
-        return answers
+            calls.begin(chosen.choice(requests))
+            calls.finish(left=CALLERS - 1)
+        own_cores = (time.process_time() - own_cpu_s) / duration_s
+        calls.finish()
+    return Capacity(_answers(calls, end) / duration_s, own_cores)
 
-    with ThreadPoolExecutor(CALLERS) as executor:
-        answers = sum(executor.map(call, range(CALLERS)))
-    return Capacity(answers / duration_s, (time.process_time() - own_cpu_s) / duration_s)
+
+def _answers(calls: OpenCalls, end: float) -> int:
+    """The number of answers until a time; those to the last calls come after the load has ended."""
+    return sum(outcome.status is OK and outcome.ended_at <= end for outcome in calls.outcomes)
 
 
 def _ratios(offered: dict[str, Any], before: Capacity, after: Capacity) -> dict[str, float]:
@@ -130,42 +126,37 @@ def _ratios(offered: dict[str, Any], before: Capacity, after: Capacity) -> dict[
 
 
 def _offered(
-    search: Search,
+    address: str,
     requests: Sequence[bytes],
     rate: float,
     options: argparse.Namespace,
     process: int,
 ) -> dict[str, Any]:
     """Offer requests at a rate, whatever becomes of them, and count what does."""
-    outcomes: list[tuple[grpc.StatusCode, float]] = []
-    ended = threading.Semaphore(0)
-    chosen, sent = random.Random(0), 0
-    own_cpu_s, server_cpu_s = time.process_time(), _cpu_seconds(process)
-    start = arrival = time.perf_counter()
-    while (arrival := arrival + chosen.expovariate(rate)) < start + options.duration_s:
-        time.sleep(max(0.0, arrival - time.perf_counter()))
-        sent_at = time.perf_counter()
-        call = search.future(chosen.choice(requests), timeout=options.deadline_s)
-
-        def note(call: Any, sent_at: float = sent_at) -> None:
-            outcomes.append((call.code(), time.perf_counter() - sent_at))
-            ended.release()
-
-        call.add_done_callback(note)
-        sent += 1
-    for _ in range(sent):
-        ended.acquire()
-    counts = Counter(code for code, _ in outcomes)
+    chosen = random.Random(0)
+    with OpenCalls(address, SEARCH, options.deadline_s) as calls:
+        cpu_s = _cpu_seconds(process)
+        arrival = time.perf_counter()
+        end = arrival + options.duration_s
+        while (arrival := arrival + chosen.expovariate(rate)) < end:
+            calls.run(arrival)
+            calls.begin(chosen.choice(requests))
+        calls.run(end)
+        own_cores, server_cores = (_cpu_seconds(process) - cpu_s) / options.duration_s
+        calls.finish()
+    counts = Counter(outcome.status for outcome in calls.outcomes)
     return {
         "offered_per_s": round(rate, 1),
-        "answered_per_s": round(counts[OK] / options.duration_s, 1),
+        "answered_per_s": round(_answers(calls, end) / options.duration_s, 1),
         "refused": counts[REFUSED],
         "late": counts[LATE],
         "others": {code.name: n for code, n in counts.items() if code not in {OK, REFUSED, LATE}},
-        "answer_ms": _percentiles([taken for code, taken in outcomes if code is OK]),
-        "refusal_ms": _percentiles([taken for code, taken in outcomes if code is REFUSED]),
-        "generator_cores": round((time.process_time() - own_cpu_s) / options.duration_s, 2),
-        "server_cores": round((_cpu_seconds(process) - server_cpu_s) / options.duration_s, 2),
+        "answer_ms": _percentiles([each.taken_s for each in calls.outcomes if each.status is OK]),
+        "refusal_ms": _percentiles(
+            [each.taken_s for each in calls.outcomes if each.status is REFUSED]
+        ),
+        "generator_cores": round(own_cores, 2),
+        "server_cores": round(server_cores, 2),
     }
 
 
@@ -174,10 +165,11 @@ def _percentiles(seconds: list[float]) -> list[float]:
     return [round(1e3 * float(q), 1) for q in np.percentile(seconds, (50, 95))] if seconds else []
 
 
-def _cpu_seconds(process: int) -> float:
-    """User and system time of another process."""
+def _cpu_seconds(process: int) -> NDArray[np.float64]:
+    """User and system time of this process and of another one."""
     fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    other = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return np.array((time.process_time(), other))
 
 
 def _print(measured: list[dict[str, Any]]) -> None:

@@ -31,6 +31,7 @@ from rich.table import Table
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from benchmarks.typed_words import visual_similarities
+from export.dataset.database import IndexDatabase
 from export.dataset.ground_truth import Query, items_of, read_ground_truth
 from export.descriptors.engine_choice import EngineChoice
 from export.descriptors.read_words import read_words
@@ -232,7 +233,7 @@ def main() -> None:
     bundle = open_index(options.index)
     engine = EngineChoice(options.model_repository)
     queries, visual = visual_similarities(
-        read_ground_truth(options.dataset, bundle), bundle, engine
+        read_ground_truth(options.dataset, IndexDatabase(bundle)).by_image(), bundle, engine
     )
     lines = lines_of(queries, bundle.profile.name, engine)
     fields, rate = fields_of(bundle), rater(bundle, queries)

@@ -26,8 +26,8 @@ from rich.table import Column, Table
 from benchmarks.reading_agreement import PEER_SIDE, Agreement, agreement, library_stability
 from benchmarks.reading_peer import read_by_peer
 from export.dataset.catalogue import Catalogue, read_catalogue
+from export.dataset.database import CatalogueDatabase
 from export.dataset.ground_truth import Query, read_ground_truth
-from export.dataset.measurable import CatalogueIds
 from export.evaluation.metrics import RESULTS, average_precision, mean_average_precision
 from export.models.profiles import LITE
 from export.text_index.word_index import build_word_index
@@ -52,7 +52,7 @@ def main() -> None:
     parser.add_argument("--photos", type=int, default=120, help="At most so many, seeded.")
     options = parser.parse_args()
     catalogue = read_catalogue(options.dataset)
-    queries = read_ground_truth(options.dataset, CatalogueIds.of(catalogue))
+    queries = read_ground_truth(options.dataset, CatalogueDatabase.of(catalogue)).by_image()
     rng = np.random.default_rng(0)
     chosen = sorted(rng.permutation(len(queries))[: options.photos])
     asyncio.run(_measure(catalogue, [queries[position] for position in chosen]))

@@ -23,6 +23,7 @@ from rich.console import Console
 from rich.table import Table
 from sklearn.feature_extraction.text import TfidfVectorizer
 
+from export.dataset.database import IndexDatabase
 from export.dataset.ground_truth import Query, read_ground_truth
 from export.descriptors.engine_choice import EngineChoice
 from export.evaluation.metrics import RESULTS, average_precision
@@ -146,7 +147,7 @@ def main() -> None:
     parser.add_argument("--model-repository", type=Path, default=Path("model_repository"))
     options = parser.parse_args()
     bundle = open_index(options.index)
-    queries = read_ground_truth(options.dataset, bundle)
+    queries = read_ground_truth(options.dataset, IndexDatabase(bundle)).by_image()
     queries, visual = visual_similarities(queries, bundle, EngineChoice(options.model_repository))
     products = [bundle.product(row) for row in range(len(bundle))]
     texts = [bundle.manifest.words.text_of(p.description, p.attributes) for p in products]

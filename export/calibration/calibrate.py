@@ -16,6 +16,7 @@ import numpy as np
 from export.calibration.logistic import Cases, fitted, held_out
 from export.calibration.observations import AnsweredQuery, Observation, observe
 from export.calibration.quality import quality_of
+from export.dataset.database import IndexDatabase
 from export.dataset.folds import folds_of
 from export.dataset.ground_truth import items_of, read_ground_truth
 from export.dataset.measurable import check_readable
@@ -66,6 +67,9 @@ class Calibrated:
 def calibrate(bundle: IndexBundle, ground_truth: Path, engine: EngineChoice) -> Calibrated:
     """Fit the models of an index's verdicts.
 
+    Verdicts judge single images. Where the ground truth names products, each of their images is a
+    true match.
+
     Args:
         bundle: the index.
         ground_truth: file with the true matches of query photos, or its folder.
@@ -77,7 +81,7 @@ def calibrate(bundle: IndexBundle, ground_truth: Path, engine: EngineChoice) -> 
         RetrievalError: if the ground truth cannot be used, the models differ from the index's, or
             no query image can be read.
     """
-    queries = read_ground_truth(ground_truth, bundle)
+    queries = read_ground_truth(ground_truth, IndexDatabase(bundle)).by_image()
     _check_items(items_of(queries))
     retriever, described = describe_images([query.image for query in queries], bundle, engine)
     both = list(zip(queries, described, strict=True))

@@ -1,37 +1,25 @@
-"""The reader of ground truths: the true matches of each query image.
+"""Ground truths: the true matches of each query image, as images or as products.
 
-``ground_truth.csv`` has the columns ``query_image``, a path relative to the file, and ``ids``, the
-ids of the database images that show the same item, separated by spaces. Ids that hold spaces are
-separated by semicolons; one of them stands alone as it is. A column ``words`` may hold what a
-person types with the photo. The reader recognises the challenge's own form by its header: see
-``perfect_500k``.
+A name is the id of an image or the name of a product, and all names of one file are of one kind.
+If the database has an image of each name and also a product of each name, products are meant, and
+each image must be of the product of its name, as it is where the reader of the catalogue made the
+id. A file is refused if that is not so, or if it names images and products.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple
 
-from export.dataset.csv_file import csv_records
-from export.dataset.perfect_500k import (
-    TRAINING_FILE,
-    has_validation_header,
-    validation_file,
-    validation_files,
-    validation_queries,
-)
-from export.dataset.table import NeededColumns, UniqueNames, shown, without_padding
-from export.dataset.text_file import readable
+from export.dataset.database import Database
+from export.dataset.table import shown
+from export.dataset.true_matches import TrueMatches, ground_truth_file, true_matches
+from retrieval_server.attributes.names import PRODUCT_COLUMN
 from retrieval_server.errors import CatalogueError
 from retrieval_server.index.bundle import REJECTS_FILE
-from retrieval_server.text.word_search import too_many_words
-
-COLUMNS = NeededColumns.of("query_image", "ids")
-WORDS_COLUMN = "words"
-GROUND_TRUTH_FILE = "ground_truth.csv"
 
 
 @dataclass(frozen=True)
@@ -40,9 +28,9 @@ class Query:
 
     Attributes:
         image: its file.
-        relevant: ids of the database images of the same item.
+        relevant: names of its true matches: ids of database images of the same item, or products.
         words: what a person types with it; mostly empty.
-        unsearched: ids of further images of the item, which a filter leaves out of the search.
+        unsearched: names of further true matches, which a filter leaves out of the search.
     """
 
     image: Path
@@ -52,70 +40,158 @@ class Query:
 
 
 @dataclass(frozen=True)
-class TrueMatches:
-    """A row of a ground truth.
+class GroundTruth:
+    """The true matches of query photos.
 
     Attributes:
-        location: its place in the file, such as ``line 7``.
-        image: the file of the query.
-        readings: the ids of its true matches; if the cell can be read in several ways, the first
-            whose ids the database has is meant.
-        words: what a person types with the query; mostly empty.
+        queries: the photos, with the names of their true matches.
+        images: the ids of the images of each true match; where images are named, of each its own.
+        by_product: whether products are named, each of which may have several images.
     """
 
-    location: str
-    image: Path
-    readings: tuple[frozenset[str], ...]
-    words: str = ""
+    queries: tuple[Query, ...]
+    images: Mapping[str, frozenset[str]]
+    by_product: bool
 
     @property
-    def named(self) -> frozenset[str]:
-        """The ids of all readings."""
-        return frozenset().union(*self.readings)
+    def group_by(self) -> str | None:
+        """The column by which results are grouped, so that they are of the kind that is named."""
+        return PRODUCT_COLUMN if self.by_product else None
+
+    @cached_property
+    def name_of(self) -> Mapping[str, str]:
+        """The true match that an image shows, by the id of the image."""
+        return {image: name for name, ids in self.images.items() for image in ids}
+
+    def by_image(self) -> list[Query]:
+        """The queries with the images of their true matches, for a search of single images."""
+        return [
+            replace(
+                query, relevant=frozenset().union(*map(self.images.__getitem__, query.relevant))
+            )
+            for query in self.queries
+        ]
 
 
-class Products(Protocol):
-    """The database of a ground truth: an index, or a catalogue."""
-
-    @property
-    def folder(self) -> Path:
-        """Folder of the index, or file of the catalogue."""
-
-    def row_of(self, product_id: str) -> int | None:
-        """The row of a product; None if there is none."""
-
-
-def read_ground_truth(path: Path, bundle: Products) -> list[Query]:
+def read_ground_truth(path: Path, database: Database) -> GroundTruth:
     """Read the true matches of each query, and check that the database has them.
 
     Args:
         path: the dataset's folder, or the file.
-        bundle: the index that will be searched, or the catalogue.
+        database: the index that will be searched, or the catalogue.
 
     Raises:
-        CatalogueError: if the file is missing or malformed, or names an id that the index lacks.
+        CatalogueError: if the file is missing or malformed, names what the database lacks, or does
+            not tell whether it names images or products.
     """
-    file = _find(path)
-    queries = []
-    for matches in true_matches(file):
-        place = f"{file}, {matches.location}"
+    file = ground_truth_file(path)
+    rows = list(true_matches(file))
+    for matches in rows:
         if not matches.named:
-            raise CatalogueError(f"{place}: there are no ids of what it should find.")
-        missing: list[str] = []
-        for reading in matches.readings:
-            missing = sorted(i for i in reading if bundle.row_of(i) is None)
-            if not missing:
-                queries.append(Query(matches.image, reading, matches.words))
-                break
-        if missing:
             raise CatalogueError(
-                f"{place}: {bundle.folder} has no product {shown(missing[0])}. Take the "
-                "catalogue that the ground truth belongs to; what an index rejected, missing "
-                f"images too, is listed in its {REJECTS_FILE}."
+                f"{file}, {matches.location}: there are no ids of what it should find."
             )
-    if not queries:
+    if not rows:
         raise CatalogueError(f"{file} has no rows.")
-    return queries
+    images = _understood(rows, lambda name: database.row_of(name) is not None)
+    products = _understood(rows, lambda name: bool(database.images_of(name)))
+    by_product = products.unknown is None
+    if by_product and images.unknown is None:
+        _check_same(file, rows, images, products, database)
+    if not by_product and images.unknown is not None:
+        raise _unknown(file, images.unknown, products.unknown, database)
+    chosen = products if by_product else images
+    queries = tuple(
+        Query(matches.image, names, matches.words)
+        for matches, names in zip(rows, chosen.names, strict=True)
+    )
+    named = frozenset().union(*chosen.names)
+    found = {name: frozenset(database.images_of(name) if by_product else (name,)) for name in named}
+    return GroundTruth(queries, found, by_product)
+
+
+class _Unknown(NamedTuple):
+    """A name that is not of a kind.
+
+    Attributes:
+        location: its row.
+        name: the name.
+    """
+
+    location: str
+    name: str
+
+
+class _Understood(NamedTuple):
+    """What a ground truth says if its names are of one kind.
+
+    Attributes:
+        names: the true matches of each row.
+        unknown: the first name that is not of the kind; None if all are.
+    """
+
+    names: list[frozenset[str]]
+    unknown: _Unknown | None
+
+
+def _understood(rows: Sequence[TrueMatches], is_known: Callable[[str], bool]) -> _Understood:
+    """Take the first reading of each row whose names are all known, up to a row without one."""
+    names = []
+    for matches in rows:
+        unknown = ""
+        for reading in matches.readings:
+            unknown = next((name for name in sorted(reading) if not is_known(name)), "")
+            if not unknown:
+                names.append(reading)
+                break
+        if unknown:
+            return _Understood(names, _Unknown(matches.location, unknown))
+    return _Understood(names, None)
+
+
+def _check_same(
+    file: Path,
+    rows: Sequence[TrueMatches],
+    images: _Understood,
+    products: _Understood,
+    database: Database,
+) -> None:
+    """Refuse names of images and of products that mean different things."""
+    for matches, ids, names in zip(rows, images.names, products.names, strict=True):
+        for name in sorted(ids | names):
+            if name in ids and name in names and database.product_of(name) == name:
+                continue
+            raise CatalogueError(
+                f"{file}, {matches.location}: {shown(name)} may be the id of an image or the name "
+                "of a product, and these are not the same. Give ids and products of the catalogue "
+                "different names."
+            )
+
+
+def _unknown(
+    file: Path, image: _Unknown, product: _Unknown | None, database: Database
+) -> CatalogueError:
+    """The error of names that are neither all images nor all products.
+
+    Args:
+        file: the ground truth.
+        image: the first name that is no image.
+        product: the first name that is no product.
+        database: what was searched.
+    """
+    if product is not None and database.images_of(image.name):
+        if database.row_of(product.name) is not None:
+            return CatalogueError(
+                f"{file}: {shown(image.name)} in {image.location} names a product, and "
+                f"{shown(product.name)} in {product.location} an image. Name products in all rows, "
+                "or images in all rows."
+            )
+        image = product
+    return CatalogueError(
+        f"{file}, {image.location}: {database.folder} has no product {shown(image.name)}. Take the "
+        "catalogue that the ground truth belongs to; what an index rejected, missing images too, "
+        f"is listed in its {REJECTS_FILE}."
+    )
 
 
 def items_of(queries: Sequence[Query]) -> list[int]:
@@ -146,62 +222,3 @@ def items_of(queries: Sequence[Query]) -> list[int]:
             parent[max(root(number), other)] = min(root(number), other)
     numbers: dict[int, int] = {}
     return [numbers.setdefault(root(number), len(numbers)) for number in range(len(queries))]
-
-
-def _find(path: Path) -> Path:
-    with readable(path):
-        if not path.is_dir():
-            return path
-        file = path / GROUND_TRUTH_FILE
-        if not file.exists() and (path / TRAINING_FILE).is_file():
-            return validation_file(path)
-        return file
-
-
-def has_ground_truth(folder: Path) -> bool:
-    """Tell whether a dataset's folder has a ground truth of either form.
-
-    Raises:
-        CatalogueError: if the folder or a CSV file in it cannot be read.
-    """
-    with readable(folder):
-        if (folder / GROUND_TRUTH_FILE).is_file():
-            return True
-        return (folder / TRAINING_FILE).is_file() and bool(validation_files(folder))
-
-
-def true_matches(path: Path) -> Iterator[TrueMatches]:
-    """Read a ground truth of either form, without a check against a database.
-
-    Args:
-        path: the dataset's folder, or the file.
-
-    Yields:
-        The rows.
-
-    Raises:
-        CatalogueError: if the file is missing or malformed, or a query has two rows.
-    """
-    file = _find(path)
-    queries = UniqueNames(file, "Put its ids into one row.")
-    if has_validation_header(file):
-        for location, query, image, ids in validation_queries(file):
-            queries.add(query, location, f"the query {shown(query)}")
-            yield TrueMatches(location, image, (frozenset(ids),))
-        return
-    for location, record in csv_records(file, COLUMNS):
-        query, cell = (without_padding(str(record[column])) for column in COLUMNS.usual)
-        if not query:
-            raise CatalogueError(f"{file}, {location}: the {COLUMNS.usual[0]} is empty.")
-        queries.add(os.path.normpath(query), location, f"the query {shown(query)}")
-        words = str(record.get(WORDS_COLUMN, ""))
-        if problem := too_many_words(words):
-            raise CatalogueError(f"{file}, {location}: the {WORDS_COLUMN} {problem}")
-        yield TrueMatches(location, file.parent / query, _readings(cell), words)
-
-
-def _readings(cell: str) -> tuple[frozenset[str], ...]:
-    """The ways to read a cell of ids: one id, ids and semicolons, ids and spaces."""
-    separated = {without_padding(part) for part in cell.split(";")}
-    readings = ({cell}, separated, set(cell.split()))
-    return tuple(frozenset(named) for reading in readings if (named := reading - {""}))

@@ -7,7 +7,7 @@ import re
 from pathlib import PurePosixPath
 
 from export.dataset.cell import CellError, name_text
-from export.dataset.table import CHARACTERS_SHOWN, shown, without_padding
+from export.dataset.table import cut, shown, without_padding
 from retrieval_server.command_line.image_files import IMAGE_SUFFIXES
 
 # A scheme has two letters or more: C:/ is a drive.
@@ -81,8 +81,8 @@ def image_list(text: str) -> list[str]:
 
 
 def json_list(paths: list[str]) -> str:
-    """A cell of the column ``images``, as a message shows it: after two paths it is cut."""
-    written = json.dumps(paths[:2], ensure_ascii=False)
+    """A cell of the column ``images``, as a message shows it: with two paths at most, both cut."""
+    written = json.dumps([cut(path) for path in paths[:2]], ensure_ascii=False)
     return written if len(paths) <= 2 else f"{written[:-1]}, …]"
 
 
@@ -101,8 +101,7 @@ def _example(text: str) -> str:
     """How to write a cell that is no JSON list."""
     if several := images_in(text):
         return json_list(several)
-    is_path = len(text) <= CHARACTERS_SHOWN and not text.lstrip().startswith(("[", "{", '"'))
-    return json_list([text]) if is_path else _EXAMPLE
+    return json_list([text]) if _is_image(text) else _EXAMPLE
 
 
 def _is_image(text: str) -> bool:

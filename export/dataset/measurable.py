@@ -2,37 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection
 from pathlib import Path
 
-from export.dataset.catalogue import Catalogue, read_catalogue
+from export.dataset.catalogue import read_catalogue
+from export.dataset.database import CatalogueDatabase
 from export.dataset.ground_truth import Query, items_of, read_ground_truth
 from retrieval_server.errors import CatalogueError, ImageError
 from retrieval_server.models.preprocessing import read_image
 
 ANY_SIDE = 32  # pixels, the smallest side of a profile: whether an image can be read needs no more
-
-
-@dataclass(frozen=True)
-class CatalogueIds:
-    """The product ids of a catalogue, against which a ground truth is checked."""
-
-    folder: Path
-    rows: Mapping[str, int]
-
-    @classmethod
-    def of(cls, catalogue: Catalogue) -> CatalogueIds:
-        """The ids of a catalogue.
-
-        Args:
-            catalogue: the products.
-        """
-        return cls(catalogue.path, {r.product_id: i for i, r in enumerate(catalogue.rows)})
-
-    def row_of(self, product_id: str) -> int | None:
-        """The row of a product; None if there is none."""
-        return self.rows.get(product_id)
 
 
 def check_measurable(
@@ -50,20 +29,20 @@ def check_measurable(
 
     Raises:
         CatalogueError: if the catalogue or the ground truth cannot be used, no query image can be
-            read, the image of a true match cannot be read, or the queries show too few items.
+            read, no image of a true match can be read, or the queries show too few items.
     """
     catalogue = read_catalogue(dataset)
-    ids = CatalogueIds.of(catalogue)
-    truth = read_ground_truth(ground_truth or dataset, ids)
-    queries = [query for query in truth if _is_readable(query.image)]
-    check_readable(queries, truth, dataset)
+    database = CatalogueDatabase.of(catalogue)
+    truth = read_ground_truth(ground_truth or dataset, database)
+    queries = [query for query in truth.queries if _is_readable(query.image)]
+    check_readable(queries, truth.queries, dataset)
     if is_divided:
         check_divisible(items_of(queries))
-    product_ids = {product_id: query for query in queries for product_id in query.relevant}
-    for product_id in sorted(product_ids):
-        image = catalogue.image_path(catalogue.rows[ids.rows[product_id]])
-        if not _is_readable(image):
-            raise unreadable_match(product_id, product_ids[product_id])
+    named = {name: query for query in queries for name in query.relevant}
+    for name in sorted(named):
+        rows = (catalogue.rows[database.rows[image]] for image in sorted(truth.images[name]))
+        if not any(_is_readable(catalogue.image_path(row)) for row in rows):
+            raise unreadable_match(name, named[name])
     return queries
 
 
@@ -98,15 +77,15 @@ def check_divisible(items: Collection[int]) -> None:
         )
 
 
-def unreadable_match(product_id: str, query: Query) -> CatalogueError:
-    """The error of a true match whose image cannot be read.
+def unreadable_match(name: str, query: Query) -> CatalogueError:
+    """The error of a true match no image of which can be read.
 
     Args:
-        product_id: the product.
+        name: the id of the image, or the name of the product.
         query: a query that should find it.
     """
     return CatalogueError(
-        f"The image of {product_id!r}, which {query.image} should find, cannot be read. Replace "
+        f"No image of {name!r}, which {query.image} should find, can be read. Replace "
         "the image, or leave the product out of the ground truth."
     )
 

@@ -136,10 +136,14 @@ def rename_advice(present: Sequence[str], missing: Collection[str]) -> str:
     return f"Rename {renamed}{f', and add {rest}' if rest else ''}."
 
 
+def cut(text: str) -> str:
+    """A text as a message shows it: cut if it is long."""
+    return text if len(text) <= CHARACTERS_SHOWN else text[:CHARACTERS_SHOWN] + "…"
+
+
 def shown(text: str) -> str:
     """A value as a message shows it: quoted, and cut if it is long."""
-    cut = text if len(text) <= CHARACTERS_SHOWN else text[:CHARACTERS_SHOWN] + "…"
-    return repr(cut)
+    return repr(cut(text))
 
 
 class UniqueNames:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from export.dataset.ground_truth import Query, items_of
+from export.dataset.ground_truth import GroundTruth, Query, items_of
 from export.evaluation.metrics import RESULTS, average_precision, hit_at_1, ranks_of, recall
 from export.evaluation.query_descriptors import Lines
 from export.evaluation.results import BOTH, READ, TYPED, WORD_METHODS, RatedQuery, Rating
@@ -21,6 +21,7 @@ from retrieval_server.text.word_search import words_beside
 
 BASELINE = "baseline"
 KEEPS = (6, 5, 4, 3, 2, 1)  # Table 1's order
+PLAIN = SearchParameters()
 
 
 class Method(NamedTuple):
@@ -36,18 +37,21 @@ class Method(NamedTuple):
     keep: int | None
     words: str = ""
 
-    def parameters(self, typed: str = "", read: Sequence[str] = ()) -> SearchParameters:
+    def parameters(
+        self, typed: str = "", read: Sequence[str] = (), search: SearchParameters = PLAIN
+    ) -> SearchParameters:
         """How to search.
 
         Args:
             typed: the words that the ground truth has for the query.
             read: the lines that were read on its photo.
+            search: what all methods have in common.
         """
         words = words_beside(
             typed if self.words in {TYPED, BOTH} else "",
             read if self.words in {READ, BOTH} else (),
         )
-        plain = SearchParameters(top_k=RESULTS, words=words)
+        plain = replace(search, top_k=RESULTS, words=words)
         if self.keep is None:
             return replace(plain, refine=False)
         return replace(plain, keep=self.keep)
@@ -79,11 +83,12 @@ def methods_for(
 
 def rate_queries(
     retriever: Retriever,
-    queries: Sequence[Query],
+    truth: GroundTruth,
     described: Sequence[QueryDescriptors],
     methods: Sequence[Method] = METHODS,
     read: Sequence[Lines] | None = None,
     searched: Filter | None = None,
+    group_by: str | None = None,
 ) -> list[RatedQuery]:
     """Search with every query by all methods, and rate the results.
 
@@ -91,13 +96,17 @@ def rate_queries(
 
     Args:
         retriever: the retriever of the index.
-        queries: the queries with their true matches.
+        truth: the queries with their true matches, images or products.
         described: the descriptors of each query.
         methods: the methods.
         read: the lines that were read on the photo of each query; None if none was read.
         searched: the products that may be found, the true matches among them; None for all.
+        group_by: column of whose values the best image each is found; None takes the column of the
+            true matches, if they are products.
     """
+    search = SearchParameters(filter=searched, group_by=group_by or truth.group_by)
     rated = []
+    queries = truth.queries
     items = items_of(queries)
     with progress("searches", len(queries)) as advance:
         lines = [()] * len(queries) if read is None else read
@@ -106,9 +115,9 @@ def rate_queries(
                 RatedQuery(
                     name=query.image.name,
                     item=item,
-                    category=_category(query, retriever.bundle),
+                    category=_category(query, truth, retriever.bundle),
                     relevant=len(query.relevant),
-                    ratings=_ratings(retriever, query, descriptors, methods, own, searched),
+                    ratings=_ratings(retriever, query, truth, descriptors, methods, own, search),
                 )
             )
             advance(1)
@@ -118,20 +127,22 @@ def rate_queries(
 def _ratings(
     retriever: Retriever,
     query: Query,
+    truth: GroundTruth,
     descriptors: QueryDescriptors,
     methods: Sequence[Method],
     read: Lines,
-    searched: Filter | None,
+    search: SearchParameters,
 ) -> tuple[Rating, ...]:
     ratings = []
     rankings: dict[str, Ranking] = {}
     for method in methods:
-        parameters = replace(method.parameters(query.words, read), filter=searched)
+        parameters = method.parameters(query.words, read, search)
         if method.words not in rankings:
             rankings[method.words] = retriever.rank(descriptors, parameters)
         initial = rankings[method.words]
         found = retriever.search(descriptors, parameters, initial=initial)
-        results = [retriever.bundle.product_id(match.row) for match in found.matches]
+        images = (retriever.bundle.product_id(match.row) for match in found.matches)
+        results = _first_of_each([truth.name_of.get(image) for image in images])
         ratings.append(
             Rating(
                 average_precision(results, query.relevant),
@@ -143,11 +154,16 @@ def _ratings(
     return tuple(ratings)
 
 
-def _category(query: Query, bundle: IndexBundle) -> str | None:
+def _first_of_each(names: Sequence[str | None]) -> list[str | None]:
+    """Names of results, where one that was there before counts for nothing."""
+    return [None if name in names[:place] else name for place, name in enumerate(names)]
+
+
+def _category(query: Query, truth: GroundTruth, bundle: IndexBundle) -> str | None:
     """The most frequent category of the relevant images; in a tie the first by name."""
     counts: Counter[str] = Counter()
-    for product_id in sorted(query.relevant):
-        row = bundle.row_of(product_id)
+    for image in frozenset().union(*map(truth.images.__getitem__, query.relevant)):
+        row = bundle.row_of(image)
         if row is not None and (name := bundle.product(row).attributes.get(CATEGORY_COLUMN)):
             counts[name] += 1
     return min(counts, key=lambda name: (-counts[name], name), default=None)

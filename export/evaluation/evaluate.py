@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from export.dataset.database import IndexDatabase
 from export.dataset.ground_truth import read_ground_truth
 from export.dataset.measurable import check_readable
 from export.descriptors.engine_choice import EngineChoice
@@ -28,11 +30,16 @@ def evaluate(
     keep: int = DEFAULT_KEEP,
     ground_truth: Path | None = None,
     where: TypedFilter = ALL_PRODUCTS,
+    group_by: str | None = None,
 ) -> Evaluation:
     """Measure mAP@7 of the baseline, of every k of the paper, and of words.
 
     Typed words are rated if the ground truth has them, read words if the reader is exported; none
     are if the profile's β is 0.
+
+    Where the ground truth names products, results and true matches are products: each counts once,
+    by its best image. Results that are grouped by another column are images, of which the first of
+    each product counts.
 
     With conditions, only the true matches that meet them count. A query without such a match has
     none to find, so no figure includes it.
@@ -44,15 +51,17 @@ def evaluate(
         keep: the k, 1 to 6, that is compared with the baseline by category and by query.
         ground_truth: its file; None takes the dataset's own.
         where: which products may be found.
+        group_by: column of whose values the best image each is found; None takes the column of the
+            true matches, if they are products.
 
     Raises:
         RetrievalError: if the ground truth cannot be used, the models differ from the index's,
             no query image can be read, no query has a true match that may be found, or a condition
-            does not suit the columns of the index.
+            or ``group_by`` does not suit the columns of the index.
     """
-    truth = read_ground_truth(ground_truth or dataset, bundle)
+    truth = read_ground_truth(ground_truth or dataset, IndexDatabase(bundle))
     searched = searched_rows(bundle, where)
-    queries = answerable(truth, bundle, searched)
+    queries = answerable(truth, bundle, searched).queries
     retriever, described = describe_images([query.image for query in queries], bundle, engine)
     answered = [
         (q, d) for q, d in zip(queries, described, strict=True) if not isinstance(d, ImageError)
@@ -65,11 +74,12 @@ def evaluate(
     methods = methods_for(queries, keep, read) if has_weight else METHODS
     rated = rate_queries(
         retriever,
-        [q for q, _ in answered],
+        replace(truth, queries=tuple(q for q, _ in answered)),
         [d for _, d in answered],
         methods,
         read,
         where.filter,
+        group_by,
     )
     detailed = next(method.name for method in METHODS if method.keep == keep)
     return Evaluation(
@@ -90,9 +100,11 @@ def evaluate(
         words=tuple(_words_changes(methods, detailed, rated)),
         text_weight=bundle.profile.text_weight,
         rated_queries=tuple(rated),
+        by_product=truth.by_product,
+        group_by=group_by or truth.group_by,
         where=tuple(where.conditions),
         searched=int(searched.sum()),
-        unanswerable=len(truth) - len(queries),
+        unanswerable=len(truth.queries) - len(queries),
         warnings=tuple(bundle.manifest.warnings),
     )
 

@@ -30,22 +30,23 @@ class AveragePrecision:
     hits: float
 
 
-def average_precision(results: Sequence[str], relevant: Collection[str]) -> AveragePrecision:
+def average_precision(results: Sequence[str | None], relevant: Collection[str]) -> AveragePrecision:
     """Rate the results of one query.
 
     Args:
-        results: distinct product ids, best first; the first seven count.
-        relevant: the ids that show the same item, at least one.
+        results: names of images or products, best first, each at most once; the first seven count.
+            None stands for one without a name of interest.
+        relevant: the names of those that show the same item, at least one.
 
     Raises:
         ValueError: if nothing is relevant.
     """
     if not relevant:
-        raise ValueError("average precision needs at least one relevant id")
+        raise ValueError("average precision needs at least one relevant name")
     hits = 0
     precisions = 0  # in units of 1 / _UNIT, an integer: equal sums compare equal
-    for rank, product_id in enumerate(results[:RESULTS], start=1):
-        if product_id in relevant:
+    for rank, name in enumerate(results[:RESULTS], start=1):
+        if name in relevant:
             hits += 1
             precisions += hits * (_UNIT // rank)
     return AveragePrecision(
@@ -54,21 +55,21 @@ def average_precision(results: Sequence[str], relevant: Collection[str]) -> Aver
     )
 
 
-def ranks_of(results: Sequence[str], relevant: Collection[str]) -> dict[str, int]:
-    """Ranks of the relevant images among the first seven results, by id, from 1."""
+def ranks_of(results: Sequence[str | None], relevant: Collection[str]) -> dict[str, int]:
+    """Ranks of the relevant ones among the first seven results, by name, from 1."""
     return {
-        product_id: rank
-        for rank, product_id in enumerate(results[:RESULTS], start=1)
-        if product_id in relevant
+        name: rank
+        for rank, name in enumerate(results[:RESULTS], start=1)
+        if name is not None and name in relevant
     }
 
 
-def recall(results: Sequence[str], relevant: Collection[str]) -> float:
-    """Recall at 7: the share of all relevant ids among the first seven, at least one relevant."""
+def recall(results: Sequence[str | None], relevant: Collection[str]) -> float:
+    """Recall at 7: the share of all relevant names among the first seven, at least one relevant."""
     return len(ranks_of(results, relevant)) / len(relevant)
 
 
-def hit_at_1(results: Sequence[str], relevant: Collection[str]) -> float:
+def hit_at_1(results: Sequence[str | None], relevant: Collection[str]) -> float:
     """Hit@1: 1 where the first result is relevant, else 0."""
     return float(bool(results) and results[0] in relevant)
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from export.dataset.ground_truth import Query
+from export.dataset.ground_truth import GroundTruth
 from retrieval_server.errors import CatalogueError
 from retrieval_server.filters.evaluation import passing_rows
 from retrieval_server.filters.typed import TypedFilter
@@ -33,30 +32,31 @@ def searched_rows(bundle: IndexBundle, where: TypedFilter) -> NDArray[np.bool_]:
     return passing_rows(where.filter, bundle.columns)
 
 
-def answerable(
-    queries: Sequence[Query], bundle: IndexBundle, searched: NDArray[np.bool_]
-) -> list[Query]:
+def answerable(truth: GroundTruth, bundle: IndexBundle, searched: NDArray[np.bool_]) -> GroundTruth:
     """Find the queries with a true match that may be found, and only these matches of each.
 
     Args:
-        queries: the queries with all of their true matches.
+        truth: the queries with all of their true matches.
         bundle: the index.
         searched: (N,) whether a product may be found.
 
     Raises:
         CatalogueError: if there is no such query.
     """
-    rows = {i: bundle.row_of(i) for query in queries for i in query.relevant}
-    found = {i for i, row in rows.items() if row is not None and searched[row]}
+    rows = {
+        name: [row for image in images if (row := bundle.row_of(image)) is not None]
+        for name, images in truth.images.items()
+    }
+    found = {name for name in rows if searched[rows[name]].any()}
     kept = [
         replace(query, relevant=query.relevant & found, unsearched=query.relevant - found)
-        for query in queries
+        for query in truth.queries
         if query.relevant & found
     ]
     if not kept:
         raise CatalogueError(
-            f"None of the {len(queries):,} queries has a true match among the "
+            f"None of the {len(truth.queries):,} queries has a true match among the "
             f"{np.count_nonzero(searched):,} of {len(bundle):,} products that meet the "
             "conditions: there is nothing to measure. Change --where."
         )
-    return kept
+    return replace(truth, queries=tuple(kept))

@@ -24,9 +24,9 @@ class Rating:
 
     Attributes:
         average_precision: at 7, by both conventions.
-        recall_at_7: share of the relevant images among the first seven.
+        recall_at_7: share of the relevant images, or products, among the first seven.
         hit_at_1: whether the first result is relevant, 0 or 1.
-        ranks: ranks of the relevant images, by id; without those beyond the seventh.
+        ranks: ranks of the relevant images or products, by name; without those beyond the seventh.
     """
 
     average_precision: AveragePrecision
@@ -43,7 +43,7 @@ class RatedQuery:
         name: name of its image file.
         item: the item that it shows, as a number; queries with a relevant image in common share it.
         category: category of most of its relevant images; None if the catalogue has none.
-        relevant: number of relevant images.
+        relevant: number of relevant images, or products.
         ratings: in the order of ``Evaluation.rows``.
     """
 
@@ -188,6 +188,9 @@ class Evaluation:
         where: the conditions that a product must meet to be found, as typed; empty for none.
         searched: number of database images that meet them.
         unanswerable: number of queries without a true match among these; no figure includes them.
+        by_product: whether the ground truth names products, so that results and true matches are
+            products instead of images.
+        group_by: column of whose values each result is the best image; None for single images.
         warnings: facts that a reader should know, such as random weights.
     """
 
@@ -207,6 +210,8 @@ class Evaluation:
     where: tuple[str, ...]
     searched: int
     unanswerable: int
+    by_product: bool
+    group_by: str | None
     warnings: tuple[str, ...]
 
     def position(self, method: str) -> int:

@@ -15,6 +15,7 @@ from export.evaluation.results import (
     Row,
     WordsChange,
 )
+from export.evaluation.search_notes import search_notes
 from export.evaluation.significance import FLIPS, RESAMPLES, SIGNIFICANCE, Interval
 
 CHANGES_SHOWN = 10  # queries that gained, and as many that lost
@@ -101,8 +102,7 @@ def _table_1(evaluation: Evaluation) -> Section:
             f"{'; '.join(given)}. They are one more factor of eq. (8), with β = "
             f"{evaluation.text_weight:g}; a query without words is searched without."
         )
-    if evaluation.where:
-        notes.append(_part(evaluation))
+    notes += search_notes(evaluation)
     if evaluation.items < FEW_ITEMS:
         notes.append(
             f"With {evaluation.items} items the intervals are rough, and likely too narrow."
@@ -114,19 +114,6 @@ def _table_1(evaluation: Evaluation) -> Section:
         tuple(rows),
         tuple(notes),
     )
-
-
-def _part(evaluation: Evaluation) -> str:
-    """Which images were searched, and how many queries have nothing to find among them."""
-    text = (
-        f"Searched: the {evaluation.searched:,} images where {' and '.join(evaluation.where)}; "
-        "true matches are those among them."
-    )
-    count = evaluation.unanswerable
-    if count:
-        have = "1 query has" if count == 1 else f"{count:,} queries have"
-        text += f" {have} none, and no figure includes {'it' if count == 1 else 'them'}."
-    return text
 
 
 def _hit_at_1(rows: Sequence[Row]) -> str:
@@ -234,7 +221,12 @@ def _changes(evaluation: Evaluation, before: str, after: str) -> Section:
     )
     return Section(
         f"Queries that changed most, {after}",
-        ("Query", "AP before", "AP after", "Ranks of relevant images"),
+        (
+            "Query",
+            "AP before",
+            "AP after",
+            f"Ranks of relevant {'products' if evaluation.by_product else 'images'}",
+        ),
         rows,
         (
             f"AP is by gt, before: {before}. {len(gained):,} queries gained, {len(lost):,} lost; "
@@ -269,7 +261,7 @@ def comparison_cells(comparison: Comparison) -> tuple[Cell, Cell, Cell]:
 
 
 def _moves(before: Mapping[str, int], after: Mapping[str, int]) -> str:
-    """Old and new ranks of the relevant images whose rank changed, best new rank first."""
+    """Old and new ranks of the relevant ones whose rank changed, best new rank first."""
     moved = [i for i in {**after, **before} if before.get(i) != after.get(i)]
     moved.sort(key=lambda i: (after.get(i, 8), before.get(i, 8), i))
     return ", ".join(f"{i} {before.get(i, '-')} → {after.get(i, '-')}" for i in moved)

@@ -16,12 +16,12 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
-from export.dataset.ground_truth import has_ground_truth, true_matches
+from export.dataset.true_matches import has_ground_truth, true_matches
 from export.pictures.attention_view import AttentionView, AttentionViewer
 from export.pictures.contact_sheet_page import page_foot, page_head, section
 from export.pictures.contact_sheet_picture import picture
 from export.pictures.picture_files import page_file, write_png
-from export.pictures.rankings import QueryRankings, query_rankings
+from export.pictures.rankings import QueryRankings, query_rankings, with_true_products
 from export.progress import pictures_progress
 from retrieval_server.errors import CatalogueError, ImageError
 
@@ -63,6 +63,7 @@ def write_contact_sheet(
         for record in _read_results(results)
         if (rankings := query_rankings(record, catalogue, relevant)) is not None
     ]
+    shown = with_true_products(shown, relevant)
     if not shown:
         raise CatalogueError(f"{results} has no query that was answered: there is nothing to show.")
     viewer = None

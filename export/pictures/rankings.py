@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from retrieval_server.attributes.names import PRODUCT_COLUMN
 from retrieval_server.errors import CatalogueError
 
 Change = Literal["kept", "removed", "brought"]
@@ -26,10 +27,12 @@ class RankedProduct:
     """One product of a ranking.
 
     Attributes:
+        product: the name of the product that it shows; empty if the catalogue does not say.
         picture: its image file.
         similarity: fused similarity, eq. (8).
         cosines: cosine of each backbone, by model name; empty if the results lack them.
         words: similarity of the query's words and its text; None for a query without words.
+        group_size: number of images of its group that may be found; None without groups.
         text: the seed whose text neighbour it is, if the search among these brought it; else None.
         change: whether refinement removed it, brought it, or kept it in the results.
         is_true: whether the ground truth has it as a true match of the query.
@@ -37,11 +40,13 @@ class RankedProduct:
 
     rank: int
     product_id: str
+    product: str
     picture: Path
     description: str
     similarity: float
     cosines: Mapping[str, float]
     words: float | None
+    group_size: int | None
     text: TextOrigin | None
     change: Change
     is_true: bool
@@ -59,7 +64,7 @@ class RankedProduct:
 
     @property
     def scores(self) -> list[tuple[str, str]]:
-        """Name and value of every similarity it was ranked by."""
+        """Name and value of every similarity it was ranked by, and the size of its group."""
         lines = [("similarity", f"{self.similarity:.4f}")]
         lines += [(model, f"{cosine:.3f}") for model, cosine in self.cosines.items()]
         if self.words is not None:
@@ -71,6 +76,8 @@ class RankedProduct:
                     f"{self.text.cosine:.3f}",
                 )
             )
+        if self.group_size is not None:
+            lines.append(("images of the group", f"{self.group_size:,}"))
         return lines
 
 
@@ -142,6 +149,35 @@ def query_rankings(
         ) from error
 
 
+def with_true_products(
+    shown: Sequence[QueryRankings], relevant: Mapping[str, Collection[str]]
+) -> list[QueryRankings]:
+    """Mark all images of the true matches, if a ground truth names products.
+
+    It names images if one of its names is the id of an image that is shown, and not the name of the
+    product there.
+
+    Args:
+        shown: the rankings of all queries, with true matches marked by the ids of images.
+        relevant: true matches by the name of the query's file.
+    """
+    named = frozenset().union(*relevant.values())
+    products = [product for each in shown for product in (*each.initial, *each.refined)]
+    if any(each.product_id in named and each.product_id != each.product for each in products):
+        return list(shown)
+
+    def marked(
+        ranking: Iterable[RankedProduct], true: Collection[str]
+    ) -> tuple[RankedProduct, ...]:
+        return tuple(replace(each, is_true=each.product in true) for each in ranking)
+
+    return [
+        replace(each, initial=marked(each.initial, true), refined=marked(each.refined, true))
+        for each in shown
+        for true in (relevant.get(each.query.name, ()),)
+    ]
+
+
 def _ids(matches: Iterable[Mapping[str, Any]]) -> set[str]:
     return {match["product_id"] for match in matches}
 
@@ -149,16 +185,18 @@ def _ids(matches: Iterable[Mapping[str, Any]]) -> set[str]:
 def _product(
     match: Mapping[str, Any], catalogue: Path, true: Collection[str], change: Change
 ) -> RankedProduct:
-    text, words = match.get("text"), match.get("words")
+    text, words, size = match.get("text"), match.get("words"), match.get("group_size")
     product_id = _text(match["product_id"])
     return RankedProduct(
         rank=_whole(match["rank"]),
         product_id=product_id,
+        product=_text(match.get("attributes", {}).get(PRODUCT_COLUMN, "")),
         picture=catalogue / _text(match["image"]),
         description=_text(match["description"]),
         similarity=_real(match["similarity"]),
         cosines={str(model): _real(cosine) for model, cosine in match.get("cosines", {}).items()},
         words=None if words is None else _real(words["cosine"]),
+        group_size=None if size is None else _whole(size),
         text=None
         if text is None
         else TextOrigin(

@@ -10,15 +10,17 @@ import os
 import tempfile
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from export.dataset.catalogue import Catalogue, CatalogueRow, read_catalogue
-from export.dataset.ground_truth import GROUND_TRUTH_FILE, Query, items_of, read_ground_truth
-from export.dataset.measurable import ANY_SIDE, CatalogueIds, check_readable, unreadable_match
+from export.dataset.database import CatalogueDatabase
+from export.dataset.ground_truth import GroundTruth, Query, items_of, read_ground_truth
+from export.dataset.measurable import ANY_SIDE, check_readable, unreadable_match
+from export.dataset.true_matches import GROUND_TRUTH_FILE
 from export.models.pooling_choice import PoolingChoice
 from export.progress import progress
 from export.text_index.build import build_text_index
@@ -26,6 +28,7 @@ from export.text_index.settings import TextSettings
 from export.tuning.pooling_sweep import DescribedImages, PoolingSweep
 from export.tuning.rate_settings import RowLists
 from export.tuning.words import WordSources
+from retrieval_server.attributes.names import PRODUCT_COLUMN
 from retrieval_server.cores import available_cores
 from retrieval_server.errors import CatalogueError, ImageError, RetrievalError
 from retrieval_server.exact_search.kernels.inner_products import dots
@@ -43,7 +46,7 @@ class DescribedDataset:
     Attributes:
         folder: the folder of the dataset.
         profile: the profile whose backbones describe the images.
-        queries: the queries with their true matches.
+        truth: the queries with their true matches.
         products: the products, in the order of the catalogue.
         unreadable: why a query image could not be read, by its name.
         rejected: why a database image could not be read, by its path in the catalogue.
@@ -54,7 +57,7 @@ class DescribedDataset:
 
     folder: Path
     profile: Profile
-    queries: tuple[Query, ...]
+    truth: GroundTruth
     products: tuple[CatalogueRow, ...]
     unreadable: Mapping[str, str]
     rejected: Mapping[str, str]
@@ -67,22 +70,51 @@ class DescribedDataset:
         return self.folder.resolve().name
 
     @property
+    def queries(self) -> tuple[Query, ...]:
+        """The queries."""
+        return self.truth.queries
+
+    @property
     def items(self) -> list[int]:
         """The item that each query shows, as a number from 0."""
         return items_of(self.queries)
 
     @property
+    def groups(self) -> NDArray[np.int64]:
+        """The group of each row of ``products``, of which the best row is a result; (N,).
+
+        Where the ground truth names products, the images of a product are a group; otherwise each
+        image is one.
+        """
+        if not self.truth.by_product:
+            return np.arange(len(self.products))
+        first_row: dict[str, int] = {}
+        names = (product.attributes.get(PRODUCT_COLUMN) for product in self.products)
+        return np.array(
+            [
+                row if name is None else first_row.setdefault(name, row)
+                for row, name in enumerate(names)
+            ],
+            np.int64,
+        )
+
+    @property
     def relevant(self) -> RowLists:
-        """The products that each query should find, as rows of ``products``.
+        """The groups that each query should find.
 
         Raises:
-            CatalogueError: if the image of such a product could not be read.
+            CatalogueError: if no image of a true match could be read.
         """
-        row_of = {product.product_id: row for row, product in enumerate(self.products)}
+        groups = self.groups.tolist()
+        group_of = {
+            self.truth.name_of[product.product_id]: group
+            for product, group in zip(self.products, groups, strict=True)
+            if product.product_id in self.truth.name_of
+        }
         for query in self.queries:
-            if missing := sorted(query.relevant - set(row_of)):
+            if missing := sorted(query.relevant - set(group_of)):
                 raise unreadable_match(missing[0], query)
-        return RowLists.of([sorted(row_of[i] for i in query.relevant) for query in self.queries])
+        return RowLists.of([sorted(group_of[n] for n in query.relevant) for query in self.queries])
 
     def cosines(self, side: int, model: str, pooling: PoolingChoice) -> NDArray[np.float64]:
         """Cosines of all queries with all products by one backbone, (Q, N) float64."""
@@ -114,8 +146,9 @@ def describe_dataset(
         RetrievalError: if the dataset cannot be used, or the backbones cannot describe it.
     """
     catalogue = read_catalogue(dataset)
-    truth = read_ground_truth(ground_truth or dataset, CatalogueIds.of(catalogue))
-    photos = _photos(dataset, truth)
+    truth = read_ground_truth(ground_truth or dataset, CatalogueDatabase.of(catalogue))
+    asked = truth.queries
+    photos = _photos(dataset, asked)
     images = {}
     passes = len(sides) * len(profile.backbones)
     with progress("images", passes * (len(catalogue.rows) + len(photos.rows))) as advance:
@@ -129,17 +162,17 @@ def describe_dataset(
     answered = _common_rows(queries for _, queries in images.values())
     if not len(readable):
         raise CatalogueError(f"None of the images of {catalogue.path} can be read.")
-    check_readable(answered.tolist(), truth, dataset)
-    unreadable = _missing(answered, len(truth))
+    check_readable(answered.tolist(), asked, dataset)
+    unreadable = _missing(answered, len(asked))
     rejected = [catalogue.rows[row] for row in _missing(readable, len(catalogue.rows))]
-    answered_queries = tuple(truth[row] for row in answered)
+    answered_queries = tuple(asked[row] for row in answered)
     products = tuple(catalogue.rows[row] for row in readable)
     return DescribedDataset(
         folder=dataset,
         profile=profile,
-        queries=answered_queries,
+        truth=replace(truth, queries=answered_queries),
         products=products,
-        unreadable={truth[row].image.name: _problem(truth[row].image) for row in unreadable},
+        unreadable={asked[row].image.name: _problem(asked[row].image) for row in unreadable},
         rejected={row.image: _problem(catalogue.image_path(row)) for row in rejected},
         images=images,
         text_cosines=None

@@ -48,6 +48,7 @@ class GridRatings:
         self._described = described
         self._neighbours = neighbours
         self._relevant = described.relevant
+        self._groups = described.groups
         self._sums: dict[InitialStage, NDArray[np.float64]] = {}
         self._cosines: dict[tuple[int, str, PoolingChoice], NDArray[np.float64]] = {}
 
@@ -113,12 +114,14 @@ class GridRatings:
             similarities = stage.similarities(
                 [part[chunk] for part in cosines], None if text is None else text[chunk]
             )
-            best = best_rows(similarities)
+            best = best_rows(similarities, self._groups)
             indptr = self._relevant.indptr[first : first + step + 1]
             relevant = RowLists(indptr, self._relevant.rows)
             yield np.stack(
                 [
-                    rate_settings(similarities, best, self._neighbours[t], relevant, keeps)
+                    rate_settings(
+                        similarities, best, self._neighbours[t], relevant, keeps, self._groups
+                    )
                     for t in thresholds
                 ]
             )

@@ -38,17 +38,23 @@ class RowLists(NamedTuple):
         return cls(np.cumsum([0, *lengths]).astype(np.int64), np.array(flat, np.int64))
 
 
-def best_rows(similarities: NDArray[np.float64]) -> NDArray[np.int64]:
+def best_rows(
+    similarities: NDArray[np.float64], groups: NDArray[np.int64] | None = None
+) -> NDArray[np.int64]:
     """The initial ranking: the seven best rows of each query, ties by ascending row.
 
     Args:
         similarities: (Q, N) float64.
+        groups: (N,) the group of each row, of which only the best row counts; None for no groups.
 
     Returns:
-        (Q, min(7, N)) int64, best first.
+        (Q, min(7, groups)) int64, best first.
     """
-    best = np.empty((len(similarities), min(RESULTS, similarities.shape[1])), np.int64)
-    _select(similarities, best)
+    if groups is None:
+        groups = np.arange(similarities.shape[1])
+    length = min(RESULTS, len(np.unique(groups)))
+    best = np.empty((len(similarities), length), np.int64)
+    _select(similarities, groups, best)
     return best
 
 
@@ -58,6 +64,7 @@ def rate_settings(
     neighbours: RowLists,
     relevant: RowLists,
     keeps: NDArray[np.int64],
+    groups: NDArray[np.int64] | None = None,
 ) -> NDArray[np.float64]:
     """Average precision (gt) after Algorithm 1 with each k.
 
@@ -65,28 +72,34 @@ def rate_settings(
         similarities: (Q, N) float64, fused.
         best: the result of ``best_rows``.
         neighbours: text neighbours of each database row, D of eq. (7).
-        relevant: the rows that each query should find, at least one.
+        relevant: the groups that each query should find, at least one.
         keeps: (K,) int64 ≥ 1; 7 and more leave the initial ranking.
+        groups: as for ``best_rows``; None makes each row the group of its number.
 
     Returns:
         (K, Q) float64.
     """
     ratings = np.empty((len(keeps), len(similarities)))
-    _rate(similarities, best, neighbours, relevant, keeps, ratings)
+    if groups is None:
+        groups = np.arange(similarities.shape[1])
+    _rate(similarities, groups, best, neighbours, relevant, keeps, ratings)
     return ratings
 
 
 @njit(cache=True, nogil=True)
-def _select(similarities: NDArray[np.float64], best: NDArray[np.int64]) -> None:
+def _select(
+    similarities: NDArray[np.float64], groups: NDArray[np.int64], best: NDArray[np.int64]
+) -> None:
     for query in range(best.shape[0]):
         found = 0
         for row in range(similarities.shape[1]):
-            found = _insert(similarities[query], row, best[query], 0, found, best.shape[1])
+            found = _insert(similarities[query], groups, row, best[query], 0, found, best.shape[1])
 
 
 @njit(cache=True, nogil=True)
 def _rate(
     similarities: NDArray[np.float64],
+    groups: NDArray[np.int64],
     best: NDArray[np.int64],
     neighbours: Any,
     relevant: Any,
@@ -97,13 +110,16 @@ def _rate(
     for query in range(best.shape[0]):
         true = relevant.rows[relevant.indptr[query] : relevant.indptr[query + 1]]
         for index in range(len(keeps)):
-            count = _refine(similarities[query], best[query], neighbours, keeps[index], result)
-            ratings[index, query] = _average_precision(result[:count], true)
+            count = _refine(
+                similarities[query], groups, best[query], neighbours, keeps[index], result
+            )
+            ratings[index, query] = _average_precision(groups[result[:count]], true)
 
 
 @njit(cache=True, nogil=True)
 def _refine(
     similarities: NDArray[np.float64],
+    groups: NDArray[np.int64],
     best: NDArray[np.int64],
     neighbours: Any,
     keep: int,
@@ -115,10 +131,10 @@ def _refine(
     count = seeds
     for seed in best[:seeds]:
         for row in neighbours.rows[neighbours.indptr[seed] : neighbours.indptr[seed + 1]]:
-            if not _holds(result[:count], row):
-                count = _insert(similarities, row, result, seeds, count, RESULTS)
+            if not _holds(groups[result[:seeds]], groups[row]):
+                count = _insert(similarities, groups, row, result, seeds, count, RESULTS)
     for row in best:
-        if count < RESULTS and not _holds(result[:count], row):
+        if count < RESULTS and not _holds(groups[result[:count]], groups[row]):
             result[count] = row
             count += 1
     return count
@@ -127,13 +143,17 @@ def _refine(
 @njit(cache=True, nogil=True)
 def _insert(
     similarities: NDArray[np.float64],
+    groups: NDArray[np.int64],
     row: int,
     ranking: NDArray[np.int64],
     first: int,
     count: int,
     limit: int,
 ) -> int:
-    """Insert a row into ranking[first:count] by similarity, if it fits; returns the new count."""
+    """Insert a row into ranking[first:count] by similarity; returns the new count.
+
+    Nothing changes if it does not fit, or if a row of its group is as good; a worse one leaves.
+    """
     similarity = similarities[row]
     position = count
     while position > first:
@@ -143,8 +163,16 @@ def _insert(
         position -= 1
     if position == limit:
         return count
-    count = min(count + 1, limit)
-    for moved in range(count - 1, position, -1):
+    last = count
+    for held in range(first, count):
+        if groups[ranking[held]] == groups[row]:
+            last = held
+    if last < position:
+        return count
+    if last == count:
+        count = min(count + 1, limit)
+        last = count - 1
+    for moved in range(last, position, -1):
         ranking[moved] = ranking[moved - 1]
     ranking[position] = row
     return count
@@ -152,6 +180,7 @@ def _insert(
 
 @njit(cache=True, nogil=True)
 def _average_precision(result: NDArray[np.int64], relevant: NDArray[np.int64]) -> float:
+    """Rate the groups of a result."""
     hits = precisions = 0
     for rank in range(len(result)):
         if _holds(relevant, result[rank]):
@@ -161,5 +190,5 @@ def _average_precision(result: NDArray[np.int64], relevant: NDArray[np.int64]) -
 
 
 @njit(cache=True, nogil=True)
-def _holds(rows: NDArray[np.int64], row: int) -> bool:
-    return bool((rows == row).any())
+def _holds(groups: NDArray[np.int64], group: int) -> bool:
+    return bool((groups == group).any())

@@ -10,6 +10,7 @@ import pytest
 from export import cli
 from export.commands.index_summary import catalogue_warnings
 from export.dataset.catalogue import read_catalogue
+from export.dataset.database import IndexDatabase
 from export.dataset.ground_truth import read_ground_truth
 from export.dataset.perfect_500k import ImagesById
 from export.descriptors.engine_choice import EngineChoice
@@ -129,8 +130,8 @@ def test_a_true_match_without_an_image_is_named_with_its_query(perfect_500k, run
     assert run("evaluate", perfect_500k) == cli.BAD_INPUT
 
     error = capsys.readouterr().err.splitlines()[-1]
-    assert error.startswith("error: The image of 'n0000000', which ")
-    assert "cannot be read" in error
+    assert error.startswith("error: No image of 'n0000000', which ")
+    assert "can be read. Replace the image" in error
 
 
 def test_a_query_without_an_image_is_named_and_counts_nowhere(perfect_500k, run, capsys):
@@ -229,7 +230,7 @@ def test_a_bad_ground_truth_says_where_and_what(perfect_500k, tiny_index, conten
     write(perfect_500k / VALIDATION, content)
 
     with pytest.raises(CatalogueError, match=message):
-        read_ground_truth(perfect_500k, open_index(tiny_index))
+        read_ground_truth(perfect_500k, IndexDatabase(open_index(tiny_index)))
 
 
 def test_of_several_ground_truths_one_must_be_named(perfect_500k, run, capsys):
@@ -246,12 +247,12 @@ def test_spreadsheet_padding_in_the_ground_truth_means_nothing(perfect_500k, run
     truth = perfect_500k / "val.csv"
     run("index", perfect_500k, "--output", "index")
     bundle = open_index(Path("index"))
-    before = read_ground_truth(perfect_500k, bundle)
+    before = read_ground_truth(perfect_500k, IndexDatabase(bundle))
     lines = truth.read_text(encoding="utf-8").splitlines()
     padded = [line + "," * (9 - line.count(",")) for line in lines]
     truth.write_text("\n".join([*padded, "", ""]), encoding="utf-8")
 
-    assert read_ground_truth(perfect_500k, bundle) == before
+    assert read_ground_truth(perfect_500k, IndexDatabase(bundle)) == before
 
 
 def test_what_is_left_out_of_the_images_is_a_note_of_the_catalogue(perfect_500k):

@@ -218,6 +218,11 @@ def csv_catalogue(folder: Path, text: str) -> Catalogue:
             "id;Images;description\n1;['a.jpg', 'b.jpg'];x\n",  # pandas writes lists so
             r'is no JSON list. Write \["images/front.jpg", .*\], in double quotes\.$',
         ),
+        (
+            f"id,images,description\n1,{'a' * 99}.jpg|{'b' * 99}.jpg,x\n",
+            r'Write \["a{60}…", "b{60}…"\]\.$',
+        ),
+        ("id,images,description\n1,true,x\n", r'Write \["images/front.jpg", '),
         ('id;images;description\n1;"{""a"": 1}";x\n', "which is no JSON list"),
         ("id;images;description\n1;[1,true];x\n", "entry 2 is the truth value true. Give a text"),
         ("id;images;description\n1;[1.5];x\n", "entry 1 is the number 1.5, which is not whole"),

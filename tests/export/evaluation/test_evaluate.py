@@ -41,15 +41,30 @@ def write_truth(dataset, *lines):
     (dataset / "ground_truth.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def own_results(bundle, repository, dataset, keep, searched=lambda product: True):
-    """Relevant ids and results by loops: cosines with fsum, Algorithm 1 with lists."""
+def own_results(
+    bundle,
+    repository,
+    dataset,
+    keep,
+    searched=lambda product: True,
+    name=lambda product: product.product_id,
+    group=None,
+):
+    """Relevant names and results by loops: cosines with fsum, Algorithm 1 with lists."""
     rows = [row for row in range(len(bundle)) if searched(bundle.product(row))]
-    ids_searched = {bundle.product_id(row) for row in rows}
+    names = [name(bundle.product(row)) for row in range(len(bundle))]
+    groups = [(group or name)(bundle.product(row)) for row in range(len(bundle))]
+    names_searched = {names[row] for row in rows}
+
+    def first_of_each(ranking, taken=()):
+        best = {groups[row]: row for row in reversed(ranking) if groups[row] not in taken}
+        return [row for row in ranking if best.get(groups[row]) == row]
+
     lines = (dataset / "ground_truth.csv").read_text(encoding="utf-8").splitlines()[1:]
     found = {}
     for line in lines:
         query, ids = line.split(",")
-        relevant = set(ids.split()) & ids_searched
+        relevant = set(ids.split()) & names_searched
         if not relevant:
             continue
         image = read_image(dataset / query, bundle.profile.side)[None]
@@ -69,14 +84,17 @@ def own_results(bundle, repository, dataset, keep, searched=lambda product: True
                 ]
             )
         similarity = [math.prod(factors) for factors in zip(*scored, strict=True)]
-        ranking = sorted(rows, key=lambda row: (-similarity[row], row))
+        by_image = sorted(rows, key=lambda row: (-similarity[row], row))
+        ranking = first_of_each(by_image)
         result = ranking[:7]
         if keep is not None:
             subset = {n for row in ranking[:keep] for n in bundle.text_index.neighbours(row)[0]}
-            again = [row for row in ranking if row in subset and row not in ranking[:keep]]
-            result = (ranking[:keep] + again)[:7]
-            result += [row for row in ranking if row not in result][: 7 - len(result)]
-        found[query.removeprefix("queries/")] = relevant, [bundle.product_id(r) for r in result]
+            kept = ranking[:keep]
+            again = [row for row in by_image if row in subset]
+            result = (kept + first_of_each(again, {groups[row] for row in kept}))[:7]
+            filled = first_of_each(ranking, {groups[row] for row in result})
+            result += filled[: 7 - len(result)]
+        found[query.removeprefix("queries/")] = relevant, [names[row] for row in result]
     return found
 
 
@@ -170,6 +188,136 @@ def test_with_conditions_every_figure_is_what_loops_over_the_products_that_meet_
     assert result.where == tuple(where)
 
 
+@pytest.fixture(scope="module")
+def products(tiny_catalogue, tmp_path_factory):
+    """The tiny catalogue, whose images are those of three products a family and some without."""
+    dataset = shutil.copytree(tiny_catalogue, tmp_path_factory.mktemp("products") / "dataset")
+    (dataset / "catalog.csv").unlink()
+    rows, truth = [], ["query_image,ids"]
+    for row in read_catalogue(tiny_catalogue).rows:
+        family, member = int(row.product_id[1:3]), int(row.product_id[3:])
+        product = f"f{family}-{member // 2}" if member < 4 or family % 2 else ""
+        rows.append(
+            {
+                "id": row.product_id,
+                "image": row.image,
+                "description": row.description,
+                "product": product,
+                "category": f"{member // 3}",
+                **row.attributes,
+            }
+        )
+        if not member:
+            names = [f"f{family}-{number}" for number in range(3 if family % 2 else 2)]
+            truth.append(f"queries/q{family:02d}.jpg,{' '.join(names)}")
+    (dataset / "catalog.jsonl").write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    write_truth(dataset, *truth)
+    return dataset
+
+
+@pytest.fixture(scope="module")
+def index_of_products(products, tiny_profile, tiny_repository, tmp_path_factory):
+    root = tmp_path_factory.mktemp("products") / "index"
+    catalogue = read_catalogue(products)
+    return IndexBuild(catalogue, tiny_profile, EngineChoice(tiny_repository), root).run().folder
+
+
+@pytest.mark.parametrize("where", [[], ["price < 8"]])
+def test_where_products_are_named_every_figure_is_of_products_by_their_best_image(
+    products, index_of_products, tiny_repository, where
+):
+    bundle = open_index(index_of_products)
+
+    result = evaluate(
+        products, bundle, EngineChoice(tiny_repository), where=TypedFilter.of_texts(where)
+    )
+
+    def is_searched(product):
+        return not where or float(product.attributes["price"]) < 8
+
+    def name(product):
+        return product.attributes.get("product", f"only {product.product_id}")
+
+    for place, row in enumerate(result.rows):
+        found = own_results(bundle, tiny_repository, products, row.keep, is_searched, name)
+        assert [query.name for query in result.rated_queries] == list(found)
+        for query, (relevant, names) in zip(result.rated_queries, found.values(), strict=True):
+            assert len(set(names)) == len(names) == 7
+            ranks = {i: names.index(i) + 1 for i in relevant & set(names)}
+            assert query.ratings[place].ranks == ranks
+            assert query.relevant == len(relevant)
+        gt, hits = own_average_precisions(found)
+        assert row.map_at_7.gt == pytest.approx(gt.mean(), abs=1e-12)
+        assert row.map_at_7.hits == pytest.approx(hits.mean(), abs=1e-12)
+    assert result.by_product
+    assert {query.relevant for query in result.rated_queries} == {2} if where else {2, 3}
+    # three of a product's images are of the category 0, at most two of 1
+    assert {query.category for query in result.rated_queries} == {"0"}
+    text = evaluation_text(result)
+    assert "The ground truth names products" in text
+    assert "Ranks of relevant products" in text
+
+
+@pytest.mark.parametrize(
+    ("by_product", "group_by", "note"),
+    [
+        (False, "brand", "of the column 'brand'. True matches are images; of those of one value"),
+        (False, "product", "of the column 'product'. True matches are images"),
+        (True, "price", "of the column 'price'. True matches are products, of each of which"),
+        (True, "product", "The ground truth names products, so results and true matches are"),
+    ],
+)
+def test_results_are_grouped_by_the_column_that_is_named(
+    products, index_of_products, tiny_repository, tiny_catalogue, by_product, group_by, note
+):
+    bundle = open_index(index_of_products)
+    dataset = products if by_product else tiny_catalogue
+
+    result = evaluate(dataset, bundle, EngineChoice(tiny_repository), group_by=group_by)
+
+    def name(product):
+        alone = product.product_id
+        return product.attributes.get("product", f"only {alone}") if by_product else alone
+
+    def group(product):
+        return product.attributes.get(group_by, f"only {product.product_id}")
+
+    for place, row in enumerate(result.rows):
+        found = own_results(bundle, tiny_repository, dataset, row.keep, name=name, group=group)
+        for query, (relevant, names) in zip(result.rated_queries, found.values(), strict=True):
+            ranks = {i: names.index(i) + 1 for i in relevant & set(names)}  # of the first of each
+            assert query.ratings[place].ranks == ranks
+        firsts = {
+            query: (relevant, list(dict.fromkeys(n))) for query, (relevant, n) in found.items()
+        }
+        shares = [len(relevant & set(names)) / len(relevant) for relevant, names in firsts.values()]
+        assert row.recall_at_7 == pytest.approx(np.mean(shares))
+    assert (result.by_product, result.group_by) == (by_product, group_by)
+    assert note in evaluation_text(result)
+
+
+def evaluation_text(result):
+    output = io.StringIO()
+    Console(file=output, width=400).print(evaluation_table(result))
+    return output.getvalue()
+
+
+def test_the_images_of_products_are_rated_one_by_one_where_the_ground_truth_names_them(
+    products, index_of_products, tiny_repository, tmp_path
+):
+    truth = tmp_path / "truth.csv"
+    truth.write_text("query_image,ids\nqueries/q00.jpg,p0000 p0001\n")
+    shutil.copytree(products / "queries", tmp_path / "queries")
+
+    result = evaluate(
+        products, open_index(index_of_products), EngineChoice(tiny_repository), ground_truth=truth
+    )
+
+    assert not result.by_product
+    assert result.rated_queries[0].ratings[0].ranks == {"p0000": 1, "p0001": 2}
+    assert "names products" not in evaluation_text(result)
+
+
 def test_photos_of_one_item_are_one_witness_also_if_what_they_share_is_not_searched(
     dataset, tiny_index, tiny_repository
 ):
@@ -237,18 +385,49 @@ def test_a_condition_that_cannot_be_met_is_misuse(
     assert not (tmp_path / "answers.csv").exists()
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--where", "colour = red"), "--where: 'colour = red': the catalogue has no column"),
+        (("--group-by", "colour"), "--group-by: the catalogue has no column"),
+    ],
+)
 def test_an_unknown_column_is_named_before_an_index_is_built(
-    run, dataset, index_options, tmp_path, monkeypatch
+    run, dataset, index_options, tmp_path, monkeypatch, options, message
 ):
     monkeypatch.chdir(tmp_path)
 
-    outcome = run("evaluate", dataset, *index_options, "--where", "colour = red")
+    outcome = run("evaluate", dataset, *index_options, *options)
 
     assert outcome.exit_code == 2
-    assert (
-        "'colour = red': the catalogue has no column 'colour'. Columns: 'brand', 'price'."
-    ) in outcome.stderr
+    said = " ".join(outcome.stderr.split())
+    assert f"Invalid value for {message} 'colour'. Columns: 'brand', 'price'." in said
     assert not (tmp_path / "build").exists()
+
+
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        ("brnd", "there is no column 'brnd'. Did you mean 'brand'? Columns: 'brand' (text)"),
+        ("", "Name a column, or leave the option out."),
+    ],
+)
+@pytest.mark.parametrize("command", ["evaluate", "predict"])
+def test_a_column_that_cannot_be_grouped_by_is_misuse(
+    run, tiny_index, tiny_catalogue, tiny_repository, tmp_path, command, column, message
+):
+    arguments = {
+        "evaluate": (tiny_catalogue,),
+        "predict": (tiny_catalogue / "queries", tmp_path / "answers.csv"),
+    }
+    options = ("--index", tiny_index, "--model-repository", tiny_repository)
+
+    outcome = run(command, *arguments[command], *options, "--group-by", column)
+
+    assert outcome.exit_code == 2
+    said = " ".join(outcome.stderr.replace("'--group-by'", "--group-by").split())
+    assert f"Invalid value for --group-by: {message}" in said
+    assert not (tmp_path / "answers.csv").exists()
 
 
 def test_trec_eval_says_the_same_of_each_query(tiny_index, tiny_catalogue, tiny_repository):

@@ -52,6 +52,8 @@ def evaluation_of(queries, methods=METHODS, **further):
         "where": (),
         "searched": 26,
         "unanswerable": 0,
+        "by_product": False,
+        "group_by": None,
         "warnings": (),
     }
     return Evaluation(**{**values, **further})

@@ -35,6 +35,7 @@ class MadeUp:
         self.queries = tuple(Query(f"q{n}", frozenset({f"p{n}"})) for n in range(count))
         self.items = list(range(count))
         self.relevant = RowLists.of([[n] for n in range(count)])
+        self.groups = np.arange(count)
         self.kinds = np.array(kinds)
         self.text_cosines = None
 

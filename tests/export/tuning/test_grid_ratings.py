@@ -98,8 +98,14 @@ def test_a_point_of_the_grid_is_what_index_and_search_give(
 
 @pytest.mark.parametrize("beta", [0.0, 1.0, 4.0])
 @pytest.mark.parametrize("copies", [1, 3], ids=["distinct", "ties"])
-def test_the_compiled_refinement_is_that_of_the_search(tiny_index, tiny_repository, copies, beta):
+@pytest.mark.parametrize("group_by", [None, "price", "brand"])
+def test_the_compiled_refinement_is_that_of_the_search(
+    tiny_index, tiny_repository, copies, beta, group_by
+):
     bundle = open_index(tiny_index)
+    groups = np.arange(len(bundle))
+    if group_by is not None:
+        _, groups = np.unique(bundle.columns[group_by].values, return_inverse=True)
     engine = create_engine("embedded", tiny_repository, "tiny", workers=1, threads_per_image=1)
     rng = np.random.default_rng(3)
     database = [np.array(part) for part in bundle.descriptors]
@@ -107,7 +113,11 @@ def test_the_compiled_refinement_is_that_of_the_search(tiny_index, tiny_reposito
         database = [part[np.arange(len(part)) // copies * copies] for part in database]
         bundle.descriptors = tuple(database)
     retriever = Retriever(bundle, engine)
-    relevant = [sorted(rng.choice(40, rng.integers(1, 10), replace=False)) for _ in range(20)]
+    names = np.unique(groups)
+    relevant = [
+        sorted(rng.choice(names, rng.integers(1, min(10, len(names))), replace=False))
+        for _ in range(20)
+    ]
     queries = [rng.normal(size=(20, part.shape[1])).astype(np.float32) for part in database]
     queries = [part / np.linalg.norm(part, axis=1, keepdims=True) for part in queries]
     keeps = (1, 2, 3, 6, 7, 9)
@@ -123,18 +133,20 @@ def test_the_compiled_refinement_is_that_of_the_search(tiny_index, tiny_reposito
     similarities = stage.similarities(
         [cosine_matrix(q, d) for q, d in zip(queries, database, strict=True)], text
     )
-    best = best_rows(similarities)
+    best = best_rows(similarities, groups)
     rated = rate_settings(
-        similarities, best, neighbours, RowLists.of(relevant), np.array(keeps, np.int64)
+        similarities, best, neighbours, RowLists.of(relevant), np.array(keeps, np.int64), groups
     )
 
     for query in range(20):
         vectors = tuple(part[query] for part in queries)
         for place, keep in enumerate(keeps):
-            parameters = SearchParameters(keep=keep, words=words[query], text_weight=beta)
+            parameters = SearchParameters(
+                keep=keep, words=words[query], text_weight=beta, group_by=group_by
+            )
             result = retriever.search(vectors, parameters)
-            ids = [str(match.row) for match in result.matches]
-            expected = average_precision(ids, [str(row) for row in relevant[query]]).gt
+            found = [str(groups[match.row]) for match in result.matches]
+            expected = average_precision(found, [str(group) for group in relevant[query]]).gt
             assert rated[place, query] == expected
         assert best[query].tolist() == [match.row for match in result.initial]
     asyncio.run(engine.close())

@@ -5,11 +5,16 @@ import json
 import shutil
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from export import cli
+from export.dataset.catalogue import read_catalogue
+from export.dataset.database import CatalogueDatabase
+from export.dataset.ground_truth import read_ground_truth
+from export.dataset.measurable import check_measurable
 from export.models.profiles import find_profile, profile_toml
-from export.tuning.described_dataset import describe_dataset
+from export.tuning.described_dataset import DescribedDataset, describe_dataset
 from export.tuning.pooling_sweep import PoolingSweep
 from retrieval_server.errors import CatalogueError
 from retrieval_server.models.profile import Profile
@@ -125,6 +130,37 @@ def test_a_reader_beside_which_the_profile_is_not_exported_reads_nothing(
     (tmp_path / "reads.toml").write_text(profile_toml(SMALL))
     assert run(monkeypatch, *command, "--read-images") == 1
     assert "Profile small names no reader" in capsys.readouterr().err
+
+
+def test_a_product_is_a_group_of_its_readable_images_where_products_are_named(
+    tiny_catalogue, tmp_path
+):
+    dataset = shutil.copytree(tiny_catalogue, tmp_path / "dataset")
+    rows = read_catalogue(dataset).rows[:6]
+    names = ["cream", "", "cream", "soap", "", "soap"]
+    lines = [f"{row.image},x,{row.product_id},{n}" for row, n in zip(rows, names, strict=True)]
+    (dataset / "catalog.csv").write_text("\n".join(["image,description,id,product", *lines]))
+    (dataset / "ground_truth.csv").write_text(
+        "query_image,ids\nqueries/q00.jpg,cream soap\nqueries/q01.jpg,soap\n"
+    )
+    (dataset / rows[0].image).write_bytes(b"none")
+    catalogue = read_catalogue(dataset)
+    truth = read_ground_truth(dataset, CatalogueDatabase.of(catalogue))
+
+    def described(products):
+        return DescribedDataset(dataset, SMALL, truth, products, {}, {}, {})
+
+    found = described(catalogue.rows[1:])
+    assert found.groups.tolist() == [0, 1, 2, 3, 2]  # alone, cream, soap, alone, soap
+    relevant = np.split(found.relevant.rows, found.relevant.indptr[1:-1])
+    assert [groups.tolist() for groups in relevant] == [[1, 2], [2]]
+    assert len(check_measurable(dataset)) == 2
+
+    (dataset / rows[2].image).write_bytes(b"none")
+    with pytest.raises(CatalogueError, match=r"image of 'cream', which .*q00\.jpg should find"):
+        _ = described(catalogue.rows[3:]).relevant
+    with pytest.raises(CatalogueError, match=r"image of 'cream', which .*q00\.jpg should find"):
+        check_measurable(dataset)
 
 
 def test_an_unreadable_image_counts_nowhere_or_is_named(tiny_catalogue, tmp_path):
