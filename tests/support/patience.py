@@ -1,7 +1,7 @@
 """How long a test waits for what must happen."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 # Only a test that fails waits so long. It is no statement about speed: on a machine that is many
 # times overloaded, what takes milliseconds elsewhere takes seconds.
@@ -14,3 +14,16 @@ def eventually(condition: Callable[[], object]) -> None:
     while not condition():
         assert time.monotonic() < deadline, f"not within {PATIENCE_S} s"
         time.sleep(0.02)
+
+
+def growing_deadlines(first_s: float) -> Iterator[float]:
+    """Deadlines for what has to be in time up to a point, and late after it, or to end soon.
+
+    Each is twice as long as the one before: the first one that is enough on this machine, as busy
+    as it is, is the test's.
+    """
+    deadline_s = first_s
+    while deadline_s <= PATIENCE_S:
+        yield deadline_s
+        deadline_s *= 2
+    raise AssertionError(f"not within {PATIENCE_S} s")

@@ -47,6 +47,7 @@ from retrieval_server.retrieval.search_request import SearchParameters
 from tests.golden import descriptors as golden
 from tests.support.local_triton import serving
 from tests.support.paths import ROOT, SHARED
+from tests.support.patience import PATIENCE_S
 
 DEV_SET = SHARED / "data" / "dev_set"
 
@@ -282,7 +283,7 @@ def test_pytorch_onnxruntime_and_triton_compute_the_same_descriptors(lite_reposi
     images = probe_images(LITE.side, 6, seed=4)
     with serving(lite_repository, tmp_path, "--models", LITE.name) as local_triton:
         assert local_triton.addresses, local_triton.log
-        connection = TritonConnection(url=local_triton.addresses["grpc"], timeout_s=60)
+        connection = TritonConnection(url=local_triton.addresses["grpc"], timeout_s=PATIENCE_S)
         here, there = (
             asyncio.run(described(engine, lite_repository, images, connection))
             for engine in ENGINES

@@ -62,10 +62,13 @@ def mutual_tls(certificates: Path) -> grpc.ServerCredentials:
     )
 
 
-def with_tls(certificates: Path, repository: Path, **files: Path) -> Descriptors:
+def with_tls(
+    certificates: Path, repository: Path, timeout_s: float = PATIENCE_S, **files: Path
+) -> Descriptors:
     async def run() -> Descriptors:
         async with fake_triton(repository, mutual_tls(certificates)) as fake:
-            return await used(open_triton(repository, fake.url, timeout_s=3, **files), noise(1))
+            engine = open_triton(repository, fake.url, timeout_s=timeout_s, **files)
+            return await used(engine, noise(1))
 
     return asyncio.run(run())
 
@@ -180,7 +183,7 @@ def test_server_of_a_strange_authority_is_unavailable(
     certificates: Path, tiny_repository: Path
 ) -> None:
     with pytest.raises(EngineUnavailableError, match="cannot be used now"):
-        with_tls(certificates, tiny_repository, tls_ca=certificates / "stranger.pem")
+        with_tls(certificates, tiny_repository, 3.0, tls_ca=certificates / "stranger.pem")
 
 
 @pytest.mark.parametrize("files", [{"tls_cert": Path("a")}, {"tls_key": Path("a")}])

@@ -148,7 +148,7 @@ def test_a_triton_that_comes_back_with_other_models_is_not_used(
     tiny_repository: Path,
     damage: Callable[[Path], None],
 ) -> None:
-    assert search_server.is_right()
+    eventually(search_server.is_right)
     damage(repository)
     with load(search_server) as statuses:
         kill_one(fragile, SERVER, min)
@@ -172,7 +172,7 @@ def test_a_model_that_is_loaded_again_with_other_weights_is_not_used(
 ) -> None:
     """Nothing of Triton's restarts, no connection breaks: only the answers tell."""
     control = InferenceServerClient(fragile.addresses["grpc"])
-    assert search_server.is_right()
+    eventually(search_server.is_right)
     other_weights(repository)
 
     control.load_model("tiny_a")

@@ -4,7 +4,6 @@ import asyncio
 import re
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from unittest.mock import AsyncMock, Mock
 
@@ -31,7 +30,7 @@ from retrieval_server.serving import readiness as readiness_module
 from retrieval_server.serving.admission import Cause, Kind
 from retrieval_server.v1 import retrieval_pb2 as pb
 from tests.support.paths import ROOT
-from tests.support.patience import PATIENCE_S
+from tests.support.patience import PATIENCE_S, growing_deadlines
 from tests.support.scraped_metrics import scraped, value
 from tests.support.served import Served, ServedBy
 
@@ -157,25 +156,30 @@ def test_a_method_that_does_not_exist_makes_no_series(served: Served) -> None:
 def test_a_search_in_progress_a_refused_and_a_late_one_are_counted(
     served_by: ServedBy, photo: bytes
 ) -> None:
-    with (
-        served_by(metrics_port=0, max_concurrent_requests=1) as served,
-        ThreadPoolExecutor(1) as executor,
-    ):
+    request = pb.SearchRequest(image=photo)
+    with served_by(metrics_port=0, max_concurrent_requests=1) as served:
         assert value(served, "beauty_searches_limit") == 1
         served.hold()
-        call = executor.submit(served.refused, image=photo, timeout_s=1.0)
+        held = served.stub.Search.future(request, timeout=PATIENCE_S)
         assert served.engine.arrived.acquire(timeout=PATIENCE_S)
         assert value(served, "beauty_requests_in_flight", method="Search") == 1
         refusal = served.refused(image=photo)
         assert refusal.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         eventually(served, 1, "beauty_searches_shed_total", overload="full")
-        assert call.result().code() is grpc.StatusCode.DEADLINE_EXCEEDED
-        eventually(served, 0, "beauty_requests_in_flight", method="Search")
+        served.release()
+        held.result(PATIENCE_S)
+        served.hold()
+        for deadline_s in growing_deadlines(0.3):  # the call may end on its way
+            late_call = served.refused(image=photo, timeout_s=deadline_s)
+            assert late_call.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+            eventually(served, 0, "beauty_requests_in_flight", method="Search")
+            if served.engine.arrived.acquire(blocking=False):
+                break
         samples = scraped(served)["beauty_requests"].samples
         counted = {each.labels["code"]: each.value for each in samples}
-        # on a busy machine the request travels so long that its caller gives up early, for us
-        late = counted.get("DEADLINE_EXCEEDED", 0) + counted.get("CANCELLED", 0)
-        assert (late, counted["RESOURCE_EXHAUSTED"]) == (1, 1)
+        # on a busy machine a request travels so long that its caller gives up early, for us
+        assert counted.get("DEADLINE_EXCEEDED", 0) + counted.get("CANCELLED", 0) >= 1
+        assert (counted["OK"], counted["RESOURCE_EXHAUSTED"]) == (1, 1)
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from retrieval_server.serving import photos
 from retrieval_server.serving.grpc_endpoint import OTHER_CALLS
 from retrieval_server.serving.request_log import RequestLog
 from retrieval_server.v1 import retrieval_pb2 as pb
-from tests.support.patience import PATIENCE_S
+from tests.support.patience import PATIENCE_S, growing_deadlines
 from tests.support.search_calls import photo, trailing, without_times
 from tests.support.served import Served, ServedBy
 
@@ -136,12 +136,11 @@ def test_full_server_is_still_healthy_and_says_its_status(served_by: ServedBy) -
 def test_deadline_ends_a_call_and_frees_its_place(served_by: ServedBy) -> None:
     with served_by(max_concurrent_requests=1) as served:
         served.hold()
-        deadline_s, has_arrived = 0.15, False
-        while not has_arrived:  # on a busy machine the call may end on its way
-            deadline_s *= 2
+        for deadline_s in growing_deadlines(0.3):  # the call may end on its way
             refusal = served.refused(image=photo(), timeout_s=deadline_s)
             assert refusal.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-            has_arrived = served.engine.arrived.acquire(blocking=False)
+            if served.engine.arrived.acquire(blocking=False):
+                break
         assert served.engine.cancelled.wait(PATIENCE_S)
         served.release()
         assert len(served.search(image=photo()).results) == 7
