@@ -35,7 +35,7 @@ DATA = {"PersistentVolumeClaim"}  # nothing brings it back
 # A controller may be quicker: it deletes what belongs to an object that was deleted.
 DELETE_OPTIONS = ("--wait=false", "--ignore-not-found")
 SOURCES = ("base", "components", "overlays")
-LOGGED = re.compile(r"[EWI]\d{4} ")  # lines of kubectl's log, before its message
+LOGGED = re.compile(r"[EWI]\d{4} |Warning: ")  # lines of kubectl before its message
 
 
 @dataclass(frozen=True, order=True)
@@ -206,14 +206,15 @@ def _kubectl(*words: str) -> str:
     """What kubectl prints.
 
     Raises:
-        RuntimeError: with its message, if it fails.
+        RuntimeError: with the first of its messages, if it fails.
     """
     done = subprocess.run(  # noqa: S603 - kubectl, with words of ours
         [kubectl(), *words], env=os.environ, capture_output=True, text=True, check=False
     )
     if done.returncode:
-        message = " ".join(each for each in done.stderr.splitlines() if not LOGGED.match(each))
-        raise RuntimeError(f"kubectl {' '.join(words[:4])} failed: {message}")
+        first, *more = [each for each in done.stderr.splitlines() if not LOGGED.match(each)] or [""]
+        others = f" (and {len(more)} more)" if more else ""
+        raise RuntimeError(f"kubectl {' '.join(words[:3])} failed: {first}{others}")
     return done.stdout
 
 
