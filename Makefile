@@ -17,7 +17,7 @@ BIN    := $(VENV)/bin
 PIP    := pip install -qq --disable-pip-version-check
 TRITON := $(BIN)/python deploy/local_triton/serve.py --model-repository model_repository
 
-.PHONY: help demo test web setup sample export index evaluate serve triton lint format browser proto golden try-feeds manifests images images-test bench-search bench-filters bench-words bench-typed-words bench-read-words bench-text-index bench-evaluation bench-serving bench-overload bench-decoding bench-reading bench-perf-analyzer clean
+.PHONY: help demo test web setup sample export index evaluate serve triton lint format browser proto golden try-feeds manifests images images-test control-plane-test bench-search bench-filters bench-words bench-typed-words bench-read-words bench-text-index bench-evaluation bench-serving bench-overload bench-decoding bench-reading bench-perf-analyzer clean
 
 help: ## Print this list
 	awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -102,6 +102,9 @@ images-test: export ## Build the images of PROFILE without Docker and run them (
 	{ command -v buildah && command -v mmdebstrap; } > /dev/null || { apt-get update -qq && \
 	  apt-get install -qq -y --no-install-recommends buildah mmdebstrap iproute2 > /dev/null; }
 	PROFILE=$(PROFILE) $(BIN)/pytest -m images tests/images
+
+control-plane-test: setup ## Run the guide's commands for Kubernetes on a real API server (Debian 12)
+	$(BIN)/pytest -m control_plane tests/control_plane
 
 build/deploy_checks/%/.installed: deploy/checks/%.txt # what deploy/policies and the tests check with
 	$(PYTHON) -m venv $(@D)

@@ -150,6 +150,19 @@ def translated(error: grpc.RpcError, server: str, timeout_s: float) -> Retrieval
     return translation
 
 
+def ungrouped(server: str) -> RetrievalError:
+    """The error of an answer without the groups that were asked for.
+
+    Args:
+        server: address called, for the message.
+    """
+    return RetrievalError(
+        f"Server {server} is older than group_by and has ignored it. Search without groups, or "
+        "update the server.",
+        grpc.StatusCode.UNIMPLEMENTED,
+    )
+
+
 def _too_large(server: str, size: int, limit: int) -> str:
     return (
         f"The request has {size:,} bytes; server {server} reads at most {limit:,}: an image of "

@@ -12,7 +12,7 @@ import typer
 from client.access import Access
 from client.argument_texts import alpha_by_model, filter_of_conditions
 from client.retrieval_client import DEFAULT_SERVER, DEFAULT_TIMEOUT_S, RetrievalClient
-from retrieval_server.command_line.option_values import Conditions, address, seconds
+from retrieval_server.command_line.option_values import Conditions, GroupBy, address, seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +53,7 @@ class SearchParameters:
             show_default=False,
         ),
     ] = None
+    group_by: GroupBy = None
     top_k: Annotated[
         int | None,
         typer.Option(
@@ -98,6 +99,7 @@ class SearchParameters:
             "where": filter_of_conditions(self.where),
             "exclude_ids": self.exclude or (),
             "min_similarity": self.min_similarity,
+            "group_by": self.group_by,
             "top_k": self.top_k,
             "keep": self.keep,
             "refine": self.refine,

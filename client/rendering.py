@@ -25,7 +25,8 @@ def results_table(result: SearchResult) -> RenderableType:
     """Show the results of one search, one row each, and below them where they come from."""
     table = plain_table(expand=True)
     table.add_column("#", justify="right", no_wrap=True)
-    _add_product_columns(table)
+    is_grouped = _is_grouped(result.results)
+    _add_product_columns(table, is_grouped)
     has_words = any(match.words for match in result.results)
     has_cosines = any(match.cosines for match in result.results) or not has_words
     if has_cosines:
@@ -40,7 +41,8 @@ def results_table(result: SearchResult) -> RenderableType:
         cosines = " ".join(f"{cosine:.3f}" for cosine in match.cosines.values())
         further = [cosines] * has_cosines + [_words_cell(match)] * has_words
         further += [_confidence(match)] * is_judged
-        table.add_row(str(match.rank), *_product_cells(match), *further, _provenance(match))
+        cells = _product_cells(match, is_grouped)
+        table.add_row(str(match.rank), *cells, *further, _provenance(match))
     models = ", ".join(model.name for model in result.models)
     notes = [f"cosines: {models}"] if has_cosines else []
     if result.read_lines:
@@ -50,6 +52,8 @@ def results_table(result: SearchResult) -> RenderableType:
         notes = [f"nothing found among {result.searched_count:,} products"]
     if has_words:
         notes.append("words: similarity to the product's text, and its words that resemble them")
+    if is_grouped:
+        notes.append("images: how many of the group may be found; the best one is shown")
     if is_judged:
         notes.append("right: probability that the product is the one on the photo")
     return Group(table, *_verdict(result), *map(_note, (*notes, _origin(result))))
@@ -106,9 +110,10 @@ def batch_table(answers: Sequence[Answer]) -> Table:
     """Show one row for each image of a folder: its best product, or that it failed."""
     table = plain_table(expand=True)
     table.add_column("query", overflow="fold", ratio=1)
-    _add_product_columns(table)
-    table.add_column("by text", justify="right", no_wrap=True)
     outcomes = [a.outcome for a in answers if isinstance(a.outcome, SearchResult)]
+    is_grouped = any(_is_grouped(outcome.results) for outcome in outcomes)
+    _add_product_columns(table, is_grouped)
+    table.add_column("by text", justify="right", no_wrap=True)
     is_judged = any(outcome.in_catalogue_probability is not None for outcome in outcomes)
     if is_judged:
         table.add_column("there", justify="right", no_wrap=True)
@@ -118,7 +123,8 @@ def batch_table(answers: Sequence[Answer]) -> Table:
             table.add_row(query, Text("failed", style="bold red"))
             continue
         results = answer.outcome.results
-        best = _product_cells(results[0]) if results else (Text("none"), Text(), "")
+        none = [Text("none"), *[""] * (2 + is_grouped)]
+        best = _product_cells(results[0], is_grouped) if results else none
         refined = sum(match.stage is Stage.REFINED for match in results)
         probability = answer.outcome.in_catalogue_probability
         there = ["" if probability is None else percent(probability)] * is_judged
@@ -151,14 +157,22 @@ def plain_table(title: str | None = None, *, expand: bool = False) -> Table:
     )
 
 
-def _add_product_columns(table: Table) -> None:
+def _is_grouped(matches: Sequence[Match]) -> bool:
+    return any(match.group_size is not None for match in matches)
+
+
+def _add_product_columns(table: Table, is_grouped: bool) -> None:
     table.add_column("product", overflow="fold", min_width=8)
     table.add_column("description", overflow="ellipsis", no_wrap=True, ratio=1)
+    if is_grouped:
+        table.add_column("images", justify="right", no_wrap=True)
     table.add_column("similarity", justify="right", no_wrap=True)
 
 
-def _product_cells(match: Match) -> tuple[Text, Text, str]:
-    return plain_line(match.product_id), plain_line(match.description), f"{match.similarity:.4f}"
+def _product_cells(match: Match, is_grouped: bool) -> list[str | Text]:
+    texts = [plain_line(match.product_id), plain_line(match.description)]
+    size = "" if match.group_size is None else f"{match.group_size:,}"
+    return [*texts, *[size] * is_grouped, f"{match.similarity:.4f}"]
 
 
 def _words_cell(match: Match) -> Text:
@@ -190,11 +204,12 @@ def _compared(
     table = plain_table(title, expand=True)
     table.add_column("")
     table.add_column("#", justify="right", no_wrap=True)
-    _add_product_columns(table)
+    is_grouped = _is_grouped(matches)
+    _add_product_columns(table, is_grouped)
     table.add_column("how it came", no_wrap=True)
     for match in matches:
         shared = match.product_id in others
-        cells = (str(match.rank), *_product_cells(match), _provenance(match))
+        cells = (str(match.rank), *_product_cells(match, is_grouped), _provenance(match))
         table.add_row("" if shared else sign, *cells, style=None if shared else colour)
     return table
 

@@ -70,6 +70,8 @@ class Match:
         words: set where the words of the query count.
         confidence: probability that the product is what the photo shows; None where the index is
             not calibrated for such a query.
+        group_size: number of images of its group that may be found, itself included; None without
+            groups.
     """
 
     rank: int
@@ -83,6 +85,7 @@ class Match:
     text: TextEvidence | None
     words: WordsEvidence | None
     confidence: float | None
+    group_size: int | None
 
 
 @dataclass(frozen=True)
@@ -142,7 +145,8 @@ class SearchResult:
         results: best first, after refinement if it was asked for.
         initial_results: the purely visual ranking that refinement started from.
         subset_size: products in the text neighbourhood that was searched again.
-        searched_count: products that may be found, by the filter and the excluded ids.
+        searched_count: products that may be found, by the filter and the excluded ids; with groups
+            it counts images.
         warnings: what to know before trusting the answer, such as random weights.
         read_lines: what was read on the photos, and counted as words.
         in_catalogue_probability: probability that the index has what the photo shows, found or

@@ -20,10 +20,18 @@ from client.errors import (
     OverloadedError,
     UnavailableError,
     translated,
+    ungrouped,
 )
 from client.filters import Filter
 from client.results import FoundProducts, SearchResult
-from client.search_request import add_method, add_part, add_words, image_query, product_query
+from client.search_request import (
+    add_groups,
+    add_method,
+    add_part,
+    add_words,
+    image_query,
+    product_query,
+)
 from client.sendable import sendable_text
 from client.server_status import ServerStatus
 from retrieval_server.command_line.durations import waitable
@@ -88,6 +96,7 @@ class RetrievalClient:
         where: Filter | None = None,
         exclude_ids: Iterable[str] = (),
         min_similarity: float | None = None,
+        group_by: str | None = None,
         top_k: int | None = None,
         keep: int | None = None,
         refine: bool = True,
@@ -111,6 +120,8 @@ class RetrievalClient:
                 those that the index does not have are ignored.
             min_similarity: the ``similarity`` that a product has at least to be found; None takes
                 any.
+            group_by: name of a column: each result is the best image of one of its values, such as
+                one image of each ``product``; None groups nothing.
             top_k: number of results, from 1 to ``Limits.max_top_k``; None takes the server's
                 default.
             keep: the paper's k, how many of the best visual matches stay, from 1 to
@@ -127,6 +138,7 @@ class RetrievalClient:
         request = image_query(image, more_images, read_words)
         add_words(request, words, text_weight)
         add_part(request, where, exclude_ids, min_similarity)
+        add_groups(request, group_by)
         add_method(request, top_k, keep, refine, alpha)
         return self._found(request, busy_wait_s)
 
@@ -139,6 +151,7 @@ class RetrievalClient:
         where: Filter | None = None,
         exclude_ids: Iterable[str] = (),
         min_similarity: float | None = None,
+        group_by: str | None = None,
         top_k: int | None = None,
         keep: int | None = None,
         refine: bool = True,
@@ -154,6 +167,7 @@ class RetrievalClient:
             where: see search.
             exclude_ids: see search.
             min_similarity: see search.
+            group_by: see search.
             top_k: see search.
             keep: see search.
             refine: see search.
@@ -166,6 +180,7 @@ class RetrievalClient:
         request = product_query(product_id)
         add_words(request, words, text_weight)
         add_part(request, where, exclude_ids, min_similarity)
+        add_groups(request, group_by)
         add_method(request, top_k, keep, refine, alpha)
         return self._found(request, busy_wait_s)
 
@@ -240,7 +255,10 @@ class RetrievalClient:
 
     def _found(self, request: pb.SearchRequest, busy_wait_s: float) -> SearchResult:
         """Send a request for a search."""
-        return decoded(SearchResult, self._admitted(self._search, request, busy_wait_s))
+        response = self._admitted(self._search, request, busy_wait_s)
+        if request.group_by and not all(match.HasField("group_size") for match in response.results):
+            raise ungrouped(self.server)
+        return decoded(SearchResult, response)
 
     def _admitted(
         self,

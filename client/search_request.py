@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from client.access import file_bytes
-from client.errors import UnreadableFileError
+from client.errors import InvalidQueryError, UnreadableFileError
 from client.filters import Filter
 from client.sendable import sendable_count, sendable_text
 from retrieval_server.v1 import retrieval_pb2 as pb
@@ -59,6 +59,15 @@ def add_part(
     )
     if min_similarity is not None:
         request.min_similarity = min_similarity
+
+
+def add_groups(request: pb.SearchRequest, group_by: str | None) -> None:
+    """Add the column by whose values the results are grouped, if there is one."""
+    if group_by is None:
+        return
+    request.group_by = sendable_text("group_by", group_by)
+    if not group_by:  # the protocol's form of no column
+        raise InvalidQueryError("group_by is empty. Name a column; None groups nothing.")
 
 
 def add_method(

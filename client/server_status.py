@@ -7,6 +7,8 @@ from enum import StrEnum
 from client.results import Model
 from retrieval_server.v1 import retrieval_pb2 as pb
 
+PRODUCT_COLUMN = "product"  # as the protocol names it: images of a product have the same value
+
 
 class ColumnKind(StrEnum):
     """What the values of a column are."""
@@ -93,6 +95,8 @@ class Limits:
         max_filter_depth: filters in one another; 0 from a server that ignores filters.
         max_filter_conditions: conditions of a filter.
         max_filter_values: values in all conditions of a filter.
+        max_group_by_characters: length of the name of a column to group by; 0 from a server that
+            ignores it.
     """
 
     max_image_bytes: int
@@ -109,6 +113,7 @@ class Limits:
     max_filter_depth: int
     max_filter_conditions: int
     max_filter_values: int
+    max_group_by_characters: int
 
 
 @dataclass(frozen=True)

@@ -81,11 +81,16 @@ def _limits(limits: Limits | None) -> str:
         if limits.max_filter_depth
         else ""
     )
+    groups = (
+        f"group-by of {limits.max_group_by_characters:,} characters, "
+        if limits.max_group_by_characters
+        else ""
+    )
     return (
         f"images of {limits.max_image_bytes:,} bytes and {limits.max_image_pixels:,} pixels, "
         f"{photos}requests of {limits.max_request_bytes:,} bytes, "
         f"top-k and keep {limits.max_top_k:,}, alpha {limits.max_alpha:,g}, {words}"
-        f"{ids}{filters}{excluded}"
+        f"{ids}{filters}{excluded}{groups}"
         f"{limits.max_concurrent_requests:,} searches at a time"
     )
 

@@ -18,7 +18,7 @@ from client.errors import (
     UnreadableFileError,
 )
 from client.results import SearchResult
-from client.server_status import CatalogueColumn, ColumnKind, Limits, ServerStatus
+from client.server_status import PRODUCT_COLUMN, CatalogueColumn, ColumnKind, Limits, ServerStatus
 from client.verdict import verdict
 from retrieval_server.command_line.image_files import SUFFIXES
 
@@ -175,7 +175,7 @@ def status_json(status: ServerStatus, catalogue: Path | None) -> dict[str, Any]:
 
     ``max_image_bytes`` and ``too_large``, the problem of a photo above it, are null where the
     server does not report its limits. ``has_words`` is whether it can search by words. ``columns``
-    are those with controls.
+    are those with controls; ``group_columns`` are the names of those to group results by.
     """
     limits = status.limits
     return {
@@ -192,6 +192,7 @@ def status_json(status: ServerStatus, catalogue: Path | None) -> dict[str, Any]:
         "max_image_bytes": None if limits is None else limits.max_image_bytes,
         "too_large": None if limits is None else too_large(limits).to_json(),
         "columns": _chosen_columns(status),
+        "group_columns": _group_columns(status),
         "has_words": limits is not None and limits.max_words_characters > 0,
         "has_pictures": catalogue is not None,
     }
@@ -206,6 +207,22 @@ def _chosen_columns(status: ServerStatus) -> list[dict[str, Any]]:
         if column.distinct_count > 1 or column.missing_count
     ]
     return found[:COLUMNS_WITH_CONTROLS]
+
+
+def _group_columns(status: ServerStatus) -> list[str]:
+    """The columns in which several images have the same value, that of the products first.
+
+    None where the server ignores groups. A column without a name cannot be asked for.
+    """
+    if status.limits is None or not status.limits.max_group_by_characters:
+        return []
+    names = [
+        column.name
+        for column in status.columns
+        if column.name
+        if 1 < column.distinct_count < status.product_count - column.missing_count
+    ]
+    return sorted(names, key=lambda name: name != PRODUCT_COLUMN)
 
 
 def _choices(column: CatalogueColumn) -> Sequence[str]:

@@ -63,9 +63,9 @@ def web_app(
     ==============================  ==============================================================
 
     All searches take ``words``, ``text_weight``, ``top_k``, ``keep``, ``refine`` (true or false),
-    ``alpha.MODEL``, and ``where``, once for each condition, as ``command_line.where`` describes it.
-    Those by images take ``read_words`` (true or false). One left out takes the server's default.
-    What is above the server's limits is not sent to it. A failure is JSON as in
+    ``alpha.MODEL``, ``group_by``, and ``where``, once for each condition, as ``command_line.where``
+    describes it. Those by images take ``read_words`` (true or false). One left out takes the
+    server's default. What is above the server's limits is not sent to it. A failure is JSON as in
     ``answers.Problem``.
 
     Args:
@@ -200,9 +200,13 @@ def _settings(parameters: QueryParams, limits: Limits | None) -> Mapping[str, An
         longest = f"{limits.max_words_characters:,}"
         raise ProblemError(bad_parameter(f"words may have {longest} characters at most."))
     weight = parameters.get("text_weight")
+    group_by = parameters.get("group_by")
+    if group_by == "":
+        raise ProblemError(bad_parameter("group_by must name a column."))
     return {
         "words": words,
         "where": _filter(parameters),
+        "group_by": group_by,
         "text_weight": None if weight is None else _number("text_weight", weight),
         "top_k": _count(parameters, "top_k", limits),
         "keep": _count(parameters, "keep", limits),

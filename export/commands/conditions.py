@@ -1,4 +1,4 @@
-"""The option ``--where`` of the commands that search an index; a bad condition is misuse."""
+"""The options ``--where`` and ``--group-by`` of the commands that search; a bad value is misuse."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from export.dataset.table import shown
 from retrieval_server.attributes.columns import Columns
 from retrieval_server.errors import QueryError
 from retrieval_server.filters.typed import TypedFilter
+from retrieval_server.retrieval.grouping import ColumnGroups
 
-_HINT = "--where"
+_WHERE, _GROUP_BY = "--where", "--group-by"
 
 
 def typed_filter(conditions: list[str] | None) -> TypedFilter:
@@ -26,40 +27,53 @@ def typed_filter(conditions: list[str] | None) -> TypedFilter:
     try:
         return TypedFilter.of_texts(conditions or ())
     except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint=_HINT) from error
+        raise typer.BadParameter(str(error), param_hint=_WHERE) from error
 
 
-def check_columns(where: TypedFilter, columns: Columns) -> None:
-    """Refuse conditions that do not suit the columns of an index.
+def check_columns(where: TypedFilter, group_by: str | None, columns: Columns) -> None:
+    """Refuse options that do not suit the columns of an index.
 
     Args:
         where: the conditions.
+        group_by: the column of --group-by, if given.
         columns: the columns of the index.
 
     Raises:
-        typer.BadParameter: naming the condition, and the columns that there are.
+        typer.BadParameter: naming the condition or the column, and the columns that there are.
     """
     try:
         where.check(columns)
     except QueryError as error:
-        raise typer.BadParameter(error.problem, param_hint=_HINT) from error
+        raise typer.BadParameter(error.problem, param_hint=_WHERE) from error
+    try:
+        ColumnGroups(columns).check(group_by)
+    except QueryError as error:
+        raise typer.BadParameter(error.problem, param_hint=_GROUP_BY) from error
 
 
-def check_column_names(where: TypedFilter, names: Collection[str]) -> None:
-    """Refuse conditions on unknown columns before the catalogue's index is built.
+def check_column_names(where: TypedFilter, group_by: str | None, names: Collection[str]) -> None:
+    """Refuse unknown columns before the catalogue's index is built.
 
     Args:
         where: the conditions.
+        group_by: the column of --group-by, if given.
         names: the further columns of the catalogue.
 
     Raises:
-        typer.BadParameter: naming the condition, and the columns that there are.
+        typer.BadParameter: naming the condition or the column, and the columns that there are.
     """
     for text, condition in where.conditions.items():
         if condition.column not in names:
-            listed = ", ".join(map(shown, names)) or "none"
-            raise typer.BadParameter(
-                f"{text!r}: the catalogue has no column {shown(condition.column)}. Columns: "
-                f"{listed}.",
-                param_hint=_HINT,
-            )
+            raise _unknown(condition.column, names, _WHERE, f"{text!r}: ")
+    if group_by is not None and group_by not in names:
+        raise _unknown(group_by, names, _GROUP_BY)
+
+
+def _unknown(
+    column: str, names: Collection[str], option: str, place: str = ""
+) -> typer.BadParameter:
+    listed = ", ".join(map(shown, names)) or "none"
+    return typer.BadParameter(
+        f"{place}the catalogue has no column {shown(column)}. Columns: {listed}.",
+        param_hint=option,
+    )

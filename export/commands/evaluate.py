@@ -30,7 +30,7 @@ from export.evaluation.predict import predict as predict_folder
 from export.evaluation.terminal import evaluation_table
 from export.index.build import IndexBuild
 from export.models.profiles import LITE, find_profile
-from retrieval_server.command_line.option_values import Conditions
+from retrieval_server.command_line.option_values import Conditions, GroupBy
 from retrieval_server.command_line.output_file import write_output
 from retrieval_server.index.publish import open_index
 from retrieval_server.retrieval.search_request import DEFAULT_KEEP
@@ -51,6 +51,7 @@ def evaluate(
     keep: RefiningKeep = DEFAULT_KEEP,
     ground_truth: GroundTruth = None,
     where: Conditions = None,
+    group_by: GroupBy = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     html: Annotated[
         Path | None, typer.Option(help="Write a report to this HTML file; - prints it.")
@@ -64,6 +65,7 @@ def evaluate(
     Each has a 95 % interval and a paired test against the baseline. Results by category, if the
     catalogue has a column "category", and the queries that changed most are for the k of --keep.
     With --where, only products that meet its conditions are found, and only these are true matches.
+    With --group-by, each result is the best image of one value of the column.
 
     Example: beauty-export evaluate build/demo/sample --html build/report.html
     """
@@ -75,13 +77,13 @@ def evaluate(
         check_measurable(dataset, ground_truth)
         index = BUILT_HERE / f"{dataset.resolve().name}-{chosen.name}"
         products = read_catalogue(dataset)
-        check_column_names(wanted, products.columns)
+        check_column_names(wanted, group_by, products.columns)
         tell(catalogue_warnings(products))
         summary = list(index_summary(IndexBuild(products, chosen, engine, root=index).run()))
         tell(summary)
     bundle = open_index(index)
-    check_columns(wanted, bundle.columns)
-    evaluation = evaluate_index(dataset, bundle, engine, keep, ground_truth, wanted)
+    check_columns(wanted, group_by, bundle.columns)
+    evaluation = evaluate_index(dataset, bundle, engine, keep, ground_truth, wanted, group_by)
     told = {message.text for message in summary}
     for warning in evaluation.warnings:
         if warning not in told:
@@ -112,6 +114,7 @@ def predict(
     engine: EngineChoice,
     keep: Keep = DEFAULT_KEEP,
     where: Conditions = None,
+    group_by: GroupBy = None,
 ) -> None:
     """Answer a folder of photos in the form of the challenge AI Meets Beauty.
 
@@ -120,8 +123,8 @@ def predict(
     check_outputs({"OUTPUT": output})
     wanted = typed_filter(where)
     bundle = open_index(index)
-    check_columns(wanted, bundle.columns)
-    answered = predict_folder(images, output, bundle, engine, keep, wanted)
+    check_columns(wanted, group_by, bundle.columns)
+    answered = predict_folder(images, output, bundle, engine, keep, wanted, group_by)
     if not answered.searched:
         warn("No product meets the conditions of --where: the fields of every query are empty.")
     if answered.left_out_line:

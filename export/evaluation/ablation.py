@@ -21,6 +21,7 @@ from retrieval_server.text.word_search import words_beside
 
 BASELINE = "baseline"
 KEEPS = (6, 5, 4, 3, 2, 1)  # Table 1's order
+PLAIN = SearchParameters()
 
 
 class Method(NamedTuple):
@@ -36,18 +37,21 @@ class Method(NamedTuple):
     keep: int | None
     words: str = ""
 
-    def parameters(self, typed: str = "", read: Sequence[str] = ()) -> SearchParameters:
+    def parameters(
+        self, typed: str = "", read: Sequence[str] = (), search: SearchParameters = PLAIN
+    ) -> SearchParameters:
         """How to search.
 
         Args:
             typed: the words that the ground truth has for the query.
             read: the lines that were read on its photo.
+            search: what all methods have in common.
         """
         words = words_beside(
             typed if self.words in {TYPED, BOTH} else "",
             read if self.words in {READ, BOTH} else (),
         )
-        plain = SearchParameters(top_k=RESULTS, words=words)
+        plain = replace(search, top_k=RESULTS, words=words)
         if self.keep is None:
             return replace(plain, refine=False)
         return replace(plain, keep=self.keep)
@@ -84,6 +88,7 @@ def rate_queries(
     methods: Sequence[Method] = METHODS,
     read: Sequence[Lines] | None = None,
     searched: Filter | None = None,
+    group_by: str | None = None,
 ) -> list[RatedQuery]:
     """Search with every query by all methods, and rate the results.
 
@@ -96,7 +101,10 @@ def rate_queries(
         methods: the methods.
         read: the lines that were read on the photo of each query; None if none was read.
         searched: the products that may be found, the true matches among them; None for all.
+        group_by: column of whose values the best image each is found; None takes the column of the
+            true matches, if they are products.
     """
+    search = SearchParameters(filter=searched, group_by=group_by or truth.group_by)
     rated = []
     queries = truth.queries
     items = items_of(queries)
@@ -109,7 +117,7 @@ def rate_queries(
                     item=item,
                     category=_category(query, truth, retriever.bundle),
                     relevant=len(query.relevant),
-                    ratings=_ratings(retriever, query, truth, descriptors, methods, own, searched),
+                    ratings=_ratings(retriever, query, truth, descriptors, methods, own, search),
                 )
             )
             advance(1)
@@ -123,20 +131,18 @@ def _ratings(
     descriptors: QueryDescriptors,
     methods: Sequence[Method],
     read: Lines,
-    searched: Filter | None,
+    search: SearchParameters,
 ) -> tuple[Rating, ...]:
     ratings = []
     rankings: dict[str, Ranking] = {}
     for method in methods:
-        parameters = replace(
-            method.parameters(query.words, read), filter=searched, group_by=truth.group_by
-        )
+        parameters = method.parameters(query.words, read, search)
         if method.words not in rankings:
             rankings[method.words] = retriever.rank(descriptors, parameters)
         initial = rankings[method.words]
         found = retriever.search(descriptors, parameters, initial=initial)
         images = (retriever.bundle.product_id(match.row) for match in found.matches)
-        results = [truth.name_of.get(image) for image in images]
+        results = _first_of_each([truth.name_of.get(image) for image in images])
         ratings.append(
             Rating(
                 average_precision(results, query.relevant),
@@ -146,6 +152,11 @@ def _ratings(
             )
         )
     return tuple(ratings)
+
+
+def _first_of_each(names: Sequence[str | None]) -> list[str | None]:
+    """Names of results, where one that was there before counts for nothing."""
+    return [None if name in names[:place] else name for place, name in enumerate(names)]
 
 
 def _category(query: Query, truth: GroundTruth, bundle: IndexBundle) -> str | None:

@@ -30,6 +30,7 @@ def evaluate(
     keep: int = DEFAULT_KEEP,
     ground_truth: Path | None = None,
     where: TypedFilter = ALL_PRODUCTS,
+    group_by: str | None = None,
 ) -> Evaluation:
     """Measure mAP@7 of the baseline, of every k of the paper, and of words.
 
@@ -37,7 +38,8 @@ def evaluate(
     are if the profile's β is 0.
 
     Where the ground truth names products, results and true matches are products: each counts once,
-    by its best image.
+    by its best image. Results that are grouped by another column are images, of which the first of
+    each product counts.
 
     With conditions, only the true matches that meet them count. A query without such a match has
     none to find, so no figure includes it.
@@ -49,11 +51,13 @@ def evaluate(
         keep: the k, 1 to 6, that is compared with the baseline by category and by query.
         ground_truth: its file; None takes the dataset's own.
         where: which products may be found.
+        group_by: column of whose values the best image each is found; None takes the column of the
+            true matches, if they are products.
 
     Raises:
         RetrievalError: if the ground truth cannot be used, the models differ from the index's,
             no query image can be read, no query has a true match that may be found, or a condition
-            does not suit the columns of the index.
+            or ``group_by`` does not suit the columns of the index.
     """
     truth = read_ground_truth(ground_truth or dataset, IndexDatabase(bundle))
     searched = searched_rows(bundle, where)
@@ -75,6 +79,7 @@ def evaluate(
         methods,
         read,
         where.filter,
+        group_by,
     )
     detailed = next(method.name for method in METHODS if method.keep == keep)
     return Evaluation(
@@ -96,6 +101,7 @@ def evaluate(
         text_weight=bundle.profile.text_weight,
         rated_queries=tuple(rated),
         by_product=truth.by_product,
+        group_by=group_by or truth.group_by,
         where=tuple(where.conditions),
         searched=int(searched.sum()),
         unanswerable=len(truth.queries) - len(queries),

@@ -2,7 +2,7 @@
 
 The file has no header. It has one row for each query, sorted by id: the id of the query, then seven
 ids, best first. The seven fields are empty for a query that cannot be read; fields beyond the
-number of products that may be found are empty too.
+number of products, or of groups, that may be found are empty too.
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ def predict(
     engine: EngineChoice,
     keep: int = DEFAULT_KEEP,
     where: TypedFilter = ALL_PRODUCTS,
+    group_by: str | None = None,
 ) -> Prediction:
     """Search for every image of a folder and write the ids found.
 
@@ -65,11 +66,12 @@ def predict(
         engine: what computes the descriptors of the queries, by the models of the index.
         keep: the paper's k; 7 is the initial ranking.
         where: which products may be found.
+        group_by: column of whose values the best image each is found; None finds any image.
 
     Raises:
         RetrievalError: if the folder cannot be read; there are no images, two of one id, or none
-            that can be read; the models differ from the index's; or a condition does not suit the
-            columns of the index.
+            that can be read; the models differ from the index's; or a condition or ``group_by``
+            does not suit the columns of the index.
         OutputError: if the file cannot be written.
     """
     searched = searched_rows(bundle, where)
@@ -85,7 +87,7 @@ def predict(
     }
     if len(unreadable) == len(by_id):
         raise CatalogueError(f"None of the {len(by_id):,} images in {images} can be read.")
-    parameters = SearchParameters(top_k=RESULTS, keep=keep, filter=where.filter)
+    parameters = SearchParameters(top_k=RESULTS, keep=keep, filter=where.filter, group_by=group_by)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     with progress("searches", len(by_id)) as advance:

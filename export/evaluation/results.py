@@ -190,6 +190,7 @@ class Evaluation:
         unanswerable: number of queries without a true match among these; no figure includes them.
         by_product: whether the ground truth names products, so that results and true matches are
             products instead of images.
+        group_by: column of whose values each result is the best image; None for single images.
         warnings: facts that a reader should know, such as random weights.
     """
 
@@ -210,6 +211,7 @@ class Evaluation:
     searched: int
     unanswerable: int
     by_product: bool
+    group_by: str | None
     warnings: tuple[str, ...]
 
     def position(self, method: str) -> int:

@@ -15,6 +15,7 @@ from export.evaluation.results import (
     Row,
     WordsChange,
 )
+from export.evaluation.search_notes import search_notes
 from export.evaluation.significance import FLIPS, RESAMPLES, SIGNIFICANCE, Interval
 
 CHANGES_SHOWN = 10  # queries that gained, and as many that lost
@@ -101,13 +102,7 @@ def _table_1(evaluation: Evaluation) -> Section:
             f"{'; '.join(given)}. They are one more factor of eq. (8), with β = "
             f"{evaluation.text_weight:g}; a query without words is searched without."
         )
-    if evaluation.by_product:
-        notes.append(
-            "The ground truth names products, so results and true matches are products: each "
-            "counts once, by its best image."
-        )
-    if evaluation.where:
-        notes.append(_part(evaluation))
+    notes += search_notes(evaluation)
     if evaluation.items < FEW_ITEMS:
         notes.append(
             f"With {evaluation.items} items the intervals are rough, and likely too narrow."
@@ -119,19 +114,6 @@ def _table_1(evaluation: Evaluation) -> Section:
         tuple(rows),
         tuple(notes),
     )
-
-
-def _part(evaluation: Evaluation) -> str:
-    """Which images were searched, and how many queries have nothing to find among them."""
-    text = (
-        f"Searched: the {evaluation.searched:,} images where {' and '.join(evaluation.where)}; "
-        "true matches are those among them."
-    )
-    count = evaluation.unanswerable
-    if count:
-        have = "1 query has" if count == 1 else f"{count:,} queries have"
-        text += f" {have} none, and no figure includes {'it' if count == 1 else 'them'}."
-    return text
 
 
 def _hit_at_1(rows: Sequence[Row]) -> str:

@@ -32,6 +32,7 @@ class RankedProduct:
         similarity: fused similarity, eq. (8).
         cosines: cosine of each backbone, by model name; empty if the results lack them.
         words: similarity of the query's words and its text; None for a query without words.
+        group_size: number of images of its group that may be found; None without groups.
         text: the seed whose text neighbour it is, if the search among these brought it; else None.
         change: whether refinement removed it, brought it, or kept it in the results.
         is_true: whether the ground truth has it as a true match of the query.
@@ -45,6 +46,7 @@ class RankedProduct:
     similarity: float
     cosines: Mapping[str, float]
     words: float | None
+    group_size: int | None
     text: TextOrigin | None
     change: Change
     is_true: bool
@@ -62,7 +64,7 @@ class RankedProduct:
 
     @property
     def scores(self) -> list[tuple[str, str]]:
-        """Name and value of every similarity it was ranked by."""
+        """Name and value of every similarity it was ranked by, and the size of its group."""
         lines = [("similarity", f"{self.similarity:.4f}")]
         lines += [(model, f"{cosine:.3f}") for model, cosine in self.cosines.items()]
         if self.words is not None:
@@ -74,6 +76,8 @@ class RankedProduct:
                     f"{self.text.cosine:.3f}",
                 )
             )
+        if self.group_size is not None:
+            lines.append(("images of the group", f"{self.group_size:,}"))
         return lines
 
 
@@ -181,7 +185,7 @@ def _ids(matches: Iterable[Mapping[str, Any]]) -> set[str]:
 def _product(
     match: Mapping[str, Any], catalogue: Path, true: Collection[str], change: Change
 ) -> RankedProduct:
-    text, words = match.get("text"), match.get("words")
+    text, words, size = match.get("text"), match.get("words"), match.get("group_size")
     product_id = _text(match["product_id"])
     return RankedProduct(
         rank=_whole(match["rank"]),
@@ -192,6 +196,7 @@ def _product(
         similarity=_real(match["similarity"]),
         cosines={str(model): _real(cosine) for model, cosine in match.get("cosines", {}).items()},
         words=None if words is None else _real(words["cosine"]),
+        group_size=None if size is None else _whole(size),
         text=None
         if text is None
         else TextOrigin(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from export.evaluation.metrics import RESULTS
 from export.evaluation.results import Comparison
+from export.evaluation.search_notes import BY_PRODUCT
 from export.evaluation.sections import Cell, Section, comparison_cells, range_text
 from export.evaluation.significance import Interval, holm, mean_interval, paired_difference
 from export.models.pooling_choice import PoolingChoice
@@ -51,6 +52,7 @@ class AugmentationReport:
         profile: name of the profile.
         queries: number of queries whose image could be read.
         products: number of database images.
+        by_product: whether the ground truth names products, which are rated instead of images.
         threshold: τ of the refinement.
         rows: every method without and with refinement.
     """
@@ -59,6 +61,7 @@ class AugmentationReport:
     profile: str
     queries: int
     products: int
+    by_product: bool
     threshold: float
     rows: tuple[AugmentationRow, ...]
 
@@ -85,6 +88,7 @@ class AugmentationReport:
                 f"Gain: over {PLAIN!r} with the same refinement. p: as in the evaluation, "
                 f"corrected by Holm for {sum(row.gain is not None for row in self.rows)} rows. "
                 "Intervals: 95 %.",
+                *([BY_PRODUCT] if self.by_product else []),
             ),
             texts=(0, 1, 5),
         )
@@ -118,6 +122,7 @@ def evaluate_augmentation(
         profile=described.profile.name,
         queries=len(described.queries),
         products=len(described.products),
+        by_product=described.truth.by_product,
         threshold=threshold,
         rows=_rows(ratings, described.items),
     )

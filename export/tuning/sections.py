@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from export.evaluation.search_notes import BY_PRODUCT
 from export.evaluation.sections import Cell, Section, comparison_cells, range_text
 from export.models.profiles import profile_toml
 from export.tuning.described_dataset import DescribedDataset
@@ -69,6 +70,7 @@ def _worth(tuning: Tuning) -> Section:
             f"mAP@7 (gt) of {tuning.settings:,} settings. Held out: each query is rated with what "
             f"was chosen without its fold, one of {tuning.folds}. Optimistic: the best setting on "
             "the very queries it was chosen on.",
+            *([BY_PRODUCT] if described.truth.by_product else []),
             *_words(described),
             "Gain: of the held-out figure over the profile as it is. p: as in the evaluation, "
             f"corrected by Holm for {len(rows)} rows. Intervals: 95 %, of this choice of folds.",

@@ -111,6 +111,7 @@ class Tuning:
             "profile": self.grid.profile.name,
             "queries": len(self.described.queries),
             "products": len(self.described.products),
+            "by_product": self.described.truth.by_product,
             "unreadable": dict(self.described.unreadable),
             "rejected": len(self.described.rejected),
             "settings": self.settings,

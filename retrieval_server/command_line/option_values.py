@@ -13,6 +13,14 @@ from retrieval_server.command_line.durations import waitable
 from retrieval_server.command_line.output_file import DASH
 
 Seconds = TypeVar("Seconds", float, float | None)
+
+
+def _column(given: str | None) -> str | None:
+    if given == "":  # such as a variable of a shell that is not set
+        raise typer.BadParameter("Name a column, or leave the option out.")
+    return given
+
+
 Conditions = Annotated[
     list[str] | None,
     typer.Option(
@@ -21,6 +29,17 @@ Conditions = Annotated[
         help="A condition on a column, such as 'brand = Nuxe', 'price < 30', 'shade in (Ruby, "
         "Amber)', 'size is missing'; repeat for several, which all hold.",
         show_default=False,
+    ),
+]
+GroupBy = Annotated[
+    str | None,
+    typer.Option(
+        "--group-by",
+        metavar="COLUMN",
+        help="One result for each value of this column, the best image, such as one for each "
+        "product.",
+        show_default=False,
+        callback=_column,
     ),
 ]
 

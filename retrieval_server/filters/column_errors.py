@@ -10,6 +10,7 @@ from retrieval_server.errors import QueryError
 from retrieval_server.filters.expression import Value
 
 _LISTED = 20  # columns in a message
+_COMPARED = 1000  # characters of a name that is compared with the columns'; 10 million take 2 s
 _QUOTED = 60  # characters of a name or a value in a message
 _CONTENTS = {
     ColumnKind.TEXT: "texts",
@@ -43,7 +44,9 @@ class ColumnErrors:
 
     def no_such_column(self, name: str) -> QueryError:
         """The request names a column that the index does not have."""
-        close = get_close_matches(name, self._columns.names, n=1, cutoff=0.7)
+        close: list[str] = []
+        if len(name) <= _COMPARED:
+            close = get_close_matches(name, self._columns.names, n=1, cutoff=0.7)
         hint = f" Did you mean {_quoted(close[0])}?" if close else ""
         return self._error(f"there is no column {_quoted(name)}.{hint}")
 

@@ -21,6 +21,8 @@ from retrieval_server.retrieval.search_result import Match, Stage, WordsEvidence
 from retrieval_server.text.grams import words_in
 from retrieval_server.text.word_search import distinct_grams, matched_words
 
+LONGER = 8  # how many times as long the next ranking is, where one has too few groups
+
 
 def query_words(bundle: IndexBundle, parameters: SearchParameters) -> QueryWords | None:
     """Compare the words of a query with an index; None where there are none, or they do not count.
@@ -102,8 +104,13 @@ class QueryWords:
     ) -> NDArray[np.int32]:
         if groups is None:
             return self._cosines.best(count, allowed)
-        ranked = self._cosines.best(len(self._cosines.rows), allowed)
-        return ranked[groups.first_of_each(ranked, count)]
+        length = count = min(count, groups.count)
+        while True:  # mostly a short ranking has enough groups; to sort all rows takes long
+            ranked = self._cosines.best(length, allowed)
+            first = groups.first_of_each(ranked, count)
+            if len(first) == count or len(ranked) < length:
+                return ranked[first]
+            length *= LONGER
 
     def _evidence_of(self, row: int) -> WordsEvidence:
         if row not in self._evidence:

@@ -1,4 +1,4 @@
-"""Reads which products a request may find, and refuses a filter or a list that is too large."""
+"""Reads which products a request may find, and in which groups; refuses what is too large."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from retrieval_server.filters.expression import (
 from retrieval_server.v1 import retrieval_pb2 as pb
 
 MAX_EXCLUDED_IDS = 1000
+MAX_GROUP_BY_CHARACTERS = 1000
 
 _COMBINATIONS: Mapping[str, type[Combination]] = {
     "all_of": AllOf,
@@ -53,6 +54,20 @@ def excluded_ids_of(request: pb.SearchRequest) -> Sequence[str]:
             "exclude_ids", f"has {count:,} ids; at most {MAX_EXCLUDED_IDS:,} are accepted."
         )
     return request.exclude_ids
+
+
+def group_by_of(request: pb.SearchRequest) -> str | None:
+    """Read the name of the column that a request groups by; None where it groups nothing.
+
+    Raises:
+        QueryError: if it is too long.
+    """
+    if (count := len(request.group_by)) > MAX_GROUP_BY_CHARACTERS:
+        raise QueryError(
+            "group_by",
+            f"has {count:,} characters; at most {MAX_GROUP_BY_CHARACTERS:,} are accepted.",
+        )
+    return request.group_by or None
 
 
 class _Reading:

@@ -21,7 +21,7 @@ from retrieval_server.models.profile import MAX_ALPHA, MAX_TEXT_WEIGHT
 from retrieval_server.retrieval.search_request import MAX_TOP_K
 from retrieval_server.retrieval.search_result import Match, Stage, TextEvidence, WordsEvidence
 from retrieval_server.retrieval.several_photos import MAX_PHOTOS
-from retrieval_server.serving.filter_messages import MAX_EXCLUDED_IDS
+from retrieval_server.serving.filter_messages import MAX_EXCLUDED_IDS, MAX_GROUP_BY_CHARACTERS
 from retrieval_server.serving.photo_words import PhotoLine
 from retrieval_server.serving.products import MAX_PRODUCT_IDS
 from retrieval_server.serving.settings import Settings
@@ -107,6 +107,7 @@ def limits_message(settings: Settings) -> pb.Limits:
         max_filter_depth=MAX_DEPTH,
         max_filter_conditions=MAX_CONDITIONS,
         max_filter_values=MAX_VALUES,
+        max_group_by_characters=MAX_GROUP_BY_CHARACTERS,
     )
 
 
@@ -202,6 +203,7 @@ def _match(bundle: IndexBundle, rank: int, match: Match) -> pb.Match:
         text=_evidence(bundle, match.text),
         words=_words(match.words),
         confidence=match.confidence,
+        group_size=match.group_size,
     )
 
 

@@ -23,7 +23,7 @@ from retrieval_server.serving.admission import Admission, Kind
 from retrieval_server.serving.answering import Answering
 from retrieval_server.serving.arrivals import Arrivals
 from retrieval_server.serving.deadline import Deadline
-from retrieval_server.serving.filter_messages import excluded_ids_of, filter_of
+from retrieval_server.serving.filter_messages import excluded_ids_of, filter_of, group_by_of
 from retrieval_server.serving.judged_queries import judged_kind
 from retrieval_server.serving.messages import (
     calibration_message,
@@ -234,6 +234,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
             filter=filter_of(request),
             exclude_ids=excluded_ids_of(request),
             min_similarity=(request.min_similarity if request.HasField("min_similarity") else None),
+            group_by=group_by_of(request),
         )
 
 

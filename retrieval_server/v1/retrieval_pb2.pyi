@@ -30,7 +30,7 @@ COLUMN_KIND_NUMBER: ColumnKind
 COLUMN_KIND_TRUTH: ColumnKind
 
 class SearchRequest(_message.Message):
-    __slots__ = ("image", "product_id", "descriptors", "top_k", "keep", "refine", "alpha", "words", "more_images", "read_words", "text_weight", "filter", "exclude_ids", "min_similarity")
+    __slots__ = ("image", "product_id", "descriptors", "top_k", "keep", "refine", "alpha", "words", "more_images", "read_words", "text_weight", "filter", "exclude_ids", "min_similarity", "group_by")
     class AlphaEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -52,6 +52,7 @@ class SearchRequest(_message.Message):
     FILTER_FIELD_NUMBER: _ClassVar[int]
     EXCLUDE_IDS_FIELD_NUMBER: _ClassVar[int]
     MIN_SIMILARITY_FIELD_NUMBER: _ClassVar[int]
+    GROUP_BY_FIELD_NUMBER: _ClassVar[int]
     image: bytes
     product_id: str
     descriptors: Descriptors
@@ -66,7 +67,8 @@ class SearchRequest(_message.Message):
     filter: Filter
     exclude_ids: _containers.RepeatedScalarFieldContainer[str]
     min_similarity: float
-    def __init__(self, image: _Optional[bytes] = ..., product_id: _Optional[str] = ..., descriptors: _Optional[_Union[Descriptors, _Mapping]] = ..., top_k: _Optional[int] = ..., keep: _Optional[int] = ..., refine: _Optional[bool] = ..., alpha: _Optional[_Mapping[str, float]] = ..., words: _Optional[str] = ..., more_images: _Optional[_Iterable[bytes]] = ..., read_words: _Optional[bool] = ..., text_weight: _Optional[float] = ..., filter: _Optional[_Union[Filter, _Mapping]] = ..., exclude_ids: _Optional[_Iterable[str]] = ..., min_similarity: _Optional[float] = ...) -> None: ...
+    group_by: str
+    def __init__(self, image: _Optional[bytes] = ..., product_id: _Optional[str] = ..., descriptors: _Optional[_Union[Descriptors, _Mapping]] = ..., top_k: _Optional[int] = ..., keep: _Optional[int] = ..., refine: _Optional[bool] = ..., alpha: _Optional[_Mapping[str, float]] = ..., words: _Optional[str] = ..., more_images: _Optional[_Iterable[bytes]] = ..., read_words: _Optional[bool] = ..., text_weight: _Optional[float] = ..., filter: _Optional[_Union[Filter, _Mapping]] = ..., exclude_ids: _Optional[_Iterable[str]] = ..., min_similarity: _Optional[float] = ..., group_by: _Optional[str] = ...) -> None: ...
 
 class Filter(_message.Message):
     __slots__ = ("all_of", "any_of", "none_of", "equals", "one_of", "range", "is_missing")
@@ -204,7 +206,7 @@ class Point(_message.Message):
     def __init__(self, x: _Optional[float] = ..., y: _Optional[float] = ...) -> None: ...
 
 class Match(_message.Message):
-    __slots__ = ("rank", "product_id", "description", "image", "attributes", "similarity", "cosines", "stage", "text", "words", "confidence")
+    __slots__ = ("rank", "product_id", "description", "image", "attributes", "similarity", "cosines", "stage", "text", "words", "confidence", "group_size")
     class AttributesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -223,6 +225,7 @@ class Match(_message.Message):
     TEXT_FIELD_NUMBER: _ClassVar[int]
     WORDS_FIELD_NUMBER: _ClassVar[int]
     CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
+    GROUP_SIZE_FIELD_NUMBER: _ClassVar[int]
     rank: int
     product_id: str
     description: str
@@ -234,7 +237,8 @@ class Match(_message.Message):
     text: TextEvidence
     words: WordsEvidence
     confidence: float
-    def __init__(self, rank: _Optional[int] = ..., product_id: _Optional[str] = ..., description: _Optional[str] = ..., image: _Optional[str] = ..., attributes: _Optional[_Mapping[str, str]] = ..., similarity: _Optional[float] = ..., cosines: _Optional[_Iterable[_Union[BackboneCosine, _Mapping]]] = ..., stage: _Optional[_Union[Stage, str]] = ..., text: _Optional[_Union[TextEvidence, _Mapping]] = ..., words: _Optional[_Union[WordsEvidence, _Mapping]] = ..., confidence: _Optional[float] = ...) -> None: ...
+    group_size: int
+    def __init__(self, rank: _Optional[int] = ..., product_id: _Optional[str] = ..., description: _Optional[str] = ..., image: _Optional[str] = ..., attributes: _Optional[_Mapping[str, str]] = ..., similarity: _Optional[float] = ..., cosines: _Optional[_Iterable[_Union[BackboneCosine, _Mapping]]] = ..., stage: _Optional[_Union[Stage, str]] = ..., text: _Optional[_Union[TextEvidence, _Mapping]] = ..., words: _Optional[_Union[WordsEvidence, _Mapping]] = ..., confidence: _Optional[float] = ..., group_size: _Optional[int] = ...) -> None: ...
 
 class WordsEvidence(_message.Message):
     __slots__ = ("cosine", "matched")
@@ -450,7 +454,7 @@ class WordIndex(_message.Message):
     def __init__(self, columns: _Optional[_Iterable[str]] = ..., text_count: _Optional[int] = ..., reader: _Optional[str] = ..., reader_digest: _Optional[str] = ..., read_image_count: _Optional[int] = ...) -> None: ...
 
 class Limits(_message.Message):
-    __slots__ = ("max_image_bytes", "max_request_bytes", "max_top_k", "max_alpha", "max_concurrent_requests", "max_image_pixels", "max_words_characters", "max_text_weight", "max_photos", "max_product_ids", "max_exclude_ids", "max_filter_depth", "max_filter_conditions", "max_filter_values")
+    __slots__ = ("max_image_bytes", "max_request_bytes", "max_top_k", "max_alpha", "max_concurrent_requests", "max_image_pixels", "max_words_characters", "max_text_weight", "max_photos", "max_product_ids", "max_exclude_ids", "max_filter_depth", "max_filter_conditions", "max_filter_values", "max_group_by_characters")
     MAX_IMAGE_BYTES_FIELD_NUMBER: _ClassVar[int]
     MAX_REQUEST_BYTES_FIELD_NUMBER: _ClassVar[int]
     MAX_TOP_K_FIELD_NUMBER: _ClassVar[int]
@@ -465,6 +469,7 @@ class Limits(_message.Message):
     MAX_FILTER_DEPTH_FIELD_NUMBER: _ClassVar[int]
     MAX_FILTER_CONDITIONS_FIELD_NUMBER: _ClassVar[int]
     MAX_FILTER_VALUES_FIELD_NUMBER: _ClassVar[int]
+    MAX_GROUP_BY_CHARACTERS_FIELD_NUMBER: _ClassVar[int]
     max_image_bytes: int
     max_request_bytes: int
     max_top_k: int
@@ -479,7 +484,8 @@ class Limits(_message.Message):
     max_filter_depth: int
     max_filter_conditions: int
     max_filter_values: int
-    def __init__(self, max_image_bytes: _Optional[int] = ..., max_request_bytes: _Optional[int] = ..., max_top_k: _Optional[int] = ..., max_alpha: _Optional[float] = ..., max_concurrent_requests: _Optional[int] = ..., max_image_pixels: _Optional[int] = ..., max_words_characters: _Optional[int] = ..., max_text_weight: _Optional[float] = ..., max_photos: _Optional[int] = ..., max_product_ids: _Optional[int] = ..., max_exclude_ids: _Optional[int] = ..., max_filter_depth: _Optional[int] = ..., max_filter_conditions: _Optional[int] = ..., max_filter_values: _Optional[int] = ...) -> None: ...
+    max_group_by_characters: int
+    def __init__(self, max_image_bytes: _Optional[int] = ..., max_request_bytes: _Optional[int] = ..., max_top_k: _Optional[int] = ..., max_alpha: _Optional[float] = ..., max_concurrent_requests: _Optional[int] = ..., max_image_pixels: _Optional[int] = ..., max_words_characters: _Optional[int] = ..., max_text_weight: _Optional[float] = ..., max_photos: _Optional[int] = ..., max_product_ids: _Optional[int] = ..., max_exclude_ids: _Optional[int] = ..., max_filter_depth: _Optional[int] = ..., max_filter_conditions: _Optional[int] = ..., max_filter_values: _Optional[int] = ..., max_group_by_characters: _Optional[int] = ...) -> None: ...
 
 class Example(_message.Message):
     __slots__ = ("product_id", "image")

@@ -103,7 +103,7 @@ def test_tables_fit_the_terminal_and_keep_product_ids_whole(
     servicer, address, photo, columns, is_judged
 ):
     servicer.in_catalogue_probability = 0.95 if is_judged else None
-    for extra in ((), ("--compare",)):
+    for extra in ((), ("--compare",), ("--group-by", "product"), ("--compare", "--group-by", "a")):
         result = beauty_search("search", photo, "-s", address, *extra, columns=columns)
         assert max(map(len, result.stdout.splitlines())) <= columns
         assert {"1001", "1002", "2001", "1003"} <= set(re.findall(r"\b\d{4}\b", result.stdout))
@@ -176,6 +176,28 @@ def test_part_of_the_catalogue_arrives_with_every_query(servicer, address, photo
     assert {request.min_similarity for request in servicer.requests} == {2.5}
 
 
+def test_a_column_to_group_by_arrives_and_the_sizes_of_the_groups_are_shown(
+    servicer, address, photo, photos
+):
+    (photos / "b.PNG").unlink()
+    grouped = ("--group-by", "product", "-s", address)
+    for query in (["search", photo], ["similar", "1001"], ["search", "--words", "nuxe"]):
+        shown = beauty_search(*query, *grouped).stdout
+        assert re.search(r"#\s+product\s+description\s+images\s+similarity", shown)
+        assert re.search(r" 1002 .* 2,000 +[14]\.", shown)
+        assert "images: how many of the group may be found" in shown
+    compared = beauty_search("search", photo, "--compare", *grouped).stdout
+    assert re.search(r"- +4 +1004 .* 4,000 +2\.", compared)
+    assert re.search(r"\+ +3 +2001 .* 3,000 +3\.", compared)
+    batch = beauty_search("batch", photos, *grouped).stdout
+    assert re.search(r"a\.jpg +1001 .* 1,000 +5\.5000 +1 of 4", batch)
+    (record,) = json_lines(beauty_search("search", photo, "--json", *grouped).stdout)
+    assert record["results"][2]["group_size"] == record["initial_results"][2]["group_size"] == 3000
+    assert {request.group_by for request in servicer.requests} == {"product"}
+    plain = beauty_search("search", photo, "-s", address).stdout
+    assert "images" not in plain
+
+
 def test_words_arrive_with_a_photo_and_without(servicer, address, photo):
     words = ("--words", "nuxe oil", "--text-weight", "2.5")
     for query in (["search", photo], ["similar", "1001"], ["search"]):
@@ -237,7 +259,12 @@ def test_status_shows_index_and_models(address):
     for fact in (
         *("500,000", "paper", "embedded", "1.0 GB", "abababababab", "keep 3", "20,971,520"),
         *("text-weight 1", "words of 10,000 characters", "text-weight 100"),
-        *("1,000 products by id", "brand text 1,234 5,678", "price number 99 0"),
+        *(
+            "1,000 products by id",
+            "group-by of 1,000 characters",
+            "brand text 1,234 5,678",
+            "price number 99 0",
+        ),
         "description, brand, category: 499,000 texts; 321,000 images with words, read by ppocr "
         "cdcdcdcdcdcd",
     ):

@@ -11,7 +11,7 @@ import grpc
 import pytest
 
 import client as client_room
-from client import ColumnKind, InvalidQueryError, RetrievalClient, Stage
+from client import ColumnKind, InvalidQueryError, RetrievalClient, RetrievalError, Stage
 from client.decoding import decoded
 from retrieval_server.v1 import retrieval_pb2 as pb
 from tests.support.beauty_search import beauty_search, json_lines
@@ -86,6 +86,29 @@ def test_a_result_holds_plain_values_with_their_provenance(servicer, address):
     assert result.models[0].dimension == 1920
 
 
+def test_groups_arrive_with_the_number_of_their_images(servicer, address):
+    with RetrievalClient(address) as client:
+        for found in (
+            client.search(b"photo", group_by="product"),
+            client.search(words="nuxe", group_by="product"),
+            client.similar("1001", group_by="product"),
+        ):
+            assert [m.group_size for m in found.results[:2]] == [1_000, 2_000]
+        assert {m.group_size for m in client.search(b"photo").results} == {None}
+    assert [request.group_by for request in servicer.requests] == [*["product"] * 3, ""]
+
+
+def test_a_server_that_is_older_than_groups_is_an_error_not_another_answer(servicer, address):
+    servicer.groups = False
+    with RetrievalClient(address) as client:
+        for search in (
+            lambda: client.search(b"photo", group_by="product"),
+            lambda: client.similar("1001", group_by="product"),
+        ):
+            with pytest.raises(RetrievalError, match="is older than group_by and has ignored it"):
+                search()
+
+
 def test_status_holds_index_models_and_text_index(address):
     with RetrievalClient(address) as client:
         status = client.status()
@@ -94,7 +117,21 @@ def test_status_holds_index_models_and_text_index(address):
     assert status.text_index == client_room.TextIndex(400_000, 9_000_000, 0.5)
     assert (status.default_top_k, status.default_keep) == (7, 3)
     assert status.limits == client_room.Limits(
-        20 * 2**20, 21 * 2**20, 100, 1e6, 64, 2**26, 10_000, 100.0, 8, 1_000, 1_000, 16, 100, 1_000
+        20 * 2**20,
+        21 * 2**20,
+        100,
+        1e6,
+        64,
+        2**26,
+        10_000,
+        100.0,
+        8,
+        1_000,
+        1_000,
+        16,
+        100,
+        1_000,
+        1_000,
     )
     assert status.search_levels == (
         client_room.SearchLevel("coarse", 66_000_000, True),

@@ -26,6 +26,7 @@ LIMITS = pb.Limits(
     max_filter_depth=16,
     max_filter_conditions=100,
     max_filter_values=1000,
+    max_group_by_characters=1000,
 )
 
 _QUALITY = pb.Quality(auroc=0.931, auroc_low=0.88, auroc_high=0.97, brier=0.1, base_brier=0.25)
@@ -146,6 +147,7 @@ class Servicer(pb_grpc.RetrievalServiceServicer):
         self.trailing_metadata: tuple[tuple[str, str], ...] = ()
         self.limits: pb.Limits | None = LIMITS
         self.in_catalogue_probability: float | None = None  # as an index without calibration
+        self.groups = True  # False is a server that is older than group_by
         self.last_arrived = threading.Event()
         self.held_arrived = threading.Event()
         self.release = threading.Event()
@@ -170,6 +172,9 @@ class Servicer(pb_grpc.RetrievalServiceServicer):
             response.in_catalogue_probability = self.in_catalogue_probability
             for match in (*response.results, *response.initial_results):
                 match.confidence = self.in_catalogue_probability / match.rank
+        if request.group_by and self.groups:
+            for match in (*response.results, *response.initial_results):
+                match.group_size = 1000 * match.rank
         return response
 
     def GetProducts(self, request, context):  # noqa: N802, the proto's name

@@ -28,8 +28,8 @@ export function fetchStatus() {
  * @param query {photos: [{bytes: ArrayBuffer}]}, {product: match}, or {} for words alone; and
  *   {words: string}, empty if there are none. With {lines}, what was read on the photos before,
  *   nothing is read again: the lines that are on count as words.
- * @param settings {where: conditions, refine, keep, textWeight, alpha: {model: number}}; what is left out is the
- *   server's.
+ * @param settings {where: conditions, groupBy: the name of a column or empty, refine, keep, textWeight,
+ *   alpha: {model: number}}; what is left out is the server's.
  */
 export function fetchResults(query, settings, signal) {
   const parameters = new URLSearchParams({ refine: settings.refine });
@@ -38,6 +38,7 @@ export function fetchResults(query, settings, signal) {
     parameters.set(`alpha.${model}`, alpha);
   }
   for (const condition of settings.where) parameters.append("where", condition);
+  if (settings.groupBy) parameters.set("group_by", settings.groupBy);
   const lines = (query.lines ?? []).filter(({ isOn }) => isOn).map(({ text }) => text);
   const words = [query.words, ...lines].filter(Boolean).join("\n");
   if (words) parameters.set("words", words);

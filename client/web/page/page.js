@@ -212,6 +212,7 @@ function preview(name, url, alt) {
 function showAnswer(answer, asked) {
   const options = {
     isRefined: asked.refine,
+    groupBy: asked.groupBy,
     hasPictures: Boolean(served?.has_pictures),
     onMore: (product) => open({ product, words: "" }),
   };

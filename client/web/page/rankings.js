@@ -17,10 +17,11 @@ export function element(name, properties = {}, ...children) {
 /**
  * Draw an answer.
  * @param answer as client.results.SearchResult, in JSON.
- * @param options {isRefined, hasPictures, onMore: called with the match to search more of}
+ * @param options {isRefined, groupBy: the column that the results are grouped by, if any, hasPictures,
+ *   onMore: called with the match to search more of}
  */
-export function rankings(answer, { isRefined, hasPictures, onMore }) {
-  const context = { hasPictures, onMore, seeds: new Map() };
+export function rankings(answer, { isRefined, groupBy, hasPictures, onMore }) {
+  const context = { groupBy, hasPictures, onMore };
   if (!isRefined) {
     const title = isByWords(answer) ? "By words" : "Visual ranking";
     return [ranking("only", title, answer.results, () => null, context)];
@@ -93,7 +94,8 @@ function card(match, mark, context, list) {
     ),
   );
   if (mark) text.append(markLine(mark, match, list));
-  text.append(description(match.description), ...attributes(match.attributes), scores(match));
+  text.append(description(match.description), ...attributes(match.attributes));
+  text.append(...group(match, context.groupBy), scores(match));
   text.append(moreButton(match, context.onMore));
   item.append(picture(match, context.hasPictures), text);
   return item;
@@ -165,6 +167,14 @@ function attributes(values) {
   if (!pairs.length) return [];
   const words = pairs.map(([name, value]) => `${name}: ${value}`).join(" · ");
   return [element("p", { className: "attributes" }, words)];
+}
+
+/** How many images of the same group are not shown; nothing if there is none. */
+function group(match, column) {
+  const others = match.group_size - 1;
+  if (!(others > 0)) return [];
+  const images = others === 1 ? "1 image" : `${others.toLocaleString("en")} images`;
+  return [element("p", { className: "group" }, `+${images} of the same ${column}`)];
 }
 
 function scores(match) {

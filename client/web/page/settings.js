@@ -1,4 +1,4 @@
-// The part of the catalogue, refinement, k, α and β. What a person has not touched stays the server's own, to the last digit.
+// The part of the catalogue, groups, refinement, k, α and β. What a person has not touched stays the server's own, to the last digit.
 
 import { clearConditions, conditions, showColumns } from "./conditions.js";
 import { element } from "./rankings.js";
@@ -6,6 +6,7 @@ import { element } from "./rankings.js";
 const byId = (id) => document.getElementById(id);
 const form = byId("settings");
 const refine = byId("refine");
+const groupBy = byId("group-by");
 const keep = byId("keep");
 const strengths = byId("strengths");
 const textWeight = byId("text-weight");
@@ -20,6 +21,7 @@ export function settings() {
   }
   return {
     where: conditions(),
+    groupBy: groupBy.value,
     refine: refine.checked,
     alpha,
     keep: keep.dataset.touched ? keep.value : undefined,
@@ -30,6 +32,7 @@ export function settings() {
 /** Set the sliders to what the server serves; keeps what a person has set for the same models. */
 export function showServed(status) {
   showColumns(status.columns);
+  showGroupColumns(status.group_columns);
   keep.max = status.default_top_k;
   keep.dataset.default = status.default_keep;
   if (!keep.dataset.touched) showDefault(keep);
@@ -68,12 +71,22 @@ export function onSettings(changed) {
   form.addEventListener("reset", (event) => {
     event.preventDefault();
     clearConditions();
+    groupBy.value = "";
     refine.checked = true;
     keep.disabled = false;
     form.querySelectorAll("input[type=range]").forEach(showDefault);
     soon(0);
   });
   form.addEventListener("submit", (event) => event.preventDefault());
+}
+
+/** Offer these columns; keeps what a person has chosen if it is still there. */
+function showGroupColumns(names) {
+  const chosen = groupBy.value;
+  const [image] = groupBy.options;
+  groupBy.replaceChildren(image, ...names.map((name) => element("option", { value: name }, name)));
+  groupBy.value = names.includes(chosen) ? chosen : "";
+  byId("grouping").hidden = !names.length;
 }
 
 function showDefault(slider) {

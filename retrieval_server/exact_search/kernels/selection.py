@@ -81,6 +81,41 @@ def keep_reference(
 
 
 @compiled
+def keep_by_group(
+    rows: NDArray[np.int32],
+    estimates: NDArray[np.float32],
+    upper_bounds: NDArray[np.float32],
+    count: int,
+    groups: NDArray[np.int32],
+    thresholds: NDArray[np.float32],
+    is_by_row: bool,
+) -> int:
+    """Keep, in place, those of the first ``count`` rows that reach the threshold of their group.
+
+    Args:
+        rows: the rows.
+        estimates: by position in ``rows``; kept with them unless ``is_by_row``.
+        upper_bounds: by position in ``rows``, or of every row of the database if ``is_by_row``.
+        count: number of rows.
+        groups: (N,) the group of each row of the database.
+        thresholds: the threshold of each group.
+        is_by_row: what ``upper_bounds`` and ``estimates`` are of.
+
+    Returns:
+        The number of rows kept.
+    """
+    kept = 0
+    for position in range(count):
+        row = rows[position]
+        bound = upper_bounds[row if is_by_row else position]
+        rows[kept] = row
+        if not is_by_row:
+            estimates[kept] = estimates[position]
+        kept += bound >= thresholds[groups[row]]
+    return kept
+
+
+@compiled
 def largest(estimates: NDArray[np.float32], count: int, wanted: int) -> NDArray[np.int64]:
     """Positions of the ``wanted`` largest of the first ``count`` estimates, in no order.
 
@@ -147,8 +182,7 @@ def largest_of_groups(
     for place in range(wanted):
         if found[place] >= 0:
             found[place] = position_by_group[found[place]]
-    for position in range(count):
-        largest_by_group[groups[position]] = -np.inf
+    largest_by_group[:] = -np.inf
     return found
 
 

@@ -14,6 +14,7 @@ from retrieval_server.exact_search.kernels.growth import grow_candidates, grow_r
 from retrieval_server.exact_search.kernels.layout import BLOCK_ROWS
 from retrieval_server.exact_search.kernels.selection import (
     keep,
+    keep_by_group,
     largest,
     largest_of_groups,
     survivors,
@@ -162,16 +163,17 @@ class Candidates:
     ) -> NDArray[np.int64]:
         """A position of each of the ``wanted`` groups with the largest estimates.
 
-        Mostly they are among the largest estimates of all; where they are not, a look at every
-        candidate finds them.
+        Where groups are small, they are mostly among the largest estimates of all; where they are
+        not, a look at every candidate finds them.
         """
-        positions = largest(estimates, self.count, MORE_FOR_GROUPS * wanted)
-        positions = positions[positions >= 0]
-        positions = positions[np.argsort(-estimates[positions])]
-        first = groups.first_of_each(self._rows_at(positions), wanted)
-        if len(first) == wanted or len(positions) < MORE_FOR_GROUPS * wanted:
-            first_positions: NDArray[np.int64] = positions[first]
-            return first_positions
+        if len(groups.numbers) <= MORE_FOR_GROUPS * groups.count:
+            positions = largest(estimates, self.count, MORE_FOR_GROUPS * wanted)
+            positions = positions[positions >= 0]
+            positions = positions[np.argsort(-estimates[positions])]
+            first = groups.first_of_each(self._rows_at(positions), wanted)
+            if len(first) == wanted or len(positions) < MORE_FOR_GROUPS * wanted:
+                first_positions: NDArray[np.int64] = positions[first]
+                return first_positions
         of_candidates = groups.numbers[self.rows] if self._is_narrowed else groups.numbers
         found: NDArray[np.int64] = largest_of_groups(
             estimates, of_candidates, self.count, wanted,
@@ -211,11 +213,10 @@ class Candidates:
         assert self._groups is not None, "only groups have thresholds"
         is_first, by_group = not self._is_narrowed, self._scratch.by_group
         self.keep(threshold)
-        rows, by_group[known] = self.rows, thresholds
-        bounds = self.coarse_upper_bounds[rows] if is_first else self.upper_bounds[: self.count]
-        is_kept = bounds >= by_group[self._groups.of(rows)]
+        by_group[known] = thresholds
+        self.count = keep_by_group(
+            self._row_memory, self.estimates,
+            self.coarse_upper_bounds if is_first else self.upper_bounds,
+            self.count, self._groups.numbers, by_group, is_first,
+        )  # fmt: skip
         by_group[known] = -np.inf
-        self.count = int(np.count_nonzero(is_kept))
-        self._row_memory[: self.count] = rows[is_kept]
-        if not is_first:
-            self.estimates[: self.count] = self.estimates[: len(rows)][is_kept]

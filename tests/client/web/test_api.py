@@ -7,7 +7,9 @@ import pytest
 from starlette.testclient import TestClient
 
 from client import Column, RetrievalClient
+from client.server_status import PRODUCT_COLUMN
 from client.web.app import web_app
+from retrieval_server.attributes import names as server
 from retrieval_server.v1 import retrieval_pb2 as pb
 from tests.support.recording_servicer import INITIAL_IDS, LIMITS, MODELS
 from tests.support.web_api import HERE
@@ -78,6 +80,42 @@ def test_conditions_go_with_a_photo_and_a_product_and_words(page, servicer):
     assert not without.HasField("filter")
 
 
+def test_a_column_to_group_by_goes_with_a_photo_and_a_product_and_words(page, servicer):
+    grouped = {"group_by": "skin 'type'"}
+    photo = page.post("/api/search", params=grouped, content=b"photo")
+    page.get("/api/similar", params=grouped | {"product_id": "1"})
+    page.get("/api/words", params=grouped | {"words": "nuxe"})
+    assert [request.group_by for request in servicer.requests] == ["skin 'type'"] * 3
+    assert [match["group_size"] for match in photo.json()["results"]] == [1000, 2000, 3000, 4000]
+
+
+def test_status_names_the_columns_in_which_images_share_values_that_of_products_first(
+    page, servicer
+):
+    few = {"kind": pb.COLUMN_KIND_TEXT, "distinct_count": 2}
+    servicer.further_columns = [  # of 500,000 products; after brands and prices
+        pb.CatalogueColumn(name="unique", kind=pb.COLUMN_KIND_TEXT, distinct_count=500_000),
+        pb.CatalogueColumn(name="product", kind=pb.COLUMN_KIND_TEXT, distinct_count=120_000),
+        pb.CatalogueColumn(name="missing", **few, missing_count=499_998),
+        pb.CatalogueColumn(name="one", kind=pb.COLUMN_KIND_TRUTH, distinct_count=1),
+        pb.CatalogueColumn(name="", **few),
+        pb.CatalogueColumn(name="often missing", **few, missing_count=499_000),
+    ]
+    assert page.get("/api/status").json()["group_columns"] == [
+        "product",
+        "brand",
+        "price",
+        "often missing",
+    ]
+    assert PRODUCT_COLUMN == server.PRODUCT_COLUMN
+
+
+@pytest.mark.parametrize("limits", [None, pb.Limits(max_image_bytes=2**20, max_filter_depth=16)])
+def test_status_names_none_where_the_server_ignores_groups(page, servicer, limits):
+    servicer.limits = limits
+    assert page.get("/api/status").json()["group_columns"] == []
+
+
 def test_status_names_up_to_four_columns_that_a_person_can_choose_from(page, servicer):
     few = {"kind": pb.COLUMN_KIND_TEXT, "distinct_count": 2, "values": ["a", "b"]}
     servicer.further_columns = [  # after many brands, and prices
@@ -131,6 +169,7 @@ def test_status_names_the_sliders_and_their_defaults(page, servicer):
         {"text_weight": "strong"},
         {"words": "a" * 10_001},
         {"where": "price <"},
+        {"group_by": ""},
     ],
 )
 def test_a_setting_that_no_slider_produces_is_refused_by_name(page, servicer, settings):

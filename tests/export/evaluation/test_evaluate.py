@@ -48,15 +48,17 @@ def own_results(
     keep,
     searched=lambda product: True,
     name=lambda product: product.product_id,
+    group=None,
 ):
     """Relevant names and results by loops: cosines with fsum, Algorithm 1 with lists."""
     rows = [row for row in range(len(bundle)) if searched(bundle.product(row))]
     names = [name(bundle.product(row)) for row in range(len(bundle))]
+    groups = [(group or name)(bundle.product(row)) for row in range(len(bundle))]
     names_searched = {names[row] for row in rows}
 
     def first_of_each(ranking, taken=()):
-        best = {names[row]: row for row in reversed(ranking) if names[row] not in taken}
-        return [row for row in ranking if best.get(names[row]) == row]
+        best = {groups[row]: row for row in reversed(ranking) if groups[row] not in taken}
+        return [row for row in ranking if best.get(groups[row]) == row]
 
     lines = (dataset / "ground_truth.csv").read_text(encoding="utf-8").splitlines()[1:]
     found = {}
@@ -89,8 +91,8 @@ def own_results(
             subset = {n for row in ranking[:keep] for n in bundle.text_index.neighbours(row)[0]}
             kept = ranking[:keep]
             again = [row for row in by_image if row in subset]
-            result = (kept + first_of_each(again, {names[row] for row in kept}))[:7]
-            filled = first_of_each(ranking, {names[row] for row in result})
+            result = (kept + first_of_each(again, {groups[row] for row in kept}))[:7]
+            filled = first_of_each(ranking, {groups[row] for row in result})
             result += filled[: 7 - len(result)]
         found[query.removeprefix("queries/")] = relevant, [names[row] for row in result]
     return found
@@ -256,6 +258,44 @@ def test_where_products_are_named_every_figure_is_of_products_by_their_best_imag
     assert "Ranks of relevant products" in text
 
 
+@pytest.mark.parametrize(
+    ("by_product", "group_by", "note"),
+    [
+        (False, "brand", "of the column 'brand'. True matches are images; of those of one value"),
+        (False, "product", "of the column 'product'. True matches are images"),
+        (True, "price", "of the column 'price'. True matches are products, of each of which"),
+        (True, "product", "The ground truth names products, so results and true matches are"),
+    ],
+)
+def test_results_are_grouped_by_the_column_that_is_named(
+    products, index_of_products, tiny_repository, tiny_catalogue, by_product, group_by, note
+):
+    bundle = open_index(index_of_products)
+    dataset = products if by_product else tiny_catalogue
+
+    result = evaluate(dataset, bundle, EngineChoice(tiny_repository), group_by=group_by)
+
+    def name(product):
+        alone = product.product_id
+        return product.attributes.get("product", f"only {alone}") if by_product else alone
+
+    def group(product):
+        return product.attributes.get(group_by, f"only {product.product_id}")
+
+    for place, row in enumerate(result.rows):
+        found = own_results(bundle, tiny_repository, dataset, row.keep, name=name, group=group)
+        for query, (relevant, names) in zip(result.rated_queries, found.values(), strict=True):
+            ranks = {i: names.index(i) + 1 for i in relevant & set(names)}  # of the first of each
+            assert query.ratings[place].ranks == ranks
+        firsts = {
+            query: (relevant, list(dict.fromkeys(n))) for query, (relevant, n) in found.items()
+        }
+        shares = [len(relevant & set(names)) / len(relevant) for relevant, names in firsts.values()]
+        assert row.recall_at_7 == pytest.approx(np.mean(shares))
+    assert (result.by_product, result.group_by) == (by_product, group_by)
+    assert note in evaluation_text(result)
+
+
 def evaluation_text(result):
     output = io.StringIO()
     Console(file=output, width=400).print(evaluation_table(result))
@@ -345,18 +385,49 @@ def test_a_condition_that_cannot_be_met_is_misuse(
     assert not (tmp_path / "answers.csv").exists()
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--where", "colour = red"), "--where: 'colour = red': the catalogue has no column"),
+        (("--group-by", "colour"), "--group-by: the catalogue has no column"),
+    ],
+)
 def test_an_unknown_column_is_named_before_an_index_is_built(
-    run, dataset, index_options, tmp_path, monkeypatch
+    run, dataset, index_options, tmp_path, monkeypatch, options, message
 ):
     monkeypatch.chdir(tmp_path)
 
-    outcome = run("evaluate", dataset, *index_options, "--where", "colour = red")
+    outcome = run("evaluate", dataset, *index_options, *options)
 
     assert outcome.exit_code == 2
-    assert (
-        "'colour = red': the catalogue has no column 'colour'. Columns: 'brand', 'price'."
-    ) in outcome.stderr
+    said = " ".join(outcome.stderr.split())
+    assert f"Invalid value for {message} 'colour'. Columns: 'brand', 'price'." in said
     assert not (tmp_path / "build").exists()
+
+
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        ("brnd", "there is no column 'brnd'. Did you mean 'brand'? Columns: 'brand' (text)"),
+        ("", "Name a column, or leave the option out."),
+    ],
+)
+@pytest.mark.parametrize("command", ["evaluate", "predict"])
+def test_a_column_that_cannot_be_grouped_by_is_misuse(
+    run, tiny_index, tiny_catalogue, tiny_repository, tmp_path, command, column, message
+):
+    arguments = {
+        "evaluate": (tiny_catalogue,),
+        "predict": (tiny_catalogue / "queries", tmp_path / "answers.csv"),
+    }
+    options = ("--index", tiny_index, "--model-repository", tiny_repository)
+
+    outcome = run(command, *arguments[command], *options, "--group-by", column)
+
+    assert outcome.exit_code == 2
+    said = " ".join(outcome.stderr.replace("'--group-by'", "--group-by").split())
+    assert f"Invalid value for --group-by: {message}" in said
+    assert not (tmp_path / "answers.csv").exists()
 
 
 def test_trec_eval_says_the_same_of_each_query(tiny_index, tiny_catalogue, tiny_repository):

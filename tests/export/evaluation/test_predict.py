@@ -139,6 +139,22 @@ def test_with_conditions_the_ids_are_those_of_the_search_among_the_products_that
     assert "No product meets the conditions of --where" in capsys.readouterr().err
 
 
+def test_with_a_column_to_group_by_the_ids_are_those_of_the_best_image_of_each_value(
+    predict, photos, tiny_index, tiny_repository
+):
+    code, rows = predict(tiny_index, "--group-by", "price", "-k", "1")
+
+    assert code == 0
+    retriever, described = describe_images(
+        sorted(photos.iterdir()), open_index(tiny_index), EngineChoice(tiny_repository)
+    )
+    for row, query in zip(rows, described, strict=True):
+        found = retriever.search(query, SearchParameters(keep=1, group_by="price")).matches
+        assert row[1:6] == [retriever.bundle.product_id(match.row) for match in found]
+        assert len({product_id[-1] for product_id in row[1:6]}) == 5  # each its own price
+        assert row[6:] == ["", ""]
+
+
 def test_what_cannot_be_answered_leaves_the_old_answers_alone(predict, photos, tiny_index, capsys):
     _, before = predict(tiny_index)
 

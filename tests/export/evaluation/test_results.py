@@ -53,6 +53,7 @@ def evaluation_of(queries, methods=METHODS, **further):
         "searched": 26,
         "unanswerable": 0,
         "by_product": False,
+        "group_by": None,
         "warnings": (),
     }
     return Evaluation(**{**values, **further})

@@ -123,6 +123,17 @@ def test_all_images_of_a_product_that_the_ground_truth_names_are_true(
     assert {product for product, classes, _ in items(page) if "true" in classes} == true
 
 
+def test_results_with_groups_say_how_many_images_each_has(
+    tmp_path: Path, tiny_catalogue: Path, result: dict[str, Any]
+) -> None:
+    assert "images of the group" not in sheet(tmp_path, tiny_catalogue, result)
+    for size, ranked in enumerate(result["results"], start=1_000):
+        ranked["group_size"] = size
+    page = sheet(tmp_path, tiny_catalogue, result)
+    shown = re.findall(r"<dt>images of the group</dt><dd>([^<]*)</dd>", page)
+    assert shown[-3:] == ["1,000", "1,001", "1,002"]
+
+
 def test_missing_pictures_have_a_placeholder(
     tmp_path: Path, tiny_catalogue: Path, result: dict[str, Any]
 ) -> None:
@@ -192,7 +203,10 @@ def test_record_that_is_no_search_result_is_refused(
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("rank", "<b>"), ("similarity", "high"), ("description", None), ("product_id", 5)],
+    [
+        *(("rank", "<b>"), ("similarity", "high"), ("description", None), ("product_id", 5)),
+        *(("group_size", "3"), ("group_size", 1.5)),
+    ],
 )
 def test_field_of_another_type_is_refused(
     tmp_path: Path, tiny_catalogue: Path, result: dict[str, Any], field: str, value: object

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
+from export.evaluation.search_notes import BY_PRODUCT
 from export.evaluation.terminal import sections_table
 from export.models.profiles import LITE
 from export.tuning.described_dataset import text_neighbours
@@ -37,6 +38,15 @@ def test_the_report_shows_the_grid_in_pictures_and_needs_nothing_else(tuning):
         assert np.array(part.values).shape == (len(part.rows), len(part.columns))
     best = max(max(row) for row in tuning.heat_maps[-1].values)
     assert best == pytest.approx(tuning.chosen.optimistic)
+
+
+def test_the_report_says_whether_products_were_rated(tuning):
+    described = tuning.described
+    by_product = replace(described, truth=replace(described.truth, by_product=True))
+
+    for rated, is_said in ((tuning, False), (replace(tuning, described=by_product), True)):
+        notes = [note for section in tuning_sections(rated) for note in section.notes]
+        assert (BY_PRODUCT in notes) == is_said == rated.to_json()["by_product"]
 
 
 def test_a_heat_map_goes_through_the_chosen_setting(described):

@@ -6,6 +6,7 @@ import pytest
 from retrieval_server.exact_search.kernels.layout import BLOCK_ROWS
 from retrieval_server.exact_search.kernels.selection import (
     keep,
+    keep_by_group,
     keep_reference,
     largest,
     largest_of_groups,
@@ -50,6 +51,25 @@ def test_kept_rows_stay_in_order_with_their_estimates(count: int, threshold: np.
 
     for array, left in zip((rows, estimates, bounds), expected, strict=True):
         assert array[:kept].tolist() == left.tolist()
+
+
+@pytest.mark.parametrize("is_by_row", [False, True])
+@pytest.mark.parametrize("count", [0, 1, 200, ROWS])
+def test_rows_kept_by_group_reach_the_threshold_of_their_group(count: int, is_by_row: bool) -> None:
+    rng = np.random.default_rng(6)
+    groups = rng.integers(0, GROUPS, 2 * ROWS).astype(np.int32)
+    thresholds = rng.choice([-np.inf, 0.5, 2.0], GROUPS).astype(np.float32)
+    rows, estimates = np.arange(0, 2 * ROWS, 2, dtype=np.int32), values(2)
+    bounds = np.repeat(values(3), 2) if is_by_row else values(3)
+    is_kept = values(3)[:count] >= thresholds[groups[rows[:count]]]
+    kept_rows, kept_estimates = rows[:count][is_kept], estimates[:count][is_kept]
+    untouched = estimates.copy()
+
+    kept = keep_by_group(rows, estimates, bounds, count, groups, thresholds, is_by_row)
+
+    assert rows[:kept].tolist() == kept_rows.tolist()
+    expected = untouched[:kept] if is_by_row else kept_estimates
+    assert estimates[:kept].tolist() == expected.tolist()
 
 
 @pytest.mark.parametrize("count", [0, 1, 200, ROWS])

@@ -73,6 +73,7 @@ def test_a_photo_gets_the_verdict_that_the_export_computes(
         {"words": "nuxe", "text_weight": 0.5},
         {"exclude_ids": ["p0000"]},
         {"min_similarity": 0.0},
+        {"group_by": "brand"},
     ],
 )
 def test_a_photo_that_is_searched_in_another_way_gets_none(

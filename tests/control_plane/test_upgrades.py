@@ -1,0 +1,81 @@
+"""The guide's commands for upgrades, rollbacks, many images and Secrets, with pods that run."""
+
+import re
+
+import pytest
+
+from tests.control_plane.conftest import NewOverlay
+from tests.support.control_plane.guide import GUIDE, Operator, commands_of
+
+pytestmark = pytest.mark.control_plane
+
+APPLY = "kubectl apply -k deploy/overlays/gpu-prod"
+CONFIG_OF = (
+    "kubectl -n beauty-retrieval get deployment/retrieval "
+    "--output jsonpath='{..envFrom[*].configMapRef.name}'"
+)
+EXISTS = "kubectl -n beauty-retrieval get configmap"
+
+
+def test_the_first_deployment_becomes_complete(operator: Operator, new_overlay: NewOverlay) -> None:
+    _, apply, wait = commands_of("From nothing to a served catalogue")
+    overlay = new_overlay("cpu-dev")
+    operator.do(apply, overlay)
+    assert operator.do(wait) == "job.batch/smoke-test condition met\n"
+
+
+def test_an_upgrade_can_be_rolled_back(operator: Operator, new_overlay: NewOverlay) -> None:
+    operator.do(APPLY, new_overlay("gpu-prod"))
+    before = operator.do(CONFIG_OF)
+    changed = new_overlay("gpu-prod", settings={"retrieval": "RETRIEVAL_DRAIN_S=21"})
+    for command in commands_of("Upgrade and rollback"):
+        operator.do(command, changed)
+    assert operator.do(CONFIG_OF) != before
+
+    operator.do(".venv/bin/python -m deploy.leftovers deploy/overlays/gpu-prod", changed)
+    operator.do("kubectl -n beauty-retrieval rollout undo deployment/retrieval")
+    operator.do("kubectl -n beauty-retrieval rollout status deployment/retrieval")
+    assert operator.do(CONFIG_OF) == before
+    for name in before.split():
+        operator.do(f"{EXISTS} {name}")
+    operator.do("kubectl -n beauty-retrieval rollout restart deployment/retrieval")
+
+
+def test_jobs_for_many_images_find_the_settings_that_changed(
+    operator: Operator, new_overlay: NewOverlay
+) -> None:
+    operator.do(APPLY, new_overlay("gpu-prod"))
+    changed = new_overlay("gpu-prod", settings={"index-build": "SHARDS=32"})
+    delete, first, wait, second = commands_of("Many new images")
+    operator.do(delete)
+    operator.do(first, changed)
+    jobs = "kubectl -n beauty-retrieval get jobs --output name"
+    assert operator.do(jobs) == "job.batch/extract-descriptors\n"
+    read = operator.do(f"{jobs.replace('name', 'yaml')}")
+    for name in set(re.findall(r"name: (index-build-\w+|triton-\w{10})\n", read)):
+        operator.do(f"{EXISTS} {name}")
+    operator.do(wait)
+    operator.do(second, changed)
+    assert operator.do(jobs).split() == [
+        "job.batch/extract-descriptors",
+        "job.batch/merge-index",
+        "job.batch/smoke-test",
+    ]
+
+
+def test_secrets_of_the_guide_can_be_created(operator: Operator, new_overlay: NewOverlay) -> None:
+    operator.do(APPLY, new_overlay("gpu-prod", ("tls", "client-tls")))
+    (pull_secret,) = [each for each in commands_of("Images") if "create secret" in each]
+    operator.do(pull_secret)
+    certificate = "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=a -keyout KEY -out CERT"
+    operator.do(certificate)
+    (gateway,) = re.findall(r"`(kubectl [^`]*gateway-tls[^`]*)`", GUIDE.read_text("utf-8"))
+    operator.do(gateway.replace("cert=FILE", "cert=CERT").replace("key=FILE", "key=KEY"))
+    make, create, read, *_ = commands_of("Certificates and tokens")
+    operator.do(make)
+    operator.do(create)
+    operator.do(
+        "kubectl -n beauty-retrieval create secret generic retrieval-tls --from-file=ca.crt=token"
+    )
+    operator.do(read)
+    assert (operator.folder / "ca.crt").read_text() == (operator.folder / "token").read_text()
