@@ -33,8 +33,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks.descriptor_generator import CALIBRATION_FILE, Calibration, DescriptorGenerator
-from export.dataset.database import IndexDatabase
-from export.dataset.ground_truth import read_ground_truth
+from export.ground_truth.database import IndexDatabase
+from export.ground_truth.queries import read_ground_truth
 from retrieval_server.engines.create_engine import create_engine
 from retrieval_server.engines.engine import Engine
 from retrieval_server.index.bundle import IndexBundle

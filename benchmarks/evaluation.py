@@ -17,10 +17,10 @@ from typing import Any
 from benchmarks.descriptor_generator import DescriptorGenerator
 from benchmarks.search_database import ROOT, prepare_database
 from benchmarks.search_index import prepare_index, product_id
-from export.dataset.ground_truth import GroundTruth, Query
 from export.evaluation.ablation import METHODS, rate_queries
 from export.evaluation.results import RatedQuery
 from export.evaluation.statistics import categories_of, rows_of
+from export.ground_truth.queries import GroundTruth, Query
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.retrieval.retriever import Retriever
 from retrieval_server.retrieval.search_request import QueryDescriptors

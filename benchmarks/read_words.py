@@ -31,13 +31,13 @@ from rich.table import Table
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from benchmarks.typed_words import visual_similarities
-from export.dataset.database import IndexDatabase
-from export.dataset.ground_truth import Query, items_of, read_ground_truth
 from export.descriptors.engine_choice import EngineChoice
 from export.descriptors.read_words import read_words
 from export.evaluation.ablation import CATEGORY_COLUMN
 from export.evaluation.sections import range_text
 from export.evaluation.significance import holm, paired_difference
+from export.ground_truth.database import IndexDatabase
+from export.ground_truth.queries import Query, items_of, read_ground_truth
 from export.tuning.cross_validation import folds_of
 from export.tuning.rate_settings import RowLists, best_rows, rate_settings
 from retrieval_server.errors import ImageError

@@ -26,9 +26,9 @@ from rich.table import Column, Table
 from benchmarks.reading_agreement import PEER_SIDE, Agreement, agreement, library_stability
 from benchmarks.reading_peer import read_by_peer
 from export.dataset.catalogue import Catalogue, read_catalogue
-from export.dataset.database import CatalogueDatabase
-from export.dataset.ground_truth import Query, read_ground_truth
 from export.evaluation.metrics import RESULTS, average_precision, mean_average_precision
+from export.ground_truth.database import CatalogueDatabase
+from export.ground_truth.queries import Query, read_ground_truth
 from export.models.profiles import LITE
 from export.text_index.word_index import build_word_index
 from retrieval_server.engines.create_engine import create_engine

@@ -23,11 +23,11 @@ from rich.console import Console
 from rich.table import Table
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from export.dataset.database import IndexDatabase
-from export.dataset.ground_truth import Query, read_ground_truth
 from export.descriptors.engine_choice import EngineChoice
 from export.evaluation.metrics import RESULTS, average_precision
 from export.evaluation.query_descriptors import describe_images
+from export.ground_truth.database import IndexDatabase
+from export.ground_truth.queries import Query, read_ground_truth
 from retrieval_server.errors import ImageError
 from retrieval_server.exact_search.similarity import fused_similarity
 from retrieval_server.index.bundle import IndexBundle

@@ -16,12 +16,12 @@ import numpy as np
 from export.calibration.logistic import Cases, fitted, held_out
 from export.calibration.observations import AnsweredQuery, Observation, observe
 from export.calibration.quality import quality_of
-from export.dataset.database import IndexDatabase
-from export.dataset.folds import folds_of
-from export.dataset.ground_truth import items_of, read_ground_truth
-from export.dataset.measurable import check_readable
 from export.descriptors.engine_choice import EngineChoice
 from export.evaluation.query_descriptors import describe_images, read_queries
+from export.ground_truth.database import IndexDatabase
+from export.ground_truth.folds import folds_of
+from export.ground_truth.measurable import check_readable
+from export.ground_truth.queries import items_of, read_ground_truth
 from export.progress import progress
 from retrieval_server.errors import CalibrationError, ImageError
 from retrieval_server.index.bundle import IndexBundle

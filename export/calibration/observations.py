@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from export.dataset.ground_truth import Query
 from export.evaluation.query_descriptors import Lines
+from export.ground_truth.queries import Query
 from export.progress import progress
 from retrieval_server.index.calibration import QueryKind
 from retrieval_server.retrieval.retriever import Retriever

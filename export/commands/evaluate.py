@@ -21,13 +21,13 @@ from export.commands.options import (
 )
 from export.commands.outputs import check_outputs, print_result, prints_table, say_where
 from export.dataset.catalogue import read_catalogue
-from export.dataset.measurable import check_measurable
 from export.descriptors.engine_choice import EngineChoice
 from export.evaluation.evaluate import evaluate as evaluate_index
 from export.evaluation.html import evaluation_page
 from export.evaluation.markdown import evaluation_markdown
 from export.evaluation.predict import predict as predict_folder
 from export.evaluation.terminal import evaluation_table
+from export.ground_truth.measurable import check_measurable
 from export.index.build import IndexBuild
 from export.models.profiles import LITE, find_profile
 from retrieval_server.command_line.option_values import Conditions, GroupBy

@@ -23,9 +23,9 @@ from export.commands.options import (
     TausToTry,
 )
 from export.commands.outputs import print_result, prints_table, say_where
-from export.dataset.measurable import check_measurable
 from export.descriptors.engine_choice import EngineChoice
 from export.evaluation.terminal import sections_table
+from export.ground_truth.measurable import check_measurable
 from export.models.profiles import LITE, find_profile
 from export.text_index.settings import TextSettings
 from retrieval_server.command_line import option_values

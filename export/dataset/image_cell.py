@@ -67,7 +67,8 @@ def image_list(text: str) -> list[str]:
     Raises:
         CellError: if it is no JSON list, is empty, or has an entry that is no path.
     """
-    if not without_padding(text):
+    text = without_padding(text)
+    if not text:
         raise CellError("is empty")
     try:
         listed = json.loads(text)

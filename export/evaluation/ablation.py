@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from export.dataset.ground_truth import GroundTruth, Query, items_of
 from export.evaluation.metrics import RESULTS, average_precision, hit_at_1, ranks_of, recall
 from export.evaluation.query_descriptors import Lines
 from export.evaluation.results import BOTH, READ, TYPED, WORD_METHODS, RatedQuery, Rating
+from export.ground_truth.queries import GroundTruth, Query, items_of
 from export.progress import progress
 from retrieval_server.exact_search.similarity import Ranking
 from retrieval_server.filters.expression import Filter

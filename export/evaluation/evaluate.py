@@ -6,15 +6,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from export.dataset.database import IndexDatabase
-from export.dataset.ground_truth import read_ground_truth
-from export.dataset.measurable import check_readable
 from export.descriptors.engine_choice import EngineChoice
 from export.evaluation.ablation import METHODS, Method, methods_for, rate_queries
 from export.evaluation.part import answerable, searched_rows
 from export.evaluation.query_descriptors import describe_images, read_queries
 from export.evaluation.results import Evaluation, RatedQuery, WordsChange
 from export.evaluation.statistics import categories_of, rows_of, words_changes
+from export.ground_truth.database import IndexDatabase
+from export.ground_truth.measurable import check_readable
+from export.ground_truth.queries import read_ground_truth
 from retrieval_server.errors import ImageError
 from retrieval_server.filters.typed import ALL_PRODUCTS, TypedFilter
 from retrieval_server.index.bundle import IndexBundle

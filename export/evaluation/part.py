@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from export.dataset.ground_truth import GroundTruth
+from export.ground_truth.queries import GroundTruth
 from retrieval_server.errors import CatalogueError
 from retrieval_server.filters.evaluation import passing_rows
 from retrieval_server.filters.typed import TypedFilter

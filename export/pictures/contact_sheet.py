@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
-from export.dataset.true_matches import has_ground_truth, true_matches
+from export.ground_truth.true_matches import has_ground_truth, true_matches
 from export.pictures.attention_view import AttentionView, AttentionViewer
 from export.pictures.contact_sheet_page import page_foot, page_head, section
 from export.pictures.contact_sheet_picture import picture

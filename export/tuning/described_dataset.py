@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.dataset.catalogue import Catalogue, CatalogueRow, read_catalogue
-from export.dataset.database import CatalogueDatabase
-from export.dataset.ground_truth import GroundTruth, Query, items_of, read_ground_truth
-from export.dataset.measurable import ANY_SIDE, check_readable, unreadable_match
-from export.dataset.true_matches import GROUND_TRUTH_FILE
+from export.ground_truth.database import CatalogueDatabase
+from export.ground_truth.measurable import ANY_SIDE, check_readable, unreadable_match
+from export.ground_truth.queries import GroundTruth, Query, items_of, read_ground_truth
+from export.ground_truth.true_matches import GROUND_TRUTH_FILE
 from export.models.pooling_choice import PoolingChoice
 from export.progress import progress
 from export.text_index.build import build_text_index

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from export.dataset.folds import folds_of
 from export.evaluation.results import Comparison
 from export.evaluation.significance import Interval, holm, mean_interval, paired_difference
+from export.ground_truth.folds import folds_of
 from export.progress import progress
 from export.tuning.cross_validation import CrossValidated, cross_validate
 from export.tuning.described_dataset import DescribedDataset, text_neighbours

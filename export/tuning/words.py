@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.dataset.catalogue import Catalogue, CatalogueRow
-from export.dataset.ground_truth import Query
 from export.descriptors.engine_choice import EngineChoice
 from export.descriptors.image_reading import chosen_reader
 from export.descriptors.read_words import read_words
 from export.descriptors.words_file import read_entries, words_file, words_line, write_entries
+from export.ground_truth.queries import Query
 from export.index.stage_log import StageLog
 from export.index.words import word_columns, write_words
 from export.output.folder import lock_folder

@@ -154,7 +154,6 @@ def largest_reference(
 def largest_of_groups(
     estimates: NDArray[np.float32],
     groups: NDArray[np.int32],
-    count: int,
     wanted: int,
     largest_by_group: NDArray[np.float32],
     position_by_group: NDArray[np.int32],
@@ -162,9 +161,8 @@ def largest_of_groups(
     """Find the ``wanted`` groups with the largest estimates, and a position of each of these.
 
     Args:
-        estimates: the first ``count`` count.
-        groups: the group of each of them.
-        count: number of estimates.
+        estimates: (M,).
+        groups: (M,) the group of each of them; or more than M.
         wanted: number of groups.
         largest_by_group: (groups,) working memory; -inf before and after.
         position_by_group: (groups,) working memory.
@@ -173,7 +171,7 @@ def largest_of_groups(
         (wanted,) positions of the largest estimate of each group found, in no order; -1 where there
         are fewer groups, or where the others are -inf.
     """
-    for position in range(count):
+    for position in range(estimates.size):
         group = groups[position]
         if estimates[position] > largest_by_group[group]:
             largest_by_group[group] = estimates[position]
@@ -187,9 +185,9 @@ def largest_of_groups(
 
 
 def largest_of_groups_reference(
-    estimates: NDArray[np.float32], groups: NDArray[np.int32], count: int, wanted: int
+    estimates: NDArray[np.float32], groups: NDArray[np.int32], wanted: int
 ) -> NDArray[np.float32]:
     """The estimates at the positions that ``largest_of_groups`` finds, descending, by numpy."""
     by_group = np.full(groups.max(initial=0) + 1, -np.inf, np.float32)
-    np.maximum.at(by_group, groups[:count], estimates[:count])
+    np.maximum.at(by_group, groups, estimates)
     return largest_reference(by_group, len(by_group), wanted)

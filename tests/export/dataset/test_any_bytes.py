@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from export.dataset.catalogue import read_catalogue
-from export.dataset.true_matches import true_matches
+from export.ground_truth.true_matches import true_matches
 from retrieval_server.errors import CatalogueError
 
 CSV = 'id,image,description\n1,a.jpg,"x ""y"" z"\n2,b.jpg,é\n'.encode()

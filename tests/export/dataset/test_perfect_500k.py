@@ -10,11 +10,11 @@ import pytest
 from export import cli
 from export.commands.index_summary import catalogue_warnings
 from export.dataset.catalogue import read_catalogue
-from export.dataset.database import IndexDatabase
-from export.dataset.ground_truth import read_ground_truth
 from export.dataset.perfect_500k import ImagesById
 from export.descriptors.engine_choice import EngineChoice
 from export.evaluation.evaluate import evaluate
+from export.ground_truth.database import IndexDatabase
+from export.ground_truth.queries import read_ground_truth
 from retrieval_server.errors import CatalogueError
 from retrieval_server.index.bundle import REJECTS_FILE
 from retrieval_server.index.publish import open_index

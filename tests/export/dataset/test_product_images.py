@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from export.commands.index_summary import catalogue_warnings
 from export.dataset.catalogue import Catalogue, CatalogueRow, read_catalogue
 from retrieval_server.errors import CatalogueError
 from tests.support.export.feeds.dialect import csv_text
+from tests.support.paths import ROOT
 
 Values = Mapping[str, object]
 
@@ -174,6 +176,21 @@ def test_all_ways_to_write_the_same_products_give_the_same_rows(tmp_path: Path) 
     assert len({catalogue.columns for catalogue in catalogues}) == 1
     first, *others = (catalogue.rows for catalogue in catalogues)
     assert all(rows == first for rows in others)
+
+
+def test_the_example_of_the_guide_is_read(tmp_path: Path) -> None:
+    guide = (ROOT / "docs" / "catalogue.md").read_text("utf-8")
+    (example,) = re.findall(r"```\n(id,images,.*?)```", guide, re.DOTALL)
+    rows = csv_catalogue(tmp_path, example).rows
+    assert [(row.product_id, row.image, row.attributes) for row in rows] == [
+        ("1001", "images/1001.jpg", {"product": "1001"}),
+        ("1001#2", "images/1001-back.jpg", {"product": "1001"}),
+    ]
+
+
+def test_padding_around_a_list_means_nothing(tmp_path: Path) -> None:
+    text = 'id,images,description\n1,"\u200b [""a.jpg""]\u00a0",x\n'
+    assert [row.image for row in csv_catalogue(tmp_path, text).rows] == ["a.jpg"]
 
 
 def csv_catalogue(folder: Path, text: str) -> Catalogue:

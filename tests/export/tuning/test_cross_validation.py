@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from export.dataset.ground_truth import Query
+from export.ground_truth.queries import Query
 from export.tuning.cross_validation import best_setting, cross_validate
 from export.tuning.described_dataset import text_neighbours
 from export.tuning.grid import Grid

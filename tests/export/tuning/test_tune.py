@@ -10,9 +10,9 @@ import pytest
 
 from export import cli
 from export.dataset.catalogue import read_catalogue
-from export.dataset.database import CatalogueDatabase
-from export.dataset.ground_truth import read_ground_truth
-from export.dataset.measurable import check_measurable
+from export.ground_truth.database import CatalogueDatabase
+from export.ground_truth.measurable import check_measurable
+from export.ground_truth.queries import read_ground_truth
 from export.models.profiles import find_profile, profile_toml
 from export.tuning.described_dataset import DescribedDataset, describe_dataset
 from export.tuning.pooling_sweep import PoolingSweep

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from export.dataset.catalogue import read_catalogue
-from export.dataset.ground_truth import Query
 from export.descriptors.engine_choice import EngineChoice
+from export.ground_truth.queries import Query
 from export.index.build import IndexBuild
 from export.tuning.words import ImageReader, WordSources
 from retrieval_server.index.bundle import IndexBundle

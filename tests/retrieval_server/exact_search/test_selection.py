@@ -92,16 +92,16 @@ def test_largest_are_found_once_each_and_no_row_without_an_estimate(
 @pytest.mark.parametrize("count", [0, 1, 200, ROWS])
 @pytest.mark.parametrize("wanted", [1, 2, 7, 32, 400])
 def test_largest_of_groups_are_of_different_groups(count: int, wanted: int) -> None:
-    estimates = values(4)
-    groups = np.random.default_rng(5).integers(0, GROUPS, ROWS).astype(np.int32)
+    estimates = values(4)[:count]
+    groups = np.random.default_rng(5).integers(0, GROUPS, count).astype(np.int32)
     memory, positions_of = np.full(GROUPS, -np.inf, np.float32), np.empty(GROUPS, np.int32)
 
-    positions = largest_of_groups(estimates, groups, count, wanted, memory, positions_of)
+    positions = largest_of_groups(estimates, groups, wanted, memory, positions_of)
 
     found = positions[positions >= 0]
     assert len(positions) == wanted
     assert len(set(groups[found].tolist())) == len(found)
     assert sorted(estimates[found].tolist(), reverse=True) == (
-        largest_of_groups_reference(estimates, groups, count, wanted).tolist()
+        largest_of_groups_reference(estimates, groups, wanted).tolist()
     )
     assert np.isneginf(memory).all()  # for the next search

@@ -14,9 +14,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
-from export.dataset.database import Database
 from export.dataset.table import shown
-from export.dataset.true_matches import TrueMatches, ground_truth_file, true_matches
+from export.ground_truth.database import Database
+from export.ground_truth.true_matches import TrueMatches, ground_truth_file, true_matches
 from retrieval_server.attributes.names import PRODUCT_COLUMN
 from retrieval_server.errors import CatalogueError
 from retrieval_server.index.bundle import REJECTS_FILE

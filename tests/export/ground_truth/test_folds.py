@@ -2,7 +2,7 @@
 
 import pytest
 
-from export.dataset.folds import folds_of
+from export.ground_truth.folds import folds_of
 from retrieval_server.errors import CatalogueError
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from export.dataset.catalogue import Catalogue, CatalogueRow, read_catalogue
-from export.dataset.database import CatalogueDatabase
-from export.dataset.ground_truth import Query, items_of, read_ground_truth
+from export.ground_truth.database import CatalogueDatabase
+from export.ground_truth.queries import Query, items_of, read_ground_truth
 from retrieval_server.errors import CatalogueError
 
 OURS, CHALLENGE = "query_image,ids", "Validation Image ID,Training Image ID"

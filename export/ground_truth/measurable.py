@@ -6,8 +6,8 @@ from collections.abc import Collection
 from pathlib import Path
 
 from export.dataset.catalogue import read_catalogue
-from export.dataset.database import CatalogueDatabase
-from export.dataset.ground_truth import Query, items_of, read_ground_truth
+from export.ground_truth.database import CatalogueDatabase
+from export.ground_truth.queries import Query, items_of, read_ground_truth
 from retrieval_server.errors import CatalogueError, ImageError
 from retrieval_server.models.preprocessing import read_image
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from export.dataset.measurable import check_divisible
+from export.ground_truth.measurable import check_divisible
 
 
 def folds_of(items: Sequence[int], count: int, seed: int) -> NDArray[np.int64]:
