@@ -11,7 +11,7 @@ DATA    ?= build/demo/sample
 INDEX   ?= build/demo/index
 PORT    ?= 50051
 N       ?= 500000
-STORE   ?= milvus://localhost:19530/bench
+STORE   ?=
 
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -25,8 +25,8 @@ help: ## Print this list
 
 # To try it
 
-demo: sample export ## From nothing to a photo's seven products; ENGINE=triton through a real Triton
-	$(BIN)/python deploy/demo.py search --profile $(PROFILE) --engine $(ENGINE)
+demo: sample export ## From nothing to a photo's seven products; ENGINE=triton, or STORE=the address of a store
+	$(BIN)/python deploy/demo.py search --profile $(PROFILE) --engine $(ENGINE) $(if $(STORE),--store $(STORE))
 
 test: setup ## Run the tests
 	$(BIN)/pytest
@@ -143,7 +143,7 @@ bench-filters: setup ## Measure filtered searches beside unfiltered ones and pee
 	$(BIN)/python -m benchmarks.groups --rows $(N)
 
 bench-scale-out: setup ## Measure the search in files beside a Milvus at STORE; N=500000 rows
-	$(BIN)/python -m benchmarks.stores --rows $(N) --store $(STORE)
+	$(BIN)/python -m benchmarks.stores --rows $(N) --store $(or $(STORE),milvus://localhost:19530/bench)
 
 bench-words: setup build/word_peers/.installed ## Measure searches with words beside searches without; N=500000 rows
 	$(BIN)/python -m benchmarks.words --rows $(N)
