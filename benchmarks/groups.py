@@ -51,13 +51,20 @@ def measure(database: SearchDatabase) -> dict[str, Any]:
     products = database.generator().products()
     groups = Groups(products.astype(np.int32), int(products.max()) + 1)
     search, queries = open_cascade(database), queries_of(database, QUERIES)
-    result: dict[str, Any] = {kind: measure_kind(search, queries[kind], groups) for kind in KINDS}
+    times = {kind: times_of(search, queries[kind], groups) for kind in KINDS}
+    every = [
+        [ms for kind in KINDS for ms in times[kind][is_grouped]] for is_grouped in (False, True)
+    ]
+    result: dict[str, Any] = {kind: medians(*times[kind]) for kind in KINDS}
+    result["all"] = medians(*every)
     return result | {"different": differences(database, search, queries, groups)}
 
 
-def measure_kind(search: CascadeSearch, queries: list[Query], groups: Groups) -> dict[str, float]:
-    """Median times of the queries of one kind."""
-    times: dict[bool, list[float]] = {True: [], False: []}
+def times_of(
+    search: CascadeSearch, queries: list[Query], groups: Groups
+) -> tuple[list[float], list[float]]:
+    """Milliseconds of each query, without groups and with them."""
+    times: tuple[list[float], list[float]] = ([], [])
     for number, query in enumerate(queries):
         for is_measured in (False, True) if number < WARM_UP else (True,):
             for is_grouped in (True, False):
@@ -65,7 +72,12 @@ def measure_kind(search: CascadeSearch, queries: list[Query], groups: Groups) ->
                 search.rank_all(query, ALPHA, TOP_K, groups=groups if is_grouped else None)
                 if is_measured:
                     times[is_grouped].append(1000 * (time.process_time() - started))
-    grouped_ms, ungrouped_ms = float(np.median(times[True])), float(np.median(times[False]))
+    return times
+
+
+def medians(ungrouped: list[float], grouped: list[float]) -> dict[str, float]:
+    """Medians, and how many times as long a grouped search takes."""
+    grouped_ms, ungrouped_ms = float(np.median(grouped)), float(np.median(ungrouped))
     return {
         "grouped_ms": round(grouped_ms, 3),
         "ungrouped_ms": round(ungrouped_ms, 3),
@@ -102,12 +114,13 @@ def table_of(summary: dict[str, Any]) -> Table:
         title=f"{summary['rows']:,} images, one thread, median ms of a grouped search, and how "
         "many times as long as the ungrouped one"
     )
-    for heading in ("images of a product", *KINDS, f"of {searches} differ from brute force"):
+    columns = (*KINDS, "all")
+    for heading in ("images of a product", *columns, f"of {searches} differ from brute force"):
         table.add_column(heading, justify="right")
     for images, measured in summary["images"].items():
         table.add_row(
             str(images),
-            *(f"{measured[k]['grouped_ms']:.2f} ({measured[k]['ratio']:.2f}x)" for k in KINDS),
+            *(f"{measured[k]['grouped_ms']:.2f} ({measured[k]['ratio']:.2f}x)" for k in columns),
             str(measured["different"]),
         )
     return table

@@ -16,7 +16,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,10 +32,10 @@ REVISION = ("apps", "ReplicaSet")
 # They keep the names of the ConfigMaps that they began with.
 READERS = {"ReplicaSet", "Job", "CronJob"}
 DATA = {"PersistentVolumeClaim"}  # nothing brings it back
-# A controller may delete what belongs to another object that is deleted.
+# A controller may be quicker: it deletes what belongs to an object that was deleted.
 DELETE_OPTIONS = ("--wait=false", "--ignore-not-found")
 SOURCES = ("base", "components", "overlays")
-LOGGED = re.compile(r"[EWI]\d{4} ")  # lines of kubectl's log, before its message
+LOGGED = re.compile(r"[EWI]\d{4} |Warning: ")  # lines of kubectl before its message
 
 
 @dataclass(frozen=True, order=True)
@@ -67,24 +67,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         rendered = Manifests(options.overlay.name, documents_in(render(options.overlay)))
-        namespace = rendered.namespace
-        found = leftovers(rendered, objects_of_cluster(namespace))
-        to_delete = [each.address for each in found if options.delete and each.kind not in DATA]
-        remaining = found
-        if to_delete:
-            _kubectl("--namespace", namespace, "delete", *DELETE_OPTIONS, *to_delete)
-            remaining = leftovers(rendered, objects_of_cluster(namespace))
+        types = resource_types(kinds_of_sources() | GENERATED | {REVISION})
+        objects = objects_of_cluster(rendered.namespace, types)
+        if not objects:
+            raise LookupError(
+                f"The namespace {rendered.namespace} has no object with the label {LABEL}. Apply "
+                "the overlay, or choose its cluster: kubectl config use-context NAME"
+            )
+        found = remaining = leftovers(rendered, objects)
+        to_delete = [each.address for each in found if each.kind not in DATA and not each.is_ending]
+        if options.delete and to_delete:
+            _kubectl("--namespace", rendered.namespace, "delete", *DELETE_OPTIONS, *to_delete)
+            remaining = leftovers(rendered, objects_of_cluster(rendered.namespace, types))
     except (RuntimeError, LookupError) as error:
         sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
         return 1
-    kept = {each.address for each in remaining}
-    deleted = [each.address for each in found if each.address not in kept]
-    lines = [(address, "deleted") for address in deleted]
-    lines += [(each.address, _state(each)) for each in remaining]
-    sys.stdout.writelines(f"{address}: {state}\n" for address, state in sorted(lines))
-    summary = f"{len(deleted)} deleted, {len(kept)} left over in namespace {namespace}"
-    sys.stdout.write(f"{summary}\n")
-    return 1 if kept else 0
+    _report(found, remaining, rendered.namespace)
+    return 1 if remaining else 0
 
 
 def leftovers(rendered: Manifests, found: Iterable[tuple[str, Object]]) -> list[Resource]:
@@ -115,13 +114,18 @@ def leftovers(rendered: Manifests, found: Iterable[tuple[str, Object]]) -> list[
     )
 
 
-def objects_of_cluster(namespace: str) -> list[tuple[str, Object]]:
-    """The objects in a namespace that have our label and a kind of ours, with their addresses.
+def objects_of_cluster(
+    namespace: str, types: Mapping[tuple[str, str], str]
+) -> list[tuple[str, Object]]:
+    """The objects in a namespace that have our label, with their addresses.
+
+    Args:
+        namespace: its name.
+        types: the kinds to look for; see ``resource_types``.
 
     Raises:
         RuntimeError: with kubectl's message, if the cluster does not answer.
     """
-    types = _resource_types(kinds_of_sources() | GENERATED | {REVISION})
     listed = _kubectl(
         "--namespace", namespace, "get", ",".join(types.values()), "-l", LABEL, "-o", "json"
     )
@@ -132,32 +136,7 @@ def objects_of_cluster(namespace: str) -> list[tuple[str, Object]]:
     ]
 
 
-def kinds_of_sources(deploy: Path = DEPLOY) -> set[tuple[str, str]]:
-    """The groups and kinds of all objects that base, components and overlays make."""
-    found = set()
-    for path in (each for name in SOURCES for each in (deploy / name).rglob("*.yaml")):
-        for document in yaml.safe_load_all(path.read_text(encoding="utf-8")):
-            if isinstance(document, dict) and path.name != "kustomization.yaml":
-                found.add((document["apiVersion"].rpartition("/")[0], document["kind"]))
-    return found - {("", "Namespace")}
-
-
-def _itself_and_owners(each: Object) -> set[tuple[str, str]]:
-    """The kind and the name of an object and of those that it belongs to."""
-    owners = each["metadata"].get("ownerReferences", ())
-    named = [(each["kind"], each["metadata"]["name"])]
-    return {*named, *((owner["kind"], owner["name"]) for owner in owners)}
-
-
-def _state(each: Resource) -> str:
-    if each.is_ending:
-        return "being deleted"
-    if each.kind in DATA:
-        return "holds data"
-    return "left over"
-
-
-def _resource_types(kinds: Set[tuple[str, str]]) -> dict[tuple[str, str], str]:
+def resource_types(kinds: Set[tuple[str, str]]) -> dict[tuple[str, str], str]:
     """The groups and kinds that the cluster has, each as ``kubectl get`` takes it.
 
     This asks for each group by its name. `kubectl api-resources` asks for all, and fails where one
@@ -165,6 +144,9 @@ def _resource_types(kinds: Set[tuple[str, str]]) -> dict[tuple[str, str], str]:
 
     Args:
         kinds: the groups and kinds to look for.
+
+    Raises:
+        RuntimeError: with kubectl's message, if the cluster does not answer.
     """
     versions = {
         each["name"]: [version["groupVersion"] for version in each["versions"]]
@@ -185,18 +167,54 @@ def _resource_types(kinds: Set[tuple[str, str]]) -> dict[tuple[str, str], str]:
     return found
 
 
+def kinds_of_sources(deploy: Path = DEPLOY) -> set[tuple[str, str]]:
+    """The groups and kinds of all objects that base, components and overlays make."""
+    found = set()
+    for path in (each for name in SOURCES for each in (deploy / name).rglob("*.yaml")):
+        for document in yaml.safe_load_all(path.read_text(encoding="utf-8")):
+            if isinstance(document, dict) and path.name != "kustomization.yaml":
+                found.add((document["apiVersion"].rpartition("/")[0], document["kind"]))
+    return found - {("", "Namespace")}
+
+
+def _itself_and_owners(each: Object) -> set[tuple[str, str]]:
+    """The kind and the name of an object and of those that it belongs to."""
+    owners = each["metadata"].get("ownerReferences", ())
+    named = [(each["kind"], each["metadata"]["name"])]
+    return {*named, *((owner["kind"], owner["name"]) for owner in owners)}
+
+
+def _report(found: Iterable[Resource], remaining: Sequence[Resource], namespace: str) -> None:
+    """Print what became of each object, and a summary."""
+    kept = {each.address: _state(each) for each in remaining}
+    states = {each.address: "deleted" for each in found} | kept
+    for address, state in sorted(states.items()):
+        sys.stdout.write(f"{address}: {state}\n")
+    deleted = len(states) - len(kept)
+    sys.stdout.write(f"{deleted} deleted, {len(kept)} left over in namespace {namespace}\n")
+
+
+def _state(each: Resource) -> str:
+    if each.is_ending:
+        return "being deleted"
+    if each.kind in DATA:
+        return "holds data"
+    return "left over"
+
+
 def _kubectl(*words: str) -> str:
     """What kubectl prints.
 
     Raises:
-        RuntimeError: with its message, if it fails.
+        RuntimeError: with the first of its messages, if it fails.
     """
     done = subprocess.run(  # noqa: S603 - kubectl, with words of ours
         [kubectl(), *words], env=os.environ, capture_output=True, text=True, check=False
     )
     if done.returncode:
-        message = " ".join(each for each in done.stderr.splitlines() if not LOGGED.match(each))
-        raise RuntimeError(f"kubectl {' '.join(words[:4])} failed: {message}")
+        first, *more = [each for each in done.stderr.splitlines() if not LOGGED.match(each)] or [""]
+        others = f" (and {len(more)} more)" if more else ""
+        raise RuntimeError(f"kubectl {' '.join(words[:3])} failed: {first}{others}")
     return done.stdout
 
 

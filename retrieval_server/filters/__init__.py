@@ -2,5 +2,5 @@
 
 May import: attributes, command_line, compilation, errors.
 Door: `Filter` and what it is made of, `passing_rows`, `check_filter`,
-`TypedFilter`; the limits in `expression`.
+`compile_filters`, `TypedFilter`; the limits in `expression`.
 """

@@ -17,11 +17,12 @@ Mask = NDArray[np.bool_]
 
 _PLACES = 2  # of each table, at least, for a number; with fewer than one most trials fail
 _LONGEST_CHAIN = 64  # numbers that make room for each other; a longer chain rarely ends
+_BITS = 2 ** np.arange(8, dtype=np.uint8)
 _FREE = np.float64(np.nan).view(np.uint64)  # equal to no number
 
 
 class CodeSet:
-    """Some codes.
+    """Some codes: a bit for each code, since a filter may have 100 sets of half a million codes.
 
     Args:
         codes: (M,) codes from 0 to the largest.
@@ -29,8 +30,8 @@ class CodeSet:
     """
 
     def __init__(self, codes: NDArray[np.integer], largest: int) -> None:
-        self._is_in = np.zeros(largest + 1, np.bool_)
-        self._is_in[codes] = True
+        self._bits, self._largest = np.zeros(largest // 8 + 1, np.uint8), np.uint32(largest)
+        np.bitwise_or.at(self._bits, codes >> 3, _BITS[codes & 7])
 
     def holds(self, codes: NDArray[np.unsignedinteger]) -> Mask:
         """Which of some codes are in the set.
@@ -40,7 +41,7 @@ class CodeSet:
                 largest.
         """
         mask = np.empty(len(codes), np.bool_)
-        _look_up_codes(codes, self._is_in, mask)
+        _look_up_codes(codes, self._bits, self._largest, mask)
         return mask
 
 
@@ -88,11 +89,14 @@ def _tables_of(numbers: NDArray[np.uint64]) -> tuple[NDArray[np.float64], NDArra
 
 @compiled
 def _look_up_codes(
-    codes: NDArray[np.unsignedinteger], is_in: NDArray[np.bool_], mask: Mask
+    codes: NDArray[np.unsignedinteger],
+    bits: NDArray[np.uint8],
+    largest: np.uint32,
+    mask: Mask,
 ) -> None:
-    last = is_in.size - 1
     for row in range(codes.size):
-        mask[row] = is_in[min(codes[row], last)]
+        code = min(np.uint32(codes[row]), largest)
+        mask[row] = (bits[code >> np.uint32(3)] >> (code & np.uint32(7))) & 1
 
 
 @compiled

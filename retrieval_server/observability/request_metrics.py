@@ -63,6 +63,13 @@ class RequestMetrics(grpc.aio.ServerInterceptor):
             except asyncio.CancelledError:
                 status = _status_of_cancelled(context.time_remaining(), allowed_s)
                 raise
+            except grpc.aio.AbortError as error:
+                status = context.code()
+                # The call's state keeps the error. The error's traceback would keep the state, and
+                # the request, which may have megabytes, until garbage is collected.
+                del request, context
+                error.__context__ = None
+                raise error.with_traceback(None) from None
             except Exception:
                 status = context.code() or grpc.StatusCode.UNKNOWN
                 raise

@@ -113,7 +113,7 @@ class PhotoStages:
                 ),
                 return_exceptions=True,
             )
-        decoded = [_raised(outcome) for outcome in outcomes]
+        decoded = _whole(outcomes)
         timings.decode_us = (time.perf_counter_ns() - started) // 1000
         if reader is None:
             return SeenPhotos(await self._query(decoded, retriever, deadline, timings), NOT_READ)
@@ -161,10 +161,14 @@ class PhotoStages:
             raise _fault(number, error.problem) from error
 
 
-def _raised(outcome: Decoded | BaseException) -> Decoded:
-    if isinstance(outcome, BaseException):
-        raise outcome
-    return outcome
+def _whole(outcomes: list[Decoded | BaseException]) -> list[Decoded]:
+    """What was decoded; raises the first error instead, if there is one."""
+    failures = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+    decoded = [outcome for outcome in outcomes if not isinstance(outcome, BaseException)]
+    if failures:
+        outcomes.clear()  # an error that a frame of its own traceback holds keeps the photos, too
+        raise failures.pop(0)
+    return decoded
 
 
 def _fault(number: int, problem: str) -> QueryError:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.policies.rendering import components, manifests, overlays
+from deploy.policies.rendering import Object, components, manifests, overlays
 from tests.support.control_plane.build import programs, what_is_missing
 from tests.support.control_plane.guide import Operator
 from tests.support.control_plane.overlays import Older, definitions
@@ -28,9 +28,10 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
         pytest.skip(reason)
     with control_plane(programs(), tmp_path_factory.mktemp("plane")) as running, pods_run(running):
         path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-        for each in definitions(kinds()):
+        defined = list(definitions(kinds()))
+        for each in defined:
             running.request(path, "POST", each)
-        eventually(lambda: all(map(is_served, running.request(path)["items"])))
+        eventually(lambda: all(is_served(running, each["spec"]) for each in defined))
         yield running
 
 
@@ -46,9 +47,12 @@ def kinds() -> set[tuple[str, str]]:
     }
 
 
-def is_served(definition: dict[str, dict[str, list[dict[str, str]]]]) -> bool:
-    conditions = definition.get("status", {}).get("conditions", [])
-    return any(each["type"] == "Established" and each["status"] == "True" for each in conditions)
+def is_served(plane: ControlPlane, definition: Object) -> bool:
+    """Whether the API server answers for a kind of an operator."""
+    (version,) = (each["name"] for each in definition["versions"])
+    code, body = plane.answer(f"/apis/{definition['group']}/{version}", "GET")
+    names = [each["name"] for each in body.get("resources", ())]
+    return code == 200 and definition["names"]["plural"] in names
 
 
 @pytest.fixture(scope="session")
@@ -81,8 +85,9 @@ def kubectl(request: pytest.FixtureRequest, packaged_kubectl: Path) -> Path:
 def operator(
     plane: ControlPlane, tmp_path: Path, kubectl: Path, request: pytest.FixtureRequest
 ) -> Operator:
-    words = request.node.name.replace("_", "-").replace("[", "-").rstrip("]")
-    return Operator(plane, tmp_path, kubectl, words.removeprefix("test-")[:40].rstrip("-"))
+    name, _, which = request.node.name.removeprefix("test_").rstrip("]").partition("[")
+    namespace = f"{which}-{name}".replace("_", "-")[:40].rstrip("-")
+    return Operator(plane, tmp_path, kubectl, namespace)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.control_plane.conftest import NewOverlay
 from tests.support.control_plane.guide import Operator, commands_of
@@ -134,6 +135,31 @@ def test_leftovers_are_found_while_another_api_is_down(
     ]
     operator.do(f"""{scaled} '{{"metadata": {{"finalizers": null}}}}'""")
     operator.do(LIST, after)
+
+
+def test_who_may_not_list_a_kind_is_told_so_in_one_line(
+    operator: Operator, new_overlay: NewOverlay
+) -> None:
+    overlay = new_overlay("gpu-prod")
+    operator.do(APPLY, overlay)
+    config = yaml.safe_load(operator.plane.kubeconfig.read_text())
+    config["users"][0]["user"]["as"] = "reader"
+    limited = operator.folder / "kubeconfig"
+    limited.write_text(yaml.safe_dump(config))
+    reader = (
+        "kubectl -n beauty-retrieval create rolebinding reader --clusterrole=view --user=reader"
+    )
+    operator.do(reader)
+
+    eventually(
+        lambda: operator.run(f"KUBECONFIG={limited} {LIST}", overlay).stderr.startswith(
+            f"error: kubectl --namespace {operator.namespace} get failed: Error from server "
+            '(Forbidden): secrets is forbidden: User "reader" cannot list resource "secrets" in '
+        )
+    )
+    refused = operator.run(f"KUBECONFIG={limited} {LIST}", overlay)
+    assert refused.returncode == 1
+    assert len(refused.stderr.splitlines()) == 1
 
 
 def test_kubectls_own_prune_deletes_the_configmaps_of_a_revision(

@@ -1,11 +1,14 @@
 """The guide's commands for upgrades, rollbacks, many images and Secrets, with pods that run."""
 
+import json
 import re
 
 import pytest
+import yaml
 
 from tests.control_plane.conftest import NewOverlay
 from tests.support.control_plane.guide import GUIDE, Operator, commands_of
+from tests.support.patience import eventually
 
 pytestmark = pytest.mark.control_plane
 
@@ -63,10 +66,24 @@ def test_jobs_for_many_images_find_the_settings_that_changed(
     ]
 
 
+def test_every_pod_can_use_the_pull_secret_of_the_guide(
+    operator: Operator, new_overlay: NewOverlay
+) -> None:
+    written = commands_of("Images")
+    (create,) = [each for each in written if "create secret" in each]
+    patches = yaml.safe_load("\n".join(written[written.index("patches:") :]))
+    operator.do(APPLY, new_overlay("gpu-prod", ("web",), **patches))
+    operator.do(create)
+    names = ("retrieval", "triton", "web", "extract-descriptors", "merge-index", "smoke-test")
+    for name in names:
+        pods = f"kubectl -n beauty-retrieval get pods -l app.kubernetes.io/name={name} --output "
+        eventually(lambda shown=f"{pods} name": operator.do(shown))
+        for pod in json.loads(operator.do(f"{pods} json"))["items"]:
+            assert pod["spec"]["imagePullSecrets"] == [{"name": "registry"}]
+
+
 def test_secrets_of_the_guide_can_be_created(operator: Operator, new_overlay: NewOverlay) -> None:
     operator.do(APPLY, new_overlay("gpu-prod", ("tls", "client-tls")))
-    (pull_secret,) = [each for each in commands_of("Images") if "create secret" in each]
-    operator.do(pull_secret)
     certificate = "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=a -keyout KEY -out CERT"
     operator.do(certificate)
     (gateway,) = re.findall(r"`(kubectl [^`]*gateway-tls[^`]*)`", GUIDE.read_text("utf-8"))

@@ -65,8 +65,7 @@ def cluster() -> Cluster:
             an_object("networking.k8s.io/v1", "NetworkPolicy", "held",
                       metadata={"finalizers": ["example.com/held"]}),
             an_object("apps/v1", "Deployment", "neighbour", is_ours=False),
-        ],
-        down=("metrics.k8s.io/v1beta1",),  # as where metrics-server does not run
+        ]
     )  # fmt: skip
 
 
@@ -123,9 +122,12 @@ def test_what_components_left_behind_is_listed_and_deleted(
 def test_nothing_is_left_over_of_the_overlay_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """Also where metrics-server does not run, so that an API of the cluster does not answer."""
     overlay = copied_overlay(tmp_path, *BEFORE)
     secrets = [an_object("v1", "Secret", name) for name in CERTIFIED]
-    with api_server(Cluster([*manifests(OVERLAY, BEFORE).objects, *secrets]), tmp_path) as config:
+    objects = [*manifests(OVERLAY, BEFORE).objects, *secrets]
+    down = ("metrics.k8s.io/v1beta1",)
+    with api_server(Cluster(objects, down=down), tmp_path) as config:
         monkeypatch.setenv("KUBECONFIG", str(config))
         assert main([str(overlay)]) == 0
     assert capsys.readouterr().out == "0 deleted, 0 left over in namespace beauty-retrieval\n"
@@ -139,6 +141,21 @@ def test_a_cluster_that_does_not_answer_is_one_line(
     assert capsys.readouterr().err == (
         "error: kubectl get --raw /apis failed: The connection to the server localhost:8080 was "
         "refused - did you specify the right host or port?\n"
+    )
+
+
+def test_a_cluster_without_the_overlay_is_told_from_one_without_leftovers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    overlay = copied_overlay(tmp_path)
+    foreign = an_object("v1", "ConfigMap", "kube-root-ca.crt", is_ours=False)
+    with api_server(Cluster([foreign]), tmp_path) as config:
+        monkeypatch.setenv("KUBECONFIG", str(config))
+        assert main([str(overlay)]) == 1
+    assert capsys.readouterr().err == (
+        "error: The namespace beauty-retrieval has no object with the label "
+        "app.kubernetes.io/part-of=beauty-retrieval. Apply the overlay, or choose its cluster: "
+        "kubectl config use-context NAME\n"
     )
 
 

@@ -17,10 +17,12 @@ def eventually(condition: Callable[[], object]) -> None:
 
 
 def growing_deadlines(first_s: float) -> Iterator[float]:
-    """Deadlines for what has to be in time up to a point, and late after it, or to end soon.
+    """Deadlines until the test breaks off, each twice as long as the one before.
 
-    Each is twice as long as the one before: the first one that is enough on this machine, as busy
-    as it is, is the test's.
+    A test takes the first one within which its call gets as far as it has to on this machine.
+
+    Args:
+        first_s: long enough on an idle machine.
     """
     deadline_s = first_s
     while deadline_s <= PATIENCE_S:

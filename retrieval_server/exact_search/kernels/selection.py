@@ -81,6 +81,41 @@ def keep_reference(
 
 
 @compiled
+def keep_by_group(
+    rows: NDArray[np.int32],
+    estimates: NDArray[np.float32],
+    upper_bounds: NDArray[np.float32],
+    count: int,
+    groups: NDArray[np.int32],
+    thresholds: NDArray[np.float32],
+    is_by_row: bool,
+) -> int:
+    """Keep, in place, those of the first ``count`` rows that reach the threshold of their group.
+
+    Args:
+        rows: the rows.
+        estimates: by position in ``rows``; kept with them unless ``is_by_row``.
+        upper_bounds: by position in ``rows``, or of every row of the database if ``is_by_row``.
+        count: number of rows.
+        groups: (N,) the group of each row of the database.
+        thresholds: the threshold of each group.
+        is_by_row: what ``upper_bounds`` and ``estimates`` are of.
+
+    Returns:
+        The number of rows kept.
+    """
+    kept = 0
+    for position in range(count):
+        row = rows[position]
+        bound = upper_bounds[row if is_by_row else position]
+        rows[kept] = row
+        if not is_by_row:
+            estimates[kept] = estimates[position]
+        kept += bound >= thresholds[groups[row]]
+    return kept
+
+
+@compiled
 def largest(estimates: NDArray[np.float32], count: int, wanted: int) -> NDArray[np.int64]:
     """Positions of the ``wanted`` largest of the first ``count`` estimates, in no order.
 
@@ -119,7 +154,6 @@ def largest_reference(
 def largest_of_groups(
     estimates: NDArray[np.float32],
     groups: NDArray[np.int32],
-    count: int,
     wanted: int,
     largest_by_group: NDArray[np.float32],
     position_by_group: NDArray[np.int32],
@@ -127,9 +161,8 @@ def largest_of_groups(
     """Find the ``wanted`` groups with the largest estimates, and a position of each of these.
 
     Args:
-        estimates: the first ``count`` count.
-        groups: the group of each of them.
-        count: number of estimates.
+        estimates: (M,).
+        groups: (M,) the group of each of them; or more than M.
         wanted: number of groups.
         largest_by_group: (groups,) working memory; -inf before and after.
         position_by_group: (groups,) working memory.
@@ -138,7 +171,7 @@ def largest_of_groups(
         (wanted,) positions of the largest estimate of each group found, in no order; -1 where there
         are fewer groups, or where the others are -inf.
     """
-    for position in range(count):
+    for position in range(estimates.size):
         group = groups[position]
         if estimates[position] > largest_by_group[group]:
             largest_by_group[group] = estimates[position]
@@ -147,15 +180,14 @@ def largest_of_groups(
     for place in range(wanted):
         if found[place] >= 0:
             found[place] = position_by_group[found[place]]
-    for position in range(count):
-        largest_by_group[groups[position]] = -np.inf
+    largest_by_group[:] = -np.inf
     return found
 
 
 def largest_of_groups_reference(
-    estimates: NDArray[np.float32], groups: NDArray[np.int32], count: int, wanted: int
+    estimates: NDArray[np.float32], groups: NDArray[np.int32], wanted: int
 ) -> NDArray[np.float32]:
     """The estimates at the positions that ``largest_of_groups`` finds, descending, by numpy."""
     by_group = np.full(groups.max(initial=0) + 1, -np.inf, np.float32)
-    np.maximum.at(by_group, groups[:count], estimates[:count])
+    np.maximum.at(by_group, groups, estimates)
     return largest_reference(by_group, len(by_group), wanted)

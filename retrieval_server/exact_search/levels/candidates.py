@@ -14,13 +14,14 @@ from retrieval_server.exact_search.kernels.growth import grow_candidates, grow_r
 from retrieval_server.exact_search.kernels.layout import BLOCK_ROWS
 from retrieval_server.exact_search.kernels.selection import (
     keep,
+    keep_by_group,
     largest,
     largest_of_groups,
     survivors,
 )
 from retrieval_server.exact_search.row_factors import RowGrowth
 
-MORE_FOR_GROUPS = 8  # so many more large estimates are looked at where they must differ in group
+SAMPLE, LARGE_OF_SAMPLE = 2048, 64  # estimates, to find out which are large
 
 
 class Scratch(threading.local):
@@ -153,31 +154,42 @@ class Candidates:
             estimates = self._scratch.grown_estimates
         if self._groups is None:
             positions = largest(estimates, self.count, wanted)
+            positions = positions[positions >= 0]
         else:
             positions = self._largest_of_groups(estimates, self._groups, wanted)
-        return self._rows_at(positions[positions >= 0])
+        return self._rows_at(positions)
 
     def _largest_of_groups(
         self, estimates: NDArray[np.float32], groups: Groups, wanted: int
     ) -> NDArray[np.int64]:
         """A position of each of the ``wanted`` groups with the largest estimates.
 
-        Mostly they are among the largest estimates of all; where they are not, a look at every
-        candidate finds them.
+        Mostly these groups are among a small share of the candidates; where they are not, a look at
+        every candidate finds them.
         """
-        positions = largest(estimates, self.count, MORE_FOR_GROUPS * wanted)
-        positions = positions[positions >= 0]
-        positions = positions[np.argsort(-estimates[positions])]
-        first = groups.first_of_each(self._rows_at(positions), wanted)
-        if len(first) == wanted or len(positions) < MORE_FOR_GROUPS * wanted:
-            first_positions: NDArray[np.int64] = positions[first]
-            return first_positions
         of_candidates = groups.numbers[self.rows] if self._is_narrowed else groups.numbers
-        found: NDArray[np.int64] = largest_of_groups(
-            estimates, of_candidates, self.count, wanted,
-            self._scratch.by_group[: groups.count], self._scratch.position_by_group,
+        estimates = estimates[: self.count]
+        promising = np.flatnonzero(estimates >= _large(estimates))
+        found = self._largest_among(
+            estimates[promising], of_candidates[promising], groups.count, wanted
+        )
+        if len(found) == wanted:
+            positions: NDArray[np.int64] = promising[found]
+            return positions
+        return self._largest_among(estimates, of_candidates, groups.count, wanted)
+
+    def _largest_among(
+        self,
+        estimates: NDArray[np.float32],
+        groups: NDArray[np.int32],
+        count: int,
+        wanted: int,
+    ) -> NDArray[np.int64]:
+        positions: NDArray[np.int64] = largest_of_groups(
+            estimates, groups, wanted,
+            self._scratch.by_group[:count], self._scratch.position_by_group,
         )  # fmt: skip
-        return found
+        return positions[positions >= 0]
 
     def _rows_at(self, positions: NDArray[np.int64]) -> NDArray[np.int32]:
         """The rows of some candidates by their positions."""
@@ -211,11 +223,19 @@ class Candidates:
         assert self._groups is not None, "only groups have thresholds"
         is_first, by_group = not self._is_narrowed, self._scratch.by_group
         self.keep(threshold)
-        rows, by_group[known] = self.rows, thresholds
-        bounds = self.coarse_upper_bounds[rows] if is_first else self.upper_bounds[: self.count]
-        is_kept = bounds >= by_group[self._groups.of(rows)]
+        by_group[known] = thresholds
+        self.count = keep_by_group(
+            self._row_memory, self.estimates,
+            self.coarse_upper_bounds if is_first else self.upper_bounds,
+            self.count, self._groups.numbers, by_group, is_first,
+        )  # fmt: skip
         by_group[known] = -np.inf
-        self.count = int(np.count_nonzero(is_kept))
-        self._row_memory[: self.count] = rows[is_kept]
-        if not is_first:
-            self.estimates[: self.count] = self.estimates[: len(rows)][is_kept]
+
+
+def _large(estimates: NDArray[np.float32]) -> np.float32:
+    """A value that about a thirtieth of many estimates reach; of few, all of them."""
+    if len(estimates) <= 2 * SAMPLE:
+        return np.float32(-np.inf)
+    sample = estimates[:: len(estimates) // SAMPLE]
+    large: np.float32 = np.partition(sample, -LARGE_OF_SAMPLE)[-LARGE_OF_SAMPLE]
+    return large

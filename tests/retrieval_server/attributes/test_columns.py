@@ -61,6 +61,10 @@ def test_a_text_that_no_row_has_has_no_code(tmp_path: Path, absent: str) -> None
     assert written(tmp_path, ["b", None, "c"]).codes_of([absent]).tolist() == []
 
 
+def test_the_empty_text_alone_has_a_code(tmp_path: Path) -> None:
+    assert written(tmp_path, ["", None, ""]).codes_of(["", "a", ""]).tolist() == [0, 0]
+
+
 @given(VALUES, VALUES)
 def test_codes_of_texts_are_those_of_the_texts_that_a_row_has(
     tmp_path_factory: pytest.TempPathFactory, values: list[str | None], wanted: list[str | None]

@@ -6,6 +6,7 @@ import pytest
 from retrieval_server.exact_search.kernels.layout import BLOCK_ROWS
 from retrieval_server.exact_search.kernels.selection import (
     keep,
+    keep_by_group,
     keep_reference,
     largest,
     largest_of_groups,
@@ -52,6 +53,25 @@ def test_kept_rows_stay_in_order_with_their_estimates(count: int, threshold: np.
         assert array[:kept].tolist() == left.tolist()
 
 
+@pytest.mark.parametrize("is_by_row", [False, True])
+@pytest.mark.parametrize("count", [0, 1, 200, ROWS])
+def test_rows_kept_by_group_reach_the_threshold_of_their_group(count: int, is_by_row: bool) -> None:
+    rng = np.random.default_rng(6)
+    groups = rng.integers(0, GROUPS, 2 * ROWS).astype(np.int32)
+    thresholds = rng.choice([-np.inf, 0.5, 2.0], GROUPS).astype(np.float32)
+    rows, estimates = np.arange(0, 2 * ROWS, 2, dtype=np.int32), values(2)
+    bounds = np.repeat(values(3), 2) if is_by_row else values(3)
+    is_kept = values(3)[:count] >= thresholds[groups[rows[:count]]]
+    kept_rows, kept_estimates = rows[:count][is_kept], estimates[:count][is_kept]
+    untouched = estimates.copy()
+
+    kept = keep_by_group(rows, estimates, bounds, count, groups, thresholds, is_by_row)
+
+    assert rows[:kept].tolist() == kept_rows.tolist()
+    expected = untouched[:kept] if is_by_row else kept_estimates
+    assert estimates[:kept].tolist() == expected.tolist()
+
+
 @pytest.mark.parametrize("count", [0, 1, 200, ROWS])
 @pytest.mark.parametrize("wanted", [1, 2, 7, 32, 400])
 def test_largest_are_found_once_each_and_no_row_without_an_estimate(
@@ -72,16 +92,16 @@ def test_largest_are_found_once_each_and_no_row_without_an_estimate(
 @pytest.mark.parametrize("count", [0, 1, 200, ROWS])
 @pytest.mark.parametrize("wanted", [1, 2, 7, 32, 400])
 def test_largest_of_groups_are_of_different_groups(count: int, wanted: int) -> None:
-    estimates = values(4)
-    groups = np.random.default_rng(5).integers(0, GROUPS, ROWS).astype(np.int32)
+    estimates = values(4)[:count]
+    groups = np.random.default_rng(5).integers(0, GROUPS, count).astype(np.int32)
     memory, positions_of = np.full(GROUPS, -np.inf, np.float32), np.empty(GROUPS, np.int32)
 
-    positions = largest_of_groups(estimates, groups, count, wanted, memory, positions_of)
+    positions = largest_of_groups(estimates, groups, wanted, memory, positions_of)
 
     found = positions[positions >= 0]
     assert len(positions) == wanted
     assert len(set(groups[found].tolist())) == len(found)
     assert sorted(estimates[found].tolist(), reverse=True) == (
-        largest_of_groups_reference(estimates, groups, count, wanted).tolist()
+        largest_of_groups_reference(estimates, groups, wanted).tolist()
     )
     assert np.isneginf(memory).all()  # for the next search

@@ -1,5 +1,6 @@
 """Each error of a call has a true status, and the log has a line for each request."""
 
+import gc
 import inspect
 import json
 import logging
@@ -7,6 +8,7 @@ from collections.abc import Iterator
 
 import grpc
 import pytest
+from grpc.aio import AbortError
 
 from client import InvalidQueryError, ProductNotFoundError, RetrievalClient, TooLargeError
 from retrieval_server import errors
@@ -14,6 +16,7 @@ from retrieval_server.errors import EngineUnavailableError
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.serving.answering import STATUS_OF_ERROR, status_of
 from retrieval_server.v1 import retrieval_pb2 as pb
+from tests.support.patience import eventually
 from tests.support.search_calls import descriptors_of, photo, trailing
 from tests.support.served import PATIENCE_S, Served
 
@@ -33,6 +36,31 @@ def json_records(caplog: pytest.LogCaptureFixture) -> list[dict[str, object]]:
         if record.name == "retrieval_server.serving.request_log"
         and record.getMessage().startswith("{")
     ]
+
+
+@pytest.mark.parametrize(
+    ("message", "status"),
+    [
+        (pb.SearchRequest(image=bytes(90_000)).SerializeToString(), "INVALID_ARGUMENT"),
+        (pb.SearchRequest(product_id="nowhere").SerializeToString(), "NOT_FOUND"),
+        (b"\xff", "INVALID_ARGUMENT"),
+    ],
+    ids=["no image", "unknown product", "malformed"],
+)
+def test_a_request_that_gets_an_error_is_released_without_a_garbage_collection(
+    shared: Served, message: bytes, status: str
+) -> None:
+    """Else large photos that are refused would pile up in the memory of a busy server."""
+    search = shared.channel.unary_unary("/retrieval_server.v1.RetrievalService/Search")
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(5):
+            assert search.future(message, timeout=PATIENCE_S).code().name == status
+        # gRPC itself holds the state of the last call until the next one comes
+        eventually(lambda: sum(isinstance(each, AbortError) for each in gc.get_objects()) <= 1)
+    finally:
+        gc.enable()
 
 
 # Errors of the caller

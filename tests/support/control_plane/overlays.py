@@ -7,7 +7,7 @@ refuses one without. Kinds of operators get a definition that takes every field.
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,7 @@ class Older:
         parts: Iterable[str] = (),
         namespace: str = "beauty-retrieval",
         settings: Mapping[str, str] = {},
+        patches: Sequence[Mapping[str, object]] = (),
     ) -> Path:
         """Write a folder that takes the place of an overlay of a user.
 
@@ -63,6 +64,7 @@ class Older:
             parts: names of the components that it adds.
             namespace: of all objects.
             settings: a line for a ConfigMap, by its name, such as ``SHARDS=8``.
+            patches: as a kustomization has them.
 
         Returns:
             The folder.
@@ -78,6 +80,7 @@ class Older:
                 {"name": config, "behavior": "merge", "literals": [line]}
                 for config, line in settings.items()
             ],
+            "patches": list(patches),
         }
         path = folder / "kustomization.yaml"
         path.write_text(yaml.safe_dump(kustomization))

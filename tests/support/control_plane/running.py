@@ -54,6 +54,14 @@ class ControlPlane:
             found: dict[str, Any] = json.load(answer)
         return found
 
+    def answer(self, path: str, method: str) -> tuple[int, dict[str, Any]]:
+        """The code and the body of any answer; an empty body if it is no JSON."""
+        try:
+            return 200, self.request(path, method)
+        except urllib.error.HTTPError as error:
+            is_json = error.headers.get_content_type() == "application/json"
+            return error.code, json.load(error) if is_json else {}
+
     def is_ready(self) -> bool:
         """Whether the API server answers, with what it makes at its start."""
         try:

@@ -58,11 +58,13 @@ class Cluster:
             return 200, discovered
         api, _, rest = path.removeprefix("apis/").removeprefix("api/").partition("/namespaces/")
         if api in self.down:
-            return failure(503, "ServiceUnavailable", "the server is currently unable")
+            return 503, {}
         namespace, _, rest = rest.partition("/")
         resource, _, name = rest.partition("/")
         if f"{api}/{resource}" not in self.kinds:
-            return failure(404, "NotFound", "the server could not find the requested resource")
+            is_served = any(version == api for version, _ in self.kinds.values())
+            absent = not_found("the server could not find the requested resource")
+            return absent if is_served else (404, {})
         selector = parse_qs(parts.query).get("labelSelector", [""])[0]
         found = self._found(f"{api}/{resource}", namespace, name, selector)
         if name:
@@ -84,12 +86,13 @@ class Cluster:
     def _one(self, found: list[Object], method: str, absent: str) -> tuple[int, Object]:
         """The answer to a request for one object."""
         if not found:
-            return failure(404, "NotFound", absent)
+            return not_found(absent)
         (each,) = found
         if method == "DELETE" and each["metadata"].get("finalizers"):
             each["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
         elif method == "DELETE":
             self.objects.remove(each)
+            return 200, {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
         return 200, each
 
     def _discovery(self, path: str) -> Object | None:
@@ -117,10 +120,10 @@ class Cluster:
         ]}  # fmt: skip
 
 
-def failure(code: int, reason: str, message: str) -> tuple[int, Object]:
-    """The answer to a request that fails."""
-    told = {"status": "Failure", "code": code, "reason": reason, "message": message}
-    return code, {"kind": "Status", "apiVersion": "v1", "metadata": {}, **told}
+def not_found(message: str) -> tuple[int, Object]:
+    """The answer to a request for what is not there."""
+    told = {"status": "Failure", "code": 404, "reason": "NotFound", "message": message}
+    return 404, {"kind": "Status", "apiVersion": "v1", "metadata": {}, **told}
 
 
 def plural(kind: str) -> str:

@@ -50,6 +50,7 @@ NOT_FOUND_BY_POLICIES: list[tuple[str, tuple[str, ...], str]] = [
     (CONTAINER + r"\.envFrom\.#", ("removed",), "the image has RETRIEVAL_MODEL_REPOSITORY"),
     (CONTAINER + r"\.envFrom\.#\.configMapRef\.name", NAMED, "the same"),
     (r"ConfigMap\.data\.RETRIEVAL_DRAIN_(DELAY_)?S", ("removed",), "the default is good"),
+    (r"ConfigMap\.data\.BEAUTY_EXPORT_READ_IMAGES", ("removed",), "the default is the same"),
     (r"ConfigMap\.data\.CATALOGUE", NAMED, "a folder of the volume, for all jobs"),
     (r"Job\..*\.secret\.secretName", NAMED, "all have the certificate of one authority"),
     (r"NetworkPolicy\.spec\.podSelector\..*", ("removed",), "others have no port metrics"),
