@@ -80,7 +80,7 @@ async def observe(index: Path, dataset: Path, repository: Path) -> list[Observed
     """
     bundle = open_index(index)
     engine = create_engine(
-        "embedded", repository, bundle.profile.name, workers=1, threads_per_run=2
+        "embedded", repository, bundle.profile.name, workers=1, threads_per_image=2
     )
     truth = read_ground_truth(dataset, IndexDatabase(bundle)).by_image()
     database = [np.array(matrix, dtype=np.float32) for matrix in bundle.descriptors]

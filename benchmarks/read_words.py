@@ -37,8 +37,8 @@ from export.evaluation.ablation import CATEGORY_COLUMN
 from export.evaluation.sections import range_text
 from export.evaluation.significance import holm, paired_difference
 from export.ground_truth.database import IndexDatabase
+from export.ground_truth.folds import folds_of
 from export.ground_truth.queries import Query, items_of, read_ground_truth
-from export.tuning.cross_validation import folds_of
 from export.tuning.rate_settings import RowLists, best_rows, rate_settings
 from retrieval_server.errors import ImageError
 from retrieval_server.index.bundle import IndexBundle

@@ -65,7 +65,7 @@ async def _measure(catalogue: Catalogue, queries: Sequence[Query]) -> None:
         REPOSITORY,
         LITE.name,
         workers=1,
-        threads_per_run=1,
+        threads_per_image=1,
         further_models=READER_MODELS,
     )
     try:

@@ -123,7 +123,7 @@ def product_id(row: int) -> str:
 def _describe_reference(repository: Path) -> Mapping[str, NDArray[np.float32]]:
     async def describe() -> Mapping[str, NDArray[np.float32]]:
         engine = create_engine(
-            "embedded", repository, PAPER.name, workers=1, threads_per_run=available_cores()
+            "embedded", repository, PAPER.name, workers=1, threads_per_image=available_cores()
         )
         try:
             return await engine.infer(PAPER.name, reference_image(PAPER.side)[None])

@@ -94,7 +94,7 @@ async def _measure(repository: Path, catalogue: Catalogue, url: str) -> dict[str
                 repository,
                 profile.name,
                 workers=available_cores(),
-                threads_per_run=1,
+                threads_per_image=1,
                 triton=TritonConnection(url=url, timeout_s=TIMEOUT_S),
             )
             for name in ("embedded", "triton")
