@@ -11,21 +11,22 @@ DATA    ?= build/demo/sample
 INDEX   ?= build/demo/index
 PORT    ?= 50051
 N       ?= 500000
+STORE   ?=
 
 VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := pip install -qq --disable-pip-version-check
 TRITON := $(BIN)/python deploy/local_triton/serve.py --model-repository model_repository
 
-.PHONY: help demo test web setup sample export index evaluate serve triton lint format browser proto golden try-feeds manifests images images-test control-plane-test bench-search bench-filters bench-words bench-typed-words bench-read-words bench-text-index bench-evaluation bench-serving bench-overload bench-decoding bench-reading bench-perf-analyzer clean
+.PHONY: help demo test web setup sample export index evaluate serve triton lint format browser proto golden try-feeds manifests images images-test control-plane-test bench-search bench-filters bench-scale-out bench-words bench-typed-words bench-read-words bench-text-index bench-evaluation bench-serving bench-overload bench-decoding bench-reading bench-perf-analyzer clean
 
 help: ## Print this list
 	awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # To try it
 
-demo: sample export ## From nothing to a photo's seven products; ENGINE=triton through a real Triton
-	$(BIN)/python deploy/demo.py search --profile $(PROFILE) --engine $(ENGINE)
+demo: sample export ## From nothing to a photo's seven products; ENGINE=triton, or STORE=the address of a store
+	$(BIN)/python deploy/demo.py search --profile $(PROFILE) --engine $(ENGINE) $(if $(STORE),--store $(STORE))
 
 test: setup ## Run the tests
 	$(BIN)/pytest
@@ -140,6 +141,9 @@ bench-filters: setup ## Measure filtered searches beside unfiltered ones and pee
 	$(BIN)/$(PIP) -c constraints.txt -e '.[bench]'
 	$(BIN)/python -m benchmarks.filters --rows $(N)
 	$(BIN)/python -m benchmarks.groups --rows $(N)
+
+bench-scale-out: setup ## Measure the search in files beside a Milvus at STORE; N=500000 rows
+	$(BIN)/python -m benchmarks.stores --rows $(N) --store $(or $(STORE),milvus://localhost:19530/bench)
 
 bench-words: setup build/word_peers/.installed ## Measure searches with words beside searches without; N=500000 rows
 	$(BIN)/python -m benchmarks.words --rows $(N)

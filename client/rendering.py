@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from client.batch import Answer
-from client.results import FoundProducts, Match, SearchResult, Stage
+from client.results import FoundProducts, Guarantee, Match, SearchResult, Stage
 from client.verdict import IN_CATALOGUE, percent, verdict
 
 SIDE_BY_SIDE_COLUMNS = 120  # width from which the two rankings of a comparison fit abreast
@@ -56,7 +56,7 @@ def results_table(result: SearchResult) -> RenderableType:
         notes.append("images: how many of the group may be found; the best one is shown")
     if is_judged:
         notes.append("right: probability that the product is the one on the photo")
-    return Group(table, *_verdict(result), *map(_note, (*notes, _origin(result))))
+    return Group(table, *_verdict(result), *map(_note, (*notes, *_proof(result), _origin(result))))
 
 
 def comparison(result: SearchResult, width: int) -> RenderableType:
@@ -80,7 +80,7 @@ def comparison(result: SearchResult, width: int) -> RenderableType:
         f"refinement replaced {replaced} of {len(result.initial_results)}, "
         f"out of {result.subset_size} text neighbours"
     )
-    notes = (*_verdict(result), _note(summary), _note(_origin(result)))
+    notes = (*_verdict(result), *map(_note, (summary, *_proof(result), _origin(result))))
     if width < SIDE_BY_SIDE_COLUMNS:
         return Group(before, Text(), after, *notes)
     abreast = Table.grid(expand=True, padding=(0, 2))
@@ -220,6 +220,18 @@ def _verdict(result: SearchResult) -> list[Text]:
     if probability is None:
         return []
     return [Text(verdict(result), "bold yellow" if probability < IN_CATALOGUE else "green")]
+
+
+def _proof(result: SearchResult) -> list[str]:
+    """Say what is proved of an answer whose candidates another engine has found."""
+    if result.proof is None:
+        return []
+    said = {
+        Guarantee.EXACT: "proved: no product is missing",
+        Guarantee.EXACT_FOR_LIST: f"proved for the engine's list: {result.proof.reason}",
+        Guarantee.NONE: "not proved: products may be missing",
+    }.get(result.proof.guarantee, "of a guarantee that this client does not know")
+    return [f"{result.proof.candidate_count:,} candidates, {said}"]
 
 
 def _origin(result: SearchResult) -> str:

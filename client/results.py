@@ -32,6 +32,27 @@ _STAGES: Mapping[object, Stage] = {
 }
 
 
+class Guarantee(StrEnum):
+    """What is proved of a ranking whose candidates another engine has found."""
+
+    EXACT = "exact"
+    EXACT_FOR_LIST = "exact_for_list"
+    NONE = "none"
+    UNKNOWN = "unknown"  # one that a newer server knows and this client does not
+
+    @classmethod
+    def _missing_(cls, value: object) -> "Guarantee":
+        """The guarantee of a number of the protocol."""
+        return _GUARANTEES.get(value, cls.UNKNOWN)
+
+
+_GUARANTEES: Mapping[object, Guarantee] = {
+    pb.GUARANTEE_EXACT: Guarantee.EXACT,
+    pb.GUARANTEE_EXACT_FOR_LIST: Guarantee.EXACT_FOR_LIST,
+    pb.GUARANTEE_NONE: Guarantee.NONE,
+}
+
+
 @dataclass(frozen=True)
 class TextEvidence:
     """The kept product whose text neighbour a refined match is."""
@@ -138,6 +159,15 @@ class Model:
 
 
 @dataclass(frozen=True)
+class Proof:
+    """What is proved of the initial ranking, from how many candidates, and why not more."""
+
+    guarantee: Guarantee
+    candidate_count: int
+    reason: str
+
+
+@dataclass(frozen=True)
 class SearchResult:
     """The answer to one query.
 
@@ -151,6 +181,8 @@ class SearchResult:
         read_lines: what was read on the photos, and counted as words.
         in_catalogue_probability: probability that the index has what the photo shows, found or
             not; None where the index is not calibrated for such a query.
+        proof: what is proved where the index is in a store; None for one in files, whose answers
+            are exact.
     """
 
     results: tuple[Match, ...]
@@ -164,6 +196,7 @@ class SearchResult:
     request_id: str
     read_lines: tuple[ReadLine, ...]
     in_catalogue_probability: float | None
+    proof: Proof | None
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             index = options.folder / "index"
             sample = options.folder / "sample"
             _run("beauty-export", "index", sample, "--output", index, *_profile(options), *engine)
-            with _server(options, index, engine) as address:
+            with _server(options, _served(options, index), engine) as address:
                 if options.what == "web":
                     _web(options, address)
                 else:
@@ -95,10 +95,20 @@ def _engine(options: argparse.Namespace) -> Iterator[tuple[str, ...]]:
         yield ("--engine", "triton", "--triton-url", json.loads(addresses)["grpc"])
 
 
+def _served(options: argparse.Namespace, index: Path) -> tuple[str, object]:
+    """The option that names the index to serve; loads it into the store, if there is one."""
+    if options.store is None:
+        return ("--index", index)
+    _run("beauty-export", "load", index, "--store", options.store)
+    return ("--store", options.store)
+
+
 @contextmanager
-def _server(options: argparse.Namespace, index: Path, engine: tuple[str, ...]) -> Iterator[str]:
+def _server(
+    options: argparse.Namespace, served: tuple[str, object], engine: tuple[str, ...]
+) -> Iterator[str]:
     """Start the retrieval server; gives its address."""
-    command = [PROGRAMS / "beauty-server", "--index", index, "--port", options.port, *engine]
+    command = [PROGRAMS / "beauty-server", *served, "--port", options.port, *engine]
     with _background("server", command, options.folder) as address:
         yield address.strip()
 
@@ -156,6 +166,7 @@ def _parser() -> argparse.ArgumentParser:
     add("what", choices=("search", "web"), help="a photo in the terminal, or a page in a browser")
     add("--profile", default="lite", help="profile of the exported models; default: lite")
     add("--engine", default="embedded", choices=("embedded", "triton"), help="default: embedded")
+    add("--store", help="address of a store that the index is loaded into; default: none")
     add("--port", type=int, default=0, help="port of the server; default: a free one")
     add("--page-port", type=int, default=8080, help="port of the page; default: 8080")
     add("--folder", type=Path, default=Path("build/demo"), help="default: build/demo")

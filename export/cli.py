@@ -9,6 +9,7 @@ import typer
 from export.commands.calibrate import calibrate
 from export.commands.evaluate import evaluate, predict
 from export.commands.index import extract, index, verify
+from export.commands.load import load
 from export.commands.onnx import onnx
 from export.commands.options import Command
 from export.commands.pictures import attention, contact_sheet
@@ -41,6 +42,7 @@ COMMANDS: tuple[Command, ...] = (  # in the order in which people need them
     extract,
     verify,
     publish,
+    load,
     evaluate,
     calibrate,
     predict,

@@ -12,6 +12,8 @@
     │   ├── CurrentFileError    the file ``current`` cannot be read or names no version
     │   ├── IndexLossError      a version has lost too much of the current one
     │   └── ModelMismatchError  the served models did not compute the index
+    ├── StoreError              a store of descriptors refuses, or holds no index
+    │   └── StoreUnavailableError   the store cannot be used now; a retry is safe
     ├── EngineError             descriptors cannot be computed
     │   ├── EngineUnavailableError  the engine cannot be used now; a retry is safe
     │   └── EngineDeadlineError     the engine did not answer before the deadline
@@ -64,6 +66,14 @@ class IndexLossError(IndexBundleError):
 
 class ModelMismatchError(IndexBundleError):
     """The served models are not those that computed the descriptors of the index."""
+
+
+class StoreError(RetrievalError):
+    """A store of descriptors in another engine refuses, or holds no index that can be used."""
+
+
+class StoreUnavailableError(StoreError):
+    """The store cannot be used now; a retry is safe."""
 
 
 class EngineError(RetrievalError):

@@ -16,7 +16,8 @@ Nothing here imports torch or needs an exported model. Session-scoped values are
 - ``certificates``: a folder with PEM certificates of an authority, a server and a client.
 - ``described``: how many images each call of the embedded engine is given.
 - ``image_checks``: a folder with the programs that check Dockerfiles and Compose files.
-- ``tiny_index``: the index folder, with one version; ``tiny_index_copy``: a copy to damage.
+- ``tiny_index``: the index folder, with one version; ``tiny_index_copy``: a copy to damage;
+  ``smaller_index``: an index of half of its families.
 """
 
 import asyncio
@@ -189,6 +190,20 @@ def tiny_index(
     IndexBuild(
         read_catalogue(tiny_catalogue), tiny_profile, EngineChoice(tiny_repository), root
     ).run()
+    return root
+
+
+@pytest.fixture(scope="session")
+def smaller_index(
+    catalogue_folder: Callable[..., Path],
+    tiny_profile: Profile,
+    tiny_repository: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """An index of half of the families of ``tiny_index``: 20 products."""
+    root = tmp_path_factory.mktemp("smaller") / "index"
+    catalogue = read_catalogue(catalogue_folder(families=4))
+    IndexBuild(catalogue, tiny_profile, EngineChoice(tiny_repository), root).run()
     return root
 
 

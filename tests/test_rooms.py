@@ -23,6 +23,7 @@ STUBS = ("retrieval_pb2.py", "retrieval_pb2.pyi", "retrieval_pb2_grpc.py")
 ROOMS = ("client", "export", "retrieval_server")
 TRACING = {"opentelemetry"}  # the extra of that name
 HEIC = {"pillow-heif"}  # likewise
+MILVUS = {"pymilvus"}  # likewise
 TORCH_ROOMS = {"export/models", "export/tuning"}
 EXPORT_ONLY = (
     "export torch torchvision timm onnx onnxscript sklearn scipy pyarrow matplotlib safetensors"
@@ -289,11 +290,13 @@ def test_server_extra_is_what_the_server_imports_beyond(project: dict[str, objec
     extras = project["optional-dependencies"]
     needed = declared(extras["serving"] + extras["server"] + project["dependencies"])
     ours = {"beauty-retrieval"} | declared(project["dependencies"])
-    optional = TRACING | declared(extras["heic"])
+    optional = TRACING | declared(extras["heic"]) | declared(extras["milvus"])
     assert third_party(sources("retrieval_server")) - ours - optional == needed - ours
 
 
-@pytest.mark.parametrize(("packages", "module"), [(TRACING, "tracing.py"), (HEIC, "heic.py")])
+@pytest.mark.parametrize(
+    ("packages", "module"), [(TRACING, "tracing.py"), (HEIC, "heic.py"), (MILVUS, "milvus.py")]
+)
 def test_an_optional_package_is_imported_by_the_module_of_its_extra_alone(
     packages: set[str], module: str
 ) -> None:

@@ -280,7 +280,7 @@ def _check_reference_descriptors(shards: Sequence[FinishedShard]) -> None:
             model: descriptor[None] for model, descriptor in other.reference_descriptors().items()
         }
         try:
-            check_reference(first.folder, expected, computed)
+            check_reference(str(first.folder), expected, computed)
         except ModelMismatchError as error:
             raise ShardError(
                 f"{first.folder} and {other.folder} were not computed alike: their descriptors of "

@@ -82,6 +82,6 @@ def open_reusable(
             f"Index {images.folder} holds descriptors of {' and '.join(map(str, stored))}, "
             f"{np.dtype(dtype)} is wanted."
         )
-    check_reference(images.folder, images.reference_descriptors, reference)
+    check_reference(str(images.folder), images.reference_descriptors, reference)
     images.verify(images.image_files)
     return ReusableDescriptors(images)

@@ -14,7 +14,7 @@ from export.ground_truth.queries import GroundTruth, Query, items_of
 from export.progress import progress
 from retrieval_server.exact_search.similarity import Ranking
 from retrieval_server.filters.expression import Filter
-from retrieval_server.index.bundle import IndexBundle
+from retrieval_server.index.searched_index import SearchedIndex
 from retrieval_server.retrieval.retriever import Retriever
 from retrieval_server.retrieval.search_request import QueryDescriptors, SearchParameters
 from retrieval_server.text.word_search import words_beside
@@ -159,7 +159,7 @@ def _first_of_each(names: Sequence[str | None]) -> list[str | None]:
     return [None if name in names[:place] else name for place, name in enumerate(names)]
 
 
-def _category(query: Query, truth: GroundTruth, bundle: IndexBundle) -> str | None:
+def _category(query: Query, truth: GroundTruth, bundle: SearchedIndex) -> str | None:
     """The most frequent category of the relevant images; in a tie the first by name."""
     counts: Counter[str] = Counter()
     for image in frozenset().union(*map(truth.images.__getitem__, query.relevant)):

@@ -47,12 +47,10 @@ def exact_cosines(
     return cosines
 
 
-class BestRows:
+class BestSoFar:
     """The best rows of a search so far, in the order of the result.
 
     Args:
-        descriptors: (N, C_n) float32 or float16 by backbone.
-        query: (C_n,) by backbone.
         alphas: (N,) α ≥ 0.
         top_k: number of rows to keep.
         factors: factors of single rows; None for none.
@@ -61,21 +59,16 @@ class BestRows:
 
     def __init__(
         self,
-        descriptors: Sequence[RowSource],
-        query: Sequence[NDArray[np.float32]],
         alphas: Sequence[float],
         top_k: int,
         factors: RowFactors | None = None,
         groups: Groups | None = None,
     ) -> None:
-        self._descriptors, self._query = descriptors, query
         self._alphas, self._top_k, self._factors = alphas, top_k, factors
         self._groups = groups
         self._seen: set[int] = set()
         nothing = np.empty(0)
-        self.ranking = Ranking(
-            nothing.astype(np.int64), nothing, nothing.reshape(0, len(descriptors))
-        )
+        self.ranking = Ranking(nothing.astype(np.int64), nothing, nothing.reshape(0, len(alphas)))
         """The best rows, at most top_k of them."""
 
     @property
@@ -106,15 +99,19 @@ class BestRows:
         return self._groups.of(self.ranking.rows), self.ranking.similarities
 
     def unseen(self, rows: NDArray[np.integer]) -> NDArray[np.int64]:
-        """Those of some rows that were not read yet, in the same order."""
+        """Those of some rows that were not added yet, in the same order."""
         if not self._seen:
             return rows.astype(np.int64)
         return np.array([row for row in rows.tolist() if row not in self._seen], np.int64)
 
-    def read(self, rows: NDArray[np.int64]) -> None:
-        """Read distinct rows that were not read yet, and keep the best."""
+    def add(self, rows: NDArray[np.int64], cosines: FloatArray) -> None:
+        """Keep the best of distinct rows that were not added yet.
+
+        Args:
+            rows: (m,).
+            cosines: (m, N), see ``exact_cosines``.
+        """
         self._seen.update(rows.tolist())
-        cosines = exact_cosines(self._descriptors, self._query, rows)
         cosines = np.concatenate([self.ranking.cosines, cosines])
         rows = np.concatenate([self.ranking.rows, rows])
         similarities = fused_similarity(cosines, self._alphas)
@@ -126,3 +123,32 @@ class BestRows:
         else:
             order = order[self._groups.first_of_each(rows[order], self._top_k)]
         self.ranking = Ranking(rows[order], similarities[order], cosines[order])
+
+
+class BestRows(BestSoFar):
+    """The best rows so far, which it reads from the stored descriptors.
+
+    Args:
+        descriptors: (N, C_n) float32 or float16 by backbone.
+        query: (C_n,) by backbone.
+        alphas: (N,) α ≥ 0.
+        top_k: number of rows to keep.
+        factors: factors of single rows; None for none.
+        groups: groups of rows, of each of which only the best row is kept; None keeps any rows.
+    """
+
+    def __init__(
+        self,
+        descriptors: Sequence[RowSource],
+        query: Sequence[NDArray[np.float32]],
+        alphas: Sequence[float],
+        top_k: int,
+        factors: RowFactors | None = None,
+        groups: Groups | None = None,
+    ) -> None:
+        super().__init__(alphas, top_k, factors, groups)
+        self._descriptors, self._query = descriptors, query
+
+    def read(self, rows: NDArray[np.int64]) -> None:
+        """Read distinct rows that were not read yet, and keep the best."""
+        self.add(rows, exact_cosines(self._descriptors, self._query, rows))

@@ -9,10 +9,12 @@ s_visual^n → ``cosines``, ŝ_visual → ``similarity``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from retrieval_server.exact_search.proof import Proof
 
 NORM_TOLERANCE = 1e-3  # how far from 1 a descriptor's L2 norm may be
 
@@ -25,15 +27,22 @@ class Ranking:
         rows: (K,) int64.
         similarities: (K,) float64, descending.
         cosines: (K, N) float64, by backbone in the order of the profile.
+        proof: what is proved of a ranking of candidates; None for one that is exact by itself.
     """
 
     rows: NDArray[np.int64]
     similarities: NDArray[np.float64]
     cosines: NDArray[np.float64]
+    proof: Proof | None = None
 
     def head(self, k: int) -> Ranking:
         """The ranking of the best k rows."""
-        return Ranking(self.rows[:k], self.similarities[:k], self.cosines[:k])
+        return replace(
+            self,
+            rows=self.rows[:k],
+            similarities=self.similarities[:k],
+            cosines=self.cosines[:k],
+        )
 
     def reaching(self, similarity: float | None) -> Ranking:
         """The ranking of the rows with at least a similarity; of all rows for None."""

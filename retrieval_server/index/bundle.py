@@ -29,19 +29,27 @@ from __future__ import annotations
 
 import bisect
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
 from pathlib import Path
+from typing import cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from retrieval_server.attributes.columns import Columns
-from retrieval_server.errors import ModelMismatchError
 from retrieval_server.exact_search.levels.encoding import Levels
 from retrieval_server.exact_search.levels.files import open_levels
+from retrieval_server.exact_search.open_search import open_search
+from retrieval_server.exact_search.parallelism import IntraQueryParallelism
+from retrieval_server.exact_search.warm_up import compile_kernels
+from retrieval_server.filters.evaluation import compile_filters
+from retrieval_server.filters.expression import Filter
 from retrieval_server.index.calibration import CALIBRATION_FILE, Calibration, read_calibration
 from retrieval_server.index.images import IndexedImages
 from retrieval_server.index.manifest import MANIFEST_FILE
+from retrieval_server.index.product import Product
+from retrieval_server.index.row_mask import RowMask, count_rows, row_mask
+from retrieval_server.index.searched_index import AllowedRows, IndexSearch
 from retrieval_server.storage.arrays import open_array
 from retrieval_server.storage.string_table import StringTable
 from retrieval_server.text.neighbours import TextIndex
@@ -50,23 +58,6 @@ from retrieval_server.text.word_search import WordSearch
 REJECTS_FILE = "rejects.jsonl"
 STRING_TABLES = ("ids", "descriptions", "images", "attributes")
 ID_ORDER_FILE = "ids.order.npy"
-
-
-@dataclass(frozen=True)
-class Product:
-    """A product, with the values of its catalogue row.
-
-    Attributes:
-        product_id: the product's id.
-        description: the description, verbatim.
-        image: path of the image relative to the catalogue file, verbatim.
-        attributes: values of the catalogue's further columns, by column name.
-    """
-
-    product_id: str
-    description: str
-    image: str
-    attributes: dict[str, str]
 
 
 class IndexBundle(IndexedImages):
@@ -97,6 +88,16 @@ class IndexBundle(IndexedImages):
         )
 
     @property
+    def place(self) -> str:
+        """The folder, for messages."""
+        return str(self.folder)
+
+    @property
+    def descriptor_bytes(self) -> tuple[int, ...]:
+        """Size of the descriptors by backbone, in bytes."""
+        return tuple(matrix.nbytes for matrix in self.descriptors)
+
+    @property
     def built_at(self) -> float:
         """Modification time of the manifest, in seconds since 1970."""
         return (self.folder / MANIFEST_FILE).stat().st_mtime
@@ -105,6 +106,15 @@ class IndexBundle(IndexedImages):
         """The product of a row."""
         ids, descriptions, images, attributes = (self._tables[name] for name in STRING_TABLES)
         return Product(ids[row], descriptions[row], images[row], json.loads(attributes[row]))
+
+    @property
+    def first_product(self) -> Product:
+        """The product of row 0."""
+        return self.product(0)
+
+    def products(self, rows: Iterable[int]) -> dict[int, Product]:
+        """The products of some rows, by row."""
+        return {row: self.product(row) for row in rows}
 
     def product_id(self, row: int) -> str:
         """The product id of a row."""
@@ -118,24 +128,40 @@ class IndexBundle(IndexedImages):
             return None
         return row
 
-    def require_models(self, digests: Mapping[str, str]) -> None:
-        """Refuse models other than those that computed the index's descriptors.
+    def rows_of(self, product_ids: Collection[str]) -> dict[str, int]:
+        """The rows of some product ids; an id that is not in the index is left out."""
+        rows = {product_id: self.row_of(product_id) for product_id in product_ids}
+        return {product_id: row for product_id, row in rows.items() if row is not None}
 
-        Args:
-            digests: SHA-256 of the served ONNX files by model name.
+    def descriptors_of(self, row: int) -> tuple[NDArray[np.float32], ...]:
+        """The descriptors of a row, (C_n,) float32 by backbone."""
+        return tuple(matrix[row].astype(np.float32) for matrix in self.descriptors)
 
-        Raises:
-            ModelMismatchError: naming the model and both digests.
-        """
-        for name, indexed in self.manifest.models.items():
-            served = digests.get(name)
-            if served != indexed.digest:
-                raise ModelMismatchError(
-                    f"Index {self.folder} was built with model {name} of digest "
-                    f"{indexed.digest[:12]}, but the model repository has "
-                    f"{served[:12] if served else 'none'}. Serve the model it was built with, or "
-                    "build the index again with: beauty-export index"
-                )
+    def allowed_rows(
+        self, wanted: Filter | None, exclude_ids: Collection[str]
+    ) -> AllowedRows | None:
+        """The rows that a search may find, as a mask (N,); see ``SearchedIndex``."""
+        excluded = self.rows_of(exclude_ids).values()
+        return row_mask(len(self), wanted, self.columns, excluded)
+
+    def count_allowed(self, allowed: AllowedRows | None, exclude: int | None) -> int:
+        """Count the rows that a search may find; see ``SearchedIndex``."""
+        return count_rows(len(self), cast("RowMask | None", allowed), exclude)
+
+    def check_served(self) -> None:
+        """Files that are open can be read; see ``SearchedIndex``."""
+
+    def warm_up(self) -> None:
+        """Compile what searches run, and read the words; see ``SearchedIndex``."""
+        if self.levels is not None:
+            compile_kernels()
+        compile_filters(self.columns)
+        self.words.cosines("")
+
+    def open_search(self, parallelism: IntraQueryParallelism | None) -> IndexSearch:
+        """Open what ranks the rows; see ``SearchedIndex``."""
+        search = open_search(self.descriptors, self.levels, parallelism=parallelism)
+        return cast("IndexSearch", search)  # the rows that may be found are always a mask here
 
     def _open_levels(self) -> Levels | None:
         record = self.manifest.search

@@ -18,6 +18,7 @@ from retrieval_server.index.descriptors import descriptor_file, open_descriptors
 from retrieval_server.index.manifest import (
     FORMAT_VERSION,
     MANIFEST_FILE,
+    Manifest,
     has_its_digest,
     read_manifest,
 )
@@ -48,7 +49,7 @@ class IndexedImages:
         weakref.finalize(self, os.close, share_version(folder))
         self.version = folder.resolve().name
         self.manifest, self._files = read_manifest(folder, oldest)
-        self._check_preprocessing()
+        check_preprocessing(self.manifest, str(folder))
         self._check_sizes()
         self.profile = self.manifest.profile
         self.descriptors = tuple(open_descriptors(folder, m) for m in self.profile.models)
@@ -100,13 +101,6 @@ class IndexedImages:
                     f"The index file {self.folder / name} differs from its checksum. {REBUILD}"
                 )
 
-    def _check_preprocessing(self) -> None:
-        if self.manifest.preprocessing != PREPROCESSING:
-            raise IndexBundleError(
-                f"Index {self.folder} was built from images pre-processed by "
-                f"{self.manifest.preprocessing!r}, this program does {PREPROCESSING!r}. {REBUILD}"
-            )
-
     def _check_sizes(self) -> None:
         for name, expected in self._files.items():
             path = self.folder / name
@@ -146,3 +140,20 @@ class IndexedImages:
                 f"The arrays in {self.folder} do not match its manifest "
                 f"({self.manifest.products:,} products). {REBUILD}"
             )
+
+
+def check_preprocessing(manifest: Manifest, place: str) -> None:
+    """Refuse an index whose images became pixels by other rules than this program's.
+
+    Args:
+        manifest: the manifest of the index.
+        place: where the index is, for the message.
+
+    Raises:
+        IndexBundleError: naming both rules.
+    """
+    if manifest.preprocessing != PREPROCESSING:
+        raise IndexBundleError(
+            f"Index {place} was built from images pre-processed by "
+            f"{manifest.preprocessing!r}, this program does {PREPROCESSING!r}. {REBUILD}"
+        )

@@ -68,14 +68,14 @@ def open_reference(folder: Path, models: Iterable[str]) -> dict[str, NDArray[np.
 
 
 def check_reference(
-    index: Path,
+    index: str,
     indexed: Mapping[str, NDArray[np.float32]],
     served: Mapping[str, NDArray[np.float32]],
 ) -> None:
     """Compare an engine's descriptors of the reference image with those of an index.
 
     Args:
-        index: folder of the version, for the message.
+        index: where the version is, for the message.
         indexed: (C,) float32 by model name, from the index.
         served: (1, C) float32 by model name, from the engine.
 

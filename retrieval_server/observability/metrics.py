@@ -34,6 +34,7 @@ REFUSALS: dict[type[Exception], str] = {
     errors.ModelRepositoryError: "models",
     errors.IndexBundleError: "files",
     errors.EngineError: "engine",
+    errors.StoreError: "store",
 }
 FAILURES: dict[type[errors.RetrievalError], str] = {
     errors.EngineUnavailableError: "unavailable",

@@ -6,8 +6,8 @@ import asyncio
 
 from retrieval_server.engines.engine import Engine
 from retrieval_server.errors import EngineDeadlineError
-from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.index.reference_image import check_reference, reference_image
+from retrieval_server.index.searched_index import SearchedIndex
 
 
 class EngineCheck:
@@ -18,7 +18,7 @@ class EngineCheck:
         engine: the engine to verify.
     """
 
-    def __init__(self, bundle: IndexBundle, engine: Engine) -> None:
+    def __init__(self, bundle: SearchedIndex, engine: Engine) -> None:
         self._bundle = bundle
         self._engine = engine
         self._verified_generation: int | None = None
@@ -44,7 +44,7 @@ class EngineCheck:
                 while self._verified_generation != (generation := self._engine.generation):
                     described = await self._engine.infer(profile.name, image, timeout_s)
                     check_reference(
-                        self._bundle.folder, self._bundle.reference_descriptors, described
+                        self._bundle.place, self._bundle.reference_descriptors, described
                     )
                     self._verified_generation = generation
         except TimeoutError as error:

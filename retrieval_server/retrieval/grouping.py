@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 from retrieval_server.attributes.columns import Column, Columns
 from retrieval_server.attributes.names import PRODUCT_COLUMN
 from retrieval_server.attributes.values import ColumnKind
+from retrieval_server.errors import QueryError
 from retrieval_server.exact_search.groups import Groups
 from retrieval_server.filters.column_errors import ColumnErrors
 from retrieval_server.filters.expression import AllOf, Equals, NoneOf
+from retrieval_server.index.searched_index import AllowedRows
 from retrieval_server.retrieval.search_request import SearchParameters
 from retrieval_server.retrieval.search_result import Match
 
@@ -39,10 +41,16 @@ class ColumnGroups:
         """Check that there is a column, if one is named.
 
         Raises:
-            QueryError: if there is none of this name.
+            QueryError: if there is none of this name, or the index has no values to group by.
         """
-        if name is not None and name not in self._columns.names:
+        if name is None:
+            return
+        if name not in self._columns.names:
             raise ColumnErrors(self._columns, "group_by").no_such_column(name)
+        if not self._columns.has_values:
+            raise QueryError(
+                "group_by", "is not possible here: this index is in a store, which has no groups."
+            )
 
     def by(self, name: str | None) -> Groups | None:
         """The groups by a column; None for no column.
@@ -73,7 +81,7 @@ def _groups_by(column: Column) -> Groups:
 def with_group_sizes(
     matches: Iterable[Match],
     groups: Groups,
-    allowed: NDArray[np.bool_] | None,
+    allowed: AllowedRows | None,
     exclude: int | None,
 ) -> tuple[Match, ...]:
     """Matches with the number of images of their group that may be found.
@@ -81,7 +89,7 @@ def with_group_sizes(
     Args:
         matches: the best images of groups.
         groups: the groups.
-        allowed: (N,) which images may be found; None for all.
+        allowed: which images may be found; None for all.
         exclude: a further row to leave out.
     """
     return tuple(
@@ -108,7 +116,7 @@ def without_product_of(
     return replace(parameters, filter=others if wanted is None else AllOf((wanted, others)))
 
 
-def _size(groups: Groups, row: int, allowed: NDArray[np.bool_] | None, exclude: int | None) -> int:
+def _size(groups: Groups, row: int, allowed: AllowedRows | None, exclude: int | None) -> int:
     rows = groups.rows_of(int(groups.numbers[row]))
     if exclude is not None:
         rows = rows[rows != exclude]

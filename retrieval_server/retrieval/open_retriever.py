@@ -7,13 +7,13 @@ from collections.abc import Callable
 
 from retrieval_server.engines.engine import Engine
 from retrieval_server.exact_search.parallelism import IntraQueryParallelism
-from retrieval_server.index.bundle import IndexBundle
+from retrieval_server.index.searched_index import SearchedIndex, require_models
 from retrieval_server.models.model_repository import ModelRepository
 from retrieval_server.retrieval.retriever import Retriever
 
 
 async def open_retriever(
-    bundle: IndexBundle,
+    bundle: SearchedIndex,
     repository: ModelRepository,
     open_engine: Callable[[], Engine],
     parallelism: IntraQueryParallelism | None = None,
@@ -36,7 +36,7 @@ async def open_retriever(
         EngineError: if the engine cannot be opened or does not answer.
     """
     members = repository.ensemble(bundle.profile.name)
-    bundle.require_models({member.name: member.digest for member in members})
+    require_models(bundle, {member.name: member.digest for member in members})
     retriever = Retriever(bundle, open_engine(), parallelism)
     try:
         await asyncio.to_thread(retriever.warm_up)

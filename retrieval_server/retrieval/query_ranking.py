@@ -13,10 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval_server.exact_search.groups import Groups
-from retrieval_server.exact_search.search import ExactSearch
 from retrieval_server.exact_search.similarity import Ranking
-from retrieval_server.index.bundle import IndexBundle
-from retrieval_server.retrieval.eligibility import allowed_rows
+from retrieval_server.index.searched_index import IndexSearch, SearchedIndex
 from retrieval_server.retrieval.grouping import with_group_sizes
 from retrieval_server.retrieval.query_words import query_words
 from retrieval_server.retrieval.search_request import (
@@ -39,7 +37,7 @@ class QueryRanking:
         groups: groups of the rows, of each of which the best row is ranked; None ranks all rows.
 
     Attributes:
-        allowed: (N,) which rows may be found, ``exclude`` aside; None for all.
+        allowed: which rows may be found, ``exclude`` aside; None for all.
         groups: as given.
 
     Raises:
@@ -48,8 +46,8 @@ class QueryRanking:
 
     def __init__(
         self,
-        bundle: IndexBundle,
-        search: ExactSearch,
+        bundle: SearchedIndex,
+        search: IndexSearch,
         query: QueryDescriptors,
         parameters: SearchParameters,
         exclude: int | None,
@@ -59,7 +57,8 @@ class QueryRanking:
         self._search, self._query, self._parameters = search, query, parameters
         self._words = query_words(bundle, parameters)
         self._factors = None if self._words is None else self._words.factors
-        self._exclude, self.allowed = exclude, allowed_rows(bundle, parameters)
+        self._exclude = exclude
+        self.allowed = bundle.allowed_rows(parameters.filter, parameters.exclude_ids)
         self.groups = groups
 
     def initial(self) -> Ranking:

@@ -15,28 +15,38 @@ from numpy.typing import NDArray
 from retrieval_server.errors import QueryError
 from retrieval_server.exact_search.groups import Groups
 from retrieval_server.exact_search.row_factors import RowFactors
-from retrieval_server.index.bundle import IndexBundle
+from retrieval_server.index.searched_index import AllowedRows, SearchedIndex
 from retrieval_server.retrieval.search_request import SearchParameters
 from retrieval_server.retrieval.search_result import Match, Stage, WordsEvidence
 from retrieval_server.text.grams import words_in
-from retrieval_server.text.word_search import distinct_grams, matched_words
+from retrieval_server.text.word_search import WordSearch, distinct_grams, matched_words
 
 LONGER = 8  # how many times as long the next ranking is, where one has too few groups
 
 
-def query_words(bundle: IndexBundle, parameters: SearchParameters) -> QueryWords | None:
+def query_words(bundle: SearchedIndex, parameters: SearchParameters) -> QueryWords | None:
     """Compare the words of a query with an index; None where there are none, or they do not count.
 
     Args:
         bundle: the index.
         parameters: the words and their weight.
     """
-    if not parameters.weight_of_words(bundle.profile) or not parameters.words.strip():
+    if not has_words(bundle, parameters):
         return None
     return QueryWords(bundle, parameters)
 
 
-def sole_words(bundle: IndexBundle, parameters: SearchParameters) -> QueryWords:
+def has_words(bundle: SearchedIndex, parameters: SearchParameters) -> bool:
+    """Whether a query has words that count.
+
+    Args:
+        bundle: the index.
+        parameters: the words and their weight.
+    """
+    return bool(parameters.weight_of_words(bundle.profile) and parameters.words.strip())
+
+
+def sole_words(bundle: SearchedIndex, parameters: SearchParameters) -> QueryWords:
     """Compare words that are the whole query with an index.
 
     Args:
@@ -61,10 +71,10 @@ class QueryWords:
         parameters: the words and their weight.
     """
 
-    def __init__(self, bundle: IndexBundle, parameters: SearchParameters) -> None:
+    def __init__(self, bundle: SearchedIndex, parameters: SearchParameters) -> None:
         self._bundle, self._grams = bundle, distinct_grams(parameters.words)
         self._weight = parameters.weight_of_words(bundle.profile)
-        self._cosines = bundle.words.cosines(parameters.words)
+        self._cosines = word_search_of(bundle).cosines(parameters.words)
         self._evidence: dict[int, WordsEvidence] = {}
 
     @property
@@ -79,7 +89,7 @@ class QueryWords:
     def ranked(
         self,
         top_k: int,
-        allowed: NDArray[np.bool_] | None,
+        allowed: AllowedRows | None,
         least: float | None,
         groups: Groups | None,
     ) -> tuple[Match, ...]:
@@ -87,7 +97,7 @@ class QueryWords:
 
         Args:
             top_k: how many at most.
-            allowed: (N,) which rows may be found; None for all.
+            allowed: which rows may be found; None for all.
             least: the similarity 1 + β t that a match has at least; None for any.
             groups: groups of the products, of each of which the best is found; None finds any.
         """
@@ -100,13 +110,14 @@ class QueryWords:
         )
 
     def _best(
-        self, count: int, allowed: NDArray[np.bool_] | None, groups: Groups | None
+        self, count: int, allowed: AllowedRows | None, groups: Groups | None
     ) -> NDArray[np.int32]:
+        is_allowed = None if allowed is None else allowed[self._cosines.rows]
         if groups is None:
-            return self._cosines.best(count, allowed)
+            return self._cosines.best(count, is_allowed)
         length = count = min(count, groups.count)
         while True:  # mostly a short ranking has enough groups; to sort all rows takes long
-            ranked = self._cosines.best(length, allowed)
+            ranked = self._cosines.best(length, is_allowed)
             first = groups.first_of_each(ranked, count)
             if len(first) == count or len(ranked) < length:
                 return ranked[first]
@@ -120,3 +131,21 @@ class QueryWords:
             cosine = self._cosines.of(row)
             self._evidence[row] = WordsEvidence(cosine, matched_words(self._grams, text))
         return self._evidence[row]
+
+
+def word_search_of(bundle: SearchedIndex) -> WordSearch:
+    """What compares words with the texts of an index.
+
+    Args:
+        bundle: the index.
+
+    Raises:
+        QueryError: if the index has none.
+    """
+    if bundle.words is None:
+        raise QueryError(
+            "words",
+            "cannot be compared with the products here: this index is in a store, which has no "
+            "index of words. Search by a photo alone.",
+        )
+    return bundle.words

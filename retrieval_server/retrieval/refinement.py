@@ -27,8 +27,8 @@ from numpy.typing import NDArray
 
 from retrieval_server.exact_search.groups import Groups
 from retrieval_server.exact_search.similarity import Ranking
+from retrieval_server.index.searched_index import AllowedRows, NeighbourLists
 from retrieval_server.retrieval.search_result import Match, Stage, TextEvidence
-from retrieval_server.text.neighbours import TextIndex
 
 RankRows = Callable[[NDArray[np.int64], int], Ranking]  # rows (M,), length of the ranking
 
@@ -67,11 +67,11 @@ class TextSubset:
 def refine(
     initial: Ranking,
     rank_rows: RankRows,
-    text_index: TextIndex,
+    text_index: NeighbourLists,
     keep: int,
     top_k: int,
     exclude: int | None = None,
-    allowed: NDArray[np.bool_] | None = None,
+    allowed: AllowedRows | None = None,
     groups: Groups | None = None,
 ) -> Refinement:
     """Replace all but the best k of an initial ranking by the best of their text neighbours.
@@ -84,7 +84,7 @@ def refine(
         keep: the paper's k ≥ 1; with k ≥ top_k the result is the initial ranking.
         top_k: length of the result.
         exclude: a row that must not be in the subset.
-        allowed: (N,) which rows may be in the subset; None for all.
+        allowed: which rows may be in the subset; None for all.
         groups: groups of the rows; None for none.
     """
     if keep >= top_k:
@@ -114,9 +114,9 @@ def unrefined(initial: Ranking) -> Refinement:
 
 def text_subset(
     seeds: NDArray[np.int64],
-    text_index: TextIndex,
+    text_index: NeighbourLists,
     exclude: int | None = None,
-    allowed: NDArray[np.bool_] | None = None,
+    allowed: AllowedRows | None = None,
     groups: Groups | None = None,
 ) -> TextSubset:
     """Gather the text neighbours of the seeds.
@@ -125,7 +125,7 @@ def text_subset(
         seeds: (k,) rows, best first.
         text_index: D of eq. (7).
         exclude: a row to leave out besides the seeds.
-        allowed: (N,) which rows may be in the subset; None for all.
+        allowed: which rows may be in the subset; None for all.
         groups: groups of the rows, of which those of the seeds are left out; None for none.
     """
     lists = [text_index.neighbours(int(seed)) for seed in seeds]

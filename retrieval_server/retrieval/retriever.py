@@ -17,18 +17,15 @@ from numpy.typing import NDArray
 from retrieval_server.attributes.names import PRODUCT_COLUMN
 from retrieval_server.engines.engine import Engine
 from retrieval_server.errors import EngineError, UnknownProductError
-from retrieval_server.exact_search.open_search import open_search
 from retrieval_server.exact_search.parallelism import IntraQueryParallelism
 from retrieval_server.exact_search.search import SearchLevel
 from retrieval_server.exact_search.similarity import Ranking
-from retrieval_server.exact_search.warm_up import compile_kernels
-from retrieval_server.filters.evaluation import check_filter, compile_filters
-from retrieval_server.index.bundle import IndexBundle
-from retrieval_server.retrieval.eligibility import allowed_rows, count_allowed
+from retrieval_server.filters.evaluation import check_filter
+from retrieval_server.index.searched_index import SearchedIndex
 from retrieval_server.retrieval.engine_check import EngineCheck
 from retrieval_server.retrieval.grouping import ColumnGroups, with_group_sizes, without_product_of
 from retrieval_server.retrieval.query_ranking import QueryRanking
-from retrieval_server.retrieval.query_words import sole_words
+from retrieval_server.retrieval.query_words import has_words, sole_words, word_search_of
 from retrieval_server.retrieval.refinement import refine, unrefined
 from retrieval_server.retrieval.search_request import (
     DEFAULT_TOP_K,
@@ -51,14 +48,17 @@ class Retriever:
     """
 
     def __init__(
-        self, bundle: IndexBundle, engine: Engine, parallelism: IntraQueryParallelism | None = None
+        self,
+        bundle: SearchedIndex,
+        engine: Engine,
+        parallelism: IntraQueryParallelism | None = None,
     ) -> None:
         self.bundle = bundle
         self.engine = engine
         self.parallelism = parallelism
         self._engine_check = EngineCheck(bundle, engine)
         self._groups = ColumnGroups(bundle.columns)
-        self._search = open_search(bundle.descriptors, bundle.levels, parallelism=parallelism)
+        self._search = bundle.open_search(parallelism)
 
     @property
     def search_levels(self) -> tuple[SearchLevel, ...]:
@@ -101,6 +101,8 @@ class Retriever:
         if parameters.filter is not None:
             check_filter(parameters.filter, self.bundle.columns)
         self._groups.check(parameters.group_by)
+        if has_words(self.bundle, parameters):
+            word_search_of(self.bundle)
 
     def rank(
         self, query: QueryDescriptors, parameters: SearchParameters, exclude: int | None = None
@@ -159,9 +161,10 @@ class Retriever:
             matches=ranking.explained(result.matches),
             initial=ranking.explained(result.initial),
             subset_size=result.subset_size,
-            searched_count=count_allowed(self.bundle, ranking.allowed, exclude),
+            searched_count=self.bundle.count_allowed(ranking.allowed, exclude),
             rank_us=(ranked - started) // 1000,
             refine_us=(refined - ranked) // 1000,
+            proof=initial.proof,
         )
         judge = judge_of(self.bundle, parameters)
         return found if judge is None else judge.judged(found)
@@ -182,7 +185,7 @@ class Retriever:
             parameters.group_by == PRODUCT_COLUMN
         ):
             parameters = without_product_of(parameters, self.bundle.columns, row)
-        return self.search(self._stored(row), parameters, exclude=row)
+        return self.search(self.bundle.descriptors_of(row), parameters, exclude=row)
 
     def search_by_words(self, parameters: SearchParameters) -> SearchResult:
         """Find the products by words alone: by falling t, then by row; none with t = 0.
@@ -192,7 +195,7 @@ class Retriever:
         """
         check_parameters(parameters, self.bundle.profile)
         started = time.perf_counter_ns()
-        allowed = allowed_rows(self.bundle, parameters)
+        allowed = self.bundle.allowed_rows(parameters.filter, parameters.exclude_ids)
         groups = self._groups.by(parameters.group_by)
         matches = sole_words(self.bundle, parameters).ranked(
             parameters.top_k, allowed, parameters.min_similarity, groups
@@ -204,7 +207,7 @@ class Retriever:
             matches=matches,
             initial=matches,
             subset_size=0,
-            searched_count=count_allowed(self.bundle, allowed, None),
+            searched_count=self.bundle.count_allowed(allowed, None),
             rank_us=(ranked - started) // 1000,
             refine_us=0,
         )
@@ -225,18 +228,11 @@ class Retriever:
 
     def warm_up(self) -> None:
         """Compile the search and read every level once, so that no query has to."""
-        if self.bundle.levels is not None:
-            compile_kernels()
-        compile_filters(self.bundle.columns)
-        self.rank(self._stored(0), SearchParameters(top_k=DEFAULT_TOP_K))
-        self.bundle.words.cosines("")
+        self.bundle.warm_up()
+        self.rank(self.bundle.descriptors_of(0), SearchParameters(top_k=DEFAULT_TOP_K))
 
     def _ranking(
         self, query: QueryDescriptors, parameters: SearchParameters, exclude: int | None
     ) -> QueryRanking:
         groups = self._groups.by(parameters.group_by)
         return QueryRanking(self.bundle, self._search, query, parameters, exclude, groups)
-
-    def _stored(self, row: int) -> QueryDescriptors:
-        """Read the descriptors of a database row."""
-        return tuple(matrix[row].astype(np.float32) for matrix in self.bundle.descriptors)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
+from retrieval_server.exact_search.proof import Proof
 from retrieval_server.text.word_search import MatchedWord
 
 
@@ -82,6 +83,8 @@ class SearchResult:
         refine_us: duration of the refinement in microseconds; not compared.
         in_catalogue_probability: probability that the index has what the photo shows; None without
             a verdict.
+        proof: what is proved of the initial ranking, where another engine has found its candidates;
+            None where the search is exact by itself.
     """
 
     matches: tuple[Match, ...]
@@ -91,3 +94,4 @@ class SearchResult:
     rank_us: int = field(compare=False)
     refine_us: int = field(compare=False)
     in_catalogue_probability: float | None = None
+    proof: Proof | None = None

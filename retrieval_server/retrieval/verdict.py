@@ -24,8 +24,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from retrieval_server.exact_search.similarity import fused_similarity
-from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.index.calibration import CalibratedKind
+from retrieval_server.index.searched_index import SearchedIndex
 from retrieval_server.retrieval.search_request import SearchParameters, check_parameters
 from retrieval_server.retrieval.search_result import Match, SearchResult
 
@@ -47,7 +47,7 @@ class Evidence:
     text_weight: float
 
     @classmethod
-    def of(cls, bundle: IndexBundle, first: Match) -> Evidence:
+    def of(cls, bundle: SearchedIndex, first: Match) -> Evidence:
         """The evidence of a search by the profile's α and β.
 
         Args:
@@ -90,7 +90,7 @@ class Judge:
         models: those of the kind.
     """
 
-    bundle: IndexBundle
+    bundle: SearchedIndex
     models: CalibratedKind
 
     def judged(self, result: SearchResult) -> SearchResult:
@@ -121,7 +121,7 @@ class Judge:
         )
 
 
-def judge_of(bundle: IndexBundle, parameters: SearchParameters) -> Judge | None:
+def judge_of(bundle: SearchedIndex, parameters: SearchParameters) -> Judge | None:
     """What judges a search; None if the index is not calibrated for it.
 
     Args:

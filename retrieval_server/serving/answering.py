@@ -24,6 +24,7 @@ STATUS_OF_ERROR: dict[type[errors.RetrievalError], grpc.StatusCode] = {
     errors.UnknownProductError: grpc.StatusCode.NOT_FOUND,
     errors.QueryError: grpc.StatusCode.INVALID_ARGUMENT,
     errors.EngineUnavailableError: grpc.StatusCode.UNAVAILABLE,
+    errors.StoreUnavailableError: grpc.StatusCode.UNAVAILABLE,
     errors.EngineDeadlineError: grpc.StatusCode.DEADLINE_EXCEEDED,
     errors.LateError: grpc.StatusCode.DEADLINE_EXCEEDED,
     # Triton serves other models than the index's, or none: another replica may be right

@@ -1,4 +1,4 @@
-"""Reloads the index without a restart: polls the file ``current``, and serves what it names.
+"""Reloads the index without a restart: polls its source, and serves the version that it names.
 
 The server opens the new version beside the old one, compares every file with its checksum, compares
 its products with those of the old one, searches once and verifies the engine, while the old version
@@ -15,28 +15,13 @@ import math
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeVar, cast
 
-from retrieval_server.errors import (
-    CurrentFileError,
-    IndexLossError,
-    ModelMismatchError,
-    RetrievalError,
-)
-from retrieval_server.index.bundle import IndexBundle
-from retrieval_server.index.loss import loss_between
-from retrieval_server.index.publish import (
-    CURRENT_FILE,
-    approved_version,
-    current_version,
-    is_version,
-    version_folder,
-)
+from retrieval_server.errors import CurrentFileError, IndexLossError, RetrievalError
 from retrieval_server.models.model_repository import ModelRepository
 from retrieval_server.observability.metrics import REFUSALS, ServerMetrics
 from retrieval_server.retrieval.open_retriever import open_retriever
+from retrieval_server.serving.index_source import IndexSource, Named
 from retrieval_server.serving.polling import Polling
 from retrieval_server.serving.served_index import Refusal, ServedIndex
 
@@ -47,29 +32,14 @@ Result = TypeVar("Result")
 RETRY_S = 300.0  # reading a refused version whole again is too costly for every poll
 
 
-@dataclass(frozen=True)
-class Named:
-    """What the small files of an index folder name.
-
-    Attributes:
-        version: the version to serve.
-        is_approved: whether the loss of this version has been judged when it was published.
-    """
-
-    version: str
-    is_approved: bool
-
-
 class IndexWatch:
-    """Keeps the served index the one that ``current`` names, while ``polling`` runs.
+    """Keeps the served index the one that its source names, while ``polling`` runs.
 
     Args:
-        path: the index folder; the folder of a version never gets another version.
+        source: names the version to serve.
         repository: the models that are served.
         served: holds the index that is served; gets the new one, or why there is none.
         metrics: counts the reloads.
-        max_loss: the largest share of the served version that a new one may have lost, unless the
-            new one is approved.
 
     Attributes:
         polling: calls ``poll``.
@@ -77,44 +47,29 @@ class IndexWatch:
 
     def __init__(
         self,
-        path: Path,
+        source: IndexSource,
         repository: ModelRepository,
         served: ServedIndex,
         metrics: ServerMetrics,
-        max_loss: float,
     ) -> None:
-        self._path = path
+        self._source = source
         self._repository = repository
         self._served = served
         self._metrics = metrics
-        self._max_loss = max_loss
         self._refused: tuple[Named, float] | None = None  # and when to try it again
         self.polling = Polling(self.poll, "the check for a new index")
 
     async def poll(self) -> None:
-        """Serve the version that ``current`` names, if it is a new one and passes every check."""
+        """Serve the version that the source names, if it is a new one and passes every check."""
         named = None
         try:
-            named = await _in_a_thread(self._named)
+            named = await _in_a_thread(self._source.named)
             if named is None or named.version == self._served.retriever.bundle.version:
                 self._note_that_current_is_served()
             elif self._is_due(named):
                 await self._serve(named)
         except (RetrievalError, OSError) as error:
             self._refuse(named, error)
-
-    def _named(self) -> Named | None:
-        """What the files name now; None for the folder of a version.
-
-        Raises:
-            CurrentFileError: if there is no file ``current``, or it cannot be read.
-        """
-        version = current_version(self._path)
-        if version is not None:
-            return Named(version, approved_version(self._path) == version)
-        if is_version(self._path):
-            return None
-        raise CurrentFileError(f"There is no file {self._path / CURRENT_FILE}.")
 
     def _is_due(self, named: Named) -> bool:
         """Whether to try a version: one that was refused waits, until it is approved."""
@@ -131,7 +86,7 @@ class IndexWatch:
             OSError: if a file cannot be read.
         """
         old = self._served.retriever
-        bundle = await _in_a_thread(lambda: self._checked(named, old.bundle))
+        bundle = await _in_a_thread(lambda: self._source.open_checked(named, old.bundle))
         retriever = await open_retriever(
             bundle, self._repository, lambda: old.engine, old.parallelism, owns_engine=False
         )
@@ -145,21 +100,6 @@ class IndexWatch:
             f"{len(retriever.bundle):,}",
             old.bundle.version,
         )
-
-    def _checked(self, named: Named, old: IndexBundle) -> IndexBundle:
-        """Open a version, compare every file with its checksum, and the products with the old."""
-        bundle = IndexBundle(version_folder(self._path, named.version))
-        if bundle.profile.name != old.profile.name:
-            raise ModelMismatchError(
-                f"it is of profile {bundle.profile.name}, the server of {old.profile.name}. "
-                "Start the server again."
-            )
-        bundle.verify()
-        if not named.is_approved:
-            loss = loss_between(old.folder, bundle.folder)
-            if loss is not None:
-                loss.check(self._max_loss)
-        return bundle
 
     def _refuse(self, named: Named | None, error: Exception) -> None:
         """Keep the old version, say so unless it has been said, and plan the next attempt."""

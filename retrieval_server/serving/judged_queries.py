@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.index.calibration import QueryKind
+from retrieval_server.index.searched_index import SearchedIndex
 from retrieval_server.reading.reader import Reader
 from retrieval_server.serving.photo_words import PhotoWords, text_weight_of
 from retrieval_server.text.grams import words_in
@@ -18,7 +18,7 @@ FIELDS = frozenset(
 def judged_kind(
     request: pb.SearchRequest,
     words: PhotoWords,
-    bundle: IndexBundle,
+    bundle: SearchedIndex,
     reader: Reader | None,
 ) -> QueryKind | None:
     """The kind of a request; None if there can be no verdict on it.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 import grpc
@@ -13,9 +13,11 @@ from google.rpc.status_pb2 import Status
 
 from retrieval_server.attributes.columns import Column, Columns
 from retrieval_server.attributes.values import ColumnKind
+from retrieval_server.exact_search.proof import Guarantee, Proof
 from retrieval_server.filters.expression import MAX_CONDITIONS, MAX_DEPTH, MAX_VALUES
-from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.index.calibration import Calibration, Quality
+from retrieval_server.index.product import Product
+from retrieval_server.index.searched_index import SearchedIndex
 from retrieval_server.models.image_file import MAX_PIXELS
 from retrieval_server.models.profile import MAX_ALPHA, MAX_TEXT_WEIGHT
 from retrieval_server.retrieval.search_request import MAX_TOP_K
@@ -41,9 +43,14 @@ _KINDS = {
     ColumnKind.NUMBER: pb.COLUMN_KIND_NUMBER,
     ColumnKind.TRUTH: pb.COLUMN_KIND_TRUTH,
 }
+_GUARANTEES = {
+    Guarantee.EXACT: pb.GUARANTEE_EXACT,
+    Guarantee.EXACT_FOR_LIST: pb.GUARANTEE_EXACT_FOR_LIST,
+    Guarantee.NONE: pb.GUARANTEE_NONE,
+}
 
 
-def model_messages(bundle: IndexBundle) -> list[pb.Model]:
+def model_messages(bundle: SearchedIndex) -> list[pb.Model]:
     """Describe the backbones of an index, in the order of its profile."""
     return [
         pb.Model(
@@ -52,9 +59,11 @@ def model_messages(bundle: IndexBundle) -> list[pb.Model]:
             dimension=bundle.manifest.models[backbone.model].dimension,
             alpha=backbone.alpha,
             weights=bundle.manifest.models[backbone.model].weights,
-            descriptor_bytes=descriptors.nbytes,
+            descriptor_bytes=descriptor_bytes,
         )
-        for backbone, descriptors in zip(bundle.profile.backbones, bundle.descriptors, strict=True)
+        for backbone, descriptor_bytes in zip(
+            bundle.profile.backbones, bundle.descriptor_bytes, strict=True
+        )
     ]
 
 
@@ -111,8 +120,10 @@ def limits_message(settings: Settings) -> pb.Limits:
     )
 
 
-def word_index_message(bundle: IndexBundle) -> pb.WordIndex:
-    """The texts of an index that words are compared with."""
+def word_index_message(bundle: SearchedIndex) -> pb.WordIndex:
+    """The texts of an index that words are compared with; without texts if they cannot be."""
+    if bundle.words is None:
+        return pb.WordIndex()
     words = bundle.manifest.words
     images = words.fields.get(IMAGE)
     return pb.WordIndex(
@@ -177,13 +188,19 @@ def retry_metadata(message: str, retry_after_s: float) -> tuple[tuple[str, str |
     )
 
 
-def match_messages(bundle: IndexBundle, matches: Iterable[Match]) -> list[pb.Match]:
+def match_messages(bundle: SearchedIndex, matches: Iterable[Match]) -> list[pb.Match]:
     """The matches in their order, each with the catalogue's fields of its product."""
-    return [_match(bundle, rank, match) for rank, match in enumerate(matches, start=1)]
+    matches = list(matches)
+    rows = {match.row for match in matches}
+    rows |= {match.text.seed_row for match in matches if match.text is not None}
+    products = bundle.products(rows)
+    return [_match(bundle, products, rank, match) for rank, match in enumerate(matches, start=1)]
 
 
-def _match(bundle: IndexBundle, rank: int, match: Match) -> pb.Match:
-    product = bundle.product(match.row)
+def _match(
+    bundle: SearchedIndex, products: Mapping[int, Product], rank: int, match: Match
+) -> pb.Match:
+    product = products[match.row]
     return pb.Match(
         rank=rank,
         product_id=product.product_id,
@@ -200,21 +217,41 @@ def _match(bundle: IndexBundle, rank: int, match: Match) -> pb.Match:
             )
         ],
         stage=_STAGES[match.stage],
-        text=_evidence(bundle, match.text),
+        text=_evidence(products, match.text),
         words=_words(match.words),
         confidence=match.confidence,
         group_size=match.group_size,
     )
 
 
-def _evidence(bundle: IndexBundle, evidence: TextEvidence | None) -> pb.TextEvidence | None:
+def _evidence(
+    products: Mapping[int, Product], evidence: TextEvidence | None
+) -> pb.TextEvidence | None:
     if evidence is None:
         return None
     return pb.TextEvidence(
-        seed_product_id=bundle.product_id(evidence.seed_row),
+        seed_product_id=products[evidence.seed_row].product_id,
         seed_rank=evidence.seed_rank,
         cosine=evidence.cosine,
     )
+
+
+def proof_message(proof: Proof | None) -> pb.Proof | None:
+    """What is proved of an answer; None for one that is exact by itself."""
+    if proof is None:
+        return None
+    return pb.Proof(
+        guarantee=_GUARANTEES[proof.guarantee],
+        candidate_count=proof.candidates,
+        reason=proof.reason,
+    )
+
+
+def unproved_warning(proof: Proof | None) -> str:
+    """A warning that products may be missing in an answer; empty if there is none."""
+    if proof is None or proof.guarantee is not Guarantee.NONE:
+        return ""
+    return f"Products may be missing: {proof.reason}"
 
 
 def _words(evidence: WordsEvidence | None) -> pb.WordsEvidence | None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from retrieval_server.errors import QueryError
-from retrieval_server.index.bundle import IndexBundle
+from retrieval_server.index.product import Product
+from retrieval_server.index.searched_index import SearchedIndex
 from retrieval_server.v1 import retrieval_pb2 as pb
 
 MAX_PRODUCT_IDS = 1_000
 
 
 def products_message(
-    bundle: IndexBundle, product_ids: Collection[str], request_id: str
+    bundle: SearchedIndex, product_ids: Collection[str], request_id: str
 ) -> pb.GetProductsResponse:
     """What the catalogue says of some products, and which are not in the index.
 
@@ -31,17 +32,18 @@ def products_message(
             "product_ids",
             f"has {len(product_ids):,} ids; at most {MAX_PRODUCT_IDS:,} are accepted.",
         )
-    rows = {product_id: bundle.row_of(product_id) for product_id in product_ids}
+    wanted = list(dict.fromkeys(product_ids))
+    rows = bundle.rows_of(wanted)
+    products = bundle.products(rows.values())
     return pb.GetProductsResponse(
-        products=[_product(bundle, row) for row in rows.values() if row is not None],
-        missing_ids=[product_id for product_id, row in rows.items() if row is None],
+        products=[_product(products[rows[each]]) for each in wanted if each in rows],
+        missing_ids=[each for each in wanted if each not in rows],
         index_version=bundle.version,
         request_id=request_id,
     )
 
 
-def _product(bundle: IndexBundle, row: int) -> pb.Product:
-    product = bundle.product(row)
+def _product(product: Product) -> pb.Product:
     return pb.Product(
         product_id=product.product_id,
         description=product.description,

@@ -1,4 +1,4 @@
-"""Whether this server can search now: its engine may go away, and come back with other models.
+"""Whether this server can search now: its engine or its store may go away and come back.
 
 ``grpc.health.v1`` answers for two names. The empty name says that this process answers: liveness,
 since a restart of the process would not bring Triton back. The service's name says that the server
@@ -7,6 +7,7 @@ can search: readiness.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 
 from grpc_health.v1 import health, health_pb2
@@ -22,10 +23,10 @@ PROCESS = ""
 
 
 class Readiness:
-    """Reports to the health service whether the engine answers, from ``start`` to ``stop``.
+    """Reports to the health service whether engine and index answer, from ``start`` to ``stop``.
 
     Args:
-        served: has the engine that is polled.
+        served: has the engine and the index that are polled.
         servicer: the health service.
         service: full name of the service that searches.
     """
@@ -55,11 +56,12 @@ class Readiness:
         await self._polling.stop()
 
     async def poll(self) -> None:
-        """Ask the engine, verify it if its generation is new, and report."""
+        """Ask engine and index, verify the engine if its generation is new, and report."""
         problem = None
         try:
             retriever = self._served.retriever
             await retriever.engine.check_served()
+            await asyncio.to_thread(retriever.bundle.check_served)
             await retriever.check_engine()
         except RetrievalError as error:
             problem = str(error)

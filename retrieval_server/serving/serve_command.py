@@ -11,6 +11,7 @@ from typing import Any
 
 import typer
 
+from retrieval_server.serving.index_source import NAME_ONE
 from retrieval_server.serving.server import serve
 from retrieval_server.serving.setting_options import setting_parameter
 from retrieval_server.serving.settings import Settings
@@ -22,6 +23,8 @@ def serve_command(context: typer.Context, **values: Any) -> None:
         raise typer.BadParameter(
             f"{command} is a command of its own and takes none of the options before it."
         )
+    if (values["index"] is None) == (values["store"] is None):
+        raise typer.BadParameter(NAME_ONE)
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
     )

@@ -39,7 +39,7 @@ class ServedState(Collector):
         bundle, engine = retriever.bundle, retriever.engine
         yield GaugeMetricFamily(
             "beauty_ready",
-            "1 while searches can be answered, 0 while the models cannot or are others.",
+            "1 while searches can be answered, 0 while models or store fail or are others.",
             value=self._readiness.is_ready,
         )
         yield CounterMetricFamily(

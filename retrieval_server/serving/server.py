@@ -21,8 +21,7 @@ from retrieval_server.cores import create_workers
 from retrieval_server.engines.create_engine import create_engine
 from retrieval_server.engines.engine import Engine
 from retrieval_server.exact_search.parallelism import IntraQueryParallelism
-from retrieval_server.index.bundle import IndexBundle
-from retrieval_server.index.publish import open_index
+from retrieval_server.index.searched_index import SearchedIndex
 from retrieval_server.models.model_repository import ModelRepository
 from retrieval_server.models.reader import READER_MODELS, can_read
 from retrieval_server.observability.metrics import ServerMetrics
@@ -36,6 +35,7 @@ from retrieval_server.serving.admission import Admission, Cause, Kind
 from retrieval_server.serving.certificate_metrics import CertificateState, certificates_of
 from retrieval_server.serving.check_health import SERVICE
 from retrieval_server.serving.grpc_endpoint import create_grpc_server, listen, listen_in_the_clear
+from retrieval_server.serving.index_source import IndexSource, source_of
 from retrieval_server.serving.index_watch import IndexWatch
 from retrieval_server.serving.readiness import Readiness
 from retrieval_server.serving.served_index import ServedIndex
@@ -69,6 +69,7 @@ class RunningServer:
     _tracing: Tracing
     _engine: Engine
     _executor: ThreadPoolExecutor
+    _source: IndexSource
 
     @property
     def metrics_address(self) -> str | None:
@@ -91,6 +92,7 @@ class RunningServer:
         await self._health_server.stop(0)
         await self._engine.close()
         self._executor.shutdown()
+        await asyncio.to_thread(self._source.close)
         if self._metrics is not None:
             await asyncio.to_thread(self._metrics.close)
         await asyncio.to_thread(self._tracing.close)
@@ -103,7 +105,8 @@ async def start_server(settings: Settings) -> RunningServer:
         RetrievalError: if the index or a model cannot be used, they do not belong together, the
             address is taken, or traces are wanted without OpenTelemetry.
     """
-    bundle = open_index(settings.index)
+    source = source_of(settings)
+    bundle = source.open()
     repository = ModelRepository(settings.model_repository)
     metrics, tracing = ServerMetrics(), start_tracing()
     server = create_grpc_server(
@@ -120,7 +123,7 @@ async def start_server(settings: Settings) -> RunningServer:
     service = RetrievalService(served, executor, reader, admission, settings, metrics, tracing)
     health_servicer = _add_services(server, health_server, service)
     readiness = Readiness(served, health_servicer, SERVICE)
-    index_watch = IndexWatch(settings.index, repository, served, metrics, settings.max_loss)
+    index_watch = IndexWatch(source, repository, served, metrics)
     metrics.registry.register(ServedState(served, readiness))
     if certificates := certificates_of(settings):
         metrics.registry.register(CertificateState(certificates))
@@ -145,11 +148,12 @@ async def start_server(settings: Settings) -> RunningServer:
         tracing,
         served.retriever.engine,
         executor,
+        source,
     )
 
 
 async def _open_retriever(
-    settings: Settings, bundle: IndexBundle, repository: ModelRepository
+    settings: Settings, bundle: SearchedIndex, repository: ModelRepository
 ) -> Retriever:
     """Open the index for searching, with one core for each search; see ``Settings.workers``."""
     threadpool_limits(1, user_api="blas")
@@ -170,7 +174,7 @@ async def _open_retriever(
 async def _open_reader(
     retriever: Retriever, repository: ModelRepository, executor: Executor
 ) -> Reader | None:
-    if not can_read(retriever.bundle.profile, repository):
+    if retriever.bundle.words is None or not can_read(retriever.bundle.profile, repository):
         return None
     await asyncio.to_thread(compile_reader)
     return open_reader(repository, retriever.engine, executor)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import replace
 from functools import partial
+from typing import NamedTuple
 
 import grpc
 import numpy as np
 
 from retrieval_server import errors
+from retrieval_server.index.searched_index import SearchedIndex
 from retrieval_server.models.reader import EXPORT_READER
 from retrieval_server.observability.metrics import ServerMetrics
 from retrieval_server.observability.tracing import Tracing
@@ -31,7 +33,9 @@ from retrieval_server.serving.messages import (
     limits_message,
     match_messages,
     model_messages,
+    proof_message,
     read_line_message,
+    unproved_warning,
     word_index_message,
 )
 from retrieval_server.serving.photo_words import NOT_READ, text_weight_of
@@ -48,6 +52,7 @@ from retrieval_server.version import VERSION
 SERVE_A_READER = (
     f"Build the index with a profile that names one, and serve its models: {EXPORT_READER}"
 )
+STORES_HAVE_NO_WORDS = "Its index is in a store, which has no index of words."
 
 
 class RetrievalService(pb_grpc.RetrievalServiceServicer):
@@ -111,7 +116,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         bundle = retriever.bundle
         manifest = bundle.manifest
         has_reader = self._photos.reader is not None
-        first = bundle.product(0)  # of products with the same image, the first is ranked first
+        first = bundle.first_product  # of products with the same image, the first is ranked first
         return pb.GetStatusResponse(
             server_version=VERSION,
             engine=retriever.engine.name,
@@ -168,7 +173,8 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         retriever.check(parameters)  # before a photo is described
         photos = photos_of(request, self._settings.max_image_bytes)
         if request.read_words and self._photos.reader is None:
-            raise errors.QueryError("read_words", f"this server has no reader. {SERVE_A_READER}")
+            how = STORES_HAVE_NO_WORDS if bundle.words is None else SERVE_A_READER
+            raise errors.QueryError("read_words", f"this server has no reader. {how}")
         words = NOT_READ
         search: partial[SearchResult]
         query_kind = request.WhichOneof("query")
@@ -188,24 +194,29 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
             query = _given_descriptors(request, retriever)
             search = partial(retriever.search, query, parameters)
         with self._tracing.span("search"):
-            result = await self._workers.run(search, deadline)
+            answered = await self._workers.run(partial(_answered, bundle, search), deadline)
+            result = answered.result
             self._tracing.note(rank_us=result.rank_us, refine_us=result.refine_us)
         timings.rank_us, timings.refine_us = result.rank_us, result.refine_us
         timings.total_us = (time.perf_counter_ns() - started) // 1000
         durations = {field.name: value for field, value in timings.ListFields()}
         self._metrics.observe_stages(durations)
         response = pb.SearchResponse(
-            results=match_messages(bundle, result.matches),
-            initial_results=match_messages(bundle, result.initial),
+            results=answered.results,
+            initial_results=answered.initial_results,
             subset_size=result.subset_size,
             searched_count=result.searched_count,
             timings=timings,
             index_version=bundle.version,
             models=model_messages(bundle),
-            warnings=[*bundle.manifest.warnings, *filter(None, [words.warning])],
+            warnings=[
+                *bundle.manifest.warnings,
+                *filter(None, [words.warning, unproved_warning(result.proof)]),
+            ],
             request_id=request_id,
             read_lines=map(read_line_message, words.lines),
             in_catalogue_probability=result.in_catalogue_probability,
+            proof=proof_message(result.proof),
         )
         return response, {"results": len(result.matches), **durations}
 
@@ -236,6 +247,21 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
             min_similarity=(request.min_similarity if request.HasField("min_similarity") else None),
             group_by=group_by_of(request),
         )
+
+
+class _Answered(NamedTuple):
+    """The result of a search, and the messages of its matches."""
+
+    result: SearchResult
+    results: list[pb.Match]
+    initial_results: list[pb.Match]
+
+
+def _answered(bundle: SearchedIndex, search: Callable[[], SearchResult]) -> _Answered:
+    """Search, and read what the catalogue says of the matches: both may ask a store."""
+    result = search()
+    matches = (match_messages(bundle, each) for each in (result.matches, result.initial))
+    return _Answered(result, *matches)
 
 
 def _given_descriptors(request: pb.SearchRequest, retriever: Retriever) -> QueryDescriptors:

@@ -18,6 +18,7 @@ from retrieval_server.engines.engine import ENGINES, TritonConnection
 from retrieval_server.errors import RetrievalError
 from retrieval_server.index.loss import DEFAULT_MAX_LOSS
 from retrieval_server.retrieval.search_request import DEFAULT_KEEP, DEFAULT_TOP_K, MAX_TOP_K
+from retrieval_server.serving.store_option import store_address
 
 LARGEST_MESSAGE_BYTES = 2**31 - 1  # of gRPC
 REQUEST_OVERHEAD_BYTES = 2**20  # what a SearchRequest holds beside the image
@@ -45,9 +46,30 @@ class Settings:
     """What the server serves, and how; the ``Setting`` of each field describes it."""
 
     index: Annotated[
-        Path,
+        Path | None,
         Setting(help="Folder of the index, whose file 'current' names a version; or of a version."),
-    ]
+    ] = None
+    store: Annotated[
+        str | None,
+        Setting(
+            help="Address of the store that has the index, instead of --index: "
+            "milvus://HOST:PORT/COLLECTION, or milvus-lite:PATH.db/COLLECTION.",
+            check=store_address,
+        ),
+    ] = None
+    store_search_s: Annotated[
+        float,
+        Setting(
+            help="Seconds after which a search does not ask the store for a longer list of "
+            "candidates; its answer then says that nothing is proved.",
+            min=0,
+            check=seconds,
+        ),
+    ] = 2.0
+    store_timeout_s: Annotated[
+        float,
+        Setting(help="Seconds that a call to the store may take.", min=0.001, check=seconds),
+    ] = 10.0
     model_repository: Annotated[
         Path,
         Setting(

@@ -93,16 +93,15 @@ class TextCosines:
     rows: NDArray[np.int32]
     cosines: NDArray[np.float64]
 
-    def best(self, count: int, allowed: NDArray[np.bool_] | None = None) -> NDArray[np.int32]:
+    def best(self, count: int, is_allowed: NDArray[np.bool_] | None = None) -> NDArray[np.int32]:
         """The rows with the largest t, at most ``count``; of equal ones the smaller rows.
 
         Args:
             count: how many.
-            allowed: (N,) which rows may be found; None for all.
+            is_allowed: (F,) whether each of the rows may be found; None for all.
         """
         rows, cosines = self.rows, self.cosines
-        if allowed is not None:
-            is_allowed = allowed[rows]
+        if is_allowed is not None:
             rows, cosines = rows[is_allowed], cosines[is_allowed]
         if count < len(rows):  # only those that may be among the best are sorted
             is_near = cosines >= np.partition(cosines, -count)[-count]

@@ -7,6 +7,13 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class Guarantee(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    GUARANTEE_UNSPECIFIED: _ClassVar[Guarantee]
+    GUARANTEE_EXACT: _ClassVar[Guarantee]
+    GUARANTEE_EXACT_FOR_LIST: _ClassVar[Guarantee]
+    GUARANTEE_NONE: _ClassVar[Guarantee]
+
 class Stage(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     STAGE_UNSPECIFIED: _ClassVar[Stage]
@@ -20,6 +27,10 @@ class ColumnKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     COLUMN_KIND_TEXT: _ClassVar[ColumnKind]
     COLUMN_KIND_NUMBER: _ClassVar[ColumnKind]
     COLUMN_KIND_TRUTH: _ClassVar[ColumnKind]
+GUARANTEE_UNSPECIFIED: Guarantee
+GUARANTEE_EXACT: Guarantee
+GUARANTEE_EXACT_FOR_LIST: Guarantee
+GUARANTEE_NONE: Guarantee
 STAGE_UNSPECIFIED: Stage
 STAGE_INITIAL: Stage
 STAGE_REFINED: Stage
@@ -160,7 +171,7 @@ class Descriptor(_message.Message):
     def __init__(self, values: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class SearchResponse(_message.Message):
-    __slots__ = ("results", "initial_results", "subset_size", "timings", "index_version", "models", "warnings", "request_id", "read_lines", "searched_count", "in_catalogue_probability")
+    __slots__ = ("results", "initial_results", "subset_size", "timings", "index_version", "models", "warnings", "request_id", "read_lines", "searched_count", "in_catalogue_probability", "proof")
     RESULTS_FIELD_NUMBER: _ClassVar[int]
     INITIAL_RESULTS_FIELD_NUMBER: _ClassVar[int]
     SUBSET_SIZE_FIELD_NUMBER: _ClassVar[int]
@@ -172,6 +183,7 @@ class SearchResponse(_message.Message):
     READ_LINES_FIELD_NUMBER: _ClassVar[int]
     SEARCHED_COUNT_FIELD_NUMBER: _ClassVar[int]
     IN_CATALOGUE_PROBABILITY_FIELD_NUMBER: _ClassVar[int]
+    PROOF_FIELD_NUMBER: _ClassVar[int]
     results: _containers.RepeatedCompositeFieldContainer[Match]
     initial_results: _containers.RepeatedCompositeFieldContainer[Match]
     subset_size: int
@@ -183,7 +195,18 @@ class SearchResponse(_message.Message):
     read_lines: _containers.RepeatedCompositeFieldContainer[ReadLine]
     searched_count: int
     in_catalogue_probability: float
-    def __init__(self, results: _Optional[_Iterable[_Union[Match, _Mapping]]] = ..., initial_results: _Optional[_Iterable[_Union[Match, _Mapping]]] = ..., subset_size: _Optional[int] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., index_version: _Optional[str] = ..., models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ..., warnings: _Optional[_Iterable[str]] = ..., request_id: _Optional[str] = ..., read_lines: _Optional[_Iterable[_Union[ReadLine, _Mapping]]] = ..., searched_count: _Optional[int] = ..., in_catalogue_probability: _Optional[float] = ...) -> None: ...
+    proof: Proof
+    def __init__(self, results: _Optional[_Iterable[_Union[Match, _Mapping]]] = ..., initial_results: _Optional[_Iterable[_Union[Match, _Mapping]]] = ..., subset_size: _Optional[int] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., index_version: _Optional[str] = ..., models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ..., warnings: _Optional[_Iterable[str]] = ..., request_id: _Optional[str] = ..., read_lines: _Optional[_Iterable[_Union[ReadLine, _Mapping]]] = ..., searched_count: _Optional[int] = ..., in_catalogue_probability: _Optional[float] = ..., proof: _Optional[_Union[Proof, _Mapping]] = ...) -> None: ...
+
+class Proof(_message.Message):
+    __slots__ = ("guarantee", "candidate_count", "reason")
+    GUARANTEE_FIELD_NUMBER: _ClassVar[int]
+    CANDIDATE_COUNT_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    guarantee: Guarantee
+    candidate_count: int
+    reason: str
+    def __init__(self, guarantee: _Optional[_Union[Guarantee, str]] = ..., candidate_count: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class ReadLine(_message.Message):
     __slots__ = ("text", "confidence", "photo", "corners")

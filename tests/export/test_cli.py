@@ -29,6 +29,7 @@ def test_commands_are_those_of_the_offline_room() -> None:
         "evaluate",
         "extract",
         "index",
+        "load",
         "onnx",
         "predict",
         "publish",
@@ -132,6 +133,9 @@ def test_the_options_of_the_engine_reach_it() -> None:
         ("evaluate", "dataset", "--html", "x", "--markdown", "./x"),
         ("tune", "dataset", "--html", "-", "--save", "-"),
         ("tune", "dataset", "--alpha", "inf"),
+        ("load", "index"),
+        ("load", "index", "--store", "localhost:19530"),
+        ("load", "index", "--store", "milvus-lite:x.db/x", "--max-loss", "2"),
     ],
     ids=" ".join,
 )

@@ -13,6 +13,7 @@ from export.dataset.catalogue import read_catalogue
 from retrieval_server.errors import IndexBundleError, ModelMismatchError
 from retrieval_server.index.bundle import ID_ORDER_FILE, IndexBundle
 from retrieval_server.index.publish import is_intact, make_current, open_index, seal, store
+from retrieval_server.index.searched_index import require_models
 from retrieval_server.models.model_repository import ModelRepository
 from tests.support.manifest_edit import change_manifest
 
@@ -229,11 +230,11 @@ def test_index_refuses_models_it_was_not_built_with(
     bundle = open_index(tiny_index)
     members = ModelRepository(tiny_repository).ensemble("tiny")
     digests = {member.name: member.digest for member in members}
-    bundle.require_models(digests)
+    require_models(bundle, digests)
     with pytest.raises(ModelMismatchError, match=f"tiny_b.*{digests['tiny_b'][:12]}.*has 0123"):
-        bundle.require_models({**digests, "tiny_b": "0123" * 16})
+        require_models(bundle, {**digests, "tiny_b": "0123" * 16})
     with pytest.raises(ModelMismatchError, match=r"tiny_a.*has none"):
-        bundle.require_models({"tiny_b": digests["tiny_b"]})
+        require_models(bundle, {"tiny_b": digests["tiny_b"]})
 
 
 # Text index

@@ -248,6 +248,7 @@ def test_every_error_class_has_a_status() -> None:
         errors.EngineUnavailableError: grpc.StatusCode.UNAVAILABLE,
         errors.LateError: grpc.StatusCode.DEADLINE_EXCEEDED,
         errors.EngineDeadlineError: grpc.StatusCode.DEADLINE_EXCEEDED,
+        errors.StoreUnavailableError: grpc.StatusCode.UNAVAILABLE,
         errors.ModelMismatchError: grpc.StatusCode.UNAVAILABLE,
         errors.ModelRepositoryError: grpc.StatusCode.UNAVAILABLE,
     }

@@ -150,6 +150,7 @@ def test_address_file_that_cannot_be_written_is_one_line_that_names_it(
         ("--reload-every-s", "nan"),
         ("--triton-timeout-s", "nan"),
         ("--triton-url", "host:99999"),
+        ("--store", "localhost:19530"),
         ("--host", "unix:/run/socket"),
         ("--max-image-bytes", "3000000000"),
         ("surplus",),
@@ -167,6 +168,14 @@ def test_index_has_to_be_named(failing: Callable[..., tuple[int, str]]) -> None:
     status, stderr = failing(base=[])
     assert status == 2
     assert "--index" in stderr
+
+
+def test_an_index_is_in_a_folder_or_in_a_store_but_not_in_both(
+    failing: Callable[..., tuple[int, str]],
+) -> None:
+    status, stderr = failing("--store", "milvus://127.0.0.1:1/products")
+    assert status == 2
+    assert "either --index or --store" in stderr
 
 
 def test_environment_alone_names_the_index_too(

@@ -1,0 +1,7 @@
+"""An index in a distributed engine, for catalogues beyond one machine.
+
+The engine finds candidates; the ranking by eq. (8), its proof and the refinement are ours.
+
+May import: index, filters, attributes, exact_search, text, models, command_line, errors.
+Door: `StoreAddress`, `Milvus`, `StoredIndex`, `Load`.
+"""

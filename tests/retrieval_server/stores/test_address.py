@@ -1,0 +1,51 @@
+import pytest
+
+from retrieval_server.stores.address import StoreAddress
+
+
+@pytest.mark.parametrize(
+    ("text", "uri", "collection"),
+    [
+        ("milvus://localhost:19530/products", "http://localhost:19530", "products"),
+        ("milvus://[::1]:19530/_p1", "http://[::1]:19530", "_p1"),
+        ("milvus://milvus.search.svc:19530/P", "http://milvus.search.svc:19530", "P"),
+        ("milvus-lite:store.db/products", "store.db", "products"),
+        ("milvus-lite:/data/a b/store.db/products", "/data/a b/store.db", "products"),
+    ],
+)
+def test_an_address_names_a_place_and_a_collection(text, uri, collection):
+    address = StoreAddress.of(text)
+    assert (address.uri, address.collection) == (uri, collection)
+    assert str(address) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "'' is no address of a store"),
+        ("localhost:19530/products", "is no address of a store"),
+        ("http://localhost:19530/products", "is no address of a store"),
+        ("milvus://localhost:19530", "names no collection"),
+        ("milvus://localhost:19530/", "ends with the collection ''"),
+        ("milvus://localhost/products", "'localhost' has no port"),
+        ("milvus://localhost:0/products", "has no port from 1 to 65,535"),
+        ("milvus://localhost:70000/products", "has no port from 1 to 65,535"),
+        ("milvus:///products", "The address is empty"),
+        ("milvus://user@host:1/products", "has no single host"),
+        ("milvus://unix:/run/milvus.sock/products", "has no HOST:PORT"),
+        ("milvus://localhost:19530/db/products", "has no HOST:PORT"),
+        ("milvus://localhost:19530/my-products", "takes letters, digits and underscores"),
+        ("milvus://localhost:19530/1st", "no digit at the beginning"),
+        ("milvus://localhost:19530/producté", "takes letters, digits and underscores"),
+        ("milvus://localhost:19530/" + "p" * 201, "has a collection of 201 characters"),
+        ("milvus-lite:/products", "names no file that ends with .db"),
+        ("milvus-lite:store/products", "names no file that ends with .db"),
+        ("milvus-lite:.db/products", "names no file that ends with .db"),
+        ("milvus-lite:store.db", "names no collection"),
+    ],
+)
+def test_what_is_no_address_is_refused_in_one_line(text, problem):
+    with pytest.raises(ValueError, match=r".") as caught:
+        StoreAddress.of(text)
+    assert problem in str(caught.value)
+    assert "\n" not in str(caught.value)
