@@ -9,7 +9,9 @@ contradicts it ("any other brand"); a photo of an absent product takes the brand
 
 One process, one thread, one query at a time. A filtered search of ours and the unfiltered one take
 turns; the time includes the evaluation of the filter. ``filter_peers`` has the peers. Times are CPU
-time, since the machine may be shared. The database is kept in ``build/bench-search``.
+time, since the machine may be shared. The database is kept in ``build/bench-search``. With 500,000
+rows, the database takes 11 GB on disk, and the peers take 20 GB of memory, the files' pages
+included; hnswlib's graph, which is kept as well, takes 8 GB more on disk.
 """
 
 from __future__ import annotations
