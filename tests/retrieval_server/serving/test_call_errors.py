@@ -58,7 +58,7 @@ def test_a_request_that_gets_an_error_is_released_without_a_garbage_collection(
         for _ in range(5):
             assert search.future(message, timeout=PATIENCE_S).code().name == status
         # gRPC itself holds the state of the last call until the next one comes
-        eventually(lambda: sum(isinstance(each, AbortError) for each in gc.get_objects()) <= 1)
+        eventually(lambda: sum(type(each) is AbortError for each in gc.get_objects()) <= 1)
     finally:
         gc.enable()
 
