@@ -181,9 +181,8 @@ class Retriever:
         row = self.bundle.row_of(product_id)
         if row is None:
             raise UnknownProductError(product_id)
-        if self._groups.by(parameters.group_by) is not None and (
-            parameters.group_by == PRODUCT_COLUMN
-        ):
+        self._groups.check(parameters.group_by)
+        if parameters.group_by == PRODUCT_COLUMN:
             parameters = without_product_of(parameters, self.bundle.columns, row)
         return self.search(self.bundle.descriptors_of(row), parameters, exclude=row)
 
