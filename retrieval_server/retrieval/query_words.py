@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from retrieval_server.errors import QueryError
 from retrieval_server.exact_search.groups import Groups
 from retrieval_server.exact_search.row_factors import RowFactors
-from retrieval_server.index.searched_index import AllowedRows, SearchedIndex
+from retrieval_server.index.searched_index import AllowedRows, ComparesWords, SearchedIndex
 from retrieval_server.retrieval.search_request import SearchParameters
 from retrieval_server.retrieval.search_result import Match, Stage, WordsEvidence
 from retrieval_server.text.grams import words_in
-from retrieval_server.text.word_search import WordSearch, distinct_grams, matched_words
+from retrieval_server.text.word_search import distinct_grams, matched_words
 
 LONGER = 8  # how many times as long the next ranking is, where one has too few groups
 
@@ -133,7 +133,7 @@ class QueryWords:
         return self._evidence[row]
 
 
-def word_search_of(bundle: SearchedIndex) -> WordSearch:
+def word_search_of(bundle: SearchedIndex) -> ComparesWords:
     """What compares words with the texts of an index.
 
     Args:

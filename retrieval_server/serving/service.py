@@ -30,6 +30,7 @@ from retrieval_server.serving.judged_queries import judged_kind
 from retrieval_server.serving.messages import (
     calibration_message,
     column_messages,
+    example_message,
     limits_message,
     match_messages,
     model_messages,
@@ -116,7 +117,6 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         bundle = retriever.bundle
         manifest = bundle.manifest
         has_reader = self._photos.reader is not None
-        first = bundle.first_product  # of products with the same image, the first is ranked first
         return pb.GetStatusResponse(
             server_version=VERSION,
             engine=retriever.engine.name,
@@ -141,7 +141,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
                 pb.SearchLevel(name=level.name, bytes=level.bytes, resident=level.is_resident)
                 for level in retriever.search_levels
             ],
-            example=pb.Example(product_id=first.product_id, image=first.image),
+            example=example_message(bundle),
             limits=limits_message(self._settings),
             default_text_weight=bundle.profile.text_weight,
             default_read_words=self._reads(pb.SearchRequest()),
