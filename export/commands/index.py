@@ -25,11 +25,11 @@ from export.descriptors.extract_shard import ShardExtraction
 from export.descriptors.shards import Shard
 from export.index.build import IndexBuild
 from export.models.profiles import LITE, find_profile
-from export.text_index.language_filter import LANGUAGE_FILTERS
 from export.text_index.settings import TextSettings
 from retrieval_server.command_line import option_values
 from retrieval_server.index.publish import open_index
 from retrieval_server.serving.settings import Settings
+from retrieval_server.text.language_filter import LANGUAGE_FILTERS
 from retrieval_server.text.tokens import TOKENISERS
 
 Tokeniser = Annotated[

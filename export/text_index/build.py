@@ -16,13 +16,13 @@ from typing import Any
 
 from export.progress import Advance
 from export.text_index.join import join
-from export.text_index.language_filter import ENGLISH, KEEP_ALL, languages, left_out
 from export.text_index.neighbour_lists import ListSizes, group_rows, write_neighbour_lists
 from export.text_index.pair_file import PairFile
 from export.text_index.settings import TextSettings
 from export.text_index.tfidf import count_terms, write_term_counts
 from export.text_index.word_index import build_word_index
 from retrieval_server.text.grams import GRAMS
+from retrieval_server.text.language_filter import ENGLISH, KEEP_ALL, languages, left_out
 from retrieval_server.text.tokens import TOKENISERS
 from retrieval_server.text.word_search import DESCRIPTION, WordSearch, WordsRecord
 

@@ -9,7 +9,6 @@ from export.index.products import write_products
 from export.index.stage_log import StageLog
 from export.index.words import write_words
 from export.text_index.build import build_text_index
-from export.text_index.language_filter import KEEP_ALL
 from export.text_index.settings import TextSettings
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.index.descriptors import descriptor_file
@@ -18,6 +17,7 @@ from retrieval_server.index.manifest import IndexedModel, Manifest, write_manife
 from retrieval_server.index.reference_image import write_reference
 from retrieval_server.models.preprocessing import PREPROCESSING
 from retrieval_server.models.profile import Profile
+from retrieval_server.text.language_filter import KEEP_ALL
 from tests.support.made_up_databases import exact_vectors
 
 COLUMNS = ("product", "brand", "price", "sold", "shop", "sku")
