@@ -20,15 +20,17 @@ from retrieval_server.changes.changed_columns import ChangedColumns
 from retrieval_server.changes.changed_search import ChangedSearch
 from retrieval_server.changes.changed_texts import ChangedNeighbours
 from retrieval_server.changes.changed_words import ChangedWords
+from retrieval_server.exact_search.groups import AllowedRows, Groups
 from retrieval_server.exact_search.parallelism import IntraQueryParallelism
 from retrieval_server.exact_search.scan import ScanSearch
 from retrieval_server.filters.expression import Filter
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.index.calibration import Calibration
+from retrieval_server.index.column_groups import groups_by
 from retrieval_server.index.manifest import Manifest
 from retrieval_server.index.product import Product
 from retrieval_server.index.row_mask import RowMask, count_rows, row_mask
-from retrieval_server.index.searched_index import AllowedRows, IndexSearch
+from retrieval_server.index.searched_index import IndexSearch
 from retrieval_server.models.profile import Profile
 from retrieval_server.text.read_text import ReadText, decode_read
 
@@ -48,6 +50,14 @@ class ChangedRows:
     descriptors: tuple[NDArray[Any], ...]
     slots: Mapping[str, Sequence[int]]
     is_there: NDArray[np.bool_]
+
+
+class ScannedGroups(Groups):
+    """Groups of which few are asked for, because the next change makes others."""
+
+    def rows_of(self, group: int) -> NDArray[np.int32]:
+        """The rows of a group, ascending."""
+        return np.flatnonzero(self.numbers == group).astype(np.int32)
 
 
 class ChangedIndex:
@@ -80,6 +90,7 @@ class ChangedIndex:
         self.position = position
         self.text_index, self.words = text_index, words
         self._base, self._search, self._rows = base, search, rows
+        self._groups: dict[str, Groups] = {}
         self._count = int(np.count_nonzero(rows.is_there))
         self._is_whole = self._count == len(rows.is_there)
         changes = len(rows.is_there) - len(base)
@@ -199,6 +210,13 @@ class ChangedIndex:
     def count_allowed(self, allowed: AllowedRows | None, exclude: int | None) -> int:
         """Count the rows that a search may find; see ``SearchedIndex``."""
         return count_rows(len(self._rows.is_there), cast("RowMask | None", allowed), exclude)
+
+    def groups_by(self, column: str) -> Groups:
+        """The groups by a column, made for the first search; see ``SearchedIndex``."""
+        if column not in self._groups:
+            groups = groups_by(self.columns[column])
+            self._groups[column] = ScannedGroups(groups.numbers, groups.count)
+        return self._groups[column]
 
     def check_served(self) -> None:
         """Files that are open can be read; see ``SearchedIndex``."""

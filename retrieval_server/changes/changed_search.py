@@ -13,12 +13,12 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval_server.exact_search.groups import Groups
+from retrieval_server.exact_search.groups import AllowedRows, Groups, RowGroups
 from retrieval_server.exact_search.row_factors import RowFactors
 from retrieval_server.exact_search.scan import ScanSearch, eligible_rows
 from retrieval_server.exact_search.search import Query, SearchLevel
 from retrieval_server.exact_search.similarity import Ranking
-from retrieval_server.index.searched_index import AllowedRows, IndexSearch
+from retrieval_server.index.searched_index import IndexSearch
 
 CHANGES = "changes"  # what the level of the changed rows is called
 
@@ -49,10 +49,11 @@ class ChangedSearch:
         exclude: int | None = None,
         allowed: AllowedRows | None = None,
         factors: RowFactors | None = None,
-        groups: Groups | None = None,
+        groups: RowGroups | None = None,
     ) -> Ranking:
         """Rank all rows; see ``IndexSearch``."""
         mask = cast("NDArray[np.bool_] | None", allowed)  # what a ChangedIndex has made
+        groups = cast("Groups | None", groups)  # likewise
         rows = self._rows
         old = self._version.rank_all(
             query,
@@ -75,9 +76,10 @@ class ChangedSearch:
         rows: NDArray[np.integer],
         top_k: int,
         factors: RowFactors | None = None,
-        groups: Groups | None = None,
+        groups: RowGroups | None = None,
     ) -> Ranking:
         """Rank some rows only; see ``IndexSearch``."""
+        groups = cast("Groups | None", groups)  # what a ChangedIndex has made
         is_old = rows < self._rows
         old = self._version.rank_rows(
             query,

@@ -8,14 +8,14 @@ same above all of them.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from retrieval_server.attributes.columns import Columns
 from retrieval_server.errors import ModelMismatchError
-from retrieval_server.exact_search.groups import Groups
+from retrieval_server.exact_search.groups import AllowedRows, RowGroups
 from retrieval_server.exact_search.parallelism import IntraQueryParallelism
 from retrieval_server.exact_search.row_factors import RowFactors
 from retrieval_server.exact_search.search import Query, SearchLevel
@@ -27,13 +27,6 @@ from retrieval_server.index.product import Product
 from retrieval_server.models.profile import Profile
 from retrieval_server.text.read_text import ReadText
 from retrieval_server.text.word_search import TextCosines
-
-
-class AllowedRows(Protocol):
-    """Which rows may be found."""
-
-    def __getitem__(self, rows: NDArray[Any], /) -> NDArray[np.bool_]:
-        """Whether each of some rows may be found."""
 
 
 class IndexSearch(Protocol):
@@ -53,7 +46,7 @@ class IndexSearch(Protocol):
         exclude: int | None = None,
         allowed: AllowedRows | None = None,
         factors: RowFactors | None = None,
-        groups: Groups | None = None,
+        groups: RowGroups | None = None,
     ) -> Ranking:
         """Rank the whole index."""
 
@@ -64,7 +57,7 @@ class IndexSearch(Protocol):
         rows: NDArray[np.integer],
         top_k: int,
         factors: RowFactors | None = None,
-        groups: Groups | None = None,
+        groups: RowGroups | None = None,
     ) -> Ranking:
         """Rank some rows only."""
 
@@ -176,6 +169,13 @@ class SearchedIndex(Protocol):
         Args:
             allowed: what ``allowed_rows`` of this index has returned.
             exclude: a further row to leave out.
+        """
+
+    def groups_by(self, column: str) -> RowGroups:
+        """The groups of the rows by a column, for one search.
+
+        Args:
+            column: the name of a column of the index.
         """
 
     def check_served(self) -> None:

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval_server.errors import QueryError
-from retrieval_server.exact_search.groups import Groups
+from retrieval_server.exact_search.groups import AllowedRows, RowGroups
 from retrieval_server.exact_search.row_factors import RowFactors
-from retrieval_server.index.searched_index import AllowedRows, ComparesWords, SearchedIndex
+from retrieval_server.index.searched_index import ComparesWords, SearchedIndex
 from retrieval_server.retrieval.search_request import SearchParameters
 from retrieval_server.retrieval.search_result import Match, Stage, WordsEvidence
 from retrieval_server.text.grams import words_in
@@ -91,7 +91,7 @@ class QueryWords:
         top_k: int,
         allowed: AllowedRows | None,
         least: float | None,
-        groups: Groups | None,
+        groups: RowGroups | None,
     ) -> tuple[Match, ...]:
         """The products by t alone, best first; those with t = 0 are not among them.
 
@@ -110,7 +110,7 @@ class QueryWords:
         )
 
     def _best(
-        self, count: int, allowed: AllowedRows | None, groups: Groups | None
+        self, count: int, allowed: AllowedRows | None, groups: RowGroups | None
     ) -> NDArray[np.int32]:
         is_allowed = None if allowed is None else allowed[self._cosines.rows]
         if groups is None:
