@@ -1,14 +1,15 @@
 """Bearer tokens: a request must carry one of the tokens of a file; a health check needs none.
 
-The file holds one token a line, and two while one replaces the other. It is read again when it has
-changed.
+The file holds one token a line, and two while one replaces the other. Behind a token may be what it
+is good for, ``search``, ``change`` or ``search,change``; a token alone is good for searches. The
+file is read again when it has changed.
 """
 
 from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
@@ -21,20 +22,25 @@ from retrieval_server.errors import RetrievalError
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 _OPEN = f"/{health.SERVICE_NAME}/"
+SEARCH, CHANGE = "search", "change"  # the rights that a token may have
 _TOKEN = re.compile(rb"[!-~]{16,}")  # visible ASCII, as a header may hold; too long to guess
 
 
 class BearerTokens(grpc.aio.ServerInterceptor):
     """Refuses requests without ``authorization: Bearer TOKEN``, as UNAUTHENTICATED.
 
+    A token without the right that a method needs is refused as PERMISSION_DENIED.
+
     Args:
         path: file with the tokens.
+        needed: the right that a method needs, by its full name; any token will do for others.
 
     Raises:
         RetrievalError: if the file cannot be read, is empty, or has a line that is not a token.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, needed: Mapping[str, str]) -> None:
+        self._needed = needed
         self._tokens = WatchedFiles((path,), lambda: _read(path))
         self._refused = cache(_refusing)  # once for each method, not for each call
 
@@ -47,25 +53,39 @@ class BearerTokens(grpc.aio.ServerInterceptor):
         handler = await continuation(handler_call_details)
         if handler is None or handler_call_details.method.startswith(_OPEN):
             return handler
-        if self._is_known(_shown(handler_call_details.invocation_metadata)):
-            return handler
-        return self._refused(handler)
+        rights = self._rights_of(_shown(handler_call_details.invocation_metadata))
+        needed = self._needed.get(handler_call_details.method)
+        if rights is None:
+            return self._refused(handler, None)
+        return handler if needed is None or needed in rights else self._refused(handler, needed)
 
-    def _is_known(self, shown: bytes) -> bool:
+    def _rights_of(self, shown: bytes) -> frozenset[str] | None:
+        """The rights of a token; None for one that is not known."""
         # Every token is compared, each in constant time: the time taken reveals nothing.
-        known = [hmac.compare_digest(shown, token) for token in self._tokens.content()]
-        return any(known)
+        tokens = self._tokens.content()
+        known = [rights for token, rights in tokens if hmac.compare_digest(shown, token)]
+        return frozenset().union(*known) if known else None
 
 
-def _read(path: Path) -> tuple[bytes, ...]:
-    tokens = tuple(line.strip() for line in file_content(path, "--token-file").splitlines())
-    tokens = tuple(token for token in tokens if token)
-    if not all(_TOKEN.fullmatch(token) for token in tokens):
-        raise RetrievalError(
-            f"{path} (--token-file) must hold one token a line, each of at least 16 visible ASCII "
-            "characters. Make one with: openssl rand -hex 32"
-        )
-    return tokens
+def _read(path: Path) -> tuple[tuple[bytes, frozenset[str]], ...]:
+    """The tokens of a file, with their rights."""
+    lines = [line.split() for line in file_content(path, "--token-file").splitlines()]
+    tokens = []
+    for number, (token, *words) in ((number, line) for number, line in enumerate(lines, 1) if line):
+        if not _TOKEN.fullmatch(token):
+            raise RetrievalError(
+                f"{path} (--token-file) must hold one token a line, each of at least 16 visible "
+                "ASCII characters. Make one with: openssl rand -hex 32"
+            )
+        written = b" ".join(words).decode(errors="replace") or SEARCH
+        rights = frozenset(written.split(","))
+        if not rights <= {SEARCH, CHANGE}:
+            raise RetrievalError(
+                f"{path} (--token-file), line {number}: behind a token may be {SEARCH}, {CHANGE} "
+                f"or {SEARCH},{CHANGE}, and nothing else."
+            )
+        tokens.append((token, rights))
+    return tuple(tokens)
 
 
 def _shown(metadata: Any) -> bytes:
@@ -76,14 +96,25 @@ def _shown(metadata: Any) -> bytes:
     return b""
 
 
-def _refusing(handler: Handler) -> Handler:
-    """Make a handler of the same kind that refuses every request."""
+def _refusing(handler: Handler, needed: str | None) -> Handler:
+    """Make a handler of the same kind that refuses every request.
+
+    Args:
+        handler: the handler.
+        needed: the right that the token has not; None for a token that is not known.
+    """
+    if needed is None:
+        status = grpc.StatusCode.UNAUTHENTICATED
+        message = "it needs a known token, as authorization: Bearer TOKEN."
+    else:
+        status = grpc.StatusCode.PERMISSION_DENIED
+        message = (
+            f"the token has not the right {needed!r}. Rights are written behind a token in the "
+            "server's --token-file."
+        )
 
     async def refuse(request: object, context: grpc.aio.ServicerContext[Any, Any]) -> NoReturn:
-        await context.abort(
-            grpc.StatusCode.UNAUTHENTICATED,
-            "it needs a known token, as authorization: Bearer TOKEN.",
-        )
+        await context.abort(status, message)
         raise AssertionError("abort raises")
 
     if handler.unary_unary is not None:
