@@ -111,7 +111,7 @@ def _json_row(file: Path, line: int, content: str) -> ProductRow:
         return _row(file, line, {}, f"is no JSON: {error}.")
     if not isinstance(values, dict):
         return _row(file, line, {}, "is no JSON object.")
-    texts = {}
+    texts: dict[str, str] = {}
     for name, value in values.items():
         if isinstance(value, dict | list):
             return _row(file, line, texts, f"holds more than one value in {name!r}.")

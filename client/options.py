@@ -20,19 +20,7 @@ Photo = Annotated[
 CataloguePhoto = Annotated[
     Path | None, typer.Argument(metavar="PHOTO", help="An image of the catalogue.")
 ]
-CatalogueChangedCatalogue = Annotated[
-    Path,
-    typer.Argument(
-        metavar="CATALOGUE",
-        help="File with the products, .csv or .jsonl, with the columns id, image and description; "
-        "or a folder with catalog.csv or catalog.jsonl.",
-    ),
-]
-Rejects = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="File for the refused products, one JSON object per line."),
-]
-Folder = Annotated[
+CatalogueFolder = Annotated[
     Path | None,
     typer.Option(
         "--catalogue",

@@ -48,7 +48,7 @@ class CalibrationError(RetrievalError):
 
 
 class ShardError(RetrievalError):
-    """A shard of described images is missing, damaged, or of another catalogue or model."""
+    """A shard of described images or joined texts is missing, damaged, or of another catalogue."""
 
 
 class ModelRepositoryError(RetrievalError):

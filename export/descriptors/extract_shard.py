@@ -29,13 +29,12 @@ from export.descriptors.shard_manifest import (
     SHARD_FILE,
     ShardManifest,
     Unread,
-    damaged_files,
     read_shard_manifest,
     write_shard_manifest,
-    written_files,
 )
 from export.descriptors.shards import Shard
 from export.descriptors.words_file import words_file
+from export.output.finished_folder import damaged_files, written_files
 from export.output.folder import output_folder
 from export.progress import progress
 from retrieval_server.engines.engine import Engine
@@ -172,7 +171,7 @@ class ShardExtraction:
             return None
         if manifest is None:
             return None
-        damaged = list(damaged_files(self.folder, manifest))
+        damaged = list(damaged_files(self.folder, manifest.files))
         for path in damaged:
             path.unlink(missing_ok=True)
         described = replace(manifest, products=0, rejected=0, files={})  # an unread image differs

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Awaitable, Callable, Mapping
-from functools import cache
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from functools import cache, partial
 from pathlib import Path
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, NamedTuple, NoReturn, TypeAlias
 
 import grpc
 from grpc_health.v1 import health
@@ -21,9 +21,31 @@ from retrieval_server.access.watched_files import WatchedFiles, file_content
 from retrieval_server.errors import RetrievalError
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 _OPEN = f"/{health.SERVICE_NAME}/"
 SEARCH, CHANGE = "search", "change"  # the rights that a token may have
 _TOKEN = re.compile(rb"[!-~]{16,}")  # visible ASCII, as a header may hold; too long to guess
+
+
+class Refusal(NamedTuple):
+    """Why a request is refused."""
+
+    status: grpc.StatusCode
+    message: str
+
+
+UNKNOWN_TOKEN = Refusal(
+    grpc.StatusCode.UNAUTHENTICATED, "it needs a known token, as authorization: Bearer TOKEN."
+)
+
+
+def lacking(right: str) -> Refusal:
+    """The refusal of a token without a right."""
+    return Refusal(
+        grpc.StatusCode.PERMISSION_DENIED,
+        f"the token has not the right {right!r}. Rights are written behind a token in the server's "
+        "--token-file.",
+    )
 
 
 class BearerTokens(grpc.aio.ServerInterceptor):
@@ -42,7 +64,9 @@ class BearerTokens(grpc.aio.ServerInterceptor):
     def __init__(self, path: Path, needed: Mapping[str, str]) -> None:
         self._needed = needed
         self._tokens = WatchedFiles((path,), lambda: _read(path))
-        self._refused = cache(_refusing)  # once for each method, not for each call
+        # Once for each method, not for each call:
+        self._refused = cache(_refusing)
+        self._watched = cache(self._watching)
 
     async def intercept_service(
         self,
@@ -53,11 +77,44 @@ class BearerTokens(grpc.aio.ServerInterceptor):
         handler = await continuation(handler_call_details)
         if handler is None or handler_call_details.method.startswith(_OPEN):
             return handler
-        rights = self._rights_of(_shown(handler_call_details.invocation_metadata))
         needed = self._needed.get(handler_call_details.method)
+        refusal = self._refusal(handler_call_details.invocation_metadata, needed)
+        if refusal is not None:
+            return self._refused(handler, refusal)
+        return handler if handler.stream_stream is None else self._watched(handler, needed)
+
+    def _refusal(self, metadata: Any, needed: str | None) -> Refusal | None:
+        """Why a request is refused; None if it is not.
+
+        Args:
+            metadata: of the request.
+            needed: the right that its method needs; None if any token will do.
+        """
+        rights = self._rights_of(_shown(metadata))
         if rights is None:
-            return self._refused(handler, None)
-        return handler if needed is None or needed in rights else self._refused(handler, needed)
+            return UNKNOWN_TOKEN
+        return None if needed is None or needed in rights else lacking(needed)
+
+    def _watching(self, handler: Handler, needed: str | None) -> Handler:
+        """Make a handler of streams that ends a stream when its token is good no longer."""
+        answer: Any = handler.stream_stream  # the stubs describe handlers of synchronous servers
+
+        async def known(requests: AsyncIterator[Any], context: Context) -> AsyncIterator[Any]:
+            async for request in requests:
+                refusal = self._refusal(context.invocation_metadata(), needed)
+                if refusal is not None:
+                    await _refuse(refusal, request, context)
+                yield request
+
+        async def watched(requests: AsyncIterator[Any], context: Context) -> AsyncIterator[Any]:
+            async for response in answer(known(requests, context), context):
+                yield response
+
+        return grpc.stream_stream_rpc_method_handler(
+            watched,
+            handler.request_deserializer,
+            handler.response_serializer,
+        )
 
     def _rights_of(self, shown: bytes) -> frozenset[str] | None:
         """The rights of a token; None for one that is not known."""
@@ -96,27 +153,14 @@ def _shown(metadata: Any) -> bytes:
     return b""
 
 
-def _refusing(handler: Handler, needed: str | None) -> Handler:
-    """Make a handler of the same kind that refuses every request.
-
-    Args:
-        handler: the handler.
-        needed: the right that the token has not; None for a token that is not known.
-    """
-    if needed is None:
-        status = grpc.StatusCode.UNAUTHENTICATED
-        message = "it needs a known token, as authorization: Bearer TOKEN."
-    else:
-        status = grpc.StatusCode.PERMISSION_DENIED
-        message = (
-            f"the token has not the right {needed!r}. Rights are written behind a token in the "
-            "server's --token-file."
-        )
-
-    async def refuse(request: object, context: grpc.aio.ServicerContext[Any, Any]) -> NoReturn:
-        await context.abort(status, message)
-        raise AssertionError("abort raises")
-
+def _refusing(handler: Handler, refusal: Refusal) -> Handler:
+    """Make a handler of the same kind that refuses every request."""
+    refuse: Any = partial(_refuse, refusal)
     if handler.unary_unary is not None:
         return grpc.unary_unary_rpc_method_handler(refuse, handler.request_deserializer)
     return grpc.stream_stream_rpc_method_handler(refuse, handler.request_deserializer)
+
+
+async def _refuse(refusal: Refusal, request: object, context: Context) -> NoReturn:
+    await context.abort(refusal.status, refusal.message)
+    raise AssertionError("abort raises")

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from functools import cache, partial
 from hashlib import sha256
-from typing import Any, TypeAlias
 
-import grpc
 import numpy as np
 
 from retrieval_server.changes.change import Delete, Upsert, encoded
@@ -25,8 +23,6 @@ from retrieval_server.serving.served_index import ServedIndex
 from retrieval_server.serving.upsert_stream import Prepared, UpsertStream
 from retrieval_server.text.read_text import NOT_READ, ReadText, encode_read
 from retrieval_server.v1 import retrieval_pb2 as pb
-
-Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 
 
 class ChangeCalls:
@@ -47,30 +43,17 @@ class ChangeCalls:
         self._commits = GroupCommit(feed.commit)
         self._covers = cache(covers)  # once for each language filter
 
-    async def upsert(
-        self, requests: AsyncIterator[pb.UpsertRequest], context: Context, deadline: Deadline
-    ) -> Mapping[str, object]:
+    def upserts(
+        self, requests: AsyncIterator[pb.UpsertRequest], deadline: Deadline
+    ) -> AsyncIterator[pb.UpsertResponse]:
         """Answer a stream of upserts, each in its turn.
 
         Args:
             requests: the upserts.
-            context: gets the responses.
             deadline: of the stream.
-
-        Returns:
-            What the log says of the stream.
-
-        Raises:
-            NotWriterError: if this server takes no changes.
         """
-        self.feed.require_writable()
         prepare = partial(self._prepared, deadline=deadline)
-        stream = UpsertStream(requests, prepare, self._commits)
-        counts = {"changes": 0, "refused": 0}
-        async for response in stream.responses():
-            counts["refused" if response.code else "changes"] += 1
-            await context.write(response)
-        return counts
+        return UpsertStream(requests, prepare, self._commits).responses()
 
     async def delete(self, request: pb.DeleteRequest, request_id: str) -> pb.DeleteResponse:
         """Remove products.

@@ -33,7 +33,6 @@ from retrieval_server.retrieval.open_retriever import open_retriever
 from retrieval_server.retrieval.retriever import Retriever
 from retrieval_server.serving.admission import Admission, Cause, Kind
 from retrieval_server.serving.certificate_metrics import CertificateState, certificates_of
-from retrieval_server.serving.change_calls import ChangeCalls
 from retrieval_server.serving.change_feed import FOLLOW_EVERY_S, ChangeFeed
 from retrieval_server.serving.check_health import SERVICE
 from retrieval_server.serving.grpc_endpoint import create_grpc_server, listen, listen_in_the_clear
@@ -51,6 +50,7 @@ log = logging.getLogger(__name__)
 
 RIGHTS = {  # that a token needs, by method; any token may ask for the status
     "Search": SEARCH,
+    "SearchStream": SEARCH,
     "GetProducts": SEARCH,
     "Upsert": CHANGE,
     "Delete": CHANGE,
@@ -70,6 +70,7 @@ class RunningServer:
     address: str
     health_address: str | None
     index_watch: IndexWatch
+    _service: RetrievalService
     _server: grpc.aio.Server
     _health_server: grpc.aio.Server
     _health: health.aio.HealthServicer
@@ -79,7 +80,6 @@ class RunningServer:
     _engine: Engine
     _executor: ThreadPoolExecutor
     _source: IndexSource
-    _changes: ChangeCalls
 
     @property
     def metrics_address(self) -> str | None:
@@ -95,13 +95,14 @@ class RunningServer:
                 learn of the stop.
         """
         await self.index_watch.polling.stop()
-        await self._changes.feed.polling.stop()
+        await self._service.changes.feed.polling.stop()
         await self._readiness.stop()
         await self._health.enter_graceful_shutdown()
         await asyncio.sleep(delay_s)
+        self._service.stop_streams()
         await self._server.stop(drain_s)
         await self._health_server.stop(0)
-        await self._changes.close()
+        await self._service.changes.close()
         await self._engine.close()
         self._executor.shutdown()
         await asyncio.to_thread(self._source.close)
@@ -159,6 +160,7 @@ async def start_server(settings: Settings) -> RunningServer:
         address,
         health_address,
         index_watch,
+        service,
         server,
         health_server,
         health_servicer,
@@ -168,7 +170,6 @@ async def start_server(settings: Settings) -> RunningServer:
         served.retriever.engine,
         executor,
         source,
-        service.changes,
     )
 
 

@@ -16,13 +16,14 @@ from retrieval_server import errors
 from retrieval_server.index.searched_index import SearchedIndex
 from retrieval_server.models.reader import EXPORT_READER
 from retrieval_server.observability.metrics import ServerMetrics
+from retrieval_server.observability.request_metrics import RequestMetrics
 from retrieval_server.observability.tracing import Tracing
 from retrieval_server.reading.reader import Reader
 from retrieval_server.retrieval.retriever import Retriever
 from retrieval_server.retrieval.search_request import QueryDescriptors, SearchParameters
 from retrieval_server.retrieval.search_result import SearchResult
 from retrieval_server.serving.admission import Admission, Kind
-from retrieval_server.serving.answering import Answering
+from retrieval_server.serving.answering import Answering, Call
 from retrieval_server.serving.arrivals import Arrivals
 from retrieval_server.serving.change_calls import ChangeCalls
 from retrieval_server.serving.change_feed import ChangeFeed
@@ -44,8 +45,10 @@ from retrieval_server.serving.messages import (
 from retrieval_server.serving.photo_words import NOT_READ, text_weight_of
 from retrieval_server.serving.photos import PhotoStages, photos_of
 from retrieval_server.serving.products import products_message
+from retrieval_server.serving.search_streams import SearchStreams
 from retrieval_server.serving.served_index import ServedIndex
 from retrieval_server.serving.settings import Settings
+from retrieval_server.serving.streamed_call import StreamedCall
 from retrieval_server.serving.workers import Workers
 from retrieval_server.text.word_search import words_beside
 from retrieval_server.v1 import retrieval_pb2 as pb
@@ -95,16 +98,31 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         self.changes = ChangeCalls(served, feed, self._photos, settings.max_image_bytes)
         arrivals = Arrivals(executor, settings.workers)
         self._answering = Answering(admission, arrivals, metrics, tracing)
+        measured = RequestMetrics(metrics).measured("Search", self._search_in_stream)
+        self._streams = SearchStreams(measured, settings)
 
     async def Search(  # noqa: N802 - the name is the protocol's
         self,
         request: pb.SearchRequest,
-        context: grpc.aio.ServicerContext[pb.SearchRequest, pb.SearchResponse],
+        context: Call,
     ) -> pb.SearchResponse:
         """Find the products that match a query."""
         size = 1 + len(request.more_images)
         work = partial(self._search, request)
         return await self._answering.answer(self._kind(request), work, context, size=size)
+
+    async def SearchStream(  # noqa: N802 - the name is the protocol's
+        self,
+        requests: AsyncIterator[pb.SearchStreamRequest],
+        context: Call,
+    ) -> AsyncIterator[pb.SearchStreamResponse]:
+        """Find the products that match each query of a stream."""
+        async for response in self._streams.answer(requests, context):
+            yield response
+
+    def stop_streams(self) -> None:
+        """End the open streams as soon as what they have read is answered."""
+        self._streams.stop()
 
     async def GetProducts(  # noqa: N802 - the name is the protocol's
         self,
@@ -116,21 +134,20 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         return await self._answering.answer(Kind.PRODUCTS, work, context)
 
     async def Upsert(  # noqa: N802 - the name is the protocol's
-        self,
-        request_iterator: AsyncIterator[pb.UpsertRequest],
-        context: grpc.aio.ServicerContext[pb.UpsertRequest, pb.UpsertResponse],
-    ) -> None:
-        """Add or replace products; the responses are written one by one."""
+        self, requests: AsyncIterator[pb.UpsertRequest], context: Call
+    ) -> AsyncIterator[pb.UpsertResponse]:
+        """Add or replace products, each answered by itself."""
 
-        async def work(request_id: str, deadline: Deadline) -> tuple[None, Mapping[str, object]]:
-            return None, await self.changes.upsert(request_iterator, context, deadline)
+        async def begin(_: str, deadline: Deadline) -> tuple[Deadline, Mapping[str, object]]:
+            self.changes.feed.require_writable()
+            return deadline, {"changes": "a stream"}
 
-        await self._answering.answer_change(work, context)
+        deadline = await self._answering.answer_change(begin, context)
+        async for response in self.changes.upserts(requests, deadline):
+            yield response
 
     async def Delete(  # noqa: N802 - the name is the protocol's
-        self,
-        request: pb.DeleteRequest,
-        context: grpc.aio.ServicerContext[pb.DeleteRequest, pb.DeleteResponse],
+        self, request: pb.DeleteRequest, context: Call
     ) -> pb.DeleteResponse:
         """Remove products."""
 
@@ -190,6 +207,12 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
                 writable=self.changes.feed.is_writable,
             ),
         )
+
+    async def _search_in_stream(
+        self, request: pb.SearchRequest, call: StreamedCall
+    ) -> pb.SearchResponse:
+        with self._tracing.span("streamed search"):
+            return await self.Search(request, call)
 
     async def _products(
         self, request: pb.GetProductsRequest, request_id: str, deadline: Deadline
