@@ -23,6 +23,7 @@ from retrieval_server.errors import ShardError
 from retrieval_server.index.manifest import WrittenFile
 from retrieval_server.storage.arrays import sync
 from retrieval_server.storage.digest import file_digest
+from retrieval_server.storage.json_record import check_types, read_json
 
 FORMAT_VERSION = 3
 SHARD_FILE = "shard.json"
@@ -103,12 +104,14 @@ def read_shard_manifest(folder: Path) -> ShardManifest | None:
     """
     path = folder / SHARD_FILE
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = read_json(path)
         if data["format_version"] != FORMAT_VERSION:
             raise ShardError(
                 f"{path} has format {data['format_version']}, this program reads {FORMAT_VERSION}."
             )
-        return ShardManifest.from_json(data)
+        manifest = ShardManifest.from_json(data)
+        check_types(manifest)
+        return manifest
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
