@@ -68,11 +68,12 @@ triton: setup ## Serve model_repository/ by a real Triton on loopback, without D
 
 # To change it
 
-lint: setup ## Check style, types, docstrings and the direction of imports
+lint: setup build/deploy_checks/audit/.installed ## Check style, types, imports, and known vulnerabilities
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	build/deploy_checks/audit/bin/python deploy/checks/audit.py constraints.txt
 
 format: setup ## Format the code
 	$(BIN)/ruff check --fix .
