@@ -56,7 +56,7 @@ class Changing:
         self.changes += changes
         index = self.version.catch_up()
         assert index is not None
-        assert index.position == self.writer.position == len(self.changes)
+        assert index.change_position == self.writer.position == len(self.changes)
         return index
 
     def change_at_random(self, rng: np.random.Generator) -> ChangedIndex:
@@ -254,7 +254,7 @@ def test_a_second_reader_has_the_same_answers_bit_by_bit(base: IndexBundle) -> N
         index = changing.change_at_random(rng)
     other = ChangedVersion(base, changing.retriever.index_search).catch_up()
     assert other is not None
-    assert other.position == index.position
+    assert other.change_position == index.change_position
     parameters = SearchParameters(words="nuxe ruby lip balm", top_k=100)
     query = tuple(exact_vectors(rng, 1)[0] for _ in PROFILE_ALPHAS)
     assert (
