@@ -33,16 +33,19 @@ class Line:
     """One line of text.
 
     Attributes:
-        image: (48, W, 3) uint8 RGB, W up to ``padded_width``.
+        image: (48, W, 3) uint8 RGB, W up to ``MAX_LINE_WIDTH``.
         narrow_image: the same, squeezed to a width of at most 192.
-        padded_width: the width at which the line is recognised, up to ``MAX_LINE_WIDTH``.
         corners: (4, 2) of its box, clockwise from the top left of the text, in the photo's pixels.
     """
 
     image: NDArray[np.uint8]
     narrow_image: NDArray[np.uint8]
-    padded_width: int
     corners: NDArray[np.int32]
+
+    @property
+    def padded_width(self) -> int:
+        """The width at which the line is recognised."""
+        return padded_width(self.image.shape[1])
 
     def for_recognition(self) -> NDArray[np.uint8]:
         """The line, padded on the right: (48, ``padded_width``, 3)."""
@@ -57,7 +60,6 @@ class Line:
         return Line(
             self.image[::-1, ::-1],
             self.narrow_image[::-1, ::-1],
-            self.padded_width,
             np.roll(self.corners, 2, axis=0),
         )
 
@@ -81,7 +83,7 @@ def cut_lines(pixels: NDArray[np.uint8], boxes: NDArray[np.int32]) -> list[Line]
     total = 0
     for corners in boxes[:MAX_LINES]:
         piece = _Piece(pixels, corners)
-        total += piece.padded_width
+        total += padded_width(piece.line_width)
         if total > MAX_TOTAL_WIDTH:
             break
         pieces.append(piece)
@@ -113,20 +115,21 @@ class _Piece:
         self._corners = np.roll(corners, -1, axis=0) if self._is_turned else corners
         size = (self._width, self._height)
         self._length, self._thickness = size[::-1] if self._is_turned else size
-        self._ratio = self._length / self._thickness
 
     @property
-    def padded_width(self) -> int:
-        """The width at which the line is recognised."""
-        return min(MAX_LINE_WIDTH, padded_width(int(LINE_HEIGHT * self._ratio)))
+    def line_width(self) -> int:
+        """The width of the line at the height of the models, in pixels."""
+        width = LINE_HEIGHT * (self._length / self._thickness)
+        # PP-OCR rounds up, except where that exceeds the least padded width
+        whole = min(math.ceil(width), max(MIN_WIDTH, int(width)))
+        return min(MAX_LINE_WIDTH, whole)
 
     def line(self) -> Line:
         """The line at the height of the models."""
-        width = min(self.padded_width, math.ceil(LINE_HEIGHT * self._ratio))
-        image = self._at_width(width)
-        is_long = width > ORIENTATION_WIDTH
+        image = self._at_width(self.line_width)
+        is_long = self.line_width > ORIENTATION_WIDTH
         narrow_image = self._at_width(ORIENTATION_WIDTH) if is_long else image
-        return Line(image, narrow_image, self.padded_width, self._corners)
+        return Line(image, narrow_image, self._corners)
 
     def _at_width(self, width: int) -> NDArray[np.uint8]:
         """The piece (48, ``width``, 3), of which only what is blended is cut."""

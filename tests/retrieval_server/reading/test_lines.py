@@ -73,6 +73,15 @@ def test_padding_is_grey_and_on_the_right() -> None:
         assert (padded[:, 100:] == GREY).all()
 
 
+@pytest.mark.parametrize(
+    ("right", "width"),
+    [(39, 188), (68, 326)],  # 48 · 39 / 10 = 187.2 is rounded up, 48 · 68 / 10 = 326.4 is not
+)
+def test_width_of_a_line_is_whole_as_in_the_library(right: int, width: int) -> None:
+    (line,) = cut_lines(LEFT_HALF_RED, box(0, 0, right, 10)[None])
+    assert line.image.shape[1] == width
+
+
 def test_long_line_is_squeezed_for_its_orientation() -> None:
     (line,) = cut_lines(LEFT_HALF_RED, box(0, 40, 400, 60)[None])
     squeezed = line.for_orientation()
