@@ -47,7 +47,7 @@ class BearerTokens(grpc.aio.ServerInterceptor):
         handler = await continuation(handler_call_details)
         if handler is None or handler_call_details.method.startswith(_OPEN):
             return handler
-        if self._is_known(_shown(handler_call_details.invocation_metadata)):
+        if self._is_known(shown_token(handler_call_details.invocation_metadata)):
             return handler
         return self._refused(handler)
 
@@ -68,7 +68,12 @@ def _read(path: Path) -> tuple[bytes, ...]:
     return tokens
 
 
-def _shown(metadata: Any) -> bytes:
+def shown_token(metadata: Any) -> bytes:
+    """Return the token that a request shows; empty without one.
+
+    Args:
+        metadata: pairs of name and value, as a call has them.
+    """
     for name, value in metadata or ():
         if name == "authorization":
             scheme, _, token = value.partition(" ")

@@ -14,6 +14,7 @@ from retrieval_server.observability.metrics import ServerMetrics
 from retrieval_server.observability.tracing import Tracing
 from retrieval_server.serving.admission import CHEAP_KINDS, Admission, Kind, Overload
 from retrieval_server.serving.arrivals import Arrivals
+from retrieval_server.serving.callers import CURRENT, caller_of
 from retrieval_server.serving.deadline import Deadline
 from retrieval_server.serving.messages import retry_metadata
 from retrieval_server.serving.request_log import RequestLog
@@ -54,15 +55,23 @@ class Answering:
         arrivals: counts the requests that only rank or read.
         metrics: counts requests that are refused or fail.
         tracing: has a span for the request in progress.
+        by_token: whether callers are told apart by their tokens; else by their addresses.
     """
 
     def __init__(
-        self, admission: Admission, arrivals: Arrivals, metrics: ServerMetrics, tracing: Tracing
+        self,
+        admission: Admission,
+        arrivals: Arrivals,
+        metrics: ServerMetrics,
+        tracing: Tracing,
+        *,
+        by_token: bool,
     ) -> None:
         self._admission = admission
         self._arrivals = arrivals
         self._metrics = metrics
         self._tracing = tracing
+        self._by_token = by_token
         self._log = RequestLog()
 
     async def answer(
@@ -82,10 +91,12 @@ class Answering:
         if kind in CHEAP_KINDS:
             self._arrivals.note()
         deadline = Deadline.after(context.time_remaining())
-        overload = self._admission.overload(kind, deadline.remaining_s, size)
+        caller = caller_of(context, by_token=self._by_token)
+        overload = self._admission.overload(kind, deadline.remaining_s, size, caller)
         if overload is not None:
             await self._refuse(overload, request_id, context)
-        with self._admission.in_progress(kind, size):
+        CURRENT.set(caller)
+        with self._admission.in_progress(kind, size, caller):
             context.set_trailing_metadata((("request-id", request_id),))
             return await self._worked(work, request_id, deadline, context)
 

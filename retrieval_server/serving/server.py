@@ -212,7 +212,7 @@ def _admission(settings: Settings, metrics: ServerMetrics) -> Admission:
     )
     metrics.limit.set(settings.max_concurrent_requests)
     for kind in Kind:
-        metrics.expected.labels(kind.value).set_function(partial(admission.expected_s, kind))
+        metrics.expected.labels(kind.value).set_function(partial(admission.length_s, kind))
     for cause in Cause:
         metrics.shed.labels(cause.value)
     return admission
