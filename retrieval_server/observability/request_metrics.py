@@ -52,6 +52,7 @@ class RequestMetrics(grpc.aio.ServerInterceptor):
         answer: Any = handler.unary_unary  # the stubs describe the handlers of synchronous servers
         in_flight = self._metrics.in_flight.labels(method)
         duration = self._metrics.durations.labels(method)
+        ended_with = cache(lambda status: self._metrics.requests.labels(method, status.name))
 
         async def measured(request: object, context: Context) -> object:
             started = time.perf_counter()
@@ -75,7 +76,7 @@ class RequestMetrics(grpc.aio.ServerInterceptor):
                 raise
             finally:
                 duration.observe(time.perf_counter() - started)
-                self._metrics.requests.labels(method, status.name).inc()
+                ended_with(status).inc()
                 in_flight.dec()
 
         return grpc.unary_unary_rpc_method_handler(

@@ -12,7 +12,7 @@ import grpc
 from retrieval_server import errors
 from retrieval_server.observability.metrics import ServerMetrics
 from retrieval_server.observability.tracing import Tracing
-from retrieval_server.serving.admission import CHEAP_KINDS, Admission, Kind, Overload
+from retrieval_server.serving.admission import CHEAP_KINDS, Admission, Cause, Kind, Overload
 from retrieval_server.serving.arrivals import Arrivals
 from retrieval_server.serving.callers import CURRENT, caller_of
 from retrieval_server.serving.deadline import Deadline
@@ -70,6 +70,7 @@ class Answering:
         self._admission = admission
         self._arrivals = arrivals
         self._metrics = metrics
+        self._shed = {cause: metrics.shed.labels(cause.value) for cause in Cause}
         self._tracing = tracing
         self._by_token = by_token
         self._log = RequestLog()
@@ -102,9 +103,8 @@ class Answering:
 
     async def _refuse(self, overload: Overload, request_id: str, context: Context) -> NoReturn:
         """Refuse a request, at as little cost as possible: there may be very many."""
-        cause = overload.cause.value
-        self._metrics.shed.labels(cause).inc()
-        self._log.refused(cause)
+        self._shed[overload.cause].inc()
+        self._log.refused(overload.cause.value)
         message = str(overload)
         retry = retry_metadata(message, overload.retry_after_s)
         metadata = (("request-id", request_id), *retry)
