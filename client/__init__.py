@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from client.access import Access
+    from client.changes import CatalogueProduct, Deleted, Upserted
     from client.errors import (
         DeadlineExceededError,
         InvalidQueryError,
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
         CalibratedKind,
         Calibration,
         CatalogueColumn,
+        ChangeStatus,
         ColumnKind,
         Example,
         Limits,
@@ -64,6 +66,7 @@ _MODULES = (
     "client.filters",
     "client.results",
     "client.server_status",
+    "client.changes",
     "client.errors",
     "client.access",
 )
@@ -73,9 +76,12 @@ __all__ = [
     "CalibratedKind",
     "Calibration",
     "CatalogueColumn",
+    "CatalogueProduct",
+    "ChangeStatus",
     "Column",
     "ColumnKind",
     "DeadlineExceededError",
+    "Deleted",
     "Example",
     "Filter",
     "FoundProducts",
@@ -104,6 +110,7 @@ __all__ = [
     "TooLargeError",
     "UnavailableError",
     "UnreadableFileError",
+    "Upserted",
     "WordIndex",
     "WordsEvidence",
 ]

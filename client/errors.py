@@ -113,6 +113,14 @@ _TRANSLATIONS: dict[grpc.StatusCode, tuple[type[RetrievalError], str]] = {
         "Server {server} does not know us: {details}. Name a file with a token that it knows: "
         "--token-file.",
     ),
+    grpc.StatusCode.PERMISSION_DENIED: (
+        RetrievalError,
+        "Server {server} does not allow this: {details}.",
+    ),
+    grpc.StatusCode.FAILED_PRECONDITION: (
+        RetrievalError,
+        "Server {server} refused the change: {details}.",
+    ),
     grpc.StatusCode.UNIMPLEMENTED: (
         RetrievalError,
         "Server {server} does not speak retrieval_server.v1: {details}. "

@@ -3,7 +3,7 @@
 import random
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -11,6 +11,8 @@ from typing import Self, TypeVar
 import grpc
 
 from client.access import Access
+from client.change_request import upsert_batches
+from client.changes import CatalogueProduct, Deleted, Upserted
 from client.channel import open_channel
 from client.decoding import decoded
 from client.errors import (
@@ -32,7 +34,7 @@ from client.search_request import (
     image_query,
     product_query,
 )
-from client.sendable import sendable_text
+from client.sendable import sendable_ids
 from client.server_status import ServerStatus
 from retrieval_server.command_line.durations import waitable
 from retrieval_server.v1 import retrieval_pb2 as pb
@@ -84,6 +86,10 @@ class RetrievalClient:
         self._get_products = stub.GetProducts
         self._get_status: grpc.UnaryUnaryMultiCallable[pb.GetStatusRequest, pb.GetStatusResponse]
         self._get_status = stub.GetStatus
+        self._upsert: grpc.StreamStreamMultiCallable[pb.UpsertRequest, pb.UpsertResponse]
+        self._upsert = stub.Upsert
+        self._delete: grpc.UnaryUnaryMultiCallable[pb.DeleteRequest, pb.DeleteResponse]
+        self._delete = stub.Delete
 
     def search(
         self,
@@ -195,11 +201,47 @@ class RetrievalClient:
         Returns:
             The products, and the ids that are not in the index.
         """
-        if isinstance(product_ids, str):  # its characters are no ids
-            raise InvalidQueryError(f"Give a list of ids, such as [{product_ids!r}], not one text.")
-        ids = [sendable_text("product_ids", product_id) for product_id in product_ids]
-        request = pb.GetProductsRequest(product_ids=ids)
+        request = pb.GetProductsRequest(product_ids=sendable_ids(product_ids))
         return decoded(FoundProducts, self._admitted(self._get_products, request, busy_wait_s))
+
+    def upsert(self, products: Iterable[CatalogueProduct]) -> Iterator[Upserted]:
+        """Add products to the catalogue, or replace them; safe to repeat.
+
+        Args:
+            products: the products; they are sent while the outcomes are read.
+
+        Yields:
+            The outcome of each, in their order: durable, or why it was refused. There is no time
+            limit but that of the server.
+        """
+        for batch in upsert_batches(products):
+            requests = [each for each in batch if isinstance(each, pb.UpsertRequest)]
+            metadata = self._access.metadata()
+            try:
+                responses = iter(self._upsert(iter(requests), metadata=metadata))
+                for each in batch:
+                    if isinstance(each, Upserted):
+                        yield each
+                    elif (response := next(responses, None)) is not None:
+                        yield decoded(Upserted, response)
+                    else:
+                        raise UnavailableError(
+                            f"Server {self.server} has ended the stream. Send the rest again."
+                        )
+            except grpc.RpcError as error:
+                raise translated(error, self.server, self.timeout_s) from error
+
+    def delete(self, product_ids: Iterable[str]) -> Deleted:
+        """Remove products from the catalogue.
+
+        Args:
+            product_ids: their ids, up to ``Limits.max_product_ids``.
+
+        Returns:
+            How many were removed, and the ids that were not there.
+        """
+        request = pb.DeleteRequest(product_ids=sendable_ids(product_ids))
+        return decoded(Deleted, self._call(self._delete, request, self.timeout_s))
 
     def status(self) -> ServerStatus:
         """Ask what is being served."""

@@ -130,7 +130,8 @@ class Settings:
         Path | None,
         Setting(
             help="File with one token a line; every request except a health check then has to show "
-            "one of them."
+            "one of them. Behind a token may be its rights: search (the default), change, or "
+            "search,change."
         ),
     ] = None
     max_connection_age_s: Annotated[
@@ -161,6 +162,13 @@ class Settings:
             max=1,
         ),
     ] = DEFAULT_MAX_LOSS
+    writable: Annotated[
+        bool,
+        Setting(
+            help="Take changes to the catalogue (Upsert and Delete), and write them to the log "
+            "beside the versions of --index. One server of an index at a time."
+        ),
+    ] = False
     address_file: Annotated[
         Path | None,
         Setting(help="File to write HOST:PORT to as soon as the server answers; - prints it."),
@@ -189,6 +197,17 @@ class Settings:
             min=1,
         ),
     ] = 64
+    max_streams: Annotated[
+        int,
+        Setting(help="Most streams of searches open at once; further ones are refused.", min=1),
+    ] = 32
+    max_stream_requests: Annotated[
+        int,
+        Setting(
+            help="Most requests of one stream in progress at once; further ones are read later.",
+            min=1,
+        ),
+    ] = 16
     max_decoding_bytes: Annotated[
         int,
         Setting(
