@@ -173,6 +173,7 @@ class Admission:
         self._max_searches = max_searches
         self._longest_wait_s = longest_wait_s
         self._lines = {kind: Line(workers, clock) for kind in Kind}
+        self._all = Shares()  # of every kind
 
     def length_s(self, kind: Kind) -> float:
         """Seconds until the searches of a kind that are in progress and one more have ended."""
@@ -208,6 +209,7 @@ class Admission:
         """
         line = self._lines[kind]
         line.enter(size, caller)
+        self._all.add(caller, size)
         end = End.ANSWERED
         try:
             yield
@@ -219,12 +221,12 @@ class Admission:
             raise
         finally:
             line.leave(size, caller, end)
+            self._all.remove(caller, size)
 
     def _is_full(self, caller: Caller) -> bool:
         """Whether a caller finds no place: none is free, or it must leave the free ones."""
-        free = self._max_searches - sum(line.in_progress for line in self._lines.values())
-        own = sum(line.shares.of(caller) for line in self._lines.values())
-        return free < 1 or FREE_SHARE * own >= free
+        free = self._max_searches - self._all.total
+        return free < 1 or FREE_SHARE * self._all.of(caller) >= free
 
     def _full(self) -> Overload:
         expected_s = max(line.length_s for line in self._lines.values()) or FULL_RETRY_S
