@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,13 +16,16 @@ PATIENCE_S = 300
 
 
 @contextmanager
-def running_server(index: Path, models: Path, *options: str) -> Iterator[tuple[int, str]]:
+def running_server(
+    index: Path, models: Path, *options: str, program: Sequence[str] = ("retrieval_server",)
+) -> Iterator[tuple[int, str]]:
     """A ready server that runs during a block.
 
     Args:
         index: the index's folder.
         models: the model repository.
         options: further options of the command.
+        program: module that runs the command, and what comes before its options.
 
     Yields:
         Its process id, and ``host:port``.
@@ -32,7 +35,7 @@ def running_server(index: Path, models: Path, *options: str) -> Iterator[tuple[i
     """
     with tempfile.TemporaryDirectory() as folder:
         address_file, log = Path(folder) / "address", Path(folder) / "log.txt"
-        command = [sys.executable, "-m", "retrieval_server", "--index", index, "--port", "0"]
+        command = [sys.executable, "-m", *program, "--index", index, "--port", "0"]
         command += ["--model-repository", models, "--address-file", address_file, *options]
         with log.open("w") as file:
             process = subprocess.Popen(list(map(str, command)), stderr=file)
