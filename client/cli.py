@@ -19,10 +19,11 @@ from rich.progress import Progress
 
 from client import options, rendering
 from client.argument_texts import joined_photos
-from client.batch import Answer, answers_in_order, images_to_search
+from client.batch import answers_in_order, images_to_search, path_of
 from client.errors import RetrievalError, UnreadableFileError
 from client.known_answer import smoke_test_by_catalogue, smoke_test_by_photo
 from client.option_groups import Connection, SearchParameters, takes_groups
+from client.query import Answer, Query
 from client.results import SearchResult
 from client.retrieval_client import RetrievalClient
 from client.status_table import status_table
@@ -120,10 +121,11 @@ def batch(
     with _connected(connection) as client:
         listing = images_to_search(folder, recursive=recursive)
         _print_warnings((*client.status().warnings, *filter(None, [listing.left_out_line()])))
-        ask = partial(client.search, read_words=read, busy_wait_s=BUSY_WAIT_S, **keywords)
-        paths = [folder / image for image in listing.images]
-        with closing(answers_in_order(ask, paths, jobs=jobs, cancel=client.close)) as answers:
-            failures = _print_answers(answers, len(paths), as_json=as_json)
+        queries = (Query(folder / image, read_words=read, **keywords) for image in listing.images)
+        stream = client.search_stream(queries, in_flight=jobs, busy_wait_s=BUSY_WAIT_S)
+        with closing(stream):
+            answers = answers_in_order(stream)
+            failures = _print_answers(answers, len(listing.images), as_json=as_json)
     if failures:
         raise typer.Exit(1)
 
@@ -263,7 +265,7 @@ def _print_answers(answers: Iterable[Answer], total: int, *, as_json: bool) -> i
                 continue
             rows.append(answer)
             if failed:
-                _print_aside(f"error: {answer.path}: {answer.outcome}", "bold red", stderr)
+                _print_aside(f"error: {path_of(answer)}: {answer.outcome}", "bold red", stderr)
     if rows:
         Console().print(rendering.batch_table(rows))
     elapsed_s = time.monotonic() - started
@@ -273,7 +275,7 @@ def _print_answers(answers: Iterable[Answer], total: int, *, as_json: bool) -> i
 
 def _record(answer: Answer) -> dict[str, object]:
     """Return the JSON form of one image's answer."""
-    query = str(answer.path)
+    query = str(path_of(answer))
     if isinstance(answer.outcome, SearchResult):
         return {"query": query, **asdict(answer.outcome)}
     return {"query": query, "error": str(answer.outcome)}
