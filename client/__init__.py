@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from client.access import Access
     from client.async_client import AsyncRetrievalClient
+    from client.changes import CatalogueProduct, Deleted, Upserted
     from client.errors import (
         DeadlineExceededError,
         InvalidQueryError,
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
         CalibratedKind,
         Calibration,
         CatalogueColumn,
+        ChangeStatus,
         ColumnKind,
         Example,
         Limits,
@@ -68,6 +70,7 @@ _MODULES = (
     "client.filters",
     "client.results",
     "client.server_status",
+    "client.changes",
     "client.errors",
     "client.access",
 )
@@ -79,9 +82,12 @@ __all__ = [
     "CalibratedKind",
     "Calibration",
     "CatalogueColumn",
+    "CatalogueProduct",
+    "ChangeStatus",
     "Column",
     "ColumnKind",
     "DeadlineExceededError",
+    "Deleted",
     "Example",
     "Filter",
     "FoundProducts",
@@ -111,6 +117,7 @@ __all__ = [
     "TooLargeError",
     "UnavailableError",
     "UnreadableFileError",
+    "Upserted",
     "WordIndex",
     "WordsEvidence",
 ]

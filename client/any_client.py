@@ -11,11 +11,12 @@ from client.query import Query
 
 Found = TypeVar("Found")  # a SearchResult, or an awaitable of one; the others likewise
 Looked = TypeVar("Looked")
+Removed = TypeVar("Removed")
 Status = TypeVar("Status")
 
 
-class AnyClient(Calls, ABC, Generic[Found, Looked, Status]):
-    """Search a catalogue by photo or by product, and look products up."""
+class AnyClient(Calls, ABC, Generic[Found, Looked, Removed, Status]):
+    """Search a catalogue by photo or by product, look products up, and change them."""
 
     def search(
         self,
@@ -138,6 +139,18 @@ class AnyClient(Calls, ABC, Generic[Found, Looked, Status]):
         """
         looked: Looked = self._reply(self._looked_up(product_ids, busy_wait_s))
         return looked
+
+    def delete(self, product_ids: Iterable[str]) -> Removed:
+        """Remove products from the catalogue.
+
+        Args:
+            product_ids: their ids, up to ``Limits.max_product_ids``.
+
+        Returns:
+            How many were removed, and the ids that were not there.
+        """
+        removed: Removed = self._reply(self._deleted(product_ids))
+        return removed
 
     def status(self) -> Status:
         """Ask what is being served."""

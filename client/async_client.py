@@ -12,10 +12,15 @@ from collections.abc import (
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+import grpc
+
 from client.access import OPEN, Access
 from client.any_client import AnyClient
+from client.change_request import upsert_batches
+from client.changes import CatalogueProduct, Deleted, Upserted
 from client.channel import DEFAULT_SERVER, DEFAULT_TIMEOUT_S, open_async_channel
-from client.errors import closed
+from client.decoding import decoded
+from client.errors import closed, stream_ended, translated_call
 from client.query import Answer, Query
 from client.results import FoundProducts, SearchResult
 from client.server_status import ServerStatus
@@ -27,13 +32,19 @@ _Value = TypeVar("_Value")
 
 
 class AsyncRetrievalClient(
-    AnyClient[Awaitable[SearchResult], Awaitable[FoundProducts], Awaitable[ServerStatus]]
+    AnyClient[
+        Awaitable[SearchResult],
+        Awaitable[FoundProducts],
+        Awaitable[Deleted],
+        Awaitable[ServerStatus],
+    ]
 ):
-    """Search a catalogue by photo or by product, and look products up; each answer is awaited.
+    """Search a catalogue by photo or by product, look products up, and change them.
 
-    Of one event loop; one client serves many tasks over one connection, which opens with the first
-    call. A call to a server that is unreachable or stopping is retried within the time limit. Every
-    method raises RetrievalError. A task that is cancelled cancels its call.
+    Each answer is awaited. Of one event loop; one client serves many tasks over one connection,
+    which opens with the first call. A call to a server that is unreachable or stopping is retried
+    within the time limit. Every method raises RetrievalError. A task that is cancelled cancels its
+    call.
     """
 
     def __init__(
@@ -105,6 +116,32 @@ class AsyncRetrievalClient(
             streams.end()
             for task in filter(None, (reading, *running)):
                 task.cancel()
+
+    async def upsert(self, products: Iterable[CatalogueProduct]) -> AsyncGenerator[Upserted, None]:
+        """Add products to the catalogue, or replace them; safe to repeat.
+
+        Args:
+            products: the products; they are sent while the outcomes are read.
+
+        Yields:
+            The outcome of each, in their order: durable, or why it was refused. There is no time
+            limit but that of the server.
+        """
+        batches = upsert_batches(products)
+        while batch := await asyncio.to_thread(next, batches, None):
+            requests = [each for each in batch if isinstance(each, pb.UpsertRequest)]
+            metadata = self._access.metadata()
+            try:
+                responses = aiter(self._stub.Upsert(iter(requests), metadata=metadata))
+                for each in batch:
+                    if isinstance(each, Upserted):
+                        yield each
+                    elif (response := await anext(responses, None)) is not None:
+                        yield decoded(Upserted, response)
+                    else:
+                        raise stream_ended(self.server)
+            except grpc.RpcError as error:
+                raise translated_call(error, self.server, self.timeout_s) from error
 
     async def close(self) -> None:
         """Close the connection and cancel the calls under way; safe to repeat."""

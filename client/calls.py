@@ -14,11 +14,11 @@ from typing import Any, TypeVar
 import grpc
 
 from client.access import Access
+from client.changes import Deleted
 from client.decoding import decoded
 from client.errors import (
     UNREACHABLE,
     DeadlineExceededError,
-    InvalidQueryError,
     OverloadedError,
     RetrievalError,
     UnavailableError,
@@ -29,7 +29,7 @@ from client.errors import (
 )
 from client.query import Answer, Query
 from client.results import FoundProducts, SearchResult
-from client.sendable import sendable_text
+from client.sendable import sendable_ids
 from client.server_status import ServerStatus
 from client.streams.open_streams import OpenStreams, StreamLostError
 from retrieval_server.command_line.durations import waitable
@@ -101,12 +101,14 @@ class Calls(ABC):
 
     async def _looked_up(self, product_ids: Iterable[str], busy_wait_s: float) -> FoundProducts:
         """Ask for products by their ids."""
-        if isinstance(product_ids, str):  # its characters are no ids
-            raise InvalidQueryError(f"Give a list of ids, such as [{product_ids!r}], not one text.")
-        ids = [sendable_text("product_ids", product_id) for product_id in product_ids]
-        request = pb.GetProductsRequest(product_ids=ids)
+        request = pb.GetProductsRequest(product_ids=sendable_ids(product_ids))
         ask = partial(self._call, self._stub.GetProducts, request, self.timeout_s)
         return decoded(FoundProducts, await self._admitted(ask, busy_wait_s))
+
+    async def _deleted(self, product_ids: Iterable[str]) -> Deleted:
+        """Remove products by their ids."""
+        request = pb.DeleteRequest(product_ids=sendable_ids(product_ids))
+        return decoded(Deleted, await self._call(self._stub.Delete, request, self.timeout_s))
 
     async def _asked_status(
         self, timeout_s: float, *, wait_for_ready: bool = False

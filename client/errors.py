@@ -114,6 +114,14 @@ _TRANSLATIONS: dict[grpc.StatusCode, tuple[type[RetrievalError], str]] = {
         "Server {server} does not know us: {details}. Name a file with a token that it knows: "
         "--token-file.",
     ),
+    grpc.StatusCode.PERMISSION_DENIED: (
+        RetrievalError,
+        "Server {server} does not allow this: {details}.",
+    ),
+    grpc.StatusCode.FAILED_PRECONDITION: (
+        RetrievalError,
+        "Server {server} refused the change: {details}.",
+    ),
     grpc.StatusCode.UNIMPLEMENTED: (
         RetrievalError,
         "Server {server} does not speak retrieval_server.v1: {details}. "
@@ -177,6 +185,17 @@ def closed(server: str) -> RetrievalError:
     """
     return RetrievalError(
         f"The client of {server} is closed. Make a new one.", grpc.StatusCode.CANCELLED
+    )
+
+
+def stream_ended(server: str) -> RetrievalError:
+    """The error of a stream that has ended before all was answered.
+
+    Args:
+        server: address called, for the message.
+    """
+    return UnavailableError(
+        f"Server {server} has ended the stream. Send the rest again.", grpc.StatusCode.UNAVAILABLE
     )
 
 

@@ -1,15 +1,21 @@
 """A synchronous client of ``retrieval_server.v1``."""
 
 import threading
-from collections.abc import Coroutine, Generator, Iterable
+from collections.abc import Coroutine, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import islice
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+import grpc
+
 from client.access import OPEN, Access
 from client.any_client import AnyClient
+from client.change_request import upsert_batches
+from client.changes import CatalogueProduct, Deleted, Upserted
 from client.channel import DEFAULT_SERVER, DEFAULT_TIMEOUT_S, open_channel
+from client.decoding import decoded
+from client.errors import stream_ended, translated_call
 from client.query import Answer, Query
 from client.results import FoundProducts, SearchResult
 from client.server_status import ServerStatus
@@ -20,8 +26,8 @@ from retrieval_server.v1 import retrieval_pb2 as pb
 _Value = TypeVar("_Value")
 
 
-class RetrievalClient(AnyClient[SearchResult, FoundProducts, ServerStatus]):
-    """Search a catalogue by photo or by product, and look products up.
+class RetrievalClient(AnyClient[SearchResult, FoundProducts, Deleted, ServerStatus]):
+    """Search a catalogue by photo or by product, look products up, and change them.
 
     Thread-safe; one client serves many threads over one connection, which opens with the first
     call. A call to a server that is unreachable or stopping is retried within the time limit. Every
@@ -88,6 +94,31 @@ class RetrievalClient(AnyClient[SearchResult, FoundProducts, ServerStatus]):
         finally:
             streams.end()
             executor.shutdown(wait=False, cancel_futures=True)
+
+    def upsert(self, products: Iterable[CatalogueProduct]) -> Iterator[Upserted]:
+        """Add products to the catalogue, or replace them; safe to repeat.
+
+        Args:
+            products: the products; they are sent while the outcomes are read.
+
+        Yields:
+            The outcome of each, in their order: durable, or why it was refused. There is no time
+            limit but that of the server.
+        """
+        for batch in upsert_batches(products):
+            requests = [each for each in batch if isinstance(each, pb.UpsertRequest)]
+            metadata = self._access.metadata()
+            try:
+                responses = iter(self._stub.Upsert(iter(requests), metadata=metadata))
+                for each in batch:
+                    if isinstance(each, Upserted):
+                        yield each
+                    elif (response := next(responses, None)) is not None:
+                        yield decoded(Upserted, response)
+                    else:
+                        raise stream_ended(self.server)
+            except grpc.RpcError as error:
+                raise translated_call(error, self.server, self.timeout_s) from error
 
     def close(self) -> None:
         """Close the connection and cancel the calls under way; safe to repeat."""

@@ -178,6 +178,21 @@ class Calibration:
 
 
 @dataclass(frozen=True)
+class ChangeStatus:
+    """The changes to the index that searches see.
+
+    Attributes:
+        position: how many there are.
+        lag_s: for how many seconds there have been others that searches do not see.
+        writable: whether the server takes changes.
+    """
+
+    position: int
+    lag_s: float
+    writable: bool
+
+
+@dataclass(frozen=True)
 class ServerStatus:
     """What the server serves.
 
@@ -187,6 +202,7 @@ class ServerStatus:
         columns: the further columns of the catalogue, in its order.
         calibration: None for an index without.
         word_index: None if the server is too old to report it.
+        changes: likewise.
     """
 
     server_version: str
@@ -208,3 +224,4 @@ class ServerStatus:
     columns: tuple[CatalogueColumn, ...]
     calibration: Calibration | None
     word_index: WordIndex | None
+    changes: ChangeStatus | None

@@ -16,6 +16,7 @@ from PIL import Image, ImageFile
 
 from retrieval_server.command_line.image_files import SUFFIXES
 from retrieval_server.errors import ImageError
+from retrieval_server.models.file_kinds import kind_of
 from retrieval_server.models.heic import HEIF, check_heic
 
 FORMATS = (*(name.upper() for name in SUFFIXES if name != "HEIC"), *HEIF)  # as Pillow has them
@@ -82,7 +83,11 @@ def _opened(data: bytes) -> ImageFile.ImageFile:
     except ImageError:
         raise
     except Exception as error:  # Pillow raises many types here, from OSError to SyntaxError
-        raise ImageError(f"is not an image in one of the formats {', '.join(FORMATS)}.") from error
+        kind = kind_of(data)
+        named = f"is {kind}, and" if kind else "is"
+        raise ImageError(
+            f"{named} not an image in one of the formats {', '.join(FORMATS)}."
+        ) from error
 
 
 def _draft(image: ImageFile.ImageFile, side: int) -> None:

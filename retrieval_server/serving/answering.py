@@ -30,6 +30,9 @@ STATUS_OF_ERROR: dict[type[errors.RetrievalError], grpc.StatusCode] = {
     # Triton serves other models than the index's, or none: another replica may be right
     errors.ModelMismatchError: grpc.StatusCode.UNAVAILABLE,
     errors.ModelRepositoryError: grpc.StatusCode.UNAVAILABLE,
+    errors.ChangeWriteError: grpc.StatusCode.UNAVAILABLE,
+    errors.NotWriterError: grpc.StatusCode.FAILED_PRECONDITION,
+    errors.ChangeLogError: grpc.StatusCode.FAILED_PRECONDITION,
     errors.RetrievalError: grpc.StatusCode.INTERNAL,
 }
 
@@ -102,6 +105,19 @@ class Answering:
         with self._admission.in_progress(kind, size):
             context.set_trailing_metadata((("request-id", request_id),))
             return await self._worked(work, request_id, deadline, context)
+
+    async def answer_change(self, work: Work[Response], context: Call) -> Response:
+        """Answer a request that changes the catalogue; none of them is refused for the load.
+
+        Args:
+            work: see ``answer``.
+            context: of the call.
+        """
+        request_id = f"{random.getrandbits(64):016x}"
+        self._tracing.note(request_id=request_id)
+        context.set_trailing_metadata((("request-id", request_id),))
+        deadline = Deadline.after(context.time_remaining())
+        return await self._worked(work, request_id, deadline, context)
 
     async def _refuse(self, overload: Overload, request_id: str, context: Call) -> NoReturn:
         """Refuse a request, at as little cost as possible: there may be very many."""

@@ -68,6 +68,12 @@ def model_messages(bundle: SearchedIndex) -> list[pb.Model]:
     ]
 
 
+def example_message(bundle: SearchedIndex) -> pb.Example | None:
+    """A product for a smoke test: of those with the same image, the first is ranked first."""
+    first = bundle.first_product
+    return None if first is None else pb.Example(product_id=first.product_id, image=first.image)
+
+
 def column_messages(columns: Columns) -> list[pb.CatalogueColumn]:
     """Describe the columns of an index, in their order."""
     return [

@@ -25,12 +25,15 @@ from retrieval_server.retrieval.search_result import SearchResult
 from retrieval_server.serving.admission import Admission, Kind
 from retrieval_server.serving.answering import Answering, Call
 from retrieval_server.serving.arrivals import Arrivals
+from retrieval_server.serving.change_calls import ChangeCalls
+from retrieval_server.serving.change_feed import ChangeFeed
 from retrieval_server.serving.deadline import Deadline
 from retrieval_server.serving.filter_messages import excluded_ids_of, filter_of, group_by_of
 from retrieval_server.serving.judged_queries import judged_kind
 from retrieval_server.serving.messages import (
     calibration_message,
     column_messages,
+    example_message,
     limits_message,
     match_messages,
     model_messages,
@@ -59,10 +62,14 @@ STORES_HAVE_NO_WORDS = "Its index is in a store, which has no index of words."
 
 
 class RetrievalService(pb_grpc.RetrievalServiceServicer):
-    """Answers ``Search``, ``SearchStream``, ``GetProducts`` and ``GetStatus``.
+    """Answers the calls of the protocol.
+
+    Attributes:
+        changes: answers those that change the catalogue.
 
     Args:
         served: holds the index to search.
+        feed: has the changes to it.
         executor: runs decoding and ranking, so that the event loop stays free.
         reader: reads the words on photos; None reads nothing.
         admission: refuses the searches that cannot be answered in time.
@@ -74,6 +81,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
     def __init__(
         self,
         served: ServedIndex,
+        feed: ChangeFeed,
         executor: Executor,
         reader: Reader | None,
         admission: Admission,
@@ -87,6 +95,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         self._workers = Workers(executor)
         self._photos = PhotoStages(self._workers, tracing, reader)
         self._settings = settings
+        self.changes = ChangeCalls(served, feed, self._photos, settings.max_image_bytes)
         arrivals = Arrivals(executor, settings.workers)
         self._answering = Answering(admission, arrivals, metrics, tracing)
         measured = RequestMetrics(metrics).measured("Search", self._search_in_stream)
@@ -124,6 +133,32 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         work = partial(self._products, request)
         return await self._answering.answer(Kind.PRODUCTS, work, context)
 
+    async def Upsert(  # noqa: N802 - the name is the protocol's
+        self, requests: AsyncIterator[pb.UpsertRequest], context: Call
+    ) -> AsyncIterator[pb.UpsertResponse]:
+        """Add or replace products, each answered by itself."""
+
+        async def begin(_: str, deadline: Deadline) -> tuple[Deadline, Mapping[str, object]]:
+            self.changes.feed.require_writable()
+            return deadline, {"changes": "a stream"}
+
+        deadline = await self._answering.answer_change(begin, context)
+        async for response in self.changes.upserts(requests, deadline):
+            yield response
+
+    async def Delete(  # noqa: N802 - the name is the protocol's
+        self, request: pb.DeleteRequest, context: Call
+    ) -> pb.DeleteResponse:
+        """Remove products."""
+
+        async def work(
+            request_id: str, deadline: Deadline
+        ) -> tuple[pb.DeleteResponse, Mapping[str, object]]:
+            response = await self.changes.delete(request, request_id)
+            return response, {"deleted": response.deleted_count}
+
+        return await self._answering.answer_change(work, context)
+
     async def GetStatus(  # noqa: N802 - the name is the protocol's
         self,
         request: pb.GetStatusRequest,
@@ -134,7 +169,6 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         bundle = retriever.bundle
         manifest = bundle.manifest
         has_reader = self._photos.reader is not None
-        first = bundle.first_product  # of products with the same image, the first is ranked first
         return pb.GetStatusResponse(
             server_version=VERSION,
             engine=retriever.engine.name,
@@ -159,7 +193,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
                 pb.SearchLevel(name=level.name, bytes=level.bytes, resident=level.is_resident)
                 for level in retriever.search_levels
             ],
-            example=pb.Example(product_id=first.product_id, image=first.image),
+            example=example_message(bundle),
             limits=limits_message(self._settings),
             default_text_weight=bundle.profile.text_weight,
             default_read_words=self._reads(pb.SearchRequest()),
@@ -167,6 +201,11 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
             calibration=calibration_message(bundle.calibration),
             columns=column_messages(bundle.columns),
             word_index=word_index_message(bundle),
+            changes=pb.ChangeStatus(
+                position=bundle.change_position,
+                lag_s=self.changes.feed.lag_s,
+                writable=self.changes.feed.is_writable,
+            ),
         )
 
     async def _search_in_stream(
@@ -232,6 +271,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
             searched_count=result.searched_count,
             timings=timings,
             index_version=bundle.version,
+            change_position=bundle.change_position,
             models=model_messages(bundle),
             warnings=[
                 *bundle.manifest.warnings,

@@ -129,7 +129,8 @@ class Settings:
         Path | None,
         Setting(
             help="File with one token a line; every request except a health check then has to show "
-            "one of them."
+            "one of them. Behind a token may be its rights: search (the default), change, or "
+            "search,change."
         ),
     ] = None
     max_connection_age_s: Annotated[
@@ -160,6 +161,13 @@ class Settings:
             max=1,
         ),
     ] = DEFAULT_MAX_LOSS
+    writable: Annotated[
+        bool,
+        Setting(
+            help="Take changes to the catalogue (Upsert and Delete), and write them to the log "
+            "beside the versions of --index. One server of an index at a time."
+        ),
+    ] = False
     address_file: Annotated[
         Path | None,
         Setting(help="File to write HOST:PORT to as soon as the server answers; - prints it."),
