@@ -108,8 +108,8 @@ class SearchedIndex(Protocol):
         """The lists of similar descriptions."""
 
     @property
-    def words(self) -> WordSearch | None:
-        """Compares words with the texts of products; None if this index cannot."""
+    def words(self) -> WordSearch:
+        """Compares words with the texts of products."""
 
     @property
     def descriptor_bytes(self) -> tuple[int, ...]:
@@ -136,8 +136,8 @@ class SearchedIndex(Protocol):
     def rows_of(self, product_ids: Collection[str]) -> dict[str, int]:
         """The rows of some product ids; an id that is not in the index is left out."""
 
-    def read(self, row: int) -> tuple[ReadText, ...]:
-        """What was read on the image of a row."""
+    def lines_read(self, rows: Iterable[int]) -> dict[int, tuple[ReadText, ...]]:
+        """What was read on the images of some rows, by row."""
 
     def descriptors_of(self, row: int) -> tuple[NDArray[np.float32], ...]:
         """The descriptors of a row, (C_n,) float32 by backbone."""

@@ -52,7 +52,6 @@ from retrieval_server.version import VERSION
 SERVE_A_READER = (
     f"Build the index with a profile that names one, and serve its models: {EXPORT_READER}"
 )
-STORES_HAVE_NO_WORDS = "Its index is in a store, which has no index of words."
 
 
 class RetrievalService(pb_grpc.RetrievalServiceServicer):
@@ -173,8 +172,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         retriever.check(parameters)  # before a photo is described
         photos = photos_of(request, self._settings.max_image_bytes)
         if request.read_words and self._photos.reader is None:
-            how = STORES_HAVE_NO_WORDS if bundle.words is None else SERVE_A_READER
-            raise errors.QueryError("read_words", f"this server has no reader. {how}")
+            raise errors.QueryError("read_words", f"this server has no reader. {SERVE_A_READER}")
         words = NOT_READ
         search: partial[SearchResult]
         query_kind = request.WhichOneof("query")

@@ -36,6 +36,7 @@ from retrieval_server.errors import IndexBundleError
 from retrieval_server.storage.arrays import REBUILD, open_array
 from retrieval_server.text.grams import Codes
 
+PARTS = ("codes", "idf", "counts", "offsets", "postings", "norms")
 LARGEST_COUNT = 255
 BLOCK_ROWS = 2**16
 

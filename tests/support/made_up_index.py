@@ -18,6 +18,7 @@ from retrieval_server.index.manifest import IndexedModel, Manifest, write_manife
 from retrieval_server.index.reference_image import write_reference
 from retrieval_server.models.preprocessing import PREPROCESSING
 from retrieval_server.models.profile import Profile
+from retrieval_server.text.read_text import NOT_READ, ReadText, encode_read
 from tests.support.made_up_databases import exact_vectors
 
 COLUMNS = ("product", "brand", "price", "sold", "shop", "sku")
@@ -52,6 +53,13 @@ def made_up_products(rng: np.random.Generator, count: int) -> list[CatalogueRow]
     return products
 
 
+def made_up_lines(rng: np.random.Generator, count: int) -> list[str]:
+    """What was read on the images: nothing, lines, or that the reader failed."""
+    lines = [ReadText(f"{SHADES[n % 7]} no {n}", 0.5 + n / 40) for n in range(20)]
+    entries = [NOT_READ, *(encode_read(lines[n : n + n % 4]) for n in range(20))]
+    return [entries[n] for n in rng.integers(0, len(entries), count)]
+
+
 def made_up_index(
     folder: Path, profile: Profile, rng: np.random.Generator, count: int
 ) -> IndexBundle:
@@ -66,7 +74,8 @@ def made_up_index(
         models[model] = IndexedModel("made up", vectors.shape[1], "made for tests", 0)
     np.save(folder / IMAGE_DIGESTS_FILE, np.zeros((count, IMAGE_DIGEST_BYTES), np.uint8))
     log = StageLog(folder.with_name(f"{folder.name}.jsonl"), "made up")
-    words = write_words(folder, products, ("brand",), log)
+    lines = made_up_lines(rng, count)
+    words = write_words(folder, products, ("brand",), log, reader="made up", read=lambda: lines)
     columns = write_products(folder, products, COLUMNS, [])
     text = TextSettings(language_filter=KEEP_ALL)
     descriptions = [product.description for product in products]

@@ -41,6 +41,16 @@ REQUESTS = {
         "exclude_ids": ["p0202"],
         "alpha": {"tiny_a": 0.0, "tiny_b": 0.0},
     },
+    "words": {"product_id": "p0301", "words": "ruby lipstick", "keep": 1},
+    "heavy words": {"product_id": "p0301", "words": "violet", "text_weight": 100.0},
+    "words alone": {"words": "ruby", "filter": PRICE, "top_k": 20},
+    "grouped words": {"words": "nuxe ruby violet", "group_by": "brand"},
+    "words and no alpha": {
+        "product_id": "p0103",
+        "words": "ruby",
+        "alpha": {"tiny_a": 0.0, "tiny_b": 0.0},
+        "exclude_ids": ["p0200"],
+    },
     "similarity": {"product_id": "p0203", "min_similarity": 7.0},
     "nothing": {
         "product_id": "p0203",
@@ -73,12 +83,10 @@ def test_an_answer_says_what_is_proved(both):
 
 
 REFUSED = {
-    "words": ({"product_id": "p0301", "words": "ruby"}, "words: cannot be compared"),
-    "words alone": ({"words": "ruby"}, "words: cannot be compared"),
     "groups": ({"product_id": "p0301", "group_by": "size"}, "group_by: there is no column 'size'"),
     "read": (
         {"image": b"x", "read_words": True},
-        "read_words: this server has no reader. Its index",
+        "read_words: this server has no reader. Build",
     ),
     "column": (
         {
@@ -119,4 +127,4 @@ def test_products_and_status_are_the_same(both, bundle):
     assert of_store.models == of_files.models
     assert of_store.example == of_files.example
     assert [level.name for level in of_store.search_levels] == ["store"]
-    assert of_store.word_index.text_count == 0
+    assert of_store.word_index == of_files.word_index
