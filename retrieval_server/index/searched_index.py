@@ -187,6 +187,14 @@ class SearchedIndex(Protocol):
             parallelism: divides a search among idle cores; None keeps each search on its own core.
         """
 
+    def search_until(self, search: IndexSearch, answer_by_s: float) -> IndexSearch:
+        """A search of this index, for a caller who waits for a limited time.
+
+        Args:
+            search: what ``open_search`` of this index has returned.
+            answer_by_s: when the caller's time is over, on the clock ``time.monotonic``.
+        """
+
 
 def require_models(index: SearchedIndex, digests: Mapping[str, str]) -> None:
     """Refuse models other than those that computed an index's descriptors.

@@ -169,6 +169,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         retriever = self._served.retriever  # kept to the end, even if the index is reloaded
         bundle = retriever.bundle
         parameters = self._parameters(request)
+        parameters = replace(parameters, answer_by_s=deadline.at_s)
         retriever.check(parameters)  # before a photo is described
         photos = photos_of(request, self._settings.max_image_bytes)
         if request.read_words and self._photos.reader is None:

@@ -229,6 +229,10 @@ class StoredIndex:
         search = StoreSearch(self.store, len(self), sum(self.descriptor_bytes), self._search_s)
         return cast("IndexSearch", search)  # the rows that may be found are always of this store
 
+    def search_until(self, search: IndexSearch, answer_by_s: float) -> IndexSearch:
+        """A search whose list grows as far as time allows; see ``SearchedIndex``."""
+        return cast("IndexSearch", cast("StoreSearch", search).until(answer_by_s))
+
     def _write_files(self, record: StoredRecord, folder: Path) -> None:
         keys = {name: file_key(name) for name in record.files}
         found = self._milvus.documents(self._documents, keys.values())

@@ -60,10 +60,13 @@ def stored(
     folder, connections = tmp_path_factory.mktemp("store"), []
     retrievers = {}
     for size, bundle in bundles.items():
-        milvus = Milvus(lite_address(folder, f"rows_{size}"), PATIENCE_S, STRONG, creates=True)
-        connections.append(milvus)
-        Load(bundle, milvus, max_loss=0).run()
-        retrievers[size] = Retriever(StoredIndex.published(milvus, PATIENCE_S), NoEngine())
+        address = lite_address(folder, f"rows_{size}")
+        loading = Milvus(address, PATIENCE_S, STRONG, creates=True)
+        Load(bundle, loading, max_loss=0).run()
+        loading.close()
+        connections.append(Milvus(address, PATIENCE_S))
+        stored = StoredIndex.published(connections[-1], PATIENCE_S)
+        retrievers[size] = Retriever(stored, NoEngine())
     yield retrievers
     for milvus in connections:
         milvus.close()

@@ -4,7 +4,9 @@ import grpc
 import pytest
 from google.protobuf.json_format import MessageToDict
 
+from retrieval_server.stores import store_search
 from retrieval_server.v1 import retrieval_pb2 as pb
+from tests.support.patience import PATIENCE_S
 from tests.support.served import Served, ServedBy
 
 
@@ -80,6 +82,19 @@ def test_an_answer_says_what_is_proved(both):
     assert proof.guarantee == pb.GUARANTEE_EXACT
     assert 7 <= proof.candidate_count <= 40
     assert not files.search(product_id="p0301").HasField("proof")
+
+
+def test_an_answer_in_time_says_that_there_was_no_time_to_prove_it(both, monkeypatch):
+    """The second list would take longer than any caller with a deadline waits."""
+    monkeypatch.setattr(store_search, "SHORTEST_LIST", 1)
+    monkeypatch.setattr(store_search, "GROWTH", 10**12)
+    fields = {"product_id": "p0301", "top_k": 1, "words": "violet"}
+    assert both[1].search(timeout_s=None, **fields).proof.guarantee == pb.GUARANTEE_EXACT
+    in_time = both[1].search(timeout_s=PATIENCE_S, **fields)
+    assert in_time.proof.guarantee == pb.GUARANTEE_NONE
+    assert "there was no time for more" in in_time.proof.reason
+    assert any("there was no time for more" in warning for warning in in_time.warnings)
+    assert len(in_time.results) == 1
 
 
 REFUSED = {
