@@ -36,6 +36,7 @@ from retrieval_server.stores.layout import (
     vectors_of,
 )
 from retrieval_server.stores.milvus import Milvus
+from retrieval_server.stores.pace import Pace
 from retrieval_server.stores.schema import document_fields, vector_fields
 from retrieval_server.stores.stored_index import read_record
 from retrieval_server.text.word_search import word_files
@@ -73,10 +74,14 @@ class Load:
         bundle: the index.
         milvus: the connection.
         max_loss: the largest share of the products of the published version that may be fewer.
+        pace: how fast to write; None for as fast as possible.
     """
 
-    def __init__(self, bundle: IndexBundle, milvus: Milvus, max_loss: float) -> None:
+    def __init__(
+        self, bundle: IndexBundle, milvus: Milvus, max_loss: float, pace: Pace | None = None
+    ) -> None:
         self._bundle, self._milvus, self._max_loss = bundle, milvus, max_loss
+        self._pace = pace or Pace()
         self._alias = milvus.address.collection
         self._documents = documents_of(self._alias, bundle.version)
         self._vectors = vectors_of(self._alias, bundle.version)
@@ -162,6 +167,7 @@ class Load:
             digest = hashlib.sha256(vectors.tobytes()).hexdigest()
             key = batch_key(number)
             if marks.get(key) != digest:
+                self._pace.before(last - first)
                 entities = self._entities.of_rows(first, vectors)
                 self._milvus.call("upsert", self._vectors, entities)
                 self._write(self._entities.documents_of_rows(first, last))
