@@ -51,8 +51,15 @@ class RowGroups(ABC):
             rows: (M,) rows in any order, such as best first.
             count: how many positions at most.
         """
-        _, first = np.unique(self.of(rows), return_index=True)
-        return np.sort(first)[:count].astype(np.int64)
+        positions: list[int] = []
+        seen: set[int] = set()
+        for position, group in enumerate(self.of(rows).tolist()):
+            if len(positions) == count:
+                break
+            if group not in seen:
+                seen.add(group)
+                positions.append(position)
+        return np.array(positions, np.int64)
 
 
 class Groups(RowGroups):

@@ -1,7 +1,8 @@
 """The interface of an index that can be searched: what retrieval and serving read of it.
 
-There are two: an ``IndexBundle`` in files of our own, and a ``StoredIndex`` in another engine, see
-stores. The retrieval code is the same above both.
+There are three: an ``IndexBundle`` in files of our own, a ``ChangedIndex``, which is one with its
+changes, see changes, and a ``StoredIndex`` in another engine, see stores. The retrieval code is the
+same above all of them.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from retrieval_server.index.manifest import Manifest
 from retrieval_server.index.product import Product
 from retrieval_server.models.profile import Profile
 from retrieval_server.text.read_text import ReadText
-from retrieval_server.text.word_search import WordSearch
+from retrieval_server.text.word_search import TextCosines
 
 
 class IndexSearch(Protocol):
@@ -68,6 +69,13 @@ class NeighbourLists(Protocol):
         """Look up D(row): rows and their text cosines."""
 
 
+class ComparesWords(Protocol):
+    """Compares words with texts; see ``text.word_search``."""
+
+    def cosines(self, words: str) -> TextCosines:
+        """Compare words with the texts of all products."""
+
+
 class SearchedIndex(Protocol):
     """An index that can be searched; any number of threads may read."""
 
@@ -92,6 +100,10 @@ class SearchedIndex(Protocol):
         """When it was built, in seconds since 1970."""
 
     @property
+    def change_position(self) -> int:
+        """How many changes to the version it has; see changes."""
+
+    @property
     def calibration(self) -> Calibration | None:
         """How verdicts become probabilities; None without one."""
 
@@ -108,7 +120,7 @@ class SearchedIndex(Protocol):
         """The lists of similar descriptions."""
 
     @property
-    def words(self) -> WordSearch:
+    def words(self) -> ComparesWords:
         """Compares words with the texts of products."""
 
     @property
@@ -116,8 +128,8 @@ class SearchedIndex(Protocol):
         """Size of the descriptors by backbone, in bytes."""
 
     @property
-    def first_product(self) -> Product:
-        """The product of row 0."""
+    def first_product(self) -> Product | None:
+        """The product of the first row that can be found; None if there is none."""
 
     def __len__(self) -> int: ...
 

@@ -8,6 +8,7 @@ server does at the time.
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Mapping
 
@@ -21,7 +22,7 @@ from retrieval_server.exact_search.parallelism import IntraQueryParallelism
 from retrieval_server.exact_search.search import SearchLevel
 from retrieval_server.exact_search.similarity import Ranking
 from retrieval_server.filters.evaluation import check_filter
-from retrieval_server.index.searched_index import SearchedIndex
+from retrieval_server.index.searched_index import IndexSearch, SearchedIndex
 from retrieval_server.retrieval.engine_check import EngineCheck
 from retrieval_server.retrieval.grouping import (
     check_group_by,
@@ -63,6 +64,22 @@ class Retriever:
         self.parallelism = parallelism
         self._engine_check = EngineCheck(bundle, engine)
         self._search = bundle.open_search(parallelism)
+
+    @property
+    def index_search(self) -> IndexSearch:
+        """What ranks the rows of the index."""
+        return self._search
+
+    def over(self, bundle: SearchedIndex) -> Retriever:
+        """The same search over another state of the index, with the same models.
+
+        Args:
+            bundle: this index with changes.
+        """
+        other = copy.copy(self)
+        other.bundle = bundle
+        other._search = bundle.open_search(self.parallelism)
+        return other
 
     @property
     def search_levels(self) -> tuple[SearchLevel, ...]:

@@ -49,7 +49,10 @@ def bundles(
 ) -> dict[int, IndexBundle]:
     folder = tmp_path_factory.mktemp("made up")
     rng = np.random.default_rng(16)
-    return {size: made_up_index(folder / f"{size}", tiny_profile, rng, size) for size in SIZES}
+    return {
+        size: made_up_index(folder / f"{size}", tiny_profile, rng, size, is_read=True)
+        for size in SIZES
+    }
 
 
 @pytest.fixture(scope="module")
