@@ -182,9 +182,9 @@ class ChangedIndex:
         rows = {product_id: self.row_of(product_id) for product_id in product_ids}
         return {product_id: row for product_id, row in rows.items() if row is not None}
 
-    def read(self, row: int) -> tuple[ReadText, ...]:
-        """What was read on the image of a row."""
-        return decode_read(self.read_entry(row))
+    def lines_read(self, rows: Iterable[int]) -> dict[int, tuple[ReadText, ...]]:
+        """What was read on the images of some rows, by row."""
+        return {row: decode_read(self.read_entry(row)) for row in rows}
 
     @property
     def live_rows(self) -> NDArray[np.int64]:
@@ -247,3 +247,7 @@ class ChangedIndex:
             parallelism: that of the search of the version is used instead.
         """
         return self._search
+
+    def search_until(self, search: IndexSearch, answer_by_s: float) -> IndexSearch:
+        """A search of files takes the time it takes; see ``SearchedIndex``."""
+        return search
