@@ -97,6 +97,9 @@ class Limits:
         max_filter_values: values in all conditions of a filter.
         max_group_by_characters: length of the name of a column to group by; 0 from a server that
             ignores it.
+        max_streams: streams of searches open at once, of all clients together; 0 from a server that
+            has none.
+        max_stream_requests: requests of one stream in progress at once.
     """
 
     max_image_bytes: int
@@ -114,6 +117,8 @@ class Limits:
     max_filter_conditions: int
     max_filter_values: int
     max_group_by_characters: int
+    max_streams: int
+    max_stream_requests: int
 
 
 @dataclass(frozen=True)
@@ -173,6 +178,21 @@ class Calibration:
 
 
 @dataclass(frozen=True)
+class ChangeStatus:
+    """The changes to the index that searches see.
+
+    Attributes:
+        position: how many there are.
+        lag_s: for how many seconds there have been others that searches do not see.
+        writable: whether the server takes changes.
+    """
+
+    position: int
+    lag_s: float
+    writable: bool
+
+
+@dataclass(frozen=True)
 class ServerStatus:
     """What the server serves.
 
@@ -182,6 +202,7 @@ class ServerStatus:
         columns: the further columns of the catalogue, in its order.
         calibration: None for an index without.
         word_index: None if the server is too old to report it.
+        changes: likewise.
     """
 
     server_version: str
@@ -203,3 +224,4 @@ class ServerStatus:
     columns: tuple[CatalogueColumn, ...]
     calibration: Calibration | None
     word_index: WordIndex | None
+    changes: ChangeStatus | None

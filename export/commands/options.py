@@ -17,12 +17,12 @@ import typer
 from export.descriptors.engine_choice import EngineChoice
 from export.evaluation.metrics import RESULTS
 from export.models.profiles import PROFILES
-from export.text_index.language_filter import LANGUAGE_FILTERS
 from export.text_index.settings import TextSettings
 from retrieval_server.engines.engine import TritonConnection
 from retrieval_server.errors import RetrievalError
 from retrieval_server.serving.setting_options import setting_option, setting_parameter
 from retrieval_server.serving.settings import Settings
+from retrieval_server.text.language_filter import LANGUAGE_FILTERS
 from retrieval_server.text.tokens import TOKENISERS
 
 DEFAULT_REPOSITORY = Settings.model_repository

@@ -45,7 +45,8 @@ from retrieval_server.errors import (
     ShardError,
 )
 from retrieval_server.index.reference_image import reference_file, reference_image, write_reference
-from retrieval_server.models.model_repository import ModelFolder, ModelRepository
+from retrieval_server.models.image_model import ModelFolder
+from retrieval_server.models.model_repository import ModelRepository
 from retrieval_server.models.preprocessing import PREPROCESSING
 from retrieval_server.models.profile import Profile
 from retrieval_server.models.reader import READER_MODELS

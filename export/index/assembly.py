@@ -28,7 +28,7 @@ from export.text_index.settings import TextSettings
 from retrieval_server.errors import CatalogueError
 from retrieval_server.index.manifest import IndexedModel, Manifest
 from retrieval_server.index.reference_image import write_reference
-from retrieval_server.models.model_repository import ModelFolder
+from retrieval_server.models.image_model import ModelFolder
 from retrieval_server.models.preprocessing import PREPROCESSING
 from retrieval_server.models.profile import Profile
 

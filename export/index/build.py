@@ -40,7 +40,7 @@ from retrieval_server.index.loss import DEFAULT_MAX_LOSS
 from retrieval_server.index.manifest import Manifest
 from retrieval_server.index.publish import is_intact, publish, readable_current, seal, store
 from retrieval_server.index.retention import Retention, remove_old_versions
-from retrieval_server.models.model_repository import ModelFolder
+from retrieval_server.models.image_model import ModelFolder
 from retrieval_server.models.profile import Profile
 from retrieval_server.text.grams import GRAMS
 

@@ -11,6 +11,7 @@ from retrieval_server.errors import ShardError
 from retrieval_server.index.manifest import WrittenFile
 from retrieval_server.storage.arrays import sync
 from retrieval_server.storage.digest import file_digest
+from retrieval_server.storage.json_record import check_types, read_json
 
 Manifest = TypeVar("Manifest")
 
@@ -66,11 +67,13 @@ def read_manifest(
         ShardError: if the manifest is damaged, or of another format.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = read_json(path)
         found = data.pop("format_version")
         if found != format_version:
             raise ShardError(f"{path} has format {found}, this program reads {format_version}.")
-        return parse(data)
+        manifest = parse(data)
+        check_types(manifest)
+        return manifest
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

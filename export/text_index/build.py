@@ -16,12 +16,12 @@ from typing import Any
 from export.progress import Advance
 from export.text_index.fit import FitCounts, fit_texts
 from export.text_index.join import join
-from export.text_index.language_filter import KEEP_ALL
 from export.text_index.neighbour_lists import Groups, ListSizes, write_neighbour_lists
 from export.text_index.pair_file import PairFile, Pairs
 from export.text_index.settings import TextSettings
 from export.text_index.word_index import build_word_index
 from retrieval_server.text.grams import GRAMS
+from retrieval_server.text.language_filter import KEEP_ALL
 from retrieval_server.text.word_search import DESCRIPTION, WordSearch, WordsRecord
 
 # So many similar descriptions, and as many as the square root of their number, are no family of

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import replace
 from functools import partial
@@ -15,21 +15,25 @@ import numpy as np
 from retrieval_server import errors
 from retrieval_server.index.searched_index import SearchedIndex
 from retrieval_server.models.reader import EXPORT_READER
-from retrieval_server.observability.metrics import ServerMetrics
+from retrieval_server.observability.metrics import QUEUES, ServerMetrics
+from retrieval_server.observability.request_metrics import RequestMetrics
 from retrieval_server.observability.tracing import Tracing
 from retrieval_server.reading.reader import Reader
 from retrieval_server.retrieval.retriever import Retriever
 from retrieval_server.retrieval.search_request import QueryDescriptors, SearchParameters
 from retrieval_server.retrieval.search_result import SearchResult
 from retrieval_server.serving.admission import Admission, Kind
-from retrieval_server.serving.answering import Answering
+from retrieval_server.serving.answering import Answering, Call
 from retrieval_server.serving.arrivals import Arrivals
+from retrieval_server.serving.change_calls import ChangeCalls
+from retrieval_server.serving.change_feed import ChangeFeed
 from retrieval_server.serving.deadline import Deadline
 from retrieval_server.serving.filter_messages import excluded_ids_of, filter_of, group_by_of
 from retrieval_server.serving.judged_queries import judged_kind
 from retrieval_server.serving.messages import (
     calibration_message,
     column_messages,
+    example_message,
     limits_message,
     match_messages,
     model_messages,
@@ -41,8 +45,11 @@ from retrieval_server.serving.messages import (
 from retrieval_server.serving.photo_words import NOT_READ, text_weight_of
 from retrieval_server.serving.photos import PhotoStages, photos_of
 from retrieval_server.serving.products import products_message
+from retrieval_server.serving.search_streams import SearchStreams
 from retrieval_server.serving.served_index import ServedIndex
 from retrieval_server.serving.settings import Settings
+from retrieval_server.serving.streamed_call import StreamedCall
+from retrieval_server.serving.turns import PLACES_PER_WORKER, Turns
 from retrieval_server.serving.workers import Workers
 from retrieval_server.text.word_search import words_beside
 from retrieval_server.v1 import retrieval_pb2 as pb
@@ -52,14 +59,17 @@ from retrieval_server.version import VERSION
 SERVE_A_READER = (
     f"Build the index with a profile that names one, and serve its models: {EXPORT_READER}"
 )
-STORES_HAVE_NO_WORDS = "Its index is in a store, which has no index of words."
 
 
 class RetrievalService(pb_grpc.RetrievalServiceServicer):
-    """Answers ``Search``, ``GetProducts`` and ``GetStatus``.
+    """Answers the calls of the protocol.
+
+    Attributes:
+        changes: answers those that change the catalogue.
 
     Args:
         served: holds the index to search.
+        feed: has the changes to it.
         executor: runs decoding and ranking, so that the event loop stays free.
         reader: reads the words on photos; None reads nothing.
         admission: refuses the searches that cannot be answered in time.
@@ -71,6 +81,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
     def __init__(
         self,
         served: ServedIndex,
+        feed: ChangeFeed,
         executor: Executor,
         reader: Reader | None,
         admission: Admission,
@@ -81,21 +92,51 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         self._metrics = metrics
         self._tracing = tracing
         self._served = served
-        self._workers = Workers(executor)
-        self._photos = PhotoStages(self._workers, tracing, reader)
+        places = PLACES_PER_WORKER * settings.workers
+        sizes = {"memory": settings.max_decoding_bytes, "encode": served.retriever.engine.in_flight}
+        turns = {queue: Turns(sizes.get(queue, places)) for queue in QUEUES}
+        for queue in QUEUES:
+            metrics.waiting.labels(queue).set_function(partial(getattr, turns[queue], "waiting"))
+        self._workers = Workers(executor, turns["rank"])
+        self._photos = PhotoStages(
+            decoding=Workers(executor, turns["decode"]),
+            memory=turns["memory"],
+            encoding=turns["encode"],
+            reading=turns["read"],
+            tracing=tracing,
+            reader=reader,
+        )
         self._settings = settings
+        self.changes = ChangeCalls(served, feed, self._photos, settings.max_image_bytes)
         arrivals = Arrivals(executor, settings.workers)
-        self._answering = Answering(admission, arrivals, metrics, tracing)
+        self._answering = Answering(
+            admission, arrivals, metrics, tracing, by_token=settings.token_file is not None
+        )
+        measured = RequestMetrics(metrics).measured("Search", self._search_in_stream)
+        self._streams = SearchStreams(measured, settings)
 
     async def Search(  # noqa: N802 - the name is the protocol's
         self,
         request: pb.SearchRequest,
-        context: grpc.aio.ServicerContext[pb.SearchRequest, pb.SearchResponse],
+        context: Call,
     ) -> pb.SearchResponse:
         """Find the products that match a query."""
         size = 1 + len(request.more_images)
         work = partial(self._search, request)
         return await self._answering.answer(self._kind(request), work, context, size=size)
+
+    async def SearchStream(  # noqa: N802 - the name is the protocol's
+        self,
+        requests: AsyncIterator[pb.SearchStreamRequest],
+        context: Call,
+    ) -> AsyncIterator[pb.SearchStreamResponse]:
+        """Find the products that match each query of a stream."""
+        async for response in self._streams.answer(requests, context):
+            yield response
+
+    def stop_streams(self) -> None:
+        """End the open streams as soon as what they have read is answered."""
+        self._streams.stop()
 
     async def GetProducts(  # noqa: N802 - the name is the protocol's
         self,
@@ -105,6 +146,32 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         """Give what the catalogue says of some products."""
         work = partial(self._products, request)
         return await self._answering.answer(Kind.PRODUCTS, work, context)
+
+    async def Upsert(  # noqa: N802 - the name is the protocol's
+        self, requests: AsyncIterator[pb.UpsertRequest], context: Call
+    ) -> AsyncIterator[pb.UpsertResponse]:
+        """Add or replace products, each answered by itself."""
+
+        async def begin(_: str, deadline: Deadline) -> tuple[Deadline, Mapping[str, object]]:
+            self.changes.feed.require_writable()
+            return deadline, {"changes": "a stream"}
+
+        deadline = await self._answering.answer_change(begin, context)
+        async for response in self.changes.upserts(requests, deadline):
+            yield response
+
+    async def Delete(  # noqa: N802 - the name is the protocol's
+        self, request: pb.DeleteRequest, context: Call
+    ) -> pb.DeleteResponse:
+        """Remove products."""
+
+        async def work(
+            request_id: str, deadline: Deadline
+        ) -> tuple[pb.DeleteResponse, Mapping[str, object]]:
+            response = await self.changes.delete(request, request_id)
+            return response, {"deleted": response.deleted_count}
+
+        return await self._answering.answer_change(work, context)
 
     async def GetStatus(  # noqa: N802 - the name is the protocol's
         self,
@@ -116,7 +183,6 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         bundle = retriever.bundle
         manifest = bundle.manifest
         has_reader = self._photos.reader is not None
-        first = bundle.first_product  # of products with the same image, the first is ranked first
         return pb.GetStatusResponse(
             server_version=VERSION,
             engine=retriever.engine.name,
@@ -141,7 +207,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
                 pb.SearchLevel(name=level.name, bytes=level.bytes, resident=level.is_resident)
                 for level in retriever.search_levels
             ],
-            example=pb.Example(product_id=first.product_id, image=first.image),
+            example=example_message(bundle),
             limits=limits_message(self._settings),
             default_text_weight=bundle.profile.text_weight,
             default_read_words=self._reads(pb.SearchRequest()),
@@ -149,7 +215,18 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
             calibration=calibration_message(bundle.calibration),
             columns=column_messages(bundle.columns),
             word_index=word_index_message(bundle),
+            changes=pb.ChangeStatus(
+                position=bundle.change_position,
+                lag_s=self.changes.feed.lag_s,
+                writable=self.changes.feed.is_writable,
+            ),
         )
+
+    async def _search_in_stream(
+        self, request: pb.SearchRequest, call: StreamedCall
+    ) -> pb.SearchResponse:
+        with self._tracing.span("streamed search"):
+            return await self.Search(request, call)
 
     async def _products(
         self, request: pb.GetProductsRequest, request_id: str, deadline: Deadline
@@ -170,11 +247,11 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         retriever = self._served.retriever  # kept to the end, even if the index is reloaded
         bundle = retriever.bundle
         parameters = self._parameters(request)
+        parameters = replace(parameters, answer_by_s=deadline.at_s)
         retriever.check(parameters)  # before a photo is described
         photos = photos_of(request, self._settings.max_image_bytes)
         if request.read_words and self._photos.reader is None:
-            how = STORES_HAVE_NO_WORDS if bundle.words is None else SERVE_A_READER
-            raise errors.QueryError("read_words", f"this server has no reader. {how}")
+            raise errors.QueryError("read_words", f"this server has no reader. {SERVE_A_READER}")
         words = NOT_READ
         search: partial[SearchResult]
         query_kind = request.WhichOneof("query")
@@ -208,6 +285,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
             searched_count=result.searched_count,
             timings=timings,
             index_version=bundle.version,
+            change_position=bundle.change_position,
             models=model_messages(bundle),
             warnings=[
                 *bundle.manifest.warnings,

@@ -104,7 +104,8 @@ def test_no_image_carries_pip_or_torch(stages: dict[str, Stage]) -> None:
         assert f"'.[{extra}]'" in run
         assert "--constraint constraints.txt" in run
         assert {stage.name for stage in lineage(stages, image)} == {"python", image}
-        assert copied_from(stages[image]) == [f"{image}-dependencies", "models", "code"]
+        copied = [f"{image}-dependencies", "models", "code", f"{image}-bill"]
+        assert copied_from(stages[image]) == copied
 
 
 def test_a_change_of_our_code_installs_nothing_of_others_anew(stages: dict[str, Stage]) -> None:
