@@ -97,6 +97,9 @@ class Limits:
         max_filter_values: values in all conditions of a filter.
         max_group_by_characters: length of the name of a column to group by; 0 from a server that
             ignores it.
+        max_streams: streams of searches open at once, of all clients together; 0 from a server that
+            has none.
+        max_stream_requests: requests of one stream in progress at once.
     """
 
     max_image_bytes: int
@@ -114,6 +117,8 @@ class Limits:
     max_filter_conditions: int
     max_filter_values: int
     max_group_by_characters: int
+    max_streams: int
+    max_stream_requests: int
 
 
 @dataclass(frozen=True)

@@ -86,11 +86,16 @@ def _limits(limits: Limits | None) -> str:
         if limits.max_group_by_characters
         else ""
     )
+    streams = (
+        f"{limits.max_streams:,} streams of {limits.max_stream_requests:,} searches at a time, "
+        if limits.max_streams
+        else ""
+    )
     return (
         f"images of {limits.max_image_bytes:,} bytes and {limits.max_image_pixels:,} pixels, "
         f"{photos}requests of {limits.max_request_bytes:,} bytes, "
         f"top-k and keep {limits.max_top_k:,}, alpha {limits.max_alpha:,g}, {words}"
-        f"{ids}{filters}{excluded}{groups}"
+        f"{ids}{filters}{excluded}{groups}{streams}"
         f"{limits.max_concurrent_requests:,} searches at a time"
     )
 

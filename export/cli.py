@@ -15,6 +15,7 @@ from export.commands.options import Command
 from export.commands.pictures import attention, contact_sheet
 from export.commands.publish import publish
 from export.commands.sample import sample
+from export.commands.texts import fit_texts, join_texts
 from export.commands.tune import augmentation, tune
 from retrieval_server.command_line.outcome import BAD_INPUT, FAILED, one_line_outcome
 from retrieval_server.command_line.output_file import OutputError
@@ -40,6 +41,8 @@ COMMANDS: tuple[Command, ...] = (  # in the order in which people need them
     sample,
     index,
     extract,
+    fit_texts,
+    join_texts,
     verify,
     publish,
     load,

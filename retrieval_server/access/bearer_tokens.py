@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
@@ -20,6 +20,7 @@ from retrieval_server.access.watched_files import WatchedFiles, file_content
 from retrieval_server.errors import RetrievalError
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 _OPEN = f"/{health.SERVICE_NAME}/"
 _TOKEN = re.compile(rb"[!-~]{16,}")  # visible ASCII, as a header may hold; too long to guess
 
@@ -36,7 +37,9 @@ class BearerTokens(grpc.aio.ServerInterceptor):
 
     def __init__(self, path: Path) -> None:
         self._tokens = WatchedFiles((path,), lambda: _read(path))
-        self._refused = cache(_refusing)  # once for each method, not for each call
+        # Once for each method, not for each call:
+        self._refused = cache(_refusing)
+        self._watched = cache(self._watching)
 
     async def intercept_service(
         self,
@@ -47,9 +50,31 @@ class BearerTokens(grpc.aio.ServerInterceptor):
         handler = await continuation(handler_call_details)
         if handler is None or handler_call_details.method.startswith(_OPEN):
             return handler
-        if self._is_known(_shown(handler_call_details.invocation_metadata)):
-            return handler
-        return self._refused(handler)
+        shown = _shown(handler_call_details.invocation_metadata)
+        if not self._is_known(shown):
+            return self._refused(handler)
+        return handler if handler.stream_stream is None else self._watched(handler)
+
+    def _watching(self, handler: Handler) -> Handler:
+        """Make a handler of streams that ends a stream when its token is no longer known."""
+        answer: Any = handler.stream_stream  # the stubs describe handlers of synchronous servers
+
+        async def known(requests: AsyncIterator[Any], context: Context) -> AsyncIterator[Any]:
+            shown = _shown(context.invocation_metadata())
+            async for request in requests:
+                if not self._is_known(shown):
+                    await _refuse(request, context)
+                yield request
+
+        async def watched(requests: AsyncIterator[Any], context: Context) -> AsyncIterator[Any]:
+            async for response in answer(known(requests, context), context):
+                yield response
+
+        return grpc.stream_stream_rpc_method_handler(
+            watched,
+            handler.request_deserializer,
+            handler.response_serializer,
+        )
 
     def _is_known(self, shown: bytes) -> bool:
         # Every token is compared, each in constant time: the time taken reveals nothing.
@@ -78,14 +103,14 @@ def _shown(metadata: Any) -> bytes:
 
 def _refusing(handler: Handler) -> Handler:
     """Make a handler of the same kind that refuses every request."""
-
-    async def refuse(request: object, context: grpc.aio.ServicerContext[Any, Any]) -> NoReturn:
-        await context.abort(
-            grpc.StatusCode.UNAUTHENTICATED,
-            "it needs a known token, as authorization: Bearer TOKEN.",
-        )
-        raise AssertionError("abort raises")
-
     if handler.unary_unary is not None:
-        return grpc.unary_unary_rpc_method_handler(refuse, handler.request_deserializer)
-    return grpc.stream_stream_rpc_method_handler(refuse, handler.request_deserializer)
+        return grpc.unary_unary_rpc_method_handler(_refuse, handler.request_deserializer)
+    return grpc.stream_stream_rpc_method_handler(_refuse, handler.request_deserializer)
+
+
+async def _refuse(request: object, context: Context) -> NoReturn:
+    await context.abort(
+        grpc.StatusCode.UNAUTHENTICATED,
+        "it needs a known token, as authorization: Bearer TOKEN.",
+    )
+    raise AssertionError("abort raises")

@@ -250,8 +250,10 @@ class _OneSearch:
             candidates.keep(bound.threshold(self._best.last))
             return True
         groups, similarities = self._best.of_groups()
-        of_all, *of_groups = bound.thresholds([self._best.last, *similarities.tolist()])
-        candidates.keep_by_group(of_all, groups, of_groups)
+        of_all, of_groups = np.split(
+            bound.thresholds(np.append(self._best.last, similarities)), [1]
+        )
+        candidates.keep_by_group(of_all[0], groups, of_groups)
         return bound.covers(similarities.max(initial=-np.inf))
 
     def _rectified(self) -> list[bool]:

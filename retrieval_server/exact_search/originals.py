@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval_server.exact_search.groups import Groups
+from retrieval_server.exact_search.groups import RowGroups
 from retrieval_server.exact_search.kernels.inner_products import dots
 from retrieval_server.exact_search.levels.rotation import FloatArray
 from retrieval_server.exact_search.row_factors import RowFactors
@@ -62,7 +62,7 @@ class BestSoFar:
         alphas: Sequence[float],
         top_k: int,
         factors: RowFactors | None = None,
-        groups: Groups | None = None,
+        groups: RowGroups | None = None,
     ) -> None:
         self._alphas, self._top_k, self._factors = alphas, top_k, factors
         self._groups = groups
@@ -70,6 +70,11 @@ class BestSoFar:
         nothing = np.empty(0)
         self.ranking = Ranking(nothing.astype(np.int64), nothing, nothing.reshape(0, len(alphas)))
         """The best rows, at most top_k of them."""
+
+    @property
+    def count(self) -> int:
+        """How many rows were added."""
+        return len(self._seen)
 
     @property
     def is_full(self) -> bool:
@@ -144,7 +149,7 @@ class BestRows(BestSoFar):
         alphas: Sequence[float],
         top_k: int,
         factors: RowFactors | None = None,
-        groups: Groups | None = None,
+        groups: RowGroups | None = None,
     ) -> None:
         super().__init__(alphas, top_k, factors, groups)
         self._descriptors, self._query = descriptors, query

@@ -56,7 +56,7 @@ class ServerMetrics:
             collector(registry=self.registry)
         self.requests = Counter(
             "beauty_requests",
-            "Unary gRPC requests answered, by the status they got.",
+            "gRPC requests answered, by the status they got; each search of a stream is one.",
             ["method", "code"],
             registry=self.registry,
         )
@@ -69,7 +69,7 @@ class ServerMetrics:
         )
         self.in_flight = Gauge(
             "beauty_requests_in_flight",
-            "Unary gRPC requests in progress.",
+            "gRPC requests in progress; each search of a stream is one.",
             ["method"],
             registry=self.registry,
         )

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval_server.exact_search.groups import Groups
+from retrieval_server.exact_search.groups import RowGroups
 from retrieval_server.exact_search.similarity import Ranking
 from retrieval_server.index.searched_index import IndexSearch, SearchedIndex
 from retrieval_server.retrieval.grouping import with_group_sizes
@@ -51,7 +51,7 @@ class QueryRanking:
         query: QueryDescriptors,
         parameters: SearchParameters,
         exclude: int | None,
-        groups: Groups | None,
+        groups: RowGroups | None,
     ) -> None:
         self._alphas = check_parameters(parameters, bundle.profile)
         self._search, self._query, self._parameters = search, query, parameters

@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval_server.errors import QueryError
-from retrieval_server.exact_search.groups import Groups
+from retrieval_server.exact_search.groups import AllowedRows, RowGroups
 from retrieval_server.exact_search.row_factors import RowFactors
-from retrieval_server.index.searched_index import AllowedRows, SearchedIndex
+from retrieval_server.index.searched_index import ComparesWords, SearchedIndex
 from retrieval_server.retrieval.search_request import SearchParameters
 from retrieval_server.retrieval.search_result import Match, Stage, WordsEvidence
 from retrieval_server.text.grams import words_in
-from retrieval_server.text.word_search import WordSearch, distinct_grams, matched_words
+from retrieval_server.text.word_search import distinct_grams, matched_words
 
 LONGER = 8  # how many times as long the next ranking is, where one has too few groups
 
@@ -91,7 +91,7 @@ class QueryWords:
         top_k: int,
         allowed: AllowedRows | None,
         least: float | None,
-        groups: Groups | None,
+        groups: RowGroups | None,
     ) -> tuple[Match, ...]:
         """The products by t alone, best first; those with t = 0 are not among them.
 
@@ -110,7 +110,7 @@ class QueryWords:
         )
 
     def _best(
-        self, count: int, allowed: AllowedRows | None, groups: Groups | None
+        self, count: int, allowed: AllowedRows | None, groups: RowGroups | None
     ) -> NDArray[np.int32]:
         is_allowed = None if allowed is None else allowed[self._cosines.rows]
         if groups is None:
@@ -133,7 +133,7 @@ class QueryWords:
         return self._evidence[row]
 
 
-def word_search_of(bundle: SearchedIndex) -> WordSearch:
+def word_search_of(bundle: SearchedIndex) -> ComparesWords:
     """What compares words with the texts of an index.
 
     Args:

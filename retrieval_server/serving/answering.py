@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, NoReturn, TypeAlias, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any, NoReturn, Protocol, TypeAlias, TypeVar
 
 import grpc
 
@@ -36,9 +36,23 @@ STATUS_OF_ERROR: dict[type[errors.RetrievalError], grpc.StatusCode] = {
 LONGEST_MESSAGE = 500  # characters; a status travels in HTTP/2 headers, which hold 8 KiB
 
 Response = TypeVar("Response")
-Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 Metadata: TypeAlias = tuple[tuple[str, str | bytes], ...]
 Work: TypeAlias = Callable[[str, Deadline], Awaitable[tuple[Response, Mapping[str, object]]]]
+
+
+class Call(Protocol):
+    """The context of a call, as far as an answer needs it."""
+
+    def time_remaining(self) -> float | None:
+        """Seconds until the caller's deadline; None if there is none."""
+
+    def set_trailing_metadata(self, metadata: Metadata, /) -> None:
+        """Set the metadata that the call ends with."""
+
+    def abort(
+        self, code: grpc.StatusCode, message: str, metadata: Metadata = (), /
+    ) -> Coroutine[Any, Any, NoReturn]:
+        """End the call with a status; raises."""
 
 
 def status_of(error: errors.RetrievalError) -> grpc.StatusCode:
@@ -66,7 +80,7 @@ class Answering:
         self._log = RequestLog()
 
     async def answer(
-        self, kind: Kind, work: Work[Response], context: Context, *, size: int = 1
+        self, kind: Kind, work: Work[Response], context: Call, *, size: int = 1
     ) -> Response:
         """Answer a request, or abort its call.
 
@@ -89,7 +103,7 @@ class Answering:
             context.set_trailing_metadata((("request-id", request_id),))
             return await self._worked(work, request_id, deadline, context)
 
-    async def _refuse(self, overload: Overload, request_id: str, context: Context) -> NoReturn:
+    async def _refuse(self, overload: Overload, request_id: str, context: Call) -> NoReturn:
         """Refuse a request, at as little cost as possible: there may be very many."""
         cause = overload.cause.value
         self._metrics.shed.labels(cause).inc()
@@ -100,7 +114,7 @@ class Answering:
         await _abort(context, grpc.StatusCode.RESOURCE_EXHAUSTED, message, metadata)
 
     async def _worked(
-        self, work: Work[Response], request_id: str, deadline: Deadline, context: Context
+        self, work: Work[Response], request_id: str, deadline: Deadline, context: Call
     ) -> Response:
         """Work, log it, and translate errors: ours to their status, others to INTERNAL."""
         try:
@@ -122,7 +136,7 @@ class Answering:
 
 
 async def _abort(
-    context: Context, status: grpc.StatusCode, message: str, metadata: Metadata = ()
+    context: Call, status: grpc.StatusCode, message: str, metadata: Metadata = ()
 ) -> NoReturn:
     await context.abort(status, message, metadata)
     raise AssertionError("abort raises")

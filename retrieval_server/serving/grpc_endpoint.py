@@ -27,7 +27,7 @@ def create_grpc_server(
         interceptors: see each request before the service does, the outermost first.
     """
     age_ms = settings.max_connection_age_s * 1000
-    calls = settings.max_concurrent_requests + OTHER_CALLS
+    calls = settings.max_concurrent_requests + settings.max_streams + OTHER_CALLS
     return grpc.aio.server(
         interceptors=interceptors,
         maximum_concurrent_rpcs=calls,

@@ -30,6 +30,7 @@ from retrieval_server.serving.settings import Settings
 from retrieval_server.text.word_search import DESCRIPTION, IMAGE, MAX_WORDS_CHARACTERS
 from retrieval_server.v1 import retrieval_pb2 as pb
 
+RETRY_PUSHBACK = "grpc-retry-pushback-ms"  # as gRPC's own retries read it
 MAX_LISTED_VALUES = 12  # of a column of texts, in the server's status
 MAX_LISTED_CHARACTERS = 100  # of one of these
 
@@ -65,6 +66,12 @@ def model_messages(bundle: SearchedIndex) -> list[pb.Model]:
             bundle.profile.backbones, bundle.descriptor_bytes, strict=True
         )
     ]
+
+
+def example_message(bundle: SearchedIndex) -> pb.Example | None:
+    """A product for a smoke test: of those with the same image, the first is ranked first."""
+    first = bundle.first_product
+    return None if first is None else pb.Example(product_id=first.product_id, image=first.image)
 
 
 def column_messages(columns: Columns) -> list[pb.CatalogueColumn]:
@@ -117,6 +124,8 @@ def limits_message(settings: Settings) -> pb.Limits:
         max_filter_conditions=MAX_CONDITIONS,
         max_filter_values=MAX_VALUES,
         max_group_by_characters=MAX_GROUP_BY_CHARACTERS,
+        max_streams=settings.max_streams,
+        max_stream_requests=settings.max_stream_requests,
     )
 
 
@@ -184,7 +193,7 @@ def retry_metadata(message: str, retry_after_s: float) -> tuple[tuple[str, str |
     status = Status(code=code, message=message, details=[detail])
     return (
         ("grpc-status-details-bin", status.SerializeToString()),
-        ("grpc-retry-pushback-ms", str(delay.ToMilliseconds())),
+        (RETRY_PUSHBACK, str(delay.ToMilliseconds())),
     )
 
 

@@ -61,6 +61,7 @@ class RunningServer:
     address: str
     health_address: str | None
     index_watch: IndexWatch
+    _service: RetrievalService
     _server: grpc.aio.Server
     _health_server: grpc.aio.Server
     _health: health.aio.HealthServicer
@@ -88,6 +89,7 @@ class RunningServer:
         await self._readiness.stop()
         await self._health.enter_graceful_shutdown()
         await asyncio.sleep(delay_s)
+        self._service.stop_streams()
         await self._server.stop(drain_s)
         await self._health_server.stop(0)
         await self._engine.close()
@@ -140,6 +142,7 @@ async def start_server(settings: Settings) -> RunningServer:
         address,
         health_address,
         index_watch,
+        service,
         server,
         health_server,
         health_servicer,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import replace
 from functools import partial
@@ -16,13 +16,14 @@ from retrieval_server import errors
 from retrieval_server.index.searched_index import SearchedIndex
 from retrieval_server.models.reader import EXPORT_READER
 from retrieval_server.observability.metrics import ServerMetrics
+from retrieval_server.observability.request_metrics import RequestMetrics
 from retrieval_server.observability.tracing import Tracing
 from retrieval_server.reading.reader import Reader
 from retrieval_server.retrieval.retriever import Retriever
 from retrieval_server.retrieval.search_request import QueryDescriptors, SearchParameters
 from retrieval_server.retrieval.search_result import SearchResult
 from retrieval_server.serving.admission import Admission, Kind
-from retrieval_server.serving.answering import Answering
+from retrieval_server.serving.answering import Answering, Call
 from retrieval_server.serving.arrivals import Arrivals
 from retrieval_server.serving.deadline import Deadline
 from retrieval_server.serving.filter_messages import excluded_ids_of, filter_of, group_by_of
@@ -30,6 +31,7 @@ from retrieval_server.serving.judged_queries import judged_kind
 from retrieval_server.serving.messages import (
     calibration_message,
     column_messages,
+    example_message,
     limits_message,
     match_messages,
     model_messages,
@@ -41,8 +43,10 @@ from retrieval_server.serving.messages import (
 from retrieval_server.serving.photo_words import NOT_READ, text_weight_of
 from retrieval_server.serving.photos import PhotoStages, photos_of
 from retrieval_server.serving.products import products_message
+from retrieval_server.serving.search_streams import SearchStreams
 from retrieval_server.serving.served_index import ServedIndex
 from retrieval_server.serving.settings import Settings
+from retrieval_server.serving.streamed_call import StreamedCall
 from retrieval_server.serving.workers import Workers
 from retrieval_server.text.word_search import words_beside
 from retrieval_server.v1 import retrieval_pb2 as pb
@@ -56,7 +60,7 @@ STORES_HAVE_NO_WORDS = "Its index is in a store, which has no index of words."
 
 
 class RetrievalService(pb_grpc.RetrievalServiceServicer):
-    """Answers ``Search``, ``GetProducts`` and ``GetStatus``.
+    """Answers ``Search``, ``SearchStream``, ``GetProducts`` and ``GetStatus``.
 
     Args:
         served: holds the index to search.
@@ -86,16 +90,31 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         self._settings = settings
         arrivals = Arrivals(executor, settings.workers)
         self._answering = Answering(admission, arrivals, metrics, tracing)
+        measured = RequestMetrics(metrics).measured("Search", self._search_in_stream)
+        self._streams = SearchStreams(measured, settings)
 
     async def Search(  # noqa: N802 - the name is the protocol's
         self,
         request: pb.SearchRequest,
-        context: grpc.aio.ServicerContext[pb.SearchRequest, pb.SearchResponse],
+        context: Call,
     ) -> pb.SearchResponse:
         """Find the products that match a query."""
         size = 1 + len(request.more_images)
         work = partial(self._search, request)
         return await self._answering.answer(self._kind(request), work, context, size=size)
+
+    async def SearchStream(  # noqa: N802 - the name is the protocol's
+        self,
+        requests: AsyncIterator[pb.SearchStreamRequest],
+        context: Call,
+    ) -> AsyncIterator[pb.SearchStreamResponse]:
+        """Find the products that match each query of a stream."""
+        async for response in self._streams.answer(requests, context):
+            yield response
+
+    def stop_streams(self) -> None:
+        """End the open streams as soon as what they have read is answered."""
+        self._streams.stop()
 
     async def GetProducts(  # noqa: N802 - the name is the protocol's
         self,
@@ -116,7 +135,6 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         bundle = retriever.bundle
         manifest = bundle.manifest
         has_reader = self._photos.reader is not None
-        first = bundle.first_product  # of products with the same image, the first is ranked first
         return pb.GetStatusResponse(
             server_version=VERSION,
             engine=retriever.engine.name,
@@ -141,7 +159,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
                 pb.SearchLevel(name=level.name, bytes=level.bytes, resident=level.is_resident)
                 for level in retriever.search_levels
             ],
-            example=pb.Example(product_id=first.product_id, image=first.image),
+            example=example_message(bundle),
             limits=limits_message(self._settings),
             default_text_weight=bundle.profile.text_weight,
             default_read_words=self._reads(pb.SearchRequest()),
@@ -150,6 +168,12 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
             columns=column_messages(bundle.columns),
             word_index=word_index_message(bundle),
         )
+
+    async def _search_in_stream(
+        self, request: pb.SearchRequest, call: StreamedCall
+    ) -> pb.SearchResponse:
+        with self._tracing.span("streamed search"):
+            return await self.Search(request, call)
 
     async def _products(
         self, request: pb.GetProductsRequest, request_id: str, deadline: Deadline

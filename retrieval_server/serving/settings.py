@@ -188,6 +188,17 @@ class Settings:
             min=1,
         ),
     ] = 64
+    max_streams: Annotated[
+        int,
+        Setting(help="Most streams of searches open at once; further ones are refused.", min=1),
+    ] = 32
+    max_stream_requests: Annotated[
+        int,
+        Setting(
+            help="Most requests of one stream in progress at once; further ones are read later.",
+            min=1,
+        ),
+    ] = 16
     longest_wait_s: Annotated[
         float,
         Setting(

@@ -3,29 +3,37 @@
 The engine's list is ranked again by the exact similarity, in float64 over the descriptors that the
 store holds. So every similarity in an answer is exact, whatever the engine has computed; what the
 ``Proof`` says is whether a product may be missing.
+
+Where single rows have factors, each list is read together with rows by falling factor. Where rows
+have groups, the best rows are the best of different groups. A group is *settled* when no row that
+was not read can reach its best one: further lists leave out the settled groups of the ranking, so
+thousands of images of one product do not fill them.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval_server.exact_search.originals import BestSoFar, exact_cosines
+from retrieval_server.exact_search.groups import RowGroups
 from retrieval_server.exact_search.proof import Guarantee, Proof
+from retrieval_server.exact_search.row_factors import RowFactors
 from retrieval_server.exact_search.search import Query, SearchLevel
 from retrieval_server.exact_search.similarity import Ranking
 from retrieval_server.stores.candidate_store import CandidateStore, Selection, StoredRows, SumList
+from retrieval_server.stores.candidates import Candidates
 from retrieval_server.stores.certificate import SumCertificate
+from retrieval_server.stores.rows_by_factor import LOOKED_AT_ONCE, RowsByFactor
 
 LEVEL = "store"  # what the vectors of a store are called among the levels of a search
 SHORTEST_LIST = 128  # rows of the first list; most queries of photos need no more
 GROWTH = 4  # of the list, each time it proves nothing
 NARROW = 1024  # rows among which the first that may be found are listed
-FETCHED_AT_ONCE = 1024  # rows; 16 MB at the paper's 3,968 values
 
 TOO_SHORT = "{:,} candidates do not show that no other product is as similar."
 NEGATIVE = (
@@ -69,8 +77,8 @@ class StoreSearch:
         top_k: int,
         exclude: int | None = None,
         allowed: StoredRows | None = None,
-        factors: None = None,
-        groups: None = None,
+        factors: RowFactors | None = None,
+        groups: RowGroups | None = None,
     ) -> Ranking:
         """Rank the rows that may be found.
 
@@ -80,15 +88,15 @@ class StoreSearch:
             top_k: length of the ranking; shorter where fewer rows may be found.
             exclude: a row to leave out.
             allowed: which rows may be found; None for all.
-            factors: None; a store has no words that single rows could have factors for.
-            groups: None; a store has no groups.
+            factors: factors of single rows; None for none.
+            groups: groups of rows, of each of which the best row is ranked; None ranks all rows.
 
         Returns:
             The ranking with its proof. With ``Guarantee.EXACT`` it is that of brute force in
             float64, ties by ascending row.
         """
         selection = Selection() if allowed is None else allowed.selection
-        return _OneSearch(self._store, query, alphas, top_k).rank_all(
+        return _OneSearch(self._store, query, alphas, top_k, factors, groups).rank_all(
             selection.without(exclude), self._rows, time.monotonic() + self._budget_s
         )
 
@@ -98,8 +106,8 @@ class StoreSearch:
         alphas: Sequence[float],
         rows: NDArray[np.integer],
         top_k: int,
-        factors: None = None,
-        groups: None = None,
+        factors: RowFactors | None = None,
+        groups: RowGroups | None = None,
     ) -> Ranking:
         """Rank some rows only, exactly; see ``rank_all``.
 
@@ -108,41 +116,82 @@ class StoreSearch:
             alphas: α_n ≥ 0 of eq. (8).
             rows: (M,) distinct rows.
             top_k: length of the ranking; shorter where there are fewer rows.
-            factors: None.
-            groups: None.
+            factors: factors of single rows; None for none.
+            groups: groups of rows, of each of which the best of ``rows`` is ranked; None ranks all.
         """
-        return _OneSearch(self._store, query, alphas, top_k).rank_rows(rows.astype(np.int64))
+        candidates = Candidates(self._store, query, alphas, top_k, factors, groups)
+        candidates.read(rows.astype(np.int64))
+        return candidates.ranking
+
+
+@dataclass(frozen=True)
+class _Outside:
+    """What is known of the rows that a search has not read.
+
+    Attributes:
+        certificate: of the query.
+        last_sum: the largest L that they can have, as the engine has computed it.
+        error: how much an L of the engine may be wrong.
+        factor: the largest factor that they can have.
+    """
+
+    certificate: SumCertificate
+    last_sum: float
+    error: float
+    factor: float = 1.0
+
+    def cannot_reach(self, similarity: float) -> bool:
+        """Whether none of them is as similar."""
+        return self.certificate.proves(similarity, self.last_sum, self.error, self.factor)
 
 
 class _OneSearch:
     """The search for one query."""
 
     def __init__(
-        self, store: CandidateStore, query: Query, alphas: Sequence[float], top_k: int
+        self,
+        store: CandidateStore,
+        query: Query,
+        alphas: Sequence[float],
+        top_k: int,
+        factors: RowFactors | None,
+        groups: RowGroups | None,
     ) -> None:
         self._store, self._query, self._alphas, self._top_k = store, query, alphas, top_k
-        self._best = BestSoFar(alphas, top_k)
+        self._factors, self._groups = factors, groups
+        self._best = Candidates(store, query, alphas, top_k, factors, groups)
+        self._by_factor = RowsByFactor(factors)
 
     def rank_all(self, selection: Selection, rows: int, stop_at_s: float) -> Ranking:
         if not self._says_something():
             return self._first(selection, rows)
-        certificate = SumCertificate(self._query, self._alphas, self._store.rectified)
+        certificate = SumCertificate(
+            self._query, self._alphas, self._store.rectified, self._factors
+        )
         length = min(max(SHORTEST_LIST, 2 * self._top_k), self._store.longest_list)
-        error = certificate.error
+        error, all_settled = certificate.error, True
         while True:
             found = self._store.search_sum(certificate.sum_query, length, selection)
             error = max(error, self._read(found, certificate))
-            if self._has_all(found, length, selection):
-                return self._with(Proof(Guarantee.EXACT, len(found.rows)))
-            is_last = length == self._store.longest_list or time.monotonic() >= stop_at_s
-            is_enough = certificate.proves(self._best.last, float(found.sums[-1]), error)
-            if is_enough or is_last:
-                return self._with(self._proof(found, certificate, error, is_enough))
+            has_all = self._has_all(found, length, selection)
+            if has_all and selection.beside is None:  # nothing rests on the engine's order
+                return self._with(Proof(Guarantee.EXACT, self._best.count))
+            last_sum = float(found.sums[-1]) if len(found.sums) else math.inf
+            outside = self._by_falling_factor(
+                _Outside(certificate, last_sum, error), length, selection
+            )
+            is_enough = has_all or outside.cannot_reach(self._best.last)
+            if is_enough or time.monotonic() >= stop_at_s:
+                return self._with(self._proof(certificate, error, is_enough and all_settled))
+            further = self._best.without_groups(selection, outside.cannot_reach)
+            if length == self._store.longest_list and further == selection:
+                all_settled = False
+                if not self._best.is_full:
+                    further = self._best.without_groups(selection)  # to find other groups at all
+                if further == selection:
+                    return self._with(self._proof(certificate, error, is_enough=False))
+            selection = further
             length = min(GROWTH * length, self._store.longest_list)
-
-    def rank_rows(self, rows: NDArray[np.int64]) -> Ranking:
-        self._fetch(rows)
-        return self._best.ranking
 
     def _says_something(self) -> bool:
         """Whether eq. (8) differs between rows at all."""
@@ -151,7 +200,24 @@ class _OneSearch:
         )
 
     def _first(self, selection: Selection, rows: int) -> Ranking:
-        """The ranking where all rows are equally similar: the first of them."""
+        """The ranking where eq. (8) is 1 for all rows: by factor, then the first rows."""
+        while not self._best.is_complete() and self._by_factor.largest_left > 1:
+            some, _ = self._by_factor.head(max(LOOKED_AT_ONCE, self._top_k))
+            self._by_factor.take(len(some))
+            passing = some[self._store.passing(some, self._best.without_groups(selection))]
+            self._read_first(passing)
+        selection = self._best.without_read(selection)
+        while not self._best.is_complete():
+            selection = self._best.without_groups(selection)
+            first = self._first_rows(selection, rows)
+            self._read_first(first)
+            if len(first) < self._top_k:
+                break
+            selection = selection.without_rows(first.tolist())
+        return self._with(Proof(Guarantee.EXACT, self._best.count))
+
+    def _first_rows(self, selection: Selection, rows: int) -> NDArray[np.int64]:
+        """The first rows that may be found, as many as the ranking has at most."""
         low, high = 0, rows  # top_k rows lie below high, if there are so many; fewer below low
         while high - low > NARROW:
             middle = (low + high) // 2
@@ -159,27 +225,46 @@ class _OneSearch:
                 high = middle
             else:
                 low = middle
-        first = self._store.rows_below(high, selection)[: self._top_k]
-        self._fetch(first)
-        return self._with(Proof(Guarantee.EXACT, len(first)))
+        return self._store.rows_below(high, selection)[: self._top_k]
+
+    def _read_first(self, rows: NDArray[np.int64]) -> None:
+        """Read the first of some rows, as many as the ranking has at most; of each group one."""
+        if self._groups is not None and len(rows):
+            rows = rows[self._groups.first_of_each(rows, self._top_k)]
+        self._best.read(rows[: self._top_k])
 
     def _read(self, found: SumList, certificate: SumCertificate) -> float:
         """Rank the new rows of a list; returns how much their sums differ from the exact ones."""
         unseen = self._best.unseen(found.rows)
-        exact = certificate.sums(self._fetch(unseen))
+        exact = certificate.sums(self._best.read(unseen))
         given = found.sums[np.isin(found.rows, unseen)]
         return float(np.abs(given - exact).max(initial=0.0))
 
-    def _fetch(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Add rows to the best so far; returns their cosines (m, N)."""
-        pieces = [np.empty((0, len(self._query)))]
-        for first in range(0, len(rows), FETCHED_AT_ONCE):
-            piece = rows[first : first + FETCHED_AT_ONCE]
-            descriptors = self._store.fetch(piece)
-            pieces.append(exact_cosines(descriptors, self._query, np.arange(len(piece))))
-        cosines = np.concatenate(pieces)
-        self._best.add(rows, cosines)
-        return cosines
+    def _by_falling_factor(self, outside: _Outside, most: int, selection: Selection) -> _Outside:
+        """Read rows by falling factor, until no other can be among the best.
+
+        Args:
+            outside: what is known of the rows that were not read, without their factors.
+            most: how many rows to look at at most.
+            selection: which rows may be found.
+
+        Returns:
+            What is known of the rows that are still not read.
+        """
+        while True:
+            outside = replace(outside, factor=self._by_factor.largest_left)
+            if outside.factor == 1 or most <= 0 or outside.cannot_reach(self._best.last):
+                return outside
+            rows, factors = self._by_factor.head(min(most, LOOKED_AT_ONCE))
+            can_reach = [
+                not replace(outside, factor=factor).cannot_reach(self._best.last)
+                for factor in factors.tolist()
+            ]
+            rows = rows[: sum(can_reach)]
+            self._by_factor.take(len(rows))
+            unseen = self._best.unseen(rows)
+            self._best.read(unseen[self._store.passing(unseen, selection)])
+            most -= len(rows)
 
     def _has_all(self, found: SumList, length: int, selection: Selection) -> bool:
         """Whether a list has every row that may be found."""
@@ -190,10 +275,8 @@ class _OneSearch:
     def _with(self, proof: Proof) -> Ranking:
         return replace(self._best.ranking, proof=proof)
 
-    def _proof(
-        self, found: SumList, certificate: SumCertificate, error: float, is_enough: bool
-    ) -> Proof:
-        candidates = len(found.rows)
+    def _proof(self, certificate: SumCertificate, error: float, is_enough: bool) -> Proof:
+        candidates = self._best.count
         if error > certificate.error:
             return Proof(Guarantee.NONE, candidates, COMPRESSED.format(error))
         if is_enough:
@@ -203,6 +286,6 @@ class _OneSearch:
             return Proof(
                 Guarantee.EXACT_FOR_LIST, candidates, APPROXIMATE.format(approximation, candidates)
             )
-        if not certificate.covers(self._best.last):
+        if self._best.is_full and not certificate.covers(self._best.last):
             return Proof(Guarantee.NONE, candidates, NEGATIVE)
         return Proof(Guarantee.NONE, candidates, TOO_SHORT.format(candidates))

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval_server.errors import StoreError
+from retrieval_server.exact_search.groups import AllowedRows
 from retrieval_server.exact_search.parallelism import IntraQueryParallelism
 from retrieval_server.filters.evaluation import check_filter
 from retrieval_server.filters.expression import Filter
@@ -25,7 +26,7 @@ from retrieval_server.index.images import check_preprocessing
 from retrieval_server.index.manifest import read_manifest
 from retrieval_server.index.product import Product
 from retrieval_server.index.reference_image import open_reference
-from retrieval_server.index.searched_index import AllowedRows, IndexSearch
+from retrieval_server.index.searched_index import IndexSearch
 from retrieval_server.stores.candidate_store import Selection, StoredRows
 from retrieval_server.stores.filter_expression import FilterExpressions
 from retrieval_server.stores.layout import (
@@ -42,6 +43,7 @@ from retrieval_server.stores.milvus import STRONG, Milvus
 from retrieval_server.stores.milvus_store import MilvusStore
 from retrieval_server.stores.store_search import StoreSearch
 from retrieval_server.stores.stored_columns import StoredColumns
+from retrieval_server.stores.stored_groups import StoredGroups
 from retrieval_server.text.neighbours import COSINE_SCALE
 from retrieval_server.text.read_text import ReadText
 
@@ -191,6 +193,11 @@ class StoredIndex:
         if allowed is None:
             return len(self) - (exclude is not None)
         return self.store.count(cast("StoredRows", allowed).selection.without(exclude))
+
+    def groups_by(self, column: str) -> StoredGroups:
+        """The groups by a column; see ``SearchedIndex``."""
+        known = self.columns[column]
+        return StoredGroups(self.store, column, known.distinct + known.missing_count)
 
     def check_served(self) -> None:
         """Read an entity of each collection; see ``SearchedIndex``.

@@ -187,6 +187,9 @@ class WordSearch:
         folder: folder of the bundle.
         record: what the manifest says of it.
 
+    Attributes:
+        files: the inverted file of each field.
+
     Raises:
         IndexBundleError: if a file is missing or damaged, or made by another rule.
     """
@@ -197,12 +200,11 @@ class WordSearch:
                 f"Index {folder} has the n-grams {record.grams!r}, this program makes {GRAMS!r}. "
                 f"{REBUILD}"
             )
-        self.record = record
-        self._fields = {field: InvertedFile(folder, field_file(field)) for field in record.fields}
+        self.files = {field: InvertedFile(folder, field_file(field)) for field in record.fields}
 
     def lengths(self) -> set[int]:
         """The numbers of rows of the fields."""
-        return {len(field) for field in self._fields.values()}
+        return {len(field) for field in self.files.values()}
 
     def cosines(self, words: str) -> TextCosines:
         """Compare words with the texts of all products.
@@ -211,7 +213,7 @@ class WordSearch:
             IndexBundleError: if a file is damaged.
         """
         largest = np.zeros(max(self.lengths(), default=0))
-        for name, field in self._fields.items():
+        for name, field in self.files.items():
             _, codes = grams_of([words], RULES[name])
             field.raise_to_cosines(codes, largest)
         return TextCosines(*nonzero(largest))

@@ -40,6 +40,11 @@ class RetrievalServiceStub:
                 request_serializer=retrieval__server_dot_v1_dot_retrieval__pb2.SearchRequest.SerializeToString,
                 response_deserializer=retrieval__server_dot_v1_dot_retrieval__pb2.SearchResponse.FromString,
                 _registered_method=True)
+        self.SearchStream = channel.stream_stream(
+                '/retrieval_server.v1.RetrievalService/SearchStream',
+                request_serializer=retrieval__server_dot_v1_dot_retrieval__pb2.SearchStreamRequest.SerializeToString,
+                response_deserializer=retrieval__server_dot_v1_dot_retrieval__pb2.SearchStreamResponse.FromString,
+                _registered_method=True)
         self.GetProducts = channel.unary_unary(
                 '/retrieval_server.v1.RetrievalService/GetProducts',
                 request_serializer=retrieval__server_dot_v1_dot_retrieval__pb2.GetProductsRequest.SerializeToString,
@@ -76,6 +81,27 @@ class RetrievalServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SearchStream(self, request_iterator, context):
+        """Search many times in one call. Each request is checked, admitted, measured and logged like a
+        call of Search, and gets one response: the same answer, or the error that Search would have
+        ended with, which does not end the stream. Responses come as they are ready, in any order.
+
+        The server works on Limits.max_stream_requests requests of a stream at a time, and reads the
+        next one when it has sent a response. If the caller ends its side, the server answers what it
+        has read, and ends the stream with OK.
+
+        INVALID_ARGUMENT: an id is not above the one before it, after the answers to all requests before
+        it; or a request is no SearchStreamRequest, at once.
+        RESOURCE_EXHAUSTED: Limits.max_streams streams are open; or a request is above
+        Limits.max_request_bytes.
+        UNAVAILABLE: the server stops, or the stream has reached the greatest age of a connection. What
+        the server has read is answered before; send the other requests again, in another stream.
+        DEADLINE_EXCEEDED: the deadline of the stream passed; a request may have one of its own.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetProducts(self, request, context):
         """Give what the catalogue says of some products.
 
@@ -100,6 +126,11 @@ def add_RetrievalServiceServicer_to_server(servicer, server):
                     servicer.Search,
                     request_deserializer=retrieval__server_dot_v1_dot_retrieval__pb2.SearchRequest.FromString,
                     response_serializer=retrieval__server_dot_v1_dot_retrieval__pb2.SearchResponse.SerializeToString,
+            ),
+            'SearchStream': grpc.stream_stream_rpc_method_handler(
+                    servicer.SearchStream,
+                    request_deserializer=retrieval__server_dot_v1_dot_retrieval__pb2.SearchStreamRequest.FromString,
+                    response_serializer=retrieval__server_dot_v1_dot_retrieval__pb2.SearchStreamResponse.SerializeToString,
             ),
             'GetProducts': grpc.unary_unary_rpc_method_handler(
                     servicer.GetProducts,
@@ -140,6 +171,33 @@ class RetrievalService:
             '/retrieval_server.v1.RetrievalService/Search',
             retrieval__server_dot_v1_dot_retrieval__pb2.SearchRequest.SerializeToString,
             retrieval__server_dot_v1_dot_retrieval__pb2.SearchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SearchStream(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/retrieval_server.v1.RetrievalService/SearchStream',
+            retrieval__server_dot_v1_dot_retrieval__pb2.SearchStreamRequest.SerializeToString,
+            retrieval__server_dot_v1_dot_retrieval__pb2.SearchStreamResponse.FromString,
             options,
             channel_credentials,
             insecure,

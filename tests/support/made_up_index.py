@@ -1,15 +1,16 @@
 """A real version of the index from made-up descriptors, texts and columns: many rows, no images."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from export.dataset.catalogue import CatalogueRow
 from export.index.products import write_products
 from export.index.stage_log import StageLog
 from export.index.words import write_words
 from export.text_index.build import build_text_index
-from export.text_index.language_filter import KEEP_ALL
 from export.text_index.settings import TextSettings
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.index.descriptors import descriptor_file
@@ -18,6 +19,7 @@ from retrieval_server.index.manifest import IndexedModel, Manifest, write_manife
 from retrieval_server.index.reference_image import write_reference
 from retrieval_server.models.preprocessing import PREPROCESSING
 from retrieval_server.models.profile import Profile
+from retrieval_server.text.language_filter import KEEP_ALL
 from tests.support.made_up_databases import exact_vectors
 
 COLUMNS = ("product", "brand", "price", "sold", "shop", "sku")
@@ -56,11 +58,21 @@ def made_up_index(
     folder: Path, profile: Profile, rng: np.random.Generator, count: int
 ) -> IndexBundle:
     """Write and open a version without levels; its cosines are exact, and full of ties."""
-    folder.mkdir()
     products = made_up_products(rng, count)
-    models = {}
-    for model in profile.models:
-        vectors = exact_vectors(rng, count)[rng.integers(0, count, count)]
+    descriptors = [exact_vectors(rng, count)[rng.integers(0, count, count)] for _ in profile.models]
+    return index_of(folder, profile, products, descriptors)
+
+
+def index_of(
+    folder: Path,
+    profile: Profile,
+    products: Sequence[CatalogueRow],
+    descriptors: Sequence[NDArray[np.float32]],
+) -> IndexBundle:
+    """Write and open a version without levels of some products and their descriptors."""
+    folder.mkdir()
+    models, count = {}, len(products)
+    for model, vectors in zip(profile.models, descriptors, strict=True):
         np.save(folder / descriptor_file(model), vectors)
         write_reference(folder, {model: vectors[:1]})
         models[model] = IndexedModel("made up", vectors.shape[1], "made for tests", 0)

@@ -27,6 +27,8 @@ LIMITS = pb.Limits(
     max_filter_conditions=100,
     max_filter_values=1000,
     max_group_by_characters=1000,
+    max_streams=32,
+    max_stream_requests=16,
 )
 
 _QUALITY = pb.Quality(auroc=0.931, auroc_low=0.88, auroc_high=0.97, brier=0.1, base_brier=0.25)

@@ -50,7 +50,7 @@ Shape = tuple[int, ...]
 LINE = 64
 WORD = 4
 LANES = LINE // WORD
-FLOAT32_BYTES, FLOAT64_BYTES, INT64_BYTES = 4, 8, 8
+FLOAT32_BYTES, FLOAT64_BYTES, INT32_BYTES, INT64_BYTES = 4, 8, 4, 8
 
 REGIONS = (256, 512)  # axes that the coarse level and the middle level add
 COARSE_AXES = REGIONS[0]

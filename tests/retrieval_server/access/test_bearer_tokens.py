@@ -1,7 +1,7 @@
 """A server with a token file answers those who show one of its tokens."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from retrieval_server.serving import server
 from retrieval_server.serving.settings import Settings
 from retrieval_server.v1 import retrieval_pb2 as pb
 from tests.support.access import FIRST, SECOND, replace, status, unreachable
+from tests.support.raw_stream import RawStream
 from tests.support.served import Served, ServedBy
 
 
@@ -57,10 +58,15 @@ def test_every_token_of_the_file_opens_the_server(
 )
 def test_every_other_header_is_refused(with_token: Served, shown: str | None) -> None:
     metadata = () if shown is None else (("authorization", shown),)
+
+    def stream_of_one(request: pb.SearchStreamRequest, metadata: Any) -> object:
+        return list(with_token.stub.SearchStream(iter([request]), metadata=metadata))
+
     for call, request in (
         (with_token.stub.GetStatus, pb.GetStatusRequest()),
         (with_token.stub.GetProducts, pb.GetProductsRequest(product_ids=["p0000"])),
         (with_token.stub.Search, pb.SearchRequest(product_id="p0000")),
+        (stream_of_one, pb.SearchStreamRequest(id=1)),
     ):
         with pytest.raises(grpc.RpcError) as caught:
             call(request, metadata=metadata)
@@ -69,11 +75,16 @@ def test_every_other_header_is_refused(with_token: Served, shown: str | None) ->
 
 
 @pytest.mark.parametrize("shown", [FIRST, "unknown-token-0123456789"])
-def test_a_method_has_one_handler_however_often_it_is_called(token_file: Path, shown: str) -> None:
+@pytest.mark.parametrize(
+    "kind", [grpc.unary_unary_rpc_method_handler, grpc.stream_stream_rpc_method_handler]
+)
+def test_a_method_has_one_handler_however_often_it_is_called(
+    token_file: Path, shown: str, kind: Callable[..., object]
+) -> None:
     """Else every call would cost a new one, and a stranger's calls would fill the memory."""
     settings = Settings(index=Path(), model_repository=Path(), token_file=token_file)
     interceptors = server._interceptors(settings, ServerMetrics())
-    plain = grpc.unary_unary_rpc_method_handler(AsyncMock(), pb.SearchRequest.FromString)
+    plain = kind(AsyncMock(), pb.SearchRequest.FromString)
     call = Mock(
         method="/retrieval_server.v1.RetrievalService/Search",
         invocation_metadata=(("authorization", f"Bearer {shown}"),),
@@ -115,6 +126,19 @@ def test_rotated_tokens_count_from_the_next_request_on(
         assert caught.value.code is grpc.StatusCode.UNAUTHENTICATED
         shown.write_text(new)  # the client reads its own anew as well
         assert client.status()
+
+
+def test_a_stream_ends_when_its_token_is_no_longer_known(
+    with_token: Served, token_file: Path
+) -> None:
+    stream = RawStream(with_token.stub, metadata=(("authorization", f"Bearer {FIRST}"),))
+    stream.send(product_id="p0000")
+    assert len(stream.next().answer.results) == 7
+    replace(token_file, SECOND.encode())
+    stream.send(product_id="p0000")
+    with pytest.raises(grpc.RpcError):
+        stream.next()
+    assert stream.status()[0] is grpc.StatusCode.UNAUTHENTICATED
 
 
 def test_tokens_hold_while_their_file_is_gone(with_token: Served, token_file: Path) -> None:

@@ -12,6 +12,9 @@ import grpc
 import numpy as np
 import pytest
 from grpc_health.v1 import health_pb2
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
+    ProtoReflectionDescriptorDatabase,
+)
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from opentelemetry.sdk.trace import TracerProvider
@@ -29,6 +32,7 @@ from tests.support.otlp_receiver import receiving
 from tests.support.patience import PATIENCE_S
 from tests.support.programs.command import command
 from tests.support.programs.untraced_server import check_nothing_is_traced
+from tests.support.raw_stream import RawStream
 from tests.support.served import Served, ServedBy
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"  # W3C's example
@@ -108,6 +112,25 @@ def test_a_search_is_a_span_of_its_caller_s_trace_with_one_for_each_stage(
     assert collector.services == {"beauty-server"}
 
 
+def test_each_search_of_a_stream_is_a_span_of_its_own_with_its_stages(
+    collector: Collector, served_by: ServedBy, photo: bytes
+) -> None:
+    with served_by() as served:
+        stream = RawStream(served.stub, metadata=(("traceparent", f"00-{TRACE}-{PARENT}-01"),))
+        for _ in range(2):
+            stream.send(image=photo)
+        ids = {response.answer.request_id for response in stream.rest()}
+        spans = collector.wait_for(1 + 2 * 4)
+    (whole,) = (span for span in spans if span.name == f"{SEARCH}Stream")
+    assert whole.parent_span_id.hex() == PARENT
+    searches = [span for span in spans if span.name == "streamed search"]
+    assert {attributes_of(span)["request_id"] for span in searches} == ids
+    for search in searches:
+        assert search.parent_span_id == whole.span_id
+        stages = [span.name for span in spans if span.parent_span_id == search.span_id]
+        assert sorted(stages) == ["decode", "encode", "search"]
+
+
 def test_a_failure_and_the_service_s_name_are_told(
     collector: Collector, served_by: ServedBy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -120,6 +143,14 @@ def test_a_failure_and_the_service_s_name_are_told(
     assert attributes_of(spans[SEARCH])["rpc.grpc.status_code"] == status
     (raised,) = spans["search"].events
     assert "unheard of" in str(attributes_of(raised)["exception.message"])
+
+
+def test_reflection_is_answered_where_traces_are_made(
+    collector: Collector, served_by: ServedBy
+) -> None:
+    with served_by() as served:
+        assert ProtoReflectionDescriptorDatabase(served.channel).get_services()
+        assert collector.wait_for(1)
 
 
 def test_probes_leave_no_spans(collector: Collector, served_by: ServedBy) -> None:

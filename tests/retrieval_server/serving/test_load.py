@@ -72,11 +72,14 @@ def test_full_server_refuses_further_searches_and_recovers(served_by: ServedBy) 
 
 
 def test_a_connection_has_a_bounded_number_of_open_calls(served_by: ServedBy) -> None:
-    with served_by(max_concurrent_requests=2) as served:
+    with served_by(max_concurrent_requests=2, max_streams=3) as served:
         host, _, port = served.address.rpartition(":")
         with socket.create_connection((host, int(port)), PATIENCE_S) as connection:
             connection.sendall(HTTP2_PREFACE + EMPTY_SETTINGS)
-            assert settings_of(connection.makefile("rb"))[MAX_CONCURRENT_STREAMS] == 2 + OTHER_CALLS
+            assert (
+                settings_of(connection.makefile("rb"))[MAX_CONCURRENT_STREAMS]
+                == 2 + 3 + OTHER_CALLS
+            )
 
 
 def settings_of(connection: BinaryIO) -> dict[int, int]:
@@ -226,6 +229,7 @@ def test_reflection_lists_the_services_and_describes_ours(shared: Served) -> Non
     described = database.FindFileContainingSymbol(SERVICE)
     assert [method.name for method in described.service[0].method] == [
         "Search",
+        "SearchStream",
         "GetProducts",
         "GetStatus",
     ]

@@ -33,6 +33,14 @@ REQUESTS = {
     "filter": {"product_id": "p0203", "filter": PRICE},
     "excluded": {"product_id": "p0203", "exclude_ids": ["p0200", "p0201", "nobody's", ""]},
     "both": {"product_id": "p0203", "filter": PRICE, "exclude_ids": ["p0202"], "top_k": 20},
+    "brands": {"product_id": "p0203", "group_by": "brand", "top_k": 40, "keep": 2},
+    "prices": {"product_id": "p0203", "group_by": "price", "filter": PRICE, "keep": 1},
+    "groups alone": {
+        "product_id": "p0203",
+        "group_by": "brand",
+        "exclude_ids": ["p0202"],
+        "alpha": {"tiny_a": 0.0, "tiny_b": 0.0},
+    },
     "similarity": {"product_id": "p0203", "min_similarity": 7.0},
     "nothing": {
         "product_id": "p0203",
@@ -67,7 +75,7 @@ def test_an_answer_says_what_is_proved(both):
 REFUSED = {
     "words": ({"product_id": "p0301", "words": "ruby"}, "words: cannot be compared"),
     "words alone": ({"words": "ruby"}, "words: cannot be compared"),
-    "groups": ({"product_id": "p0301", "group_by": "brand"}, "group_by: is not possible here"),
+    "groups": ({"product_id": "p0301", "group_by": "size"}, "group_by: there is no column 'size'"),
     "read": (
         {"image": b"x", "read_words": True},
         "read_words: this server has no reader. Its index",
