@@ -16,6 +16,7 @@ from typing import Any, NoReturn, TypeAlias
 import grpc
 from grpc_health.v1 import health
 
+from retrieval_server.access.callers import note_accepted
 from retrieval_server.access.watched_files import WatchedFiles, file_content
 from retrieval_server.errors import RetrievalError
 
@@ -53,6 +54,7 @@ class BearerTokens(grpc.aio.ServerInterceptor):
         shown = _shown(handler_call_details.invocation_metadata)
         if not self._is_known(shown):
             return self._refused(handler)
+        note_accepted(shown)
         return handler if handler.stream_stream is None else self._watched(handler)
 
     def _watching(self, handler: Handler) -> Handler:

@@ -16,6 +16,7 @@ from grpc_reflection.v1alpha import reflection
 from threadpoolctl import threadpool_limits
 
 from retrieval_server.access.bearer_tokens import BearerTokens
+from retrieval_server.access.callers import Callers
 from retrieval_server.command_line.output_file import check_output, write_output
 from retrieval_server.cores import create_workers
 from retrieval_server.engines.create_engine import create_engine
@@ -198,12 +199,12 @@ def _add_services(
 
 
 def _interceptors(settings: Settings, metrics: ServerMetrics) -> list[grpc.aio.ServerInterceptor]:
-    measured, well_formed = RequestMetrics(metrics), WellFormedRequests()
+    measured, well_formed, callers = RequestMetrics(metrics), WellFormedRequests(), Callers()
     if settings.token_file is None:
-        return [measured, well_formed]
+        return [measured, well_formed, callers]
     if settings.tls is None:
         log.warning("--token-file without --tls-cert: tokens are sent unencrypted")
-    return [measured, well_formed, BearerTokens(settings.token_file)]
+    return [measured, well_formed, BearerTokens(settings.token_file), callers]
 
 
 def _admission(settings: Settings, metrics: ServerMetrics) -> Admission:
