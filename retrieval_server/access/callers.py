@@ -34,7 +34,8 @@ class Caller(NamedTuple):
     method: str
 
 
-_CURRENT: ContextVar[Caller] = ContextVar("caller", default=Caller("", ""))
+_NOBODY = Caller("", "")  # outside a call
+_CURRENT: ContextVar[Caller] = ContextVar("caller", default=_NOBODY)
 
 
 def current_caller() -> Caller:
@@ -94,7 +95,7 @@ def _token_name(token: bytes) -> str:
 def _name_of(context: Context) -> str:
     if token := _ACCEPTED.get():
         return token
-    names = context.auth_context().get(_COMMON_NAME, ())
+    names = list(context.auth_context().get(_COMMON_NAME, ()))
     if names:
         return f"certificate {names[0].decode(errors='replace')}"
     peer = context.peer()

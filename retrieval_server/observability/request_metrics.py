@@ -11,6 +11,7 @@ from typing import Any, TypeAlias, TypeVar
 import grpc
 
 from retrieval_server.observability.metrics import ServerMetrics
+from retrieval_server.observability.tracing import Tracing
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 Response = TypeVar("Response")
@@ -31,10 +32,12 @@ class RequestMetrics(grpc.aio.ServerInterceptor):
 
     Args:
         metrics: counts and times the requests.
+        tracing: names the trace of a request, as the exemplar of its time.
     """
 
-    def __init__(self, metrics: ServerMetrics) -> None:
+    def __init__(self, metrics: ServerMetrics, tracing: Tracing) -> None:
         self._metrics = metrics
+        self._tracing = tracing
         self._measured = cache(self._measuring)  # once for each method, not for each call
 
     async def intercept_service(
@@ -89,7 +92,7 @@ class RequestMetrics(grpc.aio.ServerInterceptor):
                 status = context.code() or grpc.StatusCode.UNKNOWN
                 raise
             finally:
-                duration.observe(time.perf_counter() - started)
+                duration.observe(time.perf_counter() - started, self._tracing.exemplar())
                 self._metrics.requests.labels(method, status.name).inc()
                 in_flight.dec()
 

@@ -113,7 +113,7 @@ async def start_server(settings: Settings) -> RunningServer:
     repository = ModelRepository(settings.model_repository)
     metrics, tracing = ServerMetrics(), start_tracing()
     server = create_grpc_server(
-        settings, [*tracing.interceptors, *_interceptors(settings, metrics)]
+        settings, [*tracing.interceptors, *_interceptors(settings, metrics, tracing)]
     )
     address = listen(server, settings)
     health_server, health_address = grpc.aio.server(options=[("grpc.so_reuseport", 0)]), None
@@ -198,8 +198,14 @@ def _add_services(
     return servicer
 
 
-def _interceptors(settings: Settings, metrics: ServerMetrics) -> list[grpc.aio.ServerInterceptor]:
-    measured, well_formed, callers = RequestMetrics(metrics), WellFormedRequests(), Callers()
+def _interceptors(
+    settings: Settings, metrics: ServerMetrics, tracing: Tracing
+) -> list[grpc.aio.ServerInterceptor]:
+    measured, well_formed, callers = (
+        RequestMetrics(metrics, tracing),
+        WellFormedRequests(),
+        Callers(),
+    )
     if settings.token_file is None:
         return [measured, well_formed, callers]
     if settings.tls is None:

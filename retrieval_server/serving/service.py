@@ -22,6 +22,7 @@ from retrieval_server.reading.reader import Reader
 from retrieval_server.retrieval.retriever import Retriever
 from retrieval_server.retrieval.search_request import QueryDescriptors, SearchParameters
 from retrieval_server.retrieval.search_result import SearchResult
+from retrieval_server.serving.activity import ActivitySource
 from retrieval_server.serving.admission import Admission, Kind
 from retrieval_server.serving.answering import Answering, Call
 from retrieval_server.serving.arrivals import Arrivals
@@ -88,9 +89,10 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         self._workers = Workers(executor)
         self._photos = PhotoStages(self._workers, tracing, reader)
         self._settings = settings
+        self._activity = ActivitySource(metrics)
         arrivals = Arrivals(executor, settings.workers)
         self._answering = Answering(admission, arrivals, metrics, tracing)
-        measured = RequestMetrics(metrics).measured("Search", self._search_in_stream)
+        measured = RequestMetrics(metrics, tracing).measured("Search", self._search_in_stream)
         self._streams = SearchStreams(measured, settings)
 
     async def Search(  # noqa: N802 - the name is the protocol's
@@ -167,6 +169,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
             calibration=calibration_message(bundle.calibration),
             columns=column_messages(bundle.columns),
             word_index=word_index_message(bundle),
+            activity=self._activity.read(bundle.built_at),
         )
 
     async def _search_in_stream(
@@ -224,7 +227,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         timings.rank_us, timings.refine_us = result.rank_us, result.refine_us
         timings.total_us = (time.perf_counter_ns() - started) // 1000
         durations = {field.name: value for field, value in timings.ListFields()}
-        self._metrics.observe_stages(durations)
+        self._metrics.observe_stages(durations, self._tracing.exemplar())
         response = pb.SearchResponse(
             results=answered.results,
             initial_results=answered.initial_results,
