@@ -35,6 +35,18 @@ ProductId = Annotated[
 ProductIds = Annotated[
     list[str], typer.Argument(metavar="PRODUCT_ID", help="Ids of products of the index.")
 ]
+ChangedCatalogue = Annotated[
+    Path,
+    typer.Argument(
+        metavar="CATALOGUE",
+        help="File with the products, .csv or .jsonl, with the columns id, image and description; "
+        "or a folder with catalog.csv or catalog.jsonl.",
+    ),
+]
+Rejects = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="File for the refused products, one JSON object per line."),
+]
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of images.")]
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")]

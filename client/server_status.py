@@ -218,6 +218,21 @@ class Activity:
 
 
 @dataclass(frozen=True)
+class ChangeStatus:
+    """The changes to the index that searches see.
+
+    Attributes:
+        position: how many there are.
+        lag_s: for how many seconds there have been others that searches do not see.
+        writable: whether the server takes changes.
+    """
+
+    position: int
+    lag_s: float
+    writable: bool
+
+
+@dataclass(frozen=True)
 class ServerStatus:
     """What the server serves.
 
@@ -228,6 +243,7 @@ class ServerStatus:
         calibration: None for an index without.
         word_index: None if the server is too old to report it.
         activity: None if the server is too old to report it.
+        changes: likewise.
     """
 
     server_version: str
@@ -250,3 +266,4 @@ class ServerStatus:
     calibration: Calibration | None
     word_index: WordIndex | None
     activity: Activity | None
+    changes: ChangeStatus | None

@@ -1,6 +1,6 @@
 """Who may connect: certificates and bearer tokens, read again when their files change.
 
 May import: errors.
-Door: `TlsFiles`, `server_credentials`, `channel_credentials`, `BearerTokens`, `Callers`,
+Door: `TlsFiles`, `server_credentials`, `channel_credentials`, `BearerTokens`, `CallerNames`,
 `current_caller`.
 """

@@ -72,7 +72,7 @@ class ChangedIndex:
         words: compares words with the texts.
 
     Attributes:
-        position: as given.
+        change_position: as given.
         text_index: as given.
         words: as given.
         columns: those of the version and the changes.
@@ -87,7 +87,7 @@ class ChangedIndex:
         text_index: ChangedNeighbours,
         words: ChangedWords,
     ) -> None:
-        self.position = position
+        self.change_position = position
         self.text_index, self.words = text_index, words
         self._base, self._search, self._rows = base, search, rows
         self._groups: dict[str, Groups] = {}

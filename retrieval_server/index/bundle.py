@@ -110,6 +110,8 @@ class IndexBundle(IndexedImages):
         ids, descriptions, images, attributes = (self._tables[name] for name in STRING_TABLES)
         return Product(ids[row], descriptions[row], images[row], json.loads(attributes[row]))
 
+    change_position = 0  # a version by itself has no changes
+
     @property
     def first_product(self) -> Product:
         """The product of row 0."""

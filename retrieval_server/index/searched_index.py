@@ -100,6 +100,10 @@ class SearchedIndex(Protocol):
         """When it was built, in seconds since 1970."""
 
     @property
+    def change_position(self) -> int:
+        """How many changes to the version it has; see changes."""
+
+    @property
     def calibration(self) -> Calibration | None:
         """How verdicts become probabilities; None without one."""
 

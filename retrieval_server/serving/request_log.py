@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import grpc
 
-from retrieval_server.access.callers import current_caller
+from retrieval_server.access.caller_names import current_caller
 
 log = logging.getLogger(__name__)
 

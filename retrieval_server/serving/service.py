@@ -15,7 +15,7 @@ import numpy as np
 from retrieval_server import errors
 from retrieval_server.index.searched_index import SearchedIndex
 from retrieval_server.models.reader import EXPORT_READER
-from retrieval_server.observability.metrics import ServerMetrics
+from retrieval_server.observability.metrics import QUEUES, ServerMetrics
 from retrieval_server.observability.request_metrics import RequestMetrics
 from retrieval_server.observability.tracing import Tracing
 from retrieval_server.reading.reader import Reader
@@ -26,6 +26,8 @@ from retrieval_server.serving.activity import ActivitySource
 from retrieval_server.serving.admission import Admission, Kind
 from retrieval_server.serving.answering import Answering, Call
 from retrieval_server.serving.arrivals import Arrivals
+from retrieval_server.serving.change_calls import ChangeCalls
+from retrieval_server.serving.change_feed import ChangeFeed
 from retrieval_server.serving.deadline import Deadline
 from retrieval_server.serving.filter_messages import excluded_ids_of, filter_of, group_by_of
 from retrieval_server.serving.judged_queries import judged_kind
@@ -48,6 +50,7 @@ from retrieval_server.serving.search_streams import SearchStreams
 from retrieval_server.serving.served_index import ServedIndex
 from retrieval_server.serving.settings import Settings
 from retrieval_server.serving.streamed_call import StreamedCall
+from retrieval_server.serving.turns import PLACES_PER_WORKER, Turns
 from retrieval_server.serving.workers import Workers
 from retrieval_server.text.word_search import words_beside
 from retrieval_server.v1 import retrieval_pb2 as pb
@@ -61,10 +64,14 @@ STORES_HAVE_NO_WORDS = "Its index is in a store, which has no index of words."
 
 
 class RetrievalService(pb_grpc.RetrievalServiceServicer):
-    """Answers ``Search``, ``SearchStream``, ``GetProducts`` and ``GetStatus``.
+    """Answers the calls of the protocol.
+
+    Attributes:
+        changes: answers those that change the catalogue.
 
     Args:
         served: holds the index to search.
+        feed: has the changes to it.
         executor: runs decoding and ranking, so that the event loop stays free.
         reader: reads the words on photos; None reads nothing.
         admission: refuses the searches that cannot be answered in time.
@@ -76,6 +83,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
     def __init__(
         self,
         served: ServedIndex,
+        feed: ChangeFeed,
         executor: Executor,
         reader: Reader | None,
         admission: Admission,
@@ -86,12 +94,27 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         self._metrics = metrics
         self._tracing = tracing
         self._served = served
-        self._workers = Workers(executor)
-        self._photos = PhotoStages(self._workers, tracing, reader)
+        places = PLACES_PER_WORKER * settings.workers
+        sizes = {"memory": settings.max_decoding_bytes, "encode": served.retriever.engine.in_flight}
+        turns = {queue: Turns(sizes.get(queue, places)) for queue in QUEUES}
+        for queue in QUEUES:
+            metrics.waiting.labels(queue).set_function(partial(getattr, turns[queue], "waiting"))
+        self._workers = Workers(executor, turns["rank"])
+        self._photos = PhotoStages(
+            decoding=Workers(executor, turns["decode"]),
+            memory=turns["memory"],
+            encoding=turns["encode"],
+            reading=turns["read"],
+            tracing=tracing,
+            reader=reader,
+        )
         self._settings = settings
         self._activity = ActivitySource(metrics)
+        self.changes = ChangeCalls(served, feed, self._photos, settings.max_image_bytes)
         arrivals = Arrivals(executor, settings.workers)
-        self._answering = Answering(admission, arrivals, metrics, tracing)
+        self._answering = Answering(
+            admission, arrivals, metrics, tracing, by_token=settings.token_file is not None
+        )
         measured = RequestMetrics(metrics, tracing).measured("Search", self._search_in_stream)
         self._streams = SearchStreams(measured, settings)
 
@@ -126,6 +149,32 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         """Give what the catalogue says of some products."""
         work = partial(self._products, request)
         return await self._answering.answer(Kind.PRODUCTS, work, context)
+
+    async def Upsert(  # noqa: N802 - the name is the protocol's
+        self, requests: AsyncIterator[pb.UpsertRequest], context: Call
+    ) -> AsyncIterator[pb.UpsertResponse]:
+        """Add or replace products, each answered by itself."""
+
+        async def begin(_: str, deadline: Deadline) -> tuple[Deadline, Mapping[str, object]]:
+            self.changes.feed.require_writable()
+            return deadline, {"changes": "a stream"}
+
+        deadline = await self._answering.answer_change(begin, context)
+        async for response in self.changes.upserts(requests, deadline):
+            yield response
+
+    async def Delete(  # noqa: N802 - the name is the protocol's
+        self, request: pb.DeleteRequest, context: Call
+    ) -> pb.DeleteResponse:
+        """Remove products."""
+
+        async def work(
+            request_id: str, deadline: Deadline
+        ) -> tuple[pb.DeleteResponse, Mapping[str, object]]:
+            response = await self.changes.delete(request, request_id)
+            return response, {"deleted": response.deleted_count}
+
+        return await self._answering.answer_change(work, context)
 
     async def GetStatus(  # noqa: N802 - the name is the protocol's
         self,
@@ -170,6 +219,11 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
             columns=column_messages(bundle.columns),
             word_index=word_index_message(bundle),
             activity=self._activity.read(bundle.built_at),
+            changes=pb.ChangeStatus(
+                position=bundle.change_position,
+                lag_s=self.changes.feed.lag_s,
+                writable=self.changes.feed.is_writable,
+            ),
         )
 
     async def _search_in_stream(
@@ -235,6 +289,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
             searched_count=result.searched_count,
             timings=timings,
             index_version=bundle.version,
+            change_position=bundle.change_position,
             models=model_messages(bundle),
             warnings=[
                 *bundle.manifest.warnings,

@@ -114,6 +114,8 @@ class StoredIndex:
     def __len__(self) -> int:
         return self.manifest.products
 
+    change_position = 0  # a store takes no changes
+
     @property
     def place(self) -> str:
         """The address and the version, for messages."""

@@ -200,6 +200,7 @@ class WordSearch:
                 f"Index {folder} has the n-grams {record.grams!r}, this program makes {GRAMS!r}. "
                 f"{REBUILD}"
             )
+        self.record = record
         self.files = {field: InvertedFile(folder, field_file(field)) for field in record.fields}
 
     def lengths(self) -> set[int]:

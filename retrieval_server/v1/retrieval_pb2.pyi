@@ -203,7 +203,7 @@ class Descriptor(_message.Message):
     def __init__(self, values: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class SearchResponse(_message.Message):
-    __slots__ = ("results", "initial_results", "subset_size", "timings", "index_version", "models", "warnings", "request_id", "read_lines", "searched_count", "in_catalogue_probability", "proof")
+    __slots__ = ("results", "initial_results", "subset_size", "timings", "index_version", "models", "warnings", "request_id", "read_lines", "searched_count", "in_catalogue_probability", "proof", "change_position")
     RESULTS_FIELD_NUMBER: _ClassVar[int]
     INITIAL_RESULTS_FIELD_NUMBER: _ClassVar[int]
     SUBSET_SIZE_FIELD_NUMBER: _ClassVar[int]
@@ -216,6 +216,7 @@ class SearchResponse(_message.Message):
     SEARCHED_COUNT_FIELD_NUMBER: _ClassVar[int]
     IN_CATALOGUE_PROBABILITY_FIELD_NUMBER: _ClassVar[int]
     PROOF_FIELD_NUMBER: _ClassVar[int]
+    CHANGE_POSITION_FIELD_NUMBER: _ClassVar[int]
     results: _containers.RepeatedCompositeFieldContainer[Match]
     initial_results: _containers.RepeatedCompositeFieldContainer[Match]
     subset_size: int
@@ -228,7 +229,8 @@ class SearchResponse(_message.Message):
     searched_count: int
     in_catalogue_probability: float
     proof: Proof
-    def __init__(self, results: _Optional[_Iterable[_Union[Match, _Mapping]]] = ..., initial_results: _Optional[_Iterable[_Union[Match, _Mapping]]] = ..., subset_size: _Optional[int] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., index_version: _Optional[str] = ..., models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ..., warnings: _Optional[_Iterable[str]] = ..., request_id: _Optional[str] = ..., read_lines: _Optional[_Iterable[_Union[ReadLine, _Mapping]]] = ..., searched_count: _Optional[int] = ..., in_catalogue_probability: _Optional[float] = ..., proof: _Optional[_Union[Proof, _Mapping]] = ...) -> None: ...
+    change_position: int
+    def __init__(self, results: _Optional[_Iterable[_Union[Match, _Mapping]]] = ..., initial_results: _Optional[_Iterable[_Union[Match, _Mapping]]] = ..., subset_size: _Optional[int] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., index_version: _Optional[str] = ..., models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ..., warnings: _Optional[_Iterable[str]] = ..., request_id: _Optional[str] = ..., read_lines: _Optional[_Iterable[_Union[ReadLine, _Mapping]]] = ..., searched_count: _Optional[int] = ..., in_catalogue_probability: _Optional[float] = ..., proof: _Optional[_Union[Proof, _Mapping]] = ..., change_position: _Optional[int] = ...) -> None: ...
 
 class Proof(_message.Message):
     __slots__ = ("guarantee", "candidate_count", "reason")
@@ -368,16 +370,75 @@ class GetProductsRequest(_message.Message):
     def __init__(self, product_ids: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class GetProductsResponse(_message.Message):
-    __slots__ = ("products", "missing_ids", "index_version", "request_id")
+    __slots__ = ("products", "missing_ids", "index_version", "request_id", "change_position")
     PRODUCTS_FIELD_NUMBER: _ClassVar[int]
     MISSING_IDS_FIELD_NUMBER: _ClassVar[int]
     INDEX_VERSION_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    CHANGE_POSITION_FIELD_NUMBER: _ClassVar[int]
     products: _containers.RepeatedCompositeFieldContainer[Product]
     missing_ids: _containers.RepeatedScalarFieldContainer[str]
     index_version: str
     request_id: str
-    def __init__(self, products: _Optional[_Iterable[_Union[Product, _Mapping]]] = ..., missing_ids: _Optional[_Iterable[str]] = ..., index_version: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+    change_position: int
+    def __init__(self, products: _Optional[_Iterable[_Union[Product, _Mapping]]] = ..., missing_ids: _Optional[_Iterable[str]] = ..., index_version: _Optional[str] = ..., request_id: _Optional[str] = ..., change_position: _Optional[int] = ...) -> None: ...
+
+class UpsertRequest(_message.Message):
+    __slots__ = ("product_id", "image", "descriptors", "description", "image_path", "attributes")
+    class AttributesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    PRODUCT_ID_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTORS_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_PATH_FIELD_NUMBER: _ClassVar[int]
+    ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
+    product_id: str
+    image: bytes
+    descriptors: Descriptors
+    description: str
+    image_path: str
+    attributes: _containers.ScalarMap[str, str]
+    def __init__(self, product_id: _Optional[str] = ..., image: _Optional[bytes] = ..., descriptors: _Optional[_Union[Descriptors, _Mapping]] = ..., description: _Optional[str] = ..., image_path: _Optional[str] = ..., attributes: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
+class UpsertResponse(_message.Message):
+    __slots__ = ("product_id", "code", "message", "change_position", "index_version")
+    PRODUCT_ID_FIELD_NUMBER: _ClassVar[int]
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    CHANGE_POSITION_FIELD_NUMBER: _ClassVar[int]
+    INDEX_VERSION_FIELD_NUMBER: _ClassVar[int]
+    product_id: str
+    code: int
+    message: str
+    change_position: int
+    index_version: str
+    def __init__(self, product_id: _Optional[str] = ..., code: _Optional[int] = ..., message: _Optional[str] = ..., change_position: _Optional[int] = ..., index_version: _Optional[str] = ...) -> None: ...
+
+class DeleteRequest(_message.Message):
+    __slots__ = ("product_ids",)
+    PRODUCT_IDS_FIELD_NUMBER: _ClassVar[int]
+    product_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, product_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class DeleteResponse(_message.Message):
+    __slots__ = ("deleted_count", "missing_ids", "change_position", "index_version", "request_id")
+    DELETED_COUNT_FIELD_NUMBER: _ClassVar[int]
+    MISSING_IDS_FIELD_NUMBER: _ClassVar[int]
+    CHANGE_POSITION_FIELD_NUMBER: _ClassVar[int]
+    INDEX_VERSION_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    deleted_count: int
+    missing_ids: _containers.RepeatedScalarFieldContainer[str]
+    change_position: int
+    index_version: str
+    request_id: str
+    def __init__(self, deleted_count: _Optional[int] = ..., missing_ids: _Optional[_Iterable[str]] = ..., change_position: _Optional[int] = ..., index_version: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class Product(_message.Message):
     __slots__ = ("product_id", "description", "image", "attributes")
@@ -403,7 +464,7 @@ class GetStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetStatusResponse(_message.Message):
-    __slots__ = ("server_version", "engine", "index_version", "profile", "product_count", "models", "text_index", "default_top_k", "default_keep", "warnings", "search_levels", "example", "limits", "default_text_weight", "default_read_words", "reader", "columns", "calibration", "word_index", "activity")
+    __slots__ = ("server_version", "engine", "index_version", "profile", "product_count", "models", "text_index", "default_top_k", "default_keep", "warnings", "search_levels", "example", "limits", "default_text_weight", "default_read_words", "reader", "columns", "calibration", "word_index", "changes", "activity")
     SERVER_VERSION_FIELD_NUMBER: _ClassVar[int]
     ENGINE_FIELD_NUMBER: _ClassVar[int]
     INDEX_VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -423,6 +484,7 @@ class GetStatusResponse(_message.Message):
     COLUMNS_FIELD_NUMBER: _ClassVar[int]
     CALIBRATION_FIELD_NUMBER: _ClassVar[int]
     WORD_INDEX_FIELD_NUMBER: _ClassVar[int]
+    CHANGES_FIELD_NUMBER: _ClassVar[int]
     ACTIVITY_FIELD_NUMBER: _ClassVar[int]
     server_version: str
     engine: str
@@ -443,8 +505,9 @@ class GetStatusResponse(_message.Message):
     columns: _containers.RepeatedCompositeFieldContainer[CatalogueColumn]
     calibration: Calibration
     word_index: WordIndex
+    changes: ChangeStatus
     activity: Activity
-    def __init__(self, server_version: _Optional[str] = ..., engine: _Optional[str] = ..., index_version: _Optional[str] = ..., profile: _Optional[str] = ..., product_count: _Optional[int] = ..., models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ..., text_index: _Optional[_Union[TextIndex, _Mapping]] = ..., default_top_k: _Optional[int] = ..., default_keep: _Optional[int] = ..., warnings: _Optional[_Iterable[str]] = ..., search_levels: _Optional[_Iterable[_Union[SearchLevel, _Mapping]]] = ..., example: _Optional[_Union[Example, _Mapping]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., default_text_weight: _Optional[float] = ..., default_read_words: _Optional[bool] = ..., reader: _Optional[str] = ..., columns: _Optional[_Iterable[_Union[CatalogueColumn, _Mapping]]] = ..., calibration: _Optional[_Union[Calibration, _Mapping]] = ..., word_index: _Optional[_Union[WordIndex, _Mapping]] = ..., activity: _Optional[_Union[Activity, _Mapping]] = ...) -> None: ...
+    def __init__(self, server_version: _Optional[str] = ..., engine: _Optional[str] = ..., index_version: _Optional[str] = ..., profile: _Optional[str] = ..., product_count: _Optional[int] = ..., models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ..., text_index: _Optional[_Union[TextIndex, _Mapping]] = ..., default_top_k: _Optional[int] = ..., default_keep: _Optional[int] = ..., warnings: _Optional[_Iterable[str]] = ..., search_levels: _Optional[_Iterable[_Union[SearchLevel, _Mapping]]] = ..., example: _Optional[_Union[Example, _Mapping]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., default_text_weight: _Optional[float] = ..., default_read_words: _Optional[bool] = ..., reader: _Optional[str] = ..., columns: _Optional[_Iterable[_Union[CatalogueColumn, _Mapping]]] = ..., calibration: _Optional[_Union[Calibration, _Mapping]] = ..., word_index: _Optional[_Union[WordIndex, _Mapping]] = ..., changes: _Optional[_Union[ChangeStatus, _Mapping]] = ..., activity: _Optional[_Union[Activity, _Mapping]] = ...) -> None: ...
 
 class Activity(_message.Message):
     __slots__ = ("uptime_s", "answered_count", "failed_count", "refused_count", "in_progress", "times", "index_age_s")
@@ -475,6 +538,16 @@ class Times(_message.Message):
     counts: _containers.RepeatedScalarFieldContainer[int]
     total_s: float
     def __init__(self, name: _Optional[str] = ..., bounds_s: _Optional[_Iterable[float]] = ..., counts: _Optional[_Iterable[int]] = ..., total_s: _Optional[float] = ...) -> None: ...
+
+class ChangeStatus(_message.Message):
+    __slots__ = ("position", "lag_s", "writable")
+    POSITION_FIELD_NUMBER: _ClassVar[int]
+    LAG_S_FIELD_NUMBER: _ClassVar[int]
+    WRITABLE_FIELD_NUMBER: _ClassVar[int]
+    position: int
+    lag_s: float
+    writable: bool
+    def __init__(self, position: _Optional[int] = ..., lag_s: _Optional[float] = ..., writable: _Optional[bool] = ...) -> None: ...
 
 class CatalogueColumn(_message.Message):
     __slots__ = ("name", "kind", "distinct_count", "missing_count", "values")

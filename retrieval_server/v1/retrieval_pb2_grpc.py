@@ -50,6 +50,16 @@ class RetrievalServiceStub:
                 request_serializer=retrieval__server_dot_v1_dot_retrieval__pb2.GetProductsRequest.SerializeToString,
                 response_deserializer=retrieval__server_dot_v1_dot_retrieval__pb2.GetProductsResponse.FromString,
                 _registered_method=True)
+        self.Upsert = channel.stream_stream(
+                '/retrieval_server.v1.RetrievalService/Upsert',
+                request_serializer=retrieval__server_dot_v1_dot_retrieval__pb2.UpsertRequest.SerializeToString,
+                response_deserializer=retrieval__server_dot_v1_dot_retrieval__pb2.UpsertResponse.FromString,
+                _registered_method=True)
+        self.Delete = channel.unary_unary(
+                '/retrieval_server.v1.RetrievalService/Delete',
+                request_serializer=retrieval__server_dot_v1_dot_retrieval__pb2.DeleteRequest.SerializeToString,
+                response_deserializer=retrieval__server_dot_v1_dot_retrieval__pb2.DeleteResponse.FromString,
+                _registered_method=True)
         self.GetStatus = channel.unary_unary(
                 '/retrieval_server.v1.RetrievalService/GetStatus',
                 request_serializer=retrieval__server_dot_v1_dot_retrieval__pb2.GetStatusRequest.SerializeToString,
@@ -112,6 +122,31 @@ class RetrievalServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Upsert(self, request_iterator, context):
+        """Add products to the catalogue, or replace them as a whole. Each request is answered in its turn
+        by a response of its own, once the change is durable or refused; the next search of this server
+        finds it. A refused change does not end the stream. Changes to one product keep their order.
+
+        The whole stream ends with:
+        FAILED_PRECONDITION: this server takes no changes (--writable), or not now; the message says
+        why.
+        PERMISSION_DENIED: the token has not the right "change".
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Delete(self, request, context):
+        """Remove products from the catalogue; all of them together, and durably.
+
+        INVALID_ARGUMENT: there is no id, or more than Limits.max_product_ids.
+        FAILED_PRECONDITION, PERMISSION_DENIED: as for Upsert.
+        UNAVAILABLE: the change cannot be written now, such as on a full disk; nothing was removed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetStatus(self, request, context):
         """Say what is being served: index, models, parameters, sizes.
         """
@@ -136,6 +171,16 @@ def add_RetrievalServiceServicer_to_server(servicer, server):
                     servicer.GetProducts,
                     request_deserializer=retrieval__server_dot_v1_dot_retrieval__pb2.GetProductsRequest.FromString,
                     response_serializer=retrieval__server_dot_v1_dot_retrieval__pb2.GetProductsResponse.SerializeToString,
+            ),
+            'Upsert': grpc.stream_stream_rpc_method_handler(
+                    servicer.Upsert,
+                    request_deserializer=retrieval__server_dot_v1_dot_retrieval__pb2.UpsertRequest.FromString,
+                    response_serializer=retrieval__server_dot_v1_dot_retrieval__pb2.UpsertResponse.SerializeToString,
+            ),
+            'Delete': grpc.unary_unary_rpc_method_handler(
+                    servicer.Delete,
+                    request_deserializer=retrieval__server_dot_v1_dot_retrieval__pb2.DeleteRequest.FromString,
+                    response_serializer=retrieval__server_dot_v1_dot_retrieval__pb2.DeleteResponse.SerializeToString,
             ),
             'GetStatus': grpc.unary_unary_rpc_method_handler(
                     servicer.GetStatus,
@@ -225,6 +270,60 @@ class RetrievalService:
             '/retrieval_server.v1.RetrievalService/GetProducts',
             retrieval__server_dot_v1_dot_retrieval__pb2.GetProductsRequest.SerializeToString,
             retrieval__server_dot_v1_dot_retrieval__pb2.GetProductsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Upsert(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/retrieval_server.v1.RetrievalService/Upsert',
+            retrieval__server_dot_v1_dot_retrieval__pb2.UpsertRequest.SerializeToString,
+            retrieval__server_dot_v1_dot_retrieval__pb2.UpsertResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Delete(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/retrieval_server.v1.RetrievalService/Delete',
+            retrieval__server_dot_v1_dot_retrieval__pb2.DeleteRequest.SerializeToString,
+            retrieval__server_dot_v1_dot_retrieval__pb2.DeleteResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -18,6 +18,7 @@ from client import Access, RetrievalClient
 from client import RetrievalError as ClientError
 from retrieval_server.errors import RetrievalError
 from retrieval_server.observability.metrics import ServerMetrics
+from retrieval_server.observability.tracing import Tracing
 from retrieval_server.serving import server
 from retrieval_server.serving.settings import Settings
 from retrieval_server.v1 import retrieval_pb2 as pb
@@ -83,7 +84,7 @@ def test_a_method_has_one_handler_however_often_it_is_called(
 ) -> None:
     """Else every call would cost a new one, and a stranger's calls would fill the memory."""
     settings = Settings(index=Path(), model_repository=Path(), token_file=token_file)
-    interceptors = server._interceptors(settings, ServerMetrics())
+    interceptors = server._interceptors(settings, ServerMetrics(), Tracing())
     plain = kind(AsyncMock(), pb.SearchRequest.FromString)
     call = Mock(
         method="/retrieval_server.v1.RetrievalService/Search",
@@ -162,3 +163,54 @@ def test_file_without_usable_tokens_keeps_the_server_from_starting(
     ):
         pass
     assert "a-good-token" not in str(caught.value)
+
+
+READER, WRITER = "reader-token-0123456789", "writer-token-0123456789"
+
+
+@pytest.mark.parametrize(
+    ("token", "searches", "changes"),
+    [(FIRST, True, False), (READER, True, True), (WRITER, False, True)],
+)
+def test_a_token_is_good_for_what_its_line_says(
+    served_by: ServedBy, tmp_path: Path, token: str, searches: bool, changes: bool
+) -> None:
+    tokens, shown = tmp_path / "tokens", tmp_path / "shown"
+    tokens.write_text(f"{FIRST}\n{READER} search,change\n{WRITER}\tchange\n")
+    shown.write_text(token)
+    with served_by(token_file=tokens) as served:
+        assert status(served, token_file=shown) == "tiny"
+        metadata = (("authorization", f"Bearer {token}"),)
+        for call, request, is_allowed in (
+            (served.stub.Search, pb.SearchRequest(product_id="p0000"), searches),
+            (served.stub.Delete, pb.DeleteRequest(product_ids=["p0000"]), changes),
+            (served.stub.Upsert, iter([pb.UpsertRequest()]), changes),
+        ):
+            code = grpc.StatusCode.OK
+            try:
+                answer = call(request, metadata=metadata)
+                list(answer) if call is served.stub.Upsert else None
+            except grpc.RpcError as error:
+                code = error.code()
+            # the server itself takes no changes
+            allowed = {grpc.StatusCode.OK, grpc.StatusCode.FAILED_PRECONDITION}
+            assert (code in allowed) is is_allowed
+            assert is_allowed or code is grpc.StatusCode.PERMISSION_DENIED
+
+
+def test_every_method_of_the_service_has_its_right() -> None:
+    methods = {method.name for method in pb.DESCRIPTOR.services_by_name["RetrievalService"].methods}
+    assert set(server.RIGHTS) == methods - {"GetStatus"}
+
+
+@pytest.mark.parametrize("rights", ["write", "search change", "search,", "search;change"])
+def test_unknown_rights_keep_the_server_from_starting(
+    served_by: ServedBy, tmp_path: Path, rights: str
+) -> None:
+    tokens = tmp_path / "tokens"
+    tokens.write_text(f"\n{FIRST} {rights}\n")
+    with (
+        pytest.raises(RetrievalError, match="line 2: behind a token may be"),
+        served_by(token_file=tokens),
+    ):
+        pass

@@ -48,7 +48,7 @@ def note_accepted(token: bytes) -> None:
     _ACCEPTED.set(_token_name(token))
 
 
-class Callers(grpc.aio.ServerInterceptor):
+class CallerNames(grpc.aio.ServerInterceptor):
     """Notes who makes a call; goes behind the interceptor that accepts tokens."""
 
     def __init__(self) -> None:
