@@ -74,7 +74,7 @@ def forget_files(place: Place, generator: random.Random) -> None:
 
 def fill_disk(place: Place, generator: random.Random) -> None:
     """Build an index into the served folder, where no file can grow: the build has to fail."""
-    words = [str(SMALL_FILE), "index", str(place.world.catalogue), "--no-reuse"]
+    words = [str(SMALL_FILE), "index", str(place.world.catalogue), "--half-precision"]
     words += ["--output", str(place.world.index), "--profile", str(place.world.profile_file)]
     words += ["--model-repository", str(place.world.repository)]
     done = subprocess.run(
