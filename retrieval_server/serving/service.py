@@ -30,11 +30,11 @@ from retrieval_server.serving.change_feed import ChangeFeed
 from retrieval_server.serving.deadline import Deadline
 from retrieval_server.serving.filter_messages import excluded_ids_of, filter_of, group_by_of
 from retrieval_server.serving.judged_queries import judged_kind
+from retrieval_server.serving.limits import limits_message
 from retrieval_server.serving.messages import (
     calibration_message,
     column_messages,
     example_message,
-    limits_message,
     match_messages,
     model_messages,
     proof_message,
