@@ -19,7 +19,7 @@ BIN    := $(VENV)/bin
 PIP    := pip install -qq --disable-pip-version-check
 TRITON := $(BIN)/python deploy/local_triton/serve.py --model-repository model_repository
 
-.PHONY: help demo test web setup sample export index evaluate serve triton lint format browser proto golden fuzz try-feeds manifests images images-test control-plane-test bench-search bench-filters bench-scale-out bench-words bench-typed-words bench-read-words bench-text-index bench-evaluation bench-serving bench-overload bench-decoding bench-reading bench-perf-analyzer clean
+.PHONY: help demo test web setup sample export index evaluate serve triton lint format browser proto golden fuzz try-feeds manifests images images-test control-plane-test bench-search bench-filters bench-scale-out bench-words bench-typed-words bench-read-words bench-text-index bench-evaluation bench-serving bench-overload rolling-restart bench-decoding bench-reading bench-perf-analyzer clean
 
 help: ## Print this list
 	awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -170,6 +170,9 @@ bench-serving: sample export ## Measure Triton beside onnxruntime in process
 
 bench-overload: index ## Measure a server that is offered up to eight times its capacity
 	$(BIN)/python -m benchmarks.overload --index $(INDEX) --catalogue $(DATA)
+
+rolling-restart: index ## Count the calls that fail while three servers are restarted and one is killed
+	$(BIN)/python -m benchmarks.rolling_restart --index $(INDEX) --catalogue $(DATA)
 
 bench-decoding: setup ## Measure the decoding of photos: time, and memory of the largest images
 	$(BIN)/python -m benchmarks.decoding

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from client.access import Access
+    from client.async_client import AsyncRetrievalClient
     from client.changes import CatalogueProduct, Deleted, Upserted
     from client.errors import (
         DeadlineExceededError,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
         UnreadableFileError,
     )
     from client.filters import Column, Filter
+    from client.query import Answer, Query
     from client.results import (
         FoundProducts,
         Guarantee,
@@ -63,6 +65,8 @@ if TYPE_CHECKING:
 
 _MODULES = (
     "client.retrieval_client",
+    "client.async_client",
+    "client.query",
     "client.filters",
     "client.results",
     "client.server_status",
@@ -73,6 +77,8 @@ _MODULES = (
 
 __all__ = [
     "Access",
+    "Answer",
+    "AsyncRetrievalClient",
     "CalibratedKind",
     "Calibration",
     "CatalogueColumn",
@@ -97,6 +103,7 @@ __all__ = [
     "ProductNotFoundError",
     "Proof",
     "Quality",
+    "Query",
     "ReadLine",
     "RetrievalClient",
     "RetrievalError",

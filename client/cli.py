@@ -19,12 +19,13 @@ from rich.progress import Progress
 
 from client import options, rendering
 from client.argument_texts import joined_photos
-from client.batch import Answer, answers_in_order, images_to_search
+from client.batch import answers_in_order, images_to_search, path_of
 from client.change_commands import delete, upsert
 from client.console import connected, print_aside, print_warnings
 from client.errors import RetrievalError, UnreadableFileError
 from client.known_answer import smoke_test_by_catalogue, smoke_test_by_photo
 from client.option_groups import Connection, SearchParameters, takes_groups
+from client.query import Answer, Query
 from client.results import SearchResult
 from client.status_table import status_table
 from retrieval_server.command_line.outcome import FAILED, one_line_outcome
@@ -119,10 +120,11 @@ def batch(
     with connected(connection) as client:
         listing = images_to_search(folder, recursive=recursive)
         print_warnings((*client.status().warnings, *filter(None, [listing.left_out_line()])))
-        ask = partial(client.search, read_words=read, busy_wait_s=BUSY_WAIT_S, **keywords)
-        paths = [folder / image for image in listing.images]
-        with closing(answers_in_order(ask, paths, jobs=jobs, cancel=client.close)) as answers:
-            failures = _print_answers(answers, len(paths), as_json=as_json)
+        queries = (Query(folder / image, read_words=read, **keywords) for image in listing.images)
+        stream = client.search_stream(queries, in_flight=jobs, busy_wait_s=BUSY_WAIT_S)
+        with closing(stream):
+            answers = answers_in_order(stream)
+            failures = _print_answers(answers, len(listing.images), as_json=as_json)
     if failures:
         raise typer.Exit(1)
 
@@ -255,7 +257,7 @@ def _print_answers(answers: Iterable[Answer], total: int, *, as_json: bool) -> i
                 continue
             rows.append(answer)
             if failed:
-                print_aside(f"error: {answer.path}: {answer.outcome}", "bold red", stderr)
+                print_aside(f"error: {path_of(answer)}: {answer.outcome}", "bold red", stderr)
     if rows:
         Console().print(rendering.batch_table(rows))
     elapsed_s = time.monotonic() - started
@@ -265,7 +267,7 @@ def _print_answers(answers: Iterable[Answer], total: int, *, as_json: bool) -> i
 
 def _record(answer: Answer) -> dict[str, object]:
     """Return the JSON form of one image's answer."""
-    query = str(answer.path)
+    query = str(path_of(answer))
     if isinstance(answer.outcome, SearchResult):
         return {"query": query, **asdict(answer.outcome)}
     return {"query": query, "error": str(answer.outcome)}

@@ -22,7 +22,6 @@ from retrieval_server.changes.changed_texts import ChangedNeighbours
 from retrieval_server.changes.changed_words import ChangedWords
 from retrieval_server.exact_search.groups import AllowedRows, Groups
 from retrieval_server.exact_search.parallelism import IntraQueryParallelism
-from retrieval_server.exact_search.scan import ScanSearch
 from retrieval_server.filters.expression import Filter
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.index.calibration import Calibration
@@ -65,7 +64,7 @@ class ChangedIndex:
 
     Args:
         base: the version.
-        search: ranks the rows of the version.
+        search: ranks the rows.
         position: of the log.
         rows: the changed rows.
         text_index: the lists of similar descriptions.
@@ -81,7 +80,7 @@ class ChangedIndex:
     def __init__(
         self,
         base: IndexBundle,
-        search: IndexSearch,
+        search: ChangedSearch,
         position: int,
         rows: ChangedRows,
         text_index: ChangedNeighbours,
@@ -225,9 +224,9 @@ class ChangedIndex:
         """The version is warm already; see ``SearchedIndex``."""
 
     def open_search(self, parallelism: IntraQueryParallelism | None) -> IndexSearch:
-        """What ranks the rows; the search of the version stays open as it is.
+        """What ranks the rows; it is open already.
 
         Args:
             parallelism: that of the search of the version is used instead.
         """
-        return ChangedSearch(self._search, len(self._base), ScanSearch(self._rows.descriptors))
+        return self._search

@@ -155,7 +155,8 @@ async def start_server(settings: Settings) -> RunningServer:
         index_watch.polling.start(settings.reload_every_s)
     for warning in bundle.manifest.warnings:
         log.warning(warning)
-    log.info("serving %s (%s products) on %s", bundle.version, f"{len(bundle):,}", address)
+    now = served.retriever.bundle
+    log.info("serving %s (%s products) on %s", now.version, f"{len(now):,}", address)
     return RunningServer(
         address,
         health_address,

@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from client import CatalogueProduct, RetrievalClient, RetrievalError
+from client import (
+    AsyncRetrievalClient,
+    CatalogueProduct,
+    Deleted,
+    RetrievalClient,
+    RetrievalError,
+    Upserted,
+)
 from tests.support.beauty_search import beauty_search, json_lines
 from tests.support.patience import PATIENCE_S
 from tests.support.served import Served, ServedBy
@@ -124,6 +131,24 @@ def test_the_client_sends_products_in_order_and_several_streams(
         assert client.status().changes.position == 70
         deleted = client.delete([f"n{number:03d}" for number in range(70)])
         assert (deleted.deleted_count, deleted.change_position) == (70, 140)
+
+
+def test_the_asyncio_client_changes_products_likewise(writer: Served, images: Path) -> None:
+    products = [
+        CatalogueProduct(product_id=f"a{number:03d}", image=images / "q00.jpg")
+        for number in range(65)
+    ]
+    products.insert(3, CatalogueProduct(product_id="neither"))
+
+    async def changed() -> tuple[list[Upserted], Deleted]:
+        async with AsyncRetrievalClient(writer.address) as client:
+            outcomes = [each async for each in client.upsert(products)]
+            return outcomes, await client.delete([product.product_id for product in products])
+
+    outcomes, deleted = writer.result(changed())
+    assert [each.product_id for each in outcomes] == [each.product_id for each in products]
+    assert [each.product_id for each in outcomes if not each.is_durable] == ["neither"]
+    assert (deleted.deleted_count, deleted.missing_ids) == (65, ("neither",))
 
 
 def test_a_server_that_takes_no_changes_says_how(served_by: ServedBy, images: Path) -> None:

@@ -2,19 +2,25 @@
 
 import math
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from export.text_index.append import append_text_index
+from retrieval_server.changes import changed_search
 from retrieval_server.changes.change import Change, Delete, Upsert, encoded
 from retrieval_server.changes.changed_index import ChangedIndex
 from retrieval_server.changes.changed_version import ChangedVersion
-from retrieval_server.changes.log_reader import changes_folder
 from retrieval_server.changes.log_writer import LogWriter
+from retrieval_server.errors import IndexLossError
+from retrieval_server.exact_search.cascade import CascadeSearch, CascadeSettings
 from retrieval_server.index.bundle import IndexBundle
+from retrieval_server.index.changes_folder import changes_folder
+from retrieval_server.index.loss import ANY_LOSS, DEFAULT_MAX_LOSS
 from retrieval_server.index.product import Product
+from retrieval_server.index.publish import current_version, make_current, publish
 from retrieval_server.models.profile import Profile
 from retrieval_server.retrieval.retriever import Retriever
 from retrieval_server.retrieval.search_request import SearchParameters
@@ -44,6 +50,7 @@ class Changing:
         self.retriever = Retriever(base, NoEngine())
         if is_cascade:
             self.retriever._search = cascade(base.descriptors, PROFILE_ALPHAS)
+            base.levels = self.retriever._search.levels
         self.version = ChangedVersion(base, self.retriever.index_search)
         self.writer = LogWriter(changes_folder(base.folder), base.version)
         self.changes: list[Change] = []
@@ -80,6 +87,15 @@ def seen(index: IndexBundle | ChangedIndex, found: SearchResult) -> list[object]
     return [*matches, found.searched_count]
 
 
+@pytest.fixture
+def encoded_in_sixes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Encode changed rows soon, and let the cascade go through every level of them."""
+    monkeypatch.setattr(changed_search, "ENCODED_AT_ONCE", 6)
+    settings = CascadeSettings(probes=4, extra_reads=1, few_rows=0, few_eligible=0)
+    monkeypatch.setattr(changed_search, "CascadeSearch", partial(CascadeSearch, settings=settings))
+
+
+@pytest.mark.usefixtures("encoded_in_sixes")
 @pytest.mark.parametrize("is_cascade", [False, True], ids=["scan", "cascade"])
 def test_every_search_is_that_of_an_index_of_the_changed_catalogue(
     base: IndexBundle, tmp_path: Path, is_cascade: bool
@@ -261,3 +277,19 @@ def test_a_second_reader_has_the_same_answers_bit_by_bit(base: IndexBundle) -> N
         changing.retriever.over(other).search(query, parameters).matches
         == changing.retriever.over(index).search(query, parameters).matches
     )
+
+
+def test_a_version_without_the_changes_of_the_current_one_is_not_published(
+    base: IndexBundle, tiny_profile: Profile
+) -> None:
+    root = base.folder.parent
+    made_up_index(root / "newer", tiny_profile, np.random.default_rng(3), SIZE)
+    make_current(root, base.version)
+    changing = Changing(base)
+    assert publish(root, "newer", DEFAULT_MAX_LOSS)
+    make_current(root, base.version)
+    changing.change(Delete("r00004"))
+    with pytest.raises(IndexLossError, match=r"beauty-export publish .* newer"):
+        publish(root, "newer", DEFAULT_MAX_LOSS)
+    assert current_version(root) == base.version
+    assert publish(root, "newer", ANY_LOSS)
