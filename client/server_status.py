@@ -100,6 +100,10 @@ class Limits:
         max_streams: streams of searches open at once, of all clients together; 0 from a server that
             has none.
         max_stream_requests: requests of one stream in progress at once.
+        max_image_side: width, and height, of an image in pixels; 0 from a server that does not say.
+        max_decoding_bytes: memory that large images share while they are decoded; 0 from a server
+            that does not limit it.
+        max_metadata_bytes: size of a request's metadata; 0 from a server that does not say.
     """
 
     max_image_bytes: int
@@ -119,6 +123,9 @@ class Limits:
     max_group_by_characters: int
     max_streams: int
     max_stream_requests: int
+    max_image_side: int
+    max_decoding_bytes: int
+    max_metadata_bytes: int
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from retrieval_server.serving.activity import ActivitySource
 from retrieval_server.serving.change_feed import ChangeFeed
+from retrieval_server.serving.limits import limits_message
 from retrieval_server.serving.messages import (
     calibration_message,
     column_messages,
     example_message,
-    limits_message,
     model_messages,
     word_index_message,
 )

@@ -614,7 +614,7 @@ class WordIndex(_message.Message):
     def __init__(self, columns: _Optional[_Iterable[str]] = ..., text_count: _Optional[int] = ..., reader: _Optional[str] = ..., reader_digest: _Optional[str] = ..., read_image_count: _Optional[int] = ...) -> None: ...
 
 class Limits(_message.Message):
-    __slots__ = ("max_image_bytes", "max_request_bytes", "max_top_k", "max_alpha", "max_concurrent_requests", "max_image_pixels", "max_words_characters", "max_text_weight", "max_photos", "max_product_ids", "max_exclude_ids", "max_filter_depth", "max_filter_conditions", "max_filter_values", "max_group_by_characters", "max_streams", "max_stream_requests")
+    __slots__ = ("max_image_bytes", "max_request_bytes", "max_top_k", "max_alpha", "max_concurrent_requests", "max_image_pixels", "max_words_characters", "max_text_weight", "max_photos", "max_product_ids", "max_exclude_ids", "max_filter_depth", "max_filter_conditions", "max_filter_values", "max_group_by_characters", "max_streams", "max_stream_requests", "max_image_side", "max_decoding_bytes", "max_metadata_bytes")
     MAX_IMAGE_BYTES_FIELD_NUMBER: _ClassVar[int]
     MAX_REQUEST_BYTES_FIELD_NUMBER: _ClassVar[int]
     MAX_TOP_K_FIELD_NUMBER: _ClassVar[int]
@@ -632,6 +632,9 @@ class Limits(_message.Message):
     MAX_GROUP_BY_CHARACTERS_FIELD_NUMBER: _ClassVar[int]
     MAX_STREAMS_FIELD_NUMBER: _ClassVar[int]
     MAX_STREAM_REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    MAX_IMAGE_SIDE_FIELD_NUMBER: _ClassVar[int]
+    MAX_DECODING_BYTES_FIELD_NUMBER: _ClassVar[int]
+    MAX_METADATA_BYTES_FIELD_NUMBER: _ClassVar[int]
     max_image_bytes: int
     max_request_bytes: int
     max_top_k: int
@@ -649,7 +652,10 @@ class Limits(_message.Message):
     max_group_by_characters: int
     max_streams: int
     max_stream_requests: int
-    def __init__(self, max_image_bytes: _Optional[int] = ..., max_request_bytes: _Optional[int] = ..., max_top_k: _Optional[int] = ..., max_alpha: _Optional[float] = ..., max_concurrent_requests: _Optional[int] = ..., max_image_pixels: _Optional[int] = ..., max_words_characters: _Optional[int] = ..., max_text_weight: _Optional[float] = ..., max_photos: _Optional[int] = ..., max_product_ids: _Optional[int] = ..., max_exclude_ids: _Optional[int] = ..., max_filter_depth: _Optional[int] = ..., max_filter_conditions: _Optional[int] = ..., max_filter_values: _Optional[int] = ..., max_group_by_characters: _Optional[int] = ..., max_streams: _Optional[int] = ..., max_stream_requests: _Optional[int] = ...) -> None: ...
+    max_image_side: int
+    max_decoding_bytes: int
+    max_metadata_bytes: int
+    def __init__(self, max_image_bytes: _Optional[int] = ..., max_request_bytes: _Optional[int] = ..., max_top_k: _Optional[int] = ..., max_alpha: _Optional[float] = ..., max_concurrent_requests: _Optional[int] = ..., max_image_pixels: _Optional[int] = ..., max_words_characters: _Optional[int] = ..., max_text_weight: _Optional[float] = ..., max_photos: _Optional[int] = ..., max_product_ids: _Optional[int] = ..., max_exclude_ids: _Optional[int] = ..., max_filter_depth: _Optional[int] = ..., max_filter_conditions: _Optional[int] = ..., max_filter_values: _Optional[int] = ..., max_group_by_characters: _Optional[int] = ..., max_streams: _Optional[int] = ..., max_stream_requests: _Optional[int] = ..., max_image_side: _Optional[int] = ..., max_decoding_bytes: _Optional[int] = ..., max_metadata_bytes: _Optional[int] = ...) -> None: ...
 
 class Example(_message.Message):
     __slots__ = ("product_id", "image")
