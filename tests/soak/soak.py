@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from tests.soak.faults import FAULTS, TRITON_FAULTS, Fault, Place
@@ -34,6 +35,7 @@ class SoakSettings:
         callers: how many search at the same time.
         pause_s: between two searches of a caller.
         seed: of the order of the faults.
+        faults: how many at most; None for as many as the time allows.
     """
 
     seconds: float
@@ -43,6 +45,7 @@ class SoakSettings:
     callers: int = 6
     pause_s: float = 0.02
     seed: int = 1
+    faults: int | None = None
 
 
 @dataclass
@@ -128,7 +131,7 @@ def _run(
     regions = shared_regions(SHARED_MARK)
     generator = random.Random(settings.seed)
     ends = time.monotonic() + settings.seconds
-    for fault in _faults(place, generator):
+    for fault in islice(_faults(place, generator), settings.faults):
         _rest(min(ends, time.monotonic() + settings.every_s), place, result)
         if time.monotonic() >= ends:
             break
