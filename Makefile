@@ -11,6 +11,8 @@ DATA    ?= build/demo/sample
 INDEX   ?= build/demo/index
 PORT    ?= 50051
 N       ?= 500000
+INPUTS  ?= 36000
+MINUTES ?= 30
 STORE   ?=
 
 VENV   := .venv
@@ -18,7 +20,7 @@ BIN    := $(VENV)/bin
 PIP    := pip install -qq --disable-pip-version-check
 TRITON := $(BIN)/python deploy/local_triton/serve.py --model-repository model_repository
 
-.PHONY: help demo test web setup sample export index evaluate serve triton lint format browser proto golden try-feeds manifests images images-test control-plane-test bench-search bench-filters bench-scale-out bench-words bench-typed-words bench-read-words bench-text-index bench-evaluation bench-serving bench-overload bench-decoding bench-reading bench-perf-analyzer clean
+.PHONY: help demo test web setup sample export index evaluate serve triton lint format browser proto golden fuzz soak try-feeds manifests images images-test control-plane-test bench-search bench-filters bench-scale-out bench-words bench-typed-words bench-read-words bench-text-index bench-text-shards bench-evaluation bench-serving bench-overload rolling-restart bench-decoding bench-reading bench-perf-analyzer clean
 
 help: ## Print this list
 	awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,11 +69,12 @@ triton: setup ## Serve model_repository/ by a real Triton on loopback, without D
 
 # To change it
 
-lint: setup ## Check style, types, docstrings and the direction of imports
+lint: setup build/deploy_checks/audit/.installed ## Check style, types, imports, and known vulnerabilities
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	build/deploy_checks/audit/bin/python deploy/checks/audit.py constraints.txt
 
 format: setup ## Format the code
 	$(BIN)/ruff check --fix .
@@ -88,6 +91,12 @@ proto: setup ## Generate the gRPC stubs
 golden: export ## Write the golden descriptors of profile lite anew; review the difference
 	$(BIN)/python -m tests.golden.descriptors
 	git --no-pager diff --stat tests/golden
+
+fuzz: setup ## Read 300,000 inputs that nobody wrote, guided by coverage; INPUTS=36000 for each reader
+	$(BIN)/python -m tests.fuzz --inputs $(INPUTS) --findings build/fuzz
+
+soak: setup ## Search for MINUTES=30 with a fault every 20 s: no wrong answer, no leak, soon back
+	$(BIN)/python -m tests.soak --minutes $(MINUTES)
 
 try-feeds: sample export ## Index the sample catalogue as shops, spreadsheets and data frames export it
 	$(BIN)/python -m tests.support.export.feeds $(DATA) --profile $(PROFILE) \
@@ -157,6 +166,9 @@ bench-read-words: index ## Compare ways to weigh the lines on photos by mAP@7, o
 bench-text-index: setup ## Measure the text join beside its peers, and the whole build of the TI
 	$(BIN)/python -m benchmarks.text_index
 
+bench-text-shards: setup ## Measure the join of texts by pairs of shards beside the join on one machine
+	$(BIN)/python -m benchmarks.text_shards
+
 bench-evaluation: setup ## Measure the evaluation of N=500000 products by 100 described photos
 	$(BIN)/python -m benchmarks.evaluation --rows $(N)
 
@@ -165,6 +177,9 @@ bench-serving: sample export ## Measure Triton beside onnxruntime in process
 
 bench-overload: index ## Measure a server that is offered up to eight times its capacity
 	$(BIN)/python -m benchmarks.overload --index $(INDEX) --catalogue $(DATA)
+
+rolling-restart: index ## Count the calls that fail while three servers are restarted and one is killed
+	$(BIN)/python -m benchmarks.rolling_restart --index $(INDEX) --catalogue $(DATA)
 
 bench-decoding: setup ## Measure the decoding of photos: time, and memory of the largest images
 	$(BIN)/python -m benchmarks.decoding

@@ -13,7 +13,7 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
-from export.text_index.language_filter import ENGLISH, LanguageFilter
+from retrieval_server.text.language_filter import ENGLISH, LanguageFilter
 
 HAND_LABELLED = (
     Path(__file__).parents[1] / "tests" / "support" / "export" / "hand_labelled_titles.tsv"

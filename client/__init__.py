@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from client.access import Access
+    from client.async_client import AsyncRetrievalClient
+    from client.changes import CatalogueProduct, Deleted, Upserted
     from client.errors import (
         DeadlineExceededError,
         InvalidQueryError,
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
         UnreadableFileError,
     )
     from client.filters import Column, Filter
+    from client.query import Answer, Query
     from client.results import (
         FoundProducts,
         Guarantee,
@@ -49,6 +52,7 @@ if TYPE_CHECKING:
         CalibratedKind,
         Calibration,
         CatalogueColumn,
+        ChangeStatus,
         ColumnKind,
         Example,
         Limits,
@@ -61,21 +65,29 @@ if TYPE_CHECKING:
 
 _MODULES = (
     "client.retrieval_client",
+    "client.async_client",
+    "client.query",
     "client.filters",
     "client.results",
     "client.server_status",
+    "client.changes",
     "client.errors",
     "client.access",
 )
 
 __all__ = [
     "Access",
+    "Answer",
+    "AsyncRetrievalClient",
     "CalibratedKind",
     "Calibration",
     "CatalogueColumn",
+    "CatalogueProduct",
+    "ChangeStatus",
     "Column",
     "ColumnKind",
     "DeadlineExceededError",
+    "Deleted",
     "Example",
     "Filter",
     "FoundProducts",
@@ -91,6 +103,7 @@ __all__ = [
     "ProductNotFoundError",
     "Proof",
     "Quality",
+    "Query",
     "ReadLine",
     "RetrievalClient",
     "RetrievalError",
@@ -104,6 +117,7 @@ __all__ = [
     "TooLargeError",
     "UnavailableError",
     "UnreadableFileError",
+    "Upserted",
     "WordIndex",
     "WordsEvidence",
 ]

@@ -59,6 +59,9 @@ class Access:
         return (("authorization", f"Bearer {token.decode()}"),)
 
 
+OPEN = Access()  # no TLS and no token
+
+
 def file_bytes(path: Path) -> bytes:
     """Read a file that must not be empty.
 

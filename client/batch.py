@@ -1,21 +1,11 @@
-"""A folder of images, searched with a few requests at a time and answered in order."""
+"""A folder of images as queries, and their answers in order."""
 
-from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from client.errors import RetrievalError, UnreadableFileError
-from client.results import SearchResult
+from client.errors import UnreadableFileError
+from client.query import Answer
 from retrieval_server.command_line.image_files import IMAGE_SUFFIXES, ImageListing, list_images
-
-
-@dataclass(frozen=True)
-class Answer:
-    """The outcome for one image of a batch."""
-
-    path: Path
-    outcome: SearchResult | RetrievalError
 
 
 def images_to_search(folder: Path, *, recursive: bool) -> ImageListing:
@@ -44,35 +34,23 @@ def images_to_search(folder: Path, *, recursive: bool) -> ImageListing:
     return listing
 
 
-def answers_in_order(
-    search: Callable[[Path], SearchResult],
-    paths: Sequence[Path],
-    *,
-    jobs: int,
-    cancel: Callable[[], None],
-) -> Generator[Answer]:
-    """Search every image, and yield in the order of the paths whatever the order of completion.
+def answers_in_order(answers: Iterable[Answer]) -> Iterator[Answer]:
+    """Yield the answers of a stream in the order of its queries.
 
     Args:
-        search: called from several threads; its RetrievalError becomes the image's outcome.
-        paths: images.
-        jobs: requests at a time.
-        cancel: ends the requests under way; called if the caller stops early (Ctrl-C).
-
-    Yields:
-        One answer for each path.
+        answers: those of all queries, in any order.
     """
+    early: dict[int, Answer] = {}
+    next_number = 0
+    for answer in answers:
+        early[answer.number] = answer
+        while next_number in early:
+            yield early.pop(next_number)
+            next_number += 1
 
-    def answer(path: Path) -> Answer:
-        try:
-            return Answer(path, search(path))
-        except RetrievalError as error:
-            return Answer(path, error)
 
-    with ThreadPoolExecutor(max_workers=jobs) as executor:
-        try:
-            yield from executor.map(answer, paths)
-        except BaseException:
-            executor.shutdown(wait=False, cancel_futures=True)
-            cancel()
-            raise
+def path_of(answer: Answer) -> Path:
+    """The image that an answer belongs to."""
+    image = answer.query.image
+    assert isinstance(image, Path)
+    return image

@@ -8,14 +8,19 @@ from client.access import Access
 from retrieval_server.command_line.proxies import proxy_options
 from retrieval_server.v1 import retrieval_pb2 as pb
 
+DEFAULT_SERVER = "localhost:50051"
+DEFAULT_TIMEOUT_S = 10.0
+
 _NO_LIMIT = -1  # the server has one, and tells it: ServerStatus.limits
+
+_SERVICE = pb.DESCRIPTOR.services_by_name["RetrievalService"].full_name
 
 # About 0.1 + 0.2 + 0.4 s of waiting in all, within the deadline.
 _SERVICE_CONFIG = {
     "loadBalancingConfig": [{"round_robin": {}}],  # where a name has several addresses
     "methodConfig": [
         {
-            "name": [{"service": pb.DESCRIPTOR.services_by_name["RetrievalService"].full_name}],
+            "name": [{"service": _SERVICE}],
             "retryPolicy": {
                 "maxAttempts": 4,
                 "initialBackoff": "0.1s",
@@ -25,7 +30,9 @@ _SERVICE_CONFIG = {
                 # that the caller itself has cancelled.
                 "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
             },
-        }
+        },
+        # What a stream leaves unanswered becomes calls of its own; these are retried.
+        {"name": [{"service": _SERVICE, "method": "SearchStream"}]},
     ],
 }
 
@@ -52,8 +59,24 @@ def open_channel(server: str, access: Access) -> grpc.Channel:
         server: host:port.
         access: certificates and token.
     """
-    options = (*_CHANNEL_OPTIONS, *proxy_options(server))
     credentials = access.credentials()
     if credentials is None:
-        return grpc.insecure_channel(server, options=options)
-    return grpc.secure_channel(server, credentials, options=options)
+        return grpc.insecure_channel(server, options=_options(server))
+    return grpc.secure_channel(server, credentials, options=_options(server))
+
+
+def open_async_channel(server: str, access: Access) -> grpc.aio.Channel:
+    """Prepare a connection for the event loop that runs; see ``open_channel``.
+
+    Args:
+        server: host:port.
+        access: certificates and token.
+    """
+    credentials = access.credentials()
+    if credentials is None:
+        return grpc.aio.insecure_channel(server, options=_options(server))
+    return grpc.aio.secure_channel(server, credentials, options=_options(server))
+
+
+def _options(server: str) -> tuple[tuple[str, str | int], ...]:
+    return (*_CHANNEL_OPTIONS, *proxy_options(server))

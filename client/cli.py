@@ -7,9 +7,9 @@ exit statuses.
 import errno
 import sys
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
-from dataclasses import asdict
+from collections.abc import Iterable
+from contextlib import closing
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
@@ -19,15 +19,19 @@ from rich.progress import Progress
 
 from client import options, rendering
 from client.argument_texts import joined_photos
-from client.batch import Answer, answers_in_order, images_to_search
+from client.batch import answers_in_order, images_to_search, path_of
+from client.change_commands import delete, upsert
+from client.console import connected, print_aside, print_warnings
 from client.errors import RetrievalError, UnreadableFileError
 from client.known_answer import smoke_test_by_catalogue, smoke_test_by_photo
 from client.option_groups import Connection, SearchParameters, takes_groups
+from client.query import Answer, Query
 from client.results import SearchResult
-from client.retrieval_client import RetrievalClient
 from client.status_table import status_table
+from client.status_watch import show, watched
 from retrieval_server.command_line.outcome import FAILED, one_line_outcome
 
+LONGEST_LOOK_S = 5.0  # at a server that is watched: soon, a person wants to know that it is away
 BUSY_WAIT_S = 60.0  # for each image of a batch, which must not fail because others are searching
 
 app = typer.Typer(
@@ -55,7 +59,7 @@ def search(
     keywords = parameters.keywords()
     if photo is None and not parameters.words.strip():
         raise typer.BadParameter("Give PHOTO, --words, or both.")
-    with _connected(connection) as client:
+    with connected(connection) as client:
         image, more = _images(photo)
         result = client.search(image, more_images=more, read_words=read, **keywords)
     query = parameters.words if photo is None else str(photo)
@@ -74,7 +78,7 @@ def similar(
 ) -> None:
     """Find products like one of the catalogue."""
     keywords = parameters.keywords()
-    with _connected(connection) as client:
+    with connected(connection) as client:
         result = client.similar(product_id, **keywords)
     _print_result(product_id, result, compare=compare, as_json=as_json)
 
@@ -88,7 +92,7 @@ def products(
     connection: Connection,
 ) -> None:
     """Show what the catalogue says of some products; report those it does not have."""
-    with _connected(connection) as client:
+    with connected(connection) as client:
         found = client.products(product_ids)
     if as_json:
         for product in found.products:
@@ -96,9 +100,7 @@ def products(
     elif found.products:
         Console().print(rendering.products_table(found))
     for product_id in found.missing_ids:
-        _print_aside(
-            f"error: {product_id!r} is not in the index {found.index_version}.", "bold red"
-        )
+        print_aside(f"error: {product_id!r} is not in the index {found.index_version}.", "bold red")
     if found.missing_ids:
         raise typer.Exit(FAILED)
 
@@ -117,13 +119,14 @@ def batch(
 ) -> None:
     """Search every image of a folder; report those that fail, and go on."""
     keywords = parameters.keywords()
-    with _connected(connection) as client:
+    with connected(connection) as client:
         listing = images_to_search(folder, recursive=recursive)
-        _print_warnings((*client.status().warnings, *filter(None, [listing.left_out_line()])))
-        ask = partial(client.search, read_words=read, busy_wait_s=BUSY_WAIT_S, **keywords)
-        paths = [folder / image for image in listing.images]
-        with closing(answers_in_order(ask, paths, jobs=jobs, cancel=client.close)) as answers:
-            failures = _print_answers(answers, len(paths), as_json=as_json)
+        print_warnings((*client.status().warnings, *filter(None, [listing.left_out_line()])))
+        queries = (Query(folder / image, read_words=read, **keywords) for image in listing.images)
+        stream = client.search_stream(queries, in_flight=jobs, busy_wait_s=BUSY_WAIT_S)
+        with closing(stream):
+            answers = answers_in_order(stream)
+            failures = _print_answers(answers, len(listing.images), as_json=as_json)
     if failures:
         raise typer.Exit(1)
 
@@ -133,13 +136,27 @@ def batch(
 def status(
     *,
     wait: options.Wait = None,
+    watch: options.Watch = False,
+    every: options.Every = 2.0,
+    times: options.Times = None,
     as_json: options.AsJson = False,
     connection: Connection,
 ) -> None:
-    """Show what the server serves, and its limits."""
-    with _connected(connection) as client:
+    """Show what the server serves, and its limits; with --watch, what it does.
+
+    --watch shows the searches since the server started, then those of each interval, with their
+    times by stage (median and 99 %). It ends with Ctrl-C.
+    """
+    if watch:
+        soon = replace(connection, timeout=min(connection.timeout, LONGEST_LOOK_S))
+        with connected(soon) as client:
+            if wait is not None:
+                client.wait_until_ready(wait)
+            show(watched(client.status, every, times), Console(), as_json=as_json)
+        return
+    with connected(connection) as client:
         answer = client.status() if wait is None else client.wait_until_ready(wait)
-    _print_warnings(answer.warnings)
+    print_warnings(answer.warnings)
     if as_json:
         typer.echo(rendering.json_line(asdict(answer)))
     else:
@@ -161,7 +178,7 @@ def smoke_test(
     Name the image and its product, or the catalogue's folder: the server knows a product of it.
     """
     wait_s = wait or 0.0
-    with _connected(connection) as client:
+    with connected(connection) as client:
         if catalogue is not None and photo is None and expect is None:
             typer.echo(smoke_test_by_catalogue(client, catalogue, wait_s))
         elif catalogue is None and photo is not None and expect is not None:
@@ -181,7 +198,7 @@ def web(
     connection: Connection,
 ) -> None:
     """Serve a page to try the search in a browser."""
-    with _connected(connection) as client:
+    with connected(connection) as client:
         try:
             from client.web.serve import serve
         except ModuleNotFoundError as error:
@@ -197,21 +214,14 @@ def web(
         )
 
 
+app.command(epilog="Example: beauty-search upsert new-products.csv --rejects refused.jsonl")(upsert)
+app.command(epilog="Example: beauty-search delete 1001 1002")(delete)
+
+
 def main() -> None:
     """Run the console script ``beauty-search``."""
     with one_line_outcome("beauty-search", ".", {RetrievalError: FAILED}):
         app(prog_name="beauty-search")
-
-
-@contextmanager
-def _connected(connection: Connection) -> Iterator[RetrievalClient]:
-    """Open a client; a RetrievalError inside ends the command with one line and status 1."""
-    try:
-        with connection.client() as client:
-            yield client
-    except RetrievalError as error:
-        _print_aside(f"error: {error}", "bold red")
-        raise typer.Exit(FAILED) from error
 
 
 def _images(photo: Path | None) -> tuple[bytes | Path | None, list[Path]]:
@@ -235,7 +245,7 @@ def _standard_input() -> bytes:
 
 
 def _print_result(query: str, result: SearchResult, *, compare: bool, as_json: bool) -> None:
-    _print_warnings(result.warnings)
+    print_warnings(result.warnings)
     console = Console()
     if as_json:
         typer.echo(rendering.json_line({"query": query, **asdict(result)}))
@@ -263,17 +273,17 @@ def _print_answers(answers: Iterable[Answer], total: int, *, as_json: bool) -> i
                 continue
             rows.append(answer)
             if failed:
-                _print_aside(f"error: {answer.path}: {answer.outcome}", "bold red", stderr)
+                print_aside(f"error: {path_of(answer)}: {answer.outcome}", "bold red", stderr)
     if rows:
         Console().print(rendering.batch_table(rows))
     elapsed_s = time.monotonic() - started
-    _print_aside(f"{total} images, {failures} failed, {elapsed_s:.1f} s", "dim", stderr)
+    print_aside(f"{total} images, {failures} failed, {elapsed_s:.1f} s", "dim", stderr)
     return failures
 
 
 def _record(answer: Answer) -> dict[str, object]:
     """Return the JSON form of one image's answer."""
-    query = str(answer.path)
+    query = str(path_of(answer))
     if isinstance(answer.outcome, SearchResult):
         return {"query": query, **asdict(answer.outcome)}
     return {"query": query, "error": str(answer.outcome)}
@@ -284,17 +294,5 @@ def _print_url(server: str, url: str, is_loopback: bool) -> None:
         warning = (
             f"WARNING: everybody who reaches {url} can search, unencrypted, without a password."
         )
-        _print_aside(warning, "bold yellow")
+        print_aside(warning, "bold yellow")
     typer.echo(f"{url} asks {server}; Ctrl-C ends it.")
-
-
-def _print_warnings(warnings: Iterable[str]) -> None:
-    for warning in warnings:
-        _print_aside(f"WARNING: {warning}", "bold yellow")
-
-
-def _print_aside(text: str, style: str, stderr: Console | None = None) -> None:
-    """Print one line on stderr, never wrapped."""
-    line = rendering.plain_line(text)
-    line.stylize(style)
-    (stderr or Console(stderr=True)).print(line, soft_wrap=True)

@@ -14,6 +14,7 @@
 """
 
 import re
+from typing import Any
 
 import grpc
 
@@ -113,6 +114,14 @@ _TRANSLATIONS: dict[grpc.StatusCode, tuple[type[RetrievalError], str]] = {
         "Server {server} does not know us: {details}. Name a file with a token that it knows: "
         "--token-file.",
     ),
+    grpc.StatusCode.PERMISSION_DENIED: (
+        RetrievalError,
+        "Server {server} does not allow this: {details}.",
+    ),
+    grpc.StatusCode.FAILED_PRECONDITION: (
+        RetrievalError,
+        "Server {server} refused the change: {details}.",
+    ),
     grpc.StatusCode.UNIMPLEMENTED: (
         RetrievalError,
         "Server {server} does not speak retrieval_server.v1: {details}. "
@@ -125,19 +134,37 @@ _OTHERWISE = (
 )
 
 
-def translated(error: grpc.RpcError, server: str, timeout_s: float) -> RetrievalError:
-    """Turn gRPC's error into ours.
+def translated_call(error: grpc.RpcError, server: str, timeout_s: float) -> RetrievalError:
+    """Turn gRPC's error into ours; see ``translated``.
 
     Args:
         error: as raised by a stub.
         server: address called, for the message.
         timeout_s: time limit of the call, for the message.
+    """
+    return translated(error.code(), error.details(), server, timeout_s, _retry_after_s(error))
+
+
+def translated(
+    code: grpc.StatusCode,
+    details: str | None,
+    server: str,
+    timeout_s: float,
+    retry_after_s: float | None = None,
+) -> RetrievalError:
+    """Turn a status into an error.
+
+    Args:
+        code: the status.
+        details: what the server says of it.
+        server: address called, for the message.
+        timeout_s: time limit of the call, for the message.
+        retry_after_s: the delay that the server asks for, if it does.
 
     Returns:
-        The exception to raise ``from error``; its message is a single line.
+        The exception to raise; its message is a single line.
     """
-    code = error.code()
-    details = " ".join((error.details() or "no details").split()).rstrip(".")
+    details = " ".join((details or "no details").split()).rstrip(".")
     if (sizes := _TOO_LARGE.search(details)) is not None:
         return TooLargeError(_too_large(server, int(sizes[1]), int(sizes[2])), code)
     kind, template = _TRANSLATIONS.get(code, _OTHERWISE)
@@ -146,8 +173,30 @@ def translated(error: grpc.RpcError, server: str, timeout_s: float) -> Retrieval
     message = template.format(server=server, details=details, timeout_s=timeout_s, code=code.name)
     translation = kind(message, code)
     if isinstance(translation, OverloadedError):
-        translation.retry_after_s = _retry_after_s(error)
+        translation.retry_after_s = retry_after_s
     return translation
+
+
+def closed(server: str) -> RetrievalError:
+    """The error of a client that is closed.
+
+    Args:
+        server: address called, for the message.
+    """
+    return RetrievalError(
+        f"The client of {server} is closed. Make a new one.", grpc.StatusCode.CANCELLED
+    )
+
+
+def stream_ended(server: str) -> RetrievalError:
+    """The error of a stream that has ended before all was answered.
+
+    Args:
+        server: address called, for the message.
+    """
+    return UnavailableError(
+        f"Server {server} has ended the stream. Send the rest again.", grpc.StatusCode.UNAVAILABLE
+    )
 
 
 def ungrouped(server: str) -> RetrievalError:
@@ -172,7 +221,8 @@ def _too_large(server: str, size: int, limit: int) -> str:
 
 def _retry_after_s(error: grpc.RpcError) -> float | None:
     """The delay that the server asks for, as gRPC's own retries read it."""
-    for each in error.trailing_metadata() or ():
-        if each.key == "grpc-retry-pushback-ms" and str(each.value).isdecimal():
-            return int(each.value) / 1000
+    metadata: Any = error.trailing_metadata() or ()  # pairs; the stubs' entries are no tuples
+    for key, value in metadata:
+        if key == "grpc-retry-pushback-ms" and str(value).isdecimal():
+            return int(value) / 1000
     return None

@@ -11,7 +11,8 @@ import typer
 
 from client.access import Access
 from client.argument_texts import alpha_by_model, filter_of_conditions
-from client.retrieval_client import DEFAULT_SERVER, DEFAULT_TIMEOUT_S, RetrievalClient
+from client.channel import DEFAULT_SERVER, DEFAULT_TIMEOUT_S
+from client.retrieval_client import RetrievalClient
 from retrieval_server.command_line.option_values import Conditions, GroupBy, address, seconds
 
 

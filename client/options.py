@@ -35,6 +35,18 @@ ProductId = Annotated[
 ProductIds = Annotated[
     list[str], typer.Argument(metavar="PRODUCT_ID", help="Ids of products of the index.")
 ]
+ChangedCatalogue = Annotated[
+    Path,
+    typer.Argument(
+        metavar="CATALOGUE",
+        help="File with the products, .csv or .jsonl, with the columns id, image and description; "
+        "or a folder with catalog.csv or catalog.jsonl.",
+    ),
+]
+Rejects = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="File for the refused products, one JSON object per line."),
+]
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of images.")]
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")]
@@ -64,6 +76,12 @@ Wait = Annotated[
         callback=seconds,
     ),
 ]
+Watch = Annotated[bool, typer.Option("--watch", help="Show what the server does, until Ctrl-C.")]
+Every = Annotated[
+    float,
+    typer.Option(min=0.1, metavar="SECONDS", help="Interval of --watch.", callback=seconds),
+]
+Times = Annotated[int | None, typer.Option(min=1, metavar="N", help="End --watch after N looks.")]
 Host = Annotated[str, typer.Option(metavar="HOST", help="Where to serve the page.")]
 Port = Annotated[
     int,

@@ -12,7 +12,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from client.batch import Answer
+from client.batch import path_of
+from client.query import Answer
 from client.results import FoundProducts, Guarantee, Match, SearchResult, Stage
 from client.verdict import IN_CATALOGUE, percent, verdict
 
@@ -118,7 +119,7 @@ def batch_table(answers: Sequence[Answer]) -> Table:
     if is_judged:
         table.add_column("there", justify="right", no_wrap=True)
     for answer in answers:
-        query = plain_line(answer.path.name)
+        query = plain_line(path_of(answer).name)
         if not isinstance(answer.outcome, SearchResult):
             table.add_row(query, Text("failed", style="bold red"))
             continue

@@ -183,6 +183,7 @@ class SearchResult:
             not; None where the index is not calibrated for such a query.
         proof: what is proved where the index is in a store; None for one in files, whose answers
             are exact.
+        change_position: number of changes to ``index_version`` that the search saw.
     """
 
     results: tuple[Match, ...]
@@ -197,6 +198,7 @@ class SearchResult:
     read_lines: tuple[ReadLine, ...]
     in_catalogue_probability: float | None
     proof: Proof | None
+    change_position: int
 
 
 @dataclass(frozen=True)
@@ -217,3 +219,4 @@ class FoundProducts:
     missing_ids: tuple[str, ...]
     index_version: str
     request_id: str
+    change_position: int

@@ -1,5 +1,7 @@
 """Values that the protocol can carry; a caller's other ones are refused before they are sent."""
 
+from collections.abc import Iterable
+
 from client.errors import InvalidQueryError
 
 _LARGEST_COUNT = 2**32 - 1  # of the protocol's uint32
@@ -22,6 +24,20 @@ def sendable_text(name: str, text: str) -> str:
     except UnicodeEncodeError as error:  # an argument of a command, given as other bytes
         raise InvalidQueryError(f"{name}: {text!r} is not valid UTF-8.") from error
     return text
+
+
+def sendable_ids(product_ids: Iterable[str]) -> list[str]:
+    """Return the ids of products.
+
+    Args:
+        product_ids: the ids.
+
+    Raises:
+        InvalidQueryError: if one of them is no valid text, or one text is given for all.
+    """
+    if isinstance(product_ids, str):  # its characters are no ids
+        raise InvalidQueryError(f"Give a list of ids, such as [{product_ids!r}], not one text.")
+    return [sendable_text("product_ids", product_id) for product_id in product_ids]
 
 
 def sendable_count(name: str, value: int | None) -> int:

@@ -5,7 +5,7 @@ from rich.filesize import decimal
 from rich.table import Table
 
 from client.rendering import plain_line, plain_table
-from client.server_status import Limits, ServerStatus, WordIndex
+from client.server_status import ChangeStatus, Limits, ServerStatus, WordIndex
 from client.verdict import calibration_summary
 
 NOT_REPORTED = "not reported by this server"  # it is older than the field
@@ -27,6 +27,7 @@ def status_table(status: ServerStatus) -> RenderableType:
             f"with a cosine above {text_index.threshold:g}",
         ),
         ("words", _word_index(status.word_index)),
+        ("changes", _changes(status.changes)),
         ("search levels", _search_levels(status)),
         ("defaults", _defaults(status)),
         ("limits", _limits(status.limits)),
@@ -37,6 +38,15 @@ def status_table(status: ServerStatus) -> RenderableType:
     if status.columns:
         tables.append(_columns_table(status))
     return Group(facts, *tables)
+
+
+def _changes(changes: ChangeStatus | None) -> str:
+    """Say which changes searches see, and whether the server takes more."""
+    if changes is None:
+        return NOT_REPORTED
+    lag = f", {changes.lag_s:.1f} s behind" if changes.lag_s else ""
+    takes = "takes changes" if changes.writable else "takes none itself"
+    return f"position {changes.position:,}{lag}; {takes}"
 
 
 def _search_levels(status: ServerStatus) -> str:
@@ -86,11 +96,17 @@ def _limits(limits: Limits | None) -> str:
         if limits.max_group_by_characters
         else ""
     )
+    streams = (
+        f"{limits.max_streams:,} streams of {limits.max_stream_requests:,} searches at a time, "
+        if limits.max_streams
+        else ""
+    )
+    side = f" ({limits.max_image_side:,} on a side)" if limits.max_image_side else ""
     return (
-        f"images of {limits.max_image_bytes:,} bytes and {limits.max_image_pixels:,} pixels, "
+        f"images of {limits.max_image_bytes:,} bytes and {limits.max_image_pixels:,} pixels{side}, "
         f"{photos}requests of {limits.max_request_bytes:,} bytes, "
         f"top-k and keep {limits.max_top_k:,}, alpha {limits.max_alpha:,g}, {words}"
-        f"{ids}{filters}{excluded}{groups}"
+        f"{ids}{filters}{excluded}{groups}{streams}"
         f"{limits.max_concurrent_requests:,} searches at a time"
     )
 

@@ -7,6 +7,7 @@ import inspect
 import typer
 
 from export.commands.calibrate import calibrate
+from export.commands.compact import compact
 from export.commands.evaluate import evaluate, predict
 from export.commands.index import extract, index, verify
 from export.commands.load import load
@@ -15,6 +16,7 @@ from export.commands.options import Command
 from export.commands.pictures import attention, contact_sheet
 from export.commands.publish import publish
 from export.commands.sample import sample
+from export.commands.texts import fit_texts, join_texts
 from export.commands.tune import augmentation, tune
 from retrieval_server.command_line.outcome import BAD_INPUT, FAILED, one_line_outcome
 from retrieval_server.command_line.output_file import OutputError
@@ -40,8 +42,11 @@ COMMANDS: tuple[Command, ...] = (  # in the order in which people need them
     sample,
     index,
     extract,
+    fit_texts,
+    join_texts,
     verify,
     publish,
+    compact,
     load,
     evaluate,
     calibrate,

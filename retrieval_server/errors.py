@@ -12,6 +12,9 @@
     │   ├── CurrentFileError    the file ``current`` cannot be read or names no version
     │   ├── IndexLossError      a version has lost too much of the current one
     │   └── ModelMismatchError  the served models did not compute the index
+    ├── ChangeLogError          the changes of an index cannot be read
+    │   ├── ChangeWriteError    they cannot be written now; a retry is safe
+    │   └── NotWriterError      this server takes no changes, or not now
     ├── StoreError              a store of descriptors refuses, or holds no index
     │   └── StoreUnavailableError   the store cannot be used now; a retry is safe
     ├── EngineError             descriptors cannot be computed
@@ -45,7 +48,7 @@ class CalibrationError(RetrievalError):
 
 
 class ShardError(RetrievalError):
-    """A shard of described images is missing, damaged, or of another catalogue or model."""
+    """A shard of described images or joined texts is missing, damaged, or of another catalogue."""
 
 
 class ModelRepositoryError(RetrievalError):
@@ -66,6 +69,18 @@ class IndexLossError(IndexBundleError):
 
 class ModelMismatchError(IndexBundleError):
     """The served models are not those that computed the descriptors of the index."""
+
+
+class ChangeLogError(RetrievalError):
+    """The log of the changes of an index is damaged, of a newer format, or of another version."""
+
+
+class ChangeWriteError(ChangeLogError):
+    """The log of the changes of an index cannot be written now; a retry is safe."""
+
+
+class NotWriterError(ChangeLogError):
+    """This process does not write the changes of the index."""
 
 
 class StoreError(RetrievalError):

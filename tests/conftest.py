@@ -31,7 +31,6 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 from hypothesis import settings
 from numpy.typing import NDArray
@@ -42,21 +41,15 @@ from export.dataset.catalogue import read_catalogue
 from export.descriptors.engine_choice import EngineChoice
 from export.index.build import IndexBuild
 from export.models.build_reader import export_reader
-from export.models.model_configs import (
-    backbone_config,
-    ensemble_config,
-    write_config,
-    write_model_configs,
-)
 from export.models.reader_wheel import DOWNLOAD, WHEEL_NAME, ReaderWheel
 from export.sample import write_sample
 from retrieval_server.engines.embedded import EmbeddedEngine
-from retrieval_server.models.profile import Backbone, Profile
+from retrieval_server.models.profile import Profile
 from retrieval_server.serving.settings import Settings
 from tests.support.local_triton import NOT_ON_THIS_MACHINE, SERVE, LocalTriton, serving
 from tests.support.patience import PATIENCE_S
 from tests.support.served import Served, ServedBy, served
-from tests.support.tiny_world import DIMENSIONS, SIDE, tiny_model, write_catalogue
+from tests.support.tiny_world import TINY_PROFILE, write_catalogue, write_repository
 
 settings.register_profile("tests", deadline=None, derandomize=True)  # same examples every time
 settings.load_profile("tests")
@@ -75,14 +68,7 @@ def one_word_list() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def tiny_profile() -> Profile:
-    return Profile(
-        name="tiny",
-        side=SIDE,
-        backbones=(
-            Backbone(model="tiny_a", timm_name="made_for_tests_a", alpha=3.0),
-            Backbone(model="tiny_b", timm_name="made_for_tests_b", alpha=1.0),
-        ),
-    )
+    return TINY_PROFILE
 
 
 @pytest.fixture(scope="session")
@@ -101,17 +87,9 @@ def tiny_profile_file(tiny_profile: Profile, tmp_path_factory: pytest.TempPathFa
 
 
 @pytest.fixture(scope="session")
-def tiny_repository(tiny_profile: Profile, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("model_repository")
-    for seed, backbone in enumerate(tiny_profile.backbones):
-        dimension = DIMENSIONS[backbone.model]
-        (root / backbone.model / "1").mkdir(parents=True)
-        onnx.save(tiny_model(dimension, seed), root / backbone.model / "1" / "model.onnx")
-        write_model_configs(root / backbone.model, backbone_config(backbone, SIDE, dimension))
-    (root / tiny_profile.name / "1").mkdir(parents=True)
-    write_config(
-        root / tiny_profile.name / "config.pbtxt", ensemble_config(tiny_profile, DIMENSIONS)
-    )
+    write_repository(root)
     return root
 
 

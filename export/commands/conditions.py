@@ -10,7 +10,7 @@ from export.dataset.table import shown
 from retrieval_server.attributes.columns import Columns
 from retrieval_server.errors import QueryError
 from retrieval_server.filters.typed import TypedFilter
-from retrieval_server.retrieval.grouping import ColumnGroups
+from retrieval_server.retrieval.grouping import check_group_by
 
 _WHERE, _GROUP_BY = "--where", "--group-by"
 
@@ -46,7 +46,7 @@ def check_columns(where: TypedFilter, group_by: str | None, columns: Columns) ->
     except QueryError as error:
         raise typer.BadParameter(error.problem, param_hint=_WHERE) from error
     try:
-        ColumnGroups(columns).check(group_by)
+        check_group_by(group_by, columns)
     except QueryError as error:
         raise typer.BadParameter(error.problem, param_hint=_GROUP_BY) from error
 

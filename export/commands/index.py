@@ -12,11 +12,13 @@ from export.commands.losses import check_images, lost_images, lost_products
 from export.commands.messages import say, tell
 from export.commands.options import (
     KeepVersions,
+    LanguageFilter,
     MaxLoss,
     ProfileName,
     ReadImages,
     ShardNumber,
     Tau,
+    Tokeniser,
     engine_options,
 )
 from export.dataset.catalogue import read_catalogue
@@ -25,23 +27,11 @@ from export.descriptors.extract_shard import ShardExtraction
 from export.descriptors.shards import Shard
 from export.index.build import IndexBuild
 from export.models.profiles import LITE, find_profile
-from export.text_index.language_filter import LANGUAGE_FILTERS
 from export.text_index.settings import TextSettings
 from retrieval_server.command_line import option_values
 from retrieval_server.index.publish import open_index
 from retrieval_server.serving.settings import Settings
-from retrieval_server.text.tokens import TOKENISERS
 
-Tokeniser = Annotated[
-    str, typer.Option(help=f"How descriptions become terms: {' or '.join(TOKENISERS)}.")
-]
-LanguageFilter = Annotated[
-    str,
-    typer.Option(
-        help=f"Which descriptions the textual index leaves out: {' or '.join(LANGUAGE_FILTERS)}. "
-        "Their products are found by image."
-    ),
-]
 WordsColumn = Annotated[
     list[str] | None,
     typer.Option(
@@ -138,9 +128,18 @@ def index(
         int | None,
         typer.Option(min=1, help="How many shards to take.", show_default="all there are"),
     ] = None,
+    joined_texts: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder in which join-texts joined the texts.", show_default="join them now"
+        ),
+    ] = None,
     remove_shards: Annotated[
         bool,
-        typer.Option("--remove-shards", help="Remove the shards once the index is current."),
+        typer.Option(
+            "--remove-shards",
+            help="Remove the shards and the joined texts once the index is current.",
+        ),
     ] = False,
     reuse: Annotated[
         bool,
@@ -157,9 +156,12 @@ def index(
 
     Example: beauty-export index build/demo/sample --output build/demo/index
     """
-    for option, is_given in (("--shards", shards is not None), ("--remove-shards", remove_shards)):
-        if is_given and from_shards is None:
-            raise typer.BadParameter("It goes with --from-shards.", param_hint=option)
+    if shards is not None and from_shards is None:
+        raise typer.BadParameter("It goes with --from-shards.", param_hint="--shards")
+    if remove_shards and from_shards is None and joined_texts is None:
+        raise typer.BadParameter(
+            "It goes with --from-shards or --joined-texts.", param_hint="--remove-shards"
+        )
     text = TextSettings(
         threshold=threshold,
         tokeniser=tokeniser,
@@ -181,6 +183,7 @@ def index(
         half_precision=half_precision,
         from_shards=from_shards,
         shard_count=shards,
+        joined_texts=joined_texts,
         reuse=reuse,
         max_loss=max_loss,
         reads_images=read_images,

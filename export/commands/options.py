@@ -22,6 +22,8 @@ from retrieval_server.engines.engine import TritonConnection
 from retrieval_server.errors import RetrievalError
 from retrieval_server.serving.setting_options import setting_option, setting_parameter
 from retrieval_server.serving.settings import Settings
+from retrieval_server.text.language_filter import LANGUAGE_FILTERS
+from retrieval_server.text.tokens import TOKENISERS
 
 DEFAULT_REPOSITORY = Settings.model_repository
 TRITON_TIMEOUT_S = 120.0  # for a call: offline no person waits for it, and Triton may restart
@@ -98,6 +100,16 @@ KeepsToTry = Annotated[
         max=RESULTS,
         help=f"k to try; {RESULTS} is no refinement.",
         show_default=f"1 to {RESULTS}",
+    ),
+]
+Tokeniser = Annotated[
+    str, typer.Option(help=f"How descriptions become terms: {' or '.join(TOKENISERS)}.")
+]
+LanguageFilter = Annotated[
+    str,
+    typer.Option(
+        help=f"Which descriptions the textual index leaves out: {' or '.join(LANGUAGE_FILTERS)}. "
+        "Their products are found by image."
     ),
 ]
 ReadImages = Annotated[

@@ -29,13 +29,12 @@ from export.descriptors.shard_manifest import (
     SHARD_FILE,
     ShardManifest,
     Unread,
-    damaged_files,
     read_shard_manifest,
     write_shard_manifest,
-    written_files,
 )
 from export.descriptors.shards import Shard
 from export.descriptors.words_file import words_file
+from export.output.finished_folder import damaged_files, written_files
 from export.output.folder import output_folder
 from export.progress import progress
 from retrieval_server.engines.engine import Engine
@@ -46,7 +45,8 @@ from retrieval_server.errors import (
     ShardError,
 )
 from retrieval_server.index.reference_image import reference_file, reference_image, write_reference
-from retrieval_server.models.model_repository import ModelFolder, ModelRepository
+from retrieval_server.models.image_model import ModelFolder
+from retrieval_server.models.model_repository import ModelRepository
 from retrieval_server.models.preprocessing import PREPROCESSING
 from retrieval_server.models.profile import Profile
 from retrieval_server.models.reader import READER_MODELS
@@ -171,7 +171,7 @@ class ShardExtraction:
             return None
         if manifest is None:
             return None
-        damaged = list(damaged_files(self.folder, manifest))
+        damaged = list(damaged_files(self.folder, manifest.files))
         for path in damaged:
             path.unlink(missing_ok=True)
         described = replace(manifest, products=0, rejected=0, files={})  # an unread image differs

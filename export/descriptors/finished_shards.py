@@ -19,11 +19,11 @@ from export.descriptors.shard_manifest import (
     PRODUCTS_FILE,
     SHARD_FILE,
     ShardManifest,
-    damaged_files,
     read_shard_manifest,
 )
 from export.descriptors.shards import Shard, shard_numbers
 from export.descriptors.words_file import read_entries, words_file
+from export.output.finished_folder import damaged_files
 from export.progress import progress
 from retrieval_server.errors import ModelMismatchError, ShardError
 from retrieval_server.index.reference_image import check_reference, open_reference
@@ -247,7 +247,7 @@ def _check_source(
 
 
 def _check_files(folder: Path, manifest: ShardManifest) -> None:
-    for path in damaged_files(folder, manifest):
+    for path in damaged_files(folder, manifest.files):
         raise ShardError(f"{path} is missing or differs from its checksum. {again(manifest)}")
 
 

@@ -18,7 +18,7 @@ from retrieval_server.errors import EngineError
 from retrieval_server.exact_search.similarity import NORM_TOLERANCE
 from retrieval_server.index.descriptors import create_descriptors
 from retrieval_server.index.images import IMAGE_DIGEST_BYTES, IMAGE_DIGESTS_FILE
-from retrieval_server.models.model_repository import ModelFolder
+from retrieval_server.models.image_model import ModelFolder
 from retrieval_server.text.read_text import NOT_READ
 
 FLOAT32, FLOAT16 = "<f4", "<f2"  # what an index can store

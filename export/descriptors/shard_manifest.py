@@ -12,17 +12,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from export.descriptors.shards import Shard
-from retrieval_server.errors import ShardError
+from export.output.finished_folder import read_manifest, write_manifest
 from retrieval_server.index.manifest import WrittenFile
-from retrieval_server.storage.arrays import sync
-from retrieval_server.storage.digest import file_digest
 
 FORMAT_VERSION = 3
 SHARD_FILE = "shard.json"
@@ -81,8 +78,8 @@ class ShardManifest:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> ShardManifest:
-        """Read what ``to_json`` wrote."""
-        fields = {name: value for name, value in data.items() if name != "format_version"}
+        """Read what ``to_json`` wrote, without the format."""
+        fields = dict(data)
         fields["shard"] = Shard(**fields["shard"])
         fields["unread"] = Unread(**fields["unread"])
         fields["files"] = {name: WrittenFile(**file) for name, file in fields["files"].items()}
@@ -101,47 +98,9 @@ def read_shard_manifest(folder: Path) -> ShardManifest | None:
     Raises:
         ShardError: if the manifest is damaged, or of another format.
     """
-    path = folder / SHARD_FILE
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        if data["format_version"] != FORMAT_VERSION:
-            raise ShardError(
-                f"{path} has format {data['format_version']}, this program reads {FORMAT_VERSION}."
-            )
-        return ShardManifest.from_json(data)
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ShardError(f"{path} is damaged: {error!r}.") from error
+    return read_manifest(folder / SHARD_FILE, FORMAT_VERSION, ShardManifest.from_json)
 
 
 def write_shard_manifest(folder: Path, manifest: ShardManifest) -> None:
-    """Finish a shard: sync its files to disk, then write the manifest and rename it into place."""
-    for name in manifest.files:
-        sync(folder / name)
-    scratch = folder / f".{SHARD_FILE}"
-    text = json.dumps(manifest.to_json(), indent=2, sort_keys=True) + "\n"
-    scratch.write_text(text, encoding="utf-8")
-    sync(scratch)
-    scratch.replace(folder / SHARD_FILE)
-    sync(folder)
-
-
-def written_files(folder: Path, names: Iterable[str]) -> dict[str, WrittenFile]:
-    """Size and SHA-256 of some files of a folder, by name."""
-    return {
-        name: WrittenFile((folder / name).stat().st_size, file_digest(folder / name))
-        for name in names
-    }
-
-
-def damaged_files(folder: Path, manifest: ShardManifest) -> Iterator[Path]:
-    """Files that are missing or differ from the manifest; reads all of them, one by one."""
-    for name, written in manifest.files.items():
-        path = folder / name
-        try:
-            is_same = path.stat().st_size == written.bytes and file_digest(path) == written.sha256
-        except OSError:
-            is_same = False
-        if not is_same:
-            yield path
+    """Finish a shard: sync its files to disk, then write the manifest."""
+    write_manifest(folder / SHARD_FILE, manifest.to_json(), manifest.files)

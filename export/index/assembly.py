@@ -22,12 +22,13 @@ from export.index.stage_log import StageLog, file_names
 from export.index.words import write_words
 from export.models.onnx_metadata import read_metadata
 from export.progress import progress
-from export.text_index.build import build_text_index
+from export.text_index.build import TextIndexReport, build_text_index
+from export.text_index.joined_texts import JoinedTexts
 from export.text_index.settings import TextSettings
 from retrieval_server.errors import CatalogueError
 from retrieval_server.index.manifest import IndexedModel, Manifest
 from retrieval_server.index.reference_image import write_reference
-from retrieval_server.models.model_repository import ModelFolder
+from retrieval_server.models.image_model import ModelFolder
 from retrieval_server.models.preprocessing import PREPROCESSING
 from retrieval_server.models.profile import Profile
 
@@ -47,6 +48,7 @@ class Assembly:
         word_columns: columns whose values are searched by words like the description.
         dtype: of the stored descriptors.
         reader: digest of what has read the words on the images; empty for a bundle without.
+        joined_texts: the texts, if several machines have joined them; None joins them here.
         scratch: folder of the build, in which the bundle is made.
     """
 
@@ -57,6 +59,7 @@ class Assembly:
     word_columns: tuple[str, ...]
     dtype: str
     reader: str
+    joined_texts: JoinedTexts | None
     scratch: Path
 
     @property
@@ -76,6 +79,7 @@ class Assembly:
 
         Raises:
             CatalogueError: if no image can be read.
+            ShardError: if the texts that were joined are those of other products, or damaged.
         """
         self.scratch.mkdir(exist_ok=True)
         log = StageLog(self.scratch / STAGES_FILE, source)
@@ -86,6 +90,10 @@ class Assembly:
                 f"None of the {len(self.catalogue.rows):,} images of {self.catalogue.path} could "
                 f"be read; the first: {rejects[0].image} {rejects[0].reason}"
             )
+        products = [self.catalogue.rows[row] for row in rows]
+        descriptions = [product.description for product in products]
+        if self.joined_texts is not None:
+            self.joined_texts.check_texts(descriptions)
         if finished := log.find(DESCRIPTORS_STAGE):
             zeros = finished[-1]["zeros"]
         else:
@@ -97,7 +105,6 @@ class Assembly:
         log.add(LEVELS_STAGE, files=file_names(self.folder))
         references = shards[0].reference_descriptors()
         write_reference(self.folder, {model: row[None] for model, row in references.items()})
-        products = [self.catalogue.rows[row] for row in rows]
         words = write_words(
             self.folder,
             products,
@@ -108,10 +115,7 @@ class Assembly:
             unread=all_unread(shard.manifest for shard in shards).count,
         )
         columns = write_products(self.folder, products, self.catalogue.columns, rejects)
-        with progress("descriptions", len(products)) as advance:
-            report = build_text_index(
-                [product.description for product in products], self.text, self.folder, advance
-            )
+        report = self._write_text_index(descriptions)
         return Manifest(
             profile=self.profile,
             models=_indexed_models(self.models, zeros),
@@ -125,6 +129,12 @@ class Assembly:
             columns=columns,
             search=search,
         )
+
+    def _write_text_index(self, descriptions: Sequence[str]) -> TextIndexReport:
+        if self.joined_texts is not None:
+            return self.joined_texts.write(descriptions, self.folder, self.text.max_neighbours)
+        with progress("descriptions", len(descriptions)) as advance:
+            return build_text_index(descriptions, self.text, self.folder, advance)
 
 
 def _indexed_models(

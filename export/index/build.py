@@ -34,12 +34,13 @@ from export.index.carried_calibration import CarriedCalibration, carry_calibrati
 from export.index.last_build import LastBuild, read_last_build, write_last_build
 from export.index.words import word_columns
 from export.output.folder import output_folder
+from export.text_index.joined_texts import JoinedTexts, open_joined_texts, remove_joined_texts
 from export.text_index.settings import TextSettings
 from retrieval_server.index.loss import DEFAULT_MAX_LOSS
 from retrieval_server.index.manifest import Manifest
 from retrieval_server.index.publish import is_intact, publish, readable_current, seal, store
 from retrieval_server.index.retention import Retention, remove_old_versions
-from retrieval_server.models.model_repository import ModelFolder
+from retrieval_server.models.image_model import ModelFolder
 from retrieval_server.models.profile import Profile
 from retrieval_server.text.grams import GRAMS
 
@@ -85,12 +86,15 @@ class IndexBuild:
         half_precision: whether to store float16 descriptors; the ranking is exact for these.
         from_shards: folder of finished shards; None describes the images in this build.
         shard_count: how many shards there are; None takes the only count that the folder holds.
+        joined_texts: folder of texts that several machines have joined; None joins them in this
+            build.
         reuse: whether to reuse the descriptors of unchanged images from the current version.
         max_loss: the largest share of the current version that the new one may lose.
         reads_images: whether to read the words on the images, for queries with words; None takes
             what the shards have, and reads none without shards.
         keep_versions: how many versions stay in the index folder; None for all.
-        removes_shards: whether to remove the shards once the index is current.
+        removes_shards: whether to remove the shards, and the texts that were joined, once the index
+            is current.
     """
 
     catalogue: Catalogue
@@ -102,6 +106,7 @@ class IndexBuild:
     half_precision: bool = False
     from_shards: Path | None = None
     shard_count: int | None = None
+    joined_texts: Path | None = None
     reuse: bool = True
     max_loss: float = DEFAULT_MAX_LOSS
     reads_images: bool | None = None
@@ -132,6 +137,8 @@ class IndexBuild:
                 built = self._build_from_images(models)
             else:
                 built = self._build_from_shards(self.from_shards, models)
+            if self.removes_shards and self.joined_texts is not None:
+                remove_joined_texts(self.joined_texts)
             after = self._remove_old_versions(replaced)
             return replace(built, retention=before.followed_by(after))
 
@@ -157,9 +164,10 @@ class IndexBuild:
         source = self._source_key(extraction.source(), has_words=bool(self.reads_images))
         if (existing := self._existing(source)) is not None:
             return existing
+        texts = self._joined_texts()
         extracted = extraction.run()
         reader = extracted.shard.manifest.reader
-        built = self._assemble([extracted.shard], models, source, reader)
+        built = self._assemble([extracted.shard], models, source, reader, texts)
         return replace(built, reused=extracted.reused, no_reuse=extracted.no_reuse)
 
     def _build_from_shards(self, folder: Path, models: tuple[ModelFolder, ...]) -> BuiltIndex:
@@ -169,12 +177,17 @@ class IndexBuild:
         source = self._source_key(json.dumps(described, sort_keys=True), has_words=bool(reader))
         built = self._existing(source)
         if built is None:
+            texts = self._joined_texts()
             digests = {model.name: model.digest for model in models}
             shards = open_shards(folder, manifests, self.catalogue, digests, self.profile.side)
-            built = self._assemble(shards, models, source, reader)
+            built = self._assemble(shards, models, source, reader, texts)
         if self.removes_shards:
             remove_shards(folder, manifests)
         return built
+
+    def _joined_texts(self) -> JoinedTexts | None:
+        folder = self.joined_texts
+        return None if folder is None else open_joined_texts(folder, self.text)
 
     def _reader_of(self, folder: Path, manifests: Sequence[ShardManifest]) -> str:
         """Digest of the reader of shards; empty if the index gets no words from them."""
@@ -205,6 +218,7 @@ class IndexBuild:
         models: tuple[ModelFolder, ...],
         source: str,
         reader: str,
+        joined_texts: JoinedTexts | None,
     ) -> BuiltIndex:
         assembly = Assembly(
             catalogue=self.catalogue,
@@ -214,6 +228,7 @@ class IndexBuild:
             word_columns=self._word_columns,
             dtype=self.dtype,
             reader=reader,
+            joined_texts=joined_texts,
             scratch=self._scratch,
         )
         manifest = assembly.run(shards, source)

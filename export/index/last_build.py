@@ -10,6 +10,8 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from retrieval_server.storage.json_record import read_json
+
 BUILT_FILE = ".built.json"
 
 
@@ -29,7 +31,7 @@ class LastBuild:
 def read_last_build(root: Path) -> LastBuild | None:
     """The last build of an index folder; None if there was none, or its file is damaged."""
     try:
-        built = json.loads((root / BUILT_FILE).read_text(encoding="utf-8"))
+        built = read_json(root / BUILT_FILE)
         return LastBuild(str(built["source"]), str(built["version"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None

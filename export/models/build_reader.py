@@ -22,7 +22,8 @@ from export.models.reader_wheel import PACKAGE, VERSION, ReaderWheel
 from export.models.simplify_graph import simplify
 from export.models.text_graphs import PP_OCR, TextGraph, graft, normalised
 from retrieval_server.errors import ModelRepositoryError
-from retrieval_server.models.model_repository import CONFIG_FILE, IMAGE_INPUT, MODEL_FILE
+from retrieval_server.models.image_model import IMAGE_INPUT
+from retrieval_server.models.model_repository import CONFIG_FILE, MODEL_FILE
 from retrieval_server.models.reader import (
     ALPHABET_DIGEST,
     ALPHABET_FILE,

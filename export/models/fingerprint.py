@@ -14,7 +14,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from retrieval_server.models.model_repository import FINGERPRINT_OUTPUT, FINGERPRINT_WORDS
+from retrieval_server.models.image_model import FINGERPRINT_OUTPUT, FINGERPRINT_WORDS
 
 
 def add_fingerprint(model: onnx.ModelProto) -> None:

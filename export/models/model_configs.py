@@ -26,14 +26,14 @@ from pathlib import Path
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as triton
 
-from retrieval_server.models.model_repository import (
-    CONFIG_FILE,
+from retrieval_server.models.image_model import (
     DESCRIPTOR_OUTPUT,
     FINGERPRINT_OUTPUT,
     FINGERPRINT_WORDS,
     FREE,
     IMAGE_INPUT,
 )
+from retrieval_server.models.model_repository import CONFIG_FILE
 from retrieval_server.models.profile import Backbone, Profile
 
 GPU_CONFIGS = "configs"  # where Triton looks for --model-config-name

@@ -20,7 +20,7 @@ from export.models.encoder import Encoder
 from export.models.pooling import GeneralizedAttentionRmac, threshold_margin
 from export.models.probe_images import probe_images
 from retrieval_server.errors import ModelRepositoryError
-from retrieval_server.models.model_repository import IMAGE_INPUT
+from retrieval_server.models.image_model import IMAGE_INPUT
 
 PARITY_IMAGES = 6
 PARITY_MIN_COSINE = 0.99999

@@ -86,8 +86,10 @@ def find_profile(name: str) -> Profile:
         raise ProfileError(f"Unknown profile {name!r}. Choose one of: {known}, or a .toml file.")
     try:
         data = tomllib.loads(Path(name).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError) as error:  # of Unicode, of TOML, or a number of too many digits
         raise ProfileError(f"Cannot read the profile {name}: {error}.") from error
+    except RecursionError as error:
+        raise ProfileError(f"Cannot read the profile {name}: it is nested too deeply.") from error
     try:
         return Profile.from_json(data)
     except (ProfileError, TypeError, ValueError) as error:

@@ -16,7 +16,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from retrieval_server.models.model_repository import FREE, IMAGE_INPUT, Tensor
+from retrieval_server.models.image_model import FREE, IMAGE_INPUT, Tensor
 from retrieval_server.models.reader import (
     CONFIDENCES_OUTPUT,
     SYMBOLS_OUTPUT,

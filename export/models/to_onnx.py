@@ -18,7 +18,7 @@ import torch
 
 from export.models.encoder import Encoder
 from export.models.fingerprint import add_fingerprint
-from retrieval_server.models.model_repository import DESCRIPTOR_OUTPUT, IMAGE_INPUT
+from retrieval_server.models.image_model import DESCRIPTOR_OUTPUT, IMAGE_INPUT
 
 OPSET = 18
 MAX_IR_VERSION = 10

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from retrieval_server.errors import RetrievalError
 
+LOCK_FILE = ".lock"
+
 
 @contextlib.contextmanager
 def lock_folder(root: Path, advice: str) -> Iterator[None]:
@@ -21,7 +23,7 @@ def lock_folder(root: Path, advice: str) -> Iterator[None]:
     Raises:
         RetrievalError: if another process has the lock.
     """
-    with (root / ".lock").open("w") as file:
+    with (root / LOCK_FILE).open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

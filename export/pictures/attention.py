@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from export.pictures.attention_graph import find_attention, pooling_and_weights
 from retrieval_server.errors import EngineError, ModelRepositoryError
-from retrieval_server.models.model_repository import ModelFolder
+from retrieval_server.models.image_model import ModelFolder
 
 ATTENTIVE = ("grmac", "grmac-released")  # the poolings that have a mask
 RELEASED_MIN_WEIGHT = 1 / 3  # as in export.models.pooling, which needs torch

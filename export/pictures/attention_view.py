@@ -20,7 +20,8 @@ from PIL import Image
 from export.pictures.attention import Attention, AttentionModel, NoAttentionError
 from export.pictures.page_pictures import image_element
 from retrieval_server.errors import ModelRepositoryError
-from retrieval_server.models.model_repository import ModelFolder, ModelRepository
+from retrieval_server.models.image_model import ModelFolder
+from retrieval_server.models.model_repository import ModelRepository
 from retrieval_server.models.preprocessing import read_image
 
 DIMMED = 0.25  # of the brightness outside the mask

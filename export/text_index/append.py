@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from export.progress import Advance
-from export.text_index.build import TextIndexReport, covered_texts
+from export.text_index.build import TextIndexReport
+from export.text_index.fit import covered_texts
 from export.text_index.join import join
 from export.text_index.neighbour_lists import Groups, group_rows, write_neighbour_lists
 from export.text_index.pair_file import PAIR, PairFile

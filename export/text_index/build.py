@@ -1,8 +1,7 @@
 """The build of the textual index D(i) of eq. (7) from descriptions.
 
-The index leaves out descriptions without a term and descriptions in another language than English
-(see language_filter); search still finds their products by image. The rows of the index are those
-of the catalogue: a product that is left out has an empty list.
+The rows of the index are those of the catalogue: a product whose description is left out (see fit)
+has an empty list.
 """
 
 from __future__ import annotations
@@ -15,15 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from export.progress import Advance
+from export.text_index.fit import FitCounts, fit_texts
 from export.text_index.join import join
-from export.text_index.language_filter import ENGLISH, KEEP_ALL, languages, left_out
-from export.text_index.neighbour_lists import ListSizes, group_rows, write_neighbour_lists
-from export.text_index.pair_file import PairFile
+from export.text_index.neighbour_lists import Groups, ListSizes, write_neighbour_lists
+from export.text_index.pair_file import PairFile, Pairs
 from export.text_index.settings import TextSettings
-from export.text_index.tfidf import count_terms, write_term_counts
 from export.text_index.word_index import build_word_index
 from retrieval_server.text.grams import GRAMS
-from retrieval_server.text.tokens import TOKENISERS
+from retrieval_server.text.language_filter import KEEP_ALL
 from retrieval_server.text.word_search import DESCRIPTION, WordSearch, WordsRecord
 
 # So many similar descriptions, and as many as the square root of their number, are no family of
@@ -109,41 +107,46 @@ def build_text_index(
     Raises:
         OSError: if the disk is full.
     """
-    covered, left = covered_texts(descriptions, settings.language_filter)
-    counted = count_terms(covered, TOKENISERS[settings.tokeniser])
-    write_term_counts(folder, counted)
-    vectors = counted.vectors()
-    groups = group_rows(vectors)
+    fitted = fit_texts(descriptions, settings, folder)
     with PairFile(folder) as found:
-        advance(len(descriptions) - len(groups.first))  # empty rows, and those equal to another
-        join(vectors[groups.first], settings.threshold, found, advance)
-        sizes = write_neighbour_lists(
-            folder, groups, found, len(descriptions), settings.max_neighbours
+        left = len(descriptions) - len(fitted.groups.first)  # empty, or equal to another
+        advance(left)
+        join(fitted.vectors, settings.threshold, found, advance)
+        return write_lists(
+            folder, descriptions, fitted.counts, fitted.groups, found, settings.max_neighbours
         )
+
+
+def write_lists(
+    folder: Path,
+    descriptions: Sequence[str],
+    counts: FitCounts,
+    groups: Groups,
+    found: Pairs,
+    max_neighbours: int | None,
+) -> TextIndexReport:
+    """Write the neighbour lists of descriptions that were joined.
+
+    Args:
+        folder: gets the files.
+        descriptions: one text for each row.
+        counts: what the fit counted.
+        groups: rows by equal vectors.
+        found: the pairs of groups above the threshold, every pair once.
+        max_neighbours: the longest list allowed; None allows any.
+
+    Raises:
+        OSError: if the disk is full.
+    """
+    sizes = write_neighbour_lists(folder, groups, found, len(descriptions), max_neighbours)
     return TextIndexReport(
         documents=len(groups.rows),
-        idf_documents=counted.documents,
-        terms=len(counted.terms),
-        left_out=left,
+        idf_documents=counts.idf_documents,
+        terms=counts.terms,
+        left_out=counts.left_out,
         sizes=sizes,
         longest=descriptions[sizes.longest_row] if descriptions else "",
     )
-
-
-def covered_texts(
-    descriptions: Sequence[str], language_filter: str
-) -> tuple[list[str], dict[str, int]]:
-    """Replace the descriptions that the filter leaves out by empty texts.
-
-    Returns:
-        The texts, and how many the filter left out, by language.
-    """
-    found = languages(descriptions, language_filter)
-    texts = [
-        text if language == ENGLISH else ""
-        for text, language in zip(descriptions, found, strict=True)
-    ]
-    return texts, left_out(found)
 
 
 def warm_up() -> None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from export.progress import Advance
 from export.text_index.list_join import join_lists
 from export.text_index.pair_file import PAIR, PairFile
-from export.text_index.posting_lists import PostingLists, posting_lists
+from export.text_index.posting_lists import PostingLists, posting_lists, term_frequencies
 from retrieval_server.cores import available_cores
 
 FLOAT32_ERROR = 1.2e-7  # 2**-23: relative error of one float32 product or sum
@@ -33,6 +33,8 @@ def join(
     advance: Advance,
     *,
     first_new: int = 0,
+    only_across: bool = False,
+    frequencies: NDArray[np.int64] | None = None,
     threads: int | None = None,
 ) -> int:
     """Find all pairs of rows with a cosine above the threshold.
@@ -42,16 +44,25 @@ def join(
         threshold: τ in (0, 1).
         found: gets the pairs, every pair once, in no particular order.
         advance: told the number of rows finished, N in the end.
-        first_new: leaves out pairs of two rows before this one. Only ``append`` gives another
-            value than 0, see there.
+        first_new: leaves out pairs of two rows before this one. ``append`` and ``pair_join`` give
+            another value than 0, see there.
+        only_across: leaves out pairs of two rows from ``first_new`` on, too.
+        frequencies: (V,) how many rows have each term; None counts those of ``vectors``. A cosine
+            is added up from its rarest term on, so a join of some rows of a larger matrix takes the
+            frequencies of the whole one: its cosines then are the same to the last bit.
         threads: number of threads; None takes one for each available core.
 
     Returns:
         How many pairs were compared: N² / 2 for brute force.
     """
+    if only_across and not first_new:
+        advance(vectors.shape[0])  # there is nothing on the other side
+        return 0
     longest = int(np.diff(vectors.indptr).max(initial=0))
     slack = FLOAT32_ERROR * (2 * longest + 8)
-    lists = posting_lists(vectors, threshold - slack)
+    if frequencies is None:
+        frequencies = term_frequencies(vectors)
+    lists = posting_lists(vectors, threshold - slack, frequencies)
     work, shares = _parts(lists)
     capacity = max(BUFFER_PAIRS, int(np.diff(lists.offsets).max(initial=0)))
     compared = np.zeros(len(work), np.int64)
@@ -61,7 +72,15 @@ def join(
         index = row = 0
         while index < len(work[part]):
             count, index, row, looked_at = join_lists(
-                lists, work[part], index, row, threshold, np.float32(slack), first_new, pairs
+                lists,
+                work[part],
+                index,
+                row,
+                threshold,
+                np.float32(slack),
+                first_new,
+                only_across,
+                pairs,
             )
             compared[part] += looked_at
             found.append(pairs[:count])

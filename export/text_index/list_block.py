@@ -76,13 +76,17 @@ def new_block(lists: PostingLists, chosen: NDArray[np.int64]) -> Block:
 
 
 @njit(cache=True, nogil=True)
-def copy_rows(lists: PostingLists, offset: int, size: int, block: Block) -> None:
-    """Copy the rows of a list to the block, and count their terms in ``begin``."""
+def copy_rows(lists: PostingLists, offset: int, size: int, first_left: int, block: Block) -> None:
+    """Copy the rows of a list to the block, and count in ``begin`` the terms that are posted.
+
+    Rows from ``first_left`` on get no postings.
+    """
     entries = np.uint32(0)
     for row in range(size):
         source = lists.indptr[lists.rows[offset + row]]
         own_position = source + lists.positions[offset + row]
         block.start[row] = entries
+        is_posted = lists.rows[offset + row] < first_left
         for position in range(source, lists.indptr[lists.rows[offset + row] + 1]):
             if position == own_position:
                 block.own[row] = lists.weights[position]
@@ -90,16 +94,18 @@ def copy_rows(lists: PostingLists, offset: int, size: int, block: Block) -> None
                 continue
             block.terms[entries] = lists.terms[position]
             block.weights[entries] = lists.weights[position]
-            block.begin[lists.terms[position]] += np.uint32(1)
+            block.begin[lists.terms[position]] += np.uint32(is_posted)
             entries += np.uint32(1)
     block.start[size] = entries
 
 
 @njit(cache=True, nogil=True)
-def post_rows(size: int, block: Block) -> None:
-    """Build the postings of the block."""
+def post_rows(lists: PostingLists, offset: int, size: int, first_left: int, block: Block) -> None:
+    """Build the postings of the block, without rows from ``first_left`` on."""
     used = np.uint32(0)
     for row in range(size):
+        if lists.rows[offset + row] >= first_left:
+            continue
         for entry in range(block.start[row], block.start[row + 1]):
             term = block.terms[entry]
             target = block.end[term]

@@ -38,6 +38,7 @@ def join_lists(
     threshold: float,
     slack: np.float32,
     first_new: int,
+    only_across: bool,
     pairs: NDArray[Any],
 ) -> tuple[int, int, int, int]:
     """Join several lists, from a row of one of them on, until the buffer of pairs is full.
@@ -46,6 +47,7 @@ def join_lists(
     the number of pairs compared.
     """
     lower = np.float32(threshold) - slack
+    first_left = first_new if only_across else len(lists.indptr)
     block = new_block(lists, chosen[index:])
     count = compared = 0
     while index < len(chosen):
@@ -54,10 +56,20 @@ def join_lists(
         if _may_match(lists, offset, size, lower, first_new) and not (
             size <= _FEW_ROWS and _share_rarer_terms(lists, offset, size)
         ):
-            copy_rows(lists, offset, size, block)
-            post_rows(size, block)
+            copy_rows(lists, offset, size, first_left, block)
+            post_rows(lists, offset, size, first_left, block)
             count, first_row, looked_at = _join_list(
-                lists, offset, size, first_row, threshold, lower, first_new, block, pairs, count
+                lists,
+                offset,
+                size,
+                first_row,
+                threshold,
+                lower,
+                first_new,
+                only_across,
+                block,
+                pairs,
+                count,
             )
             clear_terms(size, block)
             compared += looked_at
@@ -76,6 +88,7 @@ def _join_list(
     threshold: float,
     lower: np.float32,
     first_new: int,
+    only_across: bool,
     block: Block,
     pairs: NDArray[Any],
     count: int,
@@ -105,7 +118,9 @@ def _join_list(
         _bound_cosines(block, row, first, last)
         hits = _scan(block.bound, first, last, lower, block.hits)
         if hits:
-            count = _add_pairs(lists, offset, row, hits, threshold, first_new, block, pairs, count)
+            count = _add_pairs(
+                lists, offset, row, hits, threshold, first_new, only_across, block, pairs, count
+            )
     return count, size, compared
 
 
@@ -118,6 +133,8 @@ def _bound_cosines(block: Block, row: int, first: int, last: int) -> None:
         bound[partner] = own * np.float32(block.own[partner])
     for entry in range(block.start[row], block.start[row + 1]):
         term = block.terms[entry]
+        if block.end[term] == 0:
+            continue  # no row that is posted has this term
         run, run_end = block.begin[term], block.end[term] - np.uint32(1)
         while run_end > run and block.posted_row[run_end - 1] >= last:
             run_end -= np.uint32(1)
@@ -135,6 +152,7 @@ def _add_pairs(
     hits: int,
     threshold: float,
     first_new: int,
+    only_across: bool,
     block: Block,
     pairs: NDArray[Any],
     count: int,
@@ -144,10 +162,9 @@ def _add_pairs(
         block.query[block.terms[entry]] = block.weights[entry]
     for hit in range(hits):
         partner = block.hits[hit]
-        if first_new and (
-            partner == row or (partner < row and lists.rows[offset + partner] >= first_new)
-        ):
-            continue  # the other row finds this pair
+        is_new = lists.rows[offset + partner] >= first_new
+        if first_new and is_new and (only_across or partner <= row):
+            continue  # the other row finds this pair, or nobody is to find it
         cosine = block.own[row] * block.own[partner]
         for entry in range(block.middle[partner], block.start[partner + 1]):
             cosine += block.query[block.terms[entry]] * block.weights[entry]

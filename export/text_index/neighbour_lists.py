@@ -17,7 +17,7 @@ import scipy.sparse
 from numba import njit
 from numpy.typing import NDArray
 
-from export.text_index.pair_file import PairFile
+from export.text_index.pair_file import Pairs
 from export.text_index.scratch_array import release_if_large, scratch_array
 from retrieval_server.cores import available_cores
 from retrieval_server.text.neighbours import COSINE_SCALE, create_text_index
@@ -75,7 +75,7 @@ def group_rows(vectors: scipy.sparse.csr_matrix) -> Groups:
 def write_neighbour_lists(
     folder: Path,
     groups: Groups,
-    found: PairFile,
+    found: Pairs,
     row_count: int,
     max_neighbours: int | None = None,
     threads: int | None = None,

@@ -47,14 +47,21 @@ class PostingLists(NamedTuple):
     norms: NDArray[np.float32]
 
 
-def posting_lists(vectors: scipy.sparse.csr_matrix, lower_bound: float) -> PostingLists:
+def term_frequencies(vectors: scipy.sparse.csr_matrix) -> NDArray[np.int64]:
+    """How many rows have each term, (V,) int64."""
+    return np.bincount(vectors.indices, minlength=vectors.shape[1])
+
+
+def posting_lists(
+    vectors: scipy.sparse.csr_matrix, lower_bound: float, frequencies: NDArray[np.int64]
+) -> PostingLists:
     """Build lists such that every pair with a cosine above a bound shares one.
 
     Args:
         vectors: (N, V) float64, each row of L2 norm 1 or empty; no term twice in a row.
         lower_bound: the bound.
+        frequencies: (V,) tells rare terms from common ones.
     """
-    frequencies = np.bincount(vectors.indices, minlength=vectors.shape[1])
     rank = np.empty(vectors.shape[1], np.int32)
     rank[np.argsort(-frequencies, kind="stable")] = np.arange(len(rank), dtype=np.int32)
     rarest_first = scipy.sparse.csr_matrix(

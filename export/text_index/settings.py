@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from export.text_index.language_filter import DEFAULT_LANGUAGE_FILTER, LANGUAGE_FILTERS
 from retrieval_server.errors import RetrievalError
+from retrieval_server.text.language_filter import DEFAULT_LANGUAGE_FILTER, LANGUAGE_FILTERS
 from retrieval_server.text.tokens import DEFAULT_TOKENISER, REPLACED_TOKENISERS, TOKENISERS
 
 

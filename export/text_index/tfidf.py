@@ -3,18 +3,8 @@
 The counts are those of scikit-learn's ``CountVectorizer`` over our own terms, the IDF is its
 ``smooth_idf``.
 
-==========================  =========  ============================================================
-file                        dtype      content
-==========================  =========  ============================================================
-``terms.*.npy``             string     the vocabulary (V), see string_table
-``terms.documents.npy``     int32      (V,): DF, number of documents with the term
-``text_terms.indptr.npy``   int64      (N + 1,): row i's terms are indptr[i] to indptr[i + 1]
-``text_terms.terms.npy``    int32      terms of the rows, ascending in a row
-``text_terms.counts.npy``   int32      TF, how often the row has the term
-==========================  =========  ============================================================
-
-Every bundle holds these files, but today only ``append`` reads them, and only tests call that. Live
-updates, which are planned, will compare new descriptions with them under the same IDF.
+Every bundle holds the counts, see ``text.term_files``: a server compares the descriptions of
+changed products with them, under the same IDF.
 """
 
 from __future__ import annotations
@@ -29,13 +19,8 @@ from numpy.typing import NDArray
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.preprocessing import normalize
 
-from retrieval_server.storage.arrays import open_array
-from retrieval_server.storage.string_table import StringTable, write_string_table
+from retrieval_server.text.term_files import open_term_files, smooth_idf, write_term_files
 from retrieval_server.text.tokens import Tokeniser
-
-_TERMS = "terms"
-_FREQUENCIES_FILE = "terms.documents.npy"
-_COUNTS = "text_terms"
 
 
 @dataclass(frozen=True)
@@ -57,7 +42,7 @@ class TermCounts:
     @property
     def idf(self) -> NDArray[np.float64]:
         """IDF of eq. (4), (V,) float64; a term of appended descriptions only has DF = 0."""
-        return np.log((1 + self.documents) / (1 + self.frequencies.astype(np.float64))) + 1
+        return smooth_idf(self.frequencies, self.documents)
 
     def vectors(self) -> scipy.sparse.csr_matrix:
         """Vectors of eq. (3) and (5), (N, V) float64; a row has L2 norm 1 or is empty."""
@@ -98,15 +83,11 @@ def append_counts(known: TermCounts, texts: Sequence[str], tokeniser: Tokeniser)
 
 
 def write_term_counts(folder: Path, counted: TermCounts) -> None:
-    """Write the files of the table above; overwrites."""
-    write_string_table(folder, _TERMS, counted.terms)
-    np.save(folder / _FREQUENCIES_FILE, counted.frequencies.astype(np.int32))
-    for name, array, dtype in (
-        ("indptr", counted.counts.indptr, np.int64),
-        ("terms", counted.counts.indices, np.int32),
-        ("counts", counted.counts.data, np.int32),
-    ):
-        np.save(folder / f"{_COUNTS}.{name}.npy", array.astype(dtype))
+    """Write the files of ``text.term_files``; overwrites."""
+    counts = counted.counts
+    write_term_files(
+        folder, counted.terms, counted.frequencies, counts.indptr, counts.indices, counts.data
+    )
 
 
 def read_term_counts(folder: Path, documents: int) -> TermCounts:
@@ -119,14 +100,12 @@ def read_term_counts(folder: Path, documents: int) -> TermCounts:
     Raises:
         IndexBundleError: if a file is missing or damaged.
     """
-    table = StringTable(folder, _TERMS)
-    indptr = open_array(folder / f"{_COUNTS}.indptr.npy", np.int64, 1)
-    terms = open_array(folder / f"{_COUNTS}.terms.npy", np.int32, 1)
-    counts = open_array(folder / f"{_COUNTS}.counts.npy", np.int32, 1)
+    files = open_term_files(folder)
+    rows, width = len(files.indptr) - 1, len(files.table)
     return TermCounts(
-        tuple(table[index] for index in range(len(table))),
-        scipy.sparse.csr_matrix((counts, terms, indptr), (len(indptr) - 1, len(table))),
-        open_array(folder / _FREQUENCIES_FILE, np.int32, 1),
+        tuple(files.table[index] for index in range(width)),
+        scipy.sparse.csr_matrix((files.counts, files.terms, files.indptr), (rows, width)),
+        files.frequencies,
         documents,
     )
 

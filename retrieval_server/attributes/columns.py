@@ -160,9 +160,6 @@ class Column:
 class Columns:
     """The columns of an index.
 
-    Attributes:
-        has_values: whether the columns have the values of the rows.
-
     Args:
         folder: folder of the bundle.
         records: the manifest's, in the order of the catalogue.
@@ -170,8 +167,6 @@ class Columns:
     Raises:
         IndexBundleError: if a file is missing or damaged, or does not match the manifest.
     """
-
-    has_values = True
 
     def __init__(self, folder: Path, records: Sequence[ColumnRecord]) -> None:
         self._columns = {

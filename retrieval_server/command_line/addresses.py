@@ -13,6 +13,7 @@ import re
 LARGEST_PORT = 65_535
 UNIX_SCHEMES = ("unix-abstract:", "unix:")
 DNS_SCHEMES = ("dns:///", "dns:")
+_USER = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:/+)?[^/]*@")
 HOW = "Write HOST:PORT, such as localhost:50051."
 
 
@@ -28,6 +29,8 @@ def checked_address(text: str) -> str:
     Raises:
         ValueError: if it is no address; the message is one line that says what to write.
     """
+    if not text.startswith(UNIX_SCHEMES):
+        refuse_user(text)
     _check_characters(text)
     for scheme in UNIX_SCHEMES:
         if text.startswith(scheme):
@@ -37,6 +40,22 @@ def checked_address(text: str) -> str:
     scheme = next((each for each in DNS_SCHEMES if text.startswith(each)), "")
     _check_host_and_port(text.removeprefix(scheme))
     return text
+
+
+def refuse_user(text: str) -> None:
+    """Refuse an address with a user before its host, without showing it: it may have a password.
+
+    Args:
+        text: an address, with a scheme or without.
+
+    Raises:
+        ValueError: if there is one.
+    """
+    if _USER.match(text):
+        raise ValueError(
+            "The address has a user before its host, and perhaps a password, so it is not shown. "
+            "Write it without both, and without the @."
+        )
 
 
 def is_host_name(text: str) -> bool:

@@ -26,7 +26,8 @@ from retrieval_server.errors import (
     EngineUnavailableError,
     ModelRepositoryError,
 )
-from retrieval_server.models.model_repository import FREE, ImageModel, ModelRepository
+from retrieval_server.models.image_model import FREE, ImageModel
+from retrieval_server.models.model_repository import ModelRepository
 
 PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
 GRAPH_TYPES = {"UINT8": "tensor(uint8)", "INT32": "tensor(int32)", "FP32": "tensor(float)"}

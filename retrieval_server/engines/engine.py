@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval_server.errors import EngineError
-from retrieval_server.models.model_repository import ImageModel
+from retrieval_server.models.image_model import ImageModel
 
 ENGINES = ("embedded", "triton")
 

@@ -32,7 +32,8 @@ from retrieval_server.engines.triton_calls import TritonCalls
 from retrieval_server.engines.triton_contract import ensemble_tensors, require_same_model
 from retrieval_server.engines.triton_errors import UNAVAILABLE
 from retrieval_server.errors import ModelMismatchError
-from retrieval_server.models.model_repository import ImageModel, ModelRepository
+from retrieval_server.models.image_model import ImageModel
+from retrieval_server.models.model_repository import ModelRepository
 from retrieval_server.observability.tracing import trace_headers
 
 POLL_TIMEOUT_S = 1.0  # a healthy server answers within milliseconds

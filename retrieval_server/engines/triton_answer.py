@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tritonclient.grpc import InferResult
 
 from retrieval_server.errors import EngineError, ModelMismatchError
-from retrieval_server.models.model_repository import ImageModel, Tensor, is_fingerprint
+from retrieval_server.models.image_model import ImageModel, Tensor, is_fingerprint
 
 
 class AnswerReader:

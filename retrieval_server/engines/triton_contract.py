@@ -9,7 +9,8 @@ from typing import Any
 from tritonclient.grpc import model_config_pb2, service_pb2
 
 from retrieval_server.errors import ModelRepositoryError
-from retrieval_server.models.model_repository import CONFIG_FILE, ModelFolder
+from retrieval_server.models.image_model import ModelFolder
+from retrieval_server.models.model_repository import CONFIG_FILE
 
 Tensors = dict[str, tuple[str, tuple[int, ...]]]  # data type and dims by tensor name
 

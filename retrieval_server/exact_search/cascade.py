@@ -2,8 +2,8 @@
 
 ::
 
-    coarse     4 bits on 256 axes                     L(x)        132 bytes a row
-    middle     6 bits on 256 axes, 4 on 512           L(x)      + 332
+    coarse     6 bits on 16 axes, 4 on 240            L(x)        136 bytes a row
+    middle     8 bits on 16 axes, 6 on 240, 4 on 512  L(x)      + 332
     residual   3 bits on each dimension of the rest   L(x)      + 3 D / 8 + 8
     bytes      8 bits on each dimension               eq. (8)   + C + 8 a backbone
     originals  the stored descriptors                 exact
@@ -250,8 +250,10 @@ class _OneSearch:
             candidates.keep(bound.threshold(self._best.last))
             return True
         groups, similarities = self._best.of_groups()
-        of_all, *of_groups = bound.thresholds([self._best.last, *similarities.tolist()])
-        candidates.keep_by_group(of_all, groups, of_groups)
+        of_all, of_groups = np.split(
+            bound.thresholds(np.append(self._best.last, similarities)), [1]
+        )
+        candidates.keep_by_group(of_all[0], groups, of_groups)
         return bound.covers(similarities.max(initial=-np.inf))
 
     def _rectified(self) -> list[bool]:

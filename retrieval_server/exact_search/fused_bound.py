@@ -23,9 +23,10 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from retrieval_server.exact_search.levels.rotation import LONGEST, FloatArray
 from retrieval_server.exact_search.row_factors import RowFactors, RowGrowth
@@ -57,21 +58,14 @@ class FusedBound:
         """(N,) w; zero where α is zero."""
         self._sum_of_weights = float(self.weights.sum())
         self._factors = factors
-        self._largest_with_negatives = _largest_with_negatives(alphas, rectified)
+        largest_with_negatives = _largest_with_negatives(alphas, rectified)
         if factors is not None:
-            self._largest_with_negatives *= factors.largest * (1 + 1e-9)
+            largest_with_negatives *= factors.largest * (1 + 1e-9)
+        self._least_covered = max(0.0, largest_with_negatives)
 
     def covers(self, similarity: float) -> bool:
         """Whether no row with a factor ≤ 0 can reach this similarity."""
-        return similarity > max(0.0, self._largest_with_negatives)
-
-    def thresholds(self, similarities: Iterable[float]) -> list[np.float32]:
-        """``threshold`` of each similarity; where it is not covered, one that all rows reach.
-
-        Rows that may not be found have a bound of -inf, and reach none.
-        """
-        lowest = np.finfo(np.float32).min
-        return [self.threshold(each) if self.covers(each) else lowest for each in similarities]
+        return similarity > self._least_covered
 
     def growth(self) -> RowGrowth | None:
         """What the factors of single rows do to bounds of L; None without factors."""
@@ -83,16 +77,30 @@ class FusedBound:
 
     def threshold(self, similarity: float) -> np.float32:
         """The L that a row of this similarity reaches, rounded down; see ``covers``."""
+        found: np.float32 = self._thresholds(np.array([similarity]))[0]
+        return found
+
+    def thresholds(self, similarities: FloatArray) -> NDArray[np.float32]:
+        """``threshold`` of each similarity; where it is not covered, one that all rows reach.
+
+        Rows that may not be found have a bound of -inf, and reach none.
+        """
+        found = self._thresholds(np.maximum(similarities, 0))
+        return np.where(similarities > self._least_covered, found, np.finfo(np.float32).min)
+
+    def _thresholds(self, similarities: FloatArray) -> NDArray[np.float32]:
         count = len(self._u)
-        exact = count * math.pow(similarity * (1 - 1e-12) * self._product_of_u, 1 / count)
+        products = similarities * (1 - 1e-12) * self._product_of_u
+        exact = count * _root(products, count)
         total = self._sum_of_u
         slack = 1e-13 * (total + exact) + 1e-11 * self._sum_of_weights  # float64 rounding
-        return np.float32(np.nextafter(np.float32(exact - total - slack), np.float32(-np.inf)))
+        below = (exact - total - slack).astype(np.float32)
+        return np.nextafter(below, np.float32(-np.inf))
 
 
-def _root(factors: FloatArray, degree: int) -> FloatArray:
-    """The roots of factors; the square root is ten times as fast as the others."""
-    roots: FloatArray = np.sqrt(factors) if degree == 2 else factors ** (1 / degree)
+def _root(numbers: FloatArray, degree: int) -> FloatArray:
+    """The roots of numbers; the square root is ten times as fast as the others."""
+    roots: FloatArray = np.sqrt(numbers) if degree == 2 else numbers ** (1 / degree)
     return roots
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval_server.exact_search.groups import Groups
+from retrieval_server.exact_search.groups import RowGroups
 from retrieval_server.exact_search.kernels.inner_products import dots
 from retrieval_server.exact_search.levels.rotation import FloatArray
 from retrieval_server.exact_search.row_factors import RowFactors
@@ -62,9 +62,9 @@ class BestSoFar:
         alphas: Sequence[float],
         top_k: int,
         factors: RowFactors | None = None,
-        groups: Groups | None = None,
+        groups: RowGroups | None = None,
     ) -> None:
-        self._alphas, self._top_k, self._factors = alphas, top_k, factors
+        self._alphas, self.top_k, self._factors = alphas, top_k, factors
         self._groups = groups
         self._seen: set[int] = set()
         nothing = np.empty(0)
@@ -72,9 +72,14 @@ class BestSoFar:
         """The best rows, at most top_k of them."""
 
     @property
+    def count(self) -> int:
+        """How many rows were added."""
+        return len(self._seen)
+
+    @property
     def is_full(self) -> bool:
         """Whether there are top_k rows."""
-        return len(self.ranking.rows) == self._top_k
+        return len(self.ranking.rows) == self.top_k
 
     @property
     def last(self) -> float:
@@ -119,9 +124,9 @@ class BestSoFar:
             similarities *= self._factors.of(rows)
         order = np.lexsort((rows, -similarities))
         if self._groups is None:
-            order = order[: self._top_k]
+            order = order[: self.top_k]
         else:
-            order = order[self._groups.first_of_each(rows[order], self._top_k)]
+            order = order[self._groups.first_of_each(rows[order], self.top_k)]
         self.ranking = Ranking(rows[order], similarities[order], cosines[order])
 
 
@@ -144,7 +149,7 @@ class BestRows(BestSoFar):
         alphas: Sequence[float],
         top_k: int,
         factors: RowFactors | None = None,
-        groups: Groups | None = None,
+        groups: RowGroups | None = None,
     ) -> None:
         super().__init__(alphas, top_k, factors, groups)
         self._descriptors, self._query = descriptors, query

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval_server.exact_search.groups import Groups
+from retrieval_server.exact_search.groups import RowGroups
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class RowFactors:
         count: int,
         exclude: int | None,
         allowed: NDArray[np.bool_] | None,
-        groups: Groups | None,
+        groups: RowGroups | None,
     ) -> NDArray[np.int32]:
         """The rows with the largest factors, at most ``count``; of equal ones the smaller rows.
 
@@ -73,6 +73,9 @@ class RowFactors:
         if allowed is not None:
             eligible &= allowed[self.rows]
         rows, factors = self.rows[eligible], self.factors[eligible]
+        if groups is None and count < len(rows):  # only those that may be among them are sorted
+            is_near = factors >= np.partition(factors, -count)[-count]
+            rows, factors = rows[is_near], factors[is_near]
         best: NDArray[np.int32] = rows[np.lexsort((rows, -factors))]
         return best[:count] if groups is None else best[groups.first_of_each(best, count)]
 

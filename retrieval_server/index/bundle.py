@@ -37,6 +37,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval_server.attributes.columns import Columns
+from retrieval_server.exact_search.groups import AllowedRows, Groups
 from retrieval_server.exact_search.levels.encoding import Levels
 from retrieval_server.exact_search.levels.files import open_levels
 from retrieval_server.exact_search.open_search import open_search
@@ -45,11 +46,12 @@ from retrieval_server.exact_search.warm_up import compile_kernels
 from retrieval_server.filters.evaluation import compile_filters
 from retrieval_server.filters.expression import Filter
 from retrieval_server.index.calibration import CALIBRATION_FILE, Calibration, read_calibration
+from retrieval_server.index.column_groups import groups_by
 from retrieval_server.index.images import IndexedImages
 from retrieval_server.index.manifest import MANIFEST_FILE
 from retrieval_server.index.product import Product
 from retrieval_server.index.row_mask import RowMask, count_rows, row_mask
-from retrieval_server.index.searched_index import AllowedRows, IndexSearch
+from retrieval_server.index.searched_index import IndexSearch
 from retrieval_server.storage.arrays import open_array
 from retrieval_server.storage.string_table import StringTable
 from retrieval_server.text.neighbours import TextIndex
@@ -77,6 +79,7 @@ class IndexBundle(IndexedImages):
         self.words = WordSearch(folder, self.manifest.words)
         self.columns = Columns(folder, self.manifest.columns)
         self._tables = {name: StringTable(folder, name) for name in STRING_TABLES}
+        self._groups: dict[str, Groups] = {}
         self._id_order = open_array(folder / ID_ORDER_FILE, np.int32, 1)
         self.calibration = self._open_calibration()
         tables = {len(table) for table in self._tables.values()}
@@ -106,6 +109,8 @@ class IndexBundle(IndexedImages):
         """The product of a row."""
         ids, descriptions, images, attributes = (self._tables[name] for name in STRING_TABLES)
         return Product(ids[row], descriptions[row], images[row], json.loads(attributes[row]))
+
+    change_position = 0  # a version by itself has no changes
 
     @property
     def first_product(self) -> Product:
@@ -148,6 +153,12 @@ class IndexBundle(IndexedImages):
         """Count the rows that a search may find; see ``SearchedIndex``."""
         return count_rows(len(self), cast("RowMask | None", allowed), exclude)
 
+    def groups_by(self, column: str) -> Groups:
+        """The groups by a column, made for the first search; see ``SearchedIndex``."""
+        if column not in self._groups:
+            self._groups[column] = groups_by(self.columns[column])
+        return self._groups[column]
+
     def check_served(self) -> None:
         """Files that are open can be read; see ``SearchedIndex``."""
 
@@ -162,6 +173,10 @@ class IndexBundle(IndexedImages):
         """Open what ranks the rows; see ``SearchedIndex``."""
         search = open_search(self.descriptors, self.levels, parallelism=parallelism)
         return cast("IndexSearch", search)  # the rows that may be found are always a mask here
+
+    def search_until(self, search: IndexSearch, answer_by_s: float) -> IndexSearch:
+        """A search of files takes the time it takes; see ``SearchedIndex``."""
+        return search
 
     def _open_levels(self) -> Levels | None:
         record = self.manifest.search

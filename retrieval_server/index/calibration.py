@@ -17,6 +17,7 @@ from typing import Any
 
 from retrieval_server.errors import IndexBundleError
 from retrieval_server.storage.arrays import REBUILD
+from retrieval_server.storage.json_record import check_types, read_json
 
 CALIBRATION_FILE = "calibration.json"
 INPUTS = "verdict-1"  # name of the rules that make the inputs; changed rules get a new one
@@ -246,7 +247,11 @@ def read_calibration(folder: Path) -> Calibration | None:
     """
     path = folder / CALIBRATION_FILE
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        return Calibration.from_json(data) if data["inputs"] == INPUTS else None
+        data = read_json(path)
+        if data["inputs"] != INPUTS:
+            return None
+        calibration = Calibration.from_json(data)
+        check_types(calibration)
+        return calibration
     except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
         raise IndexBundleError(f"Cannot read {path}: {error!r}. {REBUILD}") from error

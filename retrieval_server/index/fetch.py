@@ -21,6 +21,7 @@ from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
+from retrieval_server.command_line.addresses import refuse_user
 from retrieval_server.command_line.proxies import is_this_machine
 from retrieval_server.errors import IndexBundleError
 from retrieval_server.index.manifest import (
@@ -74,6 +75,7 @@ def checked_source(text: str) -> str:
     Raises:
         ValueError: if it is no URL of HTTP, saying what to write.
     """
+    refuse_user(text)
     if not _is_folder(text):
         raise ValueError(
             f"{text!r} is not the URL of a folder. Write https://HOST/PATH of the folder that has "

@@ -8,7 +8,7 @@ manifests are equal files.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,10 @@ from retrieval_server.exact_search.levels.fit_parameters import SearchRecord
 from retrieval_server.models.profile import Profile
 from retrieval_server.storage.arrays import REBUILD
 from retrieval_server.storage.digest import file_digest
+from retrieval_server.storage.json_record import check_types, read_json
 from retrieval_server.text.word_search import WordsRecord
 
-FORMAT_VERSION = 6
+FORMAT_VERSION = 7
 IMAGES_SINCE = 5  # the first format that stores what `index.images` reads as this one does
 COLUMNS_SINCE = 6
 MANIFEST_FILE = "manifest.json"
@@ -155,7 +156,7 @@ def read_manifest(
     """
     path = folder / MANIFEST_FILE
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = read_json(path)
     except (OSError, ValueError) as error:
         raise IndexBundleError(f"Cannot read {path}: {error}. {REBUILD}") from error
     if not isinstance(data, dict):
@@ -167,11 +168,21 @@ def read_manifest(
         )
     try:
         files = {name: WrittenFile(**written) for name, written in data["files"].items()}
-        return Manifest.from_json(data), files
+        manifest = Manifest.from_json(data)
+        for record in (manifest, *files.values()):
+            check_types(record)
+        _check_file_names(files)
+        return manifest, files
     except (AttributeError, KeyError, TypeError, ValueError, ProfileError) as error:
         raise IndexBundleError(
             f"The manifest of {folder} is damaged: {error!r}. {REBUILD}"
         ) from error
+
+
+def _check_file_names(names: Iterable[str]) -> None:
+    for name in names:
+        if not name.isprintable() or "/" in name or name in ("", ".", ".."):
+            raise ValueError(f"{name!r} is no name of a file")
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:

@@ -1,20 +1,21 @@
 """The interface of an index that can be searched: what retrieval and serving read of it.
 
-There are two: an ``IndexBundle`` in files of our own, and a ``StoredIndex`` in another engine, see
-stores. The retrieval code is the same above both.
+There are three: an ``IndexBundle`` in files of our own, a ``ChangedIndex``, which is one with its
+changes, see changes, and a ``StoredIndex`` in another engine, see stores. The retrieval code is the
+same above all of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from retrieval_server.attributes.columns import Columns
 from retrieval_server.errors import ModelMismatchError
-from retrieval_server.exact_search.groups import Groups
+from retrieval_server.exact_search.groups import AllowedRows, RowGroups
 from retrieval_server.exact_search.parallelism import IntraQueryParallelism
 from retrieval_server.exact_search.row_factors import RowFactors
 from retrieval_server.exact_search.search import Query, SearchLevel
@@ -25,14 +26,7 @@ from retrieval_server.index.manifest import Manifest
 from retrieval_server.index.product import Product
 from retrieval_server.models.profile import Profile
 from retrieval_server.text.read_text import ReadText
-from retrieval_server.text.word_search import WordSearch
-
-
-class AllowedRows(Protocol):
-    """Which rows may be found."""
-
-    def __getitem__(self, rows: NDArray[Any], /) -> NDArray[np.bool_]:
-        """Whether each of some rows may be found."""
+from retrieval_server.text.word_search import TextCosines
 
 
 class IndexSearch(Protocol):
@@ -52,7 +46,7 @@ class IndexSearch(Protocol):
         exclude: int | None = None,
         allowed: AllowedRows | None = None,
         factors: RowFactors | None = None,
-        groups: Groups | None = None,
+        groups: RowGroups | None = None,
     ) -> Ranking:
         """Rank the whole index."""
 
@@ -63,7 +57,7 @@ class IndexSearch(Protocol):
         rows: NDArray[np.integer],
         top_k: int,
         factors: RowFactors | None = None,
-        groups: Groups | None = None,
+        groups: RowGroups | None = None,
     ) -> Ranking:
         """Rank some rows only."""
 
@@ -73,6 +67,13 @@ class NeighbourLists(Protocol):
 
     def neighbours(self, row: int) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
         """Look up D(row): rows and their text cosines."""
+
+
+class ComparesWords(Protocol):
+    """Compares words with texts; see ``text.word_search``."""
+
+    def cosines(self, words: str) -> TextCosines:
+        """Compare words with the texts of all products."""
 
 
 class SearchedIndex(Protocol):
@@ -99,6 +100,10 @@ class SearchedIndex(Protocol):
         """When it was built, in seconds since 1970."""
 
     @property
+    def change_position(self) -> int:
+        """How many changes to the version it has; see changes."""
+
+    @property
     def calibration(self) -> Calibration | None:
         """How verdicts become probabilities; None without one."""
 
@@ -115,16 +120,16 @@ class SearchedIndex(Protocol):
         """The lists of similar descriptions."""
 
     @property
-    def words(self) -> WordSearch | None:
-        """Compares words with the texts of products; None if this index cannot."""
+    def words(self) -> ComparesWords:
+        """Compares words with the texts of products."""
 
     @property
     def descriptor_bytes(self) -> tuple[int, ...]:
         """Size of the descriptors by backbone, in bytes."""
 
     @property
-    def first_product(self) -> Product:
-        """The product of row 0."""
+    def first_product(self) -> Product | None:
+        """The product of the first row that can be found; None if there is none."""
 
     def __len__(self) -> int: ...
 
@@ -143,8 +148,8 @@ class SearchedIndex(Protocol):
     def rows_of(self, product_ids: Collection[str]) -> dict[str, int]:
         """The rows of some product ids; an id that is not in the index is left out."""
 
-    def read(self, row: int) -> tuple[ReadText, ...]:
-        """What was read on the image of a row."""
+    def lines_read(self, rows: Iterable[int]) -> dict[int, tuple[ReadText, ...]]:
+        """What was read on the images of some rows, by row."""
 
     def descriptors_of(self, row: int) -> tuple[NDArray[np.float32], ...]:
         """The descriptors of a row, (C_n,) float32 by backbone."""
@@ -170,6 +175,13 @@ class SearchedIndex(Protocol):
             exclude: a further row to leave out.
         """
 
+    def groups_by(self, column: str) -> RowGroups:
+        """The groups of the rows by a column, for one search.
+
+        Args:
+            column: the name of a column of the index.
+        """
+
     def check_served(self) -> None:
         """Find out whether the index can be read now.
 
@@ -185,6 +197,14 @@ class SearchedIndex(Protocol):
 
         Args:
             parallelism: divides a search among idle cores; None keeps each search on its own core.
+        """
+
+    def search_until(self, search: IndexSearch, answer_by_s: float) -> IndexSearch:
+        """A search of this index, for a caller who waits for a limited time.
+
+        Args:
+            search: what ``open_search`` of this index has returned.
+            answer_by_s: when the caller's time is over, on the clock ``time.monotonic``.
         """
 
 

@@ -65,8 +65,8 @@ class Backbone:
         if self.p is not None and not _is_number(self.p):
             raise ProfileError(f"Backbone {self.model}: p must be a number, got {self.p!r}.")
         for name, values in (("mean", self.mean), ("std", self.std)):
-            if values is not None and len(values) != 3:
-                raise ProfileError(f"Backbone {self.model}: {name} needs 3 values, got {values}.")
+            if values is not None and (len(values) != 3 or not all(map(_is_number, values))):
+                raise ProfileError(f"Backbone {self.model}: {name} needs 3 numbers, got {values}.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,7 +142,7 @@ class Profile:
         for entry in data["backbones"]:
             _check_keys("A backbone", Backbone, entry)
             triples = {
-                key: tuple(float(value) for value in entry[key])
+                key: tuple(float(value) if _is_number(value) else value for value in entry[key])
                 for key in ("mean", "std")
                 if entry.get(key) is not None
             }
@@ -151,7 +151,11 @@ class Profile:
 
 
 def _is_number(value: object) -> bool:
-    return type(value) in {int, float} and math.isfinite(value)  # type: ignore[arg-type]
+    """Whether a value is a number that a float can hold."""
+    try:
+        return type(value) in {int, float} and math.isfinite(value)  # type: ignore[arg-type]
+    except OverflowError:  # an integer of hundreds of digits
+        return False
 
 
 def _check_keys(subject: str, kind: type[Any], data: Mapping[str, Any]) -> None:

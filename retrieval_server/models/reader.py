@@ -20,7 +20,8 @@ from hashlib import sha256
 from pathlib import Path
 
 from retrieval_server.errors import ModelRepositoryError
-from retrieval_server.models.model_repository import CONFIG_FILE, ImageModel, ModelRepository
+from retrieval_server.models.image_model import ImageModel
+from retrieval_server.models.model_repository import CONFIG_FILE, ModelRepository
 from retrieval_server.models.profile import READERS, Profile
 
 TEXT_DETECTOR = "text_detector"

@@ -26,6 +26,7 @@ from retrieval_server import errors
 REQUEST_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 STAGE_BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 STAGES = ("decode", "encode", "read", "rank", "refine")
+QUEUES = ("decode", "memory", "encode", "read", "rank")
 RELOADS = ("served", "refused")
 REFUSALS: dict[type[Exception], str] = {
     errors.CurrentFileError: "current",
@@ -56,7 +57,7 @@ class ServerMetrics:
             collector(registry=self.registry)
         self.requests = Counter(
             "beauty_requests",
-            "Unary gRPC requests answered, by the status they got.",
+            "gRPC requests answered, by the status they got; each search of a stream is one.",
             ["method", "code"],
             registry=self.registry,
         )
@@ -69,7 +70,7 @@ class ServerMetrics:
         )
         self.in_flight = Gauge(
             "beauty_requests_in_flight",
-            "Unary gRPC requests in progress.",
+            "gRPC requests in progress; each search of a stream is one.",
             ["method"],
             registry=self.registry,
         )
@@ -78,6 +79,12 @@ class ServerMetrics:
             "Time that a search spent in a stage, waiting for a free worker or model included.",
             ["stage"],
             buckets=STAGE_BUCKETS_S,
+            registry=self.registry,
+        )
+        self.waiting = Gauge(
+            "beauty_searches_waiting",
+            "Photos or searches that wait for their turn in a stage.",
+            ["queue"],
             registry=self.registry,
         )
         self.shed = Counter(
@@ -116,11 +123,18 @@ class ServerMetrics:
         for reason in FAILURES.values():
             self.engine_failures.labels(reason)
 
-    def observe_stages(self, timings: Mapping[str, int]) -> None:
-        """Observe the times of a search: microseconds by stage, such as ``rank_us``."""
+    def observe_stages(
+        self, timings: Mapping[str, int], exemplar: dict[str, str] | None = None
+    ) -> None:
+        """Observe the times of a search.
+
+        Args:
+            timings: microseconds by stage, such as ``rank_us``.
+            exemplar: names the trace of the search, if it is kept.
+        """
         for stage in STAGES:
             if (microseconds := timings.get(f"{stage}_us")) is not None:
-                self.stages.labels(stage).observe(microseconds / 1e6)
+                self.stages.labels(stage).observe(microseconds / 1e6, exemplar)
 
     def count_failure(self, error: errors.RetrievalError) -> None:
         """Count an error if the engine or the models caused it."""

@@ -1,4 +1,4 @@
-"""Counts and times every unary gRPC request, whichever service answers it."""
+"""Counts and times gRPC requests, whichever service answers them."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from functools import cache
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import grpc
 
 from retrieval_server.observability.metrics import ServerMetrics
+from retrieval_server.observability.released_requests import released
+from retrieval_server.observability.tracing import Tracing
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
-Context = grpc.aio.ServicerContext[Any, Any]
+Response = TypeVar("Response")
 
 LATE_SHARE = 0.05
 """Largest share of a request's time that may remain where its cancellation means a deadline.
@@ -24,17 +26,19 @@ wire, and the server's time starts when the request arrives. So the cancellation
 
 
 class RequestMetrics(grpc.aio.ServerInterceptor):
-    """Measures unary requests; health watches and reflection are streams, and not measured.
+    """Measures unary requests; of streams, the service itself has those of searches measured.
 
     A method's label is its own name: those of our service, of health and of reflection differ.
     A method that does not exist has no handler and is not measured: labels stay bounded.
 
     Args:
         metrics: counts and times the requests.
+        tracing: names the trace of a request, as the exemplar of its time.
     """
 
-    def __init__(self, metrics: ServerMetrics) -> None:
+    def __init__(self, metrics: ServerMetrics, tracing: Tracing) -> None:
         self._metrics = metrics
+        self._tracing = tracing
         self._measured = cache(self._measuring)  # once for each method, not for each call
 
     async def intercept_service(
@@ -50,10 +54,26 @@ class RequestMetrics(grpc.aio.ServerInterceptor):
 
     def _measuring(self, method: str, handler: Handler) -> Handler:
         answer: Any = handler.unary_unary  # the stubs describe the handlers of synchronous servers
+        return grpc.unary_unary_rpc_method_handler(
+            self.measured(method, answer),
+            handler.request_deserializer,
+            handler.response_serializer,
+        )
+
+    def measured(
+        self, method: str, answer: Callable[[Any, Any], Awaitable[Response]]
+    ) -> Callable[[Any, Any], Awaitable[Response]]:
+        """Make a function that answers requests like another one, and measures each.
+
+        Args:
+            method: the name that the requests are counted under.
+            answer: takes a request and the context of its call.
+        """
         in_flight = self._metrics.in_flight.labels(method)
         duration = self._metrics.durations.labels(method)
+        ended_with = cache(lambda status: self._metrics.requests.labels(method, status.name))
 
-        async def measured(request: object, context: Context) -> object:
+        async def measured(request: Any, context: Any) -> Response:
             started = time.perf_counter()
             allowed_s = context.time_remaining()
             in_flight.inc()
@@ -65,22 +85,17 @@ class RequestMetrics(grpc.aio.ServerInterceptor):
                 raise
             except grpc.aio.AbortError as error:
                 status = context.code()
-                # The call's state keeps the error. The error's traceback would keep the state, and
-                # the request, which may have megabytes, until garbage is collected.
                 del request, context
-                error.__context__ = None
-                raise error.with_traceback(None) from None
+                raise released(error) from None
             except Exception:
                 status = context.code() or grpc.StatusCode.UNKNOWN
                 raise
             finally:
-                duration.observe(time.perf_counter() - started)
-                self._metrics.requests.labels(method, status.name).inc()
+                duration.observe(time.perf_counter() - started, self._tracing.exemplar())
+                ended_with(status).inc()
                 in_flight.dec()
 
-        return grpc.unary_unary_rpc_method_handler(
-            measured, handler.request_deserializer, handler.response_serializer
-        )
+        return measured
 
 
 def _status_of_cancelled(remaining_s: float | None, allowed_s: float | None) -> grpc.StatusCode:

@@ -19,6 +19,7 @@ import grpc
 
 from retrieval_server.command_line.proxies import proxy_options
 from retrieval_server.errors import RetrievalError
+from retrieval_server.observability.released_requests import ReleasedRequests
 from retrieval_server.version import VERSION
 
 if TYPE_CHECKING:
@@ -49,9 +50,10 @@ class Tracing:
 
         is_no_probe = filters.negate(filters.health_check())
         return [
+            ReleasedRequests(),
             aio_server_interceptor(  # type: ignore[no-untyped-call]
                 tracer_provider=self._provider, filter_=is_no_probe
-            )
+            ),
         ]
 
     def span(self, name: str) -> AbstractContextManager[object]:
@@ -64,6 +66,20 @@ class Tracing:
             from opentelemetry.trace import get_current_span
 
             get_current_span().set_attributes(attributes)
+
+    def exemplar(self) -> dict[str, str] | None:
+        """Name the trace of the request in progress for a metric; None if it is not kept."""
+        if self._tracer is None:
+            return None
+        from opentelemetry.trace import format_span_id, format_trace_id, get_current_span
+
+        context = get_current_span().get_span_context()
+        if not context.trace_flags.sampled:
+            return None
+        return {
+            "trace_id": format_trace_id(context.trace_id),
+            "span_id": format_span_id(context.span_id),
+        }
 
     def close(self) -> None:
         """Send the last spans, for ``LAST_SPANS_S`` at most."""

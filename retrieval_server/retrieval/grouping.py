@@ -1,4 +1,4 @@
-"""The groups of an index's images by a column: a result then is the best image of each value.
+"""Results grouped by a column of the index: each is the best image of one value.
 
 An image without a value is a group of its own. Both stages of Algorithm 1 count groups: k of them
 are seeds, top_k of them are the result, and a text neighbour of a seed's group brings nothing new.
@@ -9,78 +9,48 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-import numpy as np
-from numpy.typing import NDArray
-
-from retrieval_server.attributes.columns import Column, Columns
+from retrieval_server.attributes.columns import Columns
 from retrieval_server.attributes.names import PRODUCT_COLUMN
-from retrieval_server.attributes.values import ColumnKind
-from retrieval_server.errors import QueryError
-from retrieval_server.exact_search.groups import Groups
+from retrieval_server.exact_search.groups import AllowedRows, RowGroups
 from retrieval_server.filters.column_errors import ColumnErrors
 from retrieval_server.filters.expression import AllOf, Equals, NoneOf
-from retrieval_server.index.searched_index import AllowedRows
+from retrieval_server.index.product import Product
+from retrieval_server.index.searched_index import SearchedIndex
 from retrieval_server.retrieval.search_request import SearchParameters
 from retrieval_server.retrieval.search_result import Match
 
 
-class ColumnGroups:
-    """The groups by each column of an index, made when a search first asks for them.
-
-    Any number of threads may ask.
+def check_group_by(name: str | None, columns: Columns) -> None:
+    """Check that there is a column, if one is named.
 
     Args:
-        columns: the columns of the index.
+        name: of the column; None for none.
+        columns: those of the index.
+
+    Raises:
+        QueryError: if there is none of this name.
     """
-
-    def __init__(self, columns: Columns) -> None:
-        self._columns = columns
-        self._groups: dict[str, Groups] = {}
-
-    def check(self, name: str | None) -> None:
-        """Check that there is a column, if one is named.
-
-        Raises:
-            QueryError: if there is none of this name, or the index has no values to group by.
-        """
-        if name is None:
-            return
-        if name not in self._columns.names:
-            raise ColumnErrors(self._columns, "group_by").no_such_column(name)
-        if not self._columns.has_values:
-            raise QueryError(
-                "group_by", "is not possible here: this index is in a store, which has no groups."
-            )
-
-    def by(self, name: str | None) -> Groups | None:
-        """The groups by a column; None for no column.
-
-        Raises:
-            QueryError: if there is no such column.
-        """
-        if name is None:
-            return None
-        if name not in self._groups:
-            self.check(name)
-            self._groups[name] = _groups_by(self._columns[name])
-        return self._groups[name]
+    if name is not None and name not in columns.names:
+        raise ColumnErrors(columns, "group_by").no_such_column(name)
 
 
-def _groups_by(column: Column) -> Groups:
-    missing = column.is_missing(column.values)
-    present: NDArray[np.integer] = column.values[~missing]
-    if column.kind is not ColumnKind.TEXT:  # texts are numbered already
-        _, present = np.unique(present, return_inverse=True)
-    numbers = np.empty(len(missing), np.int32)
-    numbers[~missing] = present
-    count = column.distinct + column.missing_count
-    numbers[missing] = np.arange(column.distinct, count)
-    return Groups(numbers, count)
+def groups_of(index: SearchedIndex, name: str | None) -> RowGroups | None:
+    """The groups by a column of an index; None for no column.
+
+    Args:
+        index: the index.
+        name: of the column; None for none.
+
+    Raises:
+        QueryError: if there is no such column.
+    """
+    check_group_by(name, index.columns)
+    return None if name is None else index.groups_by(name)
 
 
 def with_group_sizes(
     matches: Iterable[Match],
-    groups: Groups,
+    groups: RowGroups,
     allowed: AllowedRows | None,
     exclude: int | None,
 ) -> tuple[Match, ...]:
@@ -93,31 +63,21 @@ def with_group_sizes(
         exclude: a further row to leave out.
     """
     return tuple(
-        replace(match, group_size=_size(groups, match.row, allowed, exclude)) for match in matches
+        replace(match, group_size=groups.size(match.row, allowed, exclude)) for match in matches
     )
 
 
-def without_product_of(
-    parameters: SearchParameters, columns: Columns, row: int
-) -> SearchParameters:
-    """Parameters with a filter that no image of a row's product passes.
+def without_images_of(parameters: SearchParameters, product: Product) -> SearchParameters:
+    """Parameters with a filter that no image of a product passes.
 
     Args:
         parameters: how to search.
-        columns: the columns of the index, ``PRODUCT_COLUMN`` among them.
-        row: an image; without a product, it is left out by itself, and nothing changes here.
+        product: what the catalogue says of one of its images; if it names no product in
+            ``PRODUCT_COLUMN``, the image is left out by itself, and nothing changes here.
     """
-    column = columns[PRODUCT_COLUMN]
-    code = int(column.values[row])
-    if code == column.missing_code:
+    name = product.attributes.get(PRODUCT_COLUMN)
+    if name is None:
         return parameters
-    others = NoneOf((Equals(PRODUCT_COLUMN, column.text(code)),))
+    others = NoneOf((Equals(PRODUCT_COLUMN, name),))
     wanted = parameters.filter
     return replace(parameters, filter=others if wanted is None else AllOf((wanted, others)))
-
-
-def _size(groups: Groups, row: int, allowed: AllowedRows | None, exclude: int | None) -> int:
-    rows = groups.rows_of(int(groups.numbers[row]))
-    if exclude is not None:
-        rows = rows[rows != exclude]
-    return len(rows) if allowed is None else int(np.count_nonzero(allowed[rows]))

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval_server.exact_search.groups import Groups
+from retrieval_server.exact_search.groups import RowGroups
 from retrieval_server.exact_search.similarity import Ranking
 from retrieval_server.index.searched_index import IndexSearch, SearchedIndex
 from retrieval_server.retrieval.grouping import with_group_sizes
@@ -51,10 +51,12 @@ class QueryRanking:
         query: QueryDescriptors,
         parameters: SearchParameters,
         exclude: int | None,
-        groups: Groups | None,
+        groups: RowGroups | None,
     ) -> None:
         self._alphas = check_parameters(parameters, bundle.profile)
         self._search, self._query, self._parameters = search, query, parameters
+        if parameters.answer_by_s is not None:
+            self._search = bundle.search_until(search, parameters.answer_by_s)
         self._words = query_words(bundle, parameters)
         self._factors = None if self._words is None else self._words.factors
         self._exclude = exclude

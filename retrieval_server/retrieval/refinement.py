@@ -25,9 +25,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval_server.exact_search.groups import Groups
+from retrieval_server.exact_search.groups import AllowedRows, RowGroups
 from retrieval_server.exact_search.similarity import Ranking
-from retrieval_server.index.searched_index import AllowedRows, NeighbourLists
+from retrieval_server.index.searched_index import NeighbourLists
 from retrieval_server.retrieval.search_result import Match, Stage, TextEvidence
 
 RankRows = Callable[[NDArray[np.int64], int], Ranking]  # rows (M,), length of the ranking
@@ -72,7 +72,7 @@ def refine(
     top_k: int,
     exclude: int | None = None,
     allowed: AllowedRows | None = None,
-    groups: Groups | None = None,
+    groups: RowGroups | None = None,
 ) -> Refinement:
     """Replace all but the best k of an initial ranking by the best of their text neighbours.
 
@@ -117,7 +117,7 @@ def text_subset(
     text_index: NeighbourLists,
     exclude: int | None = None,
     allowed: AllowedRows | None = None,
-    groups: Groups | None = None,
+    groups: RowGroups | None = None,
 ) -> TextSubset:
     """Gather the text neighbours of the seeds.
 
@@ -145,7 +145,7 @@ def text_subset(
 
 
 def _have_group_of(
-    rows: NDArray[np.int64], others: NDArray[np.int64], groups: Groups | None
+    rows: NDArray[np.int64], others: NDArray[np.int64], groups: RowGroups | None
 ) -> NDArray[np.bool_]:
     """Whether each of some rows (M,) is one of others, or is in the group of one."""
     if groups is None:

@@ -8,6 +8,7 @@ server does at the time.
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Mapping
 
@@ -21,11 +22,16 @@ from retrieval_server.exact_search.parallelism import IntraQueryParallelism
 from retrieval_server.exact_search.search import SearchLevel
 from retrieval_server.exact_search.similarity import Ranking
 from retrieval_server.filters.evaluation import check_filter
-from retrieval_server.index.searched_index import SearchedIndex
+from retrieval_server.index.searched_index import IndexSearch, SearchedIndex
 from retrieval_server.retrieval.engine_check import EngineCheck
-from retrieval_server.retrieval.grouping import ColumnGroups, with_group_sizes, without_product_of
+from retrieval_server.retrieval.grouping import (
+    check_group_by,
+    groups_of,
+    with_group_sizes,
+    without_images_of,
+)
 from retrieval_server.retrieval.query_ranking import QueryRanking
-from retrieval_server.retrieval.query_words import has_words, sole_words, word_search_of
+from retrieval_server.retrieval.query_words import sole_words
 from retrieval_server.retrieval.refinement import refine, unrefined
 from retrieval_server.retrieval.search_request import (
     DEFAULT_TOP_K,
@@ -57,8 +63,23 @@ class Retriever:
         self.engine = engine
         self.parallelism = parallelism
         self._engine_check = EngineCheck(bundle, engine)
-        self._groups = ColumnGroups(bundle.columns)
         self._search = bundle.open_search(parallelism)
+
+    @property
+    def index_search(self) -> IndexSearch:
+        """What ranks the rows of the index."""
+        return self._search
+
+    def over(self, bundle: SearchedIndex) -> Retriever:
+        """The same search over another state of the index, with the same models.
+
+        Args:
+            bundle: this index with changes.
+        """
+        other = copy.copy(self)
+        other.bundle = bundle
+        other._search = bundle.open_search(self.parallelism)
+        return other
 
     @property
     def search_levels(self) -> tuple[SearchLevel, ...]:
@@ -100,9 +121,7 @@ class Retriever:
         check_parameters(parameters, self.bundle.profile)
         if parameters.filter is not None:
             check_filter(parameters.filter, self.bundle.columns)
-        self._groups.check(parameters.group_by)
-        if has_words(self.bundle, parameters):
-            word_search_of(self.bundle)
+        check_group_by(parameters.group_by, self.bundle.columns)
 
     def rank(
         self, query: QueryDescriptors, parameters: SearchParameters, exclude: int | None = None
@@ -181,9 +200,9 @@ class Retriever:
         row = self.bundle.row_of(product_id)
         if row is None:
             raise UnknownProductError(product_id)
-        self._groups.check(parameters.group_by)
+        check_group_by(parameters.group_by, self.bundle.columns)
         if parameters.group_by == PRODUCT_COLUMN:
-            parameters = without_product_of(parameters, self.bundle.columns, row)
+            parameters = without_images_of(parameters, self.bundle.product(row))
         return self.search(self.bundle.descriptors_of(row), parameters, exclude=row)
 
     def search_by_words(self, parameters: SearchParameters) -> SearchResult:
@@ -195,7 +214,7 @@ class Retriever:
         check_parameters(parameters, self.bundle.profile)
         started = time.perf_counter_ns()
         allowed = self.bundle.allowed_rows(parameters.filter, parameters.exclude_ids)
-        groups = self._groups.by(parameters.group_by)
+        groups = groups_of(self.bundle, parameters.group_by)
         matches = sole_words(self.bundle, parameters).ranked(
             parameters.top_k, allowed, parameters.min_similarity, groups
         )
@@ -233,5 +252,5 @@ class Retriever:
     def _ranking(
         self, query: QueryDescriptors, parameters: SearchParameters, exclude: int | None
     ) -> QueryRanking:
-        groups = self._groups.by(parameters.group_by)
+        groups = groups_of(self.bundle, parameters.group_by)
         return QueryRanking(self.bundle, self._search, query, parameters, exclude, groups)

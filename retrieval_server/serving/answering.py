@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, NoReturn, TypeAlias, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any, NoReturn, Protocol, TypeAlias, TypeVar
 
 import grpc
 
 from retrieval_server import errors
 from retrieval_server.observability.metrics import ServerMetrics
 from retrieval_server.observability.tracing import Tracing
-from retrieval_server.serving.admission import CHEAP_KINDS, Admission, Kind, Overload
+from retrieval_server.serving.admission import CHEAP_KINDS, Admission, Cause, Kind, Overload
 from retrieval_server.serving.arrivals import Arrivals
+from retrieval_server.serving.callers import CURRENT, caller_of
 from retrieval_server.serving.deadline import Deadline
 from retrieval_server.serving.messages import retry_metadata
 from retrieval_server.serving.request_log import RequestLog
@@ -30,15 +31,38 @@ STATUS_OF_ERROR: dict[type[errors.RetrievalError], grpc.StatusCode] = {
     # Triton serves other models than the index's, or none: another replica may be right
     errors.ModelMismatchError: grpc.StatusCode.UNAVAILABLE,
     errors.ModelRepositoryError: grpc.StatusCode.UNAVAILABLE,
+    errors.ChangeWriteError: grpc.StatusCode.UNAVAILABLE,
+    errors.NotWriterError: grpc.StatusCode.FAILED_PRECONDITION,
+    errors.ChangeLogError: grpc.StatusCode.FAILED_PRECONDITION,
     errors.RetrievalError: grpc.StatusCode.INTERNAL,
 }
 
 LONGEST_MESSAGE = 500  # characters; a status travels in HTTP/2 headers, which hold 8 KiB
 
 Response = TypeVar("Response")
-Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 Metadata: TypeAlias = tuple[tuple[str, str | bytes], ...]
 Work: TypeAlias = Callable[[str, Deadline], Awaitable[tuple[Response, Mapping[str, object]]]]
+
+
+class Call(Protocol):
+    """The context of a call, as far as an answer needs it."""
+
+    def peer(self) -> str:
+        """The other end of the connection, such as ``ipv4:10.0.0.7:51234``."""
+
+    def invocation_metadata(self) -> Any:
+        """The metadata that the caller sent along."""
+
+    def time_remaining(self) -> float | None:
+        """Seconds until the caller's deadline; None if there is none."""
+
+    def set_trailing_metadata(self, metadata: Metadata, /) -> None:
+        """Set the metadata that the call ends with."""
+
+    def abort(
+        self, code: grpc.StatusCode, message: str, metadata: Metadata = (), /
+    ) -> Coroutine[Any, Any, NoReturn]:
+        """End the call with a status; raises."""
 
 
 def status_of(error: errors.RetrievalError) -> grpc.StatusCode:
@@ -54,19 +78,28 @@ class Answering:
         arrivals: counts the requests that only rank or read.
         metrics: counts requests that are refused or fail.
         tracing: has a span for the request in progress.
+        by_token: whether callers are told apart by their tokens; else by their addresses.
     """
 
     def __init__(
-        self, admission: Admission, arrivals: Arrivals, metrics: ServerMetrics, tracing: Tracing
+        self,
+        admission: Admission,
+        arrivals: Arrivals,
+        metrics: ServerMetrics,
+        tracing: Tracing,
+        *,
+        by_token: bool,
     ) -> None:
         self._admission = admission
         self._arrivals = arrivals
         self._metrics = metrics
+        self._shed = {cause: metrics.shed.labels(cause.value) for cause in Cause}
         self._tracing = tracing
+        self._by_token = by_token
         self._log = RequestLog()
 
     async def answer(
-        self, kind: Kind, work: Work[Response], context: Context, *, size: int = 1
+        self, kind: Kind, work: Work[Response], context: Call, *, size: int = 1
     ) -> Response:
         """Answer a request, or abort its call.
 
@@ -82,25 +115,39 @@ class Answering:
         if kind in CHEAP_KINDS:
             self._arrivals.note()
         deadline = Deadline.after(context.time_remaining())
-        overload = self._admission.overload(kind, deadline.remaining_s, size)
+        caller = caller_of(context, by_token=self._by_token)
+        overload = self._admission.overload(kind, deadline.remaining_s, size, caller)
         if overload is not None:
             await self._refuse(overload, request_id, context)
-        with self._admission.in_progress(kind, size):
+        CURRENT.set(caller)
+        with self._admission.in_progress(kind, size, caller):
             context.set_trailing_metadata((("request-id", request_id),))
             return await self._worked(work, request_id, deadline, context)
 
-    async def _refuse(self, overload: Overload, request_id: str, context: Context) -> NoReturn:
+    async def answer_change(self, work: Work[Response], context: Call) -> Response:
+        """Answer a request that changes the catalogue; none of them is refused for the load.
+
+        Args:
+            work: see ``answer``.
+            context: of the call.
+        """
+        request_id = f"{random.getrandbits(64):016x}"
+        self._tracing.note(request_id=request_id)
+        context.set_trailing_metadata((("request-id", request_id),))
+        deadline = Deadline.after(context.time_remaining())
+        return await self._worked(work, request_id, deadline, context)
+
+    async def _refuse(self, overload: Overload, request_id: str, context: Call) -> NoReturn:
         """Refuse a request, at as little cost as possible: there may be very many."""
-        cause = overload.cause.value
-        self._metrics.shed.labels(cause).inc()
-        self._log.refused(cause)
+        self._shed[overload.cause].inc()
+        self._log.refused(overload.cause.value)
         message = str(overload)
         retry = retry_metadata(message, overload.retry_after_s)
         metadata = (("request-id", request_id), *retry)
         await _abort(context, grpc.StatusCode.RESOURCE_EXHAUSTED, message, metadata)
 
     async def _worked(
-        self, work: Work[Response], request_id: str, deadline: Deadline, context: Context
+        self, work: Work[Response], request_id: str, deadline: Deadline, context: Call
     ) -> Response:
         """Work, log it, and translate errors: ours to their status, others to INTERNAL."""
         try:
@@ -122,7 +169,7 @@ class Answering:
 
 
 async def _abort(
-    context: Context, status: grpc.StatusCode, message: str, metadata: Metadata = ()
+    context: Call, status: grpc.StatusCode, message: str, metadata: Metadata = ()
 ) -> NoReturn:
     await context.abort(status, message, metadata)
     raise AssertionError("abort raises")

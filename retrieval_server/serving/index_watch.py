@@ -21,6 +21,7 @@ from retrieval_server.errors import CurrentFileError, IndexLossError, RetrievalE
 from retrieval_server.models.model_repository import ModelRepository
 from retrieval_server.observability.metrics import REFUSALS, ServerMetrics
 from retrieval_server.retrieval.open_retriever import open_retriever
+from retrieval_server.serving.change_feed import ChangeFeed
 from retrieval_server.serving.index_source import IndexSource, Named
 from retrieval_server.serving.polling import Polling
 from retrieval_server.serving.served_index import Refusal, ServedIndex
@@ -38,7 +39,8 @@ class IndexWatch:
     Args:
         source: names the version to serve.
         repository: the models that are served.
-        served: holds the index that is served; gets the new one, or why there is none.
+        served: holds the index that is served; gets why there is no new one.
+        feed: serves the new one, with its changes.
         metrics: counts the reloads.
 
     Attributes:
@@ -50,11 +52,13 @@ class IndexWatch:
         source: IndexSource,
         repository: ModelRepository,
         served: ServedIndex,
+        feed: ChangeFeed,
         metrics: ServerMetrics,
     ) -> None:
         self._source = source
         self._repository = repository
         self._served = served
+        self._feed = feed
         self._metrics = metrics
         self._refused: tuple[Named, float] | None = None  # and when to try it again
         self.polling = Polling(self.poll, "the check for a new index")
@@ -90,7 +94,7 @@ class IndexWatch:
         retriever = await open_retriever(
             bundle, self._repository, lambda: old.engine, old.parallelism, owns_engine=False
         )
-        self._served.retriever = retriever
+        await self._feed.serve(retriever)
         self._served.refusal = None
         self._refused = None
         self._metrics.reloads.labels("served").inc()

@@ -25,14 +25,7 @@ def products_message(
     Raises:
         QueryError: if there is no id, or too many.
     """
-    if not product_ids:
-        raise QueryError("product_ids", "is empty. Give at least one id.")
-    if len(product_ids) > MAX_PRODUCT_IDS:
-        raise QueryError(
-            "product_ids",
-            f"has {len(product_ids):,} ids; at most {MAX_PRODUCT_IDS:,} are accepted.",
-        )
-    wanted = list(dict.fromkeys(product_ids))
+    wanted = checked_ids(product_ids)
     rows = bundle.rows_of(wanted)
     products = bundle.products(rows.values())
     return pb.GetProductsResponse(
@@ -40,7 +33,27 @@ def products_message(
         missing_ids=[each for each in wanted if each not in rows],
         index_version=bundle.version,
         request_id=request_id,
+        change_position=bundle.change_position,
     )
+
+
+def checked_ids(product_ids: Collection[str]) -> list[str]:
+    """The ids of a request, each once, in their order.
+
+    Args:
+        product_ids: the ids; one that is there several times counts once.
+
+    Raises:
+        QueryError: if there is no id, or too many.
+    """
+    if not product_ids:
+        raise QueryError("product_ids", "is empty. Give at least one id.")
+    if len(product_ids) > MAX_PRODUCT_IDS:
+        raise QueryError(
+            "product_ids",
+            f"has {len(product_ids):,} ids; at most {MAX_PRODUCT_IDS:,} are accepted.",
+        )
+    return list(dict.fromkeys(product_ids))
 
 
 def _product(product: Product) -> pb.Product:

@@ -9,6 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from retrieval_server.observability.metrics import REFUSALS
+from retrieval_server.serving.change_feed import ChangeFeed
 from retrieval_server.serving.served_index import ServedIndex
 from retrieval_server.version import VERSION
 
@@ -26,11 +27,12 @@ class ServedState(Collector):
 
     Args:
         served: holds the index and the engine.
+        feed: follows the changes to the index.
         readiness: knows whether the engine answers.
     """
 
-    def __init__(self, served: ServedIndex, readiness: Ready) -> None:
-        self._served = served
+    def __init__(self, served: ServedIndex, feed: ChangeFeed, readiness: Ready) -> None:
+        self._served, self._feed = served, feed
         self._readiness = readiness
 
     def collect(self) -> Iterable[Metric]:
@@ -60,6 +62,16 @@ class ServedState(Collector):
         )
         yield GaugeMetricFamily(
             "beauty_index_products", "Products of the index.", value=len(bundle)
+        )
+        yield GaugeMetricFamily(
+            "beauty_index_changes",
+            "Changes to the version of the index that searches see.",
+            value=bundle.change_position,
+        )
+        yield GaugeMetricFamily(
+            "beauty_index_change_lag_seconds",
+            "For how long the log has had changes that searches do not see; 0 if they see all.",
+            value=self._feed.lag_s,
         )
         refused = GaugeMetricFamily(
             "beauty_index_refused",

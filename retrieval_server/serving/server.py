@@ -15,7 +15,8 @@ from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from threadpoolctl import threadpool_limits
 
-from retrieval_server.access.bearer_tokens import BearerTokens
+from retrieval_server.access.bearer_tokens import CHANGE, SEARCH, BearerTokens
+from retrieval_server.access.caller_names import CallerNames
 from retrieval_server.command_line.output_file import check_output, write_output
 from retrieval_server.cores import create_workers
 from retrieval_server.engines.create_engine import create_engine
@@ -31,8 +32,9 @@ from retrieval_server.observability.tracing import Tracing, start_tracing
 from retrieval_server.reading.reader import Reader, compile_reader, open_reader
 from retrieval_server.retrieval.open_retriever import open_retriever
 from retrieval_server.retrieval.retriever import Retriever
-from retrieval_server.serving.admission import Admission, Cause, Kind
+from retrieval_server.serving.admission import Admission, Kind
 from retrieval_server.serving.certificate_metrics import CertificateState, certificates_of
+from retrieval_server.serving.change_feed import FOLLOW_EVERY_S, ChangeFeed
 from retrieval_server.serving.check_health import SERVICE
 from retrieval_server.serving.grpc_endpoint import create_grpc_server, listen, listen_in_the_clear
 from retrieval_server.serving.index_source import IndexSource, source_of
@@ -46,6 +48,14 @@ from retrieval_server.serving.well_formed import WellFormedRequests
 from retrieval_server.v1 import retrieval_pb2_grpc as pb_grpc
 
 log = logging.getLogger(__name__)
+
+RIGHTS = {  # that a token needs, by method; any token may ask for the status
+    "Search": SEARCH,
+    "SearchStream": SEARCH,
+    "GetProducts": SEARCH,
+    "Upsert": CHANGE,
+    "Delete": CHANGE,
+}
 
 
 @dataclass(frozen=True)
@@ -61,6 +71,7 @@ class RunningServer:
     address: str
     health_address: str | None
     index_watch: IndexWatch
+    _service: RetrievalService
     _server: grpc.aio.Server
     _health_server: grpc.aio.Server
     _health: health.aio.HealthServicer
@@ -85,11 +96,14 @@ class RunningServer:
                 learn of the stop.
         """
         await self.index_watch.polling.stop()
+        await self._service.changes.feed.polling.stop()
         await self._readiness.stop()
         await self._health.enter_graceful_shutdown()
         await asyncio.sleep(delay_s)
+        self._service.stop_streams()
         await self._server.stop(drain_s)
         await self._health_server.stop(0)
+        await self._service.changes.close()
         await self._engine.close()
         self._executor.shutdown()
         await asyncio.to_thread(self._source.close)
@@ -110,7 +124,7 @@ async def start_server(settings: Settings) -> RunningServer:
     repository = ModelRepository(settings.model_repository)
     metrics, tracing = ServerMetrics(), start_tracing()
     server = create_grpc_server(
-        settings, [*tracing.interceptors, *_interceptors(settings, metrics)]
+        settings, [*tracing.interceptors, *_interceptors(settings, metrics, tracing)]
     )
     address = listen(server, settings)
     health_server, health_address = grpc.aio.server(options=[("grpc.so_reuseport", 0)]), None
@@ -120,26 +134,35 @@ async def start_server(settings: Settings) -> RunningServer:
     served = ServedIndex(await _open_retriever(settings, bundle, repository))
     admission = _admission(settings, metrics)
     reader = await _open_reader(served.retriever, repository, executor)
-    service = RetrievalService(served, executor, reader, admission, settings, metrics, tracing)
+    feed = ChangeFeed(served, is_writable=settings.writable)
+    await feed.serve(served.retriever)
+    service = RetrievalService(
+        served, feed, executor, reader, admission, settings, metrics, tracing
+    )
+    await asyncio.to_thread(service.changes.warm_up)
+    await feed.take_over()
     health_servicer = _add_services(server, health_server, service)
     readiness = Readiness(served, health_servicer, SERVICE)
-    index_watch = IndexWatch(source, repository, served, metrics)
-    metrics.registry.register(ServedState(served, readiness))
+    index_watch = IndexWatch(source, repository, served, feed, metrics)
+    metrics.registry.register(ServedState(served, feed, readiness))
     if certificates := certificates_of(settings):
         metrics.registry.register(CertificateState(certificates))
     metrics_endpoint = _metrics_endpoint(settings, metrics)
     await server.start()
     await health_server.start()
     await readiness.start()
+    feed.polling.start(FOLLOW_EVERY_S)
     if settings.reload_every_s > 0:
         index_watch.polling.start(settings.reload_every_s)
     for warning in bundle.manifest.warnings:
         log.warning(warning)
-    log.info("serving %s (%s products) on %s", bundle.version, f"{len(bundle):,}", address)
+    now = served.retriever.bundle
+    log.info("serving %s (%s products) on %s", now.version, f"{len(now):,}", address)
     return RunningServer(
         address,
         health_address,
         index_watch,
+        service,
         server,
         health_server,
         health_servicer,
@@ -174,7 +197,7 @@ async def _open_retriever(
 async def _open_reader(
     retriever: Retriever, repository: ModelRepository, executor: Executor
 ) -> Reader | None:
-    if retriever.bundle.words is None or not can_read(retriever.bundle.profile, repository):
+    if not can_read(retriever.bundle.profile, repository):
         return None
     await asyncio.to_thread(compile_reader)
     return open_reader(repository, retriever.engine, executor)
@@ -194,13 +217,20 @@ def _add_services(
     return servicer
 
 
-def _interceptors(settings: Settings, metrics: ServerMetrics) -> list[grpc.aio.ServerInterceptor]:
-    measured, well_formed = RequestMetrics(metrics), WellFormedRequests()
+def _interceptors(
+    settings: Settings, metrics: ServerMetrics, tracing: Tracing
+) -> list[grpc.aio.ServerInterceptor]:
+    measured, well_formed = RequestMetrics(metrics, tracing), WellFormedRequests()
+    if settings.writable and settings.token_file is None and settings.tls_client_ca is None:
+        log.warning(
+            "--writable without --token-file: who reaches the port can change the catalogue"
+        )
     if settings.token_file is None:
-        return [measured, well_formed]
+        return [measured, well_formed, CallerNames()]
     if settings.tls is None:
         log.warning("--token-file without --tls-cert: tokens are sent unencrypted")
-    return [measured, well_formed, BearerTokens(settings.token_file)]
+    needed = {f"/{SERVICE}/{method}": right for method, right in RIGHTS.items()}
+    return [measured, well_formed, BearerTokens(settings.token_file, needed), CallerNames()]
 
 
 def _admission(settings: Settings, metrics: ServerMetrics) -> Admission:
@@ -212,9 +242,7 @@ def _admission(settings: Settings, metrics: ServerMetrics) -> Admission:
     )
     metrics.limit.set(settings.max_concurrent_requests)
     for kind in Kind:
-        metrics.expected.labels(kind.value).set_function(partial(admission.expected_s, kind))
-    for cause in Cause:
-        metrics.shed.labels(cause.value)
+        metrics.expected.labels(kind.value).set_function(partial(admission.length_s, kind))
     return admission
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import replace
 from functools import partial
@@ -15,51 +15,57 @@ import numpy as np
 from retrieval_server import errors
 from retrieval_server.index.searched_index import SearchedIndex
 from retrieval_server.models.reader import EXPORT_READER
-from retrieval_server.observability.metrics import ServerMetrics
+from retrieval_server.observability.metrics import QUEUES, ServerMetrics
+from retrieval_server.observability.request_metrics import RequestMetrics
 from retrieval_server.observability.tracing import Tracing
 from retrieval_server.reading.reader import Reader
 from retrieval_server.retrieval.retriever import Retriever
 from retrieval_server.retrieval.search_request import QueryDescriptors, SearchParameters
 from retrieval_server.retrieval.search_result import SearchResult
+from retrieval_server.serving.activity import ActivitySource
 from retrieval_server.serving.admission import Admission, Kind
-from retrieval_server.serving.answering import Answering
+from retrieval_server.serving.answering import Answering, Call
 from retrieval_server.serving.arrivals import Arrivals
+from retrieval_server.serving.change_calls import ChangeCalls
+from retrieval_server.serving.change_feed import ChangeFeed
 from retrieval_server.serving.deadline import Deadline
 from retrieval_server.serving.filter_messages import excluded_ids_of, filter_of, group_by_of
 from retrieval_server.serving.judged_queries import judged_kind
 from retrieval_server.serving.messages import (
-    calibration_message,
-    column_messages,
-    limits_message,
     match_messages,
     model_messages,
     proof_message,
     read_line_message,
     unproved_warning,
-    word_index_message,
 )
 from retrieval_server.serving.photo_words import NOT_READ, text_weight_of
 from retrieval_server.serving.photos import PhotoStages, photos_of
 from retrieval_server.serving.products import products_message
+from retrieval_server.serving.search_streams import SearchStreams
 from retrieval_server.serving.served_index import ServedIndex
 from retrieval_server.serving.settings import Settings
+from retrieval_server.serving.status_message import status_message
+from retrieval_server.serving.streamed_call import StreamedCall
+from retrieval_server.serving.turns import PLACES_PER_WORKER, Turns
 from retrieval_server.serving.workers import Workers
 from retrieval_server.text.word_search import words_beside
 from retrieval_server.v1 import retrieval_pb2 as pb
 from retrieval_server.v1 import retrieval_pb2_grpc as pb_grpc
-from retrieval_server.version import VERSION
 
 SERVE_A_READER = (
     f"Build the index with a profile that names one, and serve its models: {EXPORT_READER}"
 )
-STORES_HAVE_NO_WORDS = "Its index is in a store, which has no index of words."
 
 
 class RetrievalService(pb_grpc.RetrievalServiceServicer):
-    """Answers ``Search``, ``GetProducts`` and ``GetStatus``.
+    """Answers the calls of the protocol.
+
+    Attributes:
+        changes: answers those that change the catalogue.
 
     Args:
         served: holds the index to search.
+        feed: has the changes to it.
         executor: runs decoding and ranking, so that the event loop stays free.
         reader: reads the words on photos; None reads nothing.
         admission: refuses the searches that cannot be answered in time.
@@ -71,6 +77,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
     def __init__(
         self,
         served: ServedIndex,
+        feed: ChangeFeed,
         executor: Executor,
         reader: Reader | None,
         admission: Admission,
@@ -81,21 +88,52 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         self._metrics = metrics
         self._tracing = tracing
         self._served = served
-        self._workers = Workers(executor)
-        self._photos = PhotoStages(self._workers, tracing, reader)
+        places = PLACES_PER_WORKER * settings.workers
+        sizes = {"memory": settings.max_decoding_bytes, "encode": served.retriever.engine.in_flight}
+        turns = {queue: Turns(sizes.get(queue, places)) for queue in QUEUES}
+        for queue in QUEUES:
+            metrics.waiting.labels(queue).set_function(partial(getattr, turns[queue], "waiting"))
+        self._workers = Workers(executor, turns["rank"])
+        self._photos = PhotoStages(
+            decoding=Workers(executor, turns["decode"]),
+            memory=turns["memory"],
+            encoding=turns["encode"],
+            reading=turns["read"],
+            tracing=tracing,
+            reader=reader,
+        )
         self._settings = settings
+        self._activity = ActivitySource(metrics)
+        self.changes = ChangeCalls(served, feed, self._photos, settings.max_image_bytes)
         arrivals = Arrivals(executor, settings.workers)
-        self._answering = Answering(admission, arrivals, metrics, tracing)
+        self._answering = Answering(
+            admission, arrivals, metrics, tracing, by_token=settings.token_file is not None
+        )
+        measured = RequestMetrics(metrics, tracing).measured("Search", self._search_in_stream)
+        self._streams = SearchStreams(measured, settings)
 
     async def Search(  # noqa: N802 - the name is the protocol's
         self,
         request: pb.SearchRequest,
-        context: grpc.aio.ServicerContext[pb.SearchRequest, pb.SearchResponse],
+        context: Call,
     ) -> pb.SearchResponse:
         """Find the products that match a query."""
         size = 1 + len(request.more_images)
         work = partial(self._search, request)
         return await self._answering.answer(self._kind(request), work, context, size=size)
+
+    async def SearchStream(  # noqa: N802 - the name is the protocol's
+        self,
+        requests: AsyncIterator[pb.SearchStreamRequest],
+        context: Call,
+    ) -> AsyncIterator[pb.SearchStreamResponse]:
+        """Find the products that match each query of a stream."""
+        async for response in self._streams.answer(requests, context):
+            yield response
+
+    def stop_streams(self) -> None:
+        """End the open streams as soon as what they have read is answered."""
+        self._streams.stop()
 
     async def GetProducts(  # noqa: N802 - the name is the protocol's
         self,
@@ -106,50 +144,52 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         work = partial(self._products, request)
         return await self._answering.answer(Kind.PRODUCTS, work, context)
 
+    async def Upsert(  # noqa: N802 - the name is the protocol's
+        self, requests: AsyncIterator[pb.UpsertRequest], context: Call
+    ) -> AsyncIterator[pb.UpsertResponse]:
+        """Add or replace products, each answered by itself."""
+
+        async def begin(_: str, deadline: Deadline) -> tuple[Deadline, Mapping[str, object]]:
+            self.changes.feed.require_writable()
+            return deadline, {"changes": "a stream"}
+
+        deadline = await self._answering.answer_change(begin, context)
+        async for response in self.changes.upserts(requests, deadline):
+            yield response
+
+    async def Delete(  # noqa: N802 - the name is the protocol's
+        self, request: pb.DeleteRequest, context: Call
+    ) -> pb.DeleteResponse:
+        """Remove products."""
+
+        async def work(
+            request_id: str, deadline: Deadline
+        ) -> tuple[pb.DeleteResponse, Mapping[str, object]]:
+            response = await self.changes.delete(request, request_id)
+            return response, {"deleted": response.deleted_count}
+
+        return await self._answering.answer_change(work, context)
+
     async def GetStatus(  # noqa: N802 - the name is the protocol's
         self,
         request: pb.GetStatusRequest,
         context: grpc.aio.ServicerContext[pb.GetStatusRequest, pb.GetStatusResponse],
     ) -> pb.GetStatusResponse:
         """Say what is being served."""
-        retriever = self._served.retriever
-        bundle = retriever.bundle
-        manifest = bundle.manifest
-        has_reader = self._photos.reader is not None
-        first = bundle.first_product  # of products with the same image, the first is ranked first
-        return pb.GetStatusResponse(
-            server_version=VERSION,
-            engine=retriever.engine.name,
-            index_version=bundle.version,
-            profile=bundle.profile.name,
-            product_count=len(bundle),
-            models=model_messages(bundle),
-            text_index=pb.TextIndex(
-                document_count=manifest.documents,
-                pair_count=manifest.text_pairs,
-                threshold=manifest.text["threshold"],
-            ),
-            default_top_k=self._settings.default_top_k,
-            default_keep=self._settings.default_keep,
-            warnings=[
-                *manifest.warnings,
-                *manifest.text_warnings,
-                *manifest.column_warnings,
-                *self._served.warnings,
-            ],
-            search_levels=[
-                pb.SearchLevel(name=level.name, bytes=level.bytes, resident=level.is_resident)
-                for level in retriever.search_levels
-            ],
-            example=pb.Example(product_id=first.product_id, image=first.image),
-            limits=limits_message(self._settings),
-            default_text_weight=bundle.profile.text_weight,
-            default_read_words=self._reads(pb.SearchRequest()),
-            reader=(bundle.profile.reader or "") if has_reader else "",
-            calibration=calibration_message(bundle.calibration),
-            columns=column_messages(bundle.columns),
-            word_index=word_index_message(bundle),
+        return status_message(
+            self._served,
+            self.changes.feed,
+            self._activity,
+            self._settings,
+            reads_words=self._reads(pb.SearchRequest()),
+            has_reader=self._photos.reader is not None,
         )
+
+    async def _search_in_stream(
+        self, request: pb.SearchRequest, call: StreamedCall
+    ) -> pb.SearchResponse:
+        with self._tracing.span("streamed search"):
+            return await self.Search(request, call)
 
     async def _products(
         self, request: pb.GetProductsRequest, request_id: str, deadline: Deadline
@@ -170,11 +210,11 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         retriever = self._served.retriever  # kept to the end, even if the index is reloaded
         bundle = retriever.bundle
         parameters = self._parameters(request)
+        parameters = replace(parameters, answer_by_s=deadline.at_s)
         retriever.check(parameters)  # before a photo is described
         photos = photos_of(request, self._settings.max_image_bytes)
         if request.read_words and self._photos.reader is None:
-            how = STORES_HAVE_NO_WORDS if bundle.words is None else SERVE_A_READER
-            raise errors.QueryError("read_words", f"this server has no reader. {how}")
+            raise errors.QueryError("read_words", f"this server has no reader. {SERVE_A_READER}")
         words = NOT_READ
         search: partial[SearchResult]
         query_kind = request.WhichOneof("query")
@@ -200,7 +240,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         timings.rank_us, timings.refine_us = result.rank_us, result.refine_us
         timings.total_us = (time.perf_counter_ns() - started) // 1000
         durations = {field.name: value for field, value in timings.ListFields()}
-        self._metrics.observe_stages(durations)
+        self._metrics.observe_stages(durations, self._tracing.exemplar())
         response = pb.SearchResponse(
             results=answered.results,
             initial_results=answered.initial_results,
@@ -208,6 +248,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
             searched_count=result.searched_count,
             timings=timings,
             index_version=bundle.version,
+            change_position=bundle.change_position,
             models=model_messages(bundle),
             warnings=[
                 *bundle.manifest.warnings,

@@ -17,8 +17,10 @@ from retrieval_server.cores import available_cores
 from retrieval_server.engines.engine import ENGINES, TritonConnection
 from retrieval_server.errors import RetrievalError
 from retrieval_server.index.loss import DEFAULT_MAX_LOSS
+from retrieval_server.models.image_file import WORST_IMAGE_BYTES
 from retrieval_server.retrieval.search_request import DEFAULT_KEEP, DEFAULT_TOP_K, MAX_TOP_K
 from retrieval_server.serving.store_option import store_address
+from retrieval_server.stores.store_access import StoreAccess
 
 LARGEST_MESSAGE_BYTES = 2**31 - 1  # of gRPC
 REQUEST_OVERHEAD_BYTES = 2**20  # what a SearchRequest holds beside the image
@@ -70,6 +72,24 @@ class Settings:
         float,
         Setting(help="Seconds that a call to the store may take.", min=0.001, check=seconds),
     ] = 10.0
+    store_tls_ca: Annotated[
+        Path | None,
+        Setting(
+            help="PEM file with the authority of the store's certificate; turns TLS on. The files "
+            "of --store-tls-* and --store-token-file are read again when they change."
+        ),
+    ] = StoreAccess.tls_ca
+    store_tls_cert: Annotated[
+        Path | None,
+        Setting(help="PEM file with the certificate to show to the store, where it asks for one."),
+    ] = StoreAccess.tls_cert
+    store_tls_key: Annotated[
+        Path | None, Setting(help="PEM file with the private key of --store-tls-cert.")
+    ] = StoreAccess.tls_key
+    store_token_file: Annotated[
+        Path | None,
+        Setting(help="File with the token that the store asks for, or with USER:PASSWORD."),
+    ] = StoreAccess.token_file
     model_repository: Annotated[
         Path,
         Setting(
@@ -129,7 +149,8 @@ class Settings:
         Path | None,
         Setting(
             help="File with one token a line; every request except a health check then has to show "
-            "one of them."
+            "one of them. Behind a token may be its rights: search (the default), change, or "
+            "search,change."
         ),
     ] = None
     max_connection_age_s: Annotated[
@@ -160,6 +181,13 @@ class Settings:
             max=1,
         ),
     ] = DEFAULT_MAX_LOSS
+    writable: Annotated[
+        bool,
+        Setting(
+            help="Take changes to the catalogue (Upsert and Delete), and write them to the log "
+            "beside the versions of --index. One server of an index at a time."
+        ),
+    ] = False
     address_file: Annotated[
         Path | None,
         Setting(help="File to write HOST:PORT to as soon as the server answers; - prints it."),
@@ -184,10 +212,29 @@ class Settings:
         int,
         Setting(
             help="Most searches in progress at once, which bounds the memory; further ones are "
-            "refused.",
+            "refused, and those of a caller that does not leave an eighth of its own number free.",
             min=1,
         ),
     ] = 64
+    max_streams: Annotated[
+        int,
+        Setting(help="Most streams of searches open at once; further ones are refused.", min=1),
+    ] = 32
+    max_stream_requests: Annotated[
+        int,
+        Setting(
+            help="Most requests of one stream in progress at once; further ones are read later.",
+            min=1,
+        ),
+    ] = 16
+    max_decoding_bytes: Annotated[
+        int,
+        Setting(
+            help="Memory in bytes that large images may need at once while they are decoded; "
+            f"others wait. The worst image that is accepted needs {WORST_IMAGE_BYTES:,}.",
+            min=WORST_IMAGE_BYTES,
+        ),
+    ] = WORST_IMAGE_BYTES
     longest_wait_s: Annotated[
         float,
         Setting(
@@ -283,6 +330,16 @@ class Settings:
                 "TLS needs --tls-cert and --tls-key together; --tls-client-ca comes on top."
             )
         return None
+
+    @property
+    def store_access(self) -> StoreAccess:
+        """What is shown to the store."""
+        return StoreAccess(
+            tls_ca=self.store_tls_ca,
+            tls_cert=self.store_tls_cert,
+            tls_key=self.store_tls_key,
+            token_file=self.store_token_file,
+        )
 
     @property
     def triton(self) -> TritonConnection:

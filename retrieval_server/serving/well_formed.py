@@ -56,44 +56,50 @@ def _checking(handler: Handler) -> Handler:
     if answer is not None:
 
         async def unary_unary(request: object, context: Context) -> Any:
-            await _refuse_malformed(request, context)
+            if request is _MALFORMED:
+                await _refuse_malformed(context)
             return await answer(request, context)
 
         return grpc.unary_unary_rpc_method_handler(unary_unary, read, write)
     if handler.unary_stream is not None:
 
-        async def unary_stream(request: object, context: Context) -> None:
-            await _refuse_malformed(request, context)
-            await _write(stream(request, context), context)
+        async def unary_stream(request: object, context: Context) -> AsyncIterator[Any]:
+            if request is _MALFORMED:
+                await _refuse_malformed(context)
+            async for response in _responses(stream(request, context)):
+                yield response
 
         return grpc.unary_stream_rpc_method_handler(unary_stream, read, write)
     if handler.stream_stream is not None:
 
-        async def stream_stream(requests: AsyncIterator[Any], context: Context) -> None:
-            await _write(stream(_checked(requests, context), context), context)
+        async def stream_stream(
+            requests: AsyncIterator[Any], context: Context
+        ) -> AsyncIterator[Any]:
+            async for response in _responses(stream(_checked(requests, context), context)):
+                yield response
 
         return grpc.stream_stream_rpc_method_handler(stream_stream, read, write)
     return handler  # no service here has methods of the fourth kind
 
 
-async def _write(responses: Any, context: Context) -> None:
-    """Write the responses of a streaming method, which yields them or writes them itself."""
+async def _responses(responses: Any) -> AsyncIterator[Any]:
+    """What a streaming method yields; nothing of one that writes its responses itself."""
     if inspect.isasyncgen(responses):
         async for response in responses:
-            await context.write(response)
+            yield response
     else:
         await responses
 
 
 async def _checked(requests: AsyncIterator[Any], context: Context) -> AsyncIterator[Any]:
     async for request in requests:
-        await _refuse_malformed(request, context)
+        if request is _MALFORMED:
+            await _refuse_malformed(context)
         yield request
 
 
-async def _refuse_malformed(request: object, context: Context) -> None:
-    if request is _MALFORMED:
-        await context.abort(
-            grpc.StatusCode.INVALID_ARGUMENT,
-            "The request is not a message of this method. Make it with the stubs of the .proto.",
-        )
+async def _refuse_malformed(context: Context) -> None:
+    await context.abort(
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "The request is not a message of this method. Make it with the stubs of the .proto.",
+    )

@@ -6,6 +6,7 @@ certificate, refinement and ties are above it, in code of our own: see store_sea
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -13,6 +14,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval_server.filters.expression import Filter
+
+StoredValue = str | int | float  # of a column, as the store holds it; a text by its digest
+
+
+@dataclass(frozen=True)
+class ColumnValues:
+    """Values of a column.
+
+    Attributes:
+        column: its name.
+        values: some of its values.
+    """
+
+    column: str
+    values: tuple[StoredValue, ...]
 
 
 @dataclass(frozen=True)
@@ -22,14 +38,32 @@ class Selection:
     Attributes:
         filter: what the catalogue's columns must have; None for anything.
         excluded: rows that may not be found.
+        among: a row must have one of these values; None for any value, or none.
+        beside: a row may have none of these values; None for any.
     """
 
     filter: Filter | None = None
     excluded: frozenset[int] = frozenset()
+    among: ColumnValues | None = None
+    beside: ColumnValues | None = None
 
     def without(self, row: int | None) -> Selection:
         """This selection without a further row; None changes nothing."""
-        return self if row is None else replace(self, excluded=self.excluded | {row})
+        return self if row is None else self.without_rows([row])
+
+    def without_rows(self, rows: Iterable[int]) -> Selection:
+        """This selection without further rows."""
+        return replace(self, excluded=self.excluded.union(rows))
+
+    def only(self, values: ColumnValues) -> Selection:
+        """This selection's rows that have one of some values."""
+        return replace(self, among=values)
+
+    def without_values(self, values: ColumnValues) -> Selection:
+        """This selection without the rows that have one of some values of one column."""
+        before = () if self.beside is None else self.beside.values
+        both = tuple(dict.fromkeys((*before, *values.values)))
+        return replace(self, beside=ColumnValues(values.column, both)) if both else self
 
 
 @dataclass(frozen=True)
@@ -74,6 +108,9 @@ class CandidateStore(Protocol):
 
     def passing(self, rows: NDArray[np.int64], selection: Selection) -> NDArray[np.bool_]:
         """Which of some rows (m,) may be found."""
+
+    def values(self, rows: NDArray[np.int64], column: str) -> list[StoredValue | None]:
+        """The values of a column in some rows, in their order; None where a row has none."""
 
     def count(self, selection: Selection, below: int | None = None) -> int:
         """Count the rows that may be found.

@@ -8,7 +8,8 @@ the same whether or not the engine rewrites ``not``.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from retrieval_server.attributes.columns import MISSING_TRUTH, ColumnRecord
 from retrieval_server.attributes.values import ColumnKind
@@ -25,6 +26,7 @@ from retrieval_server.filters.expression import (
     Range,
     Value,
 )
+from retrieval_server.stores.candidate_store import ColumnValues, StoredValue
 from retrieval_server.stores.layout import ROW, missing_field, text_digest, value_field
 
 NO_ROW, ANY_ROW = f"{ROW} < 0", f"{ROW} >= 0"
@@ -57,6 +59,27 @@ class FilterExpressions:
                     return f"not ({' or '.join(parts)})"
         return self._condition(wanted)
 
+    def among(self, values: ColumnValues) -> str:
+        """The expression of a row that has one of some values of a column."""
+        number, kind = self._columns[values.column]
+        literals = [f'"{each}"' if isinstance(each, str) else repr(each) for each in values.values]
+        return _among(number, kind, literals)
+
+    def fields(self, column: str) -> tuple[str, ...]:
+        """The fields that hold the value of a column."""
+        number, kind = self._columns[column]
+        if kind is ColumnKind.NUMBER:
+            return (value_field(number), missing_field(number))
+        return (value_field(number),)
+
+    def value(self, entity: Mapping[str, Any], column: str) -> StoredValue | None:
+        """The value of a column in an entity with these fields; None if it is missing."""
+        number, kind = self._columns[column]
+        value: StoredValue = entity[value_field(number)]
+        if kind is ColumnKind.NUMBER:
+            return None if entity[missing_field(number)] else value
+        return None if value == ("" if kind is ColumnKind.TEXT else MISSING_TRUTH) else value
+
     def _condition(self, condition: Condition) -> str:
         number, kind = self._columns[condition.column]
         field, missing = value_field(number), missing_field(number)
@@ -68,19 +91,20 @@ class FilterExpressions:
                     f'{field} == ""' if kind is ColumnKind.TEXT else f"{field} == {MISSING_TRUTH}"
                 )
             case Equals(value=value):
-                return _among(field, missing, kind, (value,))
+                return _among(number, kind, map(_literal, (value,)))
             case OneOf(values=values):
-                return _among(field, missing, kind, values)
+                return _among(number, kind, map(_literal, values))
             case Range():
                 return _inside(field, missing, condition)
 
 
-def _among(field: str, missing: str, kind: ColumnKind, values: Iterable[Value]) -> str:
-    listed = ", ".join(filter(None, (_literal(value) for value in values)))
+def _among(number: int, kind: ColumnKind, literals: Iterable[str]) -> str:
+    listed = ", ".join(filter(None, literals))
     if not listed:
         return NO_ROW
-    is_among = f"{field} in [{listed}]"
-    return f"{missing} == 0 and {is_among}" if kind is ColumnKind.NUMBER else is_among
+    is_among = f"{value_field(number)} in [{listed}]"
+    is_number = kind is ColumnKind.NUMBER
+    return f"{missing_field(number)} == 0 and {is_among}" if is_number else is_among
 
 
 def _literal(value: Value) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval_server.errors import StoreError
-from retrieval_server.stores.candidate_store import Selection, SumList
+from retrieval_server.stores.candidate_store import Selection, StoredValue, SumList
 from retrieval_server.stores.filter_expression import ANY_ROW, FilterExpressions
 from retrieval_server.stores.layout import RELOAD, ROW, VECTOR
 from retrieval_server.stores.milvus import (
@@ -17,6 +17,7 @@ from retrieval_server.stores.milvus import (
     LONGEST_LIST,
     METRIC,
     ROWS_AT_ONCE,
+    Entity,
     Milvus,
     in_pieces,
 )
@@ -78,14 +79,8 @@ class MilvusStore:
     def fetch(  # noqa: D102 - see CandidateStore
         self, rows: NDArray[np.int64]
     ) -> tuple[NDArray[np.float32], ...]:
-        found = self._milvus.entities(self._vectors, ROW, rows.tolist(), [VECTOR])
-        by_row = {entity[ROW]: np.asarray(entity[VECTOR], np.float32) for entity in found}
-        if missing := [row for row in rows.tolist() if row not in by_row]:
-            raise StoreError(
-                f"{self._milvus.address} is damaged: {self._vectors} has no row {missing[0]}. "
-                f"{RELOAD}"
-            )
-        matrix = np.stack([by_row[row] for row in rows.tolist()])
+        by_row = self._by_row(rows, [VECTOR])
+        matrix = np.stack([np.asarray(by_row[row][VECTOR], np.float32) for row in rows.tolist()])
         return tuple(map(np.ascontiguousarray, np.split(matrix, self._ends, axis=1)))
 
     def passing(  # noqa: D102 - see CandidateStore
@@ -97,6 +92,13 @@ class MilvusStore:
             for entity in self._rows(self._expression(selection, f"{ROW} in {some}"), len(some))
         ]
         return np.isin(rows, np.array(passing, np.int64))
+
+    def values(  # noqa: D102 - see CandidateStore
+        self, rows: NDArray[np.int64], column: str
+    ) -> list[StoredValue | None]:
+        fields = self._expressions.fields(column)
+        by_row = self._by_row(rows, fields)
+        return [self._expressions.value(by_row[row], column) for row in rows.tolist()]
 
     def count(  # noqa: D102 - see CandidateStore
         self, selection: Selection, below: int | None = None
@@ -110,6 +112,21 @@ class MilvusStore:
         found = self._rows(self._expression(selection, f"{ROW} < {row}"), self.longest_list)
         return np.sort(np.array([entity[ROW] for entity in found], np.int64))
 
+    def _by_row(self, rows: NDArray[np.int64], fields: Sequence[str]) -> dict[int, Entity]:
+        """Fields of some rows, by row.
+
+        Raises:
+            StoreError: if a row is missing.
+        """
+        found = self._milvus.entities(self._vectors, ROW, rows.tolist(), fields)
+        by_row = {entity[ROW]: entity for entity in found}
+        if missing := [row for row in rows.tolist() if row not in by_row]:
+            raise StoreError(
+                f"{self._milvus.address} is damaged: {self._vectors} has no row {missing[0]}. "
+                f"{RELOAD}"
+            )
+        return by_row
+
     def _rows(self, expression: str, limit: int) -> Any:
         return self._milvus.read(
             "query", self._vectors, filter=expression, output_fields=[ROW], limit=limit
@@ -119,6 +136,10 @@ class MilvusStore:
         conditions = [condition] if condition else []
         if selection.filter is not None:
             conditions.append(f"({self._expressions.of(selection.filter)})")
+        if selection.among is not None:
+            conditions.append(f"({self._expressions.among(selection.among)})")
+        if selection.beside is not None:
+            conditions.append(f"not ({self._expressions.among(selection.beside)})")
         if selection.excluded:
             conditions.append(f"{ROW} not in {sorted(selection.excluded)}")
         return " and ".join(conditions) or ANY_ROW

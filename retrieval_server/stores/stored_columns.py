@@ -56,8 +56,6 @@ class StoredColumns(Columns):
         texts: the texts of the columns that have few, by their number.
     """
 
-    has_values = False
-
     def __init__(self, records: Sequence[ColumnRecord], texts: Mapping[int, Sequence[str]]) -> None:
         self._columns = {
             record.name: StoredColumn(record, texts.get(number, ()))

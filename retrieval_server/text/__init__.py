@@ -1,4 +1,4 @@
-"""Descriptions: plain text, the rules that split it into terms, the textual index D(i), and t(x).
+"""Descriptions: plain text, its language and terms, the textual index D(i), and t(x).
 
 t(x) says how similar the words of a query are to the text of a product.
 

@@ -35,8 +35,11 @@ from retrieval_server.compilation import compiled
 from retrieval_server.errors import IndexBundleError
 from retrieval_server.storage.arrays import REBUILD, open_array
 from retrieval_server.text.grams import Codes
+from retrieval_server.text.term_files import smooth_idf
 
+PARTS = ("codes", "idf", "counts", "offsets", "postings", "norms")
 LARGEST_COUNT = 255
+NO_GRAMS = np.empty(0, np.uint64)
 BLOCK_ROWS = 2**16
 
 
@@ -91,7 +94,28 @@ class InvertedFile:
     def __len__(self) -> int:
         return len(self._norms)
 
-    def raise_to_cosines(self, codes: Codes, cosines: NDArray[np.float64]) -> None:
+    def weights_of(self, codes: Codes) -> tuple[Codes, NDArray[np.float64]]:
+        """The vector of a text under this file's IDF; DF of a gram that no text has is 0.
+
+        Args:
+            codes: the grams of the text, each as often as it has it.
+
+        Returns:
+            The grams, each once, ascending, and the weight of each.
+        """
+        grams, counts = np.unique(codes, return_counts=True)
+        terms, known = self._terms_of(grams)
+        idf = smooth_idf(np.zeros(len(grams), np.int64), int(np.count_nonzero(self._norms)))
+        idf[known] = self._idf[terms]
+        return grams, self._counts[np.minimum(counts, LARGEST_COUNT)] * idf
+
+    def knows(self, grams: Codes) -> NDArray[np.bool_]:
+        """Which of some grams a text has."""
+        return self._terms_of(grams)[1]
+
+    def raise_to_cosines(
+        self, codes: Codes, cosines: NDArray[np.float64], elsewhere: Codes = NO_GRAMS
+    ) -> float:
         """Raise values to the cosine of a query and each text, where they are below it.
 
         A gram that no text has says nothing: it counts neither for the texts nor for the length of
@@ -100,24 +124,32 @@ class InvertedFile:
         Args:
             codes: the grams of the query, each as often as it has it.
             cosines: (N,) the values.
+            elsewhere: grams that texts beside this file have, which count for the length.
+
+        Returns:
+            The length of the query's vector.
 
         Raises:
             IndexBundleError: if a list is damaged.
         """
-        grams, counts = np.unique(codes, return_counts=True)
-        terms = np.searchsorted(self._codes, grams)
-        terms[terms == len(self._codes)] = 0
-        known = self._codes[terms] == grams if len(self._codes) else np.zeros(len(grams), np.bool_)
-        terms = terms[known]
-        idf = self._idf[terms]
-        weights = self._counts[np.minimum(counts[known], LARGEST_COUNT)] * idf
-        length = math.sqrt(math.fsum((weights * weights).tolist()))
+        grams, weights = self.weights_of(codes)
+        terms, known = self._terms_of(grams)
+        counting = weights[known | np.isin(grams, elsewhere)]
+        length = math.sqrt(math.fsum((counting * counting).tolist()))
         is_whole = _raise_by_blocks(
-            self._postings, self._offsets, terms, weights * idf, self._counts,
+            self._postings, self._offsets, terms, weights[known] * self._idf[terms], self._counts,
             self._norms, length, cosines,
         )  # fmt: skip
         if not is_whole:
             raise IndexBundleError(f"A list of {self._place}.postings.npy is damaged. {REBUILD}")
+        return length
+
+    def _terms_of(self, grams: Codes) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """The positions of those grams that a text has, and which of the grams these are."""
+        terms = np.searchsorted(self._codes, grams)
+        terms[terms == len(self._codes)] = 0
+        known = self._codes[terms] == grams if len(self._codes) else np.zeros(len(grams), np.bool_)
+        return terms[known], known
 
 
 def write_inverted_file(folder: Path, name: str, postings: Postings) -> None:
@@ -134,7 +166,7 @@ def write_inverted_file(folder: Path, name: str, postings: Postings) -> None:
     terms, rows, counts = _counted(postings)
     documents = np.bincount(terms, minlength=len(postings.codes))
     filled = len(np.unique(rows))
-    idf = np.log((1 + filled) / (1 + documents.astype(np.float64))) + 1
+    idf = smooth_idf(documents, filled)
     weights_by_count = np.concatenate([[0.0], 1 + np.log(np.arange(1, LARGEST_COUNT + 1))])
     weights = weights_by_count[counts] * idf[terms]
     squares = np.bincount(rows, weights * weights, minlength=postings.texts)

@@ -40,10 +40,25 @@ class RetrievalServiceStub:
                 request_serializer=retrieval__server_dot_v1_dot_retrieval__pb2.SearchRequest.SerializeToString,
                 response_deserializer=retrieval__server_dot_v1_dot_retrieval__pb2.SearchResponse.FromString,
                 _registered_method=True)
+        self.SearchStream = channel.stream_stream(
+                '/retrieval_server.v1.RetrievalService/SearchStream',
+                request_serializer=retrieval__server_dot_v1_dot_retrieval__pb2.SearchStreamRequest.SerializeToString,
+                response_deserializer=retrieval__server_dot_v1_dot_retrieval__pb2.SearchStreamResponse.FromString,
+                _registered_method=True)
         self.GetProducts = channel.unary_unary(
                 '/retrieval_server.v1.RetrievalService/GetProducts',
                 request_serializer=retrieval__server_dot_v1_dot_retrieval__pb2.GetProductsRequest.SerializeToString,
                 response_deserializer=retrieval__server_dot_v1_dot_retrieval__pb2.GetProductsResponse.FromString,
+                _registered_method=True)
+        self.Upsert = channel.stream_stream(
+                '/retrieval_server.v1.RetrievalService/Upsert',
+                request_serializer=retrieval__server_dot_v1_dot_retrieval__pb2.UpsertRequest.SerializeToString,
+                response_deserializer=retrieval__server_dot_v1_dot_retrieval__pb2.UpsertResponse.FromString,
+                _registered_method=True)
+        self.Delete = channel.unary_unary(
+                '/retrieval_server.v1.RetrievalService/Delete',
+                request_serializer=retrieval__server_dot_v1_dot_retrieval__pb2.DeleteRequest.SerializeToString,
+                response_deserializer=retrieval__server_dot_v1_dot_retrieval__pb2.DeleteResponse.FromString,
                 _registered_method=True)
         self.GetStatus = channel.unary_unary(
                 '/retrieval_server.v1.RetrievalService/GetStatus',
@@ -76,11 +91,58 @@ class RetrievalServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SearchStream(self, request_iterator, context):
+        """Search many times in one call. Each request is checked, admitted, measured and logged like a
+        call of Search, and gets one response: the same answer, or the error that Search would have
+        ended with, which does not end the stream. Responses come as they are ready, in any order.
+
+        The server works on Limits.max_stream_requests requests of a stream at a time, and reads the
+        next one when it has sent a response. If the caller ends its side, the server answers what it
+        has read, and ends the stream with OK.
+
+        INVALID_ARGUMENT: an id is not above the one before it, after the answers to all requests before
+        it; or a request is no SearchStreamRequest, at once.
+        RESOURCE_EXHAUSTED: Limits.max_streams streams are open; or a request is above
+        Limits.max_request_bytes.
+        UNAVAILABLE: the server stops, or the stream has reached its greatest age, which is half a minute
+        or that of connections. What the server has read is answered before; send the other requests
+        again, in another stream.
+        DEADLINE_EXCEEDED: the deadline of the stream passed; a request may have one of its own.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetProducts(self, request, context):
         """Give what the catalogue says of some products.
 
         INVALID_ARGUMENT: there is no id, or more than Limits.max_product_ids.
         RESOURCE_EXHAUSTED, DEADLINE_EXCEEDED and the trailing metadata: as for Search.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Upsert(self, request_iterator, context):
+        """Add products to the catalogue, or replace them as a whole. Each request is answered in its turn
+        by a response of its own, once the change is durable or refused; the next search of this server
+        finds it. A refused change does not end the stream. Changes to one product keep their order.
+
+        The whole stream ends with:
+        FAILED_PRECONDITION: this server takes no changes (--writable), or not now; the message says
+        why.
+        PERMISSION_DENIED: the token has not the right "change".
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Delete(self, request, context):
+        """Remove products from the catalogue; all of them together, and durably.
+
+        INVALID_ARGUMENT: there is no id, or more than Limits.max_product_ids.
+        FAILED_PRECONDITION, PERMISSION_DENIED: as for Upsert.
+        UNAVAILABLE: the change cannot be written now, such as on a full disk; nothing was removed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -101,10 +163,25 @@ def add_RetrievalServiceServicer_to_server(servicer, server):
                     request_deserializer=retrieval__server_dot_v1_dot_retrieval__pb2.SearchRequest.FromString,
                     response_serializer=retrieval__server_dot_v1_dot_retrieval__pb2.SearchResponse.SerializeToString,
             ),
+            'SearchStream': grpc.stream_stream_rpc_method_handler(
+                    servicer.SearchStream,
+                    request_deserializer=retrieval__server_dot_v1_dot_retrieval__pb2.SearchStreamRequest.FromString,
+                    response_serializer=retrieval__server_dot_v1_dot_retrieval__pb2.SearchStreamResponse.SerializeToString,
+            ),
             'GetProducts': grpc.unary_unary_rpc_method_handler(
                     servicer.GetProducts,
                     request_deserializer=retrieval__server_dot_v1_dot_retrieval__pb2.GetProductsRequest.FromString,
                     response_serializer=retrieval__server_dot_v1_dot_retrieval__pb2.GetProductsResponse.SerializeToString,
+            ),
+            'Upsert': grpc.stream_stream_rpc_method_handler(
+                    servicer.Upsert,
+                    request_deserializer=retrieval__server_dot_v1_dot_retrieval__pb2.UpsertRequest.FromString,
+                    response_serializer=retrieval__server_dot_v1_dot_retrieval__pb2.UpsertResponse.SerializeToString,
+            ),
+            'Delete': grpc.unary_unary_rpc_method_handler(
+                    servicer.Delete,
+                    request_deserializer=retrieval__server_dot_v1_dot_retrieval__pb2.DeleteRequest.FromString,
+                    response_serializer=retrieval__server_dot_v1_dot_retrieval__pb2.DeleteResponse.SerializeToString,
             ),
             'GetStatus': grpc.unary_unary_rpc_method_handler(
                     servicer.GetStatus,
@@ -151,6 +228,33 @@ class RetrievalService:
             _registered_method=True)
 
     @staticmethod
+    def SearchStream(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/retrieval_server.v1.RetrievalService/SearchStream',
+            retrieval__server_dot_v1_dot_retrieval__pb2.SearchStreamRequest.SerializeToString,
+            retrieval__server_dot_v1_dot_retrieval__pb2.SearchStreamResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def GetProducts(request,
             target,
             options=(),
@@ -167,6 +271,60 @@ class RetrievalService:
             '/retrieval_server.v1.RetrievalService/GetProducts',
             retrieval__server_dot_v1_dot_retrieval__pb2.GetProductsRequest.SerializeToString,
             retrieval__server_dot_v1_dot_retrieval__pb2.GetProductsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Upsert(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/retrieval_server.v1.RetrievalService/Upsert',
+            retrieval__server_dot_v1_dot_retrieval__pb2.UpsertRequest.SerializeToString,
+            retrieval__server_dot_v1_dot_retrieval__pb2.UpsertResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Delete(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/retrieval_server.v1.RetrievalService/Delete',
+            retrieval__server_dot_v1_dot_retrieval__pb2.DeleteRequest.SerializeToString,
+            retrieval__server_dot_v1_dot_retrieval__pb2.DeleteResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -6,7 +6,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from client.retrieval_client import DEFAULT_SERVER
+from client.channel import DEFAULT_SERVER
 from deploy.policies.rendering import DEPLOY, Manifests, manifests
 from retrieval_server.v1 import retrieval_pb2 as pb
 from retrieval_server.v1 import retrieval_pb2_grpc as pb_grpc

@@ -95,13 +95,17 @@ def test_nothing_is_added_and_nothing_runs_as_root(stages: dict[str, Stage]) -> 
 
 
 def test_no_image_carries_pip_or_torch(stages: dict[str, Stage]) -> None:
-    for image, extra in (("server", "server,heic,tracing,ui"), ("export", "index,heic,sample")):
+    for image, extra in (
+        ("server", "server,heic,milvus,tracing,ui"),
+        ("export", "index,heic,milvus,sample"),
+    ):
         (run,) = stages[f"{image}-dependencies"].arguments("RUN")
         assert "venv --without-pip" in run
         assert f"'.[{extra}]'" in run
         assert "--constraint constraints.txt" in run
         assert {stage.name for stage in lineage(stages, image)} == {"python", image}
-        assert copied_from(stages[image]) == [f"{image}-dependencies", "models", "code"]
+        copied = [f"{image}-dependencies", "models", "code", f"{image}-bill"]
+        assert copied_from(stages[image]) == copied
 
 
 def test_a_change_of_our_code_installs_nothing_of_others_anew(stages: dict[str, Stage]) -> None:

@@ -9,10 +9,25 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image, ImageDraw
 
 from export.models.fingerprint import add_fingerprint
+from export.models.model_configs import (
+    backbone_config,
+    ensemble_config,
+    write_config,
+    write_model_configs,
+)
+from retrieval_server.models.profile import Backbone, Profile
 
 SIDE = 32
 DIMENSIONS = {"tiny_a": 24, "tiny_b": 16}
 PICTURE_SIDE = 64
+TINY_PROFILE = Profile(
+    name="tiny",
+    side=SIDE,
+    backbones=(
+        Backbone(model="tiny_a", timm_name="made_for_tests_a", alpha=3.0),
+        Backbone(model="tiny_b", timm_name="made_for_tests_b", alpha=1.0),
+    ),
+)
 COLOURS = ((200, 30, 40), (30, 90, 200), (20, 140, 70), (230, 160, 20), (120, 40, 160))
 SHAPES = ("lipstick", "jar", "bottle", "palette")
 WORDS = ("Ruby", "Ocean", "Forest", "Amber", "Violet")
@@ -59,6 +74,19 @@ def tiny_model(
         add_fingerprint(model)
     onnx.checker.check_model(model, full_check=True)
     return model
+
+
+def write_repository(root: Path) -> None:
+    """Write the models of ``TINY_PROFILE``, as a folder that a server or Triton serves."""
+    for seed, backbone in enumerate(TINY_PROFILE.backbones):
+        dimension = DIMENSIONS[backbone.model]
+        (root / backbone.model / "1").mkdir(parents=True)
+        onnx.save(tiny_model(dimension, seed), root / backbone.model / "1" / "model.onnx")
+        write_model_configs(root / backbone.model, backbone_config(backbone, SIDE, dimension))
+    (root / TINY_PROFILE.name / "1").mkdir(parents=True)
+    write_config(
+        root / TINY_PROFILE.name / "config.pbtxt", ensemble_config(TINY_PROFILE, DIMENSIONS)
+    )
 
 
 def write_catalogue(folder: Path, families: int, members: int) -> None:

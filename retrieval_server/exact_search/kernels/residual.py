@@ -35,29 +35,39 @@ from retrieval_server.exact_search.kernels.vector_instructions import (
     planes,
     pointer_to,
     prefetch,
+    prefetch_line,
     times,
 )
 
-_AHEAD = 2  # positions that the loop asks for in advance
+_AHEAD = 4  # positions that the loop asks for in advance
 _GROUP_PLANES = RESIDUAL_DIMENSIONS // LINE
 
 
 @intrinsic
-def _residual_dot(typing_context: Any, row: Any, digits: Any, scales: Any, size: Any) -> Any:
-    """Σ over planes of scale · Σ code · digit, for one row of size bytes."""
+def _residual_dot(
+    typing_context: Any, row: Any, digits: Any, scales: Any, size: Any, later: Any
+) -> Any:
+    """Σ over planes of scale · Σ code · digit, for one row of size bytes.
+
+    It asks for a later row line by line: so many lines at once would make the processor wait.
+    """
 
     def generate(context: Any, b: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
         row, digits, scales = (pointer_to(b, argument) for argument in arguments[:3])
         total = cgutils.alloca_once_value(b, constant(FLOATS, 0.0))
         groups = b.udiv(arguments[3], ir.Constant(I64, RESIDUAL_STRIDE))
+        later = pointer_to(b, arguments[4])
         with cgutils.for_range(b, groups) as group:
-            codes_at = offset_by(b, row, times(b, group.index, RESIDUAL_STRIDE))
+            group_at = times(b, group.index, RESIDUAL_STRIDE)
+            for offset in range(0, RESIDUAL_STRIDE, LINE):
+                prefetch_line(b, offset_by(b, offset_by(b, later, group_at), offset))
+            codes_at = offset_by(b, row, group_at)
             digits_at = offset_by(b, digits, times(b, group.index, RESIDUAL_DIMENSIONS))
             scales_at = offset_by(b, scales, times(b, group.index, FLOAT32_BYTES * _GROUP_PLANES))
             b.store(_with_group(b, b.load(total), codes_at, digits_at, scales_at), total)
         return lane_sum(b, b.load(total))
 
-    return types.float32(types.intp, types.intp, types.intp, types.intp), generate
+    return types.float32(*[types.intp] * 5), generate
 
 
 def _with_group(
@@ -98,13 +108,12 @@ def residual_bounds(
     """
     codes_at, bounds_at, width = address(codes), address(bounds), codes.shape[1]
     for position in range(first, last):
-        ahead = position + _AHEAD
-        if ahead < last:
-            for offset in range(0, width, LINE):
-                prefetch(codes_at + rows[ahead] * width + offset)
-            prefetch(bounds_at + rows[ahead] * (RESIDUAL_BOUNDS * FLOAT32_BYTES))
-        row = rows[position]
-        dot = _residual_dot(codes_at + row * width, address(digits), address(scales), width)
+        row, later = rows[position], rows[min(position + _AHEAD, last - 1)]
+        prefetch(bounds_at + later * (RESIDUAL_BOUNDS * FLOAT32_BYTES))
+        dot = _residual_dot(
+            codes_at + row * width, address(digits), address(scales), width,
+            codes_at + later * width,
+        )  # fmt: skip
         estimate = earlier[position] + np.float64(dot) + terms[0]
         estimates[position] = estimate
         upper_bounds[position] = estimate + terms[1] * bounds[row, 0] + terms[2] * bounds[row, 1]

@@ -24,7 +24,14 @@ from numba.core import cgutils
 from numba.core import config as numba_config
 from numba.extending import intrinsic as numba_intrinsic
 
-from retrieval_server.exact_search.kernels.layout import LANES, LINE, WORD
+from retrieval_server.exact_search.kernels.layout import (
+    BLOCK_ROWS,
+    INT32_BYTES,
+    LANES,
+    LINE,
+    STRIPE_LINES,
+    WORD,
+)
 
 AHEAD = 8192  # bytes that a loop over memory in its order asks for in advance
 
@@ -34,6 +41,7 @@ intrinsic: Any = numba_intrinsic  # its own type wants the typing context from t
 I8, I16, I32, I64, F32 = (*(ir.IntType(bits) for bits in (8, 16, 32, 64)), ir.FloatType())
 BYTES, _PAIRS = ir.VectorType(I8, LINE), ir.VectorType(I16, LINE // 2)
 WORDS, FLOATS = ir.VectorType(I32, LANES), ir.VectorType(F32, LANES)
+_LANE_BITS = ir.IntType(LANES)
 LOWEST = ir.Constant(FLOATS, [-math.inf] * LANES)
 
 
@@ -81,8 +89,11 @@ def constant(kind: ir.VectorType, value: float) -> ir.Constant:
 
 def broadcast(b: ir.IRBuilder, pointer: ir.Value, kind: ir.VectorType) -> ir.Value:
     """A vector with the value at a pointer in every lane."""
+    return _in_every_lane(b, load(b, pointer, kind.element), kind)
+
+
+def _in_every_lane(b: ir.IRBuilder, value: ir.Value, kind: ir.VectorType) -> ir.Value:
     undefined = ir.Constant(kind, ir.Undefined)
-    value = load(b, pointer, kind.element)
     one = b.insert_element(undefined, value, ir.Constant(I32, 0))
     return b.shuffle_vector(one, undefined, constant(ir.VectorType(I32, kind.count), 0))
 
@@ -159,7 +170,7 @@ def _over_lanes(b: ir.IRBuilder, vector: ir.Value, join: Callable[..., ir.Value]
 
 def lanes_of(b: ir.IRBuilder, mask: ir.Value, line: int) -> ir.Value:
     """A truth value for each lane of a line, from a mask of 64 bits for 4 lines."""
-    bits = b.trunc(b.lshr(mask, ir.Constant(I64, LANES * line)), ir.IntType(LANES))
+    bits = b.trunc(b.lshr(mask, ir.Constant(I64, LANES * line)), _LANE_BITS)
     return b.bitcast(bits, ir.VectorType(ir.IntType(1), LANES))
 
 
@@ -202,3 +213,78 @@ def bits_of_block(typing_context: Any, address: Any) -> Any:
         return b.bitcast(b.icmp_unsigned("!=", values, constant(BYTES, 0)), I64)
 
     return types.int64(types.intp), generate
+
+
+def _which(comparison: str) -> Any:
+    """Make the instruction that gives a bit for each of the 64 float32 at an address, first lowest.
+
+    A bit is set where the comparison with a value holds.
+    """
+
+    @intrinsic
+    def which(typing_context: Any, address: Any, value: Any) -> Any:
+        def generate(context: Any, b: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
+            start = pointer_to(b, arguments[0])
+            values = _in_every_lane(b, arguments[1], FLOATS)
+            mask = ir.Constant(I64, 0)
+            for line in range(STRIPE_LINES):
+                lanes = load(b, offset_by(b, start, LINE * line), FLOATS)
+                bits = b.bitcast(b.fcmp_ordered(comparison, lanes, values), _LANE_BITS)
+                mask = b.or_(mask, b.shl(b.zext(bits, I64), ir.Constant(I64, LANES * line)))
+            return mask
+
+        return types.int64(types.intp, types.float32), generate
+
+    return which
+
+
+which_exceed, which_reach = _which(">"), _which(">=")
+
+
+@intrinsic
+def write_places(typing_context: Any, bits: Any, first: Any, address: Any) -> Any:
+    """Write ``first`` + the place of each bit that is set to an address, as int32, ascending.
+
+    It may write 16 more int32 after them. It returns how many bits are set.
+    """
+
+    def generate(context: Any, b: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
+        bits, first, out = arguments[0], arguments[1], pointer_to(b, arguments[2])
+        write = _write_lanes if HAS_VNNI else _write_one_by_one
+        write(b, bits, b.trunc(first, I32), out)
+        return b.ctpop(bits)
+
+    return types.int64(types.int64, types.int64, types.intp), generate
+
+
+def _write_lanes(b: ir.IRBuilder, bits: ir.Value, first: ir.Value, out: ir.Value) -> None:
+    kind = ir.FunctionType(WORDS, [WORDS, WORDS, ir.VectorType(ir.IntType(1), LANES)])
+    name = f"llvm.x86.avx512.mask.compress.v{LANES}i32"
+    compress = cgutils.get_or_insert_function(b.module, kind, name)
+    firsts = _in_every_lane(b, first, WORDS)
+    for line in range(STRIPE_LINES):
+        lanes = ir.Constant(WORDS, [LANES * line + lane for lane in range(LANES)])
+        is_set = lanes_of(b, bits, line)
+        places = b.call(compress, [b.add(firsts, lanes), constant(WORDS, 0), is_set])
+        store(b, places, out)
+        count = b.ctpop(b.zext(b.bitcast(is_set, _LANE_BITS), I64))
+        out = offset_by(b, out, times(b, count, INT32_BYTES))
+
+
+def _write_one_by_one(b: ir.IRBuilder, bits: ir.Value, first: ir.Value, out: ir.Value) -> None:
+    """Without a branch that depends on a bit: it writes each place, and goes on where it is set."""
+    at = cgutils.alloca_once_value(b, out)
+    with cgutils.for_range(b, ir.Constant(I64, BLOCK_ROWS)) as loop:
+        store(b, b.add(first, b.trunc(loop.index, I32)), b.load(at))
+        is_set = b.and_(b.lshr(bits, loop.index), ir.Constant(I64, 1))
+        b.store(offset_by(b, b.load(at), times(b, is_set, INT32_BYTES)), at)
+
+
+@intrinsic
+def lowest_bit(typing_context: Any, bits: Any) -> Any:
+    """The place of the lowest bit that is set; one of them must be."""
+
+    def generate(context: Any, b: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
+        return b.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.int64(types.int64), generate

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
@@ -11,17 +10,12 @@ from numpy.typing import NDArray
 
 from retrieval_server.exact_search.groups import Groups
 from retrieval_server.exact_search.kernels.growth import grow_candidates, grow_rows
-from retrieval_server.exact_search.kernels.layout import BLOCK_ROWS
-from retrieval_server.exact_search.kernels.selection import (
-    keep,
-    keep_by_group,
-    largest,
-    largest_of_groups,
-    survivors,
-)
+from retrieval_server.exact_search.kernels.largest import largest
+from retrieval_server.exact_search.kernels.layout import BLOCK_ROWS, LANES
+from retrieval_server.exact_search.kernels.selection import keep, keep_by_group, survivors
 from retrieval_server.exact_search.row_factors import RowGrowth
 
-SAMPLE, LARGE_OF_SAMPLE = 2048, 64  # estimates, to find out which are large
+_NO_ROWS = np.empty(0, np.int32)
 
 
 class Scratch(threading.local):
@@ -38,7 +32,7 @@ class Scratch(threading.local):
             np.empty(rows, np.float32) for _ in range(4)
         )
         self.block_maxima = np.empty(blocks, np.float32)
-        self.rows = np.empty(rows + 1, np.int32)  # survivors() writes one beyond
+        self.rows = np.empty(rows + LANES, np.int32)  # survivors() writes beyond the last
         self._count = count
 
     @cached_property
@@ -52,14 +46,9 @@ class Scratch(threading.local):
         return np.empty(self._count, np.float32)
 
     @cached_property
-    def by_group(self) -> NDArray[np.float32]:
-        """(N,) a value of each group, of which there are N at most; -inf when it is not used."""
-        return np.full(self._count, -np.inf, np.float32)
-
-    @cached_property
-    def position_by_group(self) -> NDArray[np.int32]:
-        """(N,) a position of each group."""
-        return np.empty(self._count, np.int32)
+    def place_of_group(self) -> NDArray[np.int32]:
+        """(N,) the place of each group in a short list; -1 when it is not used."""
+        return np.full(self._count, -1, np.int32)
 
 
 class Candidates:
@@ -153,47 +142,14 @@ class Candidates:
         if self._growth is not None:
             estimates = self._scratch.grown_estimates
         if self._groups is None:
-            positions = largest(estimates, self.count, wanted)
-            positions = positions[positions >= 0]
+            of_groups = (_NO_ROWS, _NO_ROWS)
         else:
-            positions = self._largest_of_groups(estimates, self._groups, wanted)
-        return self._rows_at(positions)
-
-    def _largest_of_groups(
-        self, estimates: NDArray[np.float32], groups: Groups, wanted: int
-    ) -> NDArray[np.int64]:
-        """A position of each of the ``wanted`` groups with the largest estimates.
-
-        Mostly these groups are among a small share of the candidates; where they are not, a look at
-        every candidate finds them.
-        """
-        of_candidates = groups.numbers[self.rows] if self._is_narrowed else groups.numbers
-        estimates = estimates[: self.count]
-        promising = np.flatnonzero(estimates >= _large(estimates))
-        found = self._largest_among(
-            estimates[promising], of_candidates[promising], groups.count, wanted
-        )
-        if len(found) == wanted:
-            positions: NDArray[np.int64] = promising[found]
-            return positions
-        return self._largest_among(estimates, of_candidates, groups.count, wanted)
-
-    def _largest_among(
-        self,
-        estimates: NDArray[np.float32],
-        groups: NDArray[np.int32],
-        count: int,
-        wanted: int,
-    ) -> NDArray[np.int64]:
-        positions: NDArray[np.int64] = largest_of_groups(
-            estimates, groups, wanted,
-            self._scratch.by_group[:count], self._scratch.position_by_group,
-        )  # fmt: skip
-        return positions[positions >= 0]
-
-    def _rows_at(self, positions: NDArray[np.int64]) -> NDArray[np.int32]:
-        """The rows of some candidates by their positions."""
-        return np.asarray(self.rows[positions] if self._is_narrowed else positions, np.int32)
+            wanted = min(wanted, self._groups.count)
+            of_groups = (self._groups.numbers, self._scratch.place_of_group)
+        rows = self.rows if self._is_narrowed else _NO_ROWS
+        positions = largest(estimates, self.count, wanted, rows, *of_groups)
+        positions = positions[positions >= 0]
+        return np.asarray(rows[positions] if self._is_narrowed else positions, np.int32)
 
     def keep(self, threshold: np.float32) -> None:
         """Keep the candidates whose upper bound reaches a threshold."""
@@ -211,7 +167,7 @@ class Candidates:
         self,
         threshold: np.float32,
         known: NDArray[np.int32],
-        thresholds: Sequence[np.float32],
+        thresholds: NDArray[np.float32],
     ) -> None:
         """Keep the candidates whose upper bound reaches a threshold, and that of their group.
 
@@ -221,21 +177,15 @@ class Candidates:
             thresholds: (m,) the thresholds of these.
         """
         assert self._groups is not None, "only groups have thresholds"
-        is_first, by_group = not self._is_narrowed, self._scratch.by_group
-        self.keep(threshold)
-        by_group[known] = thresholds
-        self.count = keep_by_group(
-            self._row_memory, self.estimates,
-            self.coarse_upper_bounds if is_first else self.upper_bounds,
-            self.count, self._groups.numbers, by_group, is_first,
-        )  # fmt: skip
-        by_group[known] = -np.inf
-
-
-def _large(estimates: NDArray[np.float32]) -> np.float32:
-    """A value that about a thirtieth of many estimates reach; of few, all of them."""
-    if len(estimates) <= 2 * SAMPLE:
-        return np.float32(-np.inf)
-    sample = estimates[:: len(estimates) // SAMPLE]
-    large: np.float32 = np.partition(sample, -LARGE_OF_SAMPLE)[-LARGE_OF_SAMPLE]
-    return large
+        if self._is_narrowed:
+            self.keep(threshold)
+            self.count = keep_by_group(
+                self._row_memory, self.estimates, self.upper_bounds, self.count,
+                self._groups.numbers, known, thresholds, self._scratch.place_of_group,
+            )  # fmt: skip
+        else:
+            bounds = self.coarse_upper_bounds
+            for group, of_group in zip(known.tolist(), thresholds, strict=True):
+                rows = self._groups.rows_of(group)
+                bounds[rows[bounds[rows] < of_group]] = -np.inf
+            self.keep(threshold)

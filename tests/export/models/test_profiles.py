@@ -98,7 +98,7 @@ def test_unknown_profile_lists_the_known_ones() -> None:
             f'name = "x"\nside = 64\n{BACKBONE}'.replace("1.0", '"3"'),
             r"alpha must be 0\.\.1e\+06, got '3'",
         ),
-        (f'name = "x"\nside = 64\n{BACKBONE}mean = [1, 2]', "mean needs 3 values"),
+        (f'name = "x"\nside = 64\n{BACKBONE}mean = [1, 2]', "mean needs 3 numbers"),
         (f'name = "x"\nside = 64\n{BACKBONE}mean = ["a", 2, 3]', "'a'"),
         ("name = ", "Invalid value"),
     ],

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from export.text_index.build import TextIndexReport, build_text_index
-from export.text_index.language_filter import KEEP_ALL
 from export.text_index.settings import TextSettings
 from retrieval_server.errors import RetrievalError
+from retrieval_server.text.language_filter import KEEP_ALL
 from retrieval_server.text.neighbours import COSINE_SCALE, TextIndex
 from retrieval_server.text.tokens import strip_accents_tokens as tokens
 

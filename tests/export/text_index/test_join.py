@@ -5,6 +5,7 @@ import gzip
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from export.text_index import join as join_module
 from export.text_index import pair_file
 from export.text_index.join import join
 from export.text_index.pair_file import PAIR, PairFile
+from export.text_index.posting_lists import term_frequencies
 from export.text_index.tfidf import count_terms
 from retrieval_server.text.neighbours import COSINE_SCALE
 from retrieval_server.text.tokens import strip_accents_tokens
@@ -60,7 +62,7 @@ def zipf_vectors(rows: int, terms: int, length: int, seed: int) -> Vectors:
     return unit_rows(matrix)
 
 
-def joined(vectors: Vectors, threshold: float, **options: int) -> dict[tuple[int, int], float]:
+def joined(vectors: Vectors, threshold: float, **options: Any) -> dict[tuple[int, int], float]:
     """Pairs (smaller row, larger row) with their cosines."""
     with tempfile.TemporaryDirectory() as folder, PairFile(Path(folder)) as found:
         join(vectors, threshold, found, ignore, **options)
@@ -221,6 +223,21 @@ def test_pairs_of_two_old_rows_are_left_out() -> None:
         expected = {pair: cosine for pair, cosine in whole.items() if pair[1] >= first_new}
         assert joined(vectors, 0.5, first_new=first_new) == pytest.approx(expected, abs=0)
     assert joined(vectors, 0.5, first_new=1_500) == {}
+
+
+def test_pairs_across_two_parts_are_those_of_the_whole_with_the_same_cosines() -> None:
+    vectors = zipf_vectors(1_500, 400, 7, seed=6)
+    whole = joined(vectors, 0.5)
+    for cut in (0, 1, 700, 1_499, 1_500):
+        expected = {pair: cosine for pair, cosine in whole.items() if pair[0] < cut <= pair[1]}
+        assert joined(vectors, 0.5, first_new=cut, only_across=True) == expected
+
+
+def test_part_of_a_matrix_has_the_cosines_of_the_whole_under_its_frequencies() -> None:
+    vectors = zipf_vectors(1_500, 400, 7, seed=6)
+    whole = joined(vectors, 0.5)
+    part = joined(vectors[:700], 0.5, frequencies=term_frequencies(vectors))
+    assert part == {pair: cosine for pair, cosine in whole.items() if pair[1] < 700}
 
 
 def test_long_descriptions_are_joined_exactly() -> None:

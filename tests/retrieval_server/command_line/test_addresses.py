@@ -47,7 +47,7 @@ def test_an_address_is_taken_as_it_is(text: str) -> None:
         ("host:50051/path", "from 1 to 65,535"),
         (":50051", "no single host"),
         ("a:1,b:2", "no single host"),
-        ("user@host:1", "no single host"),
+        ("user@host:1", "has a user before its host"),
         ("[host]:1", "no IPv6 address"),
         ("::1", r"\[::1\]:50051"),
         ("http://host:50051/", "Write host:50051"),

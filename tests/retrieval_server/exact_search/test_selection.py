@@ -3,21 +3,20 @@
 import numpy as np
 import pytest
 
-from retrieval_server.exact_search.kernels.layout import BLOCK_ROWS
+from retrieval_server.exact_search.kernels.largest import largest, largest_reference
+from retrieval_server.exact_search.kernels.layout import BLOCK_ROWS, LANES
 from retrieval_server.exact_search.kernels.selection import (
     keep,
     keep_by_group,
+    keep_by_group_reference,
     keep_reference,
-    largest,
-    largest_of_groups,
-    largest_of_groups_reference,
-    largest_reference,
     survivors,
     survivors_reference,
 )
 
 ROWS = 300  # do not fill the last block
 GROUPS = 50
+NO_ROWS = np.empty(0, np.int32)
 THRESHOLDS = [np.float32(value) for value in (-np.inf, 0, 0.5, 0.75, 1, 2)]
 
 
@@ -34,7 +33,7 @@ def test_survivors_are_the_rows_whose_bound_reaches_the_threshold(threshold: np.
     blocks = -(-ROWS // BLOCK_ROWS)
     bounds = np.full(blocks * BLOCK_ROWS, np.inf, np.float32)  # rows that do not exist are no rows
     bounds[:ROWS] = values(1)
-    maxima, found = bounds.reshape(blocks, -1).max(axis=1), np.empty(ROWS + 1, np.int32)
+    maxima, found = bounds.reshape(blocks, -1).max(axis=1), np.empty(ROWS + LANES, np.int32)
 
     count = survivors(bounds, maxima, ROWS, threshold, found)
 
@@ -53,55 +52,60 @@ def test_kept_rows_stay_in_order_with_their_estimates(count: int, threshold: np.
         assert array[:kept].tolist() == left.tolist()
 
 
-@pytest.mark.parametrize("is_by_row", [False, True])
 @pytest.mark.parametrize("count", [0, 1, 200, ROWS])
-def test_rows_kept_by_group_reach_the_threshold_of_their_group(count: int, is_by_row: bool) -> None:
+def test_rows_kept_by_group_reach_the_threshold_of_their_group(count: int) -> None:
     rng = np.random.default_rng(6)
     groups = rng.integers(0, GROUPS, 2 * ROWS).astype(np.int32)
-    thresholds = rng.choice([-np.inf, 0.5, 2.0], GROUPS).astype(np.float32)
-    rows, estimates = np.arange(0, 2 * ROWS, 2, dtype=np.int32), values(2)
-    bounds = np.repeat(values(3), 2) if is_by_row else values(3)
-    is_kept = values(3)[:count] >= thresholds[groups[rows[:count]]]
-    kept_rows, kept_estimates = rows[:count][is_kept], estimates[:count][is_kept]
-    untouched = estimates.copy()
+    known = rng.permutation(GROUPS)[:7].astype(np.int32)
+    thresholds = rng.choice([0.5, 0.75, 2.0], len(known)).astype(np.float32)
+    rows, estimates, bounds = np.arange(0, 2 * ROWS, 2, dtype=np.int32), values(2), values(3)
+    memory = np.full(GROUPS, -1, np.int32)
+    expected = keep_by_group_reference(rows, estimates, bounds, count, groups, known, thresholds)
 
-    kept = keep_by_group(rows, estimates, bounds, count, groups, thresholds, is_by_row)
+    kept = keep_by_group(rows, estimates, bounds, count, groups, known, thresholds, memory)
 
-    assert rows[:kept].tolist() == kept_rows.tolist()
-    expected = untouched[:kept] if is_by_row else kept_estimates
-    assert estimates[:kept].tolist() == expected.tolist()
+    for array, left in zip((rows, estimates, bounds), expected, strict=True):
+        assert array[:kept].tolist() == left.tolist()
+    assert (memory == -1).all()  # for the next search
 
 
-@pytest.mark.parametrize("count", [0, 1, 200, ROWS])
+@pytest.mark.parametrize("count", [0, 1, 64, 200, ROWS])
 @pytest.mark.parametrize("wanted", [1, 2, 7, 32, 400])
 def test_largest_are_found_once_each_and_no_row_without_an_estimate(
     count: int, wanted: int
 ) -> None:
     estimates = values(4)
 
-    positions = largest(estimates, count, wanted)
+    positions = largest(estimates, count, wanted, NO_ROWS, NO_ROWS, NO_ROWS)
 
     found = positions[positions >= 0]
     assert len(positions) == wanted
     assert len(set(found.tolist())) == len(found)
     assert sorted(estimates[found].tolist(), reverse=True) == (
-        largest_reference(estimates, count, wanted).tolist()
+        largest_reference(estimates[:count], wanted, np.arange(count)).tolist()
     )
 
 
-@pytest.mark.parametrize("count", [0, 1, 200, ROWS])
-@pytest.mark.parametrize("wanted", [1, 2, 7, 32, 400])
-def test_largest_of_groups_are_of_different_groups(count: int, wanted: int) -> None:
-    estimates = values(4)[:count]
-    groups = np.random.default_rng(5).integers(0, GROUPS, count).astype(np.int32)
-    memory, positions_of = np.full(GROUPS, -np.inf, np.float32), np.empty(GROUPS, np.int32)
+@pytest.mark.parametrize("count", [0, 1, 64, 200, ROWS])
+@pytest.mark.parametrize("wanted", [1, 2, 7, 32, GROUPS])
+@pytest.mark.parametrize("kind", ["equal", "rising", "falling", "few groups"])
+@pytest.mark.parametrize("rows", [NO_ROWS, np.arange(0, 2 * ROWS, 2, dtype=np.int32)])
+def test_largest_of_groups_are_of_different_groups(
+    count: int, wanted: int, kind: str, rows: np.ndarray
+) -> None:
+    estimates = values(4)
+    if kind in ("rising", "falling"):
+        estimates = np.sort(estimates)[:: 1 if kind == "rising" else -1].copy()
+    of_row = np.random.default_rng(5).integers(0, 3 if kind == "few groups" else GROUPS, 2 * ROWS)
+    groups, memory = of_row.astype(np.int32), np.full(GROUPS, -1, np.int32)
 
-    positions = largest_of_groups(estimates, groups, wanted, memory, positions_of)
+    positions = largest(estimates, count, wanted, rows[:count], groups, memory)
 
     found = positions[positions >= 0]
+    group_at = groups[rows] if len(rows) else groups
     assert len(positions) == wanted
-    assert len(set(groups[found].tolist())) == len(found)
+    assert len(set(group_at[found].tolist())) == len(found)
     assert sorted(estimates[found].tolist(), reverse=True) == (
-        largest_of_groups_reference(estimates, groups, wanted).tolist()
+        largest_reference(estimates[:count], wanted, group_at[:count]).tolist()
     )
-    assert np.isneginf(memory).all()  # for the next search
+    assert (memory == -1).all()  # for the next search

@@ -183,7 +183,6 @@ def test_the_command_says_what_it_copied(source: FileServer, tmp_path: Path) -> 
         "https://",
         "http://a?b=c",
         "http://a/#b",
-        "http://user:password@a/b",
         "http://a:port/b",
         "http://a:0/b",
         "http://[::1/b",

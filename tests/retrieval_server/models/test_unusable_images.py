@@ -1,5 +1,6 @@
 """What is no image is refused with an image error and nothing else."""
 
+import contextlib
 import os
 import struct
 from pathlib import Path
@@ -29,23 +30,75 @@ def test_empty_bytes_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "data",
+    ("data", "named"),
     [
-        b"no image at all",
-        b"\x89PNG\r\n\x1a\n",
-        b"\xff\xd8\xff",
-        b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>',
-        b"%PDF-1.7\n1 0 obj\n",
-        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n",
-        encoded(Image.new("RGB", (8, 8)), "ICO"),
-        encoded(Image.new("RGB", (8, 8)), "JPEG2000"),
-        bytes(1000),
+        (b"no image at all", "is not"),
+        (b"\x89PNG\r\n\x1a\n", "is not"),
+        (b"\xff\xd8\xff", "is not"),
+        (bytes(1000), "is not"),
+        (b'<?xml version="1.0"?>\n<svg width="9" height="9"/>', "is an SVG drawing, and not"),
+        (b"<!DOCTYPE html>\n<html><body>404", "is a web page, and not"),
+        (b"%PDF-1.7\n1 0 obj\n", "is a PDF, and not"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "is PostScript, and not"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n", "is JPEG XL, and not"),
+        (b"8BPS\0\1", "is a Photoshop file, and not"),
+        (b"PK\3\4", "is a ZIP archive, or an Office document, and not"),
+        (b"\0\0\0\x20ftypisom", "is a video file, and not"),
     ],
-    ids=["text", "PNG head", "JPEG head", "SVG", "PDF", "EPS", "ICO", "JPEG 2000", "zeros"],
 )
-def test_what_is_no_image_in_a_known_format_is_refused(data: bytes) -> None:
-    with pytest.raises(ImageError, match="is not an image in one of the formats JPEG, PNG, WEBP"):
+def test_what_is_no_image_is_refused_and_named(data: bytes, named: str) -> None:
+    with pytest.raises(ImageError, match=f"{named} an image in one of the formats JPEG, PNG, WEBP"):
         decode_image(data, SIDE)
+
+
+NAMED = {
+    "DDS": "is a DDS texture, and not",
+    "EPS": "is PostScript, and not",
+    "ICNS": "is an icon (ICNS), and not",
+    "ICO": "is an icon (ICO), and not",
+    "JPEG2000": "is JPEG 2000, and not",
+    "PDF": "is a PDF, and not",
+    "PPM": "is a Netpbm image, and not",
+    "QOI": "is a QOI image, and not",
+}
+
+
+def written_by_pillow() -> dict[str, bytes]:
+    """An image in every other format that Pillow writes."""
+    Image.init()
+    found = {}
+    for kind in sorted(set(Image.SAVE) - {*FORMATS, "MPO", "HEIF"}):
+        for mode in ("RGB", "P", "1", "L", "F"):
+            with contextlib.suppress(Exception):  # it does not write this mode
+                found.setdefault(kind, encoded(Image.new(mode, (16, 16)), kind))
+    return found
+
+
+def test_every_other_format_of_pillow_is_refused() -> None:
+    written = written_by_pillow()
+    assert len(written) > 12
+    for kind, data in written.items():
+        with pytest.raises(ImageError) as caught:
+            decode_image(data, SIDE)
+        assert f"{NAMED.get(kind, 'is not')} an image in one of the formats" in str(caught.value)
+
+
+def test_a_plugin_of_pillow_that_is_not_needed_does_not_see_a_byte(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    Image.init()
+    asked = []
+    for kind, (factory, accept) in dict(Image.OPEN).items():
+
+        def noting(prefix: bytes, kind: str = kind, accept: object = accept) -> object:
+            asked.append(kind)
+            return True if accept is None else accept(prefix)
+
+        monkeypatch.setitem(Image.OPEN, kind, (factory, noting))
+    for data in [*REAL_FILES.values(), b"no image at all"]:
+        pixels_or_message(data)
+    assert set(asked) <= set(FORMATS)
+    assert {"JPEG", "PNG", "TIFF"} <= set(asked)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP"])

@@ -20,12 +20,14 @@ from retrieval_server.errors import (
 )
 from retrieval_server.observability.metrics import (
     FAILURES,
+    QUEUES,
     REFUSALS,
     RELOADS,
     STAGES,
     ServerMetrics,
 )
 from retrieval_server.observability.request_metrics import RequestMetrics
+from retrieval_server.observability.tracing import Tracing
 from retrieval_server.serving import readiness as readiness_module
 from retrieval_server.serving.admission import Cause, Kind
 from retrieval_server.v1 import retrieval_pb2 as pb
@@ -97,6 +99,7 @@ def test_the_named_values_of_the_labels_are_all_there_are(served: Served) -> Non
         return set(re.findall(r"`(\w+)`", line))
 
     assert named("stage") == set(STAGES)
+    assert named("queue") == set(QUEUES)
     assert named("reason") == set(FAILURES.values())
     assert named("outcome") == set(RELOADS)
     assert named("cause") == set(REFUSALS.values())
@@ -104,6 +107,7 @@ def test_the_named_values_of_the_labels_are_all_there_are(served: Served) -> Non
     assert named("kind") == {kind.value for kind in Kind}
     for name, label in (
         ("beauty_search_stage_duration_seconds", "stage"),
+        ("beauty_searches_waiting", "queue"),
         ("beauty_engine_failures", "reason"),
         ("beauty_index_reloads", "outcome"),
         ("beauty_index_refused", "cause"),
@@ -203,7 +207,7 @@ def test_a_cancelled_request_is_late_only_at_the_end_of_its_time(
     )
 
     async def call() -> None:
-        measured = await RequestMetrics(metrics).intercept_service(
+        measured = await RequestMetrics(metrics, Tracing()).intercept_service(
             AsyncMock(return_value=handler), Mock(method="/beauty.Retrieval/Search")
         )
         assert measured is not None

@@ -1,6 +1,7 @@
 """Spans of real searches, as a collector of OpenTelemetry receives them."""
 
 import asyncio
+import gc
 import subprocess
 import sys
 import threading
@@ -11,7 +12,11 @@ from unittest.mock import Mock
 import grpc
 import numpy as np
 import pytest
+from grpc.aio import AbortError
 from grpc_health.v1 import health_pb2
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
+    ProtoReflectionDescriptorDatabase,
+)
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from opentelemetry.sdk.trace import TracerProvider
@@ -26,9 +31,11 @@ from retrieval_server.observability.tracing import ENDPOINTS, Tracing, start_tra
 from retrieval_server.v1 import retrieval_pb2 as pb
 from tests.support.fake_triton import fake_triton
 from tests.support.otlp_receiver import receiving
-from tests.support.patience import PATIENCE_S
+from tests.support.patience import PATIENCE_S, eventually
 from tests.support.programs.command import command
 from tests.support.programs.untraced_server import check_nothing_is_traced
+from tests.support.raw_stream import RawStream
+from tests.support.scraped_metrics import exemplars
 from tests.support.served import Served, ServedBy
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"  # W3C's example
@@ -85,6 +92,23 @@ def search(served: Served, **fields: object) -> pb.SearchResponse:
     return served.stub.Search(pb.SearchRequest(**fields), timeout=PATIENCE_S, metadata=metadata)
 
 
+def test_a_request_that_is_refused_is_released_without_a_garbage_collection(
+    collector: Collector, served_by: ServedBy
+) -> None:
+    """OpenTelemetry raises the error of a call anew, with a traceback that has the request."""
+    with served_by() as served:
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(5):
+                with pytest.raises(grpc.RpcError):
+                    served.search(image=bytes(90_000))
+            # gRPC itself holds the state of the last call until the next one comes
+            eventually(lambda: sum(type(each) is AbortError for each in gc.get_objects()) <= 1)
+        finally:
+            gc.enable()
+
+
 def test_a_search_is_a_span_of_its_caller_s_trace_with_one_for_each_stage(
     collector: Collector, served_by: ServedBy, photo: bytes
 ) -> None:
@@ -108,6 +132,50 @@ def test_a_search_is_a_span_of_its_caller_s_trace_with_one_for_each_stage(
     assert collector.services == {"beauty-server"}
 
 
+def test_each_search_of_a_stream_is_a_span_of_its_own_with_its_stages(
+    collector: Collector, served_by: ServedBy, photo: bytes
+) -> None:
+    with served_by() as served:
+        stream = RawStream(served.stub, metadata=(("traceparent", f"00-{TRACE}-{PARENT}-01"),))
+        for _ in range(2):
+            stream.send(image=photo)
+        ids = {response.answer.request_id for response in stream.rest()}
+        spans = collector.wait_for(1 + 2 * 4)
+    (whole,) = (span for span in spans if span.name == f"{SEARCH}Stream")
+    assert whole.parent_span_id.hex() == PARENT
+    searches = [span for span in spans if span.name == "streamed search"]
+    assert {attributes_of(span)["request_id"] for span in searches} == ids
+    for search in searches:
+        assert search.parent_span_id == whole.span_id
+        stages = [span.name for span in spans if span.parent_span_id == search.span_id]
+        assert sorted(stages) == ["decode", "encode", "search"]
+
+
+def test_the_times_of_a_traced_search_have_its_trace_as_an_exemplar(
+    collector: Collector, served_by: ServedBy, photo: bytes
+) -> None:
+    with served_by(metrics_port=0) as served:
+        search(served, image=photo)
+        spans = {span.name: span for span in collector.wait_for(4)}
+        whole = exemplars(served, "beauty_request_duration_seconds_bucket", method="Search")
+        stage = exemplars(served, "beauty_search_stage_duration_seconds_bucket", stage="decode")
+    assert whole == stage == [{"trace_id": TRACE, "span_id": spans[SEARCH].span_id.hex()}]
+
+
+def test_without_traces_no_time_has_an_exemplar(served_by: ServedBy, photo: bytes) -> None:
+    with served_by(metrics_port=0) as served:
+        search(served, image=photo)
+        assert exemplars(served, "beauty_request_duration_seconds_bucket") == []
+
+
+@pytest.mark.parametrize("sampler", [ALWAYS_ON, ALWAYS_OFF])
+def test_only_a_trace_that_is_kept_is_an_exemplar(sampler: Sampler) -> None:
+    traced = Tracing(TracerProvider(sampler=sampler, shutdown_on_exit=False))
+    assert traced.exemplar() is None  # outside a request
+    with traced.span("search"):
+        assert (traced.exemplar() is not None) == (sampler is ALWAYS_ON)
+
+
 def test_a_failure_and_the_service_s_name_are_told(
     collector: Collector, served_by: ServedBy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -120,6 +188,14 @@ def test_a_failure_and_the_service_s_name_are_told(
     assert attributes_of(spans[SEARCH])["rpc.grpc.status_code"] == status
     (raised,) = spans["search"].events
     assert "unheard of" in str(attributes_of(raised)["exception.message"])
+
+
+def test_reflection_is_answered_where_traces_are_made(
+    collector: Collector, served_by: ServedBy
+) -> None:
+    with served_by() as served:
+        assert ProtoReflectionDescriptorDatabase(served.channel).get_services()
+        assert collector.wait_for(1)
 
 
 def test_probes_leave_no_spans(collector: Collector, served_by: ServedBy) -> None:

@@ -160,6 +160,7 @@ def test_request_far_above_the_limit_is_not_even_read(shared: Served) -> None:
     "method",
     [
         "retrieval_server.v1.RetrievalService/Search",
+        "retrieval_server.v1.RetrievalService/SearchStream",
         "retrieval_server.v1.RetrievalService/GetProducts",
         "retrieval_server.v1.RetrievalService/GetStatus",
         "grpc.health.v1.Health/Check",

@@ -31,7 +31,7 @@ def test_an_address_names_a_place_and_a_collection(text, uri, collection):
         ("milvus://localhost:0/products", "has no port from 1 to 65,535"),
         ("milvus://localhost:70000/products", "has no port from 1 to 65,535"),
         ("milvus:///products", "The address is empty"),
-        ("milvus://user@host:1/products", "has no single host"),
+        ("milvus://user@host:1/products", "has a user before its host"),
         ("milvus://unix:/run/milvus.sock/products", "has no HOST:PORT"),
         ("milvus://localhost:19530/db/products", "has no HOST:PORT"),
         ("milvus://localhost:19530/my-products", "takes letters, digits and underscores"),

@@ -9,10 +9,13 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from retrieval_server.exact_search.groups import Groups
 from retrieval_server.exact_search.proof import Guarantee
+from retrieval_server.exact_search.row_factors import RowFactors
 from retrieval_server.stores import store_search
 from retrieval_server.stores.candidate_store import Selection, StoredRows
 from retrieval_server.stores.store_search import StoreSearch
+from retrieval_server.stores.stored_groups import StoredGroups
 from tests.support.array_store import ArrayStore
 from tests.support.made_up_databases import (
     ALPHAS,
@@ -20,6 +23,8 @@ from tests.support.made_up_databases import (
     clustered_vectors,
     normalised,
     random_database,
+    random_factors,
+    random_groups,
     random_query,
 )
 
@@ -49,27 +54,48 @@ def short_lists(monkeypatch):
     monkeypatch.setattr(store_search, "SHORTEST_LIST", 1)
 
 
-@pytest.mark.parametrize("batch", range(4))
-def test_a_proved_ranking_is_that_of_brute_force(batch, short_lists):
+COLUMN = "product"
+
+
+def grouped(rng, rows):
+    """Random groups, as numbers and as a column; groups of one row have no value now and then."""
+    groups = random_groups(rng, rows)
+    sizes = np.bincount(groups.numbers, minlength=groups.count)
+    is_missing = (sizes == 1) & (rng.random(groups.count) < 0.5)
+    values = [None if is_missing[n] else f"product {n}" for n in groups.numbers.tolist()]
+    return groups, values
+
+
+@pytest.mark.parametrize("has_groups", [False, True], ids=["rows", "groups"])
+@pytest.mark.parametrize("has_factors", [False, True], ids=["photo", "words"])
+@pytest.mark.parametrize("batch", range(2))
+def test_a_proved_ranking_is_that_of_brute_force(batch, has_factors, has_groups, short_lists):
     """Random, copied and tied vectors, one to five backbones, any α, negative cosines."""
     verdicts, candidates = Counter(), []
     for number in range(60):
-        rng = np.random.default_rng([17, batch, number])
+        rng = np.random.default_rng([17, batch, has_factors, has_groups, number])
         database = random_database(rng)
         query = random_query(rng, database)
         alphas = rng.choice(ALPHAS, len(database)).tolist()
         top_k = int(rng.integers(1, 12))
         excluded = frozenset(rng.integers(0, len(database[0]), rng.integers(0, 3)).tolist())
-        store = ArrayStore(database)
+        factors = random_factors(rng, len(database[0])) if has_factors else None
+        groups, values = grouped(rng, len(database[0])) if has_groups else (None, [])
+        store = ArrayStore(database, columns={COLUMN: values})
         store.longest_list = int(rng.choice([20, 80, 400]))  # so that some are not proved
+        of_store = StoredGroups(store, COLUMN, groups.count) if groups else None
 
-        ranking = search_of(store).rank_all(query, alphas, top_k, allowed=rows_of(store, excluded))
+        ranking = search_of(store).rank_all(
+            query, alphas, top_k, None, rows_of(store, excluded), factors, of_store
+        )
 
         verdicts[ranking.proof.guarantee] += 1
         allowed = ~np.isin(np.arange(len(database[0])), list(excluded))
         if ranking.proof.guarantee is Guarantee.EXACT:
             candidates.append(ranking.proof.candidates / max(1, allowed.sum()))
-            rows, similarities = brute_force(database, query, alphas, top_k, allowed=allowed)
+            rows, similarities = brute_force(
+                database, query, alphas, top_k, None, allowed, factors, groups
+            )
             assert ranking.rows.tolist() == rows
             np.testing.assert_allclose(ranking.similarities, similarities, rtol=1e-12, atol=1e-12)
         else:
@@ -93,6 +119,46 @@ def test_most_queries_need_one_short_list():
     sys.stdout.write(f"{len(lengths)} of 20 proved, at a median of {np.median(lengths)} rows\n")
     assert len(lengths) == 20
     assert np.median(lengths) == store_search.SHORTEST_LIST
+
+
+@pytest.mark.parametrize(("noise", "is_proved"), [(0.2, True), (0.02, False)])
+def test_thousands_of_images_of_one_product_do_not_fill_the_lists(noise, is_proved):
+    """2,000 of 3,000 images are of one product, and more similar than all others.
+
+    Where they are nearly the same image, the best of them is not proved to be the best.
+    """
+    rng = np.random.default_rng(8)
+    database, query = made_up(8)
+    near = rng.permutation(3000)[:2000]
+    for part, wanted in zip(database, query, strict=True):
+        part[near] = normalised(wanted + noise * rng.random((2000, len(wanted))))
+    numbers = (np.arange(3000) // 4).astype(np.int32)
+    numbers[near] = 750
+    store = ArrayStore(database, columns={COLUMN: numbers.tolist()})
+    store.longest_list = 512
+
+    ranking = search_of(store).rank_all(
+        query, (3.0, 1.0), 7, groups=StoredGroups(store, COLUMN, 751)
+    )
+
+    expected = brute_force(database, query, (3.0, 1.0), 7, groups=Groups(numbers, 751))
+    assert ranking.rows.tolist() == expected[0]
+    assert (ranking.proof.guarantee is Guarantee.EXACT) == is_proved
+    assert ranking.proof.candidates < 1100
+
+
+def test_a_row_that_only_its_factor_brings_among_the_best_is_found():
+    database, query = made_up(9)
+    plain = search_of(ArrayStore(database)).rank_all(query, (3.0, 1.0), 3000)
+    far = plain.rows[2000]
+    factor = 1.5 * plain.similarities[0] / plain.similarities[2000]
+    factors = RowFactors(np.array([far], np.int32), np.array([factor]))
+    store = ArrayStore(database)
+
+    ranking = search_of(store).rank_all(query, (3.0, 1.0), 7, factors=factors)
+
+    assert ranking.rows.tolist() == [far, *plain.rows[:6]]
+    assert (ranking.proof.guarantee, store.lists) == (Guarantee.EXACT, [128])
 
 
 def test_two_negative_factors_prove_nothing():
@@ -167,3 +233,4 @@ def test_without_time_the_first_list_is_ranked_and_says_so(short_lists):
     assert len(ranking.rows) == 7
     assert ranking.proof.guarantee is Guarantee.NONE
     assert ranking.proof.reason.startswith("14 candidates do not show")
+    assert ranking.proof.reason.endswith("there was no time for more.")

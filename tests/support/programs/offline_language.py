@@ -6,7 +6,7 @@ import sys
 def name_language_offline() -> None:
     """Print the language, and whether the downloader of the model was imported."""
     sys.addaudithook(refuse_connections)
-    from export.text_index.language_filter import LanguageFilter
+    from retrieval_server.text.language_filter import LanguageFilter
 
     language = LanguageFilter().language("Crema hidratante para piel seca")
     sys.stdout.write(f"{language} {'robust_downloader' in sys.modules}\n")

@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 
+from retrieval_server.exact_search.groups import Groups
 from retrieval_server.exact_search.kernels.vector_instructions import HAS_VNNI
 from retrieval_server.exact_search.search import SearchCounts
 from tests.support.level_bounds import byte_bounds, level_bounds
@@ -15,15 +16,19 @@ def print_bounds() -> None:
     """Print whether the processor has the wide instruction, and the digest."""
     rng = np.random.default_rng(12)
     database = [clustered_vectors(rng, 500, 80), clustered_vectors(rng, 500, 90, True)]
-    search = cascade(database, (3, 1))
+    search, groups = (
+        cascade(database, (3, 1)),
+        Groups(np.repeat(np.arange(100, dtype=np.int32), 5), 100),
+    )
     digest = hashlib.sha256()
     for row in range(0, 500, 25):
         query = [part[row] for part in database]
         for bounds in level_bounds(search.levels, query, np.array([0.9, 0.5])):
             digest.update(bounds)
         digest.update(byte_bounds(search.levels, query, (3.0, 1.0)))
-        counts = SearchCounts()
-        ranking = search.rank_all(query, (3.0, 1.0), 7, counts=counts)
-        digest.update(ranking.rows)
-        digest.update(repr(counts).encode())
+        for grouped in (None, groups):
+            counts = SearchCounts()
+            ranking = search.rank_all(query, (3.0, 1.0), 7, groups=grouped, counts=counts)
+            digest.update(ranking.rows)
+            digest.update(repr(counts).encode())
     sys.stdout.write(f"{HAS_VNNI} {digest.hexdigest()}")

@@ -28,18 +28,18 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from export.text_index.foreign_words import (
+from retrieval_server.text.accents import APOSTROPHES, without_accents
+from retrieval_server.text.foreign_words import (
     FOREIGN_BEAUTY_WORDS,
     FOREIGN_FUNCTION_WORDS,
     FOREIGN_STEMS,
 )
-from export.text_index.neutral_words import (
+from retrieval_server.text.neutral_words import (
     ENGLISH_BEAUTY_WORDS,
     ENGLISH_BRANDS,
     NEUTRAL_WORDS,
     PERFUME_HOUSES,
 )
-from retrieval_server.text.accents import APOSTROPHES, without_accents
 
 DEFAULT_LANGUAGE_FILTER = "english-1"
 KEEP_ALL = "none"

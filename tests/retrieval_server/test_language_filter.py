@@ -5,7 +5,7 @@ import subprocess
 import pytest
 
 from benchmarks.language_filter import ENGLISH_NAME, HAND_LABELLED, kept_by_language
-from export.text_index.language_filter import (
+from retrieval_server.text.language_filter import (
     ENGLISH,
     KEEP_ALL,
     LanguageFilter,
@@ -13,7 +13,7 @@ from export.text_index.language_filter import (
     languages,
     left_out,
 )
-from export.text_index.language_filter import OTHER_SCRIPT as SCRIPT
+from retrieval_server.text.language_filter import OTHER_SCRIPT as SCRIPT
 from tests.support.export.labelled_titles import (
     LATIN_SCRIPT,
     OTHER_SCRIPT,

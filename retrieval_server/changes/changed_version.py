@@ -1,0 +1,150 @@
+"""A version that follows its log: each step gives the index at a new position."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval_server.changes.change import Change, DescriptorShape, Upsert, decoded
+from retrieval_server.changes.changed_index import ChangedIndex, ChangedRows
+from retrieval_server.changes.changed_search import ChangedLevels, ChangedSearch
+from retrieval_server.changes.changed_texts import ChangedNeighbours, ChangedTexts
+from retrieval_server.changes.changed_words import ChangedTextFields, ChangedWords
+from retrieval_server.changes.growing_array import GrowingArray
+from retrieval_server.changes.log_reader import LogReader, LogRewrittenError
+from retrieval_server.index.bundle import IndexBundle
+from retrieval_server.index.changes_folder import changes_folder
+from retrieval_server.index.searched_index import IndexSearch
+from retrieval_server.text.read_text import decode_read
+from retrieval_server.text.word_search import DESCRIPTION, IMAGE
+
+
+def descriptor_shapes(version: IndexBundle) -> tuple[DescriptorShape, ...]:
+    """The shapes of the descriptors of a version, by backbone."""
+    return tuple((matrix.dtype, matrix.shape[1]) for matrix in version.descriptors)
+
+
+class ChangedVersion:
+    """Follows the log of a version. One thread at a time.
+
+    Args:
+        version: the version.
+        search: ranks its rows.
+
+    Attributes:
+        version: as given.
+        position: of the last change that was read.
+    """
+
+    def __init__(self, version: IndexBundle, search: IndexSearch) -> None:
+        self.version, self._search = version, search
+        self._folder = changes_folder(version.folder)
+        self._shapes = descriptor_shapes(version)
+        self._behind_since: float | None = None
+        self._begin()
+
+    @property
+    def position(self) -> int:
+        """The position of the last change that the newest index has."""
+        return self._reader.position
+
+    @property
+    def lag_s(self) -> float:
+        """How long changes have been seen in the log that the newest index does not have."""
+        since = self._behind_since
+        return 0.0 if since is None else time.monotonic() - since
+
+    def catch_up(self) -> ChangedIndex | None:
+        """Read what is new in the log.
+
+        Returns:
+            The index at the position of its last change; None if nothing is new.
+
+        Raises:
+            ChangeLogError: if the log cannot be used; what was read before stays.
+            OSError: if a file cannot be read.
+        """
+        try:
+            index = self._applied([decoded(each, self._shapes) for each in self._read()])
+        except BaseException:
+            self._behind_since = self._behind_since or time.monotonic()
+            self._begin()  # the next call reads the log from its beginning
+            raise
+        self._behind_since = None
+        return index
+
+    def _read(self) -> list[bytes]:
+        try:
+            return self._reader.read()
+        except LogRewrittenError:
+            self._begin()
+            return self._reader.read()
+
+    def _begin(self) -> None:
+        self._reader = LogReader(self._folder, self.version.version)
+        self._is_there = np.ones(len(self.version), np.bool_)
+        self._slots: dict[str, list[int]] = {}
+        self._upserts: list[Upsert] = []
+        self._descriptors = [GrowingArray(dtype, (length,)) for dtype, length in self._shapes]
+        dimensions = [length for _, length in self._shapes]
+        self._levels = ChangedLevels(self.version.levels, dimensions)
+        self._texts: ChangedTexts | None = None
+
+    def _applied(self, changes: list[Change]) -> ChangedIndex | None:
+        if not changes:
+            return None
+        if self._texts is None:
+            self._texts = ChangedTexts(self.version)
+            self._fields = ChangedTextFields(self.version.words)
+        is_there = self._with_room(changes)
+        for change in changes:
+            self._remove(change, is_there)
+            if isinstance(change, Upsert):
+                self._add(change, self._texts)
+        self._is_there = is_there
+        rows = len(self.version)
+        descriptors = tuple(array.read() for array in self._descriptors)
+        return ChangedIndex(
+            self.version,
+            self._joined(descriptors),
+            self.position,
+            ChangedRows(self._upserts, descriptors, self._slots, is_there),
+            ChangedNeighbours(self._texts, rows, is_there),
+            ChangedWords(self._fields, rows, is_there),
+        )
+
+    def _joined(self, descriptors: Sequence[NDArray[Any]]) -> ChangedSearch:
+        """What ranks the rows of the version and the changed ones."""
+        size = sum(matrix.nbytes for matrix in descriptors)
+        changes = self._levels.searches(descriptors)
+        return ChangedSearch(self._search, len(self.version), changes, size)
+
+    def _with_room(self, changes: Iterable[Change]) -> NDArray[np.bool_]:
+        """A copy of the rows that are there, and the new ones behind them."""
+        new = sum(isinstance(change, Upsert) for change in changes)
+        return np.concatenate([self._is_there, np.ones(new, np.bool_)])
+
+    def _remove(self, change: Change, is_there: NDArray[np.bool_]) -> None:
+        """Mark the row that a change replaces or deletes."""
+        row: int | None
+        if slots := self._slots.get(change.product_id):
+            row = len(self.version) + slots[-1]
+        else:
+            row = self.version.row_of(change.product_id)
+        if row is not None:
+            is_there[row] = False
+
+    def _add(self, change: Upsert, texts: ChangedTexts) -> None:
+        product = change.product
+        for array, descriptor in zip(self._descriptors, change.descriptors, strict=True):
+            array.append(descriptor[None])
+        text = self.version.manifest.words.text_of(product.description, product.attributes)
+        read = "\n".join(line.text for line in decode_read(change.read_entry))
+        self._fields.append({DESCRIPTION: text, IMAGE: read})
+        texts.append(product.description if change.has_text_neighbours else "")
+        self._slots.setdefault(product.product_id, []).append(len(self._upserts))
+        self._upserts.append(change)

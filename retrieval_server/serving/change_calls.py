@@ -1,0 +1,165 @@
+"""The calls that change the catalogue: ``Upsert`` and ``Delete``."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from functools import cache, partial
+from hashlib import sha256
+
+import numpy as np
+
+from retrieval_server.changes.change import Delete, Upsert, encoded
+from retrieval_server.changes.checks import checked_product, covers
+from retrieval_server.errors import QueryError, RetrievalError
+from retrieval_server.retrieval.retriever import Retriever
+from retrieval_server.retrieval.search_request import QueryDescriptors
+from retrieval_server.serving.change_feed import ChangeFeed, Committed
+from retrieval_server.serving.deadline import Deadline
+from retrieval_server.serving.group_commit import GroupCommit
+from retrieval_server.serving.photos import PhotoStages
+from retrieval_server.serving.products import checked_ids
+from retrieval_server.serving.served_index import ServedIndex
+from retrieval_server.serving.upsert_stream import Prepared, UpsertStream
+from retrieval_server.text.read_text import NOT_READ, ReadText, encode_read
+from retrieval_server.v1 import retrieval_pb2 as pb
+
+
+class ChangeCalls:
+    """Answers the calls that change the catalogue.
+
+    Args:
+        served: holds the index.
+        feed: writes its log.
+        photos: describe the images of products.
+        max_image_bytes: size of the largest image that is accepted.
+    """
+
+    def __init__(
+        self, served: ServedIndex, feed: ChangeFeed, photos: PhotoStages, max_image_bytes: int
+    ) -> None:
+        self.feed = feed
+        self._served, self._photos, self._max_image_bytes = served, photos, max_image_bytes
+        self._commits = GroupCommit(feed.commit)
+        self._covers = cache(covers)  # once for each language filter
+
+    def upserts(
+        self, requests: AsyncIterator[pb.UpsertRequest], deadline: Deadline
+    ) -> AsyncIterator[pb.UpsertResponse]:
+        """Answer a stream of upserts, each in its turn.
+
+        Args:
+            requests: the upserts.
+            deadline: of the stream.
+        """
+        prepare = partial(self._prepared, deadline=deadline)
+        return UpsertStream(requests, prepare, self._commits).responses()
+
+    async def delete(self, request: pb.DeleteRequest, request_id: str) -> pb.DeleteResponse:
+        """Remove products.
+
+        Args:
+            request: names them.
+            request_id: id of the request.
+
+        Raises:
+            QueryError: if there is no id, or too many.
+            ChangeLogError: if this server takes no changes, or they cannot be written.
+        """
+        self.feed.require_writable()
+        wanted = checked_ids(request.product_ids)
+        bundle = self._served.retriever.bundle
+        there = await asyncio.to_thread(bundle.rows_of, wanted)
+        found = [product_id for product_id in wanted if product_id in there]
+        committed = Committed(bundle.version, bundle.change_position)
+        if found:
+            contents = [encoded(Delete(each)) for each in found]
+            committed = await self._commits.add(bundle.version, contents)
+        return pb.DeleteResponse(
+            deleted_count=len(found),
+            missing_ids=[product_id for product_id in wanted if product_id not in there],
+            change_position=committed.position,
+            index_version=committed.version,
+            request_id=request_id,
+        )
+
+    def warm_up(self) -> None:
+        """Load what tells the language of a description, if this server takes changes.
+
+        Raises:
+            RetrievalError: if its packages are not installed.
+        """
+        if not self.feed.is_writable:
+            return
+        try:
+            self._covers(self.feed.version.manifest.text["language_filter"])
+        except ModuleNotFoundError as error:
+            raise RetrievalError(
+                f"--writable needs {error.name}, which tells the language of descriptions. Install "
+                "it with: pip install '.[languages]'"
+            ) from error
+
+    async def close(self) -> None:
+        """Finish the changes in progress, and let another server write the log."""
+        await self._commits.finish()
+        self.feed.close()
+
+    async def _prepared(self, request: pb.UpsertRequest, deadline: Deadline) -> Prepared:
+        """An upsert as the log has it.
+
+        Raises:
+            QueryError: if the index cannot have it.
+            RetrievalError: if its image cannot be described now.
+        """
+        version, retriever = self.feed.version, self._served.retriever
+        product = checked_product(
+            request.product_id,
+            request.description,
+            request.image_path,
+            request.attributes,
+            version.columns,
+        )
+        digest, read_entry = "", NOT_READ
+        match request.WhichOneof("look"):
+            case "image":
+                descriptors, read_entry = await self._described(request.image, retriever, deadline)
+                digest = sha256(request.image).hexdigest()
+            case "descriptors":
+                descriptors = retriever.check_descriptors(
+                    {
+                        model: np.array(descriptor.values, np.float32)
+                        for model, descriptor in request.descriptors.by_model.items()
+                    }
+                )
+            case _:
+                raise QueryError("look", "is missing. Set image or descriptors.")
+        is_covered = self._covers(version.manifest.text["language_filter"])
+        upsert = Upsert(
+            product=product,
+            descriptors=tuple(
+                descriptor.astype(matrix.dtype)
+                for descriptor, matrix in zip(descriptors, version.descriptors, strict=True)
+            ),
+            image_digest=digest,
+            has_text_neighbours=is_covered(product.description),
+            read_entry=read_entry,
+        )
+        return Prepared(version.version, encoded(upsert))
+
+    async def _described(
+        self, image: bytes, retriever: Retriever, deadline: Deadline
+    ) -> tuple[QueryDescriptors, str]:
+        """The descriptors of an image, and what was read on it if the index has such words."""
+        if len(image) > self._max_image_bytes:
+            raise QueryError(
+                "image",
+                f"has {len(image):,} bytes; at most {self._max_image_bytes:,} are accepted.",
+            )
+        wanted = retriever.bundle.manifest.words.reader
+        reader = self._photos.reader
+        reads = bool(wanted) and reader is not None and reader.digest == wanted
+        seen = await self._photos.see([image], retriever, deadline, pb.Timings(), reads=reads)
+        if not reads or seen.words.warning:
+            return seen.query, NOT_READ
+        lines = [ReadText(read.line.text, read.line.confidence) for read in seen.words.lines]
+        return seen.query, encode_read(lines)

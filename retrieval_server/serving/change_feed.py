@@ -1,0 +1,180 @@
+"""Keeps the served index at the newest change of its log, and writes the log where it may."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from retrieval_server.changes.changed_index import ChangedIndex
+from retrieval_server.changes.changed_version import ChangedVersion
+from retrieval_server.changes.log_writer import LogWriter, WriterLock
+from retrieval_server.errors import ChangeLogError, ChangeWriteError, NotWriterError
+from retrieval_server.index.bundle import IndexBundle
+from retrieval_server.index.changes_folder import changes_folder
+from retrieval_server.retrieval.retriever import Retriever
+from retrieval_server.serving.polling import Polling
+from retrieval_server.serving.served_index import ServedIndex
+
+log = logging.getLogger(__name__)
+
+FOLLOW_EVERY_S = 0.2
+NOT_WRITABLE = (
+    "this server takes no changes. Send them to the one server of this index that runs with "
+    "--writable (RETRIEVAL_WRITABLE)."
+)
+
+
+@dataclass(frozen=True)
+class Committed:
+    """Changes that are durable, and found by searches.
+
+    Attributes:
+        version: the version of the index that was changed.
+        position: of the last one in the log.
+    """
+
+    version: str
+    position: int
+
+
+class ChangeFeed:
+    """Follows the log of the version that is served, and is its writer if it may.
+
+    Args:
+        served: holds the index that is served; gets it anew with each change.
+        is_writable: whether this server takes changes.
+
+    Attributes:
+        is_writable: as given.
+        polling: reads what others write.
+    """
+
+    def __init__(self, served: ServedIndex, *, is_writable: bool) -> None:
+        self.is_writable = is_writable
+        self.polling = Polling(self.poll, "the check for changes")
+        self._served = served
+        self._base: Retriever | None = None
+        self._version: ChangedVersion | None = None
+        self._lock = asyncio.Lock()  # of the version that is served, and of its log
+        self._right: WriterLock | None = None
+        self._writer: LogWriter | None = None
+
+    @property
+    def version(self) -> IndexBundle:
+        """The version that is served, without its changes.
+
+        Raises:
+            NotWriterError: if it is in a store.
+        """
+        if self._version is None:
+            raise NotWriterError("the index is in a store, which takes no changes.")
+        return self._version.version
+
+    @property
+    def lag_s(self) -> float:
+        """For how long the log has had changes that searches do not see."""
+        return 0.0 if self._version is None else self._version.lag_s
+
+    async def serve(self, retriever: Retriever) -> None:
+        """Serve a version with the changes in its log, in place of what was served.
+
+        Args:
+            retriever: searches the version.
+
+        Raises:
+            ChangeLogError: if the log cannot be used; what was served stays.
+        """
+        async with self._lock:
+            version, index = await asyncio.to_thread(_opened, retriever)
+            self._close_writer()
+            self._base, self._version = retriever, version
+            self._served.retriever = retriever if index is None else retriever.over(index)
+
+    async def poll(self) -> None:
+        """Read what is new in the log.
+
+        Raises:
+            ChangeLogError: if it cannot be used; what was read before is still served.
+            OSError: if a file cannot be read.
+        """
+        async with self._lock:
+            if self._version is not None:
+                self._show(await asyncio.to_thread(self._version.catch_up))
+
+    async def commit(self, version: str, contents: Sequence[bytes]) -> Committed:
+        """Make changes durable, and let searches find them.
+
+        Args:
+            version: the version of the index that they were made for.
+            contents: the changes as the log has them.
+
+        Raises:
+            NotWriterError: if this server does not write the log.
+            ChangeLogError: if the log cannot be written; no change is in it.
+        """
+        async with self._lock:
+            if version != self.version.version:
+                raise ChangeWriteError("the index has a new version. Send the change again.")
+            position = await asyncio.to_thread(self._append, contents)
+            assert self._version is not None, "there is a log"
+            self._show(await asyncio.to_thread(self._version.catch_up))
+            return Committed(version, position)
+
+    def require_writable(self) -> None:
+        """Refuse changes where they are not taken.
+
+        Raises:
+            NotWriterError: naming the setting.
+        """
+        if not self.is_writable:
+            raise NotWriterError(NOT_WRITABLE)
+
+    async def take_over(self) -> None:
+        """Become the writer of the log, if this server may and no other one is; else say so."""
+        if not self.is_writable:
+            return
+        async with self._lock:
+            try:
+                await asyncio.to_thread(self._open_writer)
+            except ChangeLogError as error:
+                log.warning("%s", error)
+
+    def close(self) -> None:
+        """Let another server write the log."""
+        self._close_writer()
+        if self._right is not None:
+            self._right.close()
+            self._right = None
+
+    def _show(self, index: ChangedIndex | None) -> None:
+        if index is not None:
+            assert self._base is not None, "a version is served"
+            self._served.retriever = self._base.over(index)
+
+    def _append(self, contents: Sequence[bytes]) -> int:
+        return self._open_writer().append(contents)
+
+    def _open_writer(self) -> LogWriter:
+        self.require_writable()
+        version = self.version
+        if self._writer is None:
+            folder = changes_folder(version.folder)
+            if self._right is None:
+                self._right = WriterLock(folder.parent)
+            self._writer = LogWriter(folder, version.version)
+        return self._writer
+
+    def _close_writer(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+
+def _opened(retriever: Retriever) -> tuple[ChangedVersion | None, ChangedIndex | None]:
+    """What follows the log of a version, and its index now; None for an index in a store."""
+    if not isinstance(retriever.bundle, IndexBundle):
+        return None, None
+    version = ChangedVersion(retriever.bundle, retriever.index_search)
+    return version, version.catch_up()

@@ -1,0 +1,207 @@
+"""Products are added, replaced and removed while the server answers."""
+
+import logging
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import grpc
+import numpy as np
+import pytest
+
+from retrieval_server.errors import ChangeLogError
+from retrieval_server.v1 import retrieval_pb2 as pb
+from tests.support.patience import PATIENCE_S, eventually
+from tests.support.served import Served, ServedBy
+from tests.support.tiny_world import DIMENSIONS
+
+
+@pytest.fixture
+def writer(served_by: ServedBy, tiny_index_copy: Path) -> Iterator[Served]:
+    with served_by(index=tiny_index_copy, writable=True) as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def photo(tiny_catalogue: Path) -> bytes:
+    """A photo of the first family."""
+    return (tiny_catalogue / "queries" / "q00.jpg").read_bytes()
+
+
+def upsert(served: Served, *requests: pb.UpsertRequest) -> list[pb.UpsertResponse]:
+    return list(served.stub.Upsert(iter(requests), timeout=PATIENCE_S))
+
+
+def delete(served: Served, *product_ids: str) -> pb.DeleteResponse:
+    return served.stub.Delete(pb.DeleteRequest(product_ids=product_ids), timeout=PATIENCE_S)
+
+
+def product(served: Served, product_id: str) -> pb.GetProductsResponse:
+    return served.stub.GetProducts(
+        pb.GetProductsRequest(product_ids=[product_id]), timeout=PATIENCE_S
+    )
+
+
+def status(served: Served) -> pb.GetStatusResponse:
+    return served.stub.GetStatus(pb.GetStatusRequest(), timeout=PATIENCE_S)
+
+
+def best(found: pb.SearchResponse) -> str:
+    return found.results[0].product_id
+
+
+def by_descriptors(product_id: str, seed: int = 0, **fields: object) -> pb.UpsertRequest:
+    rng = np.random.default_rng(seed)
+    vectors = {model: rng.normal(size=length) for model, length in DIMENSIONS.items()}
+    descriptors = {
+        model: pb.Descriptor(values=vector / np.linalg.norm(vector))
+        for model, vector in vectors.items()
+    }
+    return pb.UpsertRequest(
+        product_id=product_id, descriptors=pb.Descriptors(by_model=descriptors), **fields
+    )
+
+
+def test_the_next_search_finds_a_new_product_and_not_a_deleted_one(
+    writer: Served, photo: bytes
+) -> None:
+    before = status(writer)
+    (added,) = upsert(
+        writer,
+        pb.UpsertRequest(
+            product_id="new",
+            image=photo,
+            description="<p>A new jar</p>",
+            image_path="new.jpg",
+            attributes={"brand": "Nuxe", "price": "12.50"},
+        ),
+    )
+    assert (added.code, added.message, added.change_position) == (0, "", 1)
+    found = writer.search(image=photo)
+    assert (best(found), found.change_position) == ("new", 1)
+    assert found.results[0].description == "A new jar"
+    assert found.searched_count == before.product_count + 1
+    assert best(writer.search(words="new jar")) == "new"
+    under = pb.Filter(equals=pb.Equals(column="price", value=pb.Value(number=12.5)))
+    assert [each.product_id for each in writer.search(image=photo, filter=under).results] == ["new"]
+    assert best(writer.search(product_id="new")) != "new"
+    assert product(writer, "new").products[0].attributes["brand"] == "Nuxe"
+
+    removed = delete(writer, "new", "p0000", "nobody", "new")
+    assert (removed.deleted_count, list(removed.missing_ids)) == (2, ["nobody"])
+    assert removed.change_position == product(writer, "new").change_position == 3
+    assert list(product(writer, "new").missing_ids) == ["new"]
+    assert {"new", "p0000"}.isdisjoint(
+        each.product_id for each in writer.search(image=photo).results
+    )
+    after = status(writer)
+    assert after.product_count == before.product_count - 1
+    assert (after.changes.position, after.changes.writable) == (3, True)
+
+
+def test_a_replaced_product_is_replaced_as_a_whole(writer: Served, photo: bytes) -> None:
+    upsert(writer, by_descriptors("p0001", description="Other"))
+    found = product(writer, "p0001").products[0]
+    assert (found.description, dict(found.attributes), found.image) == ("Other", {}, "")
+    assert status(writer).product_count == len(list(_ids(writer, photo)))
+
+
+def _ids(served: Served, photo: bytes) -> Iterable[str]:
+    return (each.product_id for each in served.search(image=photo, top_k=100).results)
+
+
+def test_refused_changes_say_why_and_the_others_go_on(writer: Served, photo: bytes) -> None:
+    requests = [
+        by_descriptors("first"),
+        by_descriptors("  "),
+        pb.UpsertRequest(product_id="none"),
+        pb.UpsertRequest(product_id="torn", image=photo[:40]),
+        by_descriptors("column", attributes={"colour": "red"}),
+        by_descriptors("price", attributes={"price": "12,50 €"}),
+        pb.UpsertRequest(product_id="model", descriptors=pb.Descriptors()),
+        by_descriptors("first", 2, description="again", attributes={"price": " "}),
+        by_descriptors("last"),
+    ]
+    responses = upsert(writer, *requests)
+    assert [each.product_id for each in responses] == [each.product_id for each in requests]
+    assert [each.code for each in responses] == [0, 3, 3, 3, 3, 3, 3, 0, 0]
+    assert [each.change_position for each in responses] == [1, 0, 0, 0, 0, 0, 0, 2, 3]
+    assert [each.message for each in responses[1:6]] == [
+        "product_id: is empty. Every product needs an id.",
+        "look: is missing. Set image or descriptors.",
+        responses[3].message,
+        "attributes: there is no column 'colour'. Columns: 'brand' (text), 'price' (number).",
+        "attributes: '12,50 €' cannot stand in the column 'price', which holds numbers: write it "
+        "like 12.50, without a currency.",
+    ]
+    assert responses[3].message.startswith("image: ")
+    assert product(writer, "first").products[0].description == "again"
+
+
+def test_a_server_without_the_setting_refuses_changes_and_names_it(
+    served_by: ServedBy, tiny_index_copy: Path
+) -> None:
+    with served_by(index=tiny_index_copy) as served:
+        for call in (
+            lambda: upsert(served, by_descriptors("new")),
+            lambda: delete(served, "p0000"),
+        ):
+            with pytest.raises(grpc.RpcError) as caught:
+                call()
+            assert caught.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+            assert "--writable" in caught.value.details()
+        assert not status(served).changes.writable
+    assert not (tiny_index_copy / "changes").exists()
+
+
+def test_others_follow_the_writer_and_one_takes_over_when_it_ends(
+    served_by: ServedBy, tiny_index_copy: Path
+) -> None:
+    with served_by(index=tiny_index_copy) as follower:
+        with served_by(index=tiny_index_copy, writable=True) as first:
+            upsert(first, by_descriptors("a"), by_descriptors("b", 1))
+            with served_by(index=tiny_index_copy, writable=True) as second:
+                (refused,) = upsert(second, by_descriptors("c", 2))
+                assert refused.code == grpc.StatusCode.FAILED_PRECONDITION.value[0]
+                assert "Another server writes" in refused.message
+                assert status(second).changes.position == 2
+                first.stop(0)
+                (taken,) = upsert(second, by_descriptors("c", 2))
+                assert (taken.code, taken.change_position) == (0, 3)
+        eventually(lambda: status(follower).changes.position == 3)
+        assert product(follower, "c").products
+        assert status(follower).changes.lag_s == 0
+
+
+def test_changes_are_there_after_a_restart(served_by: ServedBy, tiny_index_copy: Path) -> None:
+    with served_by(index=tiny_index_copy, writable=True) as served:
+        upsert(served, by_descriptors("a", description="kept"))
+        delete(served, "p0000")
+    with served_by(index=tiny_index_copy) as served:
+        assert product(served, "a").products[0].description == "kept"
+        assert list(product(served, "p0000").missing_ids) == ["p0000"]
+
+
+def test_a_damaged_log_stops_a_server_that_starts_and_not_one_that_runs(
+    served_by: ServedBy, tiny_index_copy: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with (
+        served_by(index=tiny_index_copy, writable=True) as served,
+        served_by(index=tiny_index_copy) as follower,
+    ):
+        upsert(served, by_descriptors("a"))
+        eventually(lambda: status(follower).changes.position == 1)
+        upsert(served, by_descriptors("b", 1))
+        upsert(served, by_descriptors("c", 2))
+        (segment,) = (tiny_index_copy / "changes").glob("*/*.log")
+        content = bytearray(segment.read_bytes())
+        content[len(content) // 2] ^= 1
+    with caplog.at_level(logging.ERROR), served_by(index=tiny_index_copy) as follower:
+        position = status(follower).changes.position
+        segment.write_bytes(content)
+        segment.with_name("00000000000000000004.log").write_bytes(b"no segment")
+        eventually(lambda: "the check for changes fails" in caplog.text)
+        assert status(follower).changes.position == position
+        assert follower.search(product_id="a").results
+        eventually(lambda: status(follower).changes.lag_s > 0)
+    with pytest.raises(ChangeLogError, match="is damaged at byte"):
+        served_by(index=tiny_index_copy).__enter__()
