@@ -11,6 +11,7 @@ from retrieval_server.errors import RetrievalError
 from retrieval_server.serving.settings import Settings
 
 OTHER_CALLS = 64  # health checks, watches and GetStatus, answered while the server is full
+MAX_METADATA_BYTES = 16 * 2**10  # of a request; gRPC's own default
 KEEPALIVE_MS = 60_000
 KEEPALIVE_TIMEOUT_MS = 20_000
 NEVER_MS = 2**31 - 1  # gRPC reads it as no limit
@@ -33,6 +34,9 @@ def create_grpc_server(
         maximum_concurrent_rpcs=calls,
         options=[
             ("grpc.max_receive_message_length", settings.max_request_bytes),
+            # By default, gRPC refuses metadata above a half of the limit at random.
+            ("grpc.max_metadata_size", MAX_METADATA_BYTES),
+            ("grpc.absolute_max_metadata_size", MAX_METADATA_BYTES),
             # The server notices a client that vanished during a call, and cancels the call.
             ("grpc.keepalive_time_ms", KEEPALIVE_MS),
             ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MS),

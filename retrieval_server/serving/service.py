@@ -22,6 +22,7 @@ from retrieval_server.reading.reader import Reader
 from retrieval_server.retrieval.retriever import Retriever
 from retrieval_server.retrieval.search_request import QueryDescriptors, SearchParameters
 from retrieval_server.retrieval.search_result import SearchResult
+from retrieval_server.serving.activity import ActivitySource
 from retrieval_server.serving.admission import Admission, Kind
 from retrieval_server.serving.answering import Answering, Call
 from retrieval_server.serving.arrivals import Arrivals
@@ -102,12 +103,13 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
             reader=reader,
         )
         self._settings = settings
+        self._activity = ActivitySource(metrics)
         self.changes = ChangeCalls(served, feed, self._photos, settings.max_image_bytes)
         arrivals = Arrivals(executor, settings.workers)
         self._answering = Answering(
             admission, arrivals, metrics, tracing, by_token=settings.token_file is not None
         )
-        measured = RequestMetrics(metrics).measured("Search", self._search_in_stream)
+        measured = RequestMetrics(metrics, tracing).measured("Search", self._search_in_stream)
         self._streams = SearchStreams(measured, settings)
 
     async def Search(  # noqa: N802 - the name is the protocol's
@@ -177,6 +179,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         return status_message(
             self._served,
             self.changes.feed,
+            self._activity,
             self._settings,
             reads_words=self._reads(pb.SearchRequest()),
             has_reader=self._photos.reader is not None,
@@ -237,7 +240,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         timings.rank_us, timings.refine_us = result.rank_us, result.refine_us
         timings.total_us = (time.perf_counter_ns() - started) // 1000
         durations = {field.name: value for field, value in timings.ListFields()}
-        self._metrics.observe_stages(durations)
+        self._metrics.observe_stages(durations, self._tracing.exemplar())
         response = pb.SearchResponse(
             results=answered.results,
             initial_results=answered.initial_results,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from retrieval_server.serving.activity import ActivitySource
 from retrieval_server.serving.change_feed import ChangeFeed
+from retrieval_server.serving.limits import limits_message
 from retrieval_server.serving.messages import (
     calibration_message,
     column_messages,
     example_message,
-    limits_message,
     model_messages,
     word_index_message,
 )
@@ -20,6 +21,7 @@ from retrieval_server.version import VERSION
 def status_message(
     served: ServedIndex,
     feed: ChangeFeed,
+    activity: ActivitySource,
     settings: Settings,
     *,
     reads_words: bool,
@@ -30,6 +32,7 @@ def status_message(
     Args:
         served: holds the index and the engine.
         feed: follows the changes to the index.
+        activity: knows what the server has done.
         settings: the server's.
         reads_words: whether the words on photos are read where a request does not say.
         has_reader: whether there is a reader of words.
@@ -69,6 +72,7 @@ def status_message(
         calibration=calibration_message(bundle.calibration),
         columns=column_messages(bundle.columns),
         word_index=word_index_message(bundle),
+        activity=activity.read(bundle.built_at),
         changes=pb.ChangeStatus(
             position=bundle.change_position,
             lag_s=feed.lag_s,
