@@ -23,8 +23,6 @@ import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from export.text_index.language_filter import KEEP_ALL
-
 from benchmarks.child_process import Measured, in_child_process, measured
 from benchmarks.listings import listings
 from export.text_index.build import build_text_index, warm_up
@@ -32,6 +30,7 @@ from export.text_index.joined_texts import open_joined_texts
 from export.text_index.pair_join import join_pair, shard_pairs
 from export.text_index.settings import TextSettings
 from export.text_index.text_fit import TextFit
+from retrieval_server.text.language_filter import KEEP_ALL
 
 REAL_TEXTS = Path("../shared/data/text/products_146k.csv.gz")
 SIZES = (50_000, 100_000, 200_000)

@@ -16,6 +16,7 @@ OF_A_CERTIFICATE = {"ca.crt", "tls.crt", "tls.key"}
 MADE_BY_HAND = {
     "gateway-tls": {"tls.crt", "tls.key"},
     "retrieval-tokens": {"tokens", "smoke-test", "web"},
+    "milvus-access": {"ca.crt", "token"},
 }
 # The key that a variable or an argument with some ending names.
 FILES = {

@@ -18,6 +18,7 @@ SERVER_BYTES, SERVER_BYTES_PER_DIMENSION = 0.3e9, 0.5
 DISK_BYTES_PER_DIMENSION, BUILD_BYTES_PER_DIMENSION = 5.5, 4.0
 TEXT_BYTES_PER_PRODUCT, READ_BYTES_PER_PRODUCT = 1_000, 1_000
 JOINED_BYTES_PER_PRODUCT = 1_000  # texts that several pods join
+WORD_BYTES_PER_PRODUCT = 127  # that a server copies from a store, see docs/store.md
 FREE_DISK = 0.1
 DECODING_BYTES = 1.1e9  # of each worker
 VERSIONS_IN_MEMORY = 2  # while the server changes to a new one
@@ -44,6 +45,8 @@ def sized_by_the_rules(rendered: Manifests) -> Iterator[str]:
     mapped = 0 if rendered.has_store else products * dimensions
     yield from _server_findings(rendered, mapped)
     yield from _local_findings(rendered, version)
+    if rendered.has_store:
+        yield from _word_findings(rendered, products)
     if index := rendered.find("PersistentVolumeClaim", "index"):
         kept = index_build(rendered).get("BEAUTY_EXPORT_KEEP_VERSIONS")
         if kept is None:
@@ -107,6 +110,15 @@ def _local_findings(rendered: Manifests, version: float) -> Iterator[str]:
             size = quantity(each["emptyDir"]["sizeLimit"])
             if size < version:
                 yield f"{pods.owner} has {_gb(size)} for an index of {_gb(version)}"
+
+
+def _word_findings(rendered: Manifests, products: int) -> Iterator[str]:
+    """A server of a store has room for the words of two versions."""
+    (pods,) = rendered.pods("retrieval")
+    needed = VERSIONS_IN_MEMORY * products * WORD_BYTES_PER_PRODUCT
+    for each in pods.volumes:
+        if each["name"] == "tmp" and quantity(each["emptyDir"]["sizeLimit"]) < needed:
+            yield f"{pods.owner} has less than the {_gb(needed)} of the words of two versions"
 
 
 def _volume_findings(pods: Pods, container: Object) -> Iterator[str]:

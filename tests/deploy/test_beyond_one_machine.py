@@ -12,6 +12,7 @@ from deploy.policies.sizing import (
     SERVER_BYTES,
     SERVER_BYTES_PER_DIMENSION,
     VERSIONS_IN_MEMORY,
+    WORD_BYTES_PER_PRODUCT,
     dimensions_of,
     version_bytes,
 )
@@ -56,6 +57,7 @@ ROWS: dict[str, Callable[[int], str]] = {
         version_bytes(n, DIMENSIONS, reads_images=False)
     ),
     "For comparison, memory of a server of files": lambda n: gb(server_bytes(n)),
+    "Words, on the disk of each server, one version": lambda n: gb(n * WORD_BYTES_PER_PRODUCT),
     "Texts: shards, and pairs of them": lambda n: f"{joined(n)['shards']}, {joined(n)['tasks']:,}",
     "Texts: CPU of the fit, on one core": lambda n: f"{joined(n)['fit_cpu_s'] / 60:,.0f} min",
     "Texts: memory of the fit, beyond the catalogue's": lambda n: f"{joined(n)['fit_gb']:,.0f} GB",

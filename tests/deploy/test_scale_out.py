@@ -38,6 +38,8 @@ def rendered() -> Manifests:
     """The texts in one shard: each pair of shards is a process here."""
     changed = copy.deepcopy(manifests("cpu-dev", ("scale-out",)))
     changed.get("ConfigMap/index-build")["data"].update(TEXT_SHARDS="1", TEXT_PAIRS="1")
+    store = changed.get("ConfigMap/store")["data"]
+    assert store.pop("RETRIEVAL_STORE_TLS_CA") == "/milvus/ca.crt"  # Milvus Lite speaks no TLS
     return changed
 
 
@@ -52,7 +54,9 @@ def place(
     """Descriptors come from the process, so that this needs no Triton."""
     with ExitStack() as held:
         own = {port: free_port(held) for port in (50051, 50052, 9464)}
-    (tmp_path / "index").mkdir()
+    for name in ("index", "secret"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "secret" / "token").write_text("beauty:a-password\n")
     return Place(
         programs={
             "beauty-server": command(server_main),
@@ -62,6 +66,7 @@ def place(
         paths={
             "/models": tiny_repository,
             "/index": tmp_path / "index",
+            "/milvus": tmp_path / "secret",
             "/catalogue/sample": tiny_catalogue,
             "/tmp": tmp_path,
         },

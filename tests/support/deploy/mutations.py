@@ -38,6 +38,7 @@ NOT_FOUND_BY_POLICIES: list[tuple[str, tuple[str, ...], str]] = [
     (r"(Certificate|ConfigMap|BackendTLSPolicy)\.metadata\.name", NAMED, "nothing refers to it"),
     (r"ConfigMap\.metadata\.annotations\.k8s-.*", NAMED, "a folder of dashboards"),
     (r"ConfigMap\.data\.INDEX_SOURCE", NAMED, "an address of the operator's"),
+    (r"ConfigMap\.data\.RETRIEVAL_STORE_TLS_CA", ("removed",), "of a Milvus without TLS"),
     (CONTAINER + r"\.name", NAMED, "nothing refers to it"),
     (r"Certificate\.spec\.commonName", NAMED, "nothing refers to it"),
     (r"Certificate\.spec\.dnsNames\.#", ANY, "a name that our own pods do not use"),
