@@ -20,7 +20,7 @@ BIN    := $(VENV)/bin
 PIP    := pip install -qq --disable-pip-version-check
 TRITON := $(BIN)/python deploy/local_triton/serve.py --model-repository model_repository
 
-.PHONY: help demo test web setup sample export index evaluate serve triton lint format browser proto golden fuzz soak try-feeds manifests images images-test control-plane-test bench-search bench-filters bench-scale-out bench-words bench-typed-words bench-read-words bench-text-index bench-evaluation bench-serving bench-overload rolling-restart bench-decoding bench-reading bench-perf-analyzer clean
+.PHONY: help demo test web setup sample export index evaluate serve triton lint format browser proto golden fuzz soak try-feeds manifests images images-test control-plane-test bench-search bench-filters bench-scale-out bench-words bench-typed-words bench-read-words bench-text-index bench-text-shards bench-evaluation bench-serving bench-overload rolling-restart bench-decoding bench-reading bench-perf-analyzer clean
 
 help: ## Print this list
 	awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -165,6 +165,9 @@ bench-read-words: index ## Compare ways to weigh the lines on photos by mAP@7, o
 
 bench-text-index: setup ## Measure the text join beside its peers, and the whole build of the TI
 	$(BIN)/python -m benchmarks.text_index
+
+bench-text-shards: setup ## Measure the join of texts by pairs of shards beside the join on one machine
+	$(BIN)/python -m benchmarks.text_shards
 
 bench-evaluation: setup ## Measure the evaluation of N=500000 products by 100 described photos
 	$(BIN)/python -m benchmarks.evaluation --rows $(N)

@@ -16,8 +16,22 @@ from retrieval_server.serving.settings import environment_variable
 from retrieval_server.stores.address import StoreAddress
 from retrieval_server.stores.load import Load, Loaded
 from retrieval_server.stores.milvus import LOAD_TIMEOUT_S, STRONG, Milvus
+from retrieval_server.stores.pace import Pace
+from retrieval_server.stores.store_access import StoreAccess
 
 Store = Annotated[str, setting_option("store")]
+TlsCa = Annotated[Path | None, setting_option("store_tls_ca")]
+TlsCert = Annotated[Path | None, setting_option("store_tls_cert")]
+TlsKey = Annotated[Path | None, setting_option("store_tls_key")]
+TokenFile = Annotated[Path | None, setting_option("store_token_file")]
+MaxRowsPerSecond = Annotated[
+    float | None,
+    typer.Option(
+        min=0.001,
+        help="Most products to write in a second, so that searches of the store stay fast; as many "
+        "as possible by default.",
+    ),
+]
 MaxLoss = Annotated[
     float,
     typer.Option(
@@ -34,7 +48,12 @@ def load(
     index: Annotated[Path, typer.Argument(help="Index folder, or one version of it.")],
     *,
     store: Store,
+    store_tls_ca: TlsCa = StoreAccess.tls_ca,
+    store_tls_cert: TlsCert = StoreAccess.tls_cert,
+    store_tls_key: TlsKey = StoreAccess.tls_key,
+    store_token_file: TokenFile = StoreAccess.token_file,
     max_loss: MaxLoss = DEFAULT_MAX_LOSS,
+    max_rows_per_second: MaxRowsPerSecond = None,
 ) -> None:
     """Load an index into a Milvus, verify it there, and publish it.
 
@@ -44,10 +63,17 @@ def load(
     """
     bundle = open_index(index)
     bundle.verify()
-    milvus = Milvus(StoreAddress.of(store), LOAD_TIMEOUT_S, STRONG, creates=True)
+    access = StoreAccess(
+        tls_ca=store_tls_ca,
+        tls_cert=store_tls_cert,
+        tls_key=store_tls_key,
+        token_file=store_token_file,
+    )
+    milvus = Milvus(StoreAddress.of(store), LOAD_TIMEOUT_S, STRONG, access=access, creates=True)
+    pace = Pace(max_rows_per_second)
     try:
         with progress("products", len(bundle)) as advance:
-            loaded = Load(bundle, milvus, max_loss).run(advance)
+            loaded = Load(bundle, milvus, max_loss, pace).run(advance)
     finally:
         milvus.close()
     tell(_summary(loaded, store))

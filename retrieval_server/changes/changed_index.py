@@ -181,12 +181,9 @@ class ChangedIndex:
         rows = {product_id: self.row_of(product_id) for product_id in product_ids}
         return {product_id: row for product_id, row in rows.items() if row is not None}
 
-    def read(self, row: int) -> tuple[ReadText, ...]:
-        """What was read on the image of a row."""
-        slot = row - len(self._base)
-        return (
-            self._base.read(row) if slot < 0 else decode_read(self._rows.upserts[slot].read_entry)
-        )
+    def lines_read(self, rows: Iterable[int]) -> dict[int, tuple[ReadText, ...]]:
+        """What was read on the images of some rows, by row."""
+        return {row: self._read(row) for row in rows}
 
     def descriptors_of(self, row: int) -> tuple[NDArray[np.float32], ...]:
         """The descriptors of a row, (C_n,) float32 by backbone."""
@@ -230,3 +227,13 @@ class ChangedIndex:
             parallelism: that of the search of the version is used instead.
         """
         return self._search
+
+    def search_until(self, search: IndexSearch, answer_by_s: float) -> IndexSearch:
+        """A search of files takes the time it takes; see ``SearchedIndex``."""
+        return search
+
+    def _read(self, row: int) -> tuple[ReadText, ...]:
+        slot = row - len(self._base)
+        return (
+            self._base.read(row) if slot < 0 else decode_read(self._rows.upserts[slot].read_entry)
+        )

@@ -64,7 +64,7 @@ class BestSoFar:
         factors: RowFactors | None = None,
         groups: RowGroups | None = None,
     ) -> None:
-        self._alphas, self._top_k, self._factors = alphas, top_k, factors
+        self._alphas, self.top_k, self._factors = alphas, top_k, factors
         self._groups = groups
         self._seen: set[int] = set()
         nothing = np.empty(0)
@@ -79,7 +79,7 @@ class BestSoFar:
     @property
     def is_full(self) -> bool:
         """Whether there are top_k rows."""
-        return len(self.ranking.rows) == self._top_k
+        return len(self.ranking.rows) == self.top_k
 
     @property
     def last(self) -> float:
@@ -124,9 +124,9 @@ class BestSoFar:
             similarities *= self._factors.of(rows)
         order = np.lexsort((rows, -similarities))
         if self._groups is None:
-            order = order[: self._top_k]
+            order = order[: self.top_k]
         else:
-            order = order[self._groups.first_of_each(rows[order], self._top_k)]
+            order = order[self._groups.first_of_each(rows[order], self.top_k)]
         self.ranking = Ranking(rows[order], similarities[order], cosines[order])
 
 

@@ -174,6 +174,10 @@ class IndexBundle(IndexedImages):
         search = open_search(self.descriptors, self.levels, parallelism=parallelism)
         return cast("IndexSearch", search)  # the rows that may be found are always a mask here
 
+    def search_until(self, search: IndexSearch, answer_by_s: float) -> IndexSearch:
+        """A search of files takes the time it takes; see ``SearchedIndex``."""
+        return search
+
     def _open_levels(self) -> Levels | None:
         record = self.manifest.search
         if record is None:

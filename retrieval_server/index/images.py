@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +74,10 @@ class IndexedImages:
     def read(self, row: int) -> tuple[ReadText, ...]:
         """What was read on the image of a row; nothing in an index whose images were not read."""
         return decode_read(self.read_entry(row))
+
+    def lines_read(self, rows: Iterable[int]) -> dict[int, tuple[ReadText, ...]]:
+        """What was read on the images of some rows, by row; see ``read``."""
+        return {row: self.read(row) for row in rows}
 
     def read_entry(self, row: int) -> str:
         """The entry of a row among what was read, see ``text.read_text``."""

@@ -120,8 +120,8 @@ class SearchedIndex(Protocol):
         """The lists of similar descriptions."""
 
     @property
-    def words(self) -> ComparesWords | None:
-        """Compares words with the texts of products; None if this index cannot."""
+    def words(self) -> ComparesWords:
+        """Compares words with the texts of products."""
 
     @property
     def descriptor_bytes(self) -> tuple[int, ...]:
@@ -148,8 +148,8 @@ class SearchedIndex(Protocol):
     def rows_of(self, product_ids: Collection[str]) -> dict[str, int]:
         """The rows of some product ids; an id that is not in the index is left out."""
 
-    def read(self, row: int) -> tuple[ReadText, ...]:
-        """What was read on the image of a row."""
+    def lines_read(self, rows: Iterable[int]) -> dict[int, tuple[ReadText, ...]]:
+        """What was read on the images of some rows, by row."""
 
     def descriptors_of(self, row: int) -> tuple[NDArray[np.float32], ...]:
         """The descriptors of a row, (C_n,) float32 by backbone."""
@@ -197,6 +197,14 @@ class SearchedIndex(Protocol):
 
         Args:
             parallelism: divides a search among idle cores; None keeps each search on its own core.
+        """
+
+    def search_until(self, search: IndexSearch, answer_by_s: float) -> IndexSearch:
+        """A search of this index, for a caller who waits for a limited time.
+
+        Args:
+            search: what ``open_search`` of this index has returned.
+            answer_by_s: when the caller's time is over, on the clock ``time.monotonic``.
         """
 
 

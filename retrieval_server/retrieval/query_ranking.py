@@ -55,6 +55,8 @@ class QueryRanking:
     ) -> None:
         self._alphas = check_parameters(parameters, bundle.profile)
         self._search, self._query, self._parameters = search, query, parameters
+        if parameters.answer_by_s is not None:
+            self._search = bundle.search_until(search, parameters.answer_by_s)
         self._words = query_words(bundle, parameters)
         self._factors = None if self._words is None else self._words.factors
         self._exclude = exclude

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from retrieval_server.errors import QueryError
 from retrieval_server.exact_search.groups import AllowedRows, RowGroups
 from retrieval_server.exact_search.row_factors import RowFactors
-from retrieval_server.index.searched_index import ComparesWords, SearchedIndex
+from retrieval_server.index.searched_index import SearchedIndex
 from retrieval_server.retrieval.search_request import SearchParameters
 from retrieval_server.retrieval.search_result import Match, Stage, WordsEvidence
 from retrieval_server.text.grams import words_in
@@ -31,19 +31,9 @@ def query_words(bundle: SearchedIndex, parameters: SearchParameters) -> QueryWor
         bundle: the index.
         parameters: the words and their weight.
     """
-    if not has_words(bundle, parameters):
+    if not (parameters.weight_of_words(bundle.profile) and parameters.words.strip()):
         return None
     return QueryWords(bundle, parameters)
-
-
-def has_words(bundle: SearchedIndex, parameters: SearchParameters) -> bool:
-    """Whether a query has words that count.
-
-    Args:
-        bundle: the index.
-        parameters: the words and their weight.
-    """
-    return bool(parameters.weight_of_words(bundle.profile) and parameters.words.strip())
 
 
 def sole_words(bundle: SearchedIndex, parameters: SearchParameters) -> QueryWords:
@@ -74,7 +64,7 @@ class QueryWords:
     def __init__(self, bundle: SearchedIndex, parameters: SearchParameters) -> None:
         self._bundle, self._grams = bundle, distinct_grams(parameters.words)
         self._weight = parameters.weight_of_words(bundle.profile)
-        self._cosines = word_search_of(bundle).cosines(parameters.words)
+        self._cosines = bundle.words.cosines(parameters.words)
         self._evidence: dict[int, WordsEvidence] = {}
 
     @property
@@ -84,7 +74,9 @@ class QueryWords:
 
     def explained(self, matches: Iterable[Match]) -> tuple[Match, ...]:
         """Matches with the evidence of the words."""
-        return tuple(replace(match, words=self._evidence_of(match.row)) for match in matches)
+        found = tuple(matches)
+        self._compare(match.row for match in found)
+        return tuple(replace(match, words=self._evidence[match.row]) for match in found)
 
     def ranked(
         self,
@@ -112,40 +104,28 @@ class QueryWords:
     def _best(
         self, count: int, allowed: AllowedRows | None, groups: RowGroups | None
     ) -> NDArray[np.int32]:
-        is_allowed = None if allowed is None else allowed[self._cosines.rows]
-        if groups is None:
-            return self._cosines.best(count, is_allowed)
-        length = count = min(count, groups.count)
-        while True:  # mostly a short ranking has enough groups; to sort all rows takes long
-            ranked = self._cosines.best(length, is_allowed)
-            first = groups.first_of_each(ranked, count)
-            if len(first) == count or len(ranked) < length:
-                return ranked[first]
-            length *= LONGER
+        cosines = self._cosines
+        if isinstance(allowed, np.ndarray):  # costs nothing; a store is asked for few rows only
+            cosines, allowed = cosines.where(allowed[cosines.rows]), None
+        length = count = count if groups is None else min(count, groups.count)
+        ranked = found = np.empty(0, np.int32)
+        while True:  # mostly a short ranking has enough; to sort all rows takes long
+            longer = cosines.best(length)
+            further = longer[len(ranked) :]
+            found = np.append(found, further if allowed is None else further[allowed[further]])
+            if groups is not None:
+                found = found[groups.first_of_each(found, count)]
+            if len(found) >= count or len(longer) < length:
+                return found[:count]
+            ranked, length = longer, LONGER * length
 
-    def _evidence_of(self, row: int) -> WordsEvidence:
-        if row not in self._evidence:
-            product = self._bundle.product(row)
+    def _compare(self, rows: Iterable[int]) -> None:
+        """Find the evidence of some rows, where it is not known."""
+        new = [row for row in dict.fromkeys(rows) if row not in self._evidence]
+        products, lines = self._bundle.products(new), self._bundle.lines_read(new)
+        for row in new:
+            product = products[row]
             text = self._bundle.manifest.words.text_of(product.description, product.attributes)
-            text = "\n".join([text, *(line.text for line in self._bundle.read(row))])
+            text = "\n".join([text, *(line.text for line in lines[row])])
             cosine = self._cosines.of(row)
             self._evidence[row] = WordsEvidence(cosine, matched_words(self._grams, text))
-        return self._evidence[row]
-
-
-def word_search_of(bundle: SearchedIndex) -> ComparesWords:
-    """What compares words with the texts of an index.
-
-    Args:
-        bundle: the index.
-
-    Raises:
-        QueryError: if the index has none.
-    """
-    if bundle.words is None:
-        raise QueryError(
-            "words",
-            "cannot be compared with the products here: this index is in a store, which has no "
-            "index of words. Search by a photo alone.",
-        )
-    return bundle.words

@@ -31,7 +31,7 @@ from retrieval_server.retrieval.grouping import (
     without_images_of,
 )
 from retrieval_server.retrieval.query_ranking import QueryRanking
-from retrieval_server.retrieval.query_words import has_words, sole_words, word_search_of
+from retrieval_server.retrieval.query_words import sole_words
 from retrieval_server.retrieval.refinement import refine, unrefined
 from retrieval_server.retrieval.search_request import (
     DEFAULT_TOP_K,
@@ -122,8 +122,6 @@ class Retriever:
         if parameters.filter is not None:
             check_filter(parameters.filter, self.bundle.columns)
         check_group_by(parameters.group_by, self.bundle.columns)
-        if has_words(self.bundle, parameters):
-            word_search_of(self.bundle)
 
     def rank(
         self, query: QueryDescriptors, parameters: SearchParameters, exclude: int | None = None

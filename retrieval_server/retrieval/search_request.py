@@ -43,6 +43,8 @@ class SearchParameters:
             for any.
         kind: what the query consists of, for a verdict on it; None where it is of another kind, or
             no verdict is wanted.
+        answer_by_s: when the caller's time is over, on the clock ``time.monotonic``; None if it
+            never is. A search in a store then proves what it can prove in time; see ``Proof``.
     """
 
     top_k: int = DEFAULT_TOP_K
@@ -56,6 +58,7 @@ class SearchParameters:
     exclude_ids: Collection[str] = ()
     group_by: str | None = None
     min_similarity: float | None = None
+    answer_by_s: float | None = None
 
     def weight_of_words(self, profile: Profile) -> float:
         """β: that of the request, or the profile's."""

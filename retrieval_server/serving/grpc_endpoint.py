@@ -14,7 +14,7 @@ OTHER_CALLS = 64  # health checks, watches and GetStatus, answered while the ser
 KEEPALIVE_MS = 60_000
 KEEPALIVE_TIMEOUT_MS = 20_000
 NEVER_MS = 2**31 - 1  # gRPC reads it as no limit
-AGE_GRACE_MS = 60_000  # for the calls of a connection that has reached its age
+AGE_GRACE_S = 60  # for the calls of a connection that has reached its age
 
 
 def create_grpc_server(
@@ -38,7 +38,7 @@ def create_grpc_server(
             ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MS),
             ("grpc.http2.min_recv_ping_interval_without_data_ms", 30_000),  # clients ping at 60 s
             ("grpc.max_connection_age_ms", min(int(age_ms) or NEVER_MS, NEVER_MS)),
-            ("grpc.max_connection_age_grace_ms", AGE_GRACE_MS),
+            ("grpc.max_connection_age_grace_ms", AGE_GRACE_S * 1000),
             # Calls that come faster than the event loop can refuse them would wait inside gRPC
             # until their deadlines have passed. HTTP/2 refuses them first; clients may try again.
             ("grpc.max_concurrent_streams", calls),

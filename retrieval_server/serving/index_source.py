@@ -22,6 +22,7 @@ from retrieval_server.index.searched_index import SearchedIndex
 from retrieval_server.serving.settings import Settings
 from retrieval_server.stores.address import StoreAddress
 from retrieval_server.stores.milvus import Milvus
+from retrieval_server.stores.store_access import StoreAccess
 from retrieval_server.stores.stored_index import StoredIndex, published
 
 NAME_ONE = "Name the index to serve: either --index or --store."
@@ -120,10 +121,13 @@ class StoreSource:
         address: where it is.
         search_s: seconds after which a search does not ask for a longer list of candidates.
         timeout_s: seconds that a call to the store may take.
+        access: what the store asks for.
     """
 
-    def __init__(self, address: StoreAddress, search_s: float, timeout_s: float) -> None:
-        self._milvus, self._search_s = Milvus(address, timeout_s), search_s
+    def __init__(
+        self, address: StoreAddress, search_s: float, timeout_s: float, access: StoreAccess
+    ) -> None:
+        self._milvus, self._search_s = Milvus(address, timeout_s, access=access), search_s
 
     def open(self) -> StoredIndex:  # noqa: D102 - see IndexSource
         return StoredIndex.published(self._milvus, self._search_s)
@@ -159,7 +163,9 @@ def source_of(settings: Settings) -> IndexSource:
         return FolderSource(settings.index, settings.max_loss)
     assert settings.store is not None, "one of them is named"
     address = StoreAddress.of(settings.store)
-    return StoreSource(address, settings.store_search_s, settings.store_timeout_s)
+    return StoreSource(
+        address, settings.store_search_s, settings.store_timeout_s, settings.store_access
+    )
 
 
 def _require_profile(index: SearchedIndex, old: SearchedIndex) -> None:

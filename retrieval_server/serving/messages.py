@@ -130,9 +130,7 @@ def limits_message(settings: Settings) -> pb.Limits:
 
 
 def word_index_message(bundle: SearchedIndex) -> pb.WordIndex:
-    """The texts of an index that words are compared with; without texts if they cannot be."""
-    if bundle.words is None:
-        return pb.WordIndex()
+    """The texts of an index that words are compared with."""
     words = bundle.manifest.words
     images = words.fields.get(IMAGE)
     return pb.WordIndex(

@@ -197,7 +197,7 @@ async def _open_retriever(
 async def _open_reader(
     retriever: Retriever, repository: ModelRepository, executor: Executor
 ) -> Reader | None:
-    if retriever.bundle.words is None or not can_read(retriever.bundle.profile, repository):
+    if not can_read(retriever.bundle.profile, repository):
         return None
     await asyncio.to_thread(compile_reader)
     return open_reader(repository, retriever.engine, executor)

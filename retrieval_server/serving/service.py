@@ -55,7 +55,6 @@ from retrieval_server.v1 import retrieval_pb2_grpc as pb_grpc
 SERVE_A_READER = (
     f"Build the index with a profile that names one, and serve its models: {EXPORT_READER}"
 )
-STORES_HAVE_NO_WORDS = "Its index is in a store, which has no index of words."
 
 
 class RetrievalService(pb_grpc.RetrievalServiceServicer):
@@ -211,11 +210,11 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         retriever = self._served.retriever  # kept to the end, even if the index is reloaded
         bundle = retriever.bundle
         parameters = self._parameters(request)
+        parameters = replace(parameters, answer_by_s=deadline.at_s)
         retriever.check(parameters)  # before a photo is described
         photos = photos_of(request, self._settings.max_image_bytes)
         if request.read_words and self._photos.reader is None:
-            how = STORES_HAVE_NO_WORDS if bundle.words is None else SERVE_A_READER
-            raise errors.QueryError("read_words", f"this server has no reader. {how}")
+            raise errors.QueryError("read_words", f"this server has no reader. {SERVE_A_READER}")
         words = NOT_READ
         search: partial[SearchResult]
         query_kind = request.WhichOneof("query")

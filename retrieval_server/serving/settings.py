@@ -20,6 +20,7 @@ from retrieval_server.index.loss import DEFAULT_MAX_LOSS
 from retrieval_server.models.image_file import WORST_IMAGE_BYTES
 from retrieval_server.retrieval.search_request import DEFAULT_KEEP, DEFAULT_TOP_K, MAX_TOP_K
 from retrieval_server.serving.store_option import store_address
+from retrieval_server.stores.store_access import StoreAccess
 
 LARGEST_MESSAGE_BYTES = 2**31 - 1  # of gRPC
 REQUEST_OVERHEAD_BYTES = 2**20  # what a SearchRequest holds beside the image
@@ -71,6 +72,24 @@ class Settings:
         float,
         Setting(help="Seconds that a call to the store may take.", min=0.001, check=seconds),
     ] = 10.0
+    store_tls_ca: Annotated[
+        Path | None,
+        Setting(
+            help="PEM file with the authority of the store's certificate; turns TLS on. The files "
+            "of --store-tls-* and --store-token-file are read again when they change."
+        ),
+    ] = StoreAccess.tls_ca
+    store_tls_cert: Annotated[
+        Path | None,
+        Setting(help="PEM file with the certificate to show to the store, where it asks for one."),
+    ] = StoreAccess.tls_cert
+    store_tls_key: Annotated[
+        Path | None, Setting(help="PEM file with the private key of --store-tls-cert.")
+    ] = StoreAccess.tls_key
+    store_token_file: Annotated[
+        Path | None,
+        Setting(help="File with the token that the store asks for, or with USER:PASSWORD."),
+    ] = StoreAccess.token_file
     model_repository: Annotated[
         Path,
         Setting(
@@ -311,6 +330,16 @@ class Settings:
                 "TLS needs --tls-cert and --tls-key together; --tls-client-ca comes on top."
             )
         return None
+
+    @property
+    def store_access(self) -> StoreAccess:
+        """What is shown to the store."""
+        return StoreAccess(
+            tls_ca=self.store_tls_ca,
+            tls_cert=self.store_tls_cert,
+            tls_key=self.store_tls_key,
+            token_file=self.store_token_file,
+        )
 
     @property
     def triton(self) -> TritonConnection:

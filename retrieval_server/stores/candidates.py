@@ -54,11 +54,18 @@ class Candidates(BestSoFar):
             self.add(rows, cosines)
         return cosines
 
+    def read_first(self, rows: NDArray[np.int64]) -> None:
+        """Read the first of distinct rows, as many as the ranking may have; of each group one."""
+        if self._groups is not None and len(rows):
+            rows = rows[self._groups.first_of_each(rows, self.top_k)]
+        self.read(rows[: self.top_k])
+
+    @property
     def is_complete(self) -> bool:
         """Whether the ranking is as long as it can be, by the number of groups there are."""
         if self._groups is None:
             return self.is_full
-        return len(self.ranking.rows) >= min(self._top_k, self._groups.count)
+        return len(self.ranking.rows) >= min(self.top_k, self._groups.count)
 
     def without_read(self, selection: Selection) -> Selection:
         """A selection without the rows that were read."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -18,12 +19,15 @@ from retrieval_server.index.manifest import MANIFEST_FILE
 from retrieval_server.index.reference_image import reference_file
 from retrieval_server.stores.layout import (
     FEW_TEXTS,
+    PIECE_BYTES,
     ROW,
     VECTOR,
     file_key,
     missing_field,
     neighbours_key,
+    piece_key,
     product_key,
+    read_key,
     row_key,
     text_digest,
     texts_key,
@@ -71,11 +75,21 @@ class IndexEntities:
             fields = [product.product_id, product.description, product.image, product.attributes]
             yield product_key(row), json.dumps(fields)
             yield row_key(product.product_id), str(row)
+            if self._bundle.manifest.words.reader:
+                yield read_key(row), json.dumps(self._bundle.read(row))
         lengths, neighbours, cosines = self._bundle.text_index.lists(first, last)
         ends = np.concatenate([[0], np.cumsum(lengths)])
         for row, begin, end in zip(range(first, last), ends[:-1], ends[1:], strict=True):
             lists = [neighbours[begin:end].tolist(), cosines[begin:end].tolist()]
             yield neighbours_key(row), json.dumps(lists)
+
+    def pieces_of(self, name: str) -> Iterator[Document]:
+        """The documents of a file of the words."""
+        with (self._bundle.folder / name).open("rb") as file:
+            for number in itertools.count():
+                if not (piece := file.read(PIECE_BYTES)):
+                    return
+                yield piece_key(name, number), base64.b64encode(piece).decode("ascii")
 
     def small_files(self) -> tuple[str, ...]:
         """The names of the files that are stored as they are."""

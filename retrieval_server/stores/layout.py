@@ -29,11 +29,13 @@ key of a document         text
 ========================  ==========================================================================
 ``index``                 JSON, see ``StoredRecord``; written last: without it nothing is served
 ``file/<name>``           base64 of a small file of the version, such as its manifest
+``words/<name>/<n>``      base64 of a piece of a file of the words, see ``text.word_search``
 ``product/<row>``         JSON: id, description, image, attributes
 ``row/<digest>``          the row of the product whose id has this SHA-256
 ``neighbours/<row>``      JSON: the rows of D(row), and their cosines as the index stores them
+``read/<row>``            what was read on the image, see ``text.read_text``; if it was read
 ``texts/<n>``             JSON: the texts of column n, where they are few
-``loaded/<batch>``        SHA-256 of a batch of rows that is complete
+``loaded/<batch>``        SHA-256 of a batch of rows, or of a file of the words, that is complete
 ========================  ==========================================================================
 
 Milvus limits a text to 65,535 bytes, so a document is one entity or several. The text of the first
@@ -50,8 +52,9 @@ from typing import Any
 
 from retrieval_server.errors import StoreError
 
-LAYOUT = 1  # of these tables
+LAYOUT = 2  # of these tables
 PART_CHARACTERS = 60_000  # of a document's text in one entity
+PIECE_BYTES = PART_CHARACTERS // 4 * 3  # of a file of the words, so that each piece is one entity
 DIGEST_CHARACTERS = 32  # of a text of a column: 128 bits
 FEW_TEXTS = 100  # different texts of a column, up to which they are stored as a document
 INDEX_KEY = "index"
@@ -152,9 +155,24 @@ def texts_key(number: int) -> str:
     return f"texts/{number}"
 
 
-def batch_key(number: int) -> str:
-    """Key that marks a batch of rows as complete."""
-    return f"loaded/{number}"
+def read_key(row: int) -> str:
+    """Key of what was read on the image of a row."""
+    return f"read/{row}"
+
+
+def piece_key(name: str, number: int) -> str:
+    """Key of a piece of a file of the words."""
+    return f"words/{name}/{number}"
+
+
+def pieces_of(size: int) -> range:
+    """The numbers of the pieces of a file of some bytes."""
+    return range(-(-size // PIECE_BYTES))
+
+
+def batch_key(batch: int | str) -> str:
+    """Key that marks a batch of rows, or a file of the words, as complete."""
+    return f"loaded/{batch}"
 
 
 def text_digest(text: str) -> str:

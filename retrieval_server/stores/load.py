@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from retrieval_server.errors import IndexLossError, StoreError, StoreUnavailableError
 from retrieval_server.index.bundle import IndexBundle
+from retrieval_server.storage.digest import file_digest
 from retrieval_server.stores.entities import Document, IndexEntities
 from retrieval_server.stores.layout import (
     INDEX_KEY,
@@ -35,8 +36,10 @@ from retrieval_server.stores.layout import (
     vectors_of,
 )
 from retrieval_server.stores.milvus import Milvus
+from retrieval_server.stores.pace import Pace
 from retrieval_server.stores.schema import document_fields, vector_fields
 from retrieval_server.stores.stored_index import read_record
+from retrieval_server.text.word_search import word_files
 
 BATCH_BYTES = 8 * 2**20  # of vectors, or of texts; a Milvus server takes messages of 64 MB
 MOST_IN_A_BATCH = 1000  # rows
@@ -71,10 +74,14 @@ class Load:
         bundle: the index.
         milvus: the connection.
         max_loss: the largest share of the products of the published version that may be fewer.
+        pace: how fast to write; None for as fast as possible.
     """
 
-    def __init__(self, bundle: IndexBundle, milvus: Milvus, max_loss: float) -> None:
+    def __init__(
+        self, bundle: IndexBundle, milvus: Milvus, max_loss: float, pace: Pace | None = None
+    ) -> None:
         self._bundle, self._milvus, self._max_loss = bundle, milvus, max_loss
+        self._pace = pace or Pace()
         self._alias = milvus.address.collection
         self._documents = documents_of(self._alias, bundle.version)
         self._vectors = vectors_of(self._alias, bundle.version)
@@ -100,6 +107,7 @@ class Load:
         for name in (self._vectors, self._documents):
             self._milvus.load(name)
         written, rectified = self._write_rows(advance)
+        self._write_words()
         self._write(self._entities.small_documents())
         for name in (self._vectors, self._documents):
             self._milvus.call("flush", name)
@@ -159,6 +167,7 @@ class Load:
             digest = hashlib.sha256(vectors.tobytes()).hexdigest()
             key = batch_key(number)
             if marks.get(key) != digest:
+                self._pace.before(last - first)
                 entities = self._entities.of_rows(first, vectors)
                 self._milvus.call("upsert", self._vectors, entities)
                 self._write(self._entities.documents_of_rows(first, last))
@@ -166,6 +175,16 @@ class Load:
                 written += last - first
             advance(last - first)
         return written, tuple(rectified)
+
+    def _write_words(self) -> None:
+        """Write the files of the words that are not complete."""
+        names = word_files(self._bundle.manifest.words)
+        marks = self._milvus.documents(self._documents, map(batch_key, names))
+        for name in names:
+            key, digest = batch_key(name), file_digest(self._bundle.folder / name)
+            if marks.get(key) != digest:
+                self._write(self._entities.pieces_of(name))
+                self._write([(key, digest)])
 
     def _record(self, rectified: tuple[bool, ...]) -> StoredRecord:
         return StoredRecord(

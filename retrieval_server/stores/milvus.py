@@ -13,10 +13,12 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval_server.access.watched_files import WatchedFiles
 from retrieval_server.command_line.proxies import proxy_options
 from retrieval_server.errors import StoreError, StoreUnavailableError
 from retrieval_server.stores.address import StoreAddress
 from retrieval_server.stores.layout import KEY, TEXT, VECTOR, part_key
+from retrieval_server.stores.store_access import StoreAccess
 
 KEYS_AT_ONCE = 500  # of documents; at 60 kB each, 30 MB
 ROWS_AT_ONCE = 1000  # in an expression
@@ -37,10 +39,12 @@ class Milvus:
         address: where the store is.
         timeout_s: seconds that a call may take.
         consistency: of reads that do not say another one.
+        access: what the store asks for; None for a store that asks for nothing.
         creates: whether to make the file of a Milvus Lite that does not exist.
 
     Raises:
-        StoreError: if pymilvus is not installed, or there is no such file.
+        StoreError: if pymilvus is not installed, there is no such file, or what the store asks for
+            cannot be used.
         StoreUnavailableError: if there is no connection.
     """
 
@@ -50,12 +54,16 @@ class Milvus:
         timeout_s: float,
         consistency: str = BOUNDED,
         *,
+        access: StoreAccess | None = None,
         creates: bool = False,
     ) -> None:
         self.address, self._timeout_s, self._consistency = address, timeout_s, consistency
         if address.is_lite:
             self._check_file(Path(address.uri), creates=creates)
-        self._client = self._connected()
+        self._pymilvus = self._imported()
+        self._access = access or StoreAccess()
+        self._open: list[Any] = []  # the clients that are open; the last one is used
+        self._client = WatchedFiles(self._access.files, self._connected)
 
     def _check_file(self, file: Path, *, creates: bool) -> None:
         if not file.parent.is_dir():
@@ -66,7 +74,7 @@ class Milvus:
                 f"--store {self.address}"
             )
 
-    def _connected(self) -> Any:
+    def _imported(self) -> Any:
         try:
             import pymilvus
         except ModuleNotFoundError as error:
@@ -74,14 +82,26 @@ class Milvus:
             raise StoreError(
                 f"A store needs pymilvus. Install it with: pip install '.[{extra}]'"
             ) from error
-        self._pymilvus = pymilvus
         logging.getLogger("pymilvus").setLevel(logging.CRITICAL)  # what fails is raised, and logged
+        return pymilvus
+
+    def _connected(self) -> Any:
+        """Connect; pymilvus reads once what it shows, so this is done again when that changes.
+
+        The client before stays open until the next change, for the calls that are in progress.
+        """
+        arguments = self._access.arguments(self.address)
+        options = self._channel_options()
         try:
-            return pymilvus.MilvusClient(
-                uri=self.address.uri, timeout=self._timeout_s, grpc_options=self._channel_options()
+            client = self._pymilvus.MilvusClient(
+                **arguments, timeout=self._timeout_s, grpc_options=options, dedicated=True
             )
         except Exception as error:  # pymilvus raises many kinds
-            raise self._failure(error) from error
+            raise self._failure(error, self._access.hint) from error
+        self._open.append(client)
+        while len(self._open) > 2:
+            self._open.pop(0).close()
+        return client
 
     def _channel_options(self) -> dict[str, int]:
         options = dict(proxy_options(self.address.host))
@@ -100,7 +120,7 @@ class Milvus:
         Raises:
             StoreUnavailableError: if it fails.
         """
-        function: Callable[..., Any] = getattr(self._client, method)
+        function: Callable[..., Any] = getattr(self._client.content(), method)
         try:
             return function(*arguments, **{"timeout": self._timeout_s} | named)
         except Exception as error:  # pymilvus raises many kinds
@@ -123,7 +143,8 @@ class Milvus:
 
     def close(self) -> None:
         """Close the connection."""
-        self._client.close()
+        for client in self._open:
+            client.close()
 
     def has_collection(self, name: str) -> bool:
         """Whether there is a collection, or an alias, of a name."""
@@ -251,9 +272,9 @@ class Milvus:
         found: list[Any] = self.read("search", collection, data=[query], limit=limit, **named)[0]
         return found
 
-    def _failure(self, error: Exception) -> StoreUnavailableError:
+    def _failure(self, error: Exception, hint: str = "") -> StoreUnavailableError:
         said = getattr(error, "message", None) or str(error) or repr(error)
-        return StoreUnavailableError(f"The store {self.address} fails: {said}")
+        return StoreUnavailableError(f"The store {self.address} fails: {said}{hint}")
 
 
 def in_pieces(items: list[Item], length: int) -> Iterator[list[Item]]:

@@ -28,14 +28,19 @@ from retrieval_server.exact_search.similarity import Ranking
 from retrieval_server.stores.candidate_store import CandidateStore, Selection, StoredRows, SumList
 from retrieval_server.stores.candidates import Candidates
 from retrieval_server.stores.certificate import SumCertificate
+from retrieval_server.stores.equal_rows import EqualRows
 from retrieval_server.stores.rows_by_factor import LOOKED_AT_ONCE, RowsByFactor
+from retrieval_server.stores.search_time import SearchTime
 
 LEVEL = "store"  # what the vectors of a store are called among the levels of a search
 SHORTEST_LIST = 128  # rows of the first list; most queries of photos need no more
 GROWTH = 4  # of the list, each time it proves nothing
-NARROW = 1024  # rows among which the first that may be found are listed
 
 TOO_SHORT = "{:,} candidates do not show that no other product is as similar."
+NO_TIME = (
+    "{:,} candidates do not show that no other product is as similar, and there was no time for "
+    "more."
+)
 NEGATIVE = (
     "A product with several negative factors 1 + alpha * cosine could be as similar, and the "
     "engine does not rank those first."
@@ -58,13 +63,23 @@ class StoreSearch:
         rows: N, number of rows in the store.
         stored_bytes: size of their descriptors.
         budget_s: seconds after which a list does not grow any more.
+        answer_by_s: when the caller's time is over, on the clock ``time.monotonic``.
     """
 
     def __init__(
-        self, store: CandidateStore, rows: int, stored_bytes: int, budget_s: float
+        self,
+        store: CandidateStore,
+        rows: int,
+        stored_bytes: int,
+        budget_s: float,
+        answer_by_s: float = math.inf,
     ) -> None:
-        self._store, self._rows = store, rows
-        self._stored_bytes, self._budget_s = stored_bytes, budget_s
+        self._store, self._rows, self._stored_bytes = store, rows, stored_bytes
+        self._budget_s, self._answer_by_s = budget_s, answer_by_s
+
+    def until(self, answer_by_s: float) -> StoreSearch:
+        """This search for a caller whose time is over at some time."""
+        return StoreSearch(self._store, self._rows, self._stored_bytes, self._budget_s, answer_by_s)
 
     def level_sizes(self) -> tuple[SearchLevel, ...]:
         """The vectors, which the engine reads."""
@@ -96,9 +111,17 @@ class StoreSearch:
             float64, ties by ascending row.
         """
         selection = Selection() if allowed is None else allowed.selection
-        return _OneSearch(self._store, query, alphas, top_k, factors, groups).rank_all(
-            selection.without(exclude), self._rows, time.monotonic() + self._budget_s
-        )
+        selection = selection.without(exclude)
+        candidates = Candidates(self._store, query, alphas, top_k, factors, groups)
+        by_factor = RowsByFactor(factors)
+        if not _says_something(query, alphas):
+            EqualRows(self._store, self._rows, candidates, by_factor).read(selection)
+            return replace(candidates.ranking, proof=Proof(Guarantee.EXACT, candidates.count))
+        certificate = SumCertificate(query, alphas, self._store.rectified, factors)
+        search_time = SearchTime(time.monotonic() + self._budget_s, self._answer_by_s)
+        search = _OneSearch(self._store, certificate, candidates, by_factor, search_time)
+        proof = search.prove(selection, top_k)
+        return replace(candidates.ranking, proof=proof)
 
     def rank_rows(
         self,
@@ -145,112 +168,90 @@ class _Outside:
         return self.certificate.proves(similarity, self.last_sum, self.error, self.factor)
 
 
+def _says_something(query: Query, alphas: Sequence[float]) -> bool:
+    """Whether eq. (8) differs between rows at all."""
+    return any(alpha > 0 and part.any() for alpha, part in zip(alphas, query, strict=True))
+
+
 class _OneSearch:
-    """The search for one query."""
+    """The search for one query, whose candidates it reads until they are proved.
+
+    Args:
+        store: holds the descriptors.
+        certificate: of the query.
+        candidates: the rows that were read; none yet.
+        by_factor: the rows with factors of their own.
+        search_time: the time that it has.
+    """
 
     def __init__(
         self,
         store: CandidateStore,
-        query: Query,
-        alphas: Sequence[float],
-        top_k: int,
-        factors: RowFactors | None,
-        groups: RowGroups | None,
+        certificate: SumCertificate,
+        candidates: Candidates,
+        by_factor: RowsByFactor,
+        search_time: SearchTime,
     ) -> None:
-        self._store, self._query, self._alphas, self._top_k = store, query, alphas, top_k
-        self._factors, self._groups = factors, groups
-        self._best = Candidates(store, query, alphas, top_k, factors, groups)
-        self._by_factor = RowsByFactor(factors)
+        self._store, self._certificate, self._best = store, certificate, candidates
+        self._by_factor, self._time = by_factor, search_time
+        self._error = certificate.error  # how much an L of the engine may be wrong
+        self._all_settled = True
 
-    def rank_all(self, selection: Selection, rows: int, stop_at_s: float) -> Ranking:
-        if not self._says_something():
-            return self._first(selection, rows)
-        certificate = SumCertificate(
-            self._query, self._alphas, self._store.rectified, self._factors
-        )
-        length = min(max(SHORTEST_LIST, 2 * self._top_k), self._store.longest_list)
-        error, all_settled = certificate.error, True
+    def prove(self, selection: Selection, top_k: int) -> Proof:
+        """Read candidates until the best are proved, or no longer list is possible in time.
+
+        Args:
+            selection: which rows may be found.
+            top_k: length of the ranking.
+        """
+        length = min(max(SHORTEST_LIST, 2 * top_k), self._store.longest_list)
         while True:
-            found = self._store.search_sum(certificate.sum_query, length, selection)
-            error = max(error, self._read(found, certificate))
+            started = time.monotonic()
+            found = self._store.search_sum(self._certificate.sum_query, length, selection)
+            self._error = max(self._error, self._read(found))
             has_all = self._has_all(found, length, selection)
             if has_all and selection.beside is None:  # nothing rests on the engine's order
-                return self._with(Proof(Guarantee.EXACT, self._best.count))
-            last_sum = float(found.sums[-1]) if len(found.sums) else math.inf
-            outside = self._by_falling_factor(
-                _Outside(certificate, last_sum, error), length, selection
-            )
-            is_enough = has_all or outside.cannot_reach(self._best.last)
-            if is_enough or time.monotonic() >= stop_at_s:
-                return self._with(self._proof(certificate, error, is_enough and all_settled))
-            further = self._best.without_groups(selection, outside.cannot_reach)
-            if length == self._store.longest_list and further == selection:
-                all_settled = False
-                if not self._best.is_full:
-                    further = self._best.without_groups(selection)  # to find other groups at all
-                if further == selection:
-                    return self._with(self._proof(certificate, error, is_enough=False))
-            selection = further
-            length = min(GROWTH * length, self._store.longest_list)
+                return Proof(Guarantee.EXACT, self._best.count)
+            outside = self._outside(found, length, selection)
+            if has_all or outside.cannot_reach(self._best.last):
+                return self._proof() if self._all_settled else self._unproved(TOO_SHORT)
+            further = self._further(selection, length, outside)
+            if further is None:
+                return self._unproved(TOO_SHORT)
+            if not self._time.allows(GROWTH * (time.monotonic() - started)):
+                return self._unproved(NO_TIME)
+            selection, length = further, min(GROWTH * length, self._store.longest_list)
 
-    def _says_something(self) -> bool:
-        """Whether eq. (8) differs between rows at all."""
-        return any(
-            alpha > 0 and part.any() for alpha, part in zip(self._alphas, self._query, strict=True)
-        )
+    def _further(self, selection: Selection, length: int, outside: _Outside) -> Selection | None:
+        """What the next list may find; None where it would be the same list again."""
+        further = self._best.without_groups(selection, outside.cannot_reach)
+        if length < self._store.longest_list or further != selection:
+            return further
+        self._all_settled = False
+        if not self._best.is_full:
+            further = self._best.without_groups(selection)  # to find other groups at all
+        return None if further == selection else further
 
-    def _first(self, selection: Selection, rows: int) -> Ranking:
-        """The ranking where eq. (8) is 1 for all rows: by factor, then the first rows."""
-        while not self._best.is_complete() and self._by_factor.largest_left > 1:
-            some, _ = self._by_factor.head(max(LOOKED_AT_ONCE, self._top_k))
-            self._by_factor.take(len(some))
-            passing = some[self._store.passing(some, self._best.without_groups(selection))]
-            self._read_first(passing)
-        selection = self._best.without_read(selection)
-        while not self._best.is_complete():
-            selection = self._best.without_groups(selection)
-            first = self._first_rows(selection, rows)
-            self._read_first(first)
-            if len(first) < self._top_k:
-                break
-            selection = selection.without_rows(first.tolist())
-        return self._with(Proof(Guarantee.EXACT, self._best.count))
-
-    def _first_rows(self, selection: Selection, rows: int) -> NDArray[np.int64]:
-        """The first rows that may be found, as many as the ranking has at most."""
-        low, high = 0, rows  # top_k rows lie below high, if there are so many; fewer below low
-        while high - low > NARROW:
-            middle = (low + high) // 2
-            if self._store.count(selection, middle) >= self._top_k:
-                high = middle
-            else:
-                low = middle
-        return self._store.rows_below(high, selection)[: self._top_k]
-
-    def _read_first(self, rows: NDArray[np.int64]) -> None:
-        """Read the first of some rows, as many as the ranking has at most; of each group one."""
-        if self._groups is not None and len(rows):
-            rows = rows[self._groups.first_of_each(rows, self._top_k)]
-        self._best.read(rows[: self._top_k])
-
-    def _read(self, found: SumList, certificate: SumCertificate) -> float:
+    def _read(self, found: SumList) -> float:
         """Rank the new rows of a list; returns how much their sums differ from the exact ones."""
         unseen = self._best.unseen(found.rows)
-        exact = certificate.sums(self._best.read(unseen))
+        exact = self._certificate.sums(self._best.read(unseen))
         given = found.sums[np.isin(found.rows, unseen)]
         return float(np.abs(given - exact).max(initial=0.0))
 
-    def _by_falling_factor(self, outside: _Outside, most: int, selection: Selection) -> _Outside:
-        """Read rows by falling factor, until no other can be among the best.
+    def _outside(self, found: SumList, most: int, selection: Selection) -> _Outside:
+        """Read rows by falling factor as well, until no other can be among the best.
 
         Args:
-            outside: what is known of the rows that were not read, without their factors.
+            found: the engine's list.
             most: how many rows to look at at most.
             selection: which rows may be found.
 
         Returns:
             What is known of the rows that are still not read.
         """
+        last_sum = float(found.sums[-1]) if len(found.sums) else math.inf
+        outside = _Outside(self._certificate, last_sum, self._error)
         while True:
             outside = replace(outside, factor=self._by_factor.largest_left)
             if outside.factor == 1 or most <= 0 or outside.cannot_reach(self._best.last):
@@ -272,20 +273,25 @@ class _OneSearch:
             return False
         return not self._store.approximation or self._store.count(selection) == len(found.rows)
 
-    def _with(self, proof: Proof) -> Ranking:
-        return replace(self._best.ranking, proof=proof)
+    def _proof(self) -> Proof:
+        """What is proved where the certificate holds."""
+        approximation, candidates = self._store.approximation, self._best.count
+        if self._error > self._certificate.error:
+            return Proof(Guarantee.NONE, candidates, COMPRESSED.format(self._error))
+        if not approximation:
+            return Proof(Guarantee.EXACT, candidates)
+        reason = APPROXIMATE.format(approximation, candidates)
+        return Proof(Guarantee.EXACT_FOR_LIST, candidates, reason)
 
-    def _proof(self, certificate: SumCertificate, error: float, is_enough: bool) -> Proof:
+    def _unproved(self, reason: str) -> Proof:
+        """Why nothing is proved.
+
+        Args:
+            reason: the reason if there is none that another list would not change either.
+        """
         candidates = self._best.count
-        if error > certificate.error:
-            return Proof(Guarantee.NONE, candidates, COMPRESSED.format(error))
-        if is_enough:
-            approximation = self._store.approximation
-            if not approximation:
-                return Proof(Guarantee.EXACT, candidates)
-            return Proof(
-                Guarantee.EXACT_FOR_LIST, candidates, APPROXIMATE.format(approximation, candidates)
-            )
-        if self._best.is_full and not certificate.covers(self._best.last):
-            return Proof(Guarantee.NONE, candidates, NEGATIVE)
-        return Proof(Guarantee.NONE, candidates, TOO_SHORT.format(candidates))
+        if self._error > self._certificate.error:
+            reason = COMPRESSED.format(self._error)
+        elif self._best.is_full and not self._certificate.covers(self._best.last):
+            reason = NEGATIVE
+        return Proof(Guarantee.NONE, candidates, reason.format(candidates))

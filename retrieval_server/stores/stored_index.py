@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import tempfile
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import cast
 
@@ -23,10 +23,11 @@ from retrieval_server.filters.evaluation import check_filter
 from retrieval_server.filters.expression import Filter
 from retrieval_server.index.calibration import CALIBRATION_FILE, read_calibration
 from retrieval_server.index.images import check_preprocessing
-from retrieval_server.index.manifest import read_manifest
+from retrieval_server.index.manifest import WrittenFile, read_manifest
 from retrieval_server.index.product import Product
 from retrieval_server.index.reference_image import open_reference
 from retrieval_server.index.searched_index import IndexSearch
+from retrieval_server.storage.digest import file_digest
 from retrieval_server.stores.candidate_store import Selection, StoredRows
 from retrieval_server.stores.filter_expression import FilterExpressions
 from retrieval_server.stores.layout import (
@@ -35,17 +36,21 @@ from retrieval_server.stores.layout import (
     StoredRecord,
     file_key,
     neighbours_key,
+    piece_key,
+    pieces_of,
     product_key,
+    read_key,
     row_key,
     texts_key,
 )
-from retrieval_server.stores.milvus import STRONG, Milvus
+from retrieval_server.stores.milvus import KEYS_AT_ONCE, STRONG, Milvus, in_pieces
 from retrieval_server.stores.milvus_store import MilvusStore
 from retrieval_server.stores.store_search import StoreSearch
 from retrieval_server.stores.stored_columns import StoredColumns
 from retrieval_server.stores.stored_groups import StoredGroups
 from retrieval_server.text.neighbours import COSINE_SCALE
-from retrieval_server.text.read_text import ReadText
+from retrieval_server.text.read_text import ReadText, decode_read
+from retrieval_server.text.word_search import WordSearch, word_files
 
 
 class StoredIndex:
@@ -66,7 +71,7 @@ class StoredIndex:
         built_at: when the index was built, in seconds since 1970.
         store: its descriptors.
         text_index: the lists of similar descriptions.
-        words: None; words cannot be compared with the texts in a store.
+        words: compares words with the texts of products.
         first_product: the product of row 0.
 
     Raises:
@@ -75,24 +80,24 @@ class StoredIndex:
         StoreUnavailableError: if Milvus fails.
     """
 
-    words = None
-
     def __init__(self, milvus: Milvus, documents: str, search_s: float) -> None:
         self._milvus, self._documents = milvus, documents
         record = read_record(milvus, documents)
         self._vectors = record.vectors
         milvus.load(self._vectors)
         self.version, self.built_at = record.version, record.built_at
-        with tempfile.TemporaryDirectory() as name:
+        with tempfile.TemporaryDirectory() as name:  # what is mapped stays when it is removed
             folder = Path(name)
             self._write_files(record, folder)
-            self.manifest, _ = read_manifest(folder)
+            self.manifest, files = read_manifest(folder)
             check_preprocessing(self.manifest, self.place)
             self.profile = self.manifest.profile
             opened = open_reference(folder, self.profile.models)
             self.reference_descriptors = {model: np.array(opened[model]) for model in opened}
             has_calibration = CALIBRATION_FILE in record.files
             self.calibration = read_calibration(folder) if has_calibration else None
+            self._write_words(files, folder)
+            self.words = WordSearch(folder, self.manifest.words)
         self.columns = StoredColumns(self.manifest.columns, self._texts())
         self.store = MilvusStore(
             milvus,
@@ -160,9 +165,17 @@ class StoredIndex:
         found = self._milvus.documents(self._documents, set(keys.values()))
         return {each: int(found[key]) for each, key in keys.items() if key in found}
 
-    def read(self, row: int) -> tuple[ReadText, ...]:
-        """What was read on the image of a row; a store does not have it."""
-        return ()
+    def lines_read(self, rows: Iterable[int]) -> dict[int, tuple[ReadText, ...]]:
+        """What was read on the images of some rows, by row.
+
+        Raises:
+            StoreError: if it is missing.
+        """
+        if not self.manifest.words.reader:
+            return dict.fromkeys(rows, ())
+        keys = {row: read_key(row) for row in rows}
+        found = self._milvus.documents(self._documents, keys.values())
+        return {row: decode_read(self._of(found, key)) for row, key in keys.items()}
 
     def neighbours(self, row: int) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
         """Look up D(row), see ``text.neighbours``.
@@ -210,18 +223,37 @@ class StoredIndex:
         self.descriptors_of(0)
 
     def warm_up(self) -> None:
-        """A store has nothing to compile."""
+        """Compile the comparison of words, and read them; see ``SearchedIndex``."""
+        self.words.cosines("")
 
     def open_search(self, parallelism: IntraQueryParallelism | None) -> IndexSearch:
         """Open what ranks the rows; see ``SearchedIndex``."""
         search = StoreSearch(self.store, len(self), sum(self.descriptor_bytes), self._search_s)
         return cast("IndexSearch", search)  # the rows that may be found are always of this store
 
+    def search_until(self, search: IndexSearch, answer_by_s: float) -> IndexSearch:
+        """A search whose list grows as far as time allows; see ``SearchedIndex``."""
+        return cast("IndexSearch", cast("StoreSearch", search).until(answer_by_s))
+
     def _write_files(self, record: StoredRecord, folder: Path) -> None:
         keys = {name: file_key(name) for name in record.files}
         found = self._milvus.documents(self._documents, keys.values())
         for name, key in keys.items():
             (folder / Path(name).name).write_bytes(base64.b64decode(self._of(found, key)))
+
+    def _write_words(self, files: Mapping[str, WrittenFile], folder: Path) -> None:
+        """Copy the files of the words; they are small, and every search reads much of them."""
+        for name in word_files(self.manifest.words):
+            with (folder / name).open("wb") as file:
+                keys = [piece_key(name, number) for number in pieces_of(files[name].bytes)]
+                for some in in_pieces(keys, KEYS_AT_ONCE):
+                    found = self._milvus.documents(self._documents, some)
+                    file.writelines(base64.b64decode(self._of(found, key)) for key in some)
+            if file_digest(folder / name) != files[name].sha256:
+                raise StoreError(
+                    f"{self._milvus.address} is damaged: the pieces of {name} in "
+                    f"{self._documents} differ from its checksum. {RELOAD}"
+                )
 
     def _texts(self) -> dict[int, list[str]]:
         keys = {number: texts_key(number) for number in range(len(self.manifest.columns))}

@@ -37,6 +37,7 @@ from retrieval_server.storage.arrays import REBUILD, open_array
 from retrieval_server.text.grams import Codes
 from retrieval_server.text.term_files import smooth_idf
 
+PARTS = ("codes", "idf", "counts", "offsets", "postings", "norms")
 LARGEST_COUNT = 255
 NO_GRAMS = np.empty(0, np.uint64)
 BLOCK_ROWS = 2**16

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from retrieval_server.errors import IndexBundleError
 from retrieval_server.storage.arrays import REBUILD
 from retrieval_server.text.grams import GRAMS, READ, WRITTEN, Codes, gram_codes, grams_of, words_in
-from retrieval_server.text.inverted_file import InvertedFile, nonzero
+from retrieval_server.text.inverted_file import PARTS, InvertedFile, nonzero
 from retrieval_server.text.plain_text import plain_text
 
 DESCRIPTION = "description"  # the field of the catalogue's texts
@@ -93,16 +93,13 @@ class TextCosines:
     rows: NDArray[np.int32]
     cosines: NDArray[np.float64]
 
-    def best(self, count: int, is_allowed: NDArray[np.bool_] | None = None) -> NDArray[np.int32]:
-        """The rows with the largest t, at most ``count``; of equal ones the smaller rows.
+    def where(self, is_wanted: NDArray[np.bool_]) -> TextCosines:
+        """Those of some of the rows, (F,)."""
+        return TextCosines(self.rows[is_wanted], self.cosines[is_wanted])
 
-        Args:
-            count: how many.
-            is_allowed: (F,) whether each of the rows may be found; None for all.
-        """
+    def best(self, count: int) -> NDArray[np.int32]:
+        """The rows with the largest t, at most ``count``; of equal ones the smaller rows."""
         rows, cosines = self.rows, self.cosines
-        if is_allowed is not None:
-            rows, cosines = rows[is_allowed], cosines[is_allowed]
         if count < len(rows):  # only those that may be among the best are sorted
             is_near = cosines >= np.partition(cosines, -count)[-count]
             rows, cosines = rows[is_near], cosines[is_near]
@@ -178,6 +175,11 @@ def words_beside(typed: str, lines: Iterable[str]) -> str:
 def field_file(field: str) -> str:
     """The stem of the files of a field."""
     return f"words.{field}"
+
+
+def word_files(record: WordsRecord) -> tuple[str, ...]:
+    """The names of the files that a ``WordSearch`` opens."""
+    return tuple(f"{field_file(field)}.{part}.npy" for field in record.fields for part in PARTS)
 
 
 class WordSearch:

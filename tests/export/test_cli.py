@@ -138,6 +138,7 @@ def test_the_options_of_the_engine_reach_it() -> None:
         ("load", "index"),
         ("load", "index", "--store", "localhost:19530"),
         ("load", "index", "--store", "milvus-lite:x.db/x", "--max-loss", "2"),
+        ("load", "index", "--store", "milvus-lite:x.db/x", "--max-rows-per-second", "0"),
     ],
     ids=" ".join,
 )

@@ -20,6 +20,7 @@ from retrieval_server.index.reference_image import write_reference
 from retrieval_server.models.preprocessing import PREPROCESSING
 from retrieval_server.models.profile import Profile
 from retrieval_server.text.language_filter import KEEP_ALL
+from retrieval_server.text.read_text import NOT_READ, ReadText, encode_read
 from tests.support.made_up_databases import exact_vectors
 
 COLUMNS = ("product", "brand", "price", "sold", "shop", "sku")
@@ -54,13 +55,24 @@ def made_up_products(rng: np.random.Generator, count: int) -> list[CatalogueRow]
     return products
 
 
+def made_up_lines(rng: np.random.Generator, count: int) -> list[str]:
+    """What was read on the images: nothing, lines, or that the reader failed."""
+    lines = [ReadText(f"{SHADES[n % 7]} no {n}", 0.5 + n / 40) for n in range(20)]
+    entries = [NOT_READ, *(encode_read(lines[n : n + n % 4]) for n in range(20))]
+    return [entries[n] for n in rng.integers(0, len(entries), count)]
+
+
 def made_up_index(
-    folder: Path, profile: Profile, rng: np.random.Generator, count: int
+    folder: Path, profile: Profile, rng: np.random.Generator, count: int, *, is_read: bool = False
 ) -> IndexBundle:
-    """Write and open a version without levels; its cosines are exact, and full of ties."""
+    """Write and open a version without levels; its cosines are exact, and full of ties.
+
+    With ``is_read``, its images were read.
+    """
     products = made_up_products(rng, count)
     descriptors = [exact_vectors(rng, count)[rng.integers(0, count, count)] for _ in profile.models]
-    return index_of(folder, profile, products, descriptors)
+    lines = made_up_lines(rng, count) if is_read else ()
+    return index_of(folder, profile, products, descriptors, lines)
 
 
 def index_of(
@@ -68,8 +80,12 @@ def index_of(
     profile: Profile,
     products: Sequence[CatalogueRow],
     descriptors: Sequence[NDArray[np.float32]],
+    lines: Sequence[str] = (),
 ) -> IndexBundle:
-    """Write and open a version without levels of some products and their descriptors."""
+    """Write and open a version without levels of some products and their descriptors.
+
+    Without ``lines``, their images were not read.
+    """
     folder.mkdir()
     models, count = {}, len(products)
     for model, vectors in zip(profile.models, descriptors, strict=True):
@@ -78,7 +94,8 @@ def index_of(
         models[model] = IndexedModel("made up", vectors.shape[1], "made for tests", 0)
     np.save(folder / IMAGE_DIGESTS_FILE, np.zeros((count, IMAGE_DIGEST_BYTES), np.uint8))
     log = StageLog(folder.with_name(f"{folder.name}.jsonl"), "made up")
-    words = write_words(folder, products, ("brand",), log)
+    reader = "made up" if lines else ""
+    words = write_words(folder, products, ("brand",), log, reader=reader, read=lambda: lines)
     columns = write_products(folder, products, COLUMNS, [])
     text = TextSettings(language_filter=KEEP_ALL)
     descriptions = [product.description for product in products]

@@ -233,3 +233,4 @@ def test_without_time_the_first_list_is_ranked_and_says_so(short_lists):
     assert len(ranking.rows) == 7
     assert ranking.proof.guarantee is Guarantee.NONE
     assert ranking.proof.reason.startswith("14 candidates do not show")
+    assert ranking.proof.reason.endswith("there was no time for more.")

@@ -153,6 +153,18 @@ def test_missing_rows_are_noticed_when_the_store_is_opened(bundle, milvus):
         opened(milvus)
 
 
+def test_words_that_are_damaged_or_missing_are_noticed_when_the_store_is_opened(bundle, milvus):
+    loaded(bundle, milvus)
+    documents = documents_of(milvus.address.collection, bundle.version)
+    key = layout.piece_key("words.description.norms.npy", 0)
+    overwrite(milvus, documents, key, "1 AAAA")
+    with pytest.raises(StoreError, match=r"pieces of words\.description\.norms\.npy .* checksum"):
+        opened(milvus)
+    milvus.call("delete", documents, ids=[key])
+    with pytest.raises(StoreError, match=f"is damaged: {documents} has no {key}"):
+        opened(milvus)
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{", f'{{"layout": {layout.LAYOUT}}}'])
 def test_a_damaged_record_is_one_line(stored_copy, bundle, text):
     documents = documents_of(stored_copy.address.collection, bundle.version)
@@ -188,6 +200,9 @@ def test_long_texts_and_odd_characters_come_back_as_they_are(bundle, milvus, mon
     stored = opened(milvus)
     rows = range(len(bundle))
     assert stored.products(rows) == bundle.products(rows)
+    found, expected = stored.words.cosines("nuxe ruby"), bundle.words.cosines("nuxe ruby")
+    assert found.rows.tolist() == expected.rows.tolist() != []
+    assert found.cosines.tolist() == expected.cosines.tolist()
 
 
 ODD = ["", "é" * 30, "\ud800 alone", 'quotes " and \\ and \n', "a" * 200_000, "product/1#1"]

@@ -4,7 +4,9 @@ import grpc
 import pytest
 from google.protobuf.json_format import MessageToDict
 
+from retrieval_server.stores import store_search
 from retrieval_server.v1 import retrieval_pb2 as pb
+from tests.support.patience import PATIENCE_S
 from tests.support.served import Served, ServedBy
 
 
@@ -41,6 +43,16 @@ REQUESTS = {
         "exclude_ids": ["p0202"],
         "alpha": {"tiny_a": 0.0, "tiny_b": 0.0},
     },
+    "words": {"product_id": "p0301", "words": "ruby lipstick", "keep": 1},
+    "heavy words": {"product_id": "p0301", "words": "violet", "text_weight": 100.0},
+    "words alone": {"words": "ruby", "filter": PRICE, "top_k": 20},
+    "grouped words": {"words": "nuxe ruby violet", "group_by": "brand"},
+    "words and no alpha": {
+        "product_id": "p0103",
+        "words": "ruby",
+        "alpha": {"tiny_a": 0.0, "tiny_b": 0.0},
+        "exclude_ids": ["p0200"],
+    },
     "similarity": {"product_id": "p0203", "min_similarity": 7.0},
     "nothing": {
         "product_id": "p0203",
@@ -72,13 +84,24 @@ def test_an_answer_says_what_is_proved(both):
     assert not files.search(product_id="p0301").HasField("proof")
 
 
+def test_an_answer_in_time_says_that_there_was_no_time_to_prove_it(both, monkeypatch):
+    """The second list would take longer than any caller with a deadline waits."""
+    monkeypatch.setattr(store_search, "SHORTEST_LIST", 1)
+    monkeypatch.setattr(store_search, "GROWTH", 10**12)
+    fields = {"product_id": "p0301", "top_k": 1, "words": "violet"}
+    assert both[1].search(timeout_s=None, **fields).proof.guarantee == pb.GUARANTEE_EXACT
+    in_time = both[1].search(timeout_s=PATIENCE_S, **fields)
+    assert in_time.proof.guarantee == pb.GUARANTEE_NONE
+    assert "there was no time for more" in in_time.proof.reason
+    assert any("there was no time for more" in warning for warning in in_time.warnings)
+    assert len(in_time.results) == 1
+
+
 REFUSED = {
-    "words": ({"product_id": "p0301", "words": "ruby"}, "words: cannot be compared"),
-    "words alone": ({"words": "ruby"}, "words: cannot be compared"),
     "groups": ({"product_id": "p0301", "group_by": "size"}, "group_by: there is no column 'size'"),
     "read": (
         {"image": b"x", "read_words": True},
-        "read_words: this server has no reader. Its index",
+        "read_words: this server has no reader. Build",
     ),
     "column": (
         {
@@ -119,4 +142,4 @@ def test_products_and_status_are_the_same(both, bundle):
     assert of_store.models == of_files.models
     assert of_store.example == of_files.example
     assert [level.name for level in of_store.search_levels] == ["store"]
-    assert of_store.word_index.text_count == 0
+    assert of_store.word_index == of_files.word_index
