@@ -20,7 +20,7 @@ BIN    := $(VENV)/bin
 PIP    := pip install -qq --disable-pip-version-check
 TRITON := $(BIN)/python deploy/local_triton/serve.py --model-repository model_repository
 
-.PHONY: help demo test web setup sample export index evaluate serve triton lint format browser proto golden fuzz soak try-feeds manifests images images-test control-plane-test test-milvus bench-search bench-filters bench-scale-out bench-words bench-typed-words bench-read-words bench-text-index bench-text-shards bench-evaluation bench-serving bench-overload rolling-restart bench-decoding bench-reading bench-perf-analyzer clean
+.PHONY: $(shell sed -nE 's/^([a-z-]+):.*##.*/\1/p' $(MAKEFILE_LIST))
 
 help: ## Print this list
 	awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -53,7 +53,7 @@ def fuzz(target: Target, inputs: int, findings: Path) -> Outcome:
     started = time.monotonic()
     sys.stdout.flush()
     sys.stderr.flush()
-    with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
+    with tempfile.TemporaryDirectory(prefix="fuzz-", dir=_in_memory()) as folder:
         log = Path(folder, "log")
         child = os.fork()
         if child == 0:
@@ -112,6 +112,12 @@ def _fuzz_here(target: Target, inputs: int, folder: Path, log: Path, findings: P
         traceback.print_exc()
     sys.stderr.flush()
     os._exit(1)  # without a finding, libFuzzer has ended the process with 0
+
+
+def _in_memory() -> Path | None:
+    """Where files are kept in memory: a disk waits each time that a file is written anew."""
+    shared = Path("/dev/shm")
+    return shared if os.access(shared, os.W_OK) else None
 
 
 def _resident_mib() -> int:
