@@ -12,6 +12,7 @@ INDEX   ?= build/demo/index
 PORT    ?= 50051
 N       ?= 500000
 INPUTS  ?= 36000
+MINUTES ?= 30
 STORE   ?=
 
 VENV   := .venv
@@ -19,7 +20,7 @@ BIN    := $(VENV)/bin
 PIP    := pip install -qq --disable-pip-version-check
 TRITON := $(BIN)/python deploy/local_triton/serve.py --model-repository model_repository
 
-.PHONY: help demo test web setup sample export index evaluate serve triton lint format browser proto golden fuzz try-feeds manifests images images-test control-plane-test bench-search bench-filters bench-scale-out bench-words bench-typed-words bench-read-words bench-text-index bench-text-shards bench-evaluation bench-serving bench-overload rolling-restart bench-decoding bench-reading bench-perf-analyzer clean
+.PHONY: help demo test web setup sample export index evaluate serve triton lint format browser proto golden fuzz soak try-feeds manifests images images-test control-plane-test test-milvus bench-search bench-filters bench-scale-out bench-words bench-typed-words bench-read-words bench-text-index bench-text-shards bench-evaluation bench-serving bench-overload rolling-restart bench-decoding bench-reading bench-perf-analyzer clean
 
 help: ## Print this list
 	awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +32,11 @@ demo: sample export ## From nothing to a photo's seven products; ENGINE=triton, 
 
 test: setup ## Run the tests
 	$(BIN)/pytest
+
+test-milvus: setup ## Compare the answers of a Milvus server with those of files; MILVUS=HOST:PORT
+	TEST_MILVUS=$(or $(MILVUS),127.0.0.1:19530) $(BIN)/python -m pytest -q -k store \
+	  tests/retrieval_server/stores/test_milvus.py tests/retrieval_server/stores/test_store_calls.py \
+	  tests/retrieval_server/retrieval/test_groups.py
 
 web: sample export ## Open the search in a browser, on the sample catalogue; the server on PORT
 	$(BIN)/python deploy/demo.py web --profile $(PROFILE) --engine $(ENGINE) --port $(PORT)
@@ -93,6 +99,9 @@ golden: export ## Write the golden descriptors of profile lite anew; review the 
 
 fuzz: setup ## Read 300,000 inputs that nobody wrote, guided by coverage; INPUTS=36000 for each reader
 	$(BIN)/python -m tests.fuzz --inputs $(INPUTS) --findings build/fuzz
+
+soak: setup ## Search for MINUTES=30 with a fault every 20 s: no wrong answer, no leak, soon back
+	$(BIN)/python -m tests.soak --minutes $(MINUTES)
 
 try-feeds: sample export ## Index the sample catalogue as shops, spreadsheets and data frames export it
 	$(BIN)/python -m tests.support.export.feeds $(DATA) --profile $(PROFILE) \

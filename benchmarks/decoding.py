@@ -18,7 +18,7 @@ from statistics import median
 from typing import Any
 from unittest.mock import patch
 
-from PIL import Image, ImageCms
+from PIL import ExifTags, Image, ImageCms
 from rich.console import Console
 from rich.table import Table
 
@@ -31,6 +31,8 @@ SIDE = 480  # of the profile paper
 PHOTO = (4_000, 3_000)
 ROUNDS = 15
 LARGEST = math.isqrt(MAX_PIXELS)
+ON_ITS_SIDE = Image.Exif()
+ON_ITS_SIDE[ExifTags.Base.Orientation] = 6
 KINDS: dict[str, tuple[str, str, dict[str, Any]]] = {  # Pillow's mode, format and options
     "JPEG": ("RGB", "JPEG", {}),
     "JPEG, progressive": ("RGB", "JPEG", {"progressive": True}),
@@ -42,6 +44,11 @@ KINDS: dict[str, tuple[str, str, dict[str, Any]]] = {  # Pillow's mode, format a
     "PNG, 16-bit grey": ("I;16", "PNG", {"compress_level": 1}),
     "WebP": ("RGB", "WEBP", {"quality": 1, "method": 0}),
     "WebP with alpha": ("RGBA", "WEBP", {"quality": 1, "method": 0}),
+    "WebP with alpha, on its side": (
+        "RGBA",
+        "WEBP",
+        {"quality": 1, "method": 0, "exif": ON_ITS_SIDE.tobytes()},
+    ),
     "AVIF": ("RGB", "AVIF", {"speed": 10}),
     "GIF": ("P", "GIF", {}),
     "TIFF": ("RGB", "TIFF", {"compression": "tiff_deflate"}),
@@ -53,10 +60,11 @@ def main() -> None:
     """Run the benchmark."""
     console = Console()
     console.print(_times())
-    table = Table("an image of the largest size", "MiB at the peak", "s")
+    table = Table("an image of the largest size", "MiB at the peak", "bytes a pixel", "s")
     for name, kind in KINDS.items():
         peak_bytes, wall_s = in_child_process(_needs, *kind)
-        table.add_row(name, f"{peak_bytes / 2**20:,.0f}", f"{wall_s:.2f}")
+        per_pixel = f"{peak_bytes / LARGEST**2:.1f}"
+        table.add_row(name, f"{peak_bytes / 2**20:,.0f}", per_pixel, f"{wall_s:.2f}")
     console.print(table)
 
 

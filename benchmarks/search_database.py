@@ -32,6 +32,7 @@ from retrieval_server.exact_search.levels.fit_parameters import SearchRecord
 from retrieval_server.exact_search.open_search import open_search
 from retrieval_server.exact_search.parallelism import IntraQueryParallelism
 from retrieval_server.index.descriptors import create_descriptors, open_descriptors
+from retrieval_server.index.manifest import FORMAT_VERSION
 from retrieval_server.storage.arrays import release_pages
 from retrieval_server.storage.digest import file_digest
 
@@ -86,7 +87,7 @@ def generator_of(rows: int, images: int | None) -> DescriptorGenerator:
 
 
 def prepare_database(root: Path, rows: int, images: int | None = None) -> SearchDatabase:
-    """Open a database, or build it if it is missing or of another calibration.
+    """Open a database, or build it if it is missing or of another calibration or format.
 
     Args:
         root: folder with one folder for each database.
@@ -95,8 +96,9 @@ def prepare_database(root: Path, rows: int, images: int | None = None) -> Search
     """
     folder = root / (f"{rows}" if images is None else f"{rows}-images-{images}")
     file = folder / _RECORD_FILE
-    calibration = file_digest(CALIBRATION_FILE)
-    if file.is_file() and (data := json.loads(file.read_text()))["calibration"] == calibration:
+    made_by = {"calibration": file_digest(CALIBRATION_FILE), "format": FORMAT_VERSION}
+    data = json.loads(file.read_text()) if file.is_file() else {}
+    if made_by.items() <= data.items():
         record = SearchRecord.from_json(data["record"])
         return SearchDatabase(folder, rows, data["build"], record, images)
     shutil.rmtree(folder, ignore_errors=True)
@@ -110,8 +112,7 @@ def prepare_database(root: Path, rows: int, images: int | None = None) -> Search
         "seconds": round(time.perf_counter() - started, 1),
         "peak_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, 2),
     }
-    data = {"calibration": calibration, "build": build, "record": levels.to_json()}
-    file.write_text(json.dumps(data))
+    file.write_text(json.dumps(made_by | {"build": build, "record": levels.to_json()}))
     return SearchDatabase(folder, rows, build, levels, images)
 
 

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Iterable
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
@@ -28,8 +28,10 @@ from client.option_groups import Connection, SearchParameters, takes_groups
 from client.query import Answer, Query
 from client.results import SearchResult
 from client.status_table import status_table
+from client.status_watch import show, watched
 from retrieval_server.command_line.outcome import FAILED, one_line_outcome
 
+LONGEST_LOOK_S = 5.0  # at a server that is watched: soon, a person wants to know that it is away
 BUSY_WAIT_S = 60.0  # for each image of a batch, which must not fail because others are searching
 
 app = typer.Typer(
@@ -134,10 +136,24 @@ def batch(
 def status(
     *,
     wait: options.Wait = None,
+    watch: options.Watch = False,
+    every: options.Every = 2.0,
+    times: options.Times = None,
     as_json: options.AsJson = False,
     connection: Connection,
 ) -> None:
-    """Show what the server serves, and its limits."""
+    """Show what the server serves, and its limits; with --watch, what it does.
+
+    --watch shows the searches since the server started, then those of each interval, with their
+    times by stage (median and 99 %). It ends with Ctrl-C.
+    """
+    if watch:
+        soon = replace(connection, timeout=min(connection.timeout, LONGEST_LOOK_S))
+        with connected(soon) as client:
+            if wait is not None:
+                client.wait_until_ready(wait)
+            show(watched(client.status, every, times), Console(), as_json=as_json)
+        return
     with connected(connection) as client:
         answer = client.status() if wait is None else client.wait_until_ready(wait)
     print_warnings(answer.warnings)

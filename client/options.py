@@ -76,6 +76,12 @@ Wait = Annotated[
         callback=seconds,
     ),
 ]
+Watch = Annotated[bool, typer.Option("--watch", help="Show what the server does, until Ctrl-C.")]
+Every = Annotated[
+    float,
+    typer.Option(min=0.1, metavar="SECONDS", help="Interval of --watch.", callback=seconds),
+]
+Times = Annotated[int | None, typer.Option(min=1, metavar="N", help="End --watch after N looks.")]
 Host = Annotated[str, typer.Option(metavar="HOST", help="Where to serve the page.")]
 Port = Annotated[
     int,

@@ -100,6 +100,10 @@ class Limits:
         max_streams: streams of searches open at once, of all clients together; 0 from a server that
             has none.
         max_stream_requests: requests of one stream in progress at once.
+        max_image_side: width, and height, of an image in pixels; 0 from a server that does not say.
+        max_decoding_bytes: memory that large images share while they are decoded; 0 from a server
+            that does not limit it.
+        max_metadata_bytes: size of a request's metadata; 0 from a server that does not say.
     """
 
     max_image_bytes: int
@@ -119,6 +123,9 @@ class Limits:
     max_group_by_characters: int
     max_streams: int
     max_stream_requests: int
+    max_image_side: int
+    max_decoding_bytes: int
+    max_metadata_bytes: int
 
 
 @dataclass(frozen=True)
@@ -178,6 +185,46 @@ class Calibration:
 
 
 @dataclass(frozen=True)
+class Times:
+    """How long something took, as a histogram.
+
+    Attributes:
+        name: what took the time: "search", or a stage such as "decode".
+        bounds_s: upper ends of the classes in seconds, ascending; the last class has none.
+        counts: number of times in each class; empty if nothing took any time yet.
+        total_s: sum of all times in seconds.
+    """
+
+    name: str
+    bounds_s: tuple[float, ...]
+    counts: tuple[int, ...]
+    total_s: float
+
+
+@dataclass(frozen=True)
+class Activity:
+    """What the server has done since it started.
+
+    Attributes:
+        uptime_s: seconds since then.
+        answered_count: searches that were answered.
+        failed_count: searches that ended with an error, those refused among them.
+        refused_count: requests that were refused, since the server was busy.
+        in_progress: searches in progress.
+        times: of searches from arrival to answer, and of their stages.
+        index_age_s: seconds since the index was built.
+    """
+
+    uptime_s: float
+    answered_count: int
+    failed_count: int
+    refused_count: int
+    in_progress: int
+    times: tuple[Times, ...]
+    index_age_s: float
+
+
+@dataclass(frozen=True)
 class ChangeStatus:
     """The changes to the index that searches see.
 
@@ -202,6 +249,7 @@ class ServerStatus:
         columns: the further columns of the catalogue, in its order.
         calibration: None for an index without.
         word_index: None if the server is too old to report it.
+        activity: None if the server is too old to report it.
         changes: likewise.
     """
 
@@ -224,4 +272,5 @@ class ServerStatus:
     columns: tuple[CatalogueColumn, ...]
     calibration: Calibration | None
     word_index: WordIndex | None
+    activity: Activity | None
     changes: ChangeStatus | None

@@ -101,8 +101,9 @@ def _limits(limits: Limits | None) -> str:
         if limits.max_streams
         else ""
     )
+    side = f" ({limits.max_image_side:,} on a side)" if limits.max_image_side else ""
     return (
-        f"images of {limits.max_image_bytes:,} bytes and {limits.max_image_pixels:,} pixels, "
+        f"images of {limits.max_image_bytes:,} bytes and {limits.max_image_pixels:,} pixels{side}, "
         f"{photos}requests of {limits.max_request_bytes:,} bytes, "
         f"top-k and keep {limits.max_top_k:,}, alpha {limits.max_alpha:,g}, {words}"
         f"{ids}{filters}{excluded}{groups}{streams}"

@@ -7,6 +7,7 @@ import inspect
 import typer
 
 from export.commands.calibrate import calibrate
+from export.commands.compact import compact
 from export.commands.evaluate import evaluate, predict
 from export.commands.index import extract, index, verify
 from export.commands.load import load
@@ -45,6 +46,7 @@ COMMANDS: tuple[Command, ...] = (  # in the order in which people need them
     join_texts,
     verify,
     publish,
+    compact,
     load,
     evaluate,
     calibrate,

@@ -24,12 +24,13 @@ class AsyncStream:
         self._last_id = 0
         self._code: grpc.StatusCode | None = None
         self._is_lost = False
+        self.is_late = False  # see AnyStream
         self._call = open_call(self._requests())
         self._receiving = asyncio.create_task(self._receive())
 
     @property
     def is_lost(self) -> bool:
-        """Whether no request can be sent any more."""
+        """Whether the stream has ended."""
         return self._is_lost
 
     @property
@@ -59,6 +60,9 @@ class AsyncStream:
         try:
             async with asyncio.timeout(waitable(timeout_s)):
                 return await answer
+        except TimeoutError:
+            self.is_late = True
+            raise
         finally:
             self._waiting.pop(number, None)
 

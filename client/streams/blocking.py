@@ -27,12 +27,13 @@ class BlockingStream:
         self._waiting: dict[int, Future[pb.SearchStreamResponse]] = {}
         self._last_id = 0
         self._is_lost = False
+        self.is_late = False  # see AnyStream
         self._call = open_call(iter(self._outbox.get, None))
         threading.Thread(target=self._receive, daemon=True).start()
 
     @property
     def is_lost(self) -> bool:
-        """Whether no request can be sent any more."""
+        """Whether the stream has ended."""
         return self._is_lost
 
     @property
@@ -61,6 +62,9 @@ class BlockingStream:
             self._outbox.put(stream_request(number, request, timeout_s))
         try:
             return answer.result(waitable(timeout_s))
+        except TimeoutError:
+            self.is_late = True
+            raise
         finally:
             with self._lock:
                 self._waiting.pop(number, None)

@@ -37,7 +37,11 @@ class AnyStream(Protocol):
 
     @property
     def is_lost(self) -> bool:
-        """Whether no request can be sent any more."""
+        """Whether the stream has ended."""
+
+    @property
+    def is_late(self) -> bool:
+        """Whether an answer did not come in time, so that its server may hang."""
 
     @property
     def in_flight(self) -> int:
@@ -103,7 +107,8 @@ class OpenStreams(Generic[Stream]):
 
     def _least_busy(self) -> Stream:
         self._streams = [each for each in self._streams if not each.is_lost]
-        stream = min(self._streams, key=lambda each: each.in_flight, default=None)
+        good = (each for each in self._streams if not each.is_late)
+        stream = min(good, key=lambda each: each.in_flight, default=None)
         if stream is None or stream.in_flight >= MOST_IN_FLIGHT:
             stream = self._open_stream()
             self._streams.append(stream)

@@ -1,5 +1,6 @@
 """Who may connect: certificates and bearer tokens, read again when their files change.
 
 May import: errors.
-Door: `TlsFiles`, `server_credentials`, `channel_credentials`, `BearerTokens`.
+Door: `TlsFiles`, `server_credentials`, `channel_credentials`, `BearerTokens`, `CallerNames`,
+`current_caller`.
 """

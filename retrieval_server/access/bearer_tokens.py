@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, NoReturn, TypeAlias
 import grpc
 from grpc_health.v1 import health
 
+from retrieval_server.access.caller_names import note_accepted
 from retrieval_server.access.watched_files import WatchedFiles, file_content
 from retrieval_server.errors import RetrievalError
 
@@ -81,6 +82,7 @@ class BearerTokens(grpc.aio.ServerInterceptor):
         refusal = self._refusal(handler_call_details.invocation_metadata, needed)
         if refusal is not None:
             return self._refused(handler, refusal)
+        note_accepted(shown_token(handler_call_details.invocation_metadata))
         return handler if handler.stream_stream is None else self._watched(handler, needed)
 
     def _refusal(self, metadata: Any, needed: str | None) -> Refusal | None:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from retrieval_server.errors import ChangeLogError
 from retrieval_server.index.product import Product
+from retrieval_server.storage.json_record import check_types, parse_json
 from retrieval_server.text.read_text import NOT_READ
 
 _SIZE = struct.Struct("<I")
@@ -91,10 +92,14 @@ def decoded(content: bytes, shapes: Sequence[DescriptorShape]) -> Change:
     """
     try:
         (size,) = _SIZE.unpack_from(content)
-        fields = json.loads(content[_SIZE.size : _SIZE.size + size])
+        fields = parse_json(content[_SIZE.size : _SIZE.size + size])
+        change: Change
         if "delete" in fields:
-            return Delete(fields["delete"])
-        return _upsert(fields, _arrays(content[_SIZE.size + size :], shapes))
+            change = Delete(fields["delete"])
+        else:
+            change = _upsert(fields, _arrays(content[_SIZE.size + size :], shapes))
+        check_types(change)
+        return change
     except (struct.error, ValueError, KeyError, TypeError) as error:
         raise ChangeLogError(
             f"The log has a change that this program cannot read ({error}). Use the version of "

@@ -22,11 +22,11 @@ from retrieval_server.changes.changed_texts import ChangedNeighbours
 from retrieval_server.changes.changed_words import ChangedWords
 from retrieval_server.exact_search.groups import AllowedRows, Groups
 from retrieval_server.exact_search.parallelism import IntraQueryParallelism
-from retrieval_server.exact_search.scan import ScanSearch
 from retrieval_server.filters.expression import Filter
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.index.calibration import Calibration
 from retrieval_server.index.column_groups import groups_by
+from retrieval_server.index.images import IMAGE_DIGEST_BYTES
 from retrieval_server.index.manifest import Manifest
 from retrieval_server.index.product import Product
 from retrieval_server.index.row_mask import RowMask, count_rows, row_mask
@@ -65,7 +65,7 @@ class ChangedIndex:
 
     Args:
         base: the version.
-        search: ranks the rows of the version.
+        search: ranks the rows.
         position: of the log.
         rows: the changed rows.
         text_index: the lists of similar descriptions.
@@ -81,7 +81,7 @@ class ChangedIndex:
     def __init__(
         self,
         base: IndexBundle,
-        search: IndexSearch,
+        search: ChangedSearch,
         position: int,
         rows: ChangedRows,
         text_index: ChangedNeighbours,
@@ -184,7 +184,26 @@ class ChangedIndex:
 
     def lines_read(self, rows: Iterable[int]) -> dict[int, tuple[ReadText, ...]]:
         """What was read on the images of some rows, by row."""
-        return {row: self._read(row) for row in rows}
+        return {row: decode_read(self.read_entry(row)) for row in rows}
+
+    @property
+    def live_rows(self) -> NDArray[np.int64]:
+        """The rows that are part of the catalogue, ascending."""
+        return np.flatnonzero(self._rows.is_there)
+
+    @property
+    def changed_descriptors(self) -> tuple[NDArray[Any], ...]:
+        """The descriptors of the changed rows as they are stored, (M, C_n) by backbone."""
+        return self._rows.descriptors
+
+    def image_digest(self, slot: int) -> bytes:
+        """SHA-256 of the image of a changed row, numbered from 0; zeros without an image."""
+        return bytes.fromhex(self._rows.upserts[slot].image_digest) or bytes(IMAGE_DIGEST_BYTES)
+
+    def read_entry(self, row: int) -> str:
+        """What was read on the image of a row, as the index keeps it."""
+        slot = row - len(self._base)
+        return self._base.read_entry(row) if slot < 0 else self._rows.upserts[slot].read_entry
 
     def descriptors_of(self, row: int) -> tuple[NDArray[np.float32], ...]:
         """The descriptors of a row, (C_n,) float32 by backbone."""
@@ -222,19 +241,13 @@ class ChangedIndex:
         """The version is warm already; see ``SearchedIndex``."""
 
     def open_search(self, parallelism: IntraQueryParallelism | None) -> IndexSearch:
-        """What ranks the rows; the search of the version stays open as it is.
+        """What ranks the rows; it is open already.
 
         Args:
             parallelism: that of the search of the version is used instead.
         """
-        return ChangedSearch(self._search, len(self._base), ScanSearch(self._rows.descriptors))
+        return self._search
 
     def search_until(self, search: IndexSearch, answer_by_s: float) -> IndexSearch:
         """A search of files takes the time it takes; see ``SearchedIndex``."""
         return search
-
-    def _read(self, row: int) -> tuple[ReadText, ...]:
-        slot = row - len(self._base)
-        return (
-            self._base.read(row) if slot < 0 else decode_read(self._rows.upserts[slot].read_entry)
-        )

@@ -1,26 +1,60 @@
 """Exact search over a version and its changes: the ranking of brute force over both.
 
-The version is searched as ever, without the rows that were replaced or deleted. Changed rows are
-scanned. Both give the same similarity for the same descriptors, bit by bit. Of equally similar rows
-the smaller one comes first, and a changed row comes behind every row of the version.
+The rows are searched in parts: those of the version, as ever, without what was replaced or deleted;
+the changed rows that are encoded, in the levels of the version's own fit; and the newest ones, by a
+scan. All parts give the same similarity for the same descriptors, bit by bit. Of equally similar
+rows the smaller one comes first, and a changed row comes behind every row of the version.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval_server.exact_search.cascade import CascadeSearch
 from retrieval_server.exact_search.groups import AllowedRows, Groups, RowGroups
+from retrieval_server.exact_search.levels.encoding import Levels, append_rows, empty_levels
 from retrieval_server.exact_search.row_factors import RowFactors
-from retrieval_server.exact_search.scan import ScanSearch, eligible_rows
-from retrieval_server.exact_search.search import Query, SearchLevel
+from retrieval_server.exact_search.scan import ScanSearch
+from retrieval_server.exact_search.search import ExactSearch, Query, SearchLevel
 from retrieval_server.exact_search.similarity import Ranking
 from retrieval_server.index.searched_index import IndexSearch
 
 CHANGES = "changes"  # what the level of the changed rows is called
+ENCODED_AT_ONCE = 256  # fewer rows are scanned: a scan of these takes about a millisecond
+
+
+class ChangedLevels:
+    """The levels of changed rows, encoded with the fit of the version; one thread encodes.
+
+    Args:
+        levels: those of the version; None for a small version, whose changes are scanned.
+        dimensions: C by backbone.
+    """
+
+    def __init__(self, levels: Levels | None, dimensions: Sequence[int]) -> None:
+        self._levels = None if levels is None else empty_levels(levels.fit, dimensions, 0)
+        self._search: CascadeSearch | None = None
+
+    def searches(self, descriptors: Sequence[NDArray[Any]]) -> list[ExactSearch]:
+        """What ranks the changed rows: those that are encoded, and the others behind them.
+
+        Args:
+            descriptors: (M, C_n) by backbone, all changed rows that there are now.
+        """
+        encoded = 0 if self._levels is None else self._levels.rows
+        whole = len(descriptors[0]) // ENCODED_AT_ONCE * ENCODED_AT_ONCE
+        if self._levels is not None and whole > encoded:
+            new = [matrix[encoded:whole] for matrix in descriptors]
+            self._levels, encoded = append_rows(self._levels, new), whole
+            self._search = CascadeSearch([matrix[:whole] for matrix in descriptors], self._levels)
+        searches: list[ExactSearch] = [] if self._search is None else [self._search]
+        if encoded < len(descriptors[0]):
+            searches.append(ScanSearch([matrix[encoded:] for matrix in descriptors]))
+        return searches
 
 
 class ChangedSearch:
@@ -28,18 +62,29 @@ class ChangedSearch:
 
     Args:
         version: ranks the rows of the version.
-        rows: N, number of these rows.
-        changes: ranks the changed rows, which are N, N + 1, … here.
+        rows: number of these rows.
+        changes: rank the changed rows; those of each come behind those of the one before.
+        changed_bytes: size of the descriptors of the changed rows.
     """
 
-    def __init__(self, version: IndexSearch, rows: int, changes: ScanSearch) -> None:
-        self._version, self._rows, self._changes = version, rows, changes
-        self._groups_of_version: tuple[Groups, Groups] | None = None
+    def __init__(
+        self,
+        version: IndexSearch,
+        rows: int,
+        changes: Sequence[ExactSearch],
+        changed_bytes: int,
+    ) -> None:
+        self._parts = [_Part(version, slice(0, rows))]
+        for search in changes:
+            first = self._parts[-1].rows.stop
+            part = cast("IndexSearch", search)  # rows that may be found are always a mask here
+            self._parts.append(_Part(part, slice(first, first + len(search))))
+        self._changed_bytes = changed_bytes
 
     def level_sizes(self) -> tuple[SearchLevel, ...]:
         """What a search reads; see ``IndexSearch``."""
-        changed_bytes = sum(matrix.nbytes for matrix in self._changes.descriptors)
-        return (*self._version.level_sizes(), SearchLevel(CHANGES, changed_bytes, True))
+        sizes = self._parts[0].search.level_sizes()
+        return (*sizes, SearchLevel(CHANGES, self._changed_bytes, True))
 
     def rank_all(
         self,
@@ -53,21 +98,19 @@ class ChangedSearch:
     ) -> Ranking:
         """Rank all rows; see ``IndexSearch``."""
         mask = cast("NDArray[np.bool_] | None", allowed)  # what a ChangedIndex has made
-        groups = cast("Groups | None", groups)  # likewise
-        rows = self._rows
-        old = self._version.rank_all(
-            query,
-            alphas,
-            top_k,
-            exclude if exclude is not None and exclude < rows else None,
-            None if mask is None else mask[:rows],
-            self._factors_of_version(factors),
-            self._of_version(groups),
-        )
-        changed = eligible_rows(len(self._changes), None, None if mask is None else mask[rows:])
-        changed = changed[changed + rows != exclude] if exclude is not None else changed
-        new = self._rank_changed(query, alphas, changed, top_k, factors, groups)
-        return _merged(old, new, top_k, groups)
+        found = [
+            part.search.rank_all(
+                query,
+                alphas,
+                top_k,
+                part.row(exclude),
+                None if mask is None else mask[part.rows],
+                part.factors(factors),
+                part.groups(groups),
+            )
+            for part in self._parts
+        ]
+        return self._merged(found, top_k, groups)
 
     def rank_rows(
         self,
@@ -79,56 +122,63 @@ class ChangedSearch:
         groups: RowGroups | None = None,
     ) -> Ranking:
         """Rank some rows only; see ``IndexSearch``."""
-        groups = cast("Groups | None", groups)  # what a ChangedIndex has made
-        is_old = rows < self._rows
-        old = self._version.rank_rows(
-            query,
-            alphas,
-            rows[is_old],
-            top_k,
-            self._factors_of_version(factors),
-            self._of_version(groups),
-        )
-        changed = rows[~is_old] - self._rows
-        new = self._rank_changed(query, alphas, changed, top_k, factors, groups)
-        return _merged(old, new, top_k, groups)
+        found = [
+            part.search.rank_rows(
+                query,
+                alphas,
+                rows[(rows >= part.rows.start) & (rows < part.rows.stop)] - part.rows.start,
+                top_k,
+                part.factors(factors),
+                part.groups(groups),
+            )
+            for part in self._parts
+        ]
+        return self._merged(found, top_k, groups)
 
-    def _rank_changed(
-        self,
-        query: Query,
-        alphas: Sequence[float],
-        slots: NDArray[np.integer],
-        top_k: int,
-        factors: RowFactors | None,
-        groups: Groups | None,
-    ) -> Ranking:
-        if factors is not None:
-            first = int(np.searchsorted(factors.rows, self._rows))
-            factors = RowFactors(factors.rows[first:] - self._rows, factors.factors[first:])
-        ranking = self._changes.rank_rows(
-            query, alphas, slots, top_k, factors, None if groups is None else self._behind(groups)
+    def _merged(self, rankings: Sequence[Ranking], top_k: int, groups: RowGroups | None) -> Ranking:
+        rows = np.concatenate(
+            [
+                ranking.rows + part.rows.start
+                for ranking, part in zip(rankings, self._parts, strict=True)
+            ]
         )
-        return Ranking(ranking.rows + self._rows, ranking.similarities, ranking.cosines)
+        similarities = np.concatenate([ranking.similarities for ranking in rankings])
+        order = np.lexsort((rows, -similarities))
+        order = order[:top_k] if groups is None else order[groups.first_of_each(rows[order], top_k)]
+        cosines = np.concatenate([ranking.cosines for ranking in rankings])
+        return Ranking(rows[order], similarities[order], cosines[order])
 
-    def _factors_of_version(self, factors: RowFactors | None) -> RowFactors | None:
+
+class _Part:
+    """Some rows in a run, and what ranks them by their own numbers from 0."""
+
+    def __init__(self, search: IndexSearch, rows: slice) -> None:
+        self.search, self.rows = search, rows
+        self._groups: tuple[RowGroups, Groups] | None = None
+
+    def row(self, row: int | None) -> int | None:
+        """The number of a row here; None for a row of another part."""
+        is_here = row is not None and self.rows.start <= row < self.rows.stop
+        return cast("int", row) - self.rows.start if is_here else None
+
+    def factors(self, factors: RowFactors | None) -> RowFactors | None:
+        """The factors of the rows."""
         if factors is None:
             return None
-        end = int(np.searchsorted(factors.rows, self._rows))
-        return RowFactors(factors.rows[:end], factors.factors[:end])
+        first, end = np.searchsorted(factors.rows, [self.rows.start, self.rows.stop]).tolist()
+        start = np.int32(self.rows.start)
+        return RowFactors(factors.rows[first:end] - start, factors.factors[first:end])
 
-    def _of_version(self, groups: Groups | None) -> Groups | None:
-        """The groups of the version's rows, numbered without gaps: their search needs that."""
+    def groups(self, groups: RowGroups | None) -> Groups | None:
+        """The groups of the rows, numbered without gaps: the search needs that."""
         if groups is None:
             return None
-        kept = self._groups_of_version
+        kept = self._groups
         if kept is None or kept[0] is not groups:  # a thread may do this beside another one
-            kept = groups, _numbered(groups.numbers[: self._rows], groups.count)
-            self._groups_of_version = kept
+            all_groups = cast("Groups", groups)  # what a ChangedIndex has made
+            kept = groups, _numbered(all_groups.numbers[self.rows], groups.count)
+            self._groups = kept
         return kept[1]
-
-    def _behind(self, groups: Groups) -> Groups:
-        """The groups of the changed rows."""
-        return _numbered(groups.numbers[self._rows :], groups.count)
 
 
 def _numbered(numbers: NDArray[np.int32], count: int) -> Groups:
@@ -142,12 +192,3 @@ def _numbered(numbers: NDArray[np.int32], count: int) -> Groups:
     is_used[numbers] = True
     places = np.cumsum(is_used, dtype=np.int32) - 1
     return Groups(places[numbers].astype(np.int32), int(np.count_nonzero(is_used)))
-
-
-def _merged(old: Ranking, new: Ranking, top_k: int, groups: Groups | None) -> Ranking:
-    rows = np.concatenate([old.rows, new.rows])
-    similarities = np.concatenate([old.similarities, new.similarities])
-    order = np.lexsort((rows, -similarities))
-    order = order[:top_k] if groups is None else order[groups.first_of_each(rows[order], top_k)]
-    cosines = np.concatenate([old.cosines, new.cosines])
-    return Ranking(rows[order], similarities[order], cosines[order])

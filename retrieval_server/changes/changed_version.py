@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from retrieval_server.changes.change import Change, DescriptorShape, Upsert, decoded
 from retrieval_server.changes.changed_index import ChangedIndex, ChangedRows
+from retrieval_server.changes.changed_search import ChangedLevels, ChangedSearch
 from retrieval_server.changes.changed_texts import ChangedNeighbours, ChangedTexts
 from retrieval_server.changes.changed_words import ChangedTextFields, ChangedWords
 from retrieval_server.changes.growing_array import GrowingArray
@@ -88,6 +90,8 @@ class ChangedVersion:
         self._slots: dict[str, list[int]] = {}
         self._upserts: list[Upsert] = []
         self._descriptors = [GrowingArray(dtype, (length,)) for dtype, length in self._shapes]
+        dimensions = [length for _, length in self._shapes]
+        self._levels = ChangedLevels(self.version.levels, dimensions)
         self._texts: ChangedTexts | None = None
 
     def _applied(self, changes: list[Change]) -> ChangedIndex | None:
@@ -103,19 +107,21 @@ class ChangedVersion:
                 self._add(change, self._texts)
         self._is_there = is_there
         rows = len(self.version)
+        descriptors = tuple(array.read() for array in self._descriptors)
         return ChangedIndex(
             self.version,
-            self._search,
+            self._joined(descriptors),
             self.position,
-            ChangedRows(
-                self._upserts,
-                tuple(array.read() for array in self._descriptors),
-                self._slots,
-                is_there,
-            ),
+            ChangedRows(self._upserts, descriptors, self._slots, is_there),
             ChangedNeighbours(self._texts, rows, is_there),
             ChangedWords(self._fields, rows, is_there),
         )
+
+    def _joined(self, descriptors: Sequence[NDArray[Any]]) -> ChangedSearch:
+        """What ranks the rows of the version and the changed ones."""
+        size = sum(matrix.nbytes for matrix in descriptors)
+        changes = self._levels.searches(descriptors)
+        return ChangedSearch(self._search, len(self.version), changes, size)
 
     def _with_room(self, changes: Iterable[Change]) -> NDArray[np.bool_]:
         """A copy of the rows that are there, and the new ones behind them."""

@@ -47,7 +47,8 @@ def checked_product(
         if name not in columns.names:
             raise ColumnErrors(columns, ATTRIBUTES).no_such_column(name)
         _check_kind(name, text, columns)
-    return Product(product_id, plain_text(description), image, values)
+    ordered = {name: values[name] for name in columns.names if name in values}
+    return Product(product_id, plain_text(description), image, ordered)
 
 
 def covers(language_filter: str) -> Callable[[str], bool]:

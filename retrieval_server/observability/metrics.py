@@ -123,11 +123,18 @@ class ServerMetrics:
         for reason in FAILURES.values():
             self.engine_failures.labels(reason)
 
-    def observe_stages(self, timings: Mapping[str, int]) -> None:
-        """Observe the times of a search: microseconds by stage, such as ``rank_us``."""
+    def observe_stages(
+        self, timings: Mapping[str, int], exemplar: dict[str, str] | None = None
+    ) -> None:
+        """Observe the times of a search.
+
+        Args:
+            timings: microseconds by stage, such as ``rank_us``.
+            exemplar: names the trace of the search, if it is kept.
+        """
         for stage in STAGES:
             if (microseconds := timings.get(f"{stage}_us")) is not None:
-                self.stages.labels(stage).observe(microseconds / 1e6)
+                self.stages.labels(stage).observe(microseconds / 1e6, exemplar)
 
     def count_failure(self, error: errors.RetrievalError) -> None:
         """Count an error if the engine or the models caused it."""

@@ -12,6 +12,7 @@ import grpc
 
 from retrieval_server.observability.metrics import ServerMetrics
 from retrieval_server.observability.released_requests import released
+from retrieval_server.observability.tracing import Tracing
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 Response = TypeVar("Response")
@@ -32,10 +33,12 @@ class RequestMetrics(grpc.aio.ServerInterceptor):
 
     Args:
         metrics: counts and times the requests.
+        tracing: names the trace of a request, as the exemplar of its time.
     """
 
-    def __init__(self, metrics: ServerMetrics) -> None:
+    def __init__(self, metrics: ServerMetrics, tracing: Tracing) -> None:
         self._metrics = metrics
+        self._tracing = tracing
         self._measured = cache(self._measuring)  # once for each method, not for each call
 
     async def intercept_service(
@@ -88,7 +91,7 @@ class RequestMetrics(grpc.aio.ServerInterceptor):
                 status = context.code() or grpc.StatusCode.UNKNOWN
                 raise
             finally:
-                duration.observe(time.perf_counter() - started)
+                duration.observe(time.perf_counter() - started, self._tracing.exemplar())
                 ended_with(status).inc()
                 in_flight.dec()
 

@@ -67,6 +67,20 @@ class Tracing:
 
             get_current_span().set_attributes(attributes)
 
+    def exemplar(self) -> dict[str, str] | None:
+        """Name the trace of the request in progress for a metric; None if it is not kept."""
+        if self._tracer is None:
+            return None
+        from opentelemetry.trace import format_span_id, format_trace_id, get_current_span
+
+        context = get_current_span().get_span_context()
+        if not context.trace_flags.sampled:
+            return None
+        return {
+            "trace_id": format_trace_id(context.trace_id),
+            "span_id": format_span_id(context.span_id),
+        }
+
     def close(self) -> None:
         """Send the last spans, for ``LAST_SPANS_S`` at most."""
         if self._provider is not None:

@@ -101,9 +101,9 @@ def cut(
 @compiled
 def _blend(image: NDArray[np.uint8], columns: Neighbours, rows: Neighbours) -> NDArray[np.uint8]:
     """See ``blended``; a row of the image is blended once for all rows of the result."""
-    result = np.empty((len(rows.first), len(columns.first), 3), np.uint8)
-    upper = np.empty((len(columns.first), 3), np.int32)
-    lower = np.empty_like(upper)
+    length = 3 * len(columns.first)
+    result = np.empty((len(rows.first), length), np.uint8)
+    upper, lower = np.empty(length, np.int32), np.empty(length, np.int32)
     upper_row = lower_row = -1
     for row in range(len(rows.first)):
         if rows.first[row] == lower_row:
@@ -115,25 +115,23 @@ def _blend(image: NDArray[np.uint8], columns: Neighbours, rows: Neighbours) -> N
             lower_row = rows.second[row]
             _blend_row(image[lower_row], columns, lower)
         first, second = rows.weights[row]
-        for column in range(len(columns.first)):
-            for channel in range(3):
-                above = (first * (upper[column, channel] >> 4)) >> 16
-                below = (second * (lower[column, channel] >> 4)) >> 16
-                result[row, column, channel] = (above + below + 2) >> 2
-    return result
+        for place in range(length):
+            above, below = (first * upper[place]) >> 16, (second * lower[place]) >> 16
+            result[row, place] = (above + below + 2) >> 2
+    return result.reshape(len(rows.first), len(columns.first), 3)
 
 
 @compiled
 def _blend_row(
     pixels: NDArray[np.uint8], columns: Neighbours, blended_row: NDArray[np.int32]
 ) -> None:
+    """Blend one row; its values have 4 bits less than their weights, as OpenCV's have."""
     for column in range(len(columns.first)):
         first, second = columns.first[column], columns.second[column]
+        before, behind = columns.weights[column]
         for channel in range(3):
-            blended_row[column, channel] = (
-                columns.weights[column, 0] * pixels[first, channel]
-                + columns.weights[column, 1] * pixels[second, channel]
-            )
+            value = before * pixels[first, channel] + behind * pixels[second, channel]
+            blended_row[3 * column + channel] = value >> 4
 
 
 @compiled

@@ -32,7 +32,6 @@ STATUS_OF_ERROR: dict[type[errors.RetrievalError], grpc.StatusCode] = {
     errors.ModelMismatchError: grpc.StatusCode.UNAVAILABLE,
     errors.ModelRepositoryError: grpc.StatusCode.UNAVAILABLE,
     errors.ChangeWriteError: grpc.StatusCode.UNAVAILABLE,
-    errors.NotWriterError: grpc.StatusCode.FAILED_PRECONDITION,
     errors.ChangeLogError: grpc.StatusCode.FAILED_PRECONDITION,
     errors.RetrievalError: grpc.StatusCode.INTERNAL,
 }

@@ -11,10 +11,11 @@ from retrieval_server.errors import RetrievalError
 from retrieval_server.serving.settings import Settings
 
 OTHER_CALLS = 64  # health checks, watches and GetStatus, answered while the server is full
+MAX_METADATA_BYTES = 16 * 2**10  # of a request; gRPC's own default
 KEEPALIVE_MS = 60_000
 KEEPALIVE_TIMEOUT_MS = 20_000
 NEVER_MS = 2**31 - 1  # gRPC reads it as no limit
-AGE_GRACE_MS = 60_000  # for the calls of a connection that has reached its age
+AGE_GRACE_S = 60  # for the calls of a connection that has reached its age
 
 
 def create_grpc_server(
@@ -33,12 +34,15 @@ def create_grpc_server(
         maximum_concurrent_rpcs=calls,
         options=[
             ("grpc.max_receive_message_length", settings.max_request_bytes),
+            # By default, gRPC refuses metadata above a half of the limit at random.
+            ("grpc.max_metadata_size", MAX_METADATA_BYTES),
+            ("grpc.absolute_max_metadata_size", MAX_METADATA_BYTES),
             # The server notices a client that vanished during a call, and cancels the call.
             ("grpc.keepalive_time_ms", KEEPALIVE_MS),
             ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MS),
             ("grpc.http2.min_recv_ping_interval_without_data_ms", 30_000),  # clients ping at 60 s
             ("grpc.max_connection_age_ms", min(int(age_ms) or NEVER_MS, NEVER_MS)),
-            ("grpc.max_connection_age_grace_ms", AGE_GRACE_MS),
+            ("grpc.max_connection_age_grace_ms", AGE_GRACE_S * 1000),
             # Calls that come faster than the event loop can refuse them would wait inside gRPC
             # until their deadlines have passed. HTTP/2 refuses them first; clients may try again.
             ("grpc.max_concurrent_streams", calls),

@@ -22,8 +22,9 @@ from retrieval_server.index.searched_index import SearchedIndex
 from retrieval_server.serving.settings import Settings
 from retrieval_server.stores.address import StoreAddress
 from retrieval_server.stores.milvus import Milvus
+from retrieval_server.stores.published_version import published
 from retrieval_server.stores.store_access import StoreAccess
-from retrieval_server.stores.stored_index import StoredIndex, published
+from retrieval_server.stores.stored_index import StoredIndex
 
 NAME_ONE = "Name the index to serve: either --index or --store."
 

@@ -14,20 +14,12 @@ from google.rpc.status_pb2 import Status
 from retrieval_server.attributes.columns import Column, Columns
 from retrieval_server.attributes.values import ColumnKind
 from retrieval_server.exact_search.proof import Guarantee, Proof
-from retrieval_server.filters.expression import MAX_CONDITIONS, MAX_DEPTH, MAX_VALUES
 from retrieval_server.index.calibration import Calibration, Quality
 from retrieval_server.index.product import Product
 from retrieval_server.index.searched_index import SearchedIndex
-from retrieval_server.models.image_file import MAX_PIXELS
-from retrieval_server.models.profile import MAX_ALPHA, MAX_TEXT_WEIGHT
-from retrieval_server.retrieval.search_request import MAX_TOP_K
 from retrieval_server.retrieval.search_result import Match, Stage, TextEvidence, WordsEvidence
-from retrieval_server.retrieval.several_photos import MAX_PHOTOS
-from retrieval_server.serving.filter_messages import MAX_EXCLUDED_IDS, MAX_GROUP_BY_CHARACTERS
 from retrieval_server.serving.photo_words import PhotoLine
-from retrieval_server.serving.products import MAX_PRODUCT_IDS
-from retrieval_server.serving.settings import Settings
-from retrieval_server.text.word_search import DESCRIPTION, IMAGE, MAX_WORDS_CHARACTERS
+from retrieval_server.text.word_search import DESCRIPTION, IMAGE
 from retrieval_server.v1 import retrieval_pb2 as pb
 
 RETRY_PUSHBACK = "grpc-retry-pushback-ms"  # as gRPC's own retries read it
@@ -103,29 +95,6 @@ def read_line_message(read: PhotoLine) -> pb.ReadLine:
         confidence=read.line.confidence,
         photo=read.photo,
         corners=[pb.Point(x=x, y=y) for x, y in read.line.corners],
-    )
-
-
-def limits_message(settings: Settings) -> pb.Limits:
-    """The largest requests that the server accepts."""
-    return pb.Limits(
-        max_image_bytes=settings.max_image_bytes,
-        max_request_bytes=settings.max_request_bytes,
-        max_top_k=MAX_TOP_K,
-        max_alpha=MAX_ALPHA,
-        max_photos=MAX_PHOTOS,
-        max_concurrent_requests=settings.max_concurrent_requests,
-        max_image_pixels=MAX_PIXELS,
-        max_words_characters=MAX_WORDS_CHARACTERS,
-        max_text_weight=MAX_TEXT_WEIGHT,
-        max_product_ids=MAX_PRODUCT_IDS,
-        max_exclude_ids=MAX_EXCLUDED_IDS,
-        max_filter_depth=MAX_DEPTH,
-        max_filter_conditions=MAX_CONDITIONS,
-        max_filter_values=MAX_VALUES,
-        max_group_by_characters=MAX_GROUP_BY_CHARACTERS,
-        max_streams=settings.max_streams,
-        max_stream_requests=settings.max_stream_requests,
     )
 
 

@@ -13,6 +13,8 @@ from collections.abc import Callable
 
 import grpc
 
+from retrieval_server.access.caller_names import current_caller
+
 log = logging.getLogger(__name__)
 
 REFUSALS_EVERY_S = 1.0
@@ -38,7 +40,9 @@ class RequestLog:
             status: the status that the caller gets.
             fields: whatever else is known.
         """
-        log.info(json.dumps({"request_id": request_id, "status": status.name, **fields}))
+        caller = current_caller()
+        said = {"request_id": request_id, "method": caller.method, "caller": caller.name}
+        log.info(json.dumps({**said, "status": status.name, **fields}))
 
     def refused(self, cause: str) -> None:
         """Count one refusal, and log the number of refusals by cause if it is time to."""

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 import grpc
 
 from retrieval_server.serving.answering import Call
+from retrieval_server.serving.grpc_endpoint import AGE_GRACE_S
 from retrieval_server.serving.settings import Settings
 from retrieval_server.serving.streamed_call import StreamedCall
 from retrieval_server.v1 import retrieval_pb2 as pb
@@ -23,6 +24,13 @@ Requests: TypeAlias = AsyncIterator[pb.SearchStreamRequest]
 Responses: TypeAlias = AsyncGenerator[pb.SearchStreamResponse, None]
 
 STOPPING = "The server stops, or the stream has its greatest age. Send what is not answered again."
+GREATEST_AGE_S = AGE_GRACE_S / 2
+"""Greatest age of a stream, where connections have one.
+
+gRPC closes a connection when its age and then its grace have passed, whatever is in progress. A
+stream that begins at the end of the age ends in the middle of the grace; the other half of the
+grace is left for what it has read.
+"""
 
 
 class SearchStreams:
@@ -37,7 +45,8 @@ class SearchStreams:
         self._search = search
         self._most_streams = settings.max_streams
         self._most_requests = settings.max_stream_requests
-        self._greatest_age_s = settings.max_connection_age_s or None
+        age_s = settings.max_connection_age_s
+        self._greatest_age_s = min(age_s, GREATEST_AGE_S) if age_s else None
         self._open = 0
         self._stopping = asyncio.Event()
 

@@ -16,6 +16,7 @@ from grpc_reflection.v1alpha import reflection
 from threadpoolctl import threadpool_limits
 
 from retrieval_server.access.bearer_tokens import CHANGE, SEARCH, BearerTokens
+from retrieval_server.access.caller_names import CallerNames
 from retrieval_server.command_line.output_file import check_output, write_output
 from retrieval_server.cores import create_workers
 from retrieval_server.engines.create_engine import create_engine
@@ -123,7 +124,7 @@ async def start_server(settings: Settings) -> RunningServer:
     repository = ModelRepository(settings.model_repository)
     metrics, tracing = ServerMetrics(), start_tracing()
     server = create_grpc_server(
-        settings, [*tracing.interceptors, *_interceptors(settings, metrics)]
+        settings, [*tracing.interceptors, *_interceptors(settings, metrics, tracing)]
     )
     address = listen(server, settings)
     health_server, health_address = grpc.aio.server(options=[("grpc.so_reuseport", 0)]), None
@@ -155,7 +156,8 @@ async def start_server(settings: Settings) -> RunningServer:
         index_watch.polling.start(settings.reload_every_s)
     for warning in bundle.manifest.warnings:
         log.warning(warning)
-    log.info("serving %s (%s products) on %s", bundle.version, f"{len(bundle):,}", address)
+    now = served.retriever.bundle
+    log.info("serving %s (%s products) on %s", now.version, f"{len(now):,}", address)
     return RunningServer(
         address,
         health_address,
@@ -215,18 +217,20 @@ def _add_services(
     return servicer
 
 
-def _interceptors(settings: Settings, metrics: ServerMetrics) -> list[grpc.aio.ServerInterceptor]:
-    measured, well_formed = RequestMetrics(metrics), WellFormedRequests()
+def _interceptors(
+    settings: Settings, metrics: ServerMetrics, tracing: Tracing
+) -> list[grpc.aio.ServerInterceptor]:
+    measured, well_formed = RequestMetrics(metrics, tracing), WellFormedRequests()
     if settings.writable and settings.token_file is None and settings.tls_client_ca is None:
         log.warning(
             "--writable without --token-file: who reaches the port can change the catalogue"
         )
     if settings.token_file is None:
-        return [measured, well_formed]
+        return [measured, well_formed, CallerNames()]
     if settings.tls is None:
         log.warning("--token-file without --tls-cert: tokens are sent unencrypted")
     needed = {f"/{SERVICE}/{method}": right for method, right in RIGHTS.items()}
-    return [measured, well_formed, BearerTokens(settings.token_file, needed)]
+    return [measured, well_formed, BearerTokens(settings.token_file, needed), CallerNames()]
 
 
 def _admission(settings: Settings, metrics: ServerMetrics) -> Admission:

@@ -22,6 +22,7 @@ from retrieval_server.reading.reader import Reader
 from retrieval_server.retrieval.retriever import Retriever
 from retrieval_server.retrieval.search_request import QueryDescriptors, SearchParameters
 from retrieval_server.retrieval.search_result import SearchResult
+from retrieval_server.serving.activity import ActivitySource
 from retrieval_server.serving.admission import Admission, Kind
 from retrieval_server.serving.answering import Answering, Call
 from retrieval_server.serving.arrivals import Arrivals
@@ -31,16 +32,11 @@ from retrieval_server.serving.deadline import Deadline
 from retrieval_server.serving.filter_messages import excluded_ids_of, filter_of, group_by_of
 from retrieval_server.serving.judged_queries import judged_kind
 from retrieval_server.serving.messages import (
-    calibration_message,
-    column_messages,
-    example_message,
-    limits_message,
     match_messages,
     model_messages,
     proof_message,
     read_line_message,
     unproved_warning,
-    word_index_message,
 )
 from retrieval_server.serving.photo_words import NOT_READ, text_weight_of
 from retrieval_server.serving.photos import PhotoStages, photos_of
@@ -48,13 +44,13 @@ from retrieval_server.serving.products import products_message
 from retrieval_server.serving.search_streams import SearchStreams
 from retrieval_server.serving.served_index import ServedIndex
 from retrieval_server.serving.settings import Settings
+from retrieval_server.serving.status_message import status_message
 from retrieval_server.serving.streamed_call import StreamedCall
 from retrieval_server.serving.turns import PLACES_PER_WORKER, Turns
 from retrieval_server.serving.workers import Workers
 from retrieval_server.text.word_search import words_beside
 from retrieval_server.v1 import retrieval_pb2 as pb
 from retrieval_server.v1 import retrieval_pb2_grpc as pb_grpc
-from retrieval_server.version import VERSION
 
 SERVE_A_READER = (
     f"Build the index with a profile that names one, and serve its models: {EXPORT_READER}"
@@ -107,12 +103,13 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
             reader=reader,
         )
         self._settings = settings
+        self._activity = ActivitySource(metrics)
         self.changes = ChangeCalls(served, feed, self._photos, settings.max_image_bytes)
         arrivals = Arrivals(executor, settings.workers)
         self._answering = Answering(
             admission, arrivals, metrics, tracing, by_token=settings.token_file is not None
         )
-        measured = RequestMetrics(metrics).measured("Search", self._search_in_stream)
+        measured = RequestMetrics(metrics, tracing).measured("Search", self._search_in_stream)
         self._streams = SearchStreams(measured, settings)
 
     async def Search(  # noqa: N802 - the name is the protocol's
@@ -179,47 +176,13 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         context: grpc.aio.ServicerContext[pb.GetStatusRequest, pb.GetStatusResponse],
     ) -> pb.GetStatusResponse:
         """Say what is being served."""
-        retriever = self._served.retriever
-        bundle = retriever.bundle
-        manifest = bundle.manifest
-        has_reader = self._photos.reader is not None
-        return pb.GetStatusResponse(
-            server_version=VERSION,
-            engine=retriever.engine.name,
-            index_version=bundle.version,
-            profile=bundle.profile.name,
-            product_count=len(bundle),
-            models=model_messages(bundle),
-            text_index=pb.TextIndex(
-                document_count=manifest.documents,
-                pair_count=manifest.text_pairs,
-                threshold=manifest.text["threshold"],
-            ),
-            default_top_k=self._settings.default_top_k,
-            default_keep=self._settings.default_keep,
-            warnings=[
-                *manifest.warnings,
-                *manifest.text_warnings,
-                *manifest.column_warnings,
-                *self._served.warnings,
-            ],
-            search_levels=[
-                pb.SearchLevel(name=level.name, bytes=level.bytes, resident=level.is_resident)
-                for level in retriever.search_levels
-            ],
-            example=example_message(bundle),
-            limits=limits_message(self._settings),
-            default_text_weight=bundle.profile.text_weight,
-            default_read_words=self._reads(pb.SearchRequest()),
-            reader=(bundle.profile.reader or "") if has_reader else "",
-            calibration=calibration_message(bundle.calibration),
-            columns=column_messages(bundle.columns),
-            word_index=word_index_message(bundle),
-            changes=pb.ChangeStatus(
-                position=bundle.change_position,
-                lag_s=self.changes.feed.lag_s,
-                writable=self.changes.feed.is_writable,
-            ),
+        return status_message(
+            self._served,
+            self.changes.feed,
+            self._activity,
+            self._settings,
+            reads_words=self._reads(pb.SearchRequest()),
+            has_reader=self._photos.reader is not None,
         )
 
     async def _search_in_stream(
@@ -277,7 +240,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         timings.rank_us, timings.refine_us = result.rank_us, result.refine_us
         timings.total_us = (time.perf_counter_ns() - started) // 1000
         durations = {field.name: value for field, value in timings.ListFields()}
-        self._metrics.observe_stages(durations)
+        self._metrics.observe_stages(durations, self._tracing.exemplar())
         response = pb.SearchResponse(
             results=answered.results,
             initial_results=answered.initial_results,

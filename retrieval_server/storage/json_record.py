@@ -17,6 +17,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 _WORDS = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
 
 
@@ -27,8 +29,17 @@ def read_json(path: Path) -> Any:
         OSError: if the file cannot be read.
         ValueError: if it is no JSON in UTF-8, or is nested too deeply.
     """
+    return parse_json(path.read_text(encoding="utf-8"))
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Parse a JSON document.
+
+    Raises:
+        ValueError: if it is no JSON in UTF-8, or is nested too deeply.
+    """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(text)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
 
@@ -38,7 +49,7 @@ def check_types(record: Any) -> None:
 
     Args:
         record: of fields that are texts, finite numbers, truth values, members of an enumeration,
-            tuples, mappings by texts, and records of these.
+            tuples, mappings by texts, and records of these; arrays are not looked at.
 
     Raises:
         TypeError: naming the field and its value.
@@ -55,7 +66,7 @@ def _annotations(kind: Any) -> dict[str, Any]:
 
 def _check(name: str, value: Any, annotation: Any) -> None:
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
-    if annotation is Any:
+    if annotation is Any or origin is np.ndarray:
         return
     if origin in (types.UnionType, typing.Union):
         if value is not None:  # the only unions are with None

@@ -37,8 +37,8 @@ from retrieval_server.stores.layout import (
 )
 from retrieval_server.stores.milvus import Milvus
 from retrieval_server.stores.pace import Pace
+from retrieval_server.stores.published_version import read_record
 from retrieval_server.stores.schema import document_fields, vector_fields
-from retrieval_server.stores.stored_index import read_record
 from retrieval_server.text.word_search import word_files
 
 BATCH_BYTES = 8 * 2**20  # of vectors, or of texts; a Milvus server takes messages of 64 MB

@@ -31,7 +31,6 @@ from retrieval_server.storage.digest import file_digest
 from retrieval_server.stores.candidate_store import Selection, StoredRows
 from retrieval_server.stores.filter_expression import FilterExpressions
 from retrieval_server.stores.layout import (
-    INDEX_KEY,
     RELOAD,
     StoredRecord,
     file_key,
@@ -45,6 +44,7 @@ from retrieval_server.stores.layout import (
 )
 from retrieval_server.stores.milvus import KEYS_AT_ONCE, STRONG, Milvus, in_pieces
 from retrieval_server.stores.milvus_store import MilvusStore
+from retrieval_server.stores.published_version import published, read_record
 from retrieval_server.stores.store_search import StoreSearch
 from retrieval_server.stores.stored_columns import StoredColumns
 from retrieval_server.stores.stored_groups import StoredGroups
@@ -274,47 +274,3 @@ class StoredIndex:
                 f"{self._milvus.address} is damaged: {self._documents} has no {key}. {RELOAD}"
             )
         return found[key]
-
-
-def published(milvus: Milvus) -> tuple[str, StoredRecord]:
-    """The version that is published in a store.
-
-    Args:
-        milvus: the connection, whose address has the name of the collection.
-
-    Returns:
-        The collection with its documents, and what it says of itself.
-
-    Raises:
-        StoreError: if there is none, or it is not complete.
-        StoreUnavailableError: if Milvus fails.
-    """
-    documents = milvus.aliased(milvus.address.collection)
-    if documents is None:
-        raise StoreError(
-            f"{milvus.address} holds no index. Load one with: beauty-export load INDEX "
-            f"--store {milvus.address}"
-        )
-    return documents, read_record(milvus, documents)
-
-
-def read_record(milvus: Milvus, documents: str) -> StoredRecord:
-    """What a version says of itself.
-
-    Args:
-        milvus: the connection.
-        documents: the collection with its documents.
-
-    Raises:
-        StoreError: if it is not complete, or of another layout.
-        StoreUnavailableError: if Milvus fails.
-    """
-    milvus.load(documents)
-    place = f"{milvus.address} ({documents})"
-    text = milvus.documents(documents, [INDEX_KEY], STRONG).get(INDEX_KEY)
-    if text is None:
-        raise StoreError(f"{place} holds no complete index. {RELOAD}")
-    try:
-        return StoredRecord.from_json(json.loads(text), place)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise StoreError(f"{place} is damaged: {error!r}. {RELOAD}") from error

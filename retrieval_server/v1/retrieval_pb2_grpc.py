@@ -104,8 +104,9 @@ class RetrievalServiceServicer:
         it; or a request is no SearchStreamRequest, at once.
         RESOURCE_EXHAUSTED: Limits.max_streams streams are open; or a request is above
         Limits.max_request_bytes.
-        UNAVAILABLE: the server stops, or the stream has reached the greatest age of a connection. What
-        the server has read is answered before; send the other requests again, in another stream.
+        UNAVAILABLE: the server stops, or the stream has reached its greatest age, which is half a minute
+        or that of connections. What the server has read is answered before; send the other requests
+        again, in another stream.
         DEADLINE_EXCEEDED: the deadline of the stream passed; a request may have one of its own.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -145,36 +145,57 @@ def test_a_blocking_client_that_is_closed_says_so(address):
         client.status()
 
 
-class OldServicer(Servicer):
-    """A server without streams."""
+class StreamServicer(Servicer):
+    """A server whose streams end at once, as those of one that knows none, or hang."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, hangs: bool) -> None:
         super().__init__()
+        self.hangs = hangs
         self.streams = 0
 
     def SearchStream(self, requests, context):  # noqa: N802, the proto's name
         self.streams += 1
+        if self.hangs:
+            self.release.wait(PATIENCE_S)
         context.abort(grpc.StatusCode.UNIMPLEMENTED, "Method not found!")
 
 
-@pytest.mark.parametrize("is_async", [False, True])
-def test_a_server_that_knows_no_streams_is_asked_one_by_one(is_async):
-    servicer = OldServicer()
+def one_by_one(
+    servicer: Servicer, queries: list[Query], *, is_async: bool, timeout_s: float = PATIENCE_S
+) -> list[client_room.Answer]:
+    """The answers of a stream with one query at a time."""
     server, address = started(servicer)
-    queries = [Query(b"photo") for _ in range(20)]
 
     async def asynchronous(client: AsyncRetrievalClient) -> list[client_room.Answer]:
         return [answer async for answer in client.search_stream(queries, in_flight=1)]
 
-    def blocking() -> list[client_room.Answer]:
-        with RetrievalClient(address) as client:
-            return list(client.search_stream(queries, in_flight=1))
+    if is_async:
+        answers = with_client(address, asynchronous, timeout_s=timeout_s)
+    else:
+        with RetrievalClient(address, timeout_s=timeout_s) as client:
+            answers = list(client.search_stream(queries, in_flight=1))
+    servicer.release.set()
+    server.stop(grace=None).wait()
+    return answers
 
-    answers = with_client(address, asynchronous) if is_async else blocking()
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_server_that_knows_no_streams_is_asked_one_by_one(is_async):
+    servicer = StreamServicer(hangs=False)
+    answers = one_by_one(servicer, 20 * [Query(b"photo")], is_async=is_async)
     assert [answer.number for answer in answers] == list(range(20))
     assert len(servicer.requests) == 20
     assert servicer.streams == 1
-    server.stop(grace=None).wait()
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_stream_that_was_late_gets_no_further_queries(is_async):
+    """Its server may hang; another stream may lead to another server."""
+    servicer = StreamServicer(hangs=True)
+    answers = one_by_one(servicer, 3 * [Query(b"photo")], is_async=is_async, timeout_s=0.3)
+    kinds = [type(answer.outcome) for answer in answers]
+    assert kinds == 3 * [client_room.DeadlineExceededError]
+    assert servicer.streams == 3
 
 
 def test_queries_of_a_stream_may_come_one_by_one(address):

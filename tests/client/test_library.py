@@ -134,6 +134,9 @@ def test_status_holds_index_models_and_text_index(address):
         1_000,
         32,
         16,
+        65_535,
+        21 * 2**26,
+        2**14,
     )
     assert status.search_levels == (
         client_room.SearchLevel("coarse", 66_000_000, True),

@@ -18,7 +18,10 @@ PROFILE_FILES = (
     b'name = "mine"\nside = 320\n[[backbones]]\nmodel = "m"\ntimm_name = "t"\nalpha = 1'
     + b"0" * 400,
 )
-TOKEN_FILES = (b"0123456789abcdef\n", b"\n  0123456789abcdef  \r\nfedcba9876543210-+/=\n")
+TOKEN_FILES = (
+    b"0123456789abcdef search,change\n",
+    b"\n  0123456789abcdef  \r\nfedcba9876543210-+/=\n",
+)
 
 
 def _der(tag: int, *parts: bytes) -> bytes:
@@ -54,7 +57,7 @@ def _profile(path: Path, data: bytes) -> None:
 
 def _tokens(path: Path, data: bytes) -> None:
     path.write_bytes(data)
-    BearerTokens(path)
+    BearerTokens(path, {})
 
 
 def _expiry(path: Path, data: bytes) -> None:

@@ -29,6 +29,9 @@ LIMITS = pb.Limits(
     max_group_by_characters=1000,
     max_streams=32,
     max_stream_requests=16,
+    max_image_side=65_535,
+    max_decoding_bytes=21 * 2**26,
+    max_metadata_bytes=2**14,
 )
 
 _QUALITY = pb.Quality(auroc=0.931, auroc_low=0.88, auroc_high=0.97, brier=0.1, base_brier=0.25)

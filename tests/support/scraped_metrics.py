@@ -3,6 +3,7 @@
 import urllib.request
 
 from prometheus_client import Metric
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.patience import PATIENCE_S
@@ -16,6 +17,23 @@ def scraped(served: Served) -> dict[str, Metric]:
         assert answer.headers["Content-Type"].startswith("text/plain")
         text = answer.read().decode()
     return {family.name: family for family in text_string_to_metric_families(text)}
+
+
+def exemplars(served: Served, sample: str, **labels: str) -> list[dict[str, str]]:
+    """The labels of a sample's exemplars, as Prometheus reads them in the form of OpenMetrics."""
+    address = served.running.metrics_address
+    asked = urllib.request.Request(
+        f"http://{address}/metrics", headers={"Accept": "application/openmetrics-text"}
+    )
+    with urllib.request.urlopen(asked, timeout=PATIENCE_S) as answer:
+        assert answer.headers["Content-Type"].startswith("application/openmetrics-text")
+        text = answer.read().decode()
+    return [
+        each.exemplar.labels
+        for family in openmetrics(text)
+        for each in family.samples
+        if each.name == sample and each.exemplar and labels.items() <= each.labels.items()
+    ]
 
 
 def value(served: Served, sample: str, **labels: str) -> float | None:

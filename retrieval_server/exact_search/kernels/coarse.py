@@ -139,13 +139,13 @@ def coarse_bounds(
     found are not read; where few lines have such rows, only these lines are read.
 
     Args:
-        codes: (blocks, 32, 256).
+        codes: (blocks, 33, 256).
         bounds: (blocks, W, 256).
         first: first block.
         last: one past the last block.
-        digits: (32, 2, 4) of the query, in the order of the codes.
+        digits: (272,) of the query, by axis, then of the refinement.
         segments: (7,) the count of segments, then the number of groups in each.
-        scales: (8,) S of the segments, the unit of the weights, the constant.
+        scales: (9,) S of the segments and of the refinement, the unit of the weights, the constant.
         weights: (W, 2, 4) of the bounds, in the estimate, and in what the upper bound adds to it.
         allowed: (N,) which rows may be found; empty where all may.
         estimates: (64 · blocks,) out.
@@ -177,11 +177,11 @@ def coarse_bounds_reference(
     Returns:
         Estimates and upper bounds, (64 · blocks,) each.
     """
-    products = unpacked_coarse(codes).astype(np.int32) * digits.reshape(-1)
-    starts = GROUP_AXES * np.cumsum([0, *segments[1:-1]])
+    products = unpacked_coarse(codes).astype(np.int32) * digits
+    starts = GROUP_AXES * np.cumsum([0, *segments[1:]])  # the last one is of the refinement
     dots = np.add.reduceat(products, starts, axis=1).astype(np.float32)
     total = np.zeros(len(dots), np.float32)
-    for segment, scale in enumerate(scales[: segments[0]]):
+    for segment, scale in enumerate(scales[: segments[0] + 1]):
         total += dots[:, segment] * scale
     of_estimate, of_upper_bound = weights.swapaxes(0, 1).reshape(OUTPUTS, -1).astype(np.int32)
     stored = coarse_bound_bytes(bounds).astype(np.int32)

@@ -15,6 +15,7 @@ from retrieval_server.exact_search.kernels.layout import (
     GROUP_AXES,
     INT64_BYTES,
     LINE,
+    REFINED_BITS,
     STRIPE,
     WORD,
 )
@@ -41,7 +42,8 @@ from retrieval_server.exact_search.kernels.vector_instructions import (
     times,
 )
 
-UNIT, CONSTANT = len(COARSE_SEGMENTS), len(COARSE_SEGMENTS) + 1  # positions in a query's scales
+_REFINEMENT = len(COARSE_SEGMENTS)  # positions in a query's scales, after those of the segments
+UNIT, CONSTANT = _REFINEMENT + 1, _REFINEMENT + 2
 OUTPUTS = 2  # estimates, upper bounds
 _WEIGHTS = OUTPUTS * WORD  # bytes of the weights of one word of bounds
 
@@ -105,7 +107,7 @@ def _code_totals(
     ahead: ir.Value,
     lines: int,
 ) -> list[ir.Value]:
-    """Σ over segments of scale · Σ code · digit.
+    """Σ over segments, and over the refinement, of scale · Σ code · digit.
 
     One loop over the codes whose lengths the compiler does not know: unrolled, it is twice as slow,
     as the processor reads ahead for few loads that go on and on, not for a hundred that take turns.
@@ -118,28 +120,40 @@ def _code_totals(
         length_at = times(b, b.add(segment.index, ir.Constant(I64, 1)), INT64_BYTES)
         with cgutils.for_range(b, load(b, offset_by(b, segments, length_at), I64)):
             stripe, group_digits = b.load(codes_at), b.load(digits_at)
-            _add_group(b, sums, stripe, group_digits, ahead)
+            _add_stripe(b, sums, stripe, group_digits, ahead, COARSE_BITS)
             b.store(offset_by(b, stripe, STRIPE), codes_at)
             b.store(offset_by(b, group_digits, GROUP_AXES), digits_at)
         scale_at = offset_by(b, scales, times(b, segment.index, FLOAT32_BYTES))
-        scale = broadcast(b, scale_at, FLOATS)
-        for pointer, total in zip(sums, totals, strict=True):
-            b.store(add_scaled(b, b.load(total), b.load(pointer), scale), total)
+        _add_sums(b, totals, sums, scale_at)
+    clear(b, sums, WORDS)
+    _add_stripe(b, sums, b.load(codes_at), b.load(digits_at), ahead, REFINED_BITS)
+    _add_sums(b, totals, sums, offset_by(b, scales, FLOAT32_BYTES * _REFINEMENT))
     return totals
 
 
-def _add_group(
-    b: ir.IRBuilder, sums: list[ir.Value], stripe: ir.Value, digits: ir.Value, ahead: ir.Value
+def _add_sums(
+    b: ir.IRBuilder, totals: list[ir.Value], sums: list[ir.Value], scale_at: ir.Value
 ) -> None:
-    """Add Σ code · digit over the 8 axes of a group."""
-    halves = [
-        broadcast(b, offset_by(b, digits, offset), WORDS) for offset in range(0, GROUP_AXES, WORD)
-    ]
+    scale = broadcast(b, scale_at, FLOATS)
+    for pointer, total in zip(sums, totals, strict=True):
+        b.store(add_scaled(b, b.load(total), b.load(pointer), scale), total)
+
+
+def _add_stripe(
+    b: ir.IRBuilder,
+    sums: list[ir.Value],
+    stripe: ir.Value,
+    digits: ir.Value,
+    ahead: ir.Value,
+    bits: int,
+) -> None:
+    """Add Σ code · digit over the axes of a stripe of codes of some bits."""
+    words = [broadcast(b, offset_by(b, digits, WORD * plane), WORDS) for plane in range(8 // bits)]
     for line, pointer in enumerate(sums):
         prefetch_line(b, offset_by(b, offset_by(b, stripe, LINE * line), ahead))
         codes, dots = load(b, offset_by(b, stripe, LINE * line), WORDS), b.load(pointer)
-        for plane, half in zip(planes(b, codes, COARSE_BITS), halves, strict=True):
-            dots = dot4(b, dots, plane, half)
+        for plane, word in zip(planes(b, codes, bits), words, strict=True):
+            dots = dot4(b, dots, plane, word)
         b.store(dots, pointer)
 
 

@@ -16,6 +16,8 @@ from retrieval_server.exact_search.kernels.layout import (
     COARSE_AXES,
     COARSE_BITS,
     GROUP_AXES,
+    GROUPS,
+    LEADING_AXES,
     LINE,
     MIDDLE_BITS,
     REFINED_BITS,
@@ -60,6 +62,12 @@ def _put_coarse(codes: NDArray[np.uint8], row: int, axis: int, code: int) -> Non
     codes[row // BLOCK_ROWS, axis // GROUP_AXES, byte] |= np.uint8(code << shift)
 
 
+@inlined
+def _put_refinement(codes: NDArray[np.uint8], row: int, axis: int, code: int) -> None:
+    byte = WORD * (row % BLOCK_ROWS) + axis % WORD
+    codes[row // BLOCK_ROWS, GROUPS, byte] |= np.uint8(code << (REFINED_BITS * (axis // WORD)))
+
+
 @compiled
 def encode_coarse(
     coordinates: NDArray[np.float32],
@@ -75,7 +83,7 @@ def encode_coarse(
         coordinates: (m, 768).
         steps: (768,).
         first_row: row of the database that the first of them is.
-        codes: (blocks, 32, 256) of the database, zero before.
+        codes: (blocks, 33, 256) of the database, zero before.
         lost: (m,) out: squared norms of what the codes lose.
         squares: (m,) out: squared norms of the first 256 coordinates.
     """
@@ -86,6 +94,10 @@ def encode_coarse(
             code = _code_of(value, step, COARSE_BITS)
             _put_coarse(codes, first_row + index, axis, code)
             residual = value - _value_of(code, step, COARSE_BITS)
+            if axis < LEADING_AXES:
+                code = _code_of(residual, step / _REFINEMENT, REFINED_BITS)
+                _put_refinement(codes, first_row + index, axis, code)
+                residual -= _value_of(code, step / _REFINEMENT, REFINED_BITS)
             lost[index] += residual * residual
             squares[index] += value * value
 
@@ -116,6 +128,10 @@ def encode_middle(
             value, step = np.float64(coordinates[row, axis]), np.float64(steps[axis])
             stored = _value_of(_code_of(value, step, COARSE_BITS), step, COARSE_BITS)
             finer = step / _REFINEMENT
+            if axis < LEADING_AXES:
+                code = _code_of(value - stored, finer, REFINED_BITS)
+                stored += _value_of(code, finer, REFINED_BITS)
+                finer /= _REFINEMENT
             code = _code_of(value - stored, finer, REFINED_BITS)
             _put(codes, row, 0, axis, REFINED_BITS, code)
             stored += _value_of(code, finer, REFINED_BITS)

@@ -1,6 +1,7 @@
-"""The coarse level: 4 bits on each of the 256 leading axes; the one that every search reads whole.
+"""The coarse level: bits on each of the 256 leading axes; the one that every search reads whole.
 
-132 bytes a row for up to two backbones, see layout. The bounds of a row are b by backbone, the norm
+4 bits on each axis, and 2 more on the first 16, where 4 bits lose more than on all others together.
+136 bytes a row for up to two backbones, see layout. The bounds of a row are b by backbone, the norm
 ρ of the coordinates' residual and the norm t beside the axes, each rounded up in steps. A row that
 one of them cannot hold is an *outlier*: it skips the levels on the axes.
 
@@ -30,8 +31,10 @@ from retrieval_server.exact_search.kernels.layout import (
     COARSE_AXES,
     COARSE_BITS,
     COARSE_SEGMENTS,
+    COARSE_STRIPES,
     GROUP_AXES,
-    GROUPS,
+    LEADING_AXES,
+    REFINED_BITS,
     STRIPE,
     WORD,
     bound_words,
@@ -53,7 +56,8 @@ from retrieval_server.exact_search.parallelism import IntraQueryParallelism
 
 _LARGEST_BOUND = 255
 _SEGMENTS = Planes(
-    [GROUP_AXES * groups for groups in COARSE_SEGMENTS], [COARSE_BITS] * len(COARSE_SEGMENTS)
+    [*(GROUP_AXES * groups for groups in COARSE_SEGMENTS), LEADING_AXES],
+    [*(COARSE_BITS for _ in COARSE_SEGMENTS), REFINED_BITS],
 )
 _SEGMENT_LENGTHS = np.array([len(COARSE_SEGMENTS), *COARSE_SEGMENTS], np.int64)  # count first
 _JUST_UNDER = 126.999  # so that rounding up stays a signed byte
@@ -68,7 +72,7 @@ def write_codes(
         fit: the steps.
         rows: (m) rotated rows.
         first_row: row of the first.
-        codes: (blocks, 32, 256), zero before.
+        codes: (blocks, 33, 256), zero before.
 
     Returns:
         Their ρ and t, (m,) each.
@@ -125,8 +129,9 @@ class CoarseQuery:
     """A query as the kernel reads it.
 
     Attributes:
-        digits: (32, 2, 4) int8, of the axes in the order of the codes.
-        scales: (8,) float32: S of the 6 segments, the unit of the weights, the constant.
+        digits: (272,) int8, by axis, then of the refinement.
+        scales: (9,) float32: S of the 6 segments and of the refinement, the unit of the weights,
+            the constant.
         weights: (W, 2, 4) int8: of the bytes of the bounds that belong to the estimate, and of
             those that belong to the upper bound only.
     """
@@ -139,7 +144,9 @@ class CoarseQuery:
 def coarse_query(fit: SearchFit, rotated: RotatedQuery) -> CoarseQuery:
     """Round a query for the kernel."""
     parameters, weights = fit.parameters, rotated.weights
-    digits = digits_of(rotated.region(0) * fit.steps[:COARSE_AXES], _SEGMENTS)
+    by_axis = rotated.region(0) * fit.steps[:COARSE_AXES]
+    refinement = by_axis[:LEADING_AXES] / 2**REFINED_BITS
+    digits = digits_of(np.concatenate([by_axis, refinement]), _SEGMENTS)
     by_byte = np.zeros((2, WORD * bound_words(len(weights))))  # of estimate, of upper bound
     by_byte[0, : len(weights)] = weights * parameters.mean_steps
     by_byte[1, len(weights) : len(weights) + 2] = (
@@ -154,7 +161,7 @@ def coarse_query(fit: SearchFit, rotated: RotatedQuery) -> CoarseQuery:
     constant += rounding(largest, abs(constant), abs(digits.constant))
     by_word = weight_digits.astype(np.int8).reshape(2, -1, WORD).transpose(1, 0, 2)
     return CoarseQuery(
-        digits.digits.reshape(GROUPS, -1, WORD),
+        digits.digits,
         np.array([*digits.scales, unit, constant], np.float32),
         np.ascontiguousarray(by_word),
     )
@@ -167,7 +174,7 @@ class CoarseStage:
     Attributes:
         name: the name of the level.
         fit: the axes.
-        arrays: codes (blocks, 32, 256) and bounds (blocks, W, 256).
+        arrays: codes (blocks, 33, 256) and bounds (blocks, W, 256).
         piece: number of blocks to hand to another core at once.
         fewest_candidates: see ``Stage``.
     """
@@ -204,7 +211,7 @@ class CoarseLevel:
         self, dimensions: Sequence[int], rows: int
     ) -> tuple[ArrayForm, ArrayForm]:
         blocks = -(-rows // BLOCK_ROWS)
-        codes = (blocks, GROUPS, STRIPE), np.uint8
+        codes = (blocks, COARSE_STRIPES, STRIPE), np.uint8
         return codes, ((blocks, bound_words(len(dimensions)), STRIPE), np.uint8)
 
     def encode_rows(  # noqa: D102 - see Level

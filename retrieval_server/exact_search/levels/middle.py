@@ -1,7 +1,8 @@
 """The middle level: more bits, more axes, for the rows that the coarse level left.
 
-332 bytes a row, see layout. The codes are 2 more bits on axes 0-255, which split a coarse step in
-four, and 4 bits on axes 256-767. The bounds are ρ' of axes 0-255, ρ of axes 256-767, t beside them.
+332 bytes a row, see layout. The codes are 2 further bits on axes 0-255, which split a step of the
+coarse codes in four, and 4 bits on axes 256-767. The bounds are ρ' of axes 0-255, ρ of axes
+256-767, t beside them.
 
 Bound (notation: rotation). With ĉ from all codes so far,
 
@@ -22,6 +23,7 @@ from retrieval_server.exact_search.kernels.encoders import encode_middle
 from retrieval_server.exact_search.kernels.layout import (
     AXES,
     COARSE_AXES,
+    LEADING_AXES,
     LINE,
     MIDDLE_BOUNDS,
     MIDDLE_LINES,
@@ -68,6 +70,7 @@ def middle_query(fit: SearchFit, rotated: RotatedQuery) -> DigitQuery:
     """Round a query for the kernel."""
     steps = fit.steps.astype(np.float64)
     steps[:COARSE_AXES] /= 2**REFINED_BITS
+    steps[:LEADING_AXES] /= 2**REFINED_BITS  # the coarse level refines these already
     coefficients = np.concatenate([rotated.region(0), rotated.region(1)]) * steps
     factors = [rotated.region_norm(0), rotated.region_norm(1), rotated.tail_norm(2)]
     return digit_query(rotated, coefficients, _PLANES, factors)

@@ -213,7 +213,7 @@ def test_an_index_of_another_format_is_not_built_upon(
     change(catalogue)
     updated = build(tmp_path)
     assert updated.reused == 0
-    assert "has format 4, this program reads 6" in updated.no_reuse
+    assert "has format 4, this program reads 7" in updated.no_reuse
 
 
 def test_an_index_of_the_former_format_is_built_again_without_describing_an_image(

@@ -75,7 +75,7 @@ def test_version_of_another_format_is_compared_too(
     changed: Path, tmp_path: Path, build: Build
 ) -> None:
     manifest = build(changed, tmp_path).folder / "manifest.json"
-    manifest.write_text(manifest.read_text().replace('"format_version": 6', '"format_version": 5'))
+    manifest.write_text(manifest.read_text().replace('"format_version": 7', '"format_version": 6'))
     cut(changed, 4)
     with pytest.raises(IndexLossError, match="3 of 6 products are missing"):
         build(changed, tmp_path)

@@ -18,6 +18,7 @@ from client import Access, RetrievalClient
 from client import RetrievalError as ClientError
 from retrieval_server.errors import RetrievalError
 from retrieval_server.observability.metrics import ServerMetrics
+from retrieval_server.observability.tracing import Tracing
 from retrieval_server.serving import server
 from retrieval_server.serving.settings import Settings
 from retrieval_server.v1 import retrieval_pb2 as pb
@@ -83,7 +84,7 @@ def test_a_method_has_one_handler_however_often_it_is_called(
 ) -> None:
     """Else every call would cost a new one, and a stranger's calls would fill the memory."""
     settings = Settings(index=Path(), model_repository=Path(), token_file=token_file)
-    interceptors = server._interceptors(settings, ServerMetrics())
+    interceptors = server._interceptors(settings, ServerMetrics(), Tracing())
     plain = kind(AsyncMock(), pb.SearchRequest.FromString)
     call = Mock(
         method="/retrieval_server.v1.RetrievalService/Search",

@@ -2,17 +2,20 @@
 
 import math
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from export.text_index.append import append_text_index
+from retrieval_server.changes import changed_search
 from retrieval_server.changes.change import Change, Delete, Upsert, encoded
 from retrieval_server.changes.changed_index import ChangedIndex
 from retrieval_server.changes.changed_version import ChangedVersion
 from retrieval_server.changes.log_writer import LogWriter
 from retrieval_server.errors import IndexLossError
+from retrieval_server.exact_search.cascade import CascadeSearch, CascadeSettings
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.index.changes_folder import changes_folder
 from retrieval_server.index.loss import ANY_LOSS, DEFAULT_MAX_LOSS
@@ -47,6 +50,7 @@ class Changing:
         self.retriever = Retriever(base, NoEngine())
         if is_cascade:
             self.retriever._search = cascade(base.descriptors, PROFILE_ALPHAS)
+            base.levels = self.retriever._search.levels
         self.version = ChangedVersion(base, self.retriever.index_search)
         self.writer = LogWriter(changes_folder(base.folder), base.version)
         self.changes: list[Change] = []
@@ -83,6 +87,15 @@ def seen(index: IndexBundle | ChangedIndex, found: SearchResult) -> list[object]
     return [*matches, found.searched_count]
 
 
+@pytest.fixture
+def encoded_in_sixes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Encode changed rows soon, and let the cascade go through every level of them."""
+    monkeypatch.setattr(changed_search, "ENCODED_AT_ONCE", 6)
+    settings = CascadeSettings(probes=4, extra_reads=1, few_rows=0, few_eligible=0)
+    monkeypatch.setattr(changed_search, "CascadeSearch", partial(CascadeSearch, settings=settings))
+
+
+@pytest.mark.usefixtures("encoded_in_sixes")
 @pytest.mark.parametrize("is_cascade", [False, True], ids=["scan", "cascade"])
 def test_every_search_is_that_of_an_index_of_the_changed_catalogue(
     base: IndexBundle, tmp_path: Path, is_cascade: bool

@@ -6,7 +6,12 @@ import pytest
 from export.index.fit_search import fit_search
 from retrieval_server.exact_search.fused_bound import FusedBound
 from retrieval_server.exact_search.kernels.encoders import codes_reference
-from retrieval_server.exact_search.kernels.layout import COARSE_BITS, RESIDUAL_BITS
+from retrieval_server.exact_search.kernels.layout import (
+    COARSE_BITS,
+    LEADING_AXES,
+    REFINED_BITS,
+    RESIDUAL_BITS,
+)
 from retrieval_server.exact_search.levels.encoding import append_rows
 from retrieval_server.exact_search.levels.fitting import axes_loss
 from retrieval_server.exact_search.levels.rotation import rotate_rows
@@ -82,7 +87,10 @@ def test_rows_built_to_sit_on_a_bound_are_not_below_it():
         axes = fit.rotation.astype(np.float64)
         coordinates = axes @ y
         _, decoded = codes_reference(coordinates, fit.steps[: len(axes)], COARSE_BITS)
-        lost = axes.T @ (coordinates - decoded)
+        lost_on_axes = coordinates - decoded
+        leading, finer = lost_on_axes[:LEADING_AXES], fit.steps[:LEADING_AXES] / 4
+        leading -= codes_reference(leading, finer, REFINED_BITS)[1]
+        lost = axes.T @ lost_on_axes
         # g is parallel to what was lost: q = μ + β g / w, as long as a unit vector may be.
         direction = lost / np.linalg.norm(lost) * scaling
         mean = fit.means.astype(np.float64)

@@ -157,18 +157,24 @@ def test_codes_lie_where_the_layout_says_and_stand_for_what_was_decoded(database
     assert squares == pytest.approx((coordinates[:, :256].astype(float) ** 2).sum(axis=1))
     encoders.encode_middle(coordinates, fit.steps, middle_codes, decoded, middle_lost, squares)
     assert squares == pytest.approx((coordinates.astype(float) ** 2).sum(axis=1))
-    leading = layout.COARSE_AXES
+    coarse_axes, leading = layout.COARSE_AXES, layout.LEADING_AXES
     codes, stored = encoders.codes_reference(coordinates, fit.steps, layout.COARSE_BITS)
-    assert (layout.unpacked_coarse(coarse_codes)[:rows] == codes[:, :leading]).all()
-    lost = coordinates[:, :leading] - stored[:, :leading]
-    assert coarse_lost == pytest.approx((lost**2).sum(axis=1))
-    refined, finer = encoders.codes_reference(lost, fit.steps[:leading] / 4, layout.REFINED_BITS)
+    steps, bits = fit.steps[:coarse_axes] / 4.0, layout.REFINED_BITS
+    lost = coordinates[:, :coarse_axes] - stored[:, :coarse_axes]
+    refinement, finer = encoders.codes_reference(lost[:, :leading], steps[:leading], bits)
+    by_axis_and_refinement = np.concatenate([codes[:, :coarse_axes], refinement], axis=1)
+    assert (layout.unpacked_coarse(coarse_codes)[:rows] == by_axis_and_refinement).all()
     stored[:, :leading] += finer
-    expected = np.concatenate([refined, codes[:, leading:]], axis=1)
+    lost[:, :leading] -= finer
+    steps[:leading] /= 4
+    assert coarse_lost == pytest.approx((lost**2).sum(axis=1))
+    refined, finer = encoders.codes_reference(lost, steps, bits)
+    stored[:, :coarse_axes] += finer
+    expected = np.concatenate([refined, codes[:, coarse_axes:]], axis=1)
     assert (unpacked_middle(middle_codes) == expected).all()
     lost = coordinates - stored
-    assert middle_lost[:, 0] == pytest.approx((lost[:, :leading] ** 2).sum(axis=1))
-    assert middle_lost[:, 1] == pytest.approx((lost[:, leading:] ** 2).sum(axis=1))
+    assert middle_lost[:, 0] == pytest.approx((lost[:, :coarse_axes] ** 2).sum(axis=1))
+    assert middle_lost[:, 1] == pytest.approx((lost[:, coarse_axes:] ** 2).sum(axis=1))
     assert decoded == pytest.approx(stored, rel=1e-6, abs=1e-9)
 
 

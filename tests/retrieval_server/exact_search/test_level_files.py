@@ -81,7 +81,7 @@ def test_levels_say_what_they_take(written):
     search = open_search(database, open_levels(folder, record, list(dimensions.values()), 300))
     sizes = {level.name: (level.bytes, level.is_resident) for level in search.level_sizes()}
     assert sizes == {
-        "coarse": (5 * (32 + 1) * 256, True),
+        "coarse": (5 * (33 + 1) * 256, True),
         "middle": (300 * 332, True),
         "residual": (300 * (192 + 8), True),
         "rotation": (110 * 110 * 4, True),

@@ -174,12 +174,12 @@ def test_verify_finds_an_edited_manifest(version: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        (lambda data: data.update(format_version=1), "has format 1, this program reads 6"),
+        (lambda data: data.update(format_version=1), "has format 1, this program reads 7"),
         (lambda data: data.pop("format_version"), "has format None"),
         (lambda data: data.pop("files"), "KeyError.*'files'"),
         (lambda data: data.update(files=[]), "is damaged"),
         (lambda data: data["files"].update({"ids.order.npy": {"bytes": 1}}), "is damaged"),
-        (lambda data: data.update(format_version=5), "has format 5, this program reads 6"),
+        (lambda data: data.update(format_version=6), "has format 6, this program reads 7"),
         (lambda data: data.pop("search"), "KeyError.*'search'"),
         (lambda data: data.pop("columns"), "KeyError.*'columns'"),
         (lambda data: data["columns"][0].pop("kind"), "KeyError.*'kind'"),

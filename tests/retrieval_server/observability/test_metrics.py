@@ -27,6 +27,7 @@ from retrieval_server.observability.metrics import (
     ServerMetrics,
 )
 from retrieval_server.observability.request_metrics import RequestMetrics
+from retrieval_server.observability.tracing import Tracing
 from retrieval_server.serving import readiness as readiness_module
 from retrieval_server.serving.admission import Cause, Kind
 from retrieval_server.v1 import retrieval_pb2 as pb
@@ -206,7 +207,7 @@ def test_a_cancelled_request_is_late_only_at_the_end_of_its_time(
     )
 
     async def call() -> None:
-        measured = await RequestMetrics(metrics).intercept_service(
+        measured = await RequestMetrics(metrics, Tracing()).intercept_service(
             AsyncMock(return_value=handler), Mock(method="/beauty.Retrieval/Search")
         )
         assert measured is not None

@@ -35,6 +35,7 @@ from tests.support.patience import PATIENCE_S, eventually
 from tests.support.programs.command import command
 from tests.support.programs.untraced_server import check_nothing_is_traced
 from tests.support.raw_stream import RawStream
+from tests.support.scraped_metrics import exemplars
 from tests.support.served import Served, ServedBy
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"  # W3C's example
@@ -148,6 +149,31 @@ def test_each_search_of_a_stream_is_a_span_of_its_own_with_its_stages(
         assert search.parent_span_id == whole.span_id
         stages = [span.name for span in spans if span.parent_span_id == search.span_id]
         assert sorted(stages) == ["decode", "encode", "search"]
+
+
+def test_the_times_of_a_traced_search_have_its_trace_as_an_exemplar(
+    collector: Collector, served_by: ServedBy, photo: bytes
+) -> None:
+    with served_by(metrics_port=0) as served:
+        search(served, image=photo)
+        spans = {span.name: span for span in collector.wait_for(4)}
+        whole = exemplars(served, "beauty_request_duration_seconds_bucket", method="Search")
+        stage = exemplars(served, "beauty_search_stage_duration_seconds_bucket", stage="decode")
+    assert whole == stage == [{"trace_id": TRACE, "span_id": spans[SEARCH].span_id.hex()}]
+
+
+def test_without_traces_no_time_has_an_exemplar(served_by: ServedBy, photo: bytes) -> None:
+    with served_by(metrics_port=0) as served:
+        search(served, image=photo)
+        assert exemplars(served, "beauty_request_duration_seconds_bucket") == []
+
+
+@pytest.mark.parametrize("sampler", [ALWAYS_ON, ALWAYS_OFF])
+def test_only_a_trace_that_is_kept_is_an_exemplar(sampler: Sampler) -> None:
+    traced = Tracing(TracerProvider(sampler=sampler, shutdown_on_exit=False))
+    assert traced.exemplar() is None  # outside a request
+    with traced.span("search"):
+        assert (traced.exemplar() is not None) == (sampler is ALWAYS_ON)
 
 
 def test_a_failure_and_the_service_s_name_are_told(

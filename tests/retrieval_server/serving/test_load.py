@@ -25,6 +25,7 @@ from retrieval_server.models.preprocessing import decode_image
 from retrieval_server.serving import photos
 from retrieval_server.serving.grpc_endpoint import OTHER_CALLS
 from retrieval_server.serving.request_log import RequestLog
+from retrieval_server.serving.turns import PLACES_PER_WORKER
 from retrieval_server.v1 import retrieval_pb2 as pb
 from tests.support.patience import PATIENCE_S, eventually, growing_deadlines
 from tests.support.pictures import encoded
@@ -168,6 +169,28 @@ def test_photo_that_waits_for_a_worker_beyond_its_deadline_is_not_decoded(
         assert running.wait(PATIENCE_S)
         refusal = served.refused(image=photo(1), timeout_s=0.3)
         assert refusal.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        may_go_on.set()
+        assert len(served.search(image=photo(2)).results) == 7
+    assert decoded == [photo(2)]
+
+
+def test_calls_that_hang_up_leave_the_queue_and_are_not_decoded(
+    served_by: ServedBy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded, may_go_on = [], threading.Event()
+
+    def decode(photo: bytes, side: int, most_bytes: int) -> NDArray[np.uint8]:
+        decoded.append(photo)
+        return decode_image(photo, side, most_bytes)
+
+    monkeypatch.setattr(photos, "decode_image", decode)
+    with served_by(workers=1) as served:
+        served.executor.submit(may_go_on.wait, PATIENCE_S)
+        calls = [served.stub.Search.future(pb.SearchRequest(image=photo(1))) for _ in range(9)]
+        eventually(lambda: served.waiting("decode") == 9 - PLACES_PER_WORKER)
+        for call in calls:
+            call.cancel()
+        eventually(lambda: served.waiting("decode") == 0)
         may_go_on.set()
         assert len(served.search(image=photo(2)).results) == 7
     assert decoded == [photo(2)]

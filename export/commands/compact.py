@@ -1,0 +1,38 @@
+"""The command that makes one version of a version and its changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from export.commands.messages import Message, tell
+from export.index.compact import CompactedIndex
+from export.index.compact import compact as compacted
+
+
+def compact(index: Annotated[Path, typer.Argument(help="Index folder.")]) -> None:
+    """Take the changes that servers have written into a new version, and make it current.
+
+    Stop the server that runs with --writable before; all others go on, and then serve the new
+    version. It is that of a build from nothing on the changed catalogue.
+
+    Example: beauty-export compact my_index
+    """
+    tell(_summary(compacted(index)))
+
+
+def _summary(done: CompactedIndex) -> Iterator[Message]:
+    if not done.changes:
+        yield Message(f"{done.folder}: there are no changes, nothing to do")
+        return
+    yield Message(
+        f"{done.folder}: {done.products:,} products, is current and has {done.changes:,} changes"
+    )
+    if done.calibration is not None and done.calibration.obstacle:
+        yield Message(
+            f"it has no calibration: {done.calibration.obstacle} Run: beauty-export calibrate",
+            is_warning=True,
+        )
