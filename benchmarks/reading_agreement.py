@@ -1,8 +1,7 @@
-"""How far the reader and the library of its models agree on the same images.
+"""How far the reader and the library of its models agree on the same photos.
 
-The images have the size at which text is detected already, so both give the same pixels to the
-detector. What differs then is the arithmetic: the library works in whole pixels, scales a line
-twice, and pads it to the widest of six.
+The library is told to detect text at the reader's size, and to pad each line by itself: by default
+it pads a line to the widest of six, so what it reads in a line depends on the lines beside it.
 """
 
 from __future__ import annotations
@@ -20,24 +19,26 @@ from retrieval_server.models.model_repository import ModelRepository
 from retrieval_server.models.photo import Photo
 from retrieval_server.models.reader import TEXT_DETECTOR, TEXT_MAP_OUTPUT, read_alphabet
 from retrieval_server.reading.boxes import find_boxes
-from retrieval_server.reading.reader import Reader, detector_image
+from retrieval_server.reading.reader import SHORTER_SIDE, Reader, detector_image
 
-PEER_SIDE = 736  # pixels; the library enlarges an image whose shorter side is below it
+SAME_SETTINGS = {"det_limit_side_len": SHORTER_SIDE, "rec_batch_num": 1}
 SAME_LINE = 6.0  # pixels between the centres of two boxes
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """Counts over some images.
+    """Counts over some photos.
 
     Attributes:
         offsets: for each box of the library, the largest difference of a coordinate from the
-            nearest of ours, in pixels.
+            nearest of ours, in pixels of the photo.
+        further_boxes: number of our boxes beyond those of the library.
         characters: number of characters that the library reads.
         same_characters: how many of these ours reads in the same order in the same line.
     """
 
     offsets: NDArray[np.float64]
+    further_boxes: int
     characters: int
     same_characters: int
 
@@ -59,21 +60,29 @@ async def agreement(
     Args:
         engine: opened with the models of the reader.
         repository: where they are.
-        photos: the photos.
+        photos: the photos; those that the reader reduces for the detector are reduced before, as
+            the library reduces none.
     """
-    reader = Reader(engine, read_alphabet(repository), shorter_side=PEER_SIDE)
-    images = [detector_image(photo.pixels, PEER_SIDE) for photo in photos]
-    offsets, characters, same = [], 0, 0
-    for image, theirs in zip(images, read_by_peer(images), strict=True):
+    reader = Reader(engine, read_alphabet(repository))
+    images = [_not_reduced(photo.pixels) for photo in photos]
+    theirs = read_by_peer(images, SAME_SETTINGS)
+    offsets: list[float] = []
+    further = same = 0
+    for image, reading in zip(images, theirs, strict=True):
         height, width, _ = image.shape
-        text_map = (await engine.run(TEXT_DETECTOR, image[None]))[TEXT_MAP_OUTPUT][0]
-        boxes = np.clip(find_boxes(text_map), 0, (width - 1, height - 1))
-        offsets += [_offset(box, boxes) for box in theirs.boxes]
+        answer = await engine.run(TEXT_DETECTOR, detector_image(image)[None])
+        boxes = find_boxes(answer[TEXT_MAP_OUTPUT][0], width, height)
+        offsets += [_offset(box, boxes) for box in reading.boxes]
+        further += max(0, len(boxes) - len(reading.boxes))
         lines = await reader.read(Photo(image, width, height))
-        characters += sum(map(len, theirs.texts))
         corners = np.array([line.corners for line in lines])
-        same += _same_characters(theirs, [line.text for line in lines], corners)
-    return Agreement(np.array(offsets), characters, same)
+        same += _same_characters(reading, [line.text for line in lines], corners)
+    return Agreement(
+        offsets=np.array(offsets),
+        further_boxes=further,
+        characters=sum(len(text) for reading in theirs for text in reading.texts),
+        same_characters=same,
+    )
 
 
 def library_stability(photos: Sequence[Photo]) -> float:
@@ -82,9 +91,9 @@ def library_stability(photos: Sequence[Photo]) -> float:
     Args:
         photos: the photos.
     """
-    images = [detector_image(photo.pixels, PEER_SIDE) for photo in photos]
-    readings = read_by_peer(images)
-    moved = read_by_peer([np.roll(image, 1, axis=1) for image in images])
+    images = [_not_reduced(photo.pixels) for photo in photos]
+    readings = read_by_peer(images, SAME_SETTINGS)
+    moved = read_by_peer([np.roll(image, 1, axis=1) for image in images], SAME_SETTINGS)
     same = sum(
         _same_characters(reading, other.texts, other.corners)
         for reading, other in zip(readings, moved, strict=True)
@@ -92,10 +101,13 @@ def library_stability(photos: Sequence[Photo]) -> float:
     return same / sum(len(text) for reading in readings for text in reading.texts)
 
 
-def _offset(box: NDArray[np.float64], boxes: NDArray[np.float64]) -> float:
-    """The largest difference of a coordinate from the nearest box, whichever corner is first."""
-    turned = [np.roll(boxes, turns, axis=1) for turns in range(4)]
-    differences = np.abs(np.concatenate(turned) - box).max(axis=(1, 2), initial=0)
+def _not_reduced(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return detector_image(pixels) if min(pixels.shape[:2]) > SHORTER_SIDE else pixels
+
+
+def _offset(box: NDArray[np.float64], boxes: NDArray[np.int32]) -> float:
+    """The largest difference of a coordinate from the nearest box."""
+    differences = np.abs(boxes - box).max(axis=(1, 2), initial=0)
     return float(differences.min(initial=np.inf))
 
 

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,11 +55,14 @@ def install_peer() -> None:
         raise RuntimeError(f"make {target} failed: {' '.join((made.stdout + made.stderr).split())}")
 
 
-def read_by_peer(images: Sequence[NDArray[np.uint8]]) -> list[PeerReading]:
+def read_by_peer(
+    images: Sequence[NDArray[np.uint8]], settings: Mapping[str, int]
+) -> list[PeerReading]:
     """Read images with the library, on one core.
 
     Args:
         images: (H, W, 3) uint8 RGB each.
+        settings: of the library by name; those that are not there have its defaults.
 
     Raises:
         RuntimeError: if the library cannot be installed, or fails; with its message.
@@ -69,7 +72,7 @@ def read_by_peer(images: Sequence[NDArray[np.uint8]]) -> list[PeerReading]:
         file = Path(folder) / "images.npz"
         np.savez(file, *images)
         done = subprocess.run(
-            [sys.executable, PROGRAM, file],
+            [sys.executable, PROGRAM, file, json.dumps(dict(settings))],
             env=os.environ | {"PYTHONPATH": str(FOLDER)},
             capture_output=True,
             text=True,

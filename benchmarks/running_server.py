@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,13 +23,20 @@ class ServerProcess:
         index: the index's folder.
         models: the model repository.
         options: further options of the command.
+        program: the module that runs, and its first arguments.
     """
 
-    def __init__(self, index: Path, models: Path, *options: str) -> None:
+    def __init__(
+        self,
+        index: Path,
+        models: Path,
+        *options: str,
+        program: Sequence[str] = ("retrieval_server",),
+    ) -> None:
         self._folder = tempfile.TemporaryDirectory()
         self._address_file = Path(self._folder.name) / "address"
         self._log = Path(self._folder.name) / "log.txt"
-        command = [sys.executable, "-m", "retrieval_server", "--index", index]
+        command = [sys.executable, "-m", *program, "--index", index]
         command += ["--model-repository", models, "--address-file", self._address_file, *options]
         self._command = list(map(str, command))
         self._process: subprocess.Popen[bytes] | None = None
@@ -73,18 +80,21 @@ class ServerProcess:
 
 
 @contextmanager
-def running_server(index: Path, models: Path, *options: str) -> Iterator[tuple[int, str]]:
+def running_server(
+    index: Path, models: Path, *options: str, program: Sequence[str] = ("retrieval_server",)
+) -> Iterator[tuple[int, str]]:
     """A ready server that runs during a block.
 
     Args:
         index: the index's folder.
         models: the model repository.
         options: further options of the command.
+        program: the module that runs, and its first arguments.
 
     Yields:
         Its process id, and ``host:port``.
     """
-    server = ServerProcess(index, models, *options)
+    server = ServerProcess(index, models, *options, program=program)
     try:
         server.start()
         yield server.pid, server.address

@@ -13,20 +13,20 @@ import numpy as np
 
 from benchmarks.child_process import cpu_seconds, in_child_process, measured, resident_bytes
 from export.dataset.catalogue import read_catalogue
-from export.text_index import build
+from export.text_index import build, fit
 from export.text_index.settings import TextSettings
 from retrieval_server.storage.digest import file_digest
 from retrieval_server.text.neighbours import TextIndex
 
 LOOKUPS = 1_000
 SEEDS_OF_A_SEARCH = 3  # Algorithm 1, k = 3
-STAGES = {  # functions of the module build, and the names of their stages
-    "languages": "language filter",
-    "count_terms": "terms and counts (scikit-learn)",
-    "write_term_counts": "write vocabulary and counts",
-    "group_rows": "group equal descriptions",
-    "join": "join",
-    "write_neighbour_lists": "sort and write lists",
+STAGES = {  # modules and their functions, and the names of their stages
+    (fit, "languages"): "language filter",
+    (fit, "count_terms"): "terms and counts (scikit-learn)",
+    (fit, "write_term_counts"): "write vocabulary and counts",
+    (fit, "group_rows"): "group equal descriptions",
+    (build, "join"): "join",
+    (build, "write_neighbour_lists"): "sort and write lists",
 }
 
 
@@ -61,8 +61,8 @@ def _staged_build(catalogue: Path, bundle: Path) -> dict[str, Any]:
 
         return run
 
-    for function, name in STAGES.items():
-        setattr(build, function, timed(name, getattr(build, function)))
+    for (module, function), name in STAGES.items():
+        setattr(module, function, timed(name, getattr(module, function)))
 
     def sync() -> None:
         for path in bundle.iterdir():

@@ -20,7 +20,11 @@ from retrieval_server.cli import create_app
 IN_THE_IMAGE = {"/models"}
 PATH = re.compile(r"(?:^|(?<=[\s=]))/[a-z][\w./-]*")
 SET_BY_A_JOB = {"JOB_COMPLETION_INDEX"}
-WAITING = ("Deployment/retrieval", "Job/extract-descriptors", "Job/merge-index")
+WAITING = (
+    "Deployment/retrieval",
+    *(f"Job/{name}" for name in ("extract-descriptors", "merge-index", "fit-texts", "join-texts")),
+    "Job/load-index",
+)
 PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
 SHELL_WORDS = {"do", "done", "if", "then", "fi", "until", "while", "!", "[", "]"}
 WAITS = re.compile(r"\buntil (?!!).*; do sleep ([1-9]|[12]\d); done")

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from deploy.policies.containers import commands_of
 from deploy.policies.rendering import Manifests, Object, name_of
 from deploy.policies.rendering.quantities import flag, number
+from deploy.policies.sizing import index_build
+from export.text_index.pair_join import shard_pairs
 
 BAD_INPUT = 65  # EX_DATAERR: the exit status of our commands where a retry does not help
 MERGES = "Job/merge-index"
 LONGEST_BUILD_S = 12 * 3600  # half a million images on one core take 7 hours
-JOBS = {
-    "Job/extract-descriptors",
-    "Job/merge-index",
-    "Job/smoke-test",
-    "CronJob/rebuild-index",
-}
+JOBS = {"Job/extract-descriptors", "Job/merge-index", "Job/smoke-test"}
+OF_FILES = {"CronJob/rebuild-index"}
+OF_A_STORE = {"Job/fit-texts", "Job/join-texts", "Job/load-index"}
+COUNTS = {"Job/extract-descriptors": "SHARDS", "Job/join-texts": "TEXT_PAIRS"}  # of completions
 SCHEDULE = re.compile(  # minute, hour, day, month, weekday: once a day or once a week
     r"([0-5]?\d) ([01]?\d|2[0-3]) \* \* (\*|[0-6])"
 )
@@ -39,16 +39,18 @@ def jobs_that_end(rendered: Manifests) -> Iterator[str]:
     for name, spec in jobs.items():
         yield from _job_findings(name, spec)
         if spec.get("completionMode") == "Indexed":
-            shards = rendered.environment_of(spec["template"]["spec"]["containers"][0]).get(
-                "SHARDS"
-            )
-            if shards != str(spec["completions"]):
-                yield f"{name} has {spec['completions']} indexes for {shards} shards"
-    yield from (f"{name} is missing" for name in sorted(JOBS - set(jobs)))
+            counted = COUNTS.get(name, "")
+            main = spec["template"]["spec"]["containers"][0]
+            count = (index_build(rendered) | rendered.environment_of(main)).get(counted)
+            if count != str(spec["completions"]):
+                yield f"{name} has {spec['completions']} indexes, but {counted} is {count}"
+    wanted = JOBS | (OF_A_STORE if rendered.has_store else OF_FILES)
+    yield from (f"{name} is missing" for name in sorted(wanted - set(jobs)))
     yield from _smoke_findings(rendered, jobs)
     yield from handed_over(rendered, jobs)
-    if jobs.get("Job/extract-descriptors", {}).get("completionMode") != "Indexed":
-        yield "Job/extract-descriptors does not have the completionMode Indexed"
+    for name in COUNTS:
+        if name in wanted and jobs.get(name, {}).get("completionMode") != "Indexed":
+            yield f"{name} does not have the completionMode Indexed"
 
 
 def _smoke_findings(rendered: Manifests, jobs: dict[str, Object]) -> Iterator[str]:
@@ -75,10 +77,15 @@ def handed_over(rendered: Manifests, jobs: dict[str, Object]) -> Iterator[str]:
         jobs: their specifications, by name.
     """
     extracting, indexing = _runs(rendered, "extract"), _runs(rendered, "index")
+    fitting, joining = _runs(rendered, "fit-texts"), _runs(rendered, "join-texts")
+    loading = _runs(rendered, "load")
     served = rendered.settings().get("RETRIEVAL_INDEX", "")  # the index, or a version in it
+    if loading:
+        served = loading[0][1][2]
     written = [flag(arguments, "--output") or "" for _, arguments in indexing]
     root = next((each for each in written if each in {served, served.rpartition("/")[0]}), served)
-    build = rendered.get("ConfigMap/index-build")["data"]
+    texts = f"{root}/.texts" if fitting else None
+    build = index_build(rendered)
     shards = {"--shards": build.get("SHARDS")}
     for owner, arguments in extracting:
         wanted = {"--output": f"{root}/.shards", "--reuse": root, **shards}
@@ -89,14 +96,42 @@ def handed_over(rendered: Manifests, jobs: dict[str, Object]) -> Iterator[str]:
         if merges and "--remove-shards" not in arguments:
             yield f"{owner} leaves the shards on the volume (--remove-shards)"
         wanted = {"--from-shards": f"{root}/.shards", **shards} if merges else {}
+        wanted |= {"--joined-texts": texts} if merges else {}
         yield from _differing(owner, arguments, {"--output": root, **wanted})
-    for owner, arguments in (*extracting, *indexing, *_runs(rendered, "sample")):
+    for owner, arguments in fitting:
+        wanted = {"--output": texts, "--from-shards": f"{root}/.shards"}
+        yield from _differing(owner, arguments, wanted | {"--shards": build.get("TEXT_SHARDS")})
+    for owner, arguments, folder in (
+        *((*each, texts) for each in joining),
+        *((*each, root) for each in loading),
+    ):
+        if arguments[2] != folder:
+            yield f"{owner} reads {arguments[2]}, not {folder}"
+    for owner, arguments in (*extracting, *fitting, *indexing, *_runs(rendered, "sample")):
         if arguments[2] != build.get("CATALOGUE"):
             yield f"{owner} has the catalogue {arguments[2]}, not {build.get('CATALOGUE')}"
-    for owner, _ in (*extracting, *indexing):
+    yield from _pair_findings(build)
+    yield from _waiting_findings(rendered)
+    for owner, _ in (*extracting, *fitting, *joining, *indexing, *loading):
         deadline = jobs[owner].get("activeDeadlineSeconds", 0)
         if deadline < LONGEST_BUILD_S:
             yield f"{owner} is stopped after {deadline} s; it may need {LONGEST_BUILD_S} s"
+
+
+def _waiting_findings(rendered: Manifests) -> Iterator[str]:
+    """The merge waits for each folder that it reads."""
+    for pods in rendered.pods("merge-index"):
+        scripts = [" ".join(each.get("args", ())) for each in pods.spec.get("initContainers", ())]
+        for option in ("--from-shards", "--joined-texts"):
+            folder = flag(pods.main.get("args", ()), option)
+            if folder and not any(folder in script for script in scripts):
+                yield f"{pods.owner} does not wait for what {option} takes from {folder}"
+
+
+def _pair_findings(build: dict[str, str]) -> Iterator[str]:
+    shards, pairs = build.get("TEXT_SHARDS"), build.get("TEXT_PAIRS")
+    if shards is not None and str(len(shard_pairs(int(shards)))) != pairs:
+        yield f"ConfigMap/index-build: {shards} TEXT_SHARDS do not make {pairs} TEXT_PAIRS"
 
 
 def _runs(rendered: Manifests, verb: str) -> list[tuple[str, list[str]]]:
@@ -111,7 +146,7 @@ def _runs(rendered: Manifests, verb: str) -> list[tuple[str, list[str]]]:
 
 
 def _differing(
-    owner: str, arguments: Sequence[str], wanted: dict[str, str | None]
+    owner: str, arguments: Sequence[str], wanted: Mapping[str, str | None]
 ) -> Iterator[str]:
     for option, value in wanted.items():
         if flag(arguments, option) != value:

@@ -8,6 +8,7 @@ from deploy.policies.probes import http_request
 from deploy.policies.rendering import Manifests
 from deploy.policies.rendering.quantities import flag
 from retrieval_server.serving.settings import Setting, Settings, environment_variable
+from retrieval_server.stores.address import StoreAddress
 
 PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
 PORTS = {
@@ -62,9 +63,12 @@ def _setting_findings(rendered: Manifests) -> Iterator[str]:
         yield f"ConfigMap/retrieval: RETRIEVAL_TRITON_URL is {host}:{port}, which no Service has"
     if settings.get("RETRIEVAL_ENGINE") != "triton":
         yield "ConfigMap/retrieval: RETRIEVAL_ENGINE is not triton"
-    for variable in ("RETRIEVAL_INDEX", "RETRIEVAL_MODEL_REPOSITORY"):
+    source = "RETRIEVAL_STORE" if rendered.has_store else "RETRIEVAL_INDEX"
+    for variable in (source, "RETRIEVAL_MODEL_REPOSITORY"):
         if variable not in settings:
             yield f"Deployment/retrieval does not set {variable}"
+    if {"RETRIEVAL_STORE", "RETRIEVAL_INDEX"} <= set(settings):
+        yield "Deployment/retrieval sets RETRIEVAL_STORE and RETRIEVAL_INDEX; the server takes one"
     for variable, value in settings.items():
         if not variable.startswith("RETRIEVAL_"):
             continue
@@ -88,6 +92,8 @@ def known_settings() -> dict[str, tuple[type, Setting]]:
 def is_understood(variable: str, value: str) -> bool:
     """Whether the server can read a setting's value."""
     kind, setting = known_settings()[variable]
+    if variable == "RETRIEVAL_STORE":
+        return is_store(value)
     if kind not in {int, float}:
         return True
     try:
@@ -97,3 +103,11 @@ def is_understood(variable: str, value: str) -> bool:
     low = -float("inf") if setting.min is None else setting.min
     high = float("inf") if setting.max is None else setting.max
     return bool(low <= number <= high)
+
+
+def is_store(value: str) -> bool:
+    """Whether a value is the address of a store that pods of several nodes can use."""
+    try:
+        return not StoreAddress.of(value).is_lite
+    except ValueError:
+        return False

@@ -17,6 +17,7 @@ MADE_FOR = {"cpu-dev": (10_000, "lite"), "gpu-prod": (1_000_000, "paper")}
 SERVER_BYTES, SERVER_BYTES_PER_DIMENSION = 0.3e9, 0.5
 DISK_BYTES_PER_DIMENSION, BUILD_BYTES_PER_DIMENSION = 5.5, 4.0
 TEXT_BYTES_PER_PRODUCT, READ_BYTES_PER_PRODUCT = 1_000, 1_000
+JOINED_BYTES_PER_PRODUCT = 1_000  # texts that several pods join
 FREE_DISK = 0.1
 DECODING_BYTES = 1.1e9  # of each worker
 VERSIONS_IN_MEMORY = 2  # while the server changes to a new one
@@ -40,13 +41,15 @@ def sized_by_the_rules(rendered: Manifests) -> Iterator[str]:
     dimensions = dimensions_of(profile)
     reads_images = index_build(rendered).get("BEAUTY_EXPORT_READ_IMAGES") == "true"
     version = version_bytes(products, dimensions, reads_images=reads_images)
-    yield from _server_findings(rendered, products * dimensions)
+    mapped = 0 if rendered.has_store else products * dimensions
+    yield from _server_findings(rendered, mapped)
     yield from _local_findings(rendered, version)
     if index := rendered.find("PersistentVolumeClaim", "index"):
         kept = index_build(rendered).get("BEAUTY_EXPORT_KEEP_VERSIONS")
         if kept is None:
             yield f"{name_of(index)} fills up: no BEAUTY_EXPORT_KEEP_VERSIONS removes old versions"
         build = products * dimensions * BUILD_BYTES_PER_DIMENSION
+        build += products * JOINED_BYTES_PER_PRODUCT if rendered.has_store else 0
         needed = ((1 + number(kept)) * version + build) / (1 - FREE_DISK)
         storage = quantity(index["spec"]["resources"]["requests"]["storage"])
         if storage < needed:

@@ -80,7 +80,7 @@ def written_paths(rendered: Manifests, container: Object) -> list[str]:
     found = []
     for words in commands_of(rendered, container):
         found.append(flag(words, "--output") or "")
-        if words[:2] == ["beauty-export", "sample"]:
+        if words[:2] in (["beauty-export", "sample"], ["beauty-export", "join-texts"]):
             found.append(words[2])
     return [each for each in found if each]
 

@@ -36,6 +36,7 @@ def by_name(name: str) -> dict[str, str]:
 
 
 COLLECTOR = {"app.kubernetes.io/name": "opentelemetry-collector"}  # its Helm chart's label
+MILVUS = {"app.kubernetes.io/name": "milvus"}  # of its operator and of its Helm chart
 CLUSTERS = {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"}
 OUTSIDE = (
     Peer("dns", {"k8s-app": "kube-dns"}, by_name("kube-system")),
@@ -43,6 +44,9 @@ OUTSIDE = (
     Peer("monitoring", {}, by_name("monitoring")),
     Peer("collector", COLLECTOR, by_name("observability")),
     Peer("observability", {}, by_name("observability")),
+    Peer("milvus", MILVUS, by_name("milvus")),
+    Peer("milvus's namespace", {}, by_name("milvus")),
+    Peer("pods labelled as milvus", MILVUS, by_name("default")),
     Peer("gateway", {}, by_name("envoy-gateway-system")),
     Peer("client namespace", {}, {**by_name("shop"), "beauty-retrieval/client": "true"}),
     Peer("anybody", {}, by_name("default")),
@@ -52,11 +56,11 @@ OUTSIDE = (
 )
 EVERYWHERE = "0.0.0.0/0"
 INSIDE_NETWORKS = {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16"}
-TCP_PORTS = (53, 80, 443, 4317, 4318, 8000, 8001, 8002, 8080, 9090, 9464, 50051, 50052)
+TCP_PORTS = (53, 80, 443, 4317, 4318, 8000, 8001, 8002, 8080, 9090, 9464, 19530, 50051, 50052)
 PORTS = ("53/UDP", *(f"{port}/TCP" for port in TCP_PORTS))
 
 
-ASK_TRITON = ("extract-descriptors", "rebuild-index")
+ASK_TRITON = ("extract-descriptors", "rebuild-index")  # jobs
 
 
 def _always(_: Manifests) -> bool:
@@ -80,7 +84,7 @@ def _has_pods(name: str) -> Callable[[Manifests], bool]:
 # from, to, port: and in which renderings
 EXPECTED_EDGES: dict[Edge, Callable[[Manifests], bool]] = {
     ("retrieval", "triton", "8001/TCP"): _always,
-    **{(name, "triton", "8001/TCP"): _always for name in ASK_TRITON},
+    **{(name, "triton", "8001/TCP"): _has_pods(name) for name in ASK_TRITON},
     ("smoke-test", "retrieval", "50051/TCP"): _always,
     ("client namespace", "retrieval", "50051/TCP"): _always,
     ("monitoring", "triton", "8002/TCP"): _has("PodMonitor"),
@@ -91,12 +95,19 @@ EXPECTED_EDGES: dict[Edge, Callable[[Manifests], bool]] = {
     ("web", "retrieval", "50051/TCP"): _has_pods("web"),
     ("retrieval", "internet", "443/TCP"): _has_settings("index-source"),
     **{
+        (name, "milvus", "19530/TCP"): _has_settings("store")
+        for name in ("retrieval", "load-index")
+    },
+    **{
         (name, "dns", port): _has_pods(name)
         for port in ("53/UDP", "53/TCP")
         for name in (
             "triton",
             "retrieval",
             "merge-index",
+            "fit-texts",
+            "join-texts",
+            "load-index",
             "smoke-test",
             "sample-catalogue",
             "web",

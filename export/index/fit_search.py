@@ -1,10 +1,11 @@
 """The parameters with which the exact search encodes a database, fitted to a sample of its rows.
 
 The search is exact for any parameters, see ``retrieval_server.exact_search.levels.rotation``. The
-scalings are √w at the profile's α, the axes the principal ones of the sample, the steps those of
-the best uniform quantiser of a Gaussian (J. Max, Quantizing for minimum distortion, 1960, table II:
-0.3352 σ for 16 levels, 0.5860 σ for 8), and the ranges of the coarse level's bounds those of the
-sample with a margin.
+scalings are √w at the profile's α, the axes the principal ones of the sample, and the ranges of the
+coarse level's bounds those of the sample with a margin. On the axes, rows are nearly Gaussian, so
+the steps are those of the best uniform quantiser of a Gaussian (J. Max, Quantizing for minimum
+distortion, 1960, table II: 0.3352 σ for 16 levels). What the axes leave of rectified descriptors
+has long tails, so the residual level's steps are those that lose least on the sample.
 """
 
 from __future__ import annotations
@@ -19,7 +20,12 @@ from numpy.typing import NDArray
 
 from retrieval_server.exact_search.fused_bound import FusedBound
 from retrieval_server.exact_search.levels.fit_parameters import FitParameters
-from retrieval_server.exact_search.levels.fitting import axes_loss, code_offset, unfitted
+from retrieval_server.exact_search.levels.fitting import (
+    axes_loss,
+    code_offset,
+    residual_losses,
+    unfitted,
+)
 from retrieval_server.exact_search.levels.rotation import SearchFit, axis_count, rotate_rows
 from retrieval_server.storage.arrays import release_pages
 
@@ -29,7 +35,9 @@ GATHERED_AT_ONCE = 4_096
 SMALLEST_SCALING = 0.2  # of the largest; a backbone without α today may have one tomorrow
 MARGIN = 1.25  # of the coarse level's ranges
 BYTE_STEPS = 254
-_STEP_OF_4_BITS, _STEP_OF_3_BITS = 0.3352, 0.5860
+RESIDUAL_STEPS = np.arange(0.5, 1.25, 0.05)  # of the residual level, in σ; 0.5860 for a Gaussian
+STEP_ROWS = 2_000  # of the sample; the residual level's steps are fitted to them
+_STEP_OF_4_BITS = 0.3352
 
 
 def fit_search(
@@ -121,8 +129,7 @@ def _with_ranges(fit: SearchFit, sample: Sequence[NDArray[np.float32]]) -> Searc
     deviations = np.sqrt(np.mean(rows.coordinates**2, axis=0, dtype=np.float64))
     steps = (deviations * _STEP_OF_4_BITS).astype(np.float32)
     loss = axes_loss(replace(fit, steps=steps), rows)
-    remainder = np.sqrt(np.mean(loss.remainder**2, axis=0, dtype=np.float64))
-    residual_steps = (remainder * _STEP_OF_3_BITS).astype(np.float32)
+    residual = residual_steps(loss.remainder[:STEP_ROWS])
     lows, highs = rows.means.min(axis=0), rows.means.max(axis=0)
     room = (MARGIN - 1) * (highs - lows) + 1e-6
     parameters = replace(
@@ -132,4 +139,17 @@ def _with_ranges(fit: SearchFit, sample: Sequence[NDArray[np.float32]]) -> Searc
         residual_step=float(loss.residual_norms.max()) * MARGIN / BYTE_STEPS + 1e-9,
         tail_step=float(loss.tail_norms.max()) * MARGIN / BYTE_STEPS + 1e-9,
     )
-    return SearchFit(parameters, fit.means, fit.rotation, steps, residual_steps)
+    return SearchFit(parameters, fit.means, fit.rotation, steps, residual)
+
+
+def residual_steps(remainder: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The step of each dimension that loses least of some rows, (D,).
+
+    Args:
+        remainder: (m, D) r of the residual level.
+    """
+    deviations = np.sqrt(np.mean(remainder**2, axis=0, dtype=np.float64))
+    candidates = (RESIDUAL_STEPS[:, None] * deviations).astype(np.float32)
+    losses = np.stack([residual_losses(remainder, steps) for steps in candidates])
+    best: NDArray[np.float32] = candidates[losses.argmin(axis=0), np.arange(len(deviations))]
+    return best

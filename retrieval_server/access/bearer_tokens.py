@@ -90,7 +90,7 @@ class BearerTokens(grpc.aio.ServerInterceptor):
             metadata: of the request.
             needed: the right that its method needs; None if any token will do.
         """
-        rights = self._rights_of(_shown(metadata))
+        rights = self._rights_of(shown_token(metadata))
         if rights is None:
             return UNKNOWN_TOKEN
         return None if needed is None or needed in rights else lacking(needed)
@@ -145,7 +145,12 @@ def _read(path: Path) -> tuple[tuple[bytes, frozenset[str]], ...]:
     return tuple(tokens)
 
 
-def _shown(metadata: Any) -> bytes:
+def shown_token(metadata: Any) -> bytes:
+    """Return the token that a request shows; empty without one.
+
+    Args:
+        metadata: pairs of name and value, as a call has them.
+    """
     for name, value in metadata or ():
         if name == "authorization":
             scheme, _, token = value.partition(" ")

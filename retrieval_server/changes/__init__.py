@@ -3,5 +3,6 @@
 Read `segment`, which has the format, then `log_writer`, `log_reader` and `changed_index`.
 
 May import: index, filters, attributes, exact_search, text, models, storage, compilation, errors.
-Door: `Upsert`, `Delete`, `ChangeChecks`, `ChangedVersion`, `LogWriter`, `changes_folder`.
+Door: `Upsert`, `Delete`, `checked_product`, `ChangedVersion`, `ChangedIndex`, `LogWriter`,
+`WriterLock`.
 """

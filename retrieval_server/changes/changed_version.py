@@ -13,8 +13,9 @@ from retrieval_server.changes.changed_index import ChangedIndex, ChangedRows
 from retrieval_server.changes.changed_texts import ChangedNeighbours, ChangedTexts
 from retrieval_server.changes.changed_words import ChangedTextFields, ChangedWords
 from retrieval_server.changes.growing_array import GrowingArray
-from retrieval_server.changes.log_reader import LogReader, LogRewrittenError, changes_folder
+from retrieval_server.changes.log_reader import LogReader, LogRewrittenError
 from retrieval_server.index.bundle import IndexBundle
+from retrieval_server.index.changes_folder import changes_folder
 from retrieval_server.index.searched_index import IndexSearch
 from retrieval_server.text.read_text import decode_read
 from retrieval_server.text.word_search import DESCRIPTION, IMAGE

@@ -20,21 +20,9 @@ from retrieval_server.changes.segment import (
 )
 from retrieval_server.errors import ChangeLogError
 
-CHANGES_FOLDER = "changes"
-
 
 class LogRewrittenError(Exception):
     """What was read before is not in the log any more: a writer has lost it with its machine."""
-
-
-def changes_folder(version_folder: Path) -> Path:
-    """The folder of a version's log.
-
-    Args:
-        version_folder: the folder of the version.
-    """
-    resolved = version_folder.resolve()
-    return resolved.parent / CHANGES_FOLDER / resolved.name
 
 
 class LogReader:

@@ -8,6 +8,7 @@ durable.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import logging
 import os
@@ -127,7 +128,7 @@ class LogWriter:
             self._files.write(descriptor, content)
             self._files.sync(descriptor)
         except OSError as error:
-            self.close()  # the next call cuts off what may have been written
+            self._cut()
             raise ChangeWriteError(
                 f"Cannot write {self._folder}: {error.strerror}. Nothing was changed."
             ) from error
@@ -151,9 +152,15 @@ class LogWriter:
 
     def _reopen(self, segment: Path) -> None:
         """Open a segment that is there, and cut what is behind the last durable change."""
-        self._segment, self._descriptor = segment, self._files.open(segment)
-        self._files.truncate(self._descriptor, self._end.offset)
-        self._files.sync(self._descriptor)
+        self._segment = segment
+        descriptor = self._files.open(segment)
+        try:
+            self._files.truncate(descriptor, self._end.offset)
+            self._files.sync(descriptor)
+        except BaseException:
+            self._files.close(descriptor)
+            raise
+        self._descriptor = descriptor
 
     def _begin_segment(self) -> None:
         """Write the header of the next segment; the file gets its name when it is whole."""
@@ -171,5 +178,12 @@ class LogWriter:
             self._files.sync_folder(self._folder)
         finally:
             self._files.close(descriptor)
-        self._end = header_link(self._end.position, checksum_of(header))
+        self._segment, self._end = path, header_link(self._end.position, checksum_of(header))
         self._reopen(path)
+
+    def _cut(self) -> None:
+        """Cut off what may have been written of a group; if that fails, the next call does it."""
+        self.close()
+        if self._segment is not None:
+            with contextlib.suppress(OSError):
+                self._reopen(self._segment)

@@ -49,9 +49,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from retrieval_server.errors import ChangeLogError
+from retrieval_server.index.changes_folder import SEGMENT_SUFFIX
 
 FORMAT_VERSION = 1
-SUFFIX = ".log"
 MAX_FRAME_BYTES = 2**30
 
 _MAGIC, _MARKER = b"BRCHANGE", b"CHGS"
@@ -117,15 +117,15 @@ class Frame:
 
 def segment_name(first: int) -> str:
     """The name of a segment by the position of its first change."""
-    return f"{first:020d}{SUFFIX}"
+    return f"{first:020d}{SEGMENT_SUFFIX}"
 
 
 def segment_names(folder: Path) -> list[str]:
     """The segments of a log in their order; none if there is no folder."""
     if not folder.is_dir():
         return []
-    names = (path.name for path in folder.iterdir() if path.suffix == SUFFIX)
-    return sorted(name for name in names if name.removesuffix(SUFFIX).isdecimal())
+    names = (path.name for path in folder.iterdir() if path.suffix == SEGMENT_SUFFIX)
+    return sorted(name for name in names if name.removesuffix(SEGMENT_SUFFIX).isdecimal())
 
 
 def header_bytes(version: str, position: int, previous: int) -> bytes:

@@ -31,6 +31,7 @@ from retrieval_server.index.bundle import REJECTS_FILE
 from retrieval_server.storage.arrays import REBUILD
 from retrieval_server.storage.string_table import StringTable
 
+ANY_LOSS = 1.0
 DEFAULT_MAX_LOSS = 0.2
 
 

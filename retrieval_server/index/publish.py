@@ -13,10 +13,11 @@ import shutil
 import stat
 from pathlib import Path
 
-from retrieval_server.errors import CurrentFileError, IndexBundleError
+from retrieval_server.errors import CurrentFileError, IndexBundleError, IndexLossError
 from retrieval_server.index.bundle import IndexBundle
+from retrieval_server.index.changes_folder import has_changes
 from retrieval_server.index.images import IndexedImages
-from retrieval_server.index.loss import loss_between
+from retrieval_server.index.loss import ANY_LOSS, loss_between
 from retrieval_server.index.manifest import (
     IMAGES_SINCE,
     MANIFEST_FILE,
@@ -219,11 +220,19 @@ def publish(root: Path, version: str, max_loss: float) -> bool:
 
     Raises:
         IndexBundleError: if a file of the version is missing or damaged.
-        IndexLossError: if the version has lost more than that.
+        IndexLossError: if the version has lost more than that, or there are changes to the current
+            one and not any loss is allowed.
     """
     old = readable_current(root)
     if old == version:
         return False
+    if old is not None and max_loss < ANY_LOSS and has_changes(root / old):
+        raise IndexLossError(
+            f"Servers have taken changes to {root / old} (upserts and deletes), and {version} does "
+            "not have them. Bring them into the catalogue, and build again with --max-loss "
+            f"{ANY_LOSS:g}. To do without them, run: "
+            f"beauty-export publish {shlex.quote(str(root))} {version}"
+        )
     loss = None if old is None else loss_between(root / old, root / version)
     if loss is not None:
         loss.check(max_loss)

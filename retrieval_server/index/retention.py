@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from retrieval_server.index.changes_folder import remove_changes
 from retrieval_server.index.manifest import has_its_digest
 from retrieval_server.index.publish import (
     approved_version,
@@ -94,6 +95,7 @@ def _remove(root: Path, version: str) -> bool:
         if not is_alone:
             return False
         (root / version).rename(removed)
+        remove_changes(root / version)
     sync(root)
     shutil.rmtree(removed, ignore_errors=True)  # what stays is removed the next time
     return True

@@ -18,11 +18,17 @@ from retrieval_server.command_line.image_files import SUFFIXES
 from retrieval_server.errors import ImageError
 from retrieval_server.models.file_kinds import kind_of
 from retrieval_server.models.heic import HEIF, check_heic
+from retrieval_server.models.heif_boxes import decoded_pixels
 
 FORMATS = (*(name.upper() for name in SUFFIXES if name != "HEIC"), *HEIF)  # as Pillow has them
 MAX_PIXELS = 2**26  # 67 million: phones "of 64 megapixels" have up to 9,280 × 6,944
 MAX_SIDE = 65_535  # the maximum of JPEG
 DRAFT_MARGIN = 2
+
+PIXEL_BYTES = 21  # of memory at the peak; make bench-decoding measures it for each format
+COEFFICIENT_BYTES = 8  # for each pixel of a progressive JPEG, which libjpeg holds at its whole size
+WORST_IMAGE_BYTES = PIXEL_BYTES * MAX_PIXELS
+LITTLE_MEMORY_BYTES = WORST_IMAGE_BYTES // 16  # of the photos of most callers
 
 _END = b"\xff\xd9"  # the marker at the end of a JPEG
 _FILLERS = (b"\x55" * 64, b"\xaa" * 64)
@@ -43,14 +49,30 @@ class OpenedImage:
     height: int
 
 
-def open_image(data: bytes, longest_side: Callable[[int, int], int]) -> OpenedImage:
+class LargeImageError(ImageError):
+    """The image is accepted, but needs more memory than the caller has at hand.
+
+    Attributes:
+        needed_bytes: most memory that its decoding needs, in bytes.
+    """
+
+    def __init__(self, needed_bytes: int) -> None:
+        super().__init__(f"needs up to {needed_bytes:,} bytes of memory.")
+        self.needed_bytes = needed_bytes
+
+
+def open_image(
+    data: bytes, longest_side: Callable[[int, int], int], most_bytes: int = WORST_IMAGE_BYTES
+) -> OpenedImage:
     """Open an image file; its pixels are decoded later, except for a JPEG without an end.
 
     Args:
         data: the file.
         longest_side: of the image that will be made of one of a given width and height, in pixels.
+        most_bytes: of memory that its decoding may need; by default, every accepted image may.
 
     Raises:
+        LargeImageError: if it may need more.
         ImageError: if the data is empty, is no image in one of ``FORMATS``, has more than
             ``MAX_PIXELS`` pixels or is longer than ``MAX_SIDE``.
         OSError: if a JPEG is truncated.
@@ -65,10 +87,14 @@ def open_image(data: bytes, longest_side: Callable[[int, int], int]) -> OpenedIm
             "side are accepted."
         )
     _scale_transparent_colour(image)
-    if image.format not in ("JPEG", "MPO"):
-        return OpenedImage(image, width, height)
+    is_jpeg = image.format in ("JPEG", "MPO")
     side = longest_side(width, height)
-    _draft(image, side)
+    if is_jpeg:
+        _draft(image, side)
+    if (needed_bytes := _needed_bytes(image, data, width * height)) > most_bytes:
+        raise LargeImageError(needed_bytes)
+    if not is_jpeg:
+        return OpenedImage(image, width, height)
     if _END not in data[-1024:]:  # what follows the marker, as some phones write it, may be longer
         return OpenedImage(_without_end(image, data, side), width, height)
     return OpenedImage(image, width, height)
@@ -88,6 +114,20 @@ def _opened(data: bytes) -> ImageFile.ImageFile:
         raise ImageError(
             f"{named} not an image in one of the formats {', '.join(FORMATS)}."
         ) from error
+
+
+def _needed_bytes(image: ImageFile.ImageFile, data: bytes, pixels: int) -> int:
+    """The memory that decoding needs at most.
+
+    Args:
+        image: the image, drafted if it can be.
+        data: its file.
+        pixels: of the whole image.
+    """
+    is_heic = image.format in HEIF  # its tiles may be larger than the whole
+    decoded = decoded_pixels(data).together if is_heic else image.width * image.height
+    coefficients = COEFFICIENT_BYTES * pixels if image.info.get("progressive") else 0
+    return min(PIXEL_BYTES * decoded + coefficients, WORST_IMAGE_BYTES)
 
 
 def _draft(image: ImageFile.ImageFile, side: int) -> None:

@@ -14,7 +14,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from retrieval_server.models.colour_profile import in_srgb
-from retrieval_server.models.image_file import DRAFT_MARGIN, OpenedImage, open_image
+from retrieval_server.models.image_file import (
+    DRAFT_MARGIN,
+    WORST_IMAGE_BYTES,
+    OpenedImage,
+    open_image,
+)
 from retrieval_server.models.preprocessing import damage_named, square_of, upright_rgb
 
 LONGEST_SIDE = 2_000  # pixels
@@ -51,21 +56,25 @@ def decode_photo(data: bytes) -> Photo:
         return _photo_of(opened, before, upright_rgb(opened.image), profile)
 
 
-def decode_square_and_photo(data: bytes, side: int) -> tuple[NDArray[np.uint8], Photo]:
+def decode_square_and_photo(
+    data: bytes, side: int, most_bytes: int = WORST_IMAGE_BYTES
+) -> tuple[NDArray[np.uint8], Photo]:
     """Decode an image file for the backbones and for reading.
 
     Args:
         data: a file as ``decode_image`` takes it.
         side: height and width of the square, in pixels.
+        most_bytes: of memory that the decoding may need; see ``open_image``.
 
     Returns:
         What ``decode_image`` and ``decode_photo`` return for the same data.
 
     Raises:
+        LargeImageError: if it may need more memory.
         ImageError: if the data is empty, not an image, damaged, or has too many pixels.
     """
     with damage_named():
-        opened = open_image(data, _drafted_side)
+        opened = open_image(data, _drafted_side, most_bytes)
         for_square = open_image(data, lambda width, height: side).image
         profile = opened.image.info.get("icc_profile")
         before = opened.image.size

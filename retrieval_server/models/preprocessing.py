@@ -21,7 +21,7 @@ from PIL import ExifTags, Image, TiffImagePlugin
 
 from retrieval_server.errors import ImageError
 from retrieval_server.models.colour_profile import in_srgb
-from retrieval_server.models.image_file import open_image
+from retrieval_server.models.image_file import WORST_IMAGE_BYTES, open_image
 
 PREPROCESSING = "white-square-bilinear-2"  # recorded in the index; changed rules get a new name
 WHITE = (255, 255, 255)
@@ -65,22 +65,24 @@ def read_bytes(path: Path) -> bytes:
         raise ImageError(f"cannot be read: {error}.") from error
 
 
-def decode_image(data: bytes, side: int) -> NDArray[np.uint8]:
+def decode_image(data: bytes, side: int, most_bytes: int = WORST_IMAGE_BYTES) -> NDArray[np.uint8]:
     """Decode an image file and turn it into the square image that the backbones take.
 
     Args:
         data: a file in one of ``image_file.FORMATS``; of an animation, the first frame counts.
             HEIC needs the extra ``heic``.
         side: height and width of the result, in pixels.
+        most_bytes: of memory that the decoding may need; see ``open_image``.
 
     Returns:
         (side, side, 3) uint8 RGB.
 
     Raises:
+        LargeImageError: if it may need more memory.
         ImageError: if the data is empty, not an image, damaged, or has too many pixels.
     """
     with damage_named():
-        image = open_image(data, lambda width, height: side).image
+        image = open_image(data, lambda width, height: side, most_bytes).image
         profile = image.info.get("icc_profile")
         return square_of(upright_rgb(image), profile, side)
 

@@ -26,6 +26,7 @@ from retrieval_server import errors
 REQUEST_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 STAGE_BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 STAGES = ("decode", "encode", "read", "rank", "refine")
+QUEUES = ("decode", "memory", "encode", "read", "rank")
 RELOADS = ("served", "refused")
 REFUSALS: dict[type[Exception], str] = {
     errors.CurrentFileError: "current",
@@ -78,6 +79,12 @@ class ServerMetrics:
             "Time that a search spent in a stage, waiting for a free worker or model included.",
             ["stage"],
             buckets=STAGE_BUCKETS_S,
+            registry=self.registry,
+        )
+        self.waiting = Gauge(
+            "beauty_searches_waiting",
+            "Photos or searches that wait for their turn in a stage.",
+            ["queue"],
             registry=self.registry,
         )
         self.shed = Counter(

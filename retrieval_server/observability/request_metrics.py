@@ -11,6 +11,7 @@ from typing import Any, TypeAlias, TypeVar
 import grpc
 
 from retrieval_server.observability.metrics import ServerMetrics
+from retrieval_server.observability.released_requests import released
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 Response = TypeVar("Response")
@@ -67,6 +68,7 @@ class RequestMetrics(grpc.aio.ServerInterceptor):
         """
         in_flight = self._metrics.in_flight.labels(method)
         duration = self._metrics.durations.labels(method)
+        ended_with = cache(lambda status: self._metrics.requests.labels(method, status.name))
 
         async def measured(request: Any, context: Any) -> Response:
             started = time.perf_counter()
@@ -80,17 +82,14 @@ class RequestMetrics(grpc.aio.ServerInterceptor):
                 raise
             except grpc.aio.AbortError as error:
                 status = context.code()
-                # The call's state keeps the error. The error's traceback would keep the state, and
-                # the request, which may have megabytes, until garbage is collected.
                 del request, context
-                error.__context__ = None
-                raise error.with_traceback(None) from None
+                raise released(error) from None
             except Exception:
                 status = context.code() or grpc.StatusCode.UNKNOWN
                 raise
             finally:
                 duration.observe(time.perf_counter() - started)
-                self._metrics.requests.labels(method, status.name).inc()
+                ended_with(status).inc()
                 in_flight.dec()
 
         return measured

@@ -19,6 +19,7 @@ import grpc
 
 from retrieval_server.command_line.proxies import proxy_options
 from retrieval_server.errors import RetrievalError
+from retrieval_server.observability.released_requests import ReleasedRequests
 from retrieval_server.version import VERSION
 
 if TYPE_CHECKING:
@@ -49,9 +50,10 @@ class Tracing:
 
         is_no_probe = filters.negate(filters.health_check())
         return [
+            ReleasedRequests(),
             aio_server_interceptor(  # type: ignore[no-untyped-call]
                 tracer_provider=self._provider, filter_=is_no_probe
-            )
+            ),
         ]
 
     def span(self, name: str) -> AbstractContextManager[object]:

@@ -38,10 +38,11 @@ from retrieval_server.models.reader import (
 from retrieval_server.reading.boxes import find_boxes
 from retrieval_server.reading.characters import decode
 from retrieval_server.reading.lines import Line, by_padded_width, cut_lines
+from retrieval_server.reading.resampling import resized
 
 SHORTER_SIDE = 640  # pixels of the detector's image; PP-OCR's 736 costs a third more
 LONGEST_SIDE = 1_600  # pixels, also of an image that is much longer than wide
-READING = "lines-1"  # name of all rules of this room; a changed rule gets a new one
+READING = "lines-2"  # name of all rules of this room; a changed rule gets a new one
 MAP_STEP = 32  # both sides are multiples of it
 SURELY_UPSIDE_DOWN = 0.9  # probability, PP-OCR's
 MIN_CONFIDENCE = 0.5  # what is read with less is noise
@@ -73,7 +74,6 @@ class Reader:
         engine: opened with ``READER_MODELS``.
         alphabet: text of each symbol of the recogniser.
         workers: threads for what is computed here; None for those of the event loop.
-        shorter_side: of the image in which text is detected, in pixels.
         digest: of the models and rules, see ``reader_digest``; empty where nobody asks.
     """
 
@@ -82,14 +82,12 @@ class Reader:
         engine: Engine,
         alphabet: Sequence[str],
         workers: Executor | None = None,
-        shorter_side: int = SHORTER_SIDE,
         digest: str = "",
     ) -> None:
         self.digest = digest
         self._engine = engine
         self._alphabet = alphabet
         self._workers = workers
-        self._shorter_side = shorter_side
 
     async def read(self, photo: Photo, timeout_s: float | None = None) -> tuple[ReadLine, ...]:
         """Read a photo.
@@ -100,7 +98,7 @@ class Reader:
                 allow for each of its calls.
 
         Returns:
-            The lines, sorted by the upper ends of their boxes.
+            The lines, from top to bottom and from left to right.
 
         Raises:
             EngineError: if the models refuse or cannot be reached.
@@ -109,7 +107,7 @@ class Reader:
             ModelMismatchError: if the weights differ from those that answered the first call.
         """
         remaining_s = _countdown(timeout_s)
-        image = await self._compute(detector_image, photo.pixels, self._shorter_side)
+        image = await self._compute(detector_image, photo.pixels)
         text_map = (await self._engine.run(TEXT_DETECTOR, image[None], remaining_s()))[
             TEXT_MAP_OUTPUT
         ][0]
@@ -123,7 +121,7 @@ class Reader:
             for line, (text, confidence) in zip(lines, texts, strict=True)
             if text.strip() and confidence >= MIN_CONFIDENCE
         ]
-        return tuple(sorted(found, key=_position))
+        return tuple(found)
 
     async def _upright(self, lines: Sequence[Line], timeout_s: float | None) -> list[Line]:
         """Turn the lines that are upside down."""
@@ -189,26 +187,30 @@ def compile_reader() -> None:
     """Compile what finds boxes, or load it from numba's cache, so that no photo has to wait."""
     text_map = np.zeros((MAP_STEP, MAP_STEP), np.uint8)
     text_map[8:16, 4:28] = 255
-    find_boxes(text_map)
+    photo = np.zeros((MAP_STEP, MAP_STEP, 3), np.uint8)
+    _lines(resized(photo, MAP_STEP, MAP_STEP), text_map)
 
 
-def detector_image(pixels: NDArray[np.uint8], shorter_side: int) -> NDArray[np.uint8]:
+def detector_image(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Bring a photo to the size at which text is detected.
 
     Args:
         pixels: (H, W, 3) uint8 RGB.
-        shorter_side: of the result in pixels, unless the longer one reaches ``LONGEST_SIDE``.
 
     Returns:
-        The same image, its height and width multiples of 32.
+        The same image, its height and width multiples of 32. Its shorter side is about
+        ``SHORTER_SIDE``, unless the longer one reaches ``LONGEST_SIDE``.
     """
     height, width, _ = pixels.shape
-    scale = min(shorter_side / min(width, height), LONGEST_SIDE / max(width, height))
+    scale = min(SHORTER_SIDE / min(width, height), LONGEST_SIDE / max(width, height))
     columns, rows = (
-        max(MAP_STEP, round(side * scale / MAP_STEP) * MAP_STEP) for side in (width, height)
+        max(MAP_STEP, round(int(side * scale) / MAP_STEP) * MAP_STEP) for side in (width, height)
     )
     if (columns, rows) == (width, height):
         return pixels
+    if scale >= 1:
+        return resized(pixels, columns, rows)
+    # several pixels become one, and all of them count
     return np.asarray(Image.fromarray(pixels).resize((columns, rows), Image.Resampling.BILINEAR))
 
 
@@ -231,8 +233,8 @@ def _countdown(timeout_s: float | None) -> Callable[[], float | None]:
 
 def _lines(pixels: NDArray[np.uint8], text_map: NDArray[np.uint8]) -> list[Line]:
     """Cut out the lines that a text map shows on a photo."""
-    scale = np.divide(pixels.shape[1::-1], text_map.shape[::-1])  # of x and of y
-    return cut_lines(pixels, find_boxes(text_map) * scale)
+    height, width, _ = pixels.shape
+    return cut_lines(pixels, find_boxes(text_map, width, height))
 
 
 def _orientation_images(lines: Sequence[Line]) -> NDArray[np.uint8]:
@@ -251,8 +253,3 @@ def _read_line(photo: Photo, line: Line, text: str, confidence: float) -> ReadLi
     corners = line.corners * (photo.width / width, photo.height / height)
     first, second, third, fourth = ((float(x), float(y)) for x, y in corners)
     return ReadLine(text, confidence, (first, second, third, fourth))
-
-
-def _position(line: ReadLine) -> tuple[float, float]:
-    """Top and left of a line."""
-    return min(y for _, y in line.corners), min(x for x, _ in line.corners)

@@ -1,7 +1,11 @@
-"""The rectangle of least area around a component, and the mean of the map inside it: compiled.
+"""The rectangle of least area around points, by rotating calipers: compiled.
 
-One side of such a rectangle lies on an edge of the component's convex hull. Points are the centres
-of pixels, so the pixel in row y and column x is the point (x, y).
+One side of such a rectangle lies on an edge of the points' convex hull. Points are the centres of
+pixels, so the pixel in row y and column x is the point (x, y).
+
+Several rectangles can have the same area. OpenCV's ``minAreaRect`` decides by the rounding errors
+of single precision, and the one that it takes is the one that PP-OCR's thresholds were set with.
+So widths, heights and areas are computed in single precision here, and edges in the same order.
 """
 
 from __future__ import annotations
@@ -11,10 +15,7 @@ from numpy.typing import NDArray
 
 from retrieval_server.compilation import compiled
 
-# Columns of a rectangle. The axis (ux, uy) points along its width, and is the one of the two that
-# is nearer to horizontal; the height's axis is (-uy, ux).
-CENTRE_X, CENTRE_Y, AXIS_X, AXIS_Y, WIDTH, HEIGHT = range(6)
-ROUNDING = 1e-9  # pixels; a centre on the edge belongs to the rectangle
+TOP, RIGHT, BOTTOM, LEFT = range(4)  # sides of a rectangle, in the order in which they turn
 
 
 @compiled
@@ -23,105 +24,68 @@ def minimal_rectangles(
     firsts: NDArray[np.int32],
     lasts: NDArray[np.int32],
     offsets: NDArray[np.int64],
-) -> NDArray[np.float64]:
+) -> NDArray[np.float32]:
     """Find the rectangle of least area around each component.
 
     Args:
         rows: (R,) row of each run, component after component, ascending in each.
         firsts: (R,) its first column.
         lasts: (R,) its last column.
-        offsets: (C + 1,) where the runs of each component begin.
+        offsets: (C + 1,) where the runs of each component begin. The runs of a component are not
+            all on one straight line.
 
     Returns:
-        (C, 6), see the constants of this module.
+        (C, 4, 2) corners (x, y), clockwise on the screen.
     """
-    rectangles = np.empty((offsets.size - 1, 6))
+    rectangles = np.empty((offsets.size - 1, 4, 2), np.float32)
     for component in range(offsets.size - 1):
         begin, end = offsets[component], offsets[component + 1]
-        hull = _hull(rows[begin:end], firsts[begin:end], lasts[begin:end])
-        _enclose(hull, rectangles[component])
+        enclose(rows[begin:end], firsts[begin:end], lasts[begin:end], rectangles[component])
     return rectangles
 
 
 @compiled
-def rectangles_around(corners: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Find the rectangle of least area around each quadrilateral.
+def enclose(
+    rows: NDArray[np.int32],
+    firsts: NDArray[np.int32],
+    lasts: NDArray[np.int32],
+    corners: NDArray[np.float32],
+) -> None:
+    """Write the corners of the rectangle of least area around runs of pixels.
+
+    The rectangle turns around the hull. In each step it lies on the edge that needs the least turn.
+    Of equal areas the last one is taken.
 
     Args:
-        corners: (C, 4, 2) corners (x, y) in turn.
-
-    Returns:
-        (C, 6), see the constants of this module.
+        rows: (R,) row of each run, ascending.
+        firsts: (R,) its first column.
+        lasts: (R,) its last column.
+        corners: (4, 2), is written to.
     """
-    rectangles = np.empty((len(corners), 6))
-    for index in range(len(corners)):
-        _enclose(corners[index], rectangles[index])
-    return rectangles
-
-
-@compiled
-def means_inside(
-    text_map: NDArray[np.uint8], rectangles: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """The mean of a map over the pixels whose centres are in each rectangle; 0 for none.
-
-    Sums along the rows are kept, so a rectangle costs its height and not its area.
-
-    Args:
-        text_map: (H, W).
-        rectangles: (C, 6).
-    """
-    height, width = text_map.shape
-    sums = np.zeros((height, width + 1), np.int32)
-    for row in range(height):
-        for column in range(width):
-            sums[row, column + 1] = sums[row, column] + text_map[row, column]
-    means = np.zeros(len(rectangles))
-    for index in range(len(rectangles)):
-        rectangle = rectangles[index]
-        reach = (
-            abs(rectangle[AXIS_Y]) * rectangle[WIDTH] + abs(rectangle[AXIS_X]) * rectangle[HEIGHT]
-        ) / 2
-        top = max(0, int(np.ceil(rectangle[CENTRE_Y] - reach - ROUNDING)))
-        bottom = min(height - 1, int(np.floor(rectangle[CENTRE_Y] + reach + ROUNDING)))
-        total = pixels = 0
-        for row in range(top, bottom + 1):
-            first, last = _span(rectangle, row, width)
-            if first <= last:
-                total += sums[row, last + 1] - sums[row, first]
-                pixels += last + 1 - first
-        if pixels:
-            means[index] = total / pixels
-    return means
-
-
-@compiled
-def _span(rectangle: NDArray[np.float64], row: int, width: int) -> tuple[int, int]:
-    """First and last column of a row inside a rectangle; the first is larger if there is none."""
-    left, right = 0.0, width - 1.0
-    below = row - rectangle[CENTRE_Y]
-    ux, uy = rectangle[AXIS_X], rectangle[AXIS_Y]
-    for along, across, length in (
-        (ux, uy, rectangle[WIDTH]),
-        (-uy, ux, rectangle[HEIGHT]),
-    ):
-        # |along · (x - centre) + across · below| <= length / 2
-        reach = length / 2 + ROUNDING
-        if abs(along) < ROUNDING:
-            if abs(across * below) > reach:
-                return 1, 0
-            continue
-        ends = ((-reach - across * below) / along, (reach - across * below) / along)
-        left = max(left, rectangle[CENTRE_X] + min(ends[0], ends[1]))
-        right = min(right, rectangle[CENTRE_X] + max(ends[0], ends[1]))
-    return int(np.ceil(left - ROUNDING)), int(np.floor(right + ROUNDING))
+    hull = _hull(rows, firsts, lasts)
+    edges = _edges(hull)
+    touched = _extremes(hull)
+    least = np.float32(np.inf)
+    for _ in range(len(hull)):
+        side = _least_turn(edges, touched)
+        x, y = edges[touched[side]]
+        scale = np.float32(1 / np.sqrt(float(x * x + y * y)))
+        ux, uy = _turned_back(np.float32(x) * scale, np.float32(y) * scale, side)
+        touched[side] = (touched[side] + 1) % len(hull)
+        left, top = hull[touched[LEFT]], hull[touched[TOP]]
+        across, down = hull[touched[RIGHT]] - left, hull[touched[BOTTOM]] - top
+        width = np.float32(across[0]) * ux + np.float32(across[1]) * uy
+        height = np.float32(down[1]) * ux - np.float32(down[0]) * uy
+        if width * height <= least:
+            least = width * height
+            _place(left, top, (ux, uy), (width, height), corners)
 
 
 @compiled
 def _hull(
     rows: NDArray[np.int32], firsts: NDArray[np.int32], lasts: NDArray[np.int32]
 ) -> NDArray[np.int64]:
-    """The corners of the convex hull, (K, 2), down its left side and up its right one.
+    """The corners of the convex hull, (K, 2), down its right side and up its left one.
 
     Only the first and the last column of each row can be corners.
     """
@@ -135,10 +99,14 @@ def _hull(
             run += 1
         lefts = _add_corner(left, lefts, first, row, 1)
         rights = _add_corner(right, rights, last, row, -1)
-    hull = np.empty((lefts + rights, 2), np.int64)
-    hull[:lefts] = left[:lefts]
+    # a row of one pixel is the end of both sides
+    begin = 1 if left[0, 0] == right[0, 0] else 0
+    end = lefts - 1 if left[lefts - 1, 0] == right[rights - 1, 0] else lefts
+    hull = np.empty((rights + end - begin, 2), np.int64)
     for corner in range(rights):
-        hull[lefts + corner] = right[rights - 1 - corner]
+        hull[corner] = right[corner]
+    for corner in range(end - begin):
+        hull[rights + corner] = left[end - 1 - corner]
     return hull
 
 
@@ -168,29 +136,76 @@ def _add_corner(chain: NDArray[np.int64], length: int, x: int, y: int, side: int
 
 
 @compiled
-def _enclose(hull: NDArray[np.int64], rectangle: NDArray[np.float64]) -> None:
-    """Write the rectangle of least area around a hull; of equal ones, that of the first edge."""
-    least = np.inf
+def _edges(hull: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The vector from each corner to the next one."""
+    edges = np.empty_like(hull)
     for corner in range(len(hull)):
-        following = hull[(corner + 1) % len(hull)]
-        dx, dy = following[0] - hull[corner, 0], following[1] - hull[corner, 1]
-        norm = np.hypot(dx, dy)
-        ux, uy = (dx / norm, dy / norm) if norm > 0 else (1.0, 0.0)
-        if abs(ux) < abs(uy):
-            ux, uy = uy, -ux
-        if ux < 0:
-            ux, uy = -ux, -uy
-        low_u = low_v = np.inf
-        high_u = high_v = -np.inf
-        for point in range(len(hull)):
-            u = hull[point, 0] * ux + hull[point, 1] * uy
-            v = hull[point, 1] * ux - hull[point, 0] * uy
-            low_u, high_u = min(low_u, u), max(high_u, u)
-            low_v, high_v = min(low_v, v), max(high_v, v)
-        width, height = high_u - low_u, high_v - low_v
-        if width * height < least:
-            least = width * height
-            u, v = (low_u + high_u) / 2, (low_v + high_v) / 2
-            rectangle[CENTRE_X], rectangle[CENTRE_Y] = u * ux - v * uy, u * uy + v * ux
-            rectangle[AXIS_X], rectangle[AXIS_Y] = ux, uy
-            rectangle[WIDTH], rectangle[HEIGHT] = width, height
+        edges[corner] = hull[(corner + 1) % len(hull)] - hull[corner]
+    return edges
+
+
+@compiled
+def _extremes(hull: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The corner that each side of an upright rectangle touches; the first of several."""
+    touched = np.empty(4, np.int64)
+    touched[TOP], touched[BOTTOM] = hull[:, 1].argmin(), hull[:, 1].argmax()
+    touched[LEFT], touched[RIGHT] = hull[:, 0].argmin(), hull[:, 0].argmax()
+    return touched
+
+
+@compiled
+def _least_turn(edges: NDArray[np.int64], touched: NDArray[np.int64]) -> int:
+    """The side that needs the least turn to lie on the next edge; the first of several."""
+    least = TOP
+    lx, ly = edges[touched[TOP]]
+    for side in (RIGHT, BOTTOM, LEFT):
+        x, y = edges[touched[side]]
+        x, y = _turned_back(x, y, side)
+        if x * ly > y * lx:
+            least, lx, ly = side, x, y
+    return least
+
+
+@compiled
+def _turned_back(x: float, y: float, side: int) -> tuple[float, float]:
+    """A vector along a side, as it is along the top: turned by 90 degrees for each side between."""
+    if side == TOP:
+        return x, y
+    if side == RIGHT:
+        return y, -x
+    if side == BOTTOM:
+        return -x, -y
+    return -y, x
+
+
+@compiled
+def _place(
+    left: NDArray[np.int64],
+    top: NDArray[np.int64],
+    axis: tuple[np.float32, np.float32],
+    size: tuple[np.float32, np.float32],
+    corners: NDArray[np.float32],
+) -> None:
+    """Write the corners of a rectangle, clockwise from the first one along its axis.
+
+    Args:
+        left: a point on its left side.
+        top: a point on its top.
+        axis: unit vector from left to right.
+        size: width and height.
+        corners: (4, 2), is written to.
+    """
+    (ux, uy), (width, height), half = axis, size, np.float32(0.5)
+    along = ux * np.float32(left[0]) + uy * np.float32(left[1])
+    across = ux * np.float32(top[1]) - uy * np.float32(top[0])
+    scale = np.float32(1) / (ux * ux + uy * uy)  # rounded, the axis is not quite a unit vector
+    right = ux * width, uy * width
+    down = -uy * height, ux * height
+    x = (along * ux - across * uy) * scale + (right[0] + down[0]) * half
+    y = (ux * across + uy * along) * scale + (right[1] + down[1]) * half
+    right = right[0] * half, right[1] * half
+    down = down[0] * half, down[1] * half
+    corners[0] = x - right[0] - down[0], y - right[1] - down[1]
+    corners[1] = x + right[0] - down[0], y + right[1] - down[1]
+    corners[2] = x + right[0] + down[0], y + right[1] + down[1]
+    corners[3] = x - right[0] + down[0], y - right[1] + down[1]

@@ -8,6 +8,10 @@ longer than its caller waits, it is refused, with the time after which another t
 The pace includes everything that slows the line down: other lines, other processes, a Triton with
 other clients. A line with an idle worker admits every search, so that a pace that was measured in a
 bad moment is measured again.
+
+Callers take turns (see ``turns.py``), so the searches ahead of a new one are not all that are in
+progress, but as many of each caller as its own caller has. A caller whose searches fill the line is
+refused while another one is admitted.
 """
 
 from __future__ import annotations
@@ -19,9 +23,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 
+from retrieval_server.serving.callers import NOBODY, Caller
+from retrieval_server.serving.shares import Shares
+from retrieval_server.serving.turns import PLACES_PER_WORKER
+
 USABLE_SHARE = 0.75  # of the time that is left: a search may take longer than expected
 PACE_WEIGHT = 0.1  # of the last measurement in the mean
 FULL_RETRY_S = 1.0  # where no pace is known
+FREE_SHARE = 1 / 8  # of its own searches: so many places a caller leaves free for others
 
 
 class Kind(Enum):
@@ -83,45 +92,61 @@ class Line:
         self._workers = workers
         self._clock = clock
         self._measured_from = 0.0
-        self.in_progress = 0
+        self.shares = Shares()
         self.pace_s: float | None = None
+
+    @property
+    def in_progress(self) -> int:
+        """The sum of the sizes of all searches in progress."""
+        return self.shares.total
 
     @property
     def is_busy(self) -> bool:
         """Whether a further search has to wait for a worker."""
         return self.in_progress >= self._workers
 
-    def expected_s(self, size: int = 1) -> float:
+    @property
+    def length_s(self) -> float:
+        """Seconds until all searches in progress and one more have ended; 0 while unknown."""
+        if self.pace_s is None or not self.is_busy:
+            return 0.0
+        return (self.in_progress + 1) * self.pace_s
+
+    def expected_s(self, size: int, caller: Caller) -> float:
         """Seconds that a search is expected to take if it begins now; 0 while that is unknown.
 
         Args:
             size: how many searches its work is as much as: the number of its photos.
+            caller: who waits for it.
         """
         if self.pace_s is None or not self.is_busy:
             return 0.0
-        return (self.in_progress + size) * self.pace_s
+        begun = min(self.in_progress, PLACES_PER_WORKER * self._workers)  # has had its turn
+        return max(self.shares.turns(caller, size), begun + size) * self.pace_s
 
-    def enter(self, size: int) -> None:
+    def enter(self, size: int, caller: Caller) -> None:
         """Begin a search of a size."""
         was_busy = self.is_busy
-        self.in_progress += size
+        self.shares.add(caller, size)
         if self.is_busy and not was_busy:
             self._measured_from = self._clock()
 
-    def leave(self, size: int, end: End) -> None:
+    def leave(self, size: int, caller: Caller, end: End) -> None:
         """End a search of a size.
 
         Args:
             size: that it began with.
+            caller: who waited for it.
             end: how; only a search that was answered says how long the next one will take.
         """
         if self.is_busy and end is not End.GIVEN_UP:
             now = self._clock()
             measured_s, self._measured_from = (now - self._measured_from) / size, now
+            self.shares.count_end(caller)
             if end is End.ANSWERED:
                 self.pace_s = measured_s if self.pace_s is None else self.pace_s
                 self.pace_s += PACE_WEIGHT * (measured_s - self.pace_s)
-        self.in_progress -= size
+        self.shares.remove(caller, size)
 
 
 class Admission:
@@ -148,37 +173,43 @@ class Admission:
         self._max_searches = max_searches
         self._longest_wait_s = longest_wait_s
         self._lines = {kind: Line(workers, clock) for kind in Kind}
+        self._all = Shares()  # of every kind
 
-    def expected_s(self, kind: Kind) -> float:
-        """Seconds that a new search of a kind is expected to take."""
-        return self._lines[kind].expected_s()
+    def length_s(self, kind: Kind) -> float:
+        """Seconds until the searches of a kind that are in progress and one more have ended."""
+        return self._lines[kind].length_s
 
-    def overload(self, kind: Kind, remaining_s: float | None, size: int = 1) -> Overload | None:
+    def overload(
+        self, kind: Kind, remaining_s: float | None, size: int = 1, caller: Caller = NOBODY
+    ) -> Overload | None:
         """Say why a search cannot begin now; None if it can.
 
         Args:
             kind: what the search needs.
             remaining_s: seconds until the caller's deadline; None if it set none.
             size: how many searches its work is as much as: the number of its photos.
+            caller: who waits for it.
         """
-        if sum(line.in_progress for line in self._lines.values()) >= self._max_searches:
+        if self._is_full(caller):
             return self._full()
-        expected_s = self._lines[kind].expected_s(size)
+        expected_s = self._lines[kind].expected_s(size, caller)
         allowed_s = self._longest_wait_s
         if remaining_s is not None:
             allowed_s = min(allowed_s, USABLE_SHARE * remaining_s)
         return self._late(expected_s) if expected_s > allowed_s else None
 
     @contextmanager
-    def in_progress(self, kind: Kind, size: int = 1) -> Iterator[None]:
+    def in_progress(self, kind: Kind, size: int = 1, caller: Caller = NOBODY) -> Iterator[None]:
         """Let a search that can begin be in progress while the block runs.
 
         Args:
             kind: what the search needs.
             size: how many searches its work is as much as.
+            caller: who waits for it.
         """
         line = self._lines[kind]
-        line.enter(size)
+        line.enter(size, caller)
+        self._all.add(caller, size)
         end = End.ANSWERED
         try:
             yield
@@ -189,11 +220,20 @@ class Admission:
             end = End.GIVEN_UP
             raise
         finally:
-            line.leave(size, end)
+            line.leave(size, caller, end)
+            self._all.remove(caller, size)
+
+    def _is_full(self, caller: Caller) -> bool:
+        """Whether a caller finds no place: none is free, or it must leave the free ones."""
+        free = self._max_searches - self._all.total
+        return free < 1 or FREE_SHARE * self._all.of(caller) >= free
 
     def _full(self) -> Overload:
-        expected_s = max(line.expected_s() for line in self._lines.values()) or FULL_RETRY_S
-        problem = f"The server is full: {self._max_searches} searches are in progress."
+        expected_s = max(line.length_s for line in self._lines.values()) or FULL_RETRY_S
+        problem = (
+            f"The server is full: at most {self._max_searches} searches may be in progress "
+            "(max_concurrent_requests), and a caller leaves some of them to others."
+        )
         return Overload(Cause.FULL, problem, self._retry_after_s(expected_s))
 
     def _late(self, expected_s: float) -> Overload:

@@ -12,8 +12,9 @@ import grpc
 from retrieval_server import errors
 from retrieval_server.observability.metrics import ServerMetrics
 from retrieval_server.observability.tracing import Tracing
-from retrieval_server.serving.admission import CHEAP_KINDS, Admission, Kind, Overload
+from retrieval_server.serving.admission import CHEAP_KINDS, Admission, Cause, Kind, Overload
 from retrieval_server.serving.arrivals import Arrivals
+from retrieval_server.serving.callers import CURRENT, caller_of
 from retrieval_server.serving.deadline import Deadline
 from retrieval_server.serving.messages import retry_metadata
 from retrieval_server.serving.request_log import RequestLog
@@ -46,6 +47,12 @@ Work: TypeAlias = Callable[[str, Deadline], Awaitable[tuple[Response, Mapping[st
 class Call(Protocol):
     """The context of a call, as far as an answer needs it."""
 
+    def peer(self) -> str:
+        """The other end of the connection, such as ``ipv4:10.0.0.7:51234``."""
+
+    def invocation_metadata(self) -> Any:
+        """The metadata that the caller sent along."""
+
     def time_remaining(self) -> float | None:
         """Seconds until the caller's deadline; None if there is none."""
 
@@ -71,15 +78,24 @@ class Answering:
         arrivals: counts the requests that only rank or read.
         metrics: counts requests that are refused or fail.
         tracing: has a span for the request in progress.
+        by_token: whether callers are told apart by their tokens; else by their addresses.
     """
 
     def __init__(
-        self, admission: Admission, arrivals: Arrivals, metrics: ServerMetrics, tracing: Tracing
+        self,
+        admission: Admission,
+        arrivals: Arrivals,
+        metrics: ServerMetrics,
+        tracing: Tracing,
+        *,
+        by_token: bool,
     ) -> None:
         self._admission = admission
         self._arrivals = arrivals
         self._metrics = metrics
+        self._shed = {cause: metrics.shed.labels(cause.value) for cause in Cause}
         self._tracing = tracing
+        self._by_token = by_token
         self._log = RequestLog()
 
     async def answer(
@@ -99,10 +115,12 @@ class Answering:
         if kind in CHEAP_KINDS:
             self._arrivals.note()
         deadline = Deadline.after(context.time_remaining())
-        overload = self._admission.overload(kind, deadline.remaining_s, size)
+        caller = caller_of(context, by_token=self._by_token)
+        overload = self._admission.overload(kind, deadline.remaining_s, size, caller)
         if overload is not None:
             await self._refuse(overload, request_id, context)
-        with self._admission.in_progress(kind, size):
+        CURRENT.set(caller)
+        with self._admission.in_progress(kind, size, caller):
             context.set_trailing_metadata((("request-id", request_id),))
             return await self._worked(work, request_id, deadline, context)
 
@@ -121,9 +139,8 @@ class Answering:
 
     async def _refuse(self, overload: Overload, request_id: str, context: Call) -> NoReturn:
         """Refuse a request, at as little cost as possible: there may be very many."""
-        cause = overload.cause.value
-        self._metrics.shed.labels(cause).inc()
-        self._log.refused(cause)
+        self._shed[overload.cause].inc()
+        self._log.refused(overload.cause.value)
         message = str(overload)
         retry = retry_metadata(message, overload.retry_after_s)
         metadata = (("request-id", request_id), *retry)

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from retrieval_server.changes.changed_index import ChangedIndex
 from retrieval_server.changes.changed_version import ChangedVersion
-from retrieval_server.changes.log_reader import changes_folder
 from retrieval_server.changes.log_writer import LogWriter, WriterLock
 from retrieval_server.errors import ChangeLogError, ChangeWriteError, NotWriterError
 from retrieval_server.index.bundle import IndexBundle
+from retrieval_server.index.changes_folder import changes_folder
 from retrieval_server.retrieval.retriever import Retriever
 from retrieval_server.serving.polling import Polling
 from retrieval_server.serving.served_index import ServedIndex

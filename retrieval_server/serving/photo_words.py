@@ -21,6 +21,7 @@ from retrieval_server.models.photo import Photo
 from retrieval_server.models.profile import Profile
 from retrieval_server.reading.reader import Reader, ReadLine
 from retrieval_server.serving.deadline import Deadline
+from retrieval_server.serving.turns import Turns
 from retrieval_server.v1 import retrieval_pb2 as pb
 
 TIME_SHARE = 0.8  # of what is left; the rest is for ranking
@@ -67,20 +68,28 @@ class PhotoWords:
 NOT_READ = PhotoWords()
 
 
-async def read_photos(reader: Reader, photos: Sequence[Photo], deadline: Deadline) -> PhotoWords:
+async def read_photos(
+    reader: Reader, photos: Sequence[Photo], deadline: Deadline, turns: Turns
+) -> PhotoWords:
     """Read photos.
 
     Args:
         reader: reads them.
         photos: of one search.
         deadline: of the search.
+        turns: the photos that may be read at once.
     """
+
+    async def read_in_turn(photo: Photo) -> Sequence[ReadLine]:
+        async with turns.taken():
+            return await reader.read(photo, timeout_s)
+
     started = time.perf_counter_ns()
     remaining_s = deadline.remaining_s
     timeout_s = None if remaining_s is None else TIME_SHARE * remaining_s
     try:
         async with asyncio.timeout(timeout_s):
-            read = await asyncio.gather(*(reader.read(photo, timeout_s) for photo in photos))
+            read = await asyncio.gather(*map(read_in_turn, photos))
     except (TimeoutError, EngineDeadlineError):
         return PhotoWords(warning="The words on the photo were not read: there was no time for it.")
     except (EngineError, ModelMismatchError, ModelRepositoryError) as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,6 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval_server.errors import ImageError, QueryError
+from retrieval_server.models.image_file import (
+    LITTLE_MEMORY_BYTES,
+    WORST_IMAGE_BYTES,
+    LargeImageError,
+)
 from retrieval_server.models.photo import Photo, decode_square_and_photo
 from retrieval_server.models.preprocessing import decode_image
 from retrieval_server.observability.tracing import Tracing
@@ -21,6 +26,7 @@ from retrieval_server.retrieval.search_request import QueryDescriptors
 from retrieval_server.retrieval.several_photos import MAX_PHOTOS, mean_query
 from retrieval_server.serving.deadline import Deadline
 from retrieval_server.serving.photo_words import NOT_READ, PhotoWords, read_photos
+from retrieval_server.serving.turns import Turns
 from retrieval_server.serving.workers import Workers
 from retrieval_server.v1 import retrieval_pb2 as pb
 
@@ -70,13 +76,21 @@ class SeenPhotos:
 class PhotoStages:
     """The stages from encoded photos to a query.
 
+    Callers take turns in each stage.
+
     Attributes:
-        workers: decode the photos.
+        decoding: decodes the photos.
+        memory: the bytes that large photos may take at once while they are decoded.
+        encoding: the photos that the engine may describe at once.
+        reading: the photos that may be read at once.
         tracing: records the stages.
         reader: reads the words on the photos; None reads nothing.
     """
 
-    workers: Workers
+    decoding: Workers
+    memory: Turns
+    encoding: Turns
+    reading: Turns
     tracing: Tracing
     reader: Reader | None
 
@@ -131,7 +145,7 @@ class PhotoStages:
     ) -> PhotoWords:
         photos = [photo for _, photo in decoded if photo is not None]
         with self.tracing.span("read"):
-            return await read_photos(reader, photos, deadline)
+            return await read_photos(reader, photos, deadline, self.reading)
 
     async def _query(
         self,
@@ -143,22 +157,38 @@ class PhotoStages:
         started = time.perf_counter_ns()
         with self.tracing.span("encode"):
             described = await asyncio.gather(
-                *(retriever.encode(square, deadline.remaining_s) for square, _ in decoded)
+                *(self._encode(square, retriever, deadline) for square, _ in decoded)
             )
         timings.encode_us = (time.perf_counter_ns() - started) // 1000
         return mean_query(described)
+
+    async def _encode(
+        self, square: NDArray[np.uint8], retriever: Retriever, deadline: Deadline
+    ) -> QueryDescriptors:
+        async with self.encoding.taken():
+            return await retriever.encode(square, deadline.remaining_s)
 
     async def _decode(
         self, number: int, photo: bytes, side: int, deadline: Deadline, *, reads: bool
     ) -> Decoded:
         """Decode a photo for the backbones, and for the reader if it is to be read."""
+        decoder: Callable[..., Decoded] = decode_square_and_photo if reads else _decoded_square
+        decode = partial(decoder, photo, side)
         try:
-            if reads:
-                both = partial(decode_square_and_photo, photo, side)
-                return await self.workers.run(both, deadline)
-            return await self.workers.run(partial(decode_image, photo, side), deadline), None
+            try:
+                return await self.decoding.run(partial(decode, LITTLE_MEMORY_BYTES), deadline)
+            except LargeImageError as large:
+                needed_bytes = large.needed_bytes
+            async with self.memory.taken(needed_bytes):
+                return await self.decoding.run(decode, deadline)
         except ImageError as error:
             raise _fault(number, error.problem) from error
+
+
+def _decoded_square(
+    photo: bytes, side: int, most_bytes: int = WORST_IMAGE_BYTES
+) -> tuple[NDArray[np.uint8], None]:
+    return decode_image(photo, side, most_bytes), None
 
 
 def _whole(outcomes: list[Decoded | BaseException]) -> list[Decoded]:

@@ -31,7 +31,7 @@ from retrieval_server.observability.tracing import Tracing, start_tracing
 from retrieval_server.reading.reader import Reader, compile_reader, open_reader
 from retrieval_server.retrieval.open_retriever import open_retriever
 from retrieval_server.retrieval.retriever import Retriever
-from retrieval_server.serving.admission import Admission, Cause, Kind
+from retrieval_server.serving.admission import Admission, Kind
 from retrieval_server.serving.certificate_metrics import CertificateState, certificates_of
 from retrieval_server.serving.change_feed import FOLLOW_EVERY_S, ChangeFeed
 from retrieval_server.serving.check_health import SERVICE
@@ -238,9 +238,7 @@ def _admission(settings: Settings, metrics: ServerMetrics) -> Admission:
     )
     metrics.limit.set(settings.max_concurrent_requests)
     for kind in Kind:
-        metrics.expected.labels(kind.value).set_function(partial(admission.expected_s, kind))
-    for cause in Cause:
-        metrics.shed.labels(cause.value)
+        metrics.expected.labels(kind.value).set_function(partial(admission.length_s, kind))
     return admission
 
 

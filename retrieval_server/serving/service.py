@@ -15,7 +15,7 @@ import numpy as np
 from retrieval_server import errors
 from retrieval_server.index.searched_index import SearchedIndex
 from retrieval_server.models.reader import EXPORT_READER
-from retrieval_server.observability.metrics import ServerMetrics
+from retrieval_server.observability.metrics import QUEUES, ServerMetrics
 from retrieval_server.observability.request_metrics import RequestMetrics
 from retrieval_server.observability.tracing import Tracing
 from retrieval_server.reading.reader import Reader
@@ -49,6 +49,7 @@ from retrieval_server.serving.search_streams import SearchStreams
 from retrieval_server.serving.served_index import ServedIndex
 from retrieval_server.serving.settings import Settings
 from retrieval_server.serving.streamed_call import StreamedCall
+from retrieval_server.serving.turns import PLACES_PER_WORKER, Turns
 from retrieval_server.serving.workers import Workers
 from retrieval_server.text.word_search import words_beside
 from retrieval_server.v1 import retrieval_pb2 as pb
@@ -92,12 +93,26 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         self._metrics = metrics
         self._tracing = tracing
         self._served = served
-        self._workers = Workers(executor)
-        self._photos = PhotoStages(self._workers, tracing, reader)
+        places = PLACES_PER_WORKER * settings.workers
+        sizes = {"memory": settings.max_decoding_bytes, "encode": served.retriever.engine.in_flight}
+        turns = {queue: Turns(sizes.get(queue, places)) for queue in QUEUES}
+        for queue in QUEUES:
+            metrics.waiting.labels(queue).set_function(partial(getattr, turns[queue], "waiting"))
+        self._workers = Workers(executor, turns["rank"])
+        self._photos = PhotoStages(
+            decoding=Workers(executor, turns["decode"]),
+            memory=turns["memory"],
+            encoding=turns["encode"],
+            reading=turns["read"],
+            tracing=tracing,
+            reader=reader,
+        )
         self._settings = settings
         self.changes = ChangeCalls(served, feed, self._photos, settings.max_image_bytes)
         arrivals = Arrivals(executor, settings.workers)
-        self._answering = Answering(admission, arrivals, metrics, tracing)
+        self._answering = Answering(
+            admission, arrivals, metrics, tracing, by_token=settings.token_file is not None
+        )
         measured = RequestMetrics(metrics).measured("Search", self._search_in_stream)
         self._streams = SearchStreams(measured, settings)
 

@@ -17,6 +17,7 @@ from retrieval_server.cores import available_cores
 from retrieval_server.engines.engine import ENGINES, TritonConnection
 from retrieval_server.errors import RetrievalError
 from retrieval_server.index.loss import DEFAULT_MAX_LOSS
+from retrieval_server.models.image_file import WORST_IMAGE_BYTES
 from retrieval_server.retrieval.search_request import DEFAULT_KEEP, DEFAULT_TOP_K, MAX_TOP_K
 from retrieval_server.serving.store_option import store_address
 
@@ -192,7 +193,7 @@ class Settings:
         int,
         Setting(
             help="Most searches in progress at once, which bounds the memory; further ones are "
-            "refused.",
+            "refused, and those of a caller that does not leave an eighth of its own number free.",
             min=1,
         ),
     ] = 64
@@ -207,6 +208,14 @@ class Settings:
             min=1,
         ),
     ] = 16
+    max_decoding_bytes: Annotated[
+        int,
+        Setting(
+            help="Memory in bytes that large images may need at once while they are decoded; "
+            f"others wait. The worst image that is accepted needs {WORST_IMAGE_BYTES:,}.",
+            min=WORST_IMAGE_BYTES,
+        ),
+    ] = WORST_IMAGE_BYTES
     longest_wait_s: Annotated[
         float,
         Setting(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import grpc
 
@@ -29,6 +29,14 @@ class StreamedCall:
         self._code: grpc.StatusCode | None = None
         self._message = ""
         self._metadata: dict[str, str | bytes] = {}
+
+    def peer(self) -> str:
+        """The other end of the stream's connection."""
+        return self._stream.peer()
+
+    def invocation_metadata(self) -> Any:
+        """The metadata of the stream."""
+        return self._stream.invocation_metadata()
 
     def time_remaining(self) -> float | None:
         """Seconds until the first deadline of request and stream; None if there is none."""

@@ -56,14 +56,16 @@ def _checking(handler: Handler) -> Handler:
     if answer is not None:
 
         async def unary_unary(request: object, context: Context) -> Any:
-            await _refuse_malformed(request, context)
+            if request is _MALFORMED:
+                await _refuse_malformed(context)
             return await answer(request, context)
 
         return grpc.unary_unary_rpc_method_handler(unary_unary, read, write)
     if handler.unary_stream is not None:
 
         async def unary_stream(request: object, context: Context) -> AsyncIterator[Any]:
-            await _refuse_malformed(request, context)
+            if request is _MALFORMED:
+                await _refuse_malformed(context)
             async for response in _responses(stream(request, context)):
                 yield response
 
@@ -91,13 +93,13 @@ async def _responses(responses: Any) -> AsyncIterator[Any]:
 
 async def _checked(requests: AsyncIterator[Any], context: Context) -> AsyncIterator[Any]:
     async for request in requests:
-        await _refuse_malformed(request, context)
+        if request is _MALFORMED:
+            await _refuse_malformed(context)
         yield request
 
 
-async def _refuse_malformed(request: object, context: Context) -> None:
-    if request is _MALFORMED:
-        await context.abort(
-            grpc.StatusCode.INVALID_ARGUMENT,
-            "The request is not a message of this method. Make it with the stubs of the .proto.",
-        )
+async def _refuse_malformed(context: Context) -> None:
+    await context.abort(
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "The request is not a message of this method. Make it with the stubs of the .proto.",
+    )

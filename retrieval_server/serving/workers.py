@@ -9,19 +9,22 @@ from typing import TypeVar
 
 from retrieval_server.errors import LateError
 from retrieval_server.serving.deadline import Deadline
+from retrieval_server.serving.turns import Turns
 
 Worked = TypeVar("Worked")
 
 
 class Workers:
-    """Runs the work of requests.
+    """Runs one stage of the work of requests.
 
     Args:
-        executor: the threads.
+        executor: the threads; several stages may share them.
+        turns: the places of the stage.
     """
 
-    def __init__(self, executor: Executor) -> None:
+    def __init__(self, executor: Executor, turns: Turns) -> None:
         self._executor = executor
+        self._turns = turns
 
     async def run(self, work: Callable[[], Worked], deadline: Deadline) -> Worked:
         """Run work, unless the deadline passes before a thread is free.
@@ -35,4 +38,6 @@ class Workers:
                 raise LateError("The deadline passed while the request waited for a worker.")
             return work()
 
-        return await asyncio.get_running_loop().run_in_executor(self._executor, work_if_in_time)
+        async with self._turns.taken():
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._executor, work_if_in_time)

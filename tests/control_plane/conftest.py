@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from deploy.policies.rendering import Object, components, manifests, overlays
+from deploy.policies.rendering.combinations import SOURCES
 from tests.support.control_plane.build import programs, what_is_missing
 from tests.support.control_plane.guide import Operator
 from tests.support.control_plane.overlays import Older, definitions
@@ -37,8 +38,8 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
 
 def kinds() -> set[tuple[str, str]]:
     """The versions and kinds of all objects of all overlays and components."""
-    with_all = [tuple(each for each in components() if each != left_out)
-                for left_out in ("image-volume", "local-index")]  # fmt: skip
+    with_all = [tuple(each for each in components() if each == source or each not in SOURCES)
+                for source in SOURCES]  # fmt: skip
     return {
         (each["apiVersion"], each["kind"])
         for overlay in overlays()

@@ -66,6 +66,22 @@ def test_jobs_for_many_images_find_the_settings_that_changed(
     ]
 
 
+def test_the_index_is_loaded_into_the_store_after_it_is_merged(
+    operator: Operator, new_overlay: NewOverlay
+) -> None:
+    overlay = new_overlay("gpu-prod", ("many-nodes", "scale-out"))
+    operator.do(APPLY, overlay)
+    delete, first, wait, second = commands_of("A catalogue beyond one machine")
+    operator.do(delete)
+    operator.do(first, overlay)
+    jobs = "kubectl -n beauty-retrieval get jobs --output name"
+    made = {f"job.batch/{name}" for name in ("extract-descriptors", "fit-texts", "join-texts")}
+    assert set(operator.do(jobs).split()) == {*made, "job.batch/merge-index"}
+    operator.do(wait)
+    operator.do(second, overlay)
+    assert "job.batch/load-index" in operator.do(jobs).split()
+
+
 def test_every_pod_can_use_the_pull_secret_of_the_guide(
     operator: Operator, new_overlay: NewOverlay
 ) -> None:

@@ -68,3 +68,9 @@ def test_neither_image_has_torch_and_the_server_s_builds_no_index() -> None:
     assert {"torch", "pytest", "timm"} <= set(missing_modules("export"))
     assert {"sklearn", "pyarrow", "matplotlib", "torch"} <= set(missing_modules("server"))
     assert not {"onnxruntime", "numba", "PIL", "google", "grpc"} & set(missing_modules("server"))
+
+
+@pytest.mark.parametrize("stage", ["server", "export"])
+def test_what_serves_and_what_loads_a_store_has_its_client(stage: str) -> None:
+    pytest.importorskip("pymilvus", reason="needs the extra milvus")
+    assert "pymilvus" not in missing_modules(stage)

@@ -7,7 +7,7 @@ import pytest
 from deploy.policies.checkers import KUBERNETES, validate
 from deploy.policies.registry import POLICIES, findings
 from deploy.policies.rendering import manifests
-from tests.support.deploy.defects import ALL, DEFECTS, INSIDE, LOCAL
+from tests.support.deploy.defects import ALL, BEYOND, DEFECTS, INSIDE, LOCAL
 from tests.support.deploy.operator_mistakes import OPERATOR_MISTAKES
 from tests.support.deploy.seeded_defect import Defect
 
@@ -38,7 +38,11 @@ def is_target(each: dict[str, object], defect: Defect) -> bool:
     return name == (defect.named or defect.target)
 
 
-@pytest.mark.parametrize("parts", [ALL, INSIDE, ("web", *LOCAL)], ids=["gateway", "inside", "web"])
+@pytest.mark.parametrize(
+    "parts",
+    [ALL, INSIDE, ("web", *LOCAL), BEYOND],
+    ids=["gateway", "inside", "web", "beyond one machine"],
+)
 def test_an_object_that_is_missing_is_noticed(parts: tuple[str, ...]) -> None:
     whole = manifests("gpu-prod", parts)
 

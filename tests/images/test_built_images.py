@@ -30,7 +30,7 @@ from tests.support.paths import ROOT
 pytestmark = pytest.mark.images
 
 PROFILE = os.environ.get("PROFILE", "lite")
-LARGEST_MB = {"server": 450, "export": 700}  # above the base
+LARGEST_MB = {"server": 485, "export": 735}  # above the base; pymilvus and pandas take 33
 HEALTHY_WITHIN_S = 120
 TRITON_STATUS = (0, 1)  # 1 where a stub is slow to end
 

@@ -30,6 +30,7 @@ class PuppetEngine:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self.in_flight = engine.in_flight
         self.failure: Exception | None = None
         self.gate: asyncio.Event | None = None
         self.reading_failure: Exception | None = None
@@ -86,6 +87,11 @@ class Served:
     def executor(self) -> Executor:
         """The workers that decode and rank."""
         return self.running._executor
+
+    def waiting(self, queue: str) -> float | None:
+        """How many wait for their turn in a queue."""
+        registry = self.running.index_watch._metrics.registry
+        return registry.get_sample_value("beauty_searches_waiting", {"queue": queue})
 
     def search(self, timeout_s: float = PATIENCE_S, **fields: object) -> pb.SearchResponse:
         return self.stub.Search(pb.SearchRequest(**fields), timeout=timeout_s)

@@ -18,11 +18,21 @@ from deploy.policies.rendering.kubectl import TOOLS, render
 from deploy.policies.rendering.objects import DEPLOY, Manifests, Object
 
 NEEDS = {"client-tls": "tls", "gateway": "client-tls"}
-EXCLUDED = {("image-volume", "local-index")}  # the index comes from one of the two
+SOURCES = ("image-volume", "local-index", "scale-out")  # the index comes from one of them
+EXCLUDED = set(combinations(SOURCES, 2))
 # A component comes after the one whose objects it changes.
-CHANGES = {"scale-out": "keda", "client-tls": "web", "local-index": "web", "gateway": "client-tls"}
+CHANGES = {
+    "many-nodes": "keda",
+    "client-tls": "web",
+    "local-index": "web",
+    "gateway": "client-tls",
+    "scale-out": "many-nodes",
+}
 # Adds objects of its own, which these change alone: rendered with them, and with everything.
-SEPARATE = {"web": {"tls", "client-tls", "local-index"}}
+SEPARATE = {
+    "web": {"tls", "client-tls", "local-index"},
+    "scale-out": {"tls", "client-tls", "many-nodes", "tracing"},
+}
 
 
 @dataclass(frozen=True)

@@ -108,8 +108,15 @@ class Manifests:
 
     def settings(self) -> dict[str, str]:
         """The values of the ConfigMaps that the retrieval server reads."""
-        names = ("models", "triton", "retrieval")
+        names = ["models", "triton", "retrieval", *(["store"] if self.has_store else [])]
         return dict(chain(*(self.get(f"ConfigMap/{each}")["data"].items() for each in names)))
+
+    @property
+    def has_store(self) -> bool:
+        """Whether the index is in a store, and not in files."""
+        return any(
+            is_hashed(each["metadata"]["name"], "store") for each in self.of_kind("ConfigMap")
+        )
 
     def environment_of(self, container: Object) -> dict[str, str]:
         """The variables of a container whose values are in it or in a ConfigMap."""

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval_server.exact_search.kernels.encoders import SIGNED_OFFSET
-from retrieval_server.exact_search.kernels.layout import AXES
+from retrieval_server.exact_search.kernels.encoders import SIGNED_OFFSET, encode_residuals
+from retrieval_server.exact_search.kernels.layout import AXES, residual_bytes
 from retrieval_server.exact_search.levels import coarse, middle, residual
 from retrieval_server.exact_search.levels.fit_parameters import FitParameters
 from retrieval_server.exact_search.levels.rotation import FloatArray, RotatedRows, SearchFit
@@ -49,6 +49,20 @@ def axes_loss(fit: SearchFit, rows: RotatedRows) -> AxesLoss:
     decoded = np.empty_like(rows.coordinates)
     middle.write_codes(fit, rows, middle_codes, decoded)
     return AxesLoss(residual_norms, tails, residual.residuals(fit, rows, decoded))
+
+
+def residual_losses(remainder: NDArray[np.float32], steps: NDArray[np.float32]) -> FloatArray:
+    """Mean square of what the codes of the residual level lose in each dimension, (D,).
+
+    Args:
+        remainder: (m, D) r of some rows.
+        steps: (D,) the step of each dimension.
+    """
+    lost = remainder.copy()
+    codes = np.zeros((len(lost), residual_bytes(lost.shape[1])), np.uint8)
+    encode_residuals(lost, steps, codes)  # leaves what is lost in place of the rows
+    losses: FloatArray = np.mean(lost**2, axis=0, dtype=np.float64)
+    return losses
 
 
 def code_offset(descriptors: NDArray[Any]) -> int:

@@ -11,10 +11,13 @@ from export.text_index.append import append_text_index
 from retrieval_server.changes.change import Change, Delete, Upsert, encoded
 from retrieval_server.changes.changed_index import ChangedIndex
 from retrieval_server.changes.changed_version import ChangedVersion
-from retrieval_server.changes.log_reader import changes_folder
 from retrieval_server.changes.log_writer import LogWriter
+from retrieval_server.errors import IndexLossError
 from retrieval_server.index.bundle import IndexBundle
+from retrieval_server.index.changes_folder import changes_folder
+from retrieval_server.index.loss import ANY_LOSS, DEFAULT_MAX_LOSS
 from retrieval_server.index.product import Product
+from retrieval_server.index.publish import current_version, make_current, publish
 from retrieval_server.models.profile import Profile
 from retrieval_server.retrieval.retriever import Retriever
 from retrieval_server.retrieval.search_request import SearchParameters
@@ -261,3 +264,19 @@ def test_a_second_reader_has_the_same_answers_bit_by_bit(base: IndexBundle) -> N
         changing.retriever.over(other).search(query, parameters).matches
         == changing.retriever.over(index).search(query, parameters).matches
     )
+
+
+def test_a_version_without_the_changes_of_the_current_one_is_not_published(
+    base: IndexBundle, tiny_profile: Profile
+) -> None:
+    root = base.folder.parent
+    made_up_index(root / "newer", tiny_profile, np.random.default_rng(3), SIZE)
+    make_current(root, base.version)
+    changing = Changing(base)
+    assert publish(root, "newer", DEFAULT_MAX_LOSS)
+    make_current(root, base.version)
+    changing.change(Delete("r00004"))
+    with pytest.raises(IndexLossError, match=r"beauty-export publish .* newer"):
+        publish(root, "newer", DEFAULT_MAX_LOSS)
+    assert current_version(root) == base.version
+    assert publish(root, "newer", ANY_LOSS)

@@ -6,13 +6,26 @@ import time
 import zlib
 
 import pytest
+from PIL import Image
 
 from retrieval_server.errors import ImageError
-from retrieval_server.models.image_file import MAX_PIXELS
+from retrieval_server.models.image_file import (
+    COEFFICIENT_BYTES,
+    MAX_PIXELS,
+    PIXEL_BYTES,
+    LargeImageError,
+    open_image,
+)
 from retrieval_server.models.preprocessing import decode_image
-from tests.support.pictures import SIDE
+from tests.support.pictures import SIDE, encoded
 from tests.support.programs.command import command
-from tests.support.programs.image_memory import decode_large_photo, decode_long_image
+from tests.support.programs.image_memory import (
+    decode_large_photo,
+    decode_long_image,
+    decode_worst_image,
+)
+
+INTERPRETER_BYTES = 100 * 2**20  # of a process that has decoded a small image
 
 
 def png(width: int, height: int) -> bytes:
@@ -42,6 +55,33 @@ def test_large_photo_is_held_in_memory_once() -> None:
     done = subprocess.run(decoding, capture_output=True, text=True, check=True)
     largest_mebibytes = int(done.stdout)
     assert largest_mebibytes < 183 + 150
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "bytes_per_pixel"),
+    [
+        ("PNG", {}, PIXEL_BYTES),
+        ("WEBP", {}, PIXEL_BYTES),
+        ("JPEG", {}, PIXEL_BYTES / 16),  # at a quarter of its size
+        ("JPEG", {"progressive": True}, PIXEL_BYTES / 16 + COEFFICIENT_BYTES),
+    ],
+)
+def test_image_that_may_need_more_memory_than_there_is_says_how_much(
+    kind: str, options: dict[str, object], bytes_per_pixel: float
+) -> None:
+    data = encoded(Image.new("RGB", (512, 256)), kind, **options)
+    needed = int(bytes_per_pixel * 512 * 256)
+    with pytest.raises(LargeImageError) as caught:
+        open_image(data, lambda width, height: 64, needed - 1)
+    assert caught.value.needed_bytes == needed
+    assert open_image(data, lambda width, height: 64, needed).width == 512
+
+
+def test_worst_image_needs_no_more_memory_than_is_counted() -> None:
+    """WebP with alpha that lies on a side, of 9 megapixels."""
+    decoding = command(decode_worst_image)
+    done = subprocess.run(decoding, capture_output=True, text=True, check=True)
+    assert int(done.stdout) * 2**20 < PIXEL_BYTES * 9e6 + INTERPRETER_BYTES
 
 
 @pytest.mark.parametrize(

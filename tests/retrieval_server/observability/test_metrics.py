@@ -20,6 +20,7 @@ from retrieval_server.errors import (
 )
 from retrieval_server.observability.metrics import (
     FAILURES,
+    QUEUES,
     REFUSALS,
     RELOADS,
     STAGES,
@@ -97,6 +98,7 @@ def test_the_named_values_of_the_labels_are_all_there_are(served: Served) -> Non
         return set(re.findall(r"`(\w+)`", line))
 
     assert named("stage") == set(STAGES)
+    assert named("queue") == set(QUEUES)
     assert named("reason") == set(FAILURES.values())
     assert named("outcome") == set(RELOADS)
     assert named("cause") == set(REFUSALS.values())
@@ -104,6 +106,7 @@ def test_the_named_values_of_the_labels_are_all_there_are(served: Served) -> Non
     assert named("kind") == {kind.value for kind in Kind}
     for name, label in (
         ("beauty_search_stage_duration_seconds", "stage"),
+        ("beauty_searches_waiting", "queue"),
         ("beauty_engine_failures", "reason"),
         ("beauty_index_reloads", "outcome"),
         ("beauty_index_refused", "cause"),

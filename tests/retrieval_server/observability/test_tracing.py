@@ -1,6 +1,7 @@
 """Spans of real searches, as a collector of OpenTelemetry receives them."""
 
 import asyncio
+import gc
 import subprocess
 import sys
 import threading
@@ -11,6 +12,7 @@ from unittest.mock import Mock
 import grpc
 import numpy as np
 import pytest
+from grpc.aio import AbortError
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
     ProtoReflectionDescriptorDatabase,
@@ -29,7 +31,7 @@ from retrieval_server.observability.tracing import ENDPOINTS, Tracing, start_tra
 from retrieval_server.v1 import retrieval_pb2 as pb
 from tests.support.fake_triton import fake_triton
 from tests.support.otlp_receiver import receiving
-from tests.support.patience import PATIENCE_S
+from tests.support.patience import PATIENCE_S, eventually
 from tests.support.programs.command import command
 from tests.support.programs.untraced_server import check_nothing_is_traced
 from tests.support.raw_stream import RawStream
@@ -87,6 +89,23 @@ def search(served: Served, **fields: object) -> pb.SearchResponse:
     """Search as somebody who is traced."""
     metadata = [("traceparent", f"00-{TRACE}-{PARENT}-01")]
     return served.stub.Search(pb.SearchRequest(**fields), timeout=PATIENCE_S, metadata=metadata)
+
+
+def test_a_request_that_is_refused_is_released_without_a_garbage_collection(
+    collector: Collector, served_by: ServedBy
+) -> None:
+    """OpenTelemetry raises the error of a call anew, with a traceback that has the request."""
+    with served_by() as served:
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(5):
+                with pytest.raises(grpc.RpcError):
+                    served.search(image=bytes(90_000))
+            # gRPC itself holds the state of the last call until the next one comes
+            eventually(lambda: sum(type(each) is AbortError for each in gc.get_objects()) <= 1)
+        finally:
+            gc.enable()
 
 
 def test_a_search_is_a_span_of_its_caller_s_trace_with_one_for_each_stage(

@@ -42,9 +42,9 @@ def in_progress(admission: Admission):
 
 
 def test_a_search_is_expected_to_take_as_long_as_those_ahead_and_itself(admission, in_progress):
-    assert admission.expected_s(Kind.PHOTO) == 0.0
+    assert admission.length_s(Kind.PHOTO) == 0.0
     in_progress(3)
-    assert admission.expected_s(Kind.PHOTO) == 4 * PACE_S
+    assert admission.length_s(Kind.PHOTO) == 4 * PACE_S
 
 
 def test_a_search_that_would_be_late_is_refused_until_the_line_is_shorter(admission, in_progress):
@@ -58,7 +58,7 @@ def test_a_search_that_would_be_late_is_refused_until_the_line_is_shorter(admiss
 
 def test_a_delay_is_in_tenths_of_a_second_and_never_too_short(admission, in_progress):
     in_progress(4)
-    assert admission.expected_s(Kind.PHOTO) == 0.625
+    assert admission.length_s(Kind.PHOTO) == 0.625
     assert admission.overload(Kind.PHOTO, 0.1).retry_after_s == 0.7
 
 
@@ -96,17 +96,17 @@ def test_the_pace_follows_what_is_measured(admission, clock, in_progress):
     with admission.in_progress(Kind.PHOTO):
         clock.now += 3 * PACE_S
     in_progress(1)
-    assert admission.expected_s(Kind.PHOTO) == pytest.approx(2 * PACE_S * (1 + 2 * PACE_WEIGHT))
+    assert admission.length_s(Kind.PHOTO) == pytest.approx(2 * PACE_S * (1 + 2 * PACE_WEIGHT))
 
 
 def test_a_search_counts_as_often_as_it_has_photos(admission, clock, in_progress):
     search = admission.in_progress(Kind.PHOTO, 4)
     search.__enter__()
     in_progress(2)
-    assert admission.expected_s(Kind.PHOTO) == 7 * PACE_S
+    assert admission.length_s(Kind.PHOTO) == 7 * PACE_S
     clock.now += 4 * PACE_S
     search.__exit__(None, None, None)
-    assert admission.expected_s(Kind.PHOTO) == 3 * PACE_S
+    assert admission.length_s(Kind.PHOTO) == 3 * PACE_S
 
 
 def test_a_search_of_many_photos_is_late_where_one_photo_is_not(admission, in_progress):
@@ -122,7 +122,7 @@ def test_a_search_that_fails_says_nothing_about_the_pace(admission, clock, in_pr
     with pytest.raises(RuntimeError):
         search.gen.throw(RuntimeError("the engine is away"))
     in_progress(1)
-    assert admission.expected_s(Kind.PHOTO) == 2 * PACE_S
+    assert admission.length_s(Kind.PHOTO) == 2 * PACE_S
 
 
 def test_a_search_that_is_given_up_says_nothing_about_the_pace(admission, clock, in_progress):
@@ -131,7 +131,7 @@ def test_a_search_that_is_given_up_says_nothing_about_the_pace(admission, clock,
     clock.now += 100.0
     search.__exit__(asyncio.CancelledError, asyncio.CancelledError(), None)
     in_progress(1)
-    assert admission.expected_s(Kind.PHOTO) == 2 * PACE_S
+    assert admission.length_s(Kind.PHOTO) == 2 * PACE_S
 
 
 class RestingWorkers:

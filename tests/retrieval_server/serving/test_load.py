@@ -17,14 +17,17 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
     ProtoReflectionDescriptorDatabase,
 )
 from numpy.typing import NDArray
+from PIL import Image
 
 from client import OverloadedError, RetrievalClient
+from retrieval_server.models.image_file import WORST_IMAGE_BYTES
 from retrieval_server.models.preprocessing import decode_image
 from retrieval_server.serving import photos
 from retrieval_server.serving.grpc_endpoint import OTHER_CALLS
 from retrieval_server.serving.request_log import RequestLog
 from retrieval_server.v1 import retrieval_pb2 as pb
-from tests.support.patience import PATIENCE_S, growing_deadlines
+from tests.support.patience import PATIENCE_S, eventually, growing_deadlines
+from tests.support.pictures import encoded
 from tests.support.search_calls import photo, trailing, without_times
 from tests.support.served import Served, ServedBy
 
@@ -154,9 +157,9 @@ def test_photo_that_waits_for_a_worker_beyond_its_deadline_is_not_decoded(
 ) -> None:
     decoded, may_go_on = [], threading.Event()
 
-    def decode(photo: bytes, side: int) -> NDArray[np.uint8]:
+    def decode(photo: bytes, side: int, most_bytes: int) -> NDArray[np.uint8]:
         decoded.append(photo)
-        return decode_image(photo, side)
+        return decode_image(photo, side, most_bytes)
 
     monkeypatch.setattr(photos, "decode_image", decode)
     with served_by(workers=1) as served:
@@ -168,6 +171,28 @@ def test_photo_that_waits_for_a_worker_beyond_its_deadline_is_not_decoded(
         may_go_on.set()
         assert len(served.search(image=photo(2)).results) == 7
     assert decoded == [photo(2)]
+
+
+def test_large_images_are_decoded_as_far_as_memory_allows_while_small_ones_go_on(
+    served_by: ServedBy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = encoded(Image.new("RGB", (3000, 2000)), "PNG")
+    begun, may_go_on = threading.Semaphore(0), threading.Event()
+
+    def decode(photo: bytes, side: int, most_bytes: int) -> NDArray[np.uint8]:
+        if photo == large and most_bytes == WORST_IMAGE_BYTES:
+            begun.release()
+            assert may_go_on.wait(PATIENCE_S)
+        return decode_image(photo, side, most_bytes)
+
+    monkeypatch.setattr(photos, "decode_image", decode)
+    with served_by(workers=2, max_decoding_bytes=200_000_000) as served:
+        calls = [served.stub.Search.future(pb.SearchRequest(image=large)) for _ in range(2)]
+        assert begun.acquire(timeout=PATIENCE_S)
+        eventually(lambda: served.waiting("memory") == 1)
+        assert len(served.search(image=photo()).results) == 7
+        may_go_on.set()
+        assert [len(call.result(PATIENCE_S).results) for call in calls] == [7, 7]
 
 
 def test_caller_that_hangs_up_frees_its_place(served_by: ServedBy) -> None:

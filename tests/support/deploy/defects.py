@@ -12,8 +12,18 @@ POD, JOB = "spec/template/spec", "spec/jobTemplate/spec"
 TRITON, SERVER = "Deployment/triton", "Deployment/retrieval"
 IN_TRITON, IN_SERVER = f"{POD}/containers/triton", f"{POD}/containers/retrieval"
 SMOKE, EXTRACT, REBUILD = "Job/smoke-test", "Job/extract-descriptors", "CronJob/rebuild-index"
-ALL = ("monitoring", "keda", "tls", "client-tls", "gateway", "image-volume", "scale-out", "tracing")
+ALL = (
+    "monitoring",
+    "keda",
+    "tls",
+    "client-tls",
+    "gateway",
+    "image-volume",
+    "many-nodes",
+    "tracing",
+)
 INSIDE = ("monitoring", "tls", "client-tls")
+BEYOND = ("many-nodes", "scale-out")
 TRACING, LOCAL = ("tracing",), ("local-index",)
 ALERTS, SHED = "PrometheusRule/beauty-retrieval-alerts", "spec/groups/0/rules/4"
 COLLECTOR = "http://opentelemetry-collector.observability"
@@ -355,4 +365,25 @@ DEFECTS = [
       parts=ALL),
     D("kind that nobody has", "Service/triton", "kind", "Services", "schema",
       named="Services/triton"),
+    # a store, and the join of the texts
+    D("store in a file of one pod", "ConfigMap/store", "data/RETRIEVAL_STORE",
+      "milvus-lite:/tmp/store.db/products", 16, named=SERVER, parts=BEYOND),
+    D("index in files and in a store", "ConfigMap/retrieval", "data/RETRIEVAL_INDEX", "/index", 16,
+      named=SERVER, parts=BEYOND),
+    D("Milvus of any namespace", "NetworkPolicy/asks-milvus",
+      "spec/egress/0/to/0/namespaceSelector", {}, 10, named="NetworkPolicy", parts=BEYOND),
+    D("Milvus closed to the load", "Job/load-index",
+      "spec/template/metadata/labels/beauty-retrieval~asks-milvus", REMOVED, 10,
+      named="NetworkPolicy", parts=BEYOND),
+    D("pairs that no pod joins", "Job/join-texts", "spec/completions", 8, 15, parts=BEYOND),
+    D("another number of pairs", "ConfigMap/index-build", "data/TEXT_PAIRS", "37", 15,
+      named="ConfigMap/index-build", parts=BEYOND),
+    D("texts of another folder", "Job/join-texts", f"{POD}/containers/join-texts/args/0",
+      "/index/texts", 15, parts=BEYOND),
+    D("texts fitted with unreadable images", "Job/fit-texts",
+      f"{POD}/containers/fit-texts/args/--from-shards=~index~.shards", REMOVED, 15, parts=BEYOND),
+    D("merged before the texts are joined", "Job/merge-index", f"{POD}/initContainers/await-pairs",
+      REMOVED, 15, parts=BEYOND),
+    D("load of another index", "Job/load-index", f"{POD}/containers/load-index/args/0",
+      "/index/old", 15, parts=BEYOND),
 ]  # fmt: skip

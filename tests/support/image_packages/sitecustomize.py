@@ -1,8 +1,7 @@
 """Python imports this when it starts: what the image of a process lacks cannot be imported."""
 
 import os
-import sys
 
-from tests.support.programs.command import MissingPackages
+from tests.support.programs.command import hide
 
-sys.meta_path.insert(0, MissingPackages(os.environ["MISSING_PACKAGES"]))
+hide(os.environ["MISSING_PACKAGES"])

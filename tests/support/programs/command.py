@@ -9,6 +9,7 @@ import importlib.abc
 import signal
 import sys
 from collections.abc import Callable
+from typing import Any
 
 Program = Callable[[], object]
 
@@ -26,22 +27,35 @@ def command_without(packages: str, program: Program, *arguments: object) -> list
     )
 
 
-class MissingPackages(importlib.abc.MetaPathFinder):
-    """Finds no module of some packages, as if they were not installed."""
+class WithoutPackages(importlib.abc.MetaPathFinder):
+    """Finds what another finder finds, except some packages, as if they were not installed.
 
-    def __init__(self, packages: str) -> None:
-        self.packages = packages.split()
+    A program may also ask whether a package is there, and is told that it is not.
+    """
 
-    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+    def __init__(self, finder: Any, packages: set[str]) -> None:
+        self.finder, self.packages = finder, packages
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.finder, name)
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
         if name.partition(".")[0] in self.packages:
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+            return None
+        return self.finder.find_spec(name, path, target)
+
+
+def hide(packages: str) -> None:
+    """Let this process find no module of some packages, divided by spaces."""
+    hidden = set(packages.split())
+    sys.meta_path[:] = [WithoutPackages(finder, hidden) for finder in sys.meta_path]
 
 
 def call_without_packages() -> None:
     """Call the function that the second and the third argument name."""
     packages, module, name = sys.argv[1:4]
     del sys.argv[1:4]
-    sys.meta_path.insert(0, MissingPackages(packages))
+    hide(packages)
     getattr(importlib.import_module(module), name)()
 
 

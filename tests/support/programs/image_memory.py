@@ -4,7 +4,7 @@ import io
 import sys
 from pathlib import Path
 
-from PIL import Image
+from PIL import ExifTags, Image
 
 from retrieval_server.models.preprocessing import decode_image
 
@@ -25,6 +25,16 @@ def decode_large_photo() -> None:
     image.save(buffer, "JPEG")
     del image
     decode_image(buffer.getvalue(), 320)
+    print_peak_mebibytes()
+
+
+def decode_worst_image() -> None:
+    """Decode a WebP of 9 megapixels with an alpha channel, which has to be rotated."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    buffer = io.BytesIO()
+    Image.new("RGBA", (3000, 3000)).save(buffer, "WEBP", quality=1, method=0, exif=exif.tobytes())
+    decode_image(buffer.getvalue(), 480)
     print_peak_mebibytes()
 
 
