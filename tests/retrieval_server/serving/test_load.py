@@ -279,6 +279,8 @@ def test_reflection_lists_the_services_and_describes_ours(shared: Served) -> Non
         "Search",
         "SearchStream",
         "GetProducts",
+        "Upsert",
+        "Delete",
         "GetStatus",
     ]
 
