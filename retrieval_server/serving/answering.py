@@ -31,11 +31,13 @@ STATUS_OF_ERROR: dict[type[errors.RetrievalError], grpc.StatusCode] = {
     # Triton serves other models than the index's, or none: another replica may be right
     errors.ModelMismatchError: grpc.StatusCode.UNAVAILABLE,
     errors.ModelRepositoryError: grpc.StatusCode.UNAVAILABLE,
+    errors.OutOfMemoryError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.ChangeWriteError: grpc.StatusCode.UNAVAILABLE,
     errors.ChangeLogError: grpc.StatusCode.FAILED_PRECONDITION,
     errors.RetrievalError: grpc.StatusCode.INTERNAL,
 }
 
+OUT_OF_MEMORY = "The server has too little memory for this now. Try later, or with a smaller image."
 LONGEST_MESSAGE = 500  # characters; a status travels in HTTP/2 headers, which hold 8 KiB
 
 Response = TypeVar("Response")
@@ -151,20 +153,27 @@ class Answering:
         """Work, log it, and translate errors: ours to their status, others to INTERNAL."""
         try:
             response, said = await work(request_id, deadline)
-        except errors.RetrievalError as error:
-            self._metrics.count_failure(error)
-            status, message = status_of(error), str(error)
-            if len(message) > LONGEST_MESSAGE:  # it may quote a long request
-                message = message[:LONGEST_MESSAGE] + " …"
+        except Exception as error:
+            status, message = self._failure(error, request_id)
             self._log.answered(request_id, status, message=message)
             await _abort(context, status, message)
-        except Exception:
-            log.exception("request %s failed", request_id)
-            status = grpc.StatusCode.INTERNAL
-            self._log.answered(request_id, status)
-            await _abort(context, status, f"Internal error; the log has request {request_id}.")
         self._log.answered(request_id, grpc.StatusCode.OK, **said)
         return response
+
+    def _failure(self, error: Exception, request_id: str) -> tuple[grpc.StatusCode, str]:
+        """The status of a request that has failed, and what its caller is told."""
+        if isinstance(error, MemoryError):
+            log.error("request %s failed: there is not enough memory", request_id)
+            error = errors.OutOfMemoryError(OUT_OF_MEMORY)
+        if not isinstance(error, errors.RetrievalError):
+            log.error("request %s failed", request_id, exc_info=error)
+            message = f"Internal error; the log has request {request_id}."
+            return grpc.StatusCode.INTERNAL, message
+        self._metrics.count_failure(error)
+        message = str(error)
+        if len(message) > LONGEST_MESSAGE:  # it may quote a long request
+            message = message[:LONGEST_MESSAGE] + " …"
+        return status_of(error), message
 
 
 async def _abort(

@@ -80,7 +80,7 @@ class RetrievalServiceServicer:
         NOT_FOUND: product_id is not in the index.
         RESOURCE_EXHAUSTED: the server cannot answer in time; google.rpc.RetryInfo in the status
         details, and the trailing metadata grpc-retry-pushback-ms, say when to try again. Or the
-        request is above Limits.max_request_bytes.
+        request is above Limits.max_request_bytes, or needs more memory than the server has.
         UNAVAILABLE: the engine that computes descriptors cannot be reached, or the connection has more
         calls at once than the server takes; a retry is safe.
         DEADLINE_EXCEEDED: the caller's deadline passed first.
