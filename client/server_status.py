@@ -97,7 +97,7 @@ class Limits:
         max_filter_values: values in all conditions of a filter.
         max_group_by_characters: length of the name of a column to group by; 0 from a server that
             ignores it.
-        max_streams: streams of searches open at once, of all clients together; 0 from a server that
+        max_streams: streams open at once, of all clients together; 0 from a server that
             has none.
         max_stream_requests: requests of one stream in progress at once.
         max_image_side: width, and height, of an image in pixels; 0 from a server that does not say.
