@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, NoReturn, Protocol, TypeAlias, TypeVar
 
 import grpc
@@ -56,6 +57,9 @@ class Call(Protocol):
 
     def time_remaining(self) -> float | None:
         """Seconds until the caller's deadline; None if there is none."""
+
+    def code(self) -> Any:
+        """The status of the call, if it has one already."""
 
     def set_trailing_metadata(self, metadata: Metadata, /) -> None:
         """Set the metadata that the call ends with."""
@@ -132,11 +136,66 @@ class Answering:
             work: see ``answer``.
             context: of the call.
         """
+        request_id = self._began_change(context)
+        deadline = Deadline.after(context.time_remaining())
+        return await self._worked(work, request_id, deadline, context)
+
+    @asynccontextmanager
+    async def answering_changes(
+        self, counts: Mapping[str, int], context: Call
+    ) -> AsyncGenerator[str, None]:
+        """Answer a stream of changes in the block, and log it at its end.
+
+        Args:
+            counts: what the log says of the stream, as it is at the end.
+            context: of the stream.
+
+        Yields:
+            The id of the request.
+        """
+        request_id = self._began_change(context)
+        status = grpc.StatusCode.OK
+        try:
+            yield request_id
+        except grpc.aio.AbortError:
+            status = context.code()
+            raise
+        except Exception as error:
+            status, message = self._failure(error, request_id)
+            await _abort(context, status, message)
+        except BaseException:  # its caller has gone, or its deadline has passed
+            status = grpc.StatusCode.CANCELLED
+            raise
+        finally:
+            self._log.answered(request_id, status, **counts)
+
+    async def answer_streamed_change(
+        self, work: Awaitable[Response], request_id: str, context: Call
+    ) -> Response:
+        """Answer a change of a stream, which has no line of its own in the log.
+
+        Args:
+            work: returns the response.
+            request_id: of the stream.
+            context: of the change.
+        """
+        try:
+            return await work
+        except Exception as error:
+            await _abort(context, *self._failure(error, request_id))
+            raise
+
+    def _began_change(self, context: Call) -> str:
+        """Make the id of a request that changes the catalogue, and note its caller.
+
+        Its work takes turns with the searches of the same connection, as if it came from another.
+        """
         request_id = f"{random.getrandbits(64):016x}"
         self._tracing.note(request_id=request_id)
         context.set_trailing_metadata((("request-id", request_id),))
-        deadline = Deadline.after(context.time_remaining())
-        return await self._worked(work, request_id, deadline, context)
+        caller = caller_of(context, by_token=self._by_token)
+        CURRENT.set(caller._replace(connection=f"changes of {caller.connection}"))
+        return request_id
 
     async def _refuse(self, overload: Overload, request_id: str, context: Call) -> NoReturn:
         """Refuse a request, at as little cost as possible: there may be very many."""
