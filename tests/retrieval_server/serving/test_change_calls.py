@@ -313,10 +313,14 @@ def test_a_damaged_log_stops_a_server_that_starts_and_not_one_that_runs(
     with caplog.at_level(logging.ERROR), served_by(index=tiny_index_copy) as follower:
         position = status(follower).changes.position
         segment.write_bytes(content)
-        segment.with_name("00000000000000000004.log").write_bytes(b"no segment")
+        foreign = segment.with_name("00000000000000000004.log")
+        foreign.write_bytes(b"no segment")
         eventually(lambda: "the check for changes fails" in caplog.text)
         assert status(follower).changes.position == position
         assert follower.search(product_id="a").results
         eventually(lambda: status(follower).changes.lag_s > 0)
+    with pytest.raises(ChangeLogError, match=r"0004\.log is no segment of a change log"):
+        served_by(index=tiny_index_copy).__enter__()
+    foreign.unlink()
     with pytest.raises(ChangeLogError, match="is damaged at byte"):
         served_by(index=tiny_index_copy).__enter__()
