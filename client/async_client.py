@@ -9,7 +9,7 @@ from collections.abc import (
     Coroutine,
     Iterable,
 )
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -159,6 +159,8 @@ class AsyncRetrievalClient(
                     )
                     batch.popleft()
                     yield outcome
+                with suppress(grpc.RpcError):
+                    await self._done(anext(responses, None))  # lets the server end the stream
             finally:
                 call.cancel()
         except StopAsyncIteration:

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Coroutine, Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from itertools import islice
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -131,6 +132,8 @@ class RetrievalClient(AnyClient[SearchResult, FoundProducts, Deleted, ServerStat
                     )
                     batch.popleft()
                     yield outcome
+                with suppress(grpc.RpcError):
+                    next(call, None)  # lets the server end the stream
             finally:
                 call.cancel()
         except StopIteration:

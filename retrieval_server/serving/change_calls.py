@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
@@ -13,7 +14,7 @@ import numpy as np
 
 from retrieval_server.changes.change import Delete, Upsert, encoded
 from retrieval_server.changes.checks import checked_product, covers
-from retrieval_server.errors import QueryError, RetrievalError
+from retrieval_server.errors import EngineUnavailableError, QueryError, RetrievalError
 from retrieval_server.observability.request_metrics import RequestMetrics
 from retrieval_server.retrieval.retriever import Retriever
 from retrieval_server.retrieval.search_request import QueryDescriptors
@@ -35,6 +36,8 @@ from retrieval_server.serving.upsert_stream import (
 )
 from retrieval_server.text.read_text import NOT_READ, ReadText, encode_read
 from retrieval_server.v1 import retrieval_pb2 as pb
+
+log = logging.getLogger(__name__)
 
 
 class ChangeCalls:
@@ -67,6 +70,7 @@ class ChangeCalls:
         self._queue = UpsertQueue(self._prepared, self._commits)
         self._answer = measuring.measured("Upsert", self._answered)
         self._covers = cache(covers)  # once for each language filter
+        self._has_reader = cache(self._is_reader)  # once for each reader of an index
 
     async def upserts(
         self, requests: AsyncIterator[pb.UpsertRequest], context: Call
@@ -130,11 +134,14 @@ class ChangeCalls:
     def warm_up(self) -> None:
         """Load what tells the language of a description, if this server takes changes.
 
+        Logs a warning if the words on images cannot be read.
+
         Raises:
             RetrievalError: if its packages are not installed.
         """
         if not self.feed.is_writable:
             return
+        self._has_reader(self.feed.version.manifest.words.reader)
         try:
             self._covers(self.feed.version.manifest.text["language_filter"])
         except ModuleNotFoundError as error:
@@ -193,17 +200,36 @@ class ChangeCalls:
     async def _described(
         self, image: bytes, retriever: Retriever, deadline: Deadline
     ) -> tuple[QueryDescriptors, str]:
-        """The descriptors of an image, and what was read on it if the index has such words."""
+        """The descriptors of an image, and what was read on it if the index has such words.
+
+        Raises:
+            QueryError: if the image cannot be used.
+            EngineError: if it cannot be described or read now.
+        """
         if len(image) > self._max_image_bytes:
             raise QueryError(
                 "image",
                 f"has {len(image):,} bytes; at most {self._max_image_bytes:,} are accepted.",
             )
-        wanted = retriever.bundle.manifest.words.reader
-        reader = self._photos.reader
-        reads = bool(wanted) and reader is not None and reader.digest == wanted
+        reads = self._has_reader(retriever.bundle.manifest.words.reader)
         seen = await self._photos.see([image], retriever, deadline, pb.Timings(), reads=reads)
-        if not reads or seen.words.warning:
+        if not reads:
             return seen.query, NOT_READ
+        if seen.words.warning:  # the log would lack the words for good
+            raise EngineUnavailableError(f"{seen.words.warning} Send the product again.")
         lines = [ReadText(read.line.text, read.line.confidence) for read in seen.words.lines]
         return seen.query, encode_read(lines)
+
+    def _is_reader(self, wanted: str) -> bool:
+        """Whether this server has the reader of an index, by its digest; else say so."""
+        if not wanted:
+            return False  # no image of the index was read
+        has = "" if self._photos.reader is None else self._photos.reader.digest
+        if has != wanted:
+            log.warning(
+                "The words on the images of upserts are not read: those of the index were read by "
+                "the reader %s, this server has %s. Serve the models of that reader.",
+                wanted[:12],
+                f"the reader {has[:12]}" if has else "none",
+            )
+        return has == wanted

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,6 +21,7 @@ from client import (
 from retrieval_server.v1 import retrieval_pb2 as pb
 from tests.support.beauty_search import beauty_search, json_lines
 from tests.support.patience import PATIENCE_S
+from tests.support.request_log import requests_in
 from tests.support.served import Served, ServedBy
 
 
@@ -121,8 +123,9 @@ def test_delete_removes_products_and_reports_unknown_ones(writer: Served) -> Non
 
 
 def test_the_client_sends_products_in_order_and_several_streams(
-    writer: Served, images: Path
+    writer: Served, images: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO)
     products = [
         CatalogueProduct(product_id=f"n{number:03d}", image=images / "q00.jpg")
         for number in range(70)
@@ -135,9 +138,14 @@ def test_the_client_sends_products_in_order_and_several_streams(
         assert client.status().changes.position == 70
         deleted = client.delete([f"n{number:03d}" for number in range(70)])
         assert (deleted.deleted_count, deleted.change_position) == (70, 140)
+    lines = [(each["method"], each["status"], each.get("durable")) for each in requests_in(caplog)]
+    assert lines == [("Upsert", "OK", 63), ("Upsert", "OK", 7), ("Delete", "OK", None)]
 
 
-def test_the_asyncio_client_changes_products_likewise(writer: Served, images: Path) -> None:
+def test_the_asyncio_client_changes_products_likewise(
+    writer: Served, images: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
     products = [
         CatalogueProduct(product_id=f"a{number:03d}", image=images / "q00.jpg")
         for number in range(65)
@@ -153,6 +161,7 @@ def test_the_asyncio_client_changes_products_likewise(writer: Served, images: Pa
     assert [each.product_id for each in outcomes] == [each.product_id for each in products]
     assert [each.product_id for each in outcomes if not each.is_durable] == ["neither"]
     assert (deleted.deleted_count, deleted.missing_ids) == (65, ("neither",))
+    assert {each["status"] for each in requests_in(caplog)} == {"OK"}
 
 
 @pytest.mark.parametrize("client_of", [RetrievalClient, AsyncRetrievalClient])

@@ -14,10 +14,11 @@ from export.dataset.catalogue import read_catalogue
 from export.descriptors.engine_choice import EngineChoice
 from export.index.build import IndexBuild
 from retrieval_server.errors import EngineUnavailableError
+from retrieval_server.index.publish import open_index
 from retrieval_server.models.profile import Profile
 from retrieval_server.v1 import retrieval_pb2 as pb
 from tests.support.manifest_edit import change_manifest
-from tests.support.patience import growing_deadlines
+from tests.support.patience import PATIENCE_S, growing_deadlines
 from tests.support.search_calls import photo, without_times
 from tests.support.served import Served, ServedBy
 from tests.support.text_photo import text_image
@@ -126,22 +127,74 @@ def test_the_status_says_whether_words_are_read(reading: Served, shared: Served)
     assert (status.reader, status.default_read_words) == ("", False)
 
 
-def test_the_status_says_what_words_are_compared_with(
-    served_by: ServedBy,
+@pytest.fixture
+def read_index(
     catalogue_folder: Callable[..., Path],
     tiny_profile: Profile,
     reader_repository: Path,
     tmp_path: Path,
-) -> None:
+) -> Path:
+    """An index of four images that were read; one has a word on it."""
     folder = catalogue_folder(families=2, members=2)
     text_image("NUXE").save(next((folder / "images").iterdir()))
     profile, engine = replace(tiny_profile, reader="ppocr"), EngineChoice(reader_repository)
-    build = IndexBuild(read_catalogue(folder), profile, engine, tmp_path, reads_images=True)
-    digest = build.run().manifest.words.reader
-    with served_by(index=tmp_path, model_repository=reader_repository) as served:
+    root = tmp_path / "read"
+    IndexBuild(read_catalogue(folder), profile, engine, root, reads_images=True).run()
+    return root
+
+
+def test_the_status_says_what_words_are_compared_with(
+    served_by: ServedBy, read_index: Path, reader_repository: Path
+) -> None:
+    digest = open_index(read_index).manifest.words.reader
+    with served_by(index=read_index, model_repository=reader_repository) as served:
         words = served.stub.GetStatus(pb.GetStatusRequest()).word_index
     assert (list(words.columns), words.text_count) == (["brand"], 4)
     assert (words.reader, words.reader_digest, words.read_image_count) == ("ppocr", digest, 1)
+
+
+def upsert(served: Served, image: bytes) -> pb.UpsertResponse:
+    request = pb.UpsertRequest(product_id="new", image=image)
+    (response,) = served.stub.Upsert(iter([request]), timeout=PATIENCE_S)
+    return response
+
+
+def test_the_words_on_a_new_image_are_found_where_those_of_the_index_were_read(
+    served_by: ServedBy, read_index: Path, reader_repository: Path
+) -> None:
+    image = printed("Bioderma 100 ml")
+    with served_by(index=read_index, model_repository=reader_repository, writable=True) as served:
+        served.engine.reading_failure = EngineUnavailableError("the reader is gone.")
+        refused = upsert(served, image)
+        assert refused.code == grpc.StatusCode.UNAVAILABLE.value[0]
+        assert refused.message == (
+            "The words on the photo were not read: the reader is gone. Send the product again."
+        )
+        served.engine.reading_failure = None
+        assert upsert(served, image).code == 0
+        best = served.search(words="bioderma").results[0]
+    assert (best.product_id, [each.word for each in best.words.matched]) == ("new", ["bioderma"])
+
+
+@pytest.mark.parametrize("has_other", [True, False])
+def test_a_server_without_the_reader_of_the_index_says_once_that_it_does_not_read(
+    served_by: ServedBy,
+    read_index: Path,
+    reader_repository: Path,
+    tiny_repository: Path,
+    caplog: pytest.LogCaptureFixture,
+    *,
+    has_other: bool,
+) -> None:
+    if has_other:
+        version = read_index / (read_index / "current").read_text().strip()
+        change_manifest(version, lambda data: data["words"].update(reader="0" * 64))
+    repository = reader_repository if has_other else tiny_repository
+    with served_by(index=read_index, model_repository=repository, writable=True) as served:
+        assert upsert(served, printed("Bioderma")).code == 0
+        assert [each.product_id for each in served.search(words="bioderma").results] == []
+    (line,) = [each.message for each in caplog.records if "are not read" in each.message]
+    assert ("has none" in line) is not has_other
 
 
 def test_the_status_says_that_images_were_not_read(reading: Served) -> None:
