@@ -9,6 +9,7 @@ from collections.abc import (
     Coroutine,
     Iterable,
 )
+from contextlib import aclosing
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -16,11 +17,12 @@ import grpc
 
 from client.access import OPEN, Access
 from client.any_client import AnyClient
-from client.change_request import upsert_batches
+from client.calls import Outage
+from client.change_request import UpsertBatch, requests_of, upsert_batches
 from client.changes import CatalogueProduct, Deleted, Upserted
 from client.channel import DEFAULT_SERVER, DEFAULT_TIMEOUT_S, open_async_channel
 from client.decoding import decoded
-from client.errors import closed, stream_ended, translated_call
+from client.errors import RetrievalError, closed, stream_ended, translated_call
 from client.query import Answer, Query
 from client.results import FoundProducts, SearchResult
 from client.server_status import ServerStatus
@@ -120,28 +122,49 @@ class AsyncRetrievalClient(
     async def upsert(self, products: Iterable[CatalogueProduct]) -> AsyncGenerator[Upserted, None]:
         """Add products to the catalogue, or replace them; safe to repeat.
 
+        Where a server goes away, or has no place for a stream, what it has not answered is sent
+        again; an outage may last ``timeout_s``.
+
         Args:
             products: the products; they are sent while the outcomes are read.
 
         Yields:
             The outcome of each, in their order: durable, or why it was refused. There is no time
-            limit but that of the server.
+            limit but that of the server while it answers.
         """
         batches = upsert_batches(products)
         while batch := await asyncio.to_thread(next, batches, None):
-            requests = [each for each in batch if isinstance(each, pb.UpsertRequest)]
-            metadata = self._access.metadata()
+            outage = Outage()
+            while batch:
+                try:
+                    async with aclosing(self._upserted(batch)) as outcomes:
+                        async for outcome in outcomes:
+                            outage = Outage()
+                            yield outcome
+                except RetrievalError as error:
+                    await self._outlast(outage, error)
+
+    async def _upserted(self, batch: UpsertBatch) -> AsyncGenerator[Upserted, None]:
+        """Send a batch in a stream, and take out what gets an outcome."""
+        try:
+            call = self._stub.Upsert(iter(requests_of(batch)), metadata=self._access.metadata())
+            responses = aiter(call)
             try:
-                responses = aiter(self._stub.Upsert(iter(requests), metadata=metadata))
-                for each in batch:
-                    if isinstance(each, Upserted):
-                        yield each
-                    elif (response := await anext(responses, None)) is not None:
-                        yield decoded(Upserted, response)
-                    else:
-                        raise stream_ended(self.server)
-            except grpc.RpcError as error:
-                raise translated_call(error, self.server, self.timeout_s) from error
+                while batch:
+                    first = batch[0]
+                    outcome = (
+                        first
+                        if isinstance(first, Upserted)
+                        else decoded(Upserted, await self._done(anext(responses)))
+                    )
+                    batch.popleft()
+                    yield outcome
+            finally:
+                call.cancel()
+        except StopAsyncIteration:
+            raise stream_ended(self.server) from None
+        except grpc.RpcError as error:
+            raise translated_call(error, self.server, self.timeout_s) from error
 
     async def close(self) -> None:
         """Close the connection and cancel the calls under way; safe to repeat."""

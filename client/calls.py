@@ -8,6 +8,7 @@ import random
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
@@ -39,6 +40,24 @@ from retrieval_server.v1 import retrieval_pb2_grpc as pb_grpc
 _Response = TypeVar("_Response")
 
 _CODES: Mapping[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
+
+
+# What a stream ends with at a server that goes away; one that stops at once reports CANCELLED.
+_AWAY = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED})
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 1.0  # as of gRPC's own retries, see channel
+
+
+@dataclass
+class Outage:
+    """The time in which nothing is answered.
+
+    Attributes:
+        ends_at: when it has lasted for too long, on the clock ``time.monotonic``; None before it.
+        pause_s: seconds to wait before the next attempt.
+    """
+
+    ends_at: float | None = None
+    pause_s: float = _FIRST_PAUSE_S
 
 
 class Calls(ABC):
@@ -151,6 +170,29 @@ class Calls(ABC):
                 # Callers that were refused together do not all come back together.
                 if await self._pause(random.uniform(1.0, 1.5) * wait_s):
                     raise
+
+    async def _outlast(self, outage: Outage, error: RetrievalError) -> None:
+        """Wait a moment for a server that has gone away, or has no place for a stream.
+
+        Args:
+            outage: lasts since the last answer.
+            error: of the stream.
+
+        Raises:
+            RetrievalError: the error, if it is another one, or the outage takes too long.
+        """
+        now = time.monotonic()
+        if outage.ends_at is None:
+            outage.ends_at = now + self.timeout_s
+        may_end = error.code in _AWAY or isinstance(error, OverloadedError)
+        if (
+            self._is_closed
+            or not may_end
+            or now > outage.ends_at
+            or await self._pause(outage.pause_s)
+        ):
+            raise error
+        outage.pause_s = min(2 * outage.pause_s, _LONGEST_PAUSE_S)
 
     async def _search(self, request: pb.SearchRequest, timeout_s: float) -> pb.SearchResponse:
         """Search by a call of its own."""

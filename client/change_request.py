@@ -1,7 +1,9 @@
 """Makes the messages that change the catalogue."""
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from itertools import islice
+from typing import TypeAlias
 
 from client.access import file_bytes
 from client.changes import CatalogueProduct, Upserted
@@ -12,20 +14,27 @@ from retrieval_server.v1 import retrieval_pb2 as pb
 UPSERTS_AT_ONCE = 64  # in one stream: a server closes connections that are minutes old
 
 
-def upsert_batches(
-    products: Iterable[CatalogueProduct],
-) -> Iterator[list[pb.UpsertRequest | Upserted]]:
+UpsertBatch: TypeAlias = deque[pb.UpsertRequest | Upserted]
+"""Products without an outcome: the request of each, or why it cannot be sent."""
+
+
+def upsert_batches(products: Iterable[CatalogueProduct]) -> Iterator[UpsertBatch]:
     """The requests for some products, a stream at a time.
 
     Args:
         products: the products.
 
     Yields:
-        For each product its request, or why it cannot be sent.
+        A stream's products.
     """
     products = iter(products)
     while batch := list(islice(products, UPSERTS_AT_ONCE)):
-        yield [_request_or_refusal(product) for product in batch]
+        yield deque(map(_request_or_refusal, batch))
+
+
+def requests_of(batch: UpsertBatch) -> list[pb.UpsertRequest]:
+    """The requests that a batch sends."""
+    return [each for each in batch if isinstance(each, pb.UpsertRequest)]
 
 
 def _request_or_refusal(product: CatalogueProduct) -> pb.UpsertRequest | Upserted:

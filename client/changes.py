@@ -36,7 +36,7 @@ class Upserted:
         product_id: its id.
         code: 0 if the change is durable, else the number of a gRPC status.
         message: why it was refused, in one line.
-        change_position: its position in the log of changes to ``index_version``.
+        change_position: its number; a search at this position or a later one sees it.
         index_version: the version that was changed.
     """
 

@@ -31,8 +31,8 @@ _SERVICE_CONFIG = {
                 "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
             },
         },
-        # What a stream leaves unanswered becomes calls of its own; these are retried.
-        {"name": [{"service": _SERVICE, "method": "SearchStream"}]},
+        # What a stream leaves unanswered becomes calls of its own, or goes into another stream.
+        {"name": [{"service": _SERVICE, "method": name} for name in ("SearchStream", "Upsert")]},
     ],
 }
 

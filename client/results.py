@@ -183,7 +183,7 @@ class SearchResult:
             not; None where the index is not calibrated for such a query.
         proof: what is proved where the index is in a store; None for one in files, whose answers
             are exact.
-        change_position: number of changes to ``index_version`` that the search saw.
+        change_position: the last change that the search saw, see docs/changes.md.
     """
 
     results: tuple[Match, ...]

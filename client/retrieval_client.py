@@ -1,7 +1,7 @@
 """A synchronous client of ``retrieval_server.v1``."""
 
 import threading
-from collections.abc import Coroutine, Generator, Iterable, Iterator
+from collections.abc import Coroutine, Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import islice
 from types import TracebackType
@@ -11,11 +11,12 @@ import grpc
 
 from client.access import OPEN, Access
 from client.any_client import AnyClient
-from client.change_request import upsert_batches
+from client.calls import Outage
+from client.change_request import UpsertBatch, requests_of, upsert_batches
 from client.changes import CatalogueProduct, Deleted, Upserted
 from client.channel import DEFAULT_SERVER, DEFAULT_TIMEOUT_S, open_channel
 from client.decoding import decoded
-from client.errors import stream_ended, translated_call
+from client.errors import RetrievalError, stream_ended, translated_call
 from client.query import Answer, Query
 from client.results import FoundProducts, SearchResult
 from client.server_status import ServerStatus
@@ -95,30 +96,47 @@ class RetrievalClient(AnyClient[SearchResult, FoundProducts, Deleted, ServerStat
             streams.end()
             executor.shutdown(wait=False, cancel_futures=True)
 
-    def upsert(self, products: Iterable[CatalogueProduct]) -> Iterator[Upserted]:
+    def upsert(self, products: Iterable[CatalogueProduct]) -> Generator[Upserted]:
         """Add products to the catalogue, or replace them; safe to repeat.
+
+        Where a server goes away, or has no place for a stream, what it has not answered is sent
+        again; an outage may last ``timeout_s``.
 
         Args:
             products: the products; they are sent while the outcomes are read.
 
         Yields:
             The outcome of each, in their order: durable, or why it was refused. There is no time
-            limit but that of the server.
+            limit but that of the server while it answers.
         """
         for batch in upsert_batches(products):
-            requests = [each for each in batch if isinstance(each, pb.UpsertRequest)]
-            metadata = self._access.metadata()
+            outage = Outage()
+            while batch:
+                try:
+                    for outcome in self._upserted(batch):
+                        outage = Outage()
+                        yield outcome
+                except RetrievalError as error:
+                    _completed(self._outlast(outage, error))
+
+    def _upserted(self, batch: UpsertBatch) -> Generator[Upserted]:
+        """Send a batch in a stream, and take out what gets an outcome."""
+        try:
+            call = self._stub.Upsert(iter(requests_of(batch)), metadata=self._access.metadata())
             try:
-                responses = iter(self._stub.Upsert(iter(requests), metadata=metadata))
-                for each in batch:
-                    if isinstance(each, Upserted):
-                        yield each
-                    elif (response := next(responses, None)) is not None:
-                        yield decoded(Upserted, response)
-                    else:
-                        raise stream_ended(self.server)
-            except grpc.RpcError as error:
-                raise translated_call(error, self.server, self.timeout_s) from error
+                while batch:
+                    first = batch[0]
+                    outcome = (
+                        first if isinstance(first, Upserted) else decoded(Upserted, next(call))
+                    )
+                    batch.popleft()
+                    yield outcome
+            finally:
+                call.cancel()
+        except StopIteration:
+            raise stream_ended(self.server) from None
+        except grpc.RpcError as error:
+            raise translated_call(error, self.server, self.timeout_s) from error
 
     def close(self) -> None:
         """Close the connection and cancel the calls under way; safe to repeat."""

@@ -97,13 +97,19 @@ class Limits:
         max_filter_values: values in all conditions of a filter.
         max_group_by_characters: length of the name of a column to group by; 0 from a server that
             ignores it.
-        max_streams: streams of searches open at once, of all clients together; 0 from a server that
+        max_streams: streams open at once, of all clients together; 0 from a server that
             has none.
         max_stream_requests: requests of one stream in progress at once.
         max_image_side: width, and height, of an image in pixels; 0 from a server that does not say.
         max_decoding_bytes: memory that large images share while they are decoded; 0 from a server
             that does not limit it.
         max_metadata_bytes: size of a request's metadata; 0 from a server that does not say.
+        max_stream_upserts: upserts of one stream in progress at once; 0 from a server that has no
+            upserts, as for the four that follow.
+        max_upsert_images: upserts whose image is being described at once.
+        max_id_characters: length of the id of an upsert.
+        max_description_characters: length of the description of an upsert.
+        max_value_characters: length of each further value of an upsert.
     """
 
     max_image_bytes: int
@@ -126,6 +132,11 @@ class Limits:
     max_image_side: int
     max_decoding_bytes: int
     max_metadata_bytes: int
+    max_stream_upserts: int
+    max_upsert_images: int
+    max_id_characters: int
+    max_description_characters: int
+    max_value_characters: int
 
 
 @dataclass(frozen=True)

@@ -101,12 +101,18 @@ def _limits(limits: Limits | None) -> str:
         if limits.max_streams
         else ""
     )
+    upserts = (
+        f"upserts of {limits.max_description_characters:,} characters, values of "
+        f"{limits.max_value_characters:,}, "
+        if limits.max_description_characters
+        else ""
+    )
     side = f" ({limits.max_image_side:,} on a side)" if limits.max_image_side else ""
     return (
         f"images of {limits.max_image_bytes:,} bytes and {limits.max_image_pixels:,} pixels{side}, "
         f"{photos}requests of {limits.max_request_bytes:,} bytes, "
         f"top-k and keep {limits.max_top_k:,}, alpha {limits.max_alpha:,g}, {words}"
-        f"{ids}{filters}{excluded}{groups}{streams}"
+        f"{ids}{filters}{excluded}{groups}{streams}{upserts}"
         f"{limits.max_concurrent_requests:,} searches at a time"
     )
 

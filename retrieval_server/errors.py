@@ -20,6 +20,7 @@
     ├── EngineError             descriptors cannot be computed
     │   ├── EngineUnavailableError  the engine cannot be used now; a retry is safe
     │   └── EngineDeadlineError     the engine did not answer before the deadline
+    ├── OutOfMemoryError        a request needs more memory than there is now
     ├── LateError               the caller's deadline has passed before the answer was ready
     └── QueryError              the caller's query is unusable; names the field
         ├── ImageError          the query image is unusable
@@ -101,6 +102,10 @@ class EngineUnavailableError(EngineError):
 
 class EngineDeadlineError(EngineError):
     """Descriptors were not computed before the deadline."""
+
+
+class OutOfMemoryError(RetrievalError):
+    """A request needs more memory than there is at the moment."""
 
 
 class LateError(RetrievalError):

@@ -8,20 +8,28 @@ from typing import Annotated
 
 import typer
 
+from export.commands.index_summary import retention_summary
 from export.commands.messages import Message, tell
+from export.commands.options import KeepVersions
 from export.index.compact import CompactedIndex
 from export.index.compact import compact as compacted
 
 
-def compact(index: Annotated[Path, typer.Argument(help="Index folder.")]) -> None:
-    """Take the changes that servers have written into a new version, and make it current.
+def compact(
+    index: Annotated[Path, typer.Argument(help="Index folder.")],
+    *,
+    keep_versions: KeepVersions = None,
+) -> None:
+    """Take the changes that a server has written into a new version, and make it current.
 
-    Stop the server that runs with --writable before; all others go on, and then serve the new
-    version. It is that of a build from nothing on the changed catalogue.
+    It is that of a build from nothing on the changed catalogue. All servers go on. Changes that
+    arrive meanwhile become changes to the new version.
 
-    Example: beauty-export compact my_index
+    Example: beauty-export compact my_index --keep-versions 3
     """
-    tell(_summary(compacted(index)))
+    done = compacted(index, keep_versions)
+    tell(_summary(done))
+    tell(retention_summary(done.retention))
 
 
 def _summary(done: CompactedIndex) -> Iterator[Message]:

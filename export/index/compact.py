@@ -4,7 +4,9 @@ The new version is that of a build from nothing on the resulting catalogue, byte
 were not changed in their order, and behind them the changed ones in the order of their changes. The
 fit of the search and the frequencies of words are computed anew.
 
-No server may write changes meanwhile: the compaction has the writer's lock, so none can be lost.
+A server may write changes meanwhile. The compaction takes up those that it finds in the log when it
+begins; the others go into the log of the new version when it becomes current, see
+``changes.hand_over``.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from numpy.typing import NDArray
 
 from export.dataset.catalogue import CatalogueRow
 from export.index.carried_calibration import CarriedCalibration, carry_calibration
+from export.index.hand_over import hand_over
 from export.index.products import write_products
 from export.index.search_levels import build_search_levels
 from export.index.stage_log import StageLog
@@ -29,19 +32,21 @@ from export.text_index.build import build_text_index
 from export.text_index.settings import TextSettings
 from retrieval_server.changes.changed_index import ChangedIndex
 from retrieval_server.changes.changed_version import ChangedVersion
-from retrieval_server.changes.log_writer import WriterLock
+from retrieval_server.changes.hand_over import CompactedVersion
 from retrieval_server.errors import RetrievalError
 from retrieval_server.exact_search.scan import ScanSearch
 from retrieval_server.index.bundle import REJECTS_FILE, IndexBundle
-from retrieval_server.index.changes_folder import CHANGES_FOLDER, has_changes
+from retrieval_server.index.changes_folder import has_changes
 from retrieval_server.index.descriptors import create_descriptors
 from retrieval_server.index.images import IMAGE_DIGEST_BYTES, IMAGE_DIGESTS_FILE
 from retrieval_server.index.manifest import Manifest
-from retrieval_server.index.publish import make_current, open_index, seal, store
+from retrieval_server.index.publish import open_index, seal, store
 from retrieval_server.index.reference_image import write_reference
+from retrieval_server.index.retention import Retention, remove_old_versions
 from retrieval_server.index.searched_index import IndexSearch
 
 COPIED_AT_ONCE = 4096  # rows
+NOTHING_REMOVED = Retention()
 
 
 @dataclass(frozen=True)
@@ -52,40 +57,44 @@ class CompactedIndex:
         folder: of the version that is current now.
         changes: how many changes it has taken up; 0 if there was nothing to do.
         products: number of its products.
+        retention: which old versions were removed.
         calibration: what has become of the calibration of the version before; None if it had none.
     """
 
     folder: Path
     changes: int
     products: int
+    retention: Retention = NOTHING_REMOVED
     calibration: CarriedCalibration | None = None
 
 
-def compact(root: Path) -> CompactedIndex:
+def compact(root: Path, keep_versions: int | None = None) -> CompactedIndex:
     """Make the next version of the current one and its changes, and make it current.
 
     Args:
         root: the index folder.
+        keep_versions: how many versions stay in the index folder; None for all. The version that
+            was current stays until the next compaction or build.
 
     Raises:
-        NotWriterError: if a server writes changes.
-        ChangeLogError: if the log cannot be read.
+        ChangeLogError: if the log cannot be read, or the server that writes it does not make the
+            new version current.
         RetrievalError: if the disk is full, or another command writes in the folder.
     """
     with output_folder(root):
         version = open_index(root)
-        if not has_changes(version.folder):
-            return CompactedIndex(version.folder, 0, len(version))
-        lock = WriterLock(root / CHANGES_FOLDER)
-        try:
-            index = ChangedVersion(version, _no_search(version)).catch_up()
-            if index is None:
-                return CompactedIndex(version.folder, 0, len(version))
-            if not len(index):
-                raise RetrievalError(f"The changes to {version.folder} have removed every product.")
-            return _compacted(root, version, index)
-        finally:
-            lock.close()
+        changed = ChangedVersion(version, _no_search(version))
+        index = changed.catch_up() if has_changes(version.folder) else None
+        if index is None:
+            done = CompactedIndex(version.folder, 0, len(version))
+        elif not len(index):
+            raise RetrievalError(f"The changes to {version.folder} have removed every product.")
+        else:
+            done = _compacted(root, changed, index)
+        if keep_versions is None:
+            return done
+        retention = remove_old_versions(root, keep_versions, [version.version])
+        return replace(done, retention=retention)
 
 
 def _no_search(version: IndexBundle) -> IndexSearch:
@@ -93,7 +102,9 @@ def _no_search(version: IndexBundle) -> IndexSearch:
     return cast("IndexSearch", ScanSearch(version.descriptors))
 
 
-def _compacted(root: Path, version: IndexBundle, index: ChangedIndex) -> CompactedIndex:
+def _compacted(root: Path, changed: ChangedVersion, index: ChangedIndex) -> CompactedIndex:
+    version, place = changed.version, changed.place
+    assert place is not None, "there are changes"
     scratch = root / ".compacting"
     shutil.rmtree(scratch, ignore_errors=True)
     folder = scratch / "bundle"
@@ -102,8 +113,8 @@ def _compacted(root: Path, version: IndexBundle, index: ChangedIndex) -> Compact
     calibration = carry_calibration(root, folder, manifest)
     stored = store(folder, root, seal(folder, manifest))
     shutil.rmtree(scratch)
-    make_current(root, stored.name, is_approved=True)
-    return CompactedIndex(stored, index.change_position, len(index), calibration)
+    hand_over(root, CompactedVersion(stored.name, version.version, place))
+    return CompactedIndex(stored, changed.pending, len(index), calibration=calibration)
 
 
 def _write_bundle(

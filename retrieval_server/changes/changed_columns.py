@@ -24,7 +24,6 @@ class ChangedColumn(Column):
 
     def __init__(self, column: Column, values: Sequence[str | None]) -> None:
         self.name, self.kind = column.name, column.kind
-        self.missing_count = column.missing_count + values.count(None)
         self._column = column
         if column.kind is ColumnKind.TEXT:
             self._join_texts(values)
@@ -74,6 +73,7 @@ class ChangedColumn(Column):
             if is_known:
                 codes[text] = int(self._moved[self._column.codes_of([text])[0]])
         added = np.fromiter((codes[value] for value in values), dtype, len(values))
+        self.missing_count = self._column.missing_count + values.count(None)
         self.values = np.concatenate([self._moved.astype(dtype)[self._column.values], added])
 
     def _place_of(self, text: str) -> int:
@@ -90,11 +90,13 @@ class ChangedColumn(Column):
     def _join_numbers(self, values: Sequence[str | None]) -> None:
         is_number = self.kind is ColumnKind.NUMBER
         read, missing = (number_of, np.nan) if is_number else (truth_of, MISSING_TRUTH)
+        found = [None if value is None else read(value) for value in values]
+        # A compaction can change the kind under a value that was accepted before.
         added = np.array(
-            [missing if value is None else read(value) for value in values],
-            self._column.values.dtype,
+            [missing if value is None else value for value in found], self._column.values.dtype
         )
         self.values = np.concatenate([self._column.values, added])
+        self.missing_count = self._column.missing_count + found.count(None)
         new = np.unique(added[~self.is_missing(added)])
         self.distinct = self._column.distinct + int(
             np.count_nonzero(~np.isin(new, self._column.values))

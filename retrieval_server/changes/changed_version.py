@@ -16,6 +16,7 @@ from retrieval_server.changes.changed_texts import ChangedNeighbours, ChangedTex
 from retrieval_server.changes.changed_words import ChangedTextFields, ChangedWords
 from retrieval_server.changes.growing_array import GrowingArray
 from retrieval_server.changes.log_reader import LogReader, LogRewrittenError
+from retrieval_server.changes.segment import Place
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.index.changes_folder import changes_folder
 from retrieval_server.index.searched_index import IndexSearch
@@ -38,6 +39,8 @@ class ChangedVersion:
     Attributes:
         version: as given.
         position: of the last change that was read.
+        pending: number of changes that were read.
+        place: how far the log was read; None before its first segment.
     """
 
     def __init__(self, version: IndexBundle, search: IndexSearch) -> None:
@@ -51,6 +54,16 @@ class ChangedVersion:
     def position(self) -> int:
         """The position of the last change that the newest index has."""
         return self._reader.position
+
+    @property
+    def pending(self) -> int:
+        """The number of changes to the version that were read."""
+        return self._reader.position - (self._reader.start or 0)
+
+    @property
+    def place(self) -> Place | None:
+        """How far the log was read."""
+        return self._reader.place
 
     @property
     def lag_s(self) -> float:
@@ -75,6 +88,7 @@ class ChangedVersion:
             self._begin()  # the next call reads the log from its beginning
             raise
         self._behind_since = None
+        self.version.change_position = self._reader.start or 0
         return index
 
     def _read(self) -> list[bytes]:

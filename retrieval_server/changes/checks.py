@@ -12,6 +12,9 @@ from retrieval_server.index.product import Product
 from retrieval_server.text.language_filter import ENGLISH, KEEP_ALL, LanguageFilter
 from retrieval_server.text.plain_text import plain_text
 
+MAX_ID_CHARACTERS = 1_000
+MAX_DESCRIPTION_CHARACTERS = 100_000
+MAX_VALUE_CHARACTERS = 10_000  # of a further column, and of the path of an image
 ATTRIBUTES = "attributes"
 SHOWN_CHARACTERS = 60  # of a value in a message
 _EXAMPLES = {
@@ -37,15 +40,20 @@ def checked_product(
         columns: those of the index.
 
     Raises:
-        QueryError: if the id is empty, or a column is not in the index or cannot hold the value.
+        QueryError: if the id is empty, a text is too long, or a column is not in the index or
+            cannot hold the value.
     """
     product_id = product_id.strip()
     if not product_id:
         raise QueryError("product_id", "is empty. Every product needs an id.")
+    _check_length("product_id", product_id, MAX_ID_CHARACTERS)
+    _check_length("description", description, MAX_DESCRIPTION_CHARACTERS)
+    _check_length("image_path", image, MAX_VALUE_CHARACTERS)
     values = {name: text for name, text in attributes.items() if text.strip()}
     for name, text in values.items():
         if name not in columns.names:
             raise ColumnErrors(columns, ATTRIBUTES).no_such_column(name)
+        _check_length(f"{ATTRIBUTES}[{name!r}]", text, MAX_VALUE_CHARACTERS)
         _check_kind(name, text, columns)
     ordered = {name: values[name] for name in columns.names if name in values}
     return Product(product_id, plain_text(description), image, ordered)
@@ -64,6 +72,11 @@ def covers(language_filter: str) -> Callable[[str], bool]:
         return lambda _: True
     language = LanguageFilter().language
     return lambda text: language(text) == ENGLISH
+
+
+def _check_length(field: str, text: str, most: int) -> None:
+    if len(text) > most:
+        raise QueryError(field, f"has {len(text):,} characters; at most {most:,} are accepted.")
 
 
 def _check_kind(name: str, text: str, columns: Columns) -> None:

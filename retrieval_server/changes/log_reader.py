@@ -5,12 +5,16 @@ A reader takes no lock. A frame that is not whole yet is read when it is.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from retrieval_server.changes.segment import (
+    BEGINS,
     HEADER_BYTES,
     RESTORE,
     Link,
+    Place,
+    continuing,
     follows,
     frame_at,
     has_frame_behind,
@@ -31,18 +35,26 @@ class LogReader:
     Args:
         folder: of the log; it need not exist yet.
         version: name of the index version.
+        behind: where to begin in place of the beginning, as a reader before has had it.
 
     Attributes:
+        start: the position of the last change before the log; None before the first segment.
         segment: the name of the segment that is being read; None before the first one.
         end: where the next frame goes in that segment.
         unread: number of bytes behind ``end``, of a frame that is not whole.
     """
 
-    def __init__(self, folder: Path, version: str) -> None:
+    def __init__(self, folder: Path, version: str, behind: Place | None = None) -> None:
         self._folder, self._version = folder, version
-        self.segment: str | None = None
-        self.end = Link(0, 0, 0, 0)
+        self.start: int | None = None
+        self.segment = None if behind is None else behind.segment
+        self.end = Link(0, 0, 0, 0) if behind is None else behind.end
         self.unread = 0
+
+    @property
+    def place(self) -> Place | None:
+        """How far the log was read; None before the first segment."""
+        return None if self.segment is None else Place(self.segment, self.end)
 
     @property
     def position(self) -> int:
@@ -75,7 +87,7 @@ class LogReader:
             if self.segment is None:
                 if not names:
                     return changes
-                self._enter(names[0])
+                self._begin(names)
             elif self.segment not in names:
                 raise LogRewrittenError
             is_last = names[-1] == self.segment
@@ -84,8 +96,26 @@ class LogReader:
                 return changes
             self._enter(names[names.index(str(self.segment)) + 1])
 
+    def _begin(self, names: Sequence[str]) -> None:
+        """Begin with the segment with which the log begins."""
+        for name in reversed(names):
+            link, previous = self._header(name)
+            if previous == BEGINS:
+                self.start, self.segment, self.end = link.position, name, link
+                return
+        raise ChangeLogError(
+            f"The change log {self._folder} has no beginning: the segment {names[0]} continues one "
+            f"before it. {RESTORE}"
+        )
+
     def _enter(self, name: str) -> None:
-        """Begin with a segment."""
+        """Go on with the next segment."""
+        link, previous = self._header(name)
+        if previous != continuing(self.end.checksum) or link.position != self.end.position:
+            raise LogRewrittenError
+        self.segment, self.end = name, link
+
+    def _header(self, name: str) -> tuple[Link, int]:
         path = self._folder / name
         with path.open("rb") as file:
             link, previous = read_header(file.read(HEADER_BYTES), path, self._version)
@@ -94,14 +124,7 @@ class LogReader:
                 f"The segment {path} begins with change {link.position + 1:,}. Its name must say "
                 "so: give it back its own name."
             )
-        if link.position != self.end.position:
-            raise ChangeLogError(
-                f"The change log {self._folder} has no change {self.end.position + 1:,}: the "
-                f"segment {name} begins with {link.position + 1:,}. {RESTORE}"
-            )
-        if previous != self.end.checksum:
-            raise LogRewrittenError
-        self.segment, self.end = name, link
+        return link, previous
 
     def _read_segment(self, *, is_last: bool) -> list[bytes]:
         path, start = self._folder / str(self.segment), self.end.offset

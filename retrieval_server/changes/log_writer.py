@@ -13,24 +13,28 @@ import fcntl
 import logging
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from retrieval_server.changes.files import SYSTEM_FILES, Files
 from retrieval_server.changes.log_reader import LogReader
 from retrieval_server.changes.segment import (
+    BEGINS,
     checksum_of,
+    continuing,
     frame_bytes,
     header_bytes,
     header_link,
     segment_name,
+    segment_names,
 )
 from retrieval_server.errors import ChangeWriteError, NotWriterError
+from retrieval_server.storage.files import SYSTEM_FILES, Files
 
 log = logging.getLogger(__name__)
 
 LOCK_FILE = "writer.lock"
 SEGMENT_BYTES = 2**26  # a longer segment is followed by another one
+COPIED_AT_ONCE = 16  # changes; a frame of them has no size that a reader refuses
 
 
 class WriterLock:
@@ -165,19 +169,9 @@ class LogWriter:
     def _begin_segment(self) -> None:
         """Write the header of the next segment; the file gets its name when it is whole."""
         self.close()
-        for folder in (self._folder.parent, self._folder):
-            self._files.make_folder(folder)
-        path = self._folder / segment_name(self._end.position + 1)
-        new = path.with_suffix(".new")
-        header = header_bytes(self._version, self._end.position, self._end.checksum)
-        descriptor = self._files.create(new)
-        try:
-            self._files.write(descriptor, header)
-            self._files.sync(descriptor)
-            self._files.rename(new, path)
-            self._files.sync_folder(self._folder)
-        finally:
-            self._files.close(descriptor)
+        previous = BEGINS if self._segment is None else continuing(self._end.checksum)
+        header = header_bytes(self._version, self._end.position, previous)
+        path = _write_segment(self._folder, self._end.position, [header], self._files)
         self._segment, self._end = path, header_link(self._end.position, checksum_of(header))
         self._reopen(path)
 
@@ -187,3 +181,55 @@ class LogWriter:
         if self._segment is not None:
             with contextlib.suppress(OSError):
                 self._reopen(self._segment)
+
+
+def begin_log(
+    folder: Path, version: str, position: int, changes: Sequence[bytes], files: Files
+) -> None:
+    """Begin a log in one step, in place of one that the version may have.
+
+    Args:
+        folder: of the log.
+        version: name of the index version.
+        position: of the last change before it; not below that of the log it replaces.
+        changes: the content of each.
+        files: writes the files.
+
+    Raises:
+        OSError: if it cannot be written; the log is as it was.
+    """
+    header = header_bytes(version, position, BEGINS)
+    content, end = [header], header_link(position, checksum_of(header))
+    for first in range(0, len(changes), COPIED_AT_ONCE):
+        frame, end = frame_bytes(changes[first : first + COPIED_AT_ONCE], end)
+        content.append(frame)
+    _write_segment(folder, position, content, files)
+
+
+def remove_former_log(folder: Path, version: str, files: Files) -> None:
+    """Remove the segments that are before the beginning of a log.
+
+    Args:
+        folder: of the log.
+        version: name of the index version.
+        files: removes them.
+
+    Raises:
+        ChangeLogError: if the log is damaged or of a newer format.
+        OSError: if a file cannot be read or removed.
+    """
+    reader = LogReader(folder, version)
+    reader.read()
+    if reader.start is not None:
+        for name in segment_names(folder):
+            if name < segment_name(reader.start + 1):
+                files.remove(folder / name)
+
+
+def _write_segment(folder: Path, position: int, content: Iterable[bytes], files: Files) -> Path:
+    """Write a segment, which gets its name when it is whole."""
+    for each in (folder.parent, folder):
+        files.make_folder(each)
+    path = folder / segment_name(position + 1)
+    files.replace(path, path.with_suffix(".new"), content)
+    return path

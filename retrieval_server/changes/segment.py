@@ -2,7 +2,11 @@
 
 The log of a version is in ``changes/<version>/`` beside the versions of the index. A *segment* is a
 file named after the position of its first change, such as ``00000000000000000001.log``. Changes are
-numbered from 1; the *position* of the log is the number of its last change, 0 for an empty log.
+numbered from 1; the *position* of the log is the number of its last change.
+
+The log of a compacted version goes on with the numbers of the log before, so positions only grow.
+Its first segment may have no change. A log *begins* with the newest segment that continues no other
+one; older segments are of a former log of the same version, and are not read.
 
 A segment begins with a header of 56 bytes, little-endian:
 
@@ -11,7 +15,8 @@ field       size  content
 ==========  ====  ==============================================================================
 magic       8     ``BRCHANGE``
 format      4     version of this format
-previous    4     checksum of the last frame of the segment before; 0 in the first one
+previous    4     checksum of the last frame of the segment before, 1 instead of 0; 0 in the
+                  segment with which the log begins
 first       8     position of the first change
 version     28    the first bytes of the SHA-256 of the name of the index version
 checksum    4     CRC-32 of the fields above
@@ -49,7 +54,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from retrieval_server.errors import ChangeLogError
-from retrieval_server.index.changes_folder import SEGMENT_SUFFIX
+from retrieval_server.index.changes_folder import SEGMENT_HEADER_BYTES, SEGMENT_SUFFIX
 
 FORMAT_VERSION = 1
 MAX_FRAME_BYTES = 2**30
@@ -60,7 +65,9 @@ _FRAME = struct.Struct("<4sIIIQI")
 _CHECKED_FROM = 8  # bytes of a frame: marker and checksum come before
 _SIZE = struct.Struct("<I")
 
-HEADER_BYTES = _HEADER.size
+HEADER_BYTES = SEGMENT_HEADER_BYTES
+assert _HEADER.size == HEADER_BYTES, "see the table"
+BEGINS = 0  # in place of the checksum before, in the first segment of a log
 CHECKSUM_BYTES = _SIZE.size
 
 
@@ -90,6 +97,19 @@ class Link:
         """Whether a segment still has the frame, or the header, before this link."""
         file.seek(self.checksum_offset)
         return file.read(CHECKSUM_BYTES) == _SIZE.pack(self.checksum)
+
+
+@dataclass(frozen=True)
+class Place:
+    """How far a log was read.
+
+    Attributes:
+        segment: the name of the segment.
+        end: where the next frame goes in it.
+    """
+
+    segment: str
+    end: Link
 
 
 def header_link(position: int, checksum: int) -> Link:
@@ -134,11 +154,16 @@ def header_bytes(version: str, position: int, previous: int) -> bytes:
     Args:
         version: name of the index version.
         position: of the last change before the segment.
-        previous: checksum of the last frame before it; 0 if there is none.
+        previous: ``BEGINS``, or what ``continuing`` makes of the checksum before.
     """
     fields = (_MAGIC, FORMAT_VERSION, previous, position + 1, _version_digest(version))
     checked = _HEADER.pack(*fields, 0)[: -_SIZE.size]
     return checked + _SIZE.pack(zlib.crc32(checked))
+
+
+def continuing(checksum: int) -> int:
+    """What the header of a segment has of the checksum before it."""
+    return checksum or 1
 
 
 def checksum_of(header: bytes) -> int:
@@ -156,7 +181,7 @@ def read_header(content: bytes, path: Path, version: str) -> tuple[Link, int]:
         version: name of the index version.
 
     Returns:
-        Where the first frame begins, and the checksum of the last frame before the segment.
+        Where the first frame begins, and the checksum before the segment as the header has it.
 
     Raises:
         ChangeLogError: if it is damaged, of another version, or of a newer format.

@@ -30,7 +30,7 @@ def checked_address(text: str) -> str:
         ValueError: if it is no address; the message is one line that says what to write.
     """
     if not text.startswith(UNIX_SCHEMES):
-        refuse_user(text)
+        refuse_secrets(text)
     _check_characters(text)
     for scheme in UNIX_SCHEMES:
         if text.startswith(scheme):
@@ -42,19 +42,27 @@ def checked_address(text: str) -> str:
     return text
 
 
-def refuse_user(text: str) -> None:
-    """Refuse an address with a user before its host, without showing it: it may have a password.
+def refuse_secrets(text: str) -> None:
+    """Refuse an address that may have a secret in it, without showing it.
+
+    That is a user before the host, perhaps with a password, or what comes behind a question mark or
+    a number sign, such as ``?token=...``.
 
     Args:
         text: an address, with a scheme or without.
 
     Raises:
-        ValueError: if there is one.
+        ValueError: if it has one of these.
     """
     if _USER.match(text):
         raise ValueError(
             "The address has a user before its host, and perhaps a password, so it is not shown. "
             "Write it without both, and without the @."
+        )
+    if mark := re.search("[?#]", text):
+        raise ValueError(
+            f"The address has a {mark[0]}, and perhaps a secret behind it, so it is not shown. "
+            f"Write it without the {mark[0]} and what follows."
         )
 
 

@@ -68,12 +68,17 @@ class IndexBundle(IndexedImages):
     Args:
         folder: the version's folder.
 
+    Attributes:
+        change_position: the last change that the version has taken up; what follows its log sets
+            it, see the room changes.
+
     Raises:
         IndexBundleError: if the version is missing, damaged, of another format, or being removed.
     """
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
+        self.change_position = 0
         self.levels = self._open_levels()
         self.text_index = TextIndex(folder)
         self.words = WordSearch(folder, self.manifest.words)
@@ -109,8 +114,6 @@ class IndexBundle(IndexedImages):
         """The product of a row."""
         ids, descriptions, images, attributes = (self._tables[name] for name in STRING_TABLES)
         return Product(ids[row], descriptions[row], images[row], json.loads(attributes[row]))
-
-    change_position = 0  # a version by itself has no changes
 
     @property
     def first_product(self) -> Product:

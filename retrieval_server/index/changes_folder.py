@@ -7,6 +7,7 @@ from pathlib import Path
 
 CHANGES_FOLDER = "changes"
 SEGMENT_SUFFIX = ".log"
+SEGMENT_HEADER_BYTES = 56
 
 
 def changes_folder(version_folder: Path) -> Path:
@@ -20,9 +21,12 @@ def changes_folder(version_folder: Path) -> Path:
 
 
 def has_changes(version_folder: Path) -> bool:
-    """Whether servers have taken changes to a version."""
+    """Whether servers have taken changes to a version; an empty log may have a header."""
     folder = changes_folder(version_folder)
-    return folder.is_dir() and any(path.suffix == SEGMENT_SUFFIX for path in folder.iterdir())
+    return folder.is_dir() and any(
+        path.suffix == SEGMENT_SUFFIX and path.stat().st_size > SEGMENT_HEADER_BYTES
+        for path in folder.iterdir()
+    )
 
 
 def remove_changes(version_folder: Path) -> None:

@@ -21,7 +21,7 @@ from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
-from retrieval_server.command_line.addresses import refuse_user
+from retrieval_server.command_line.addresses import refuse_secrets
 from retrieval_server.command_line.proxies import is_this_machine
 from retrieval_server.errors import IndexBundleError
 from retrieval_server.index.manifest import (
@@ -75,11 +75,11 @@ def checked_source(text: str) -> str:
     Raises:
         ValueError: if it is no URL of HTTP, saying what to write.
     """
-    refuse_user(text)
+    refuse_secrets(text)
     if not _is_folder(text):
         raise ValueError(
             f"{text!r} is not the URL of a folder. Write https://HOST/PATH of the folder that has "
-            f"the file {CURRENT_FILE}, without a user, a query or spaces."
+            f"the file {CURRENT_FILE}, without spaces."
         )
     return text.rstrip("/")
 
@@ -90,10 +90,9 @@ def _is_folder(text: str) -> bool:
         has_port = parts.port != 0
     except ValueError:
         return False
-    has_more = parts.username is not None or parts.query or parts.fragment
     is_clean = text.isascii() and text.isprintable() and " " not in text
     is_http = parts.scheme in {"http", "https"} and bool(parts.hostname)
-    return is_http and has_port and is_clean and not has_more
+    return is_http and has_port and is_clean
 
 
 def fetch(source: str, root: Path) -> Fetched:

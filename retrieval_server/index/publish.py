@@ -26,6 +26,7 @@ from retrieval_server.index.manifest import (
     write_manifest,
 )
 from retrieval_server.storage.arrays import sync
+from retrieval_server.storage.files import SYSTEM_FILES, Files
 
 CURRENT_FILE = "current"
 APPROVED_FILE = "approved"
@@ -240,17 +241,16 @@ def publish(root: Path, version: str, max_loss: float) -> bool:
     return True
 
 
-def make_current(root: Path, version: str, *, is_approved: bool = False) -> None:
+def make_current(
+    root: Path, version: str, *, is_approved: bool = False, files: Files = SYSTEM_FILES
+) -> None:
     """Write a version's name to the file ``current``, in one atomic step.
 
     Args:
         root: the index folder.
         version: name of the version.
         is_approved: whether to write it to the file ``approved`` before.
+        files: writes the files.
     """
     for name in (APPROVED_FILE, CURRENT_FILE) if is_approved else (CURRENT_FILE,):
-        scratch = root / f".{name}"
-        scratch.write_text(version + "\n", encoding="utf-8")
-        sync(scratch)
-        scratch.replace(root / name)
-        sync(root)
+        files.replace(root / name, root / f".{name}", [f"{version}\n".encode()])

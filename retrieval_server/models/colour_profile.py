@@ -42,6 +42,8 @@ def _to_srgb(profile: bytes) -> ImageCms.ImageCmsTransform | None:
         if source.profile.xcolor_space != "RGB " or _is_srgb(source):
             return None
         return ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), "RGB", "RGB")
+    except MemoryError:
+        raise
     except Exception:  # Pillow raises several types for a profile that is damaged
         return None
 

@@ -106,7 +106,7 @@ def _opened(data: bytes) -> ImageFile.ImageFile:
         return Image.open(io.BytesIO(data), formats=FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageError(f"has more than {MAX_PIXELS:,} pixels.") from error
-    except ImageError:
+    except (ImageError, MemoryError):
         raise
     except Exception as error:  # Pillow raises many types here, from OSError to SyntaxError
         kind = kind_of(data)

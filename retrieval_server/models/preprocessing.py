@@ -4,7 +4,8 @@ Steps: decode (see image_file), rotate upright (EXIF), flatten alpha on white, p
 white, resize (bilinear, antialiased), convert to sRGB (see colour_profile): uint8 RGB.
 Normalisation is a part of the ONNX graph.
 
-The bytes are untrusted input. Every exception of Pillow on damaged data becomes an ``ImageError``.
+The bytes are untrusted input. Every exception of Pillow on damaged data becomes an ``ImageError``;
+a ``MemoryError`` says nothing about the data, and stays one.
 """
 
 from __future__ import annotations
@@ -93,10 +94,11 @@ def damage_named() -> Iterator[None]:
 
     Raises:
         ImageError: if the block raises an exception.
+        MemoryError: if there is not enough memory, which is no fault of the image.
     """
     try:
         yield
-    except ImageError:
+    except (ImageError, MemoryError):
         raise
     except Exception as error:  # OSError, SyntaxError, RuntimeError, struct.error …
         raise ImageError(
@@ -132,6 +134,8 @@ def _upright(image: Image.Image) -> Image.Image:
     image.load()  # Pillow rotates a TIFF itself; the EXIF of a PNG may come after its pixels
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation)
+    except MemoryError:
+        raise
     except Exception:  # an unreadable EXIF block does not make the pixels unusable
         return image
     return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image

@@ -57,7 +57,7 @@ class ServerMetrics:
             collector(registry=self.registry)
         self.requests = Counter(
             "beauty_requests",
-            "gRPC requests answered, by the status they got; each search of a stream is one.",
+            "gRPC requests answered, by status; each search or upsert of a stream is one.",
             ["method", "code"],
             registry=self.registry,
         )
@@ -70,7 +70,7 @@ class ServerMetrics:
         )
         self.in_flight = Gauge(
             "beauty_requests_in_flight",
-            "gRPC requests in progress; each search of a stream is one.",
+            "gRPC requests in progress; each search or upsert of a stream is one.",
             ["method"],
             registry=self.registry,
         )
@@ -106,7 +106,7 @@ class ServerMetrics:
         )
         self.engine_failures = Counter(
             "beauty_engine_failures",
-            "Searches that failed because the models did.",
+            "Searches and upserts that failed because the models did.",
             ["reason"],
             registry=self.registry,
         )

@@ -26,7 +26,7 @@ wire, and the server's time starts when the request arrives. So the cancellation
 
 
 class RequestMetrics(grpc.aio.ServerInterceptor):
-    """Measures unary requests; of streams, the service itself has those of searches measured.
+    """Measures unary requests; of streams, the service has each search and each upsert measured.
 
     A method's label is its own name: those of our service, of health and of reflection differ.
     A method that does not exist has no handler and is not measured: labels stay bounded.

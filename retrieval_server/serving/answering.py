@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, NoReturn, Protocol, TypeAlias, TypeVar
 
 import grpc
@@ -31,11 +32,13 @@ STATUS_OF_ERROR: dict[type[errors.RetrievalError], grpc.StatusCode] = {
     # Triton serves other models than the index's, or none: another replica may be right
     errors.ModelMismatchError: grpc.StatusCode.UNAVAILABLE,
     errors.ModelRepositoryError: grpc.StatusCode.UNAVAILABLE,
+    errors.OutOfMemoryError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.ChangeWriteError: grpc.StatusCode.UNAVAILABLE,
     errors.ChangeLogError: grpc.StatusCode.FAILED_PRECONDITION,
     errors.RetrievalError: grpc.StatusCode.INTERNAL,
 }
 
+OUT_OF_MEMORY = "The server has too little memory for this now. Try later, or with a smaller image."
 LONGEST_MESSAGE = 500  # characters; a status travels in HTTP/2 headers, which hold 8 KiB
 
 Response = TypeVar("Response")
@@ -54,6 +57,9 @@ class Call(Protocol):
 
     def time_remaining(self) -> float | None:
         """Seconds until the caller's deadline; None if there is none."""
+
+    def code(self) -> Any:
+        """The status of the call, if it has one already."""
 
     def set_trailing_metadata(self, metadata: Metadata, /) -> None:
         """Set the metadata that the call ends with."""
@@ -130,11 +136,66 @@ class Answering:
             work: see ``answer``.
             context: of the call.
         """
+        request_id = self._began_change(context)
+        deadline = Deadline.after(context.time_remaining())
+        return await self._worked(work, request_id, deadline, context)
+
+    @asynccontextmanager
+    async def answering_changes(
+        self, counts: Mapping[str, int], context: Call
+    ) -> AsyncGenerator[str, None]:
+        """Answer a stream of changes in the block, and log it at its end.
+
+        Args:
+            counts: what the log says of the stream, as it is at the end.
+            context: of the stream.
+
+        Yields:
+            The id of the request.
+        """
+        request_id = self._began_change(context)
+        status = grpc.StatusCode.OK
+        try:
+            yield request_id
+        except grpc.aio.AbortError:
+            status = context.code()
+            raise
+        except Exception as error:
+            status, message = self._failure(error, request_id)
+            await _abort(context, status, message)
+        except BaseException:  # its caller has gone, or its deadline has passed
+            status = grpc.StatusCode.CANCELLED
+            raise
+        finally:
+            self._log.answered(request_id, status, **counts)
+
+    async def answer_streamed_change(
+        self, work: Awaitable[Response], request_id: str, context: Call
+    ) -> Response:
+        """Answer a change of a stream, which has no line of its own in the log.
+
+        Args:
+            work: returns the response.
+            request_id: of the stream.
+            context: of the change.
+        """
+        try:
+            return await work
+        except Exception as error:
+            await _abort(context, *self._failure(error, request_id))
+            raise
+
+    def _began_change(self, context: Call) -> str:
+        """Make the id of a request that changes the catalogue, and note its caller.
+
+        Its work takes turns with the searches of the same connection, as if it came from another.
+        """
         request_id = f"{random.getrandbits(64):016x}"
         self._tracing.note(request_id=request_id)
         context.set_trailing_metadata((("request-id", request_id),))
-        deadline = Deadline.after(context.time_remaining())
-        return await self._worked(work, request_id, deadline, context)
+        caller = caller_of(context, by_token=self._by_token)
+        CURRENT.set(caller._replace(connection=f"changes of {caller.connection}"))
+        return request_id
 
     async def _refuse(self, overload: Overload, request_id: str, context: Call) -> NoReturn:
         """Refuse a request, at as little cost as possible: there may be very many."""
@@ -151,20 +212,27 @@ class Answering:
         """Work, log it, and translate errors: ours to their status, others to INTERNAL."""
         try:
             response, said = await work(request_id, deadline)
-        except errors.RetrievalError as error:
-            self._metrics.count_failure(error)
-            status, message = status_of(error), str(error)
-            if len(message) > LONGEST_MESSAGE:  # it may quote a long request
-                message = message[:LONGEST_MESSAGE] + " …"
+        except Exception as error:
+            status, message = self._failure(error, request_id)
             self._log.answered(request_id, status, message=message)
             await _abort(context, status, message)
-        except Exception:
-            log.exception("request %s failed", request_id)
-            status = grpc.StatusCode.INTERNAL
-            self._log.answered(request_id, status)
-            await _abort(context, status, f"Internal error; the log has request {request_id}.")
         self._log.answered(request_id, grpc.StatusCode.OK, **said)
         return response
+
+    def _failure(self, error: Exception, request_id: str) -> tuple[grpc.StatusCode, str]:
+        """The status of a request that has failed, and what its caller is told."""
+        if isinstance(error, MemoryError):
+            log.error("request %s failed: there is not enough memory", request_id)
+            error = errors.OutOfMemoryError(OUT_OF_MEMORY)
+        if not isinstance(error, errors.RetrievalError):
+            log.error("request %s failed", request_id, exc_info=error)
+            message = f"Internal error; the log has request {request_id}."
+            return grpc.StatusCode.INTERNAL, message
+        self._metrics.count_failure(error)
+        message = str(error)
+        if len(message) > LONGEST_MESSAGE:  # it may quote a long request
+            message = message[:LONGEST_MESSAGE] + " …"
+        return status_of(error), message
 
 
 async def _abort(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from functools import cache, partial
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from functools import cache
 from hashlib import sha256
 
 import numpy as np
@@ -12,15 +14,25 @@ import numpy as np
 from retrieval_server.changes.change import Delete, Upsert, encoded
 from retrieval_server.changes.checks import checked_product, covers
 from retrieval_server.errors import QueryError, RetrievalError
+from retrieval_server.observability.request_metrics import RequestMetrics
 from retrieval_server.retrieval.retriever import Retriever
 from retrieval_server.retrieval.search_request import QueryDescriptors
+from retrieval_server.serving.answering import Answering, Call
 from retrieval_server.serving.change_feed import ChangeFeed, Committed
 from retrieval_server.serving.deadline import Deadline
 from retrieval_server.serving.group_commit import GroupCommit
 from retrieval_server.serving.photos import PhotoStages
 from retrieval_server.serving.products import checked_ids
 from retrieval_server.serving.served_index import ServedIndex
-from retrieval_server.serving.upsert_stream import Prepared, UpsertStream
+from retrieval_server.serving.streamed_call import StreamedCall
+from retrieval_server.serving.streams import Stream, Streams
+from retrieval_server.serving.upsert_stream import (
+    MOST_IN_PROGRESS,
+    Prepared,
+    StreamedUpsert,
+    UpsertQueue,
+    UpsertStream,
+)
 from retrieval_server.text.read_text import NOT_READ, ReadText, encode_read
 from retrieval_server.v1 import retrieval_pb2 as pb
 
@@ -33,27 +45,59 @@ class ChangeCalls:
         feed: writes its log.
         photos: describe the images of products.
         max_image_bytes: size of the largest image that is accepted.
+        answering: translates errors, and logs.
+        measuring: measures each upsert.
+        streams: all open ones of the server.
     """
 
     def __init__(
-        self, served: ServedIndex, feed: ChangeFeed, photos: PhotoStages, max_image_bytes: int
+        self,
+        served: ServedIndex,
+        feed: ChangeFeed,
+        photos: PhotoStages,
+        max_image_bytes: int,
+        answering: Answering,
+        measuring: RequestMetrics,
+        streams: Streams,
     ) -> None:
         self.feed = feed
         self._served, self._photos, self._max_image_bytes = served, photos, max_image_bytes
+        self._answering, self._streams = answering, streams
         self._commits = GroupCommit(feed.commit)
+        self._queue = UpsertQueue(self._prepared, self._commits)
+        self._answer = measuring.measured("Upsert", self._answered)
         self._covers = cache(covers)  # once for each language filter
 
-    def upserts(
-        self, requests: AsyncIterator[pb.UpsertRequest], deadline: Deadline
-    ) -> AsyncIterator[pb.UpsertResponse]:
+    async def upserts(
+        self, requests: AsyncIterator[pb.UpsertRequest], context: Call
+    ) -> AsyncGenerator[pb.UpsertResponse, None]:
         """Answer a stream of upserts, each in its turn.
 
         Args:
             requests: the upserts.
-            deadline: of the stream.
+            context: of the stream.
+
+        Yields:
+            One response for each request.
         """
-        prepare = partial(self._prepared, deadline=deadline)
-        return UpsertStream(requests, prepare, self._commits).responses()
+        counts = Counter(durable=0, refused=0)
+        async with self._answering.answering_changes(counts, context) as request_id:
+            self.feed.require_writable()
+            upserts = UpsertStream(requests, self._answer, context, request_id)
+            stream = Stream(upserts.requests(), upserts.answer, MOST_IN_PROGRESS, in_order=True)
+            async with aclosing(self._streams.responses(stream, context)) as responses:
+                async for response in responses:
+                    counts["refused" if response.code else "durable"] += 1
+                    yield response
+
+    async def _answered(self, upsert: StreamedUpsert, call: StreamedCall) -> pb.UpsertResponse:
+        work = self._queue.commit(upsert)
+        committed = await self._answering.answer_streamed_change(work, upsert.stream_id, call)
+        return pb.UpsertResponse(
+            product_id=upsert.request.product_id,
+            change_position=committed.position,
+            index_version=committed.version,
+        )
 
     async def delete(self, request: pb.DeleteRequest, request_id: str) -> pb.DeleteResponse:
         """Remove products.

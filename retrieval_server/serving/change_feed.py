@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
 
 from retrieval_server.changes.changed_index import ChangedIndex
 from retrieval_server.changes.changed_version import ChangedVersion
+from retrieval_server.changes.hand_over import (
+    NEW_VERSION,
+    CompactedVersion,
+    offered,
+    require_current,
+    switch,
+    withdraw,
+)
 from retrieval_server.changes.log_writer import LogWriter, WriterLock
 from retrieval_server.errors import ChangeLogError, ChangeWriteError, NotWriterError
 from retrieval_server.index.bundle import IndexBundle
@@ -45,18 +56,21 @@ class ChangeFeed:
     Args:
         served: holds the index that is served; gets it anew with each change.
         is_writable: whether this server takes changes.
+        root: the index folder whose ``current`` is served; None for one version or a store.
 
     Attributes:
         is_writable: as given.
         polling: reads what others write.
     """
 
-    def __init__(self, served: ServedIndex, *, is_writable: bool) -> None:
+    def __init__(self, served: ServedIndex, *, is_writable: bool, root: Path | None = None) -> None:
         self.is_writable = is_writable
+        self._root = root
         self.polling = Polling(self.poll, "the check for changes")
         self._served = served
         self._base: Retriever | None = None
         self._version: ChangedVersion | None = None
+        self._compacted: set[str] = set()  # versions that were made into the one that is served
         self._lock = asyncio.Lock()  # of the version that is served, and of its log
         self._right: WriterLock | None = None
         self._writer: LogWriter | None = None
@@ -77,20 +91,43 @@ class ChangeFeed:
         """For how long the log has had changes that searches do not see."""
         return 0.0 if self._version is None else self._version.lag_s
 
-    async def serve(self, retriever: Retriever) -> None:
+    @property
+    def pending(self) -> int:
+        """The number of changes to the version that searches see."""
+        return 0 if self._version is None else self._version.pending
+
+    async def serve(self, retriever: Retriever, compacted: CompactedVersion | None = None) -> None:
         """Serve a version with the changes in its log, in place of what was served.
 
         Args:
             retriever: searches the version.
+            compacted: the version, if it has to become current first; changes wait meanwhile.
 
         Raises:
             ChangeLogError: if the log cannot be used; what was served stays.
         """
         async with self._lock:
-            version, index = await asyncio.to_thread(_opened, retriever)
+            if compacted is None:
+                version, index = await asyncio.to_thread(_opened, retriever)
+                self._compacted.clear()
+            else:
+                version, index = await asyncio.to_thread(self._switched, retriever, compacted)
+                self._compacted.add(compacted.base)
             self._close_writer()
             self._base, self._version = retriever, version
             self._served.retriever = retriever if index is None else retriever.over(index)
+
+    async def offered(self) -> CompactedVersion | None:
+        """The version that this server has to make current, because it is the writer.
+
+        Raises:
+            ChangeLogError: if the file that names it is damaged.
+        """
+        if self._right is None or self._root is None:
+            return None
+        compacted = await asyncio.to_thread(offered, self._root)
+        is_of_served = compacted is not None and compacted.base == self.version.version
+        return compacted if is_of_served else None
 
     async def poll(self) -> None:
         """Read what is new in the log.
@@ -115,8 +152,8 @@ class ChangeFeed:
             ChangeLogError: if the log cannot be written; no change is in it.
         """
         async with self._lock:
-            if version != self.version.version:
-                raise ChangeWriteError("the index has a new version. Send the change again.")
+            if version not in {self.version.version, *self._compacted}:
+                raise ChangeWriteError(NEW_VERSION)
             position = await asyncio.to_thread(self._append, contents)
             assert self._version is not None, "there is a log"
             self._show(await asyncio.to_thread(self._version.catch_up))
@@ -163,8 +200,23 @@ class ChangeFeed:
             folder = changes_folder(version.folder)
             if self._right is None:
                 self._right = WriterLock(folder.parent)
+            if self._root is not None:
+                require_current(self._root, version.version)
             self._writer = LogWriter(folder, version.version)
         return self._writer
+
+    def _switched(
+        self, retriever: Retriever, compacted: CompactedVersion
+    ) -> tuple[ChangedVersion, ChangedIndex | None]:
+        """Make a version current; what follows its log, and its index now."""
+        assert self._root is not None, "it was offered there"
+        version = ChangedVersion(cast("IndexBundle", retriever.bundle), retriever.index_search)
+        indexes: list[ChangedIndex | None] = []
+        self._close_writer()  # the next change opens the log of the version that is current then
+        switch(self._root, compacted, check=lambda: indexes.append(version.catch_up()))
+        with contextlib.suppress(OSError):  # it names a version that is not served any more
+            withdraw(self._root)
+        return version, indexes[0]
 
     def _close_writer(self) -> None:
         if self._writer is not None:

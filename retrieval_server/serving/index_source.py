@@ -52,6 +52,9 @@ class IndexSource(Protocol):
             RetrievalError: if there is none, or it cannot be used.
         """
 
+    def root(self) -> Path | None:
+        """The index folder whose file ``current`` is followed; None if there is none."""
+
     def named(self) -> Named | None:
         """What is to be served now; None for a source that never gets another version.
 
@@ -90,6 +93,9 @@ class FolderSource:
 
     def open(self) -> IndexBundle:  # noqa: D102 - see IndexSource
         return open_index(self._path)
+
+    def root(self) -> Path | None:  # noqa: D102 - see IndexSource
+        return None if is_version(self._path) else self._path
 
     def named(self) -> Named | None:  # noqa: D102 - see IndexSource
         version = current_version(self._path)
@@ -132,6 +138,9 @@ class StoreSource:
 
     def open(self) -> StoredIndex:  # noqa: D102 - see IndexSource
         return StoredIndex.published(self._milvus, self._search_s)
+
+    def root(self) -> None:
+        """A store has no folder; see ``IndexSource``."""
 
     def named(self) -> Named:  # noqa: D102 - see IndexSource
         _, record = published(self._milvus)

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar, cast
 
+from retrieval_server.changes.hand_over import CompactedVersion
 from retrieval_server.errors import CurrentFileError, IndexLossError, RetrievalError
 from retrieval_server.models.model_repository import ModelRepository
 from retrieval_server.observability.metrics import REFUSALS, ServerMetrics
@@ -65,13 +66,20 @@ class IndexWatch:
 
     async def poll(self) -> None:
         """Serve the version that the source names, if it is a new one and passes every check."""
-        named = None
+        named, compacted = None, None
         try:
-            named = await _in_a_thread(self._source.named)
-            if named is None or named.version == self._served.retriever.bundle.version:
+            current = await _in_a_thread(self._source.named)
+            is_served = current is None or current.version == self._served.retriever.bundle.version
+            if current is not None and is_served:
+                compacted = await self._feed.offered()
+            named = current
+            if compacted is not None:
+                named = Named(compacted.version, is_approved=True)
+            elif is_served:
                 self._note_that_current_is_served()
-            elif self._is_due(named):
-                await self._serve(named)
+                return
+            if named is not None and self._is_due(named):
+                await self._serve(named, compacted)
         except (RetrievalError, OSError) as error:
             self._refuse(named, error)
 
@@ -82,8 +90,12 @@ class IndexWatch:
         refused, again_at = self._refused
         return named != refused or time.monotonic() >= again_at
 
-    async def _serve(self, named: Named) -> None:
+    async def _serve(self, named: Named, compacted: CompactedVersion | None) -> None:
         """Serve a version in place of the old one.
+
+        Args:
+            named: the version.
+            compacted: what has to become current first.
 
         Raises:
             RetrievalError: if it fails a check.
@@ -94,7 +106,7 @@ class IndexWatch:
         retriever = await open_retriever(
             bundle, self._repository, lambda: old.engine, old.parallelism, owns_engine=False
         )
-        await self._feed.serve(retriever)
+        await self._feed.serve(retriever, compacted)
         self._served.refusal = None
         self._refused = None
         self._metrics.reloads.labels("served").inc()

@@ -9,6 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
+from retrieval_server.changes.checks import (
+    MAX_DESCRIPTION_CHARACTERS,
+    MAX_ID_CHARACTERS,
+    MAX_VALUE_CHARACTERS,
+)
 from retrieval_server.filters.expression import MAX_CONDITIONS, MAX_DEPTH, MAX_VALUES
 from retrieval_server.models.image_file import MAX_PIXELS, MAX_SIDE
 from retrieval_server.models.profile import MAX_ALPHA, MAX_TEXT_WEIGHT
@@ -18,6 +23,7 @@ from retrieval_server.serving.filter_messages import MAX_EXCLUDED_IDS, MAX_GROUP
 from retrieval_server.serving.grpc_endpoint import MAX_METADATA_BYTES
 from retrieval_server.serving.products import MAX_PRODUCT_IDS
 from retrieval_server.serving.settings import Settings
+from retrieval_server.serving.upsert_stream import MOST_IN_PREPARATION, MOST_IN_PROGRESS
 from retrieval_server.text.word_search import MAX_WORDS_CHARACTERS
 from retrieval_server.v1 import retrieval_pb2 as pb
 
@@ -68,6 +74,11 @@ LIMITS = (
     ),
     Limit("max_streams", lambda settings: settings.max_streams, Beyond.RESOURCE_EXHAUSTED),
     Limit("max_stream_requests", lambda settings: settings.max_stream_requests, Beyond.WAITS),
+    Limit("max_stream_upserts", _always(MOST_IN_PROGRESS), Beyond.WAITS),
+    Limit("max_upsert_images", _always(MOST_IN_PREPARATION), Beyond.WAITS),
+    Limit("max_id_characters", _always(MAX_ID_CHARACTERS)),
+    Limit("max_description_characters", _always(MAX_DESCRIPTION_CHARACTERS)),
+    Limit("max_value_characters", _always(MAX_VALUE_CHARACTERS)),
     Limit("max_top_k", _always(MAX_TOP_K)),
     Limit("max_alpha", _always(MAX_ALPHA)),
     Limit("max_text_weight", _always(MAX_TEXT_WEIGHT)),

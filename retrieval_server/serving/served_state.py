@@ -66,7 +66,7 @@ class ServedState(Collector):
         yield GaugeMetricFamily(
             "beauty_index_changes",
             "Changes to the version of the index that searches see.",
-            value=bundle.change_position,
+            value=self._feed.pending,
         )
         yield GaugeMetricFamily(
             "beauty_index_change_lag_seconds",

@@ -134,7 +134,7 @@ async def start_server(settings: Settings) -> RunningServer:
     served = ServedIndex(await _open_retriever(settings, bundle, repository))
     admission = _admission(settings, metrics)
     reader = await _open_reader(served.retriever, repository, executor)
-    feed = ChangeFeed(served, is_writable=settings.writable)
+    feed = ChangeFeed(served, is_writable=settings.writable, root=source.root())
     await feed.serve(served.retriever)
     service = RetrievalService(
         served, feed, executor, reader, admission, settings, metrics, tracing

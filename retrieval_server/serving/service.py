@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import Executor
+from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
@@ -46,6 +47,7 @@ from retrieval_server.serving.served_index import ServedIndex
 from retrieval_server.serving.settings import Settings
 from retrieval_server.serving.status_message import status_message
 from retrieval_server.serving.streamed_call import StreamedCall
+from retrieval_server.serving.streams import Streams
 from retrieval_server.serving.turns import PLACES_PER_WORKER, Turns
 from retrieval_server.serving.workers import Workers
 from retrieval_server.text.word_search import words_beside
@@ -104,13 +106,25 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         )
         self._settings = settings
         self._activity = ActivitySource(metrics)
-        self.changes = ChangeCalls(served, feed, self._photos, settings.max_image_bytes)
         arrivals = Arrivals(executor, settings.workers)
         self._answering = Answering(
             admission, arrivals, metrics, tracing, by_token=settings.token_file is not None
         )
-        measured = RequestMetrics(metrics, tracing).measured("Search", self._search_in_stream)
-        self._streams = SearchStreams(measured, settings)
+        measuring, self._streams = RequestMetrics(metrics, tracing), Streams(settings)
+        self._search_streams = SearchStreams(
+            measuring.measured("Search", self._search_in_stream),
+            self._streams,
+            settings.max_stream_requests,
+        )
+        self.changes = ChangeCalls(
+            served,
+            feed,
+            self._photos,
+            settings.max_image_bytes,
+            self._answering,
+            measuring,
+            self._streams,
+        )
 
     async def Search(  # noqa: N802 - the name is the protocol's
         self,
@@ -128,8 +142,9 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         context: Call,
     ) -> AsyncIterator[pb.SearchStreamResponse]:
         """Find the products that match each query of a stream."""
-        async for response in self._streams.answer(requests, context):
-            yield response
+        async with aclosing(self._search_streams.answer(requests, context)) as responses:
+            async for response in responses:
+                yield response
 
     def stop_streams(self) -> None:
         """End the open streams as soon as what they have read is answered."""
@@ -148,14 +163,9 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         self, requests: AsyncIterator[pb.UpsertRequest], context: Call
     ) -> AsyncIterator[pb.UpsertResponse]:
         """Add or replace products, each answered by itself."""
-
-        async def begin(_: str, deadline: Deadline) -> tuple[Deadline, Mapping[str, object]]:
-            self.changes.feed.require_writable()
-            return deadline, {"changes": "a stream"}
-
-        deadline = await self._answering.answer_change(begin, context)
-        async for response in self.changes.upserts(requests, deadline):
-            yield response
+        async with aclosing(self.changes.upserts(requests, context)) as responses:
+            async for response in responses:
+                yield response
 
     async def Delete(  # noqa: N802 - the name is the protocol's
         self, request: pb.DeleteRequest, context: Call

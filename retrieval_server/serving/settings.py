@@ -218,7 +218,10 @@ class Settings:
     ] = 64
     max_streams: Annotated[
         int,
-        Setting(help="Most streams of searches open at once; further ones are refused.", min=1),
+        Setting(
+            help="Most streams of searches or upserts open at once; further ones are refused.",
+            min=1,
+        ),
     ] = 32
     max_stream_requests: Annotated[
         int,

@@ -1,23 +1,24 @@
-"""A stream of upserts: prepared side by side, committed and answered in their order."""
+"""Streams of upserts: prepared side by side, committed and answered in their order."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
-from typing import TypeAlias
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
-from retrieval_server.errors import RetrievalError
-from retrieval_server.serving.answering import status_of
+import grpc
+
+from retrieval_server.serving.answering import Call
 from retrieval_server.serving.change_feed import Committed
+from retrieval_server.serving.deadline import Deadline
 from retrieval_server.serving.group_commit import GroupCommit
+from retrieval_server.serving.streamed_call import StreamedCall
+from retrieval_server.serving.turns import Turns
 from retrieval_server.v1 import retrieval_pb2 as pb
 
-log = logging.getLogger(__name__)
-
-IN_PREPARATION = 32  # changes of a stream, whose images are described meanwhile
-IN_COMMIT = 2000  # changes of a stream whose answers wait for the disk
+MOST_IN_PREPARATION = 32  # upserts of all streams; their images are in memory
+MOST_IN_PROGRESS = 1000  # upserts of a stream; most of them wait for the disk
 
 
 @dataclass(frozen=True)
@@ -33,76 +34,122 @@ class Prepared:
     content: bytes
 
 
-Prepare: TypeAlias = Callable[[pb.UpsertRequest], Awaitable[Prepared]]
-Outcome: TypeAlias = asyncio.Future[Committed] | RetrievalError
+@dataclass(frozen=True)
+class StreamedUpsert:
+    """An upsert of a stream, and its place in the order of the stream.
+
+    Attributes:
+        request: the upsert.
+        stream_id: id of the stream in the log.
+        deadline: of the stream.
+        is_in_preparation: set as soon as the stream may read its next request.
+        before: is done when the upserts before this one are in the queue of the log, or refused.
+        queued: the same for those up to this one.
+    """
+
+    request: pb.UpsertRequest
+    stream_id: str
+    deadline: Deadline
+    is_in_preparation: asyncio.Event
+    before: asyncio.Future[None]
+    queued: asyncio.Future[None] = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
+
+    def leave_queue(self) -> None:
+        """Let the following upserts go on, once those before this one have gone."""
+        self.is_in_preparation.set()
+        self.before.add_done_callback(self._let_follow)
+
+    def _let_follow(self, _: asyncio.Future[None]) -> None:
+        if not self.queued.done():  # the stream may have been cancelled
+            self.queued.set_result(None)
 
 
-class UpsertStream:
-    """The stages of a stream.
+Prepare: TypeAlias = Callable[[pb.UpsertRequest, Deadline], Awaitable[Prepared]]
+Answer: TypeAlias = Callable[[StreamedUpsert, StreamedCall], Awaitable[pb.UpsertResponse]]
+
+
+class UpsertQueue:
+    """Prepares the upserts of all streams, and puts them into the log.
 
     Args:
-        requests: the upserts.
         prepare: checks an upsert, and describes its image.
         commits: makes changes durable.
     """
 
+    def __init__(self, prepare: Prepare, commits: GroupCommit) -> None:
+        self._prepare, self._commits = prepare, commits
+        self._places = Turns(MOST_IN_PREPARATION)
+
+    async def commit(self, upsert: StreamedUpsert) -> Committed:
+        """Make an upsert durable, behind those before it.
+
+        Args:
+            upsert: the upsert; loses its image when it has been described.
+
+        Raises:
+            RetrievalError: if it is refused, or cannot be written.
+        """
+        try:
+            async with self._places.taken():
+                upsert.is_in_preparation.set()
+                prepared = await self._prepare(upsert.request, upsert.deadline)
+            upsert.request.ClearField("look")  # it may be large, and the disk slow
+            await upsert.before
+            committing = self._commits.add(prepared.version, [prepared.content])
+        finally:
+            upsert.leave_queue()
+        return await committing
+
+
+class UpsertStream:
+    """Answers the upserts of one stream.
+
+    Args:
+        requests: those of the caller.
+        answer: answers one, or aborts its call.
+        context: of the stream.
+        stream_id: id of the stream in the log.
+    """
+
     def __init__(
-        self, requests: AsyncIterator[pb.UpsertRequest], prepare: Prepare, commits: GroupCommit
+        self,
+        requests: AsyncIterator[pb.UpsertRequest],
+        answer: Answer,
+        context: Call,
+        stream_id: str,
     ) -> None:
-        self._requests, self._prepare, self._commits = requests, prepare, commits
-        self._preparing: asyncio.Queue[tuple[str, asyncio.Future[Prepared]] | None]
-        self._preparing = asyncio.Queue(IN_PREPARATION)
-        self._committing: asyncio.Queue[tuple[str, Outcome] | None] = asyncio.Queue(IN_COMMIT)
+        self._requests = requests
+        self._answer = answer
+        self._context = context
+        self._id = stream_id
+        self._deadline = Deadline.after(context.time_remaining())
+        self._is_in_preparation = asyncio.Event()
+        self._queued: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._queued.set_result(None)
 
-    async def responses(self) -> AsyncIterator[pb.UpsertResponse]:
-        """The response to each request, in their order."""
-        reading = asyncio.create_task(self._read())
-        committing = asyncio.create_task(self._commit())
+    async def requests(self) -> AsyncIterator[pb.UpsertRequest]:
+        """The requests, each read when the one before it is being prepared."""
+        async for request in self._requests:
+            self._is_in_preparation.clear()
+            yield request
+            await self._is_in_preparation.wait()
+
+    def answer(self, request: pb.UpsertRequest) -> Coroutine[Any, Any, pb.UpsertResponse]:
+        """Answer a request in its turn."""
+        upsert = StreamedUpsert(
+            request, self._id, self._deadline, self._is_in_preparation, self._queued
+        )
+        self._queued = upsert.queued
+        return self._answered(upsert)
+
+    async def _answered(self, upsert: StreamedUpsert) -> pb.UpsertResponse:
+        call = StreamedCall(self._context, 0)
         try:
-            while (item := await self._committing.get()) is not None:
-                yield await _response(*item)
-            await reading  # raises what has ended it
-        finally:
-            reading.cancel()
-            committing.cancel()
-            while not self._preparing.empty():
-                if (left := self._preparing.get_nowait()) is not None:
-                    left[1].cancel()
-
-    async def _read(self) -> None:
-        try:
-            async for request in self._requests:
-                prepared = asyncio.ensure_future(self._prepare(request))
-                await self._preparing.put((request.product_id, prepared))
-        finally:
-            await self._preparing.put(None)
-
-    async def _commit(self) -> None:
-        while (item := await self._preparing.get()) is not None:
-            product_id, preparing = item
-            outcome: Outcome
-            try:
-                prepared = await preparing
-                outcome = self._commits.add(prepared.version, [prepared.content])
-            except RetrievalError as error:
-                outcome = error
-            except Exception:
-                log.exception("an upsert failed")
-                outcome = RetrievalError("Internal error; the server's log says why.")
-            await self._committing.put((product_id, outcome))
-        await self._committing.put(None)
-
-
-async def _response(product_id: str, outcome: Outcome) -> pb.UpsertResponse:
-    try:
-        if isinstance(outcome, RetrievalError):
-            raise outcome
-        committed = await outcome
-    except RetrievalError as error:
-        code: int = status_of(error).value[0]
-        return pb.UpsertResponse(product_id=product_id, code=code, message=str(error))
-    return pb.UpsertResponse(
-        product_id=product_id,
-        change_position=committed.position,
-        index_version=committed.version,
-    )
+            return await self._answer(upsert, call)
+        except grpc.aio.AbortError:
+            error = call.error()
+            return pb.UpsertResponse(
+                product_id=upsert.request.product_id, code=error.code, message=error.message
+            )

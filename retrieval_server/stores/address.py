@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from retrieval_server.command_line.addresses import checked_address, refuse_user
+from retrieval_server.command_line.addresses import checked_address, refuse_secrets
 
 SERVER, LITE = "milvus://", "milvus-lite:"
 LITE_SUFFIX = ".db"  # by which pymilvus knows that an address is a file
@@ -43,10 +43,11 @@ class StoreAddress:
         Raises:
             ValueError: if it is no address; the message is one line that says what to write.
         """
-        if "://" in text:
-            refuse_user(text)
         place, slash, collection = text.rpartition("/")
         is_server, is_lite = text.startswith(SERVER), text.startswith(LITE)
+        refuse_secrets(
+            collection if is_lite else text
+        )  # the path of a file may have any characters
         if not (is_server or is_lite):
             raise ValueError(f"{text!r} is no address of a store. {HOW}")
         if not slash or len(place) < len(SERVER if is_server else LITE):

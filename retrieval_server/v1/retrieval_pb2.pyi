@@ -614,7 +614,7 @@ class WordIndex(_message.Message):
     def __init__(self, columns: _Optional[_Iterable[str]] = ..., text_count: _Optional[int] = ..., reader: _Optional[str] = ..., reader_digest: _Optional[str] = ..., read_image_count: _Optional[int] = ...) -> None: ...
 
 class Limits(_message.Message):
-    __slots__ = ("max_image_bytes", "max_request_bytes", "max_top_k", "max_alpha", "max_concurrent_requests", "max_image_pixels", "max_words_characters", "max_text_weight", "max_photos", "max_product_ids", "max_exclude_ids", "max_filter_depth", "max_filter_conditions", "max_filter_values", "max_group_by_characters", "max_streams", "max_stream_requests", "max_image_side", "max_decoding_bytes", "max_metadata_bytes")
+    __slots__ = ("max_image_bytes", "max_request_bytes", "max_top_k", "max_alpha", "max_concurrent_requests", "max_image_pixels", "max_words_characters", "max_text_weight", "max_photos", "max_product_ids", "max_exclude_ids", "max_filter_depth", "max_filter_conditions", "max_filter_values", "max_group_by_characters", "max_streams", "max_stream_requests", "max_image_side", "max_decoding_bytes", "max_metadata_bytes", "max_stream_upserts", "max_upsert_images", "max_id_characters", "max_description_characters", "max_value_characters")
     MAX_IMAGE_BYTES_FIELD_NUMBER: _ClassVar[int]
     MAX_REQUEST_BYTES_FIELD_NUMBER: _ClassVar[int]
     MAX_TOP_K_FIELD_NUMBER: _ClassVar[int]
@@ -635,6 +635,11 @@ class Limits(_message.Message):
     MAX_IMAGE_SIDE_FIELD_NUMBER: _ClassVar[int]
     MAX_DECODING_BYTES_FIELD_NUMBER: _ClassVar[int]
     MAX_METADATA_BYTES_FIELD_NUMBER: _ClassVar[int]
+    MAX_STREAM_UPSERTS_FIELD_NUMBER: _ClassVar[int]
+    MAX_UPSERT_IMAGES_FIELD_NUMBER: _ClassVar[int]
+    MAX_ID_CHARACTERS_FIELD_NUMBER: _ClassVar[int]
+    MAX_DESCRIPTION_CHARACTERS_FIELD_NUMBER: _ClassVar[int]
+    MAX_VALUE_CHARACTERS_FIELD_NUMBER: _ClassVar[int]
     max_image_bytes: int
     max_request_bytes: int
     max_top_k: int
@@ -655,7 +660,12 @@ class Limits(_message.Message):
     max_image_side: int
     max_decoding_bytes: int
     max_metadata_bytes: int
-    def __init__(self, max_image_bytes: _Optional[int] = ..., max_request_bytes: _Optional[int] = ..., max_top_k: _Optional[int] = ..., max_alpha: _Optional[float] = ..., max_concurrent_requests: _Optional[int] = ..., max_image_pixels: _Optional[int] = ..., max_words_characters: _Optional[int] = ..., max_text_weight: _Optional[float] = ..., max_photos: _Optional[int] = ..., max_product_ids: _Optional[int] = ..., max_exclude_ids: _Optional[int] = ..., max_filter_depth: _Optional[int] = ..., max_filter_conditions: _Optional[int] = ..., max_filter_values: _Optional[int] = ..., max_group_by_characters: _Optional[int] = ..., max_streams: _Optional[int] = ..., max_stream_requests: _Optional[int] = ..., max_image_side: _Optional[int] = ..., max_decoding_bytes: _Optional[int] = ..., max_metadata_bytes: _Optional[int] = ...) -> None: ...
+    max_stream_upserts: int
+    max_upsert_images: int
+    max_id_characters: int
+    max_description_characters: int
+    max_value_characters: int
+    def __init__(self, max_image_bytes: _Optional[int] = ..., max_request_bytes: _Optional[int] = ..., max_top_k: _Optional[int] = ..., max_alpha: _Optional[float] = ..., max_concurrent_requests: _Optional[int] = ..., max_image_pixels: _Optional[int] = ..., max_words_characters: _Optional[int] = ..., max_text_weight: _Optional[float] = ..., max_photos: _Optional[int] = ..., max_product_ids: _Optional[int] = ..., max_exclude_ids: _Optional[int] = ..., max_filter_depth: _Optional[int] = ..., max_filter_conditions: _Optional[int] = ..., max_filter_values: _Optional[int] = ..., max_group_by_characters: _Optional[int] = ..., max_streams: _Optional[int] = ..., max_stream_requests: _Optional[int] = ..., max_image_side: _Optional[int] = ..., max_decoding_bytes: _Optional[int] = ..., max_metadata_bytes: _Optional[int] = ..., max_stream_upserts: _Optional[int] = ..., max_upsert_images: _Optional[int] = ..., max_id_characters: _Optional[int] = ..., max_description_characters: _Optional[int] = ..., max_value_characters: _Optional[int] = ...) -> None: ...
 
 class Example(_message.Message):
     __slots__ = ("product_id", "image")

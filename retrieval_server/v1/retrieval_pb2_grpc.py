@@ -80,7 +80,7 @@ class RetrievalServiceServicer:
         NOT_FOUND: product_id is not in the index.
         RESOURCE_EXHAUSTED: the server cannot answer in time; google.rpc.RetryInfo in the status
         details, and the trailing metadata grpc-retry-pushback-ms, say when to try again. Or the
-        request is above Limits.max_request_bytes.
+        request is above Limits.max_request_bytes, or needs more memory than the server has.
         UNAVAILABLE: the engine that computes descriptors cannot be reached, or the connection has more
         calls at once than the server takes; a retry is safe.
         DEADLINE_EXCEEDED: the caller's deadline passed first.
@@ -127,11 +127,14 @@ class RetrievalServiceServicer:
         """Add products to the catalogue, or replace them as a whole. Each request is answered in its turn
         by a response of its own, once the change is durable or refused; the next search of this server
         finds it. A refused change does not end the stream. Changes to one product keep their order.
+        None is refused because the server is busy: it reads further requests later.
 
         The whole stream ends with:
         FAILED_PRECONDITION: this server takes no changes (--writable), or not now; the message says
         why.
         PERMISSION_DENIED: the token has not the right "change".
+        RESOURCE_EXHAUSTED, UNAVAILABLE: as for SearchStream; all that the server has read is answered,
+        and durable or refused, before UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -1,7 +1,9 @@
 """The commands and the client change the catalogue of a real server."""
 
+import asyncio
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,8 +14,10 @@ from client import (
     Deleted,
     RetrievalClient,
     RetrievalError,
+    UnavailableError,
     Upserted,
 )
+from retrieval_server.v1 import retrieval_pb2 as pb
 from tests.support.beauty_search import beauty_search, json_lines
 from tests.support.patience import PATIENCE_S
 from tests.support.served import Served, ServedBy
@@ -149,6 +153,50 @@ def test_the_asyncio_client_changes_products_likewise(writer: Served, images: Pa
     assert [each.product_id for each in outcomes] == [each.product_id for each in products]
     assert [each.product_id for each in outcomes if not each.is_durable] == ["neither"]
     assert (deleted.deleted_count, deleted.missing_ids) == (65, ("neither",))
+
+
+@pytest.mark.parametrize("client_of", [RetrievalClient, AsyncRetrievalClient])
+def test_upserts_go_on_when_a_server_that_was_killed_is_back(
+    served_by: ServedBy, tiny_index_copy: Path, images: Path, client_of: type
+) -> None:
+    products = [
+        CatalogueProduct(product_id=f"r{number}", image=images / "q00.jpg") for number in range(5)
+    ]
+
+    def blocking(address: str) -> list[Upserted]:
+        with RetrievalClient(address, timeout_s=PATIENCE_S) as client:
+            return list(client.upsert(products))
+
+    async def asynchronous(address: str) -> list[Upserted]:
+        async with AsyncRetrievalClient(address, timeout_s=PATIENCE_S) as client:
+            return [each async for each in client.upsert(products)]
+
+    settings = {"index": tiny_index_copy, "writable": True}
+    with ThreadPoolExecutor(1) as executor:
+        with served_by(**settings) as first:
+            first.hold()
+            upserting = (
+                executor.submit(blocking, first.address)
+                if client_of is RetrievalClient
+                else executor.submit(lambda: asyncio.run(asynchronous(first.address)))
+            )
+            assert first.engine.arrived.acquire(timeout=PATIENCE_S)
+            first.stop(0)
+        port = int(first.address.rpartition(":")[2])
+        with served_by(**settings, port=port) as second:
+            outcomes = upserting.result(PATIENCE_S)
+            assert [each.product_id for each in outcomes] == [each.product_id for each in products]
+            assert all(each.is_durable for each in outcomes)
+            assert second.stub.GetStatus(pb.GetStatusRequest()).changes.position == 5
+
+
+def test_upserts_end_with_an_error_when_no_server_comes_back(images: Path) -> None:
+    product = CatalogueProduct(product_id="a", image=images / "q00.jpg")
+    with (
+        RetrievalClient("localhost:1", timeout_s=0.2) as client,
+        pytest.raises(UnavailableError),
+    ):
+        list(client.upsert([product]))
 
 
 def test_a_server_that_takes_no_changes_says_how(served_by: ServedBy, images: Path) -> None:

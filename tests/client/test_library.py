@@ -137,6 +137,11 @@ def test_status_holds_index_models_and_text_index(address):
         65_535,
         21 * 2**26,
         2**14,
+        1_000,
+        32,
+        1_000,
+        100_000,
+        10_000,
     )
     assert status.search_levels == (
         client_room.SearchLevel("coarse", 66_000_000, True),

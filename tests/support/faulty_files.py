@@ -2,9 +2,10 @@
 
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
 
-from retrieval_server.changes.files import Files
+from retrieval_server.storage.files import Files
 
 
 class CrashError(BaseException):
@@ -22,7 +23,7 @@ class FaultyFiles(Files):
         self.steps, self._fail_at, self._is_crash = 0, fail_at, is_crash
         self._paths: dict[int, Path] = {}
         self._synced: dict[Path, int] = {}
-        self._names: list[tuple[Path, Path | None, Path]] = []  # folder, old name, new name
+        self._names: list[tuple[Path, Callable[[], object]]] = []  # folder, what takes it back
 
     def lose_power(self, *, zeros: bool) -> None:
         """Take away what was not synced; with ``zeros``, files keep their lengths."""
@@ -32,11 +33,8 @@ class FaultyFiles(Files):
                 os.truncate(path, synced)
                 if zeros:
                     os.truncate(path, size)
-        for _, old, new in reversed(self._names):
-            if old is None:
-                new.unlink(missing_ok=True) if new.is_file() else new.exists() and new.rmdir()
-            elif new.exists():
-                new.rename(old)
+        for _, take_back in reversed(self._names):
+            take_back()
 
     def _step(self) -> None:
         self.steps += 1
@@ -49,7 +47,7 @@ class FaultyFiles(Files):
         if not path.is_dir():
             self._step()
             path.mkdir()
-            self._names.append((path.parent, None, path))
+            self._names.append((path.parent, path.rmdir))
             self.sync_folder(path.parent)
 
     def create(self, path: Path) -> int:
@@ -85,10 +83,23 @@ class FaultyFiles(Files):
 
     def rename(self, old: Path, new: Path) -> None:
         self._step()
+        replaced = new.read_bytes() if new.exists() else None
         super().rename(old, new)
-        self._names.append((new.parent, old, new))
+
+        def take_back() -> None:
+            new.rename(old)
+            if replaced is not None:
+                new.write_bytes(replaced)
+
+        self._names.append((new.parent, take_back))
         self._synced[new] = self._synced.pop(old)
         self._paths = {fd: new if path == old else path for fd, path in self._paths.items()}
+
+    def remove(self, path: Path) -> None:
+        self._step()
+        content = path.read_bytes()
+        super().remove(path)
+        self._names.append((path.parent, lambda: path.write_bytes(content)))
 
     def sync_folder(self, path: Path) -> None:
         self._step()

@@ -32,6 +32,11 @@ LIMITS = pb.Limits(
     max_image_side=65_535,
     max_decoding_bytes=21 * 2**26,
     max_metadata_bytes=2**14,
+    max_stream_upserts=1000,
+    max_upsert_images=32,
+    max_id_characters=1000,
+    max_description_characters=100_000,
+    max_value_characters=10_000,
 )
 
 _QUALITY = pb.Quality(auroc=0.931, auroc_low=0.88, auroc_high=0.97, brier=0.1, base_brier=0.25)

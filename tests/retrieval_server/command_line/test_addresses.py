@@ -48,6 +48,9 @@ def test_an_address_is_taken_as_it_is(text: str) -> None:
         (":50051", "no single host"),
         ("a:1,b:2", "no single host"),
         ("user@host:1", "has a user before its host"),
+        ("host:1?token=secret", "has a \\?, and perhaps a secret"),
+        ("host#secret", "has a #, and perhaps a secret"),
+        ("grpc://host:1/?token=secret", "has a \\?, and perhaps a secret"),
         ("[host]:1", "no IPv6 address"),
         ("::1", r"\[::1\]:50051"),
         ("http://host:50051/", "Write host:50051"),
@@ -60,7 +63,8 @@ def test_an_address_is_taken_as_it_is(text: str) -> None:
 def test_what_is_no_address_is_told_what_to_write(text: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason) as caught:
         checked_address(text)
-    assert "\n" not in str(caught.value)
+    for hidden in ("\n", "=secret", "#secret"):
+        assert hidden not in str(caught.value)
 
 
 @pytest.mark.parametrize("host", ["localhost", "0.0.0.0", "::", "[::1]"])

@@ -176,23 +176,23 @@ def test_the_command_says_what_it_copied(source: FileServer, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    "url",
+    ("url", "told"),
     [
-        "indexes.example/beauty",
-        "file:///index",
-        "https://",
-        "http://a?b=c",
-        "http://a/#b",
-        "http://a:port/b",
-        "http://a:0/b",
-        "http://[::1/b",
-        "http://a/b c",
-        "http://a/b\n",
+        ("indexes.example/beauty", "Write https://HOST/PATH"),
+        ("file:///index", "Write https://HOST/PATH"),
+        ("https://", "Write https://HOST/PATH"),
+        ("http://a?b=c", "so it is not shown. Write it without the ?"),
+        ("http://a/#b", "so it is not shown. Write it without the #"),
+        ("http://a:port/b", "Write https://HOST/PATH"),
+        ("http://a:0/b", "Write https://HOST/PATH"),
+        ("http://[::1/b", "Write https://HOST/PATH"),
+        ("http://a/b c", "Write https://HOST/PATH"),
+        ("http://a/b\n", "Write https://HOST/PATH"),
     ],
 )
-def test_what_is_no_url_of_a_folder_is_misuse(tmp_path: Path, url: str) -> None:
+def test_what_is_no_url_of_a_folder_is_misuse(tmp_path: Path, url: str, told: str) -> None:
     words = ["fetch", url, "--output", str(tmp_path)]
     done = CliRunner().invoke(create_app(words), words)
 
     assert done.exit_code == 2
-    assert "Write https://HOST/PATH" in " ".join(done.stderr.split())
+    assert told in " ".join(done.stderr.split())

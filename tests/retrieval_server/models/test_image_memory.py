@@ -22,6 +22,7 @@ from tests.support.programs.command import command
 from tests.support.programs.image_memory import (
     decode_large_photo,
     decode_long_image,
+    decode_without_memory,
     decode_worst_image,
 )
 
@@ -82,6 +83,13 @@ def test_worst_image_needs_no_more_memory_than_is_counted() -> None:
     decoding = command(decode_worst_image)
     done = subprocess.run(decoding, capture_output=True, text=True, check=True)
     assert int(done.stdout) * 2**20 < PIXEL_BYTES * 9e6 + INTERPRETER_BYTES
+
+
+def test_image_is_not_called_damaged_for_want_of_memory() -> None:
+    """A server may have the memory the next time; a build must not leave the image out."""
+    decoding = command(decode_without_memory, 1, 20, 60, 300)
+    done = subprocess.run(decoding, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [*["MemoryError"] * 3, "decoded"]
 
 
 @pytest.mark.parametrize(

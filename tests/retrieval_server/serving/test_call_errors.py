@@ -9,12 +9,13 @@ from collections.abc import Iterator
 import grpc
 import pytest
 from grpc.aio import AbortError
+from PIL.ImageFile import ImageFile
 
 from client import InvalidQueryError, ProductNotFoundError, RetrievalClient, TooLargeError
 from retrieval_server import errors
 from retrieval_server.errors import EngineUnavailableError
 from retrieval_server.index.bundle import IndexBundle
-from retrieval_server.serving.answering import STATUS_OF_ERROR, status_of
+from retrieval_server.serving.answering import OUT_OF_MEMORY, STATUS_OF_ERROR, status_of
 from retrieval_server.v1 import retrieval_pb2 as pb
 from tests.support.patience import eventually
 from tests.support.search_calls import descriptors_of, photo, trailing
@@ -221,6 +222,19 @@ def test_unexpected_error_is_internal_with_a_request_id_and_no_traceback(
     assert isinstance(record.exc_info[1], ZeroDivisionError)
 
 
+def test_a_lack_of_memory_is_not_the_fault_of_the_caller(
+    shared: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(image: ImageFile) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(ImageFile, "load", load)
+    error = shared.refused(image=photo())
+    assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert error.details() == OUT_OF_MEMORY
+    assert shared.search(product_id="p0000").results
+
+
 def test_engine_that_cannot_be_reached_is_unavailable(puppet: Served) -> None:
     puppet.engine.failure = EngineUnavailableError("Triton at localhost:8001 does not answer.")
     error = puppet.refused(image=photo())
@@ -253,6 +267,7 @@ def test_every_error_class_has_a_status() -> None:
         errors.LateError: grpc.StatusCode.DEADLINE_EXCEEDED,
         errors.EngineDeadlineError: grpc.StatusCode.DEADLINE_EXCEEDED,
         errors.StoreUnavailableError: grpc.StatusCode.UNAVAILABLE,
+        errors.OutOfMemoryError: grpc.StatusCode.RESOURCE_EXHAUSTED,
         errors.ModelMismatchError: grpc.StatusCode.UNAVAILABLE,
         errors.ModelRepositoryError: grpc.StatusCode.UNAVAILABLE,
     }

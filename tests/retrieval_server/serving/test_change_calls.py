@@ -1,16 +1,23 @@
 """Products are added, replaced and removed while the server answers."""
 
 import logging
+import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import grpc
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from retrieval_server.errors import ChangeLogError
+from retrieval_server.serving.answering import OUT_OF_MEMORY
+from retrieval_server.serving.upsert_stream import MOST_IN_PREPARATION
 from retrieval_server.v1 import retrieval_pb2 as pb
 from tests.support.patience import PATIENCE_S, eventually
+from tests.support.raw_stream import RawStream
+from tests.support.request_log import requests_in
+from tests.support.scraped_metrics import value
 from tests.support.served import Served, ServedBy
 from tests.support.tiny_world import DIMENSIONS
 
@@ -137,6 +144,114 @@ def test_refused_changes_say_why_and_the_others_go_on(writer: Served, photo: byt
     assert product(writer, "first").products[0].description == "again"
 
 
+def test_each_upsert_is_counted_and_the_stream_has_one_line_in_the_log(
+    served_by: ServedBy, tiny_index_copy: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with (
+        served_by(index=tiny_index_copy, writable=True, metrics_port=0) as served,
+        caplog.at_level(logging.INFO),
+    ):
+        upsert(served, by_descriptors("a"), by_descriptors(""), by_descriptors("b", 1))
+        (line,) = requests_in(caplog)
+        assert (line["method"], line["status"]) == ("Upsert", "OK")
+        assert (line["durable"], line["refused"]) == (2, 1)
+        for code, count in (("OK", 2), ("INVALID_ARGUMENT", 1)):
+            assert value(served, "beauty_requests_total", method="Upsert", code=code) == count
+        assert value(served, "beauty_request_duration_seconds_count", method="Upsert") == 3
+        assert value(served, "beauty_requests_in_flight", method="Upsert") == 0
+
+
+def test_a_bulk_upsert_takes_turns_with_the_searches_of_its_own_connection(
+    served_by: ServedBy,
+    tiny_index_copy: Path,
+    tiny_catalogue: Path,
+    photo: bytes,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    count = MOST_IN_PREPARATION + 10
+    other = (tiny_catalogue / "queries" / "q05.jpg").read_bytes()
+    with served_by(index=tiny_index_copy, writable=True) as served:
+        described = []
+        infer, in_flight = served.engine.infer, served.engine.in_flight
+
+        def noted(ensemble: str, images: NDArray[np.uint8], timeout_s: float | None) -> object:
+            described.append(images.tobytes())
+            return infer(ensemble, images, timeout_s)
+
+        monkeypatch.setattr(served.engine, "infer", noted)
+        served.hold()
+        requests = (pb.UpsertRequest(product_id=str(n), image=photo) for n in range(count))
+        responses = served.stub.Upsert(requests, timeout=PATIENCE_S)
+        for _ in range(in_flight):
+            assert served.engine.arrived.acquire(timeout=PATIENCE_S)
+        places = served.running._service.changes._queue._places
+        eventually(lambda: places.waiting == 1)  # further ones are not read
+        waiting = MOST_IN_PREPARATION - in_flight
+        eventually(lambda: served.waiting("encode") == waiting)
+        search = served.stub.Search.future(pb.SearchRequest(image=other), timeout=PATIENCE_S)
+        eventually(lambda: served.waiting("encode") == waiting + 1)
+        served.release()
+        assert search.result().results
+        assert [each.change_position for each in responses] == list(range(1, count + 1))
+        (turn,) = [turn for turn, image in enumerate(described) if image != described[0]]
+        assert turn <= in_flight + 1
+
+
+def test_a_lack_of_memory_is_not_the_fault_of_a_product(writer: Served, photo: bytes) -> None:
+    writer.engine.failure = MemoryError()
+    (refused,) = upsert(writer, pb.UpsertRequest(product_id="a", image=photo))
+    assert refused.code == grpc.StatusCode.RESOURCE_EXHAUSTED.value[0]
+    assert refused.message == OUT_OF_MEMORY
+
+
+def test_a_stopping_server_makes_durable_what_it_has_read_and_ends_the_stream(
+    served_by: ServedBy,
+    tiny_index_copy: Path,
+    photo: bytes,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with (
+        served_by(index=tiny_index_copy, writable=True) as served,
+        caplog.at_level(logging.INFO),
+    ):
+        served.hold()
+        unsent = threading.Event()
+
+        def requests() -> Iterator[pb.UpsertRequest]:
+            yield pb.UpsertRequest(product_id="a", image=photo)
+            unsent.wait(PATIENCE_S)
+
+        responses = served.stub.Upsert(requests(), timeout=PATIENCE_S)
+        assert served.engine.arrived.acquire(timeout=PATIENCE_S)
+        stopping = threading.Thread(target=served.stop, args=(PATIENCE_S,))
+        stopping.start()
+        eventually(served.running._service._streams._stopping.is_set)
+        served.release()
+        answered = next(responses)
+        assert (answered.code, answered.change_position) == (0, 1)
+        with pytest.raises(grpc.RpcError):
+            next(responses)
+        assert responses.code() is grpc.StatusCode.UNAVAILABLE
+        unsent.set()
+        stopping.join(PATIENCE_S)
+        assert not stopping.is_alive()
+        (line,) = requests_in(caplog)
+        assert (line["status"], line["durable"], line["refused"]) == ("UNAVAILABLE", 1, 0)
+
+
+def test_streams_of_changes_count_as_streams(served_by: ServedBy, tiny_index_copy: Path) -> None:
+    with served_by(index=tiny_index_copy, writable=True, max_streams=1) as served:
+        first = RawStream(served.stub)
+        first.send(product_id="p0000")
+        assert first.next().id == 1
+        with pytest.raises(grpc.RpcError) as caught:
+            upsert(served, by_descriptors("a"))
+        assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert "max_streams" in caught.value.details()
+        assert list(first.rest()) == []
+        assert upsert(served, by_descriptors("a"))[0].code == 0
+
+
 def test_a_server_without_the_setting_refuses_changes_and_names_it(
     served_by: ServedBy, tiny_index_copy: Path
 ) -> None:
@@ -198,10 +313,14 @@ def test_a_damaged_log_stops_a_server_that_starts_and_not_one_that_runs(
     with caplog.at_level(logging.ERROR), served_by(index=tiny_index_copy) as follower:
         position = status(follower).changes.position
         segment.write_bytes(content)
-        segment.with_name("00000000000000000004.log").write_bytes(b"no segment")
+        foreign = segment.with_name("00000000000000000004.log")
+        foreign.write_bytes(b"no segment")
         eventually(lambda: "the check for changes fails" in caplog.text)
         assert status(follower).changes.position == position
         assert follower.search(product_id="a").results
         eventually(lambda: status(follower).changes.lag_s > 0)
+    with pytest.raises(ChangeLogError, match=r"0004\.log is no segment of a change log"):
+        served_by(index=tiny_index_copy).__enter__()
+    foreign.unlink()
     with pytest.raises(ChangeLogError, match="is damaged at byte"):
         served_by(index=tiny_index_copy).__enter__()

@@ -71,8 +71,8 @@ def untimed(outcome: SearchResult | RetrievalError) -> SearchResult:
 def test_every_answer_is_that_of_a_single_search(
     shared: Served, streamed: Streamed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    opened = Mock(wraps=search_streams._Stream)
-    monkeypatch.setattr(search_streams, "_Stream", opened)
+    opened = Mock(wraps=search_streams.Stream)
+    monkeypatch.setattr(search_streams, "Stream", opened)
     queries = [
         Query(photo(number), top_k=5, keep=2)
         if number % 2
@@ -160,8 +160,8 @@ def test_a_server_with_too_few_streams_answers_the_other_queries_one_by_one(
 def test_queries_are_taken_when_there_is_room_for_them_and_spread_over_streams(
     served_by: ServedBy, streamed: Streamed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    opened = Mock(wraps=search_streams._Stream)
-    monkeypatch.setattr(search_streams, "_Stream", opened)
+    opened = Mock(wraps=search_streams.Stream)
+    monkeypatch.setattr(search_streams, "Stream", opened)
     taken = []
 
     def queries() -> Iterator[Query]:

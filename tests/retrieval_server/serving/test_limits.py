@@ -15,7 +15,7 @@ from retrieval_server.v1 import retrieval_pb2 as pb
 from tests.support.paths import ROOT
 from tests.support.patience import PATIENCE_S
 from tests.support.search_calls import photo
-from tests.support.served import Served
+from tests.support.served import Served, ServedBy
 
 SETTINGS = Settings(index=Path("index"))
 ROW = re.compile(r"^\| `(max_\w+)` \| .+ \| ([\d,]+) \| `?(\w+)`? \|$", re.MULTILINE)
@@ -78,9 +78,39 @@ BEYOND = {
 }
 
 
+BEYOND_IN_UPSERTS = {
+    "max_image_bytes": lambda most: {"image": bytes(most + 1)},
+    "max_image_pixels": lambda most: {"image": image(8_192, most // 8_192 + 1)},
+    "max_image_side": lambda most: {"image": image(1, most + 1)},
+    "max_id_characters": lambda most: {"product_id": "x" * (most + 1)},
+    "max_description_characters": lambda most: {"description": "x" * (most + 1)},
+    "max_value_characters": lambda most: {"attributes": {"brand": "x" * (most + 1)}},
+}
+
+
 def test_every_limit_is_tried() -> None:
     waits = {limit.name for limit in LIMITS if limit.beyond is Beyond.WAITS}
-    assert {limit.name for limit in LIMITS} == set(BEYOND) | waits | BY_LOAD
+    tried = set(BEYOND) | set(BEYOND_IN_UPSERTS)
+    assert {limit.name for limit in LIMITS} == tried | waits | BY_LOAD
+
+
+def test_an_upsert_beyond_a_limit_is_refused_with_its_status_and_the_stream_goes_on(
+    served_by: ServedBy, tiny_index_copy: Path
+) -> None:
+    with served_by(index=tiny_index_copy, writable=True, max_image_bytes=100_000) as served:
+        limits = served.stub.GetStatus(pb.GetStatusRequest()).limits
+        most = {name: getattr(limits, name) for name in BEYOND_IN_UPSERTS}
+        fields = [beyond(most[name]) for name, beyond in BEYOND_IN_UPSERTS.items()]
+        fields.append({"image_path": "x" * (limits.max_value_characters + 1)})
+        usable = {"product_id": "a", "image": photo()}
+        requests = [pb.UpsertRequest(**usable | each) for each in (*fields, {})]
+        *refused, good = served.stub.Upsert(iter(requests), timeout=PATIENCE_S)
+        assert (good.code, good.change_position) == (0, 1)
+        for response, limit in zip(
+            refused, [*most.values(), limits.max_value_characters], strict=True
+        ):
+            assert response.code == grpc.StatusCode.INVALID_ARGUMENT.value[0]
+            assert f"{limit:,}" in response.message
 
 
 @pytest.mark.parametrize(

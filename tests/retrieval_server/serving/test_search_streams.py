@@ -1,6 +1,5 @@
 """Streams of searches: each request is answered like a single one, and nothing ends but itself."""
 
-import json
 import logging
 import threading
 
@@ -10,18 +9,10 @@ import pytest
 from retrieval_server.v1 import retrieval_pb2_grpc as pb_grpc
 from tests.support.patience import PATIENCE_S, eventually, growing_deadlines
 from tests.support.raw_stream import RawStream
+from tests.support.request_log import requests_in
 from tests.support.scraped_metrics import value
 from tests.support.search_calls import photo, trailing, without_times
 from tests.support.served import Served, ServedBy
-
-
-def requests_in(caplog: pytest.LogCaptureFixture) -> list[dict[str, object]]:
-    """What the server's log says of each request."""
-    return [
-        json.loads(record.getMessage())
-        for record in caplog.records
-        if record.name == "retrieval_server.serving.request_log"
-    ]
 
 
 def test_every_answer_of_a_stream_is_that_of_a_single_search(shared: Served) -> None:
@@ -206,7 +197,7 @@ def test_a_server_has_a_bounded_number_of_streams(served_by: ServedBy) -> None:
         status, message = second.status()
         assert (status, message) == (
             grpc.StatusCode.RESOURCE_EXHAUSTED,
-            "The server has as many streams as it takes at a time: 1. Call Search, or try later.",
+            "The server has as many streams as it takes at a time: 1 (max_streams). Try later.",
         )
         assert list(first.rest()) == []
         third = RawStream(served.stub)

@@ -10,7 +10,7 @@ from retrieval_server.stores.address import StoreAddress
         ("milvus://[::1]:19530/_p1", "http://[::1]:19530", "_p1"),
         ("milvus://milvus.search.svc:19530/P", "http://milvus.search.svc:19530", "P"),
         ("milvus-lite:store.db/products", "store.db", "products"),
-        ("milvus-lite:/data/a b/store.db/products", "/data/a b/store.db", "products"),
+        ("milvus-lite:/data/a b?/store.db/products", "/data/a b?/store.db", "products"),
     ],
 )
 def test_an_address_names_a_place_and_a_collection(text, uri, collection):
@@ -32,6 +32,12 @@ def test_an_address_names_a_place_and_a_collection(text, uri, collection):
         ("milvus://localhost:70000/products", "has no port from 1 to 65,535"),
         ("milvus:///products", "The address is empty"),
         ("milvus://user@host:1/products", "has a user before its host"),
+        ("user:pass@host:1/products", "has a user before its host"),
+        ("milvus://host:1/products?token=hidden", "has a ?, and perhaps a secret"),
+        ("milvus://host:1?token=hidden/products", "has a ?, and perhaps a secret"),
+        ("milvus+tls://host:1/products?token=hidden", "has a ?, and perhaps a secret"),
+        ("host:1/products#hidden", "has a #, and perhaps a secret"),
+        ("milvus-lite:store.db/products?token=hidden", "has a ?, and perhaps a secret"),
         ("milvus://unix:/run/milvus.sock/products", "has no HOST:PORT"),
         ("milvus://localhost:19530/db/products", "has no HOST:PORT"),
         ("milvus://localhost:19530/my-products", "takes letters, digits and underscores"),
@@ -48,4 +54,5 @@ def test_what_is_no_address_is_refused_in_one_line(text, problem):
     with pytest.raises(ValueError, match=r".") as caught:
         StoreAddress.of(text)
     assert problem in str(caught.value)
-    assert "\n" not in str(caught.value)
+    for hidden in ("\n", "hidden", "pass@"):
+        assert hidden not in str(caught.value)

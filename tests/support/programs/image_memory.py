@@ -1,6 +1,7 @@
 """Programs that decode one image and print how much memory they needed."""
 
 import io
+import resource
 import sys
 from pathlib import Path
 
@@ -36,6 +37,23 @@ def decode_worst_image() -> None:
     Image.new("RGBA", (3000, 3000)).save(buffer, "WEBP", quality=1, method=0, exif=exif.tobytes())
     decode_image(buffer.getvalue(), 480)
     print_peak_mebibytes()
+
+
+def decode_without_memory() -> None:
+    """Decode PNGs while the process may take some MiB more, as the arguments say."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (4000, 4000)).save(buffer, "PNG", compress_level=1)
+    size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    for mebibytes in map(int, sys.argv[1:]):
+        resource.setrlimit(resource.RLIMIT_AS, (size + mebibytes * 2**20, resource.RLIM_INFINITY))
+        try:
+            decode_image(buffer.getvalue(), 480)
+        except Exception as error:
+            outcome = type(error).__name__
+        else:
+            outcome = "decoded"
+        resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY,) * 2)
+        sys.stdout.write(f"{outcome} ")
 
 
 def print_peak_mebibytes() -> None:

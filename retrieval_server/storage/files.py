@@ -1,15 +1,34 @@
-"""The calls to the system by which a change becomes durable; tests let them fail one by one."""
+"""The calls to the system by which a file becomes durable; tests let them fail one by one."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from retrieval_server.storage.arrays import sync
 
 
 class Files:
-    """Writes the files of a log. Every method raises OSError."""
+    """Writes files. Every method raises OSError."""
+
+    def replace(self, path: Path, scratch: Path, content: Iterable[bytes]) -> None:
+        """Write a file, which is there in one step and then on the disk.
+
+        Args:
+            path: the file; one that is there is replaced.
+            scratch: the name it has until it is whole, in the same folder.
+            content: in pieces.
+        """
+        descriptor = self.create(scratch)
+        try:
+            for piece in content:
+                self.write(descriptor, piece)
+            self.sync(descriptor)
+        finally:
+            self.close(descriptor)
+        self.rename(scratch, path)
+        self.sync_folder(path.parent)
 
     def make_folder(self, path: Path) -> None:
         """Make a folder, unless it is there, and sync the folder that it is in."""
@@ -40,8 +59,12 @@ class Files:
         os.fsync(descriptor)
 
     def rename(self, old: Path, new: Path) -> None:
-        """Give a file another name."""
+        """Give a file another name; a file that has it is replaced."""
         old.rename(new)
+
+    def remove(self, path: Path) -> None:
+        """Remove a file, if it is there."""
+        path.unlink(missing_ok=True)
 
     def sync_folder(self, path: Path) -> None:
         """Wait until the list of files of a folder is on the disk."""
