@@ -8,6 +8,7 @@ calls at once, and the deadline of each call, which it also sends along.
 
 from __future__ import annotations
 
+import math
 import select
 import socket
 import struct
@@ -135,6 +136,7 @@ class OpenCalls:
         self._socket = socket.create_connection((host, int(port)))
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket.setblocking(False)
+        self._poll = select.poll()  # takes descriptors that ``select`` refuses, from 1,024 on
         self._knows_the_server = False
         while not self._knows_the_server:
             self._step(None)
@@ -178,10 +180,11 @@ class OpenCalls:
         first = self._first()
         times = ([] if first is None else [first.deadline]) + ([] if until is None else [until])
         wait_s = max(0.0, min(times) - time.perf_counter()) if times else None
-        writes = [self._socket] if self._unsent else []
-        readable, _, _ = select.select([self._socket], writes, [], wait_s)
+        wanted = select.POLLIN | (select.POLLOUT if self._unsent else 0)
+        self._poll.register(self._socket, wanted)
+        ready = self._poll.poll(None if wait_s is None else math.ceil(wait_s * 1000))
         self._give_up()
-        if readable:
+        if any(events & ~select.POLLOUT for _, events in ready):
             self._receive()
         self._send()
 

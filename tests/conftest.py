@@ -21,6 +21,7 @@ Nothing here imports torch or needs an exported model. Session-scoped values are
 """
 
 import asyncio
+import resource
 import shutil
 import subprocess
 import sys
@@ -53,6 +54,14 @@ from tests.support.tiny_world import TINY_PROFILE, write_catalogue, write_reposi
 
 settings.register_profile("tests", deadline=None, derandomize=True)  # same examples every time
 settings.load_profile("tests")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def many_files() -> None:
+    """Let this process open some thousand files: it has hundreds of mapped indexes at once."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 @pytest.fixture(scope="session", autouse=True)

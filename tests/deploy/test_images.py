@@ -122,6 +122,7 @@ def container(
         name: place.sub(lambda found: ours[found[1]], value).replace("${PATH}", os.environ["PATH"])
         for name, value in environment(stages, "server").items()
     }
+    values["RETRIEVAL_INDEX"] = ours["/index"]  # a manifest names it, or a store
     for name in ("RETRIEVAL_PORT", "RETRIEVAL_HEALTH_PORT", "RETRIEVAL_METRICS_PORT"):
         values[name] = "0"
     modes = {path: path.stat().st_mode for path in (installed, *installed.rglob("*"))}

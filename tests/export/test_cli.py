@@ -25,6 +25,7 @@ def test_commands_are_those_of_the_offline_room() -> None:
         "attention",
         "augmentation",
         "calibrate",
+        "compact",
         "contact-sheet",
         "evaluate",
         "extract",

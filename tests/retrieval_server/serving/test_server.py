@@ -52,8 +52,9 @@ class HeldCalls:
         self.released, self._release = os.pipe()
 
     def wait_for_arrival(self) -> None:
-        ready, _, _ = select.select([self._arrived], [], [], PATIENCE_S)
-        assert ready
+        poll = select.poll()
+        poll.register(self._arrived, select.POLLIN)
+        assert poll.poll(PATIENCE_S * 1000)
         os.read(self._arrived, 1)
 
     def release(self) -> None:
