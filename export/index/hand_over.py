@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from pathlib import Path
 
-from retrieval_server.changes.hand_over import CompactedVersion, is_offered, offer, switch, withdraw
+from retrieval_server.changes.hand_over import CompactedVersion, Switch, is_offered, offer, withdraw
 from retrieval_server.changes.log_writer import WriterLock
 from retrieval_server.errors import ChangeLogError, NotWriterError
 from retrieval_server.index.changes_folder import CHANGES_FOLDER
@@ -53,7 +54,9 @@ def _switched_here(root: Path, compacted: CompactedVersion) -> NotWriterError | 
         return error
     try:
         if is_offered(root) and readable_current(root) == compacted.base:
-            switch(root, compacted)
+            with closing(Switch(root, compacted)) as switch:
+                switch.copy()
+                switch.finish()
         else:
             _require(root, compacted)
     finally:

@@ -5,5 +5,5 @@ Read `segment`, which has the format, then `log_writer`, `log_reader`, `changed_
 
 May import: index, filters, attributes, exact_search, text, models, storage, compilation, errors.
 Door: `Upsert`, `Delete`, `checked_product`, `ChangedVersion`, `ChangedIndex`, `LogWriter`,
-`WriterLock`, `CompactedVersion`, `switch`.
+`WriterLock`, `CompactedVersion`, `Switch`.
 """

@@ -7,8 +7,10 @@ make:
 1. The log of the next version begins with the changes behind the place, under their numbers.
 2. ``current`` names the next version.
 
-Each step is atomic. After a crash between the two, the version before is current with its whole
-log, and the switch can be made again: it begins the log of the next version anew.
+A switch that takes long begins the log without the lock, and copies what has arrived meanwhile when
+it has the lock. Each step is atomic. After a crash before the second one, the version before is
+current with its whole log, and the switch can be made again: it begins the log of the next version
+anew.
 
 A server that has the lock makes the switch itself. It learns of the finished version from the file
 ``changes/compacted.json``, and removes the file afterwards.
@@ -17,12 +19,11 @@ A server that has the lock makes the switch itself. It learns of the finished ve
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from retrieval_server.changes.log_reader import LogReader, LogRewrittenError
-from retrieval_server.changes.log_writer import begin_log, remove_former_log
+from retrieval_server.changes.log_writer import LogWriter, begin_log, groups_of, remove_former_log
 from retrieval_server.changes.segment import Link, Place
 from retrieval_server.errors import ChangeLogError, ChangeWriteError
 from retrieval_server.index.changes_folder import CHANGES_FOLDER
@@ -108,48 +109,93 @@ def withdraw(root: Path, files: Files = SYSTEM_FILES) -> None:
     files.remove(_path(root))
 
 
-def switch(
-    root: Path,
-    compacted: CompactedVersion,
-    *,
-    check: Callable[[], object] = lambda: None,
-    files: Files = SYSTEM_FILES,
-) -> None:
-    """Make a compacted version current, with the changes that have arrived since.
+class Switch:
+    """Makes a compacted version current, with the changes that have arrived since.
 
-    The caller has the ``WriterLock``, and writes no change meanwhile. Where the switch fails,
-    ``current`` tells which version is current: both have every change.
+    Where it fails, ``current`` tells which version is current: both have every change.
 
     Args:
         root: the index folder.
         compacted: the version.
-        check: raises what prevents the switch; the log of the version is there by then.
         files: writes the files.
-
-    Raises:
-        ChangeLogError: if another version is current, or the version was not made of this log.
-        ChangeWriteError: if a file cannot be written.
     """
-    current = readable_current(root)
-    if current != compacted.base:
-        raise ChangeLogError(
-            f"{compacted.version} was made of {compacted.base}, but {current} is current. "
-            f"Run: beauty-export compact {root}"
+
+    def __init__(
+        self, root: Path, compacted: CompactedVersion, files: Files = SYSTEM_FILES
+    ) -> None:
+        self._root, self._compacted, self._files = root, compacted, files
+        self._base = root / CHANGES_FOLDER / compacted.base
+        self._folder = root / CHANGES_FOLDER / compacted.version
+        self._reader = LogReader(self._base, compacted.base, compacted.place)
+        self._log: LogWriter | None = None
+
+    def copy(self) -> int:
+        """Copy the changes that have arrived into the log of the version.
+
+        Others may write changes meanwhile, unless the version is that which was compacted: then the
+        caller has the ``WriterLock``, and writes none.
+
+        Returns:
+            How many were copied.
+
+        Raises:
+            ChangeLogError: if another version is current, or the version was not made of this log.
+            ChangeWriteError: if a file cannot be written.
+        """
+        self._require_base()
+        try:
+            arrived = self._reader.read()
+            if self._log is None:
+                former = LogReader(self._folder, self._compacted.version)
+                former.read()
+                position = max(self._compacted.place.end.position, former.position)
+                begin_log(self._folder, self._compacted.version, position, arrived, self._files)
+                self._log = LogWriter(self._folder, self._compacted.version, self._files)
+            else:
+                for group in groups_of(arrived):
+                    self._log.append(group)
+        except LogRewrittenError:
+            raise ChangeLogError(
+                f"{self._compacted.version} was made of another log than {self._base} is now. "
+                f"Run: beauty-export compact {self._root}"
+            ) from None
+        except OSError as error:
+            raise self._failed(error) from error
+        return len(arrived)
+
+    def finish(self) -> None:
+        """Make the version current.
+
+        The caller has had the ``WriterLock`` since before the last ``copy``, and wrote no change.
+
+        Raises:
+            ChangeLogError: if another version is current.
+            ChangeWriteError: if a file cannot be written.
+        """
+        self._require_base()
+        try:
+            make_current(self._root, self._compacted.version, is_approved=True, files=self._files)
+            remove_former_log(self._folder, self._compacted.version, self._files)
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def close(self) -> None:
+        """Close the log of the version."""
+        if self._log is not None:
+            self._log.close()
+
+    def _require_base(self) -> None:
+        current = readable_current(self._root)
+        if current != self._compacted.base:
+            raise ChangeLogError(
+                f"{self._compacted.version} was made of {self._compacted.base}, but {current} is "
+                f"current. Run: beauty-export compact {self._root}"
+            )
+
+    def _failed(self, error: OSError) -> ChangeWriteError:
+        return ChangeWriteError(
+            f"Cannot make {self._compacted.version} current: {error.strerror or error}."
         )
-    folder = root / CHANGES_FOLDER / compacted.version
-    try:
-        arrived = _arrived(root, compacted)
-        former = LogReader(folder, compacted.version)
-        former.read()
-        position = max(compacted.place.end.position, former.position)
-        begin_log(folder, compacted.version, position, arrived, files)
-        check()
-        make_current(root, compacted.version, is_approved=True, files=files)
-        remove_former_log(folder, compacted.version, files)
-    except OSError as error:
-        raise ChangeWriteError(
-            f"Cannot make {compacted.version} current: {error.strerror or error}."
-        ) from error
 
 
 def require_current(root: Path, version: str, files: Files = SYSTEM_FILES) -> None:
@@ -172,18 +218,6 @@ def require_current(root: Path, version: str, files: Files = SYSTEM_FILES) -> No
 
 
 NEW_VERSION = "the index has a new version. Send the change again."
-
-
-def _arrived(root: Path, compacted: CompactedVersion) -> list[bytes]:
-    """The changes that the version has not taken up."""
-    folder = root / CHANGES_FOLDER / compacted.base
-    try:
-        return LogReader(folder, compacted.base, compacted.place).read()
-    except LogRewrittenError:
-        raise ChangeLogError(
-            f"{compacted.version} was made of another log than {folder} is now. "
-            f"Run: beauty-export compact {root}"
-        ) from None
 
 
 def _path(root: Path) -> Path:

@@ -13,7 +13,7 @@ import fcntl
 import logging
 import os
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from retrieval_server.changes.log_reader import LogReader
@@ -34,7 +34,8 @@ log = logging.getLogger(__name__)
 
 LOCK_FILE = "writer.lock"
 SEGMENT_BYTES = 2**26  # a longer segment is followed by another one
-COPIED_AT_ONCE = 16  # changes; a frame of them has no size that a reader refuses
+COPIED_AT_ONCE = 1000  # changes
+COPIED_BYTES = 2**25
 
 
 class WriterLock:
@@ -200,10 +201,24 @@ def begin_log(
     """
     header = header_bytes(version, position, BEGINS)
     content, end = [header], header_link(position, checksum_of(header))
-    for first in range(0, len(changes), COPIED_AT_ONCE):
-        frame, end = frame_bytes(changes[first : first + COPIED_AT_ONCE], end)
+    for group in groups_of(changes):
+        frame, end = frame_bytes(group, end)
         content.append(frame)
     _write_segment(folder, position, content, files)
+
+
+def groups_of(changes: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """Changes in their order, as many at once as make a frame of a reasonable size."""
+    group: list[bytes] = []
+    size = 0
+    for change in changes:
+        if group and (len(group) == COPIED_AT_ONCE or size + len(change) > COPIED_BYTES):
+            yield group
+            group, size = [], 0
+        group.append(change)
+        size += len(change)
+    if group:
+        yield group
 
 
 def remove_former_log(folder: Path, version: str, files: Files) -> None:

@@ -15,9 +15,9 @@ from retrieval_server.changes.changed_version import ChangedVersion
 from retrieval_server.changes.hand_over import (
     NEW_VERSION,
     CompactedVersion,
+    Switch,
     offered,
     require_current,
-    switch,
     withdraw,
 )
 from retrieval_server.changes.log_writer import LogWriter, WriterLock
@@ -31,6 +31,8 @@ from retrieval_server.serving.served_index import ServedIndex
 log = logging.getLogger(__name__)
 
 FOLLOW_EVERY_S = 0.2
+COPIES = 10  # of changes to a version that is not current yet, before other changes wait
+FEW_CHANGES = 200
 NOT_WRITABLE = (
     "this server takes no changes. Send them to the one server of this index that runs with "
     "--writable (RETRIEVAL_WRITABLE)."
@@ -106,16 +108,13 @@ class ChangeFeed:
         Raises:
             ChangeLogError: if the log cannot be used; what was served stays.
         """
+        if compacted is not None:
+            await self._switch(retriever, compacted)
+            return
         async with self._lock:
-            if compacted is None:
-                version, index = await asyncio.to_thread(_opened, retriever)
-                self._compacted.clear()
-            else:
-                version, index = await asyncio.to_thread(self._switched, retriever, compacted)
-                self._compacted.add(compacted.base)
-            self._close_writer()
-            self._base, self._version = retriever, version
-            self._served.retriever = retriever if index is None else retriever.over(index)
+            version, index = await asyncio.to_thread(_opened, retriever)
+            self._compacted.clear()
+            self._begin(retriever, version, index)
 
     async def offered(self) -> CompactedVersion | None:
         """The version that this server has to make current, because it is the writer.
@@ -205,18 +204,39 @@ class ChangeFeed:
             self._writer = LogWriter(folder, version.version)
         return self._writer
 
-    def _switched(
-        self, retriever: Retriever, compacted: CompactedVersion
-    ) -> tuple[ChangedVersion, ChangedIndex | None]:
-        """Make a version current; what follows its log, and its index now."""
+    def _begin(
+        self, retriever: Retriever, version: ChangedVersion | None, index: ChangedIndex | None
+    ) -> None:
+        """Serve a version, and write to its log from the next change on."""
+        self._close_writer()
+        self._base, self._version = retriever, version
+        self._served.retriever = retriever if index is None else retriever.over(index)
+
+    async def _switch(self, retriever: Retriever, compacted: CompactedVersion) -> None:
+        """Make a version current, and serve it.
+
+        Most changes that have arrived are copied and read while others arrive. The last ones are
+        copied while others wait.
+        """
         assert self._root is not None, "it was offered there"
         version = ChangedVersion(cast("IndexBundle", retriever.bundle), retriever.index_search)
-        indexes: list[ChangedIndex | None] = []
-        self._close_writer()  # the next change opens the log of the version that is current then
-        switch(self._root, compacted, check=lambda: indexes.append(version.catch_up()))
-        with contextlib.suppress(OSError):  # it names a version that is not served any more
-            withdraw(self._root)
-        return version, indexes[0]
+        index = None
+        with contextlib.closing(Switch(self._root, compacted)) as switch:
+            if compacted.version != compacted.base:
+                for _ in range(COPIES):
+                    copied = await asyncio.to_thread(switch.copy)
+                    index = await asyncio.to_thread(version.catch_up) or index
+                    if copied <= FEW_CHANGES:
+                        break
+            async with self._lock:
+                self._close_writer()  # the next change opens the log of what is current then
+                await asyncio.to_thread(switch.copy)
+                index = await asyncio.to_thread(version.catch_up) or index
+                await asyncio.to_thread(switch.finish)
+                with contextlib.suppress(OSError):  # its version is not served any more
+                    await asyncio.to_thread(withdraw, self._root)
+                self._compacted.add(compacted.base)
+                self._begin(retriever, version, index)
 
     def _close_writer(self) -> None:
         if self._writer is not None:
