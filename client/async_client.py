@@ -32,6 +32,9 @@ from retrieval_server.v1 import retrieval_pb2 as pb
 
 _Value = TypeVar("_Value")
 
+# What gRPC's asyncio says where a stream ends while it sends, in place of the status (as of 1.85).
+_LOST_WHILE_SENDING = "Internal error from Core"
+
 
 class AsyncRetrievalClient(
     AnyClient[
@@ -165,7 +168,9 @@ class AsyncRetrievalClient(
                 call.cancel()
         except StopAsyncIteration:
             raise stream_ended(self.server) from None
-        except grpc.RpcError as error:
+        except grpc.aio.AioRpcError as error:
+            if error.details() == _LOST_WHILE_SENDING:
+                raise stream_ended(self.server) from error
             raise translated_call(error, self.server, self.timeout_s) from error
 
     async def close(self) -> None:

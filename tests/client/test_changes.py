@@ -168,9 +168,9 @@ def test_the_asyncio_client_changes_products_likewise(
 def test_upserts_go_on_when_a_server_that_was_killed_is_back(
     served_by: ServedBy, tiny_index_copy: Path, images: Path, client_of: type
 ) -> None:
-    products = [
-        CatalogueProduct(product_id=f"r{number}", image=images / "q00.jpg") for number in range(5)
-    ]
+    # A server that is held does not read all of it, so the client is sending when it is killed.
+    image = (images / "q00.jpg").read_bytes() + bytes(200_000)
+    products = [CatalogueProduct(product_id=f"r{number}", image=image) for number in range(60)]
 
     def blocking(address: str) -> list[Upserted]:
         with RetrievalClient(address, timeout_s=PATIENCE_S) as client:
@@ -196,7 +196,7 @@ def test_upserts_go_on_when_a_server_that_was_killed_is_back(
             outcomes = upserting.result(PATIENCE_S)
             assert [each.product_id for each in outcomes] == [each.product_id for each in products]
             assert all(each.is_durable for each in outcomes)
-            assert second.stub.GetStatus(pb.GetStatusRequest()).changes.position == 5
+            assert second.stub.GetStatus(pb.GetStatusRequest()).changes.position == 60
 
 
 def test_upserts_end_with_an_error_when_no_server_comes_back(images: Path) -> None:
