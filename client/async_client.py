@@ -149,6 +149,7 @@ class AsyncRetrievalClient(
 
     async def _upserted(self, batch: UpsertBatch) -> AsyncGenerator[Upserted, None]:
         """Send a batch in a stream, and take out what gets an outcome."""
+        await self._refuse_too_large(batch)
         try:
             call = self._stub.Upsert(iter(requests_of(batch)), metadata=self._access.metadata())
             responses = aiter(call)
