@@ -10,6 +10,8 @@ from collections.abc import Iterator
 
 from deploy.policies.containers import commands_of
 from deploy.policies.rendering import Manifests, Object, Pods, name_of
+from deploy.policies.traffic import selects
+from deploy.policies.workloads import WRITER
 
 NAME = "app.kubernetes.io/name"
 # The image of each program, as a stage of deploy/images/Dockerfile.
@@ -35,11 +37,23 @@ def of_one_workload(rendered: Manifests) -> Iterator[str]:
         yield from _differing(each, each["metadata"]["labels"][NAME], "has the label")
     for each in rendered.of_kind("HorizontalPodAutoscaler", "ScaledObject"):
         yield from _differing(each, each["spec"]["scaleTargetRef"]["name"], "scales")
-    for each in rendered.of_kind("PodDisruptionBudget", "PodMonitor"):
+    for each in rendered.of_kind("PodDisruptionBudget"):
         yield from _differing(each, each["spec"]["selector"]["matchLabels"][NAME], "selects")
+    for each in rendered.of_kind("PodMonitor"):
+        yield from _monitor_findings(rendered, each)
     for each in rendered.of_kind("Service"):
         yield from _differing(each, each["spec"]["selector"].get(NAME), "selects")
         yield from _port_findings(rendered, each)
+
+
+def _monitor_findings(rendered: Manifests, monitor: Object) -> Iterator[str]:
+    """A PodMonitor selects the workload of its name; that of the servers, the writer too."""
+    name = monitor["metadata"]["name"]
+    wanted = {name, *({WRITER} if name == "retrieval" and rendered.pods(WRITER) else ())}
+    selector = monitor["spec"]["selector"]
+    found = {pods.owner.split("/")[1] for pods in rendered.pods() if selects(selector, pods.labels)}
+    if found != wanted:
+        yield f"{name_of(monitor)} selects {', '.join(sorted(found))}"
 
 
 def _differing(each: Object, name: str | None, verb: str) -> Iterator[str]:

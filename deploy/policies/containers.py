@@ -22,6 +22,7 @@ PATH = re.compile(r"(?:^|(?<=[\s=]))/[a-z][\w./-]*")
 SET_BY_A_JOB = {"JOB_COMPLETION_INDEX"}
 WAITING = (
     "Deployment/retrieval",
+    "Deployment/writer",
     *(f"Job/{name}" for name in ("extract-descriptors", "merge-index", "fit-texts", "join-texts")),
     "Job/load-index",
 )

@@ -9,13 +9,17 @@ from deploy.policies.containers import commands_of
 from deploy.policies.rendering import Manifests, Object, name_of
 from deploy.policies.rendering.quantities import flag, number
 from deploy.policies.sizing import index_build
+from deploy.policies.workloads import WRITER
 from export.text_index.pair_join import shard_pairs
 
 BAD_INPUT = 65  # EX_DATAERR: the exit status of our commands where a retry does not help
 MERGES = "Job/merge-index"
 LONGEST_BUILD_S = 12 * 3600  # half a million images on one core take 7 hours
-JOBS = {"Job/extract-descriptors", "Job/merge-index", "Job/smoke-test"}
+JOBS = {"Job/smoke-test"}
+BUILDS = {"Job/extract-descriptors", "Job/merge-index"}
 OF_FILES = {"CronJob/rebuild-index"}
+OF_CHANGES = {"CronJob/compact-index"}  # in place of what builds the index
+ON_DEMAND = OF_CHANGES
 OF_A_STORE = {"Job/fit-texts", "Job/join-texts", "Job/load-index"}
 COUNTS = {"Job/extract-descriptors": "SHARDS", "Job/join-texts": "TEXT_PAIRS"}  # of completions
 SCHEDULE = re.compile(  # minute, hour, day, month, weekday: once a day or once a week
@@ -34,6 +38,8 @@ def jobs_that_end(rendered: Manifests) -> Iterator[str]:
             yield f"{name} may start before its last run ends (concurrencyPolicy)"
         if not spec.get("startingDeadlineSeconds") or not spec.get("timeZone"):
             yield f"{name} has no startingDeadlineSeconds or no timeZone"
+        if bool(spec.get("suspend")) is not (name in ON_DEMAND):
+            yield f"{name} never runs, or runs while there is a writer (suspend)"
         if not SCHEDULE.fullmatch(spec["schedule"]):
             yield f"{name} has the schedule {spec['schedule']!r}, not one of each day or week"
     for name, spec in jobs.items():
@@ -44,13 +50,18 @@ def jobs_that_end(rendered: Manifests) -> Iterator[str]:
             count = (index_build(rendered) | rendered.environment_of(main)).get(counted)
             if count != str(spec["completions"]):
                 yield f"{name} has {spec['completions']} indexes, but {counted} is {count}"
-    wanted = JOBS | (OF_A_STORE if rendered.has_store else OF_FILES)
+    wanted = JOBS | (OF_CHANGES if rendered.pods(WRITER) else _building(rendered))
     yield from (f"{name} is missing" for name in sorted(wanted - set(jobs)))
     yield from _smoke_findings(rendered, jobs)
     yield from handed_over(rendered, jobs)
     for name in COUNTS:
         if name in wanted and jobs.get(name, {}).get("completionMode") != "Indexed":
             yield f"{name} does not have the completionMode Indexed"
+
+
+def _building(rendered: Manifests) -> set[str]:
+    """The jobs that make an index of the catalogue's file."""
+    return BUILDS | (OF_A_STORE if rendered.has_store else OF_FILES)
 
 
 def _smoke_findings(rendered: Manifests, jobs: dict[str, Object]) -> Iterator[str]:
@@ -78,7 +89,7 @@ def handed_over(rendered: Manifests, jobs: dict[str, Object]) -> Iterator[str]:
     """
     extracting, indexing = _runs(rendered, "extract"), _runs(rendered, "index")
     fitting, joining = _runs(rendered, "fit-texts"), _runs(rendered, "join-texts")
-    loading = _runs(rendered, "load")
+    loading, compacting = _runs(rendered, "load"), _runs(rendered, "compact")
     served = rendered.settings().get("RETRIEVAL_INDEX", "")  # the index, or a version in it
     if loading:
         served = loading[0][1][2]
@@ -103,7 +114,7 @@ def handed_over(rendered: Manifests, jobs: dict[str, Object]) -> Iterator[str]:
         yield from _differing(owner, arguments, wanted | {"--shards": build.get("TEXT_SHARDS")})
     for owner, arguments, folder in (
         *((*each, texts) for each in joining),
-        *((*each, root) for each in loading),
+        *((*each, root) for each in (*loading, *compacting)),
     ):
         if arguments[2] != folder:
             yield f"{owner} reads {arguments[2]}, not {folder}"
@@ -112,7 +123,7 @@ def handed_over(rendered: Manifests, jobs: dict[str, Object]) -> Iterator[str]:
             yield f"{owner} has the catalogue {arguments[2]}, not {build.get('CATALOGUE')}"
     yield from _pair_findings(build)
     yield from _waiting_findings(rendered)
-    for owner, _ in (*extracting, *fitting, *joining, *indexing, *loading):
+    for owner, _ in (*extracting, *fitting, *joining, *indexing, *loading, *compacting):
         deadline = jobs[owner].get("activeDeadlineSeconds", 0)
         if deadline < LONGEST_BUILD_S:
             yield f"{owner} is stopped after {deadline} s; it may need {LONGEST_BUILD_S} s"

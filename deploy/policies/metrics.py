@@ -37,6 +37,7 @@ KUBE_STATE = {  # kube-state-metrics 2.17, docs/metrics/workload: what we read, 
     "kube_cronjob_status_last_successful_time": ("namespace", "cronjob"),
     "kube_pod_container_state_started": ("namespace", "pod", "container", "uid"),
     "kube_pod_container_status_restarts_total": ("namespace", "pod", "container", "uid"),
+    "kube_deployment_status_replicas_unavailable": ("namespace", "deployment"),
     "kube_horizontalpodautoscaler_status_current_replicas": (
         "namespace",
         "horizontalpodautoscaler",

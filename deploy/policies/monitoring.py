@@ -32,6 +32,8 @@ ALERTED = {
     "the queue": r"queue_seconds",
     "the 99th percentile": r"p99",
     "the age of the index": r"index_age_seconds",
+    "changes that searches do not see": r"change_lag_seconds",
+    "a missing writer": r"replicas_unavailable",
     "certificates": r"certificate_expiry_timestamp",
     "restarts": r"container_status_restarts_total",
     "the autoscaler's limit": r"horizontalpodautoscaler_spec_max_replicas",

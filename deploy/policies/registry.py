@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 
 from deploy.policies import security, sources, workloads
 from deploy.policies.belonging import of_one_workload
+from deploy.policies.changes import one_writer
 from deploy.policies.compose import composed
 from deploy.policies.environment import variables_that_fit
 from deploy.policies.fields import fields_that_are_named
@@ -172,6 +173,11 @@ POLICIES: dict[str, Policy[Manifests]] = {
     "environment": Policy(
         variables_that_fit,
         "Set each variable once, and mount the keys of a Secret that the container reads.",
+    ),
+    "changes": Policy(
+        one_writer,
+        "Take changes by the one pod of the component changes, on the volume and with the settings "
+        "of the retrieval server, and add changes after the components that it needs.",
     ),
     "storage": Policy(
         shared_storage,

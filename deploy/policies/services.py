@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 from deploy.policies.rendering import Manifests, name_of
 from deploy.policies.rendering.quantities import flag, number
-from deploy.policies.workloads import READY_SERVICE, SERVERS
+from deploy.policies.workloads import READY_SERVICE, SERVERS, WRITER
 
 LONGEST_AGE_S = 900  # until every client knows of a new pod
 
 
 def balanced_connections(rendered: Manifests) -> Iterator[str]:
     """13: clients resolve every pod, connections end, and ports name their protocol."""
-    for name in SERVERS:
+    for name in (*SERVERS, *([WRITER] if rendered.pods(WRITER) else ())):
         service = rendered.get(f"Service/{name}")["spec"]
         if service.get("clusterIP") != "None":
             yield f"Service/{name} is not headless, so that each client stays at one pod"
@@ -52,6 +52,6 @@ def balanced_connections(rendered: Manifests) -> Iterator[str]:
 
 
 def _speaks_tls(rendered: Manifests, name: str) -> bool:
-    if name == "retrieval":
-        return "RETRIEVAL_TLS_CERT" in rendered.settings()
-    return flag(rendered.pods(name)[0].main["args"], "--grpc-use-ssl-mutual") == "true"
+    if name == "triton":
+        return flag(rendered.pods(name)[0].main["args"], "--grpc-use-ssl-mutual") == "true"
+    return "RETRIEVAL_TLS_CERT" in rendered.settings()

@@ -7,6 +7,7 @@ from functools import cache
 from deploy.policies.probes import http_request
 from deploy.policies.rendering import Manifests
 from deploy.policies.rendering.quantities import flag
+from deploy.policies.workloads import WRITER
 from retrieval_server.serving.settings import Setting, Settings, environment_variable
 from retrieval_server.stores.address import StoreAddress
 
@@ -26,16 +27,16 @@ def consistent_settings(rendered: Manifests) -> Iterator[str]:
 
 
 def _server_findings(rendered: Manifests) -> Iterator[str]:
-    (pods,) = rendered.pods("retrieval")
-    settings = rendered.environment_of(pods.main)
-    ports = {port["name"]: port["containerPort"] for port in pods.main.get("ports", ())}
-    for port, variable in PORTS.items():
-        if str(ports.get(port)) != settings.get(variable):
-            yield f"Deployment/retrieval: port {port} is {ports.get(port)}, not {variable}"
-    for probe in PROBES:
-        asked = pods.main.get(probe, {}).get("grpc", {}).get("port")
-        if asked != ports.get("health"):
-            yield f"Deployment/retrieval: the {probe} asks port {asked}, not the port health"
+    for pods in rendered.pods("retrieval", WRITER):
+        settings = rendered.environment_of(pods.main)
+        ports = {port["name"]: port["containerPort"] for port in pods.main.get("ports", ())}
+        for port, variable in PORTS.items():
+            if str(ports.get(port)) != settings.get(variable):
+                yield f"{pods.owner}: port {port} is {ports.get(port)}, not {variable}"
+        for probe in PROBES:
+            asked = pods.main.get(probe, {}).get("grpc", {}).get("port")
+            if asked != ports.get("health"):
+                yield f"{pods.owner}: the {probe} asks port {asked}, not the port health"
 
 
 def _triton_findings(rendered: Manifests) -> Iterator[str]:

@@ -8,6 +8,7 @@ from functools import cache
 
 from deploy.policies.rendering import ROOT, Manifests, Object, Pods, name_of
 from deploy.policies.rendering.quantities import number, quantity
+from deploy.policies.workloads import WRITER
 from export.models.profiles import PROFILES
 from retrieval_server.models.model_repository import ModelRepository
 
@@ -86,19 +87,19 @@ def dimensions_of(profile: str) -> int:
 
 
 def _server_findings(rendered: Manifests, values: int) -> Iterator[str]:
-    """The memory of the retrieval server."""
-    (pods,) = rendered.pods("retrieval")
-    asked, limits = pods.main["resources"]["requests"], pods.main["resources"]["limits"]
-    workers = math.ceil(quantity(asked["cpu"]))
-    one = SERVER_BYTES + values * SERVER_BYTES_PER_DIMENSION
-    most = VERSIONS_IN_MEMORY * one + workers * DECODING_BYTES
-    for kind, has, needs in (
-        ("requests", quantity(asked["memory"]), one),
-        ("is limited to", quantity(limits["memory"]), most),
-    ):
-        if not needs <= has <= MOST * needs:
-            words = f"{_gb(has)} of memory; the rule says {_gb(needs)} for {workers} workers"
-            yield f"{pods.owner} {kind} {words}"
+    """The memory of the retrieval server, and of the one that takes changes."""
+    for pods in rendered.pods("retrieval", WRITER):
+        asked, limits = pods.main["resources"]["requests"], pods.main["resources"]["limits"]
+        workers = math.ceil(quantity(asked["cpu"]))
+        one = SERVER_BYTES + values * SERVER_BYTES_PER_DIMENSION
+        most = VERSIONS_IN_MEMORY * one + workers * DECODING_BYTES
+        for kind, has, needs in (
+            ("requests", quantity(asked["memory"]), one),
+            ("is limited to", quantity(limits["memory"]), most),
+        ):
+            if not needs <= has <= MOST * needs:
+                words = f"{_gb(has)} of memory; the rule says {_gb(needs)} for {workers} workers"
+                yield f"{pods.owner} {kind} {words}"
 
 
 def _local_findings(rendered: Manifests, version: float) -> Iterator[str]:

@@ -29,7 +29,8 @@ TRANSFORMERS = "../../transformers"
 def current_kustomizations(deploy: Path) -> Iterator[str]:
     """No kustomization has a deprecated field, and each names every file beside it."""
     folders = (deploy / "base", deploy / "transformers")
-    for folder in (*folders, *deploy.glob("components/*"), *deploy.glob("overlays/*")):
+    parts = [path.parent for path in deploy.glob("*/*/*/kustomization.yaml")]
+    for folder in (*folders, *deploy.glob("components/*"), *deploy.glob("overlays/*"), *parts):
         name = folder.relative_to(deploy)
         path = folder / "kustomization.yaml"
         if not path.is_file():
@@ -64,7 +65,7 @@ def _namespace_findings(deploy: Path) -> Iterator[str]:
     """Each overlay names the namespace, and nothing else does."""
     for path, document in _documents(deploy):
         name = path.relative_to(deploy)
-        is_overlay = name.parts[0] == "overlays" and path.name == "kustomization.yaml"
+        is_overlay = name.match("overlays/*/kustomization.yaml")
         has_one = "namespace" in document or "namespace" in (document.get("metadata") or ())
         if has_one is not is_overlay:
             yield f"{name} {'has no' if is_overlay else 'has a'} namespace"

@@ -13,6 +13,7 @@ SHARED = "ReadWriteMany"
 SHARED_TO_READ = "ReadOnlyMany"
 MOUNTS_CLAIMS = "beauty-retrieval/mounts-claims"
 TENSORRT = "/var/cache/tensorrt"  # where its configurations write, see model_repository/README.md
+WRITES_TO_ITS_ARGUMENT = {"sample", "join-texts", "compact"}  # of beauty-export
 SCRATCH = "/tmp"  # noqa: S108 - of a container, whose root file system is read-only
 
 
@@ -77,11 +78,14 @@ def claims_of(rendered: Manifests, pods: Pods) -> Iterator[Mounted]:
 
 def written_paths(rendered: Manifests, container: Object) -> list[str]:
     """The paths that the commands of a container write to."""
+    env = rendered.environment_of(container)
     found = []
     for words in commands_of(rendered, container):
         found.append(flag(words, "--output") or "")
-        if words[:2] in (["beauty-export", "sample"], ["beauty-export", "join-texts"]):
+        if words[0] == "beauty-export" and words[1] in WRITES_TO_ITS_ARGUMENT:
             found.append(words[2])
+        if words == ["beauty-server"] and env.get("RETRIEVAL_WRITABLE") == "true":
+            found.append(env.get("RETRIEVAL_INDEX", ""))
     return [each for each in found if each]
 
 

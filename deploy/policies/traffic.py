@@ -37,6 +37,7 @@ def by_name(name: str) -> dict[str, str]:
 
 COLLECTOR = {"app.kubernetes.io/name": "opentelemetry-collector"}  # its Helm chart's label
 MILVUS = {"app.kubernetes.io/name": "milvus"}  # of its operator and of its Helm chart
+CHANGES_CATALOGUE = "beauty-retrieval/changes-catalogue"  # the label of a namespace
 CLUSTERS = {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"}
 OUTSIDE = (
     Peer("dns", {"k8s-app": "kube-dns"}, by_name("kube-system")),
@@ -49,6 +50,7 @@ OUTSIDE = (
     Peer("pods labelled as milvus", MILVUS, by_name("default")),
     Peer("gateway", {}, by_name("envoy-gateway-system")),
     Peer("client namespace", {}, {**by_name("shop"), "beauty-retrieval/client": "true"}),
+    Peer("changing namespace", {}, {**by_name("office"), CHANGES_CATALOGUE: "true"}),
     Peer("anybody", {}, by_name("default")),
     Peer("pods labelled as dns", {"k8s-app": "kube-dns"}, by_name("default")),
     Peer("pods labelled as collector", COLLECTOR, by_name("default")),
@@ -93,6 +95,9 @@ EXPECTED_EDGES: dict[Edge, Callable[[Manifests], bool]] = {
     ("retrieval", "collector", "4317/TCP"): _has_settings("tracing"),
     ("triton", "collector", "4318/TCP"): _has_settings("tracing"),
     ("web", "retrieval", "50051/TCP"): _has_pods("web"),
+    ("writer", "triton", "8001/TCP"): _has_pods("writer"),
+    ("changing namespace", "writer", "50051/TCP"): _has_pods("writer"),
+    ("monitoring", "writer", "9464/TCP"): _has("PodMonitor"),
     ("retrieval", "internet", "443/TCP"): _has_settings("index-source"),
     **{
         (name, "milvus", "19530/TCP"): _has_settings("store")
@@ -111,6 +116,8 @@ EXPECTED_EDGES: dict[Edge, Callable[[Manifests], bool]] = {
             "smoke-test",
             "sample-catalogue",
             "web",
+            "writer",
+            "compact-index",
             *ASK_TRITON,
         )
     },

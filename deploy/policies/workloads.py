@@ -10,6 +10,7 @@ from retrieval_server.serving.settings import Settings
 READY_PATH, LIVE_PATH = "/v2/health/ready", "/v2/health/live"
 READY_SERVICE = "retrieval_server.v1.RetrievalService"
 SERVERS = ("triton", "retrieval")
+WRITER = "writer"  # of the component changes; see policy "changes", too
 GPU = "nvidia.com/gpu"
 SHARED_MEMORY = "/dev/shm"  # noqa: S108 - of a container, with 64 MiB if nothing is mounted there
 SPARE_S = 5  # between the end of everything planned and the kill
@@ -18,7 +19,11 @@ LONG_START_S = 120
 SLOWEST_S = 60  # a pod that cannot serve leaves the endpoints sooner
 LEAST_IN_PRODUCTION = 2  # pods: one may be evicted, or its node may fail
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")  # of the libraries, in each search
-THREADS = {"triton": ("OMP_NUM_THREADS",), "retrieval": ("RETRIEVAL_WORKERS",)}
+THREADS = {
+    "triton": ("OMP_NUM_THREADS",),
+    "retrieval": ("RETRIEVAL_WORKERS",),
+    WRITER: ("RETRIEVAL_WORKERS",),
+}
 
 
 def separate_stateless_workloads(rendered: Manifests) -> Iterator[str]:
@@ -43,7 +48,7 @@ def separate_stateless_workloads(rendered: Manifests) -> Iterator[str]:
 
 def probes_that_tell_apart(rendered: Manifests) -> Iterator[str]:
     """2: startup takes minutes, readiness is lost soon, liveness does not depend on readiness."""
-    for pods in rendered.pods(*SERVERS):
+    for pods in rendered.pods(*SERVERS, WRITER):
         kinds = ("startup", "readiness", "liveness")
         probes: dict[str, Object] = {kind: pods.main.get(f"{kind}Probe") or {} for kind in kinds}
         missing = [kind for kind, probe in probes.items() if not probe]
@@ -90,7 +95,7 @@ def _target_of(probe: Object) -> str:
 
 def ends_within_its_grace(rendered: Manifests) -> Iterator[str]:
     """3: a pod that ends serves until its endpoint is removed, and then finishes its requests."""
-    for pods in rendered.pods(*SERVERS):
+    for pods in rendered.pods(*SERVERS, WRITER):
         pause = pods.main.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
         if pause < PROPAGATION_S:
             yield f"{pods.owner} has a preStop sleep of {pause} s, less than {PROPAGATION_S} s"
@@ -177,15 +182,9 @@ def _scaler_findings(scaler: Object, is_production: bool) -> Iterator[str]:
 
 def spread_and_protected(rendered: Manifests) -> Iterator[str]:
     """6: one pod at a time is evicted; the pods of a revision are spread over zones and hosts."""
+    for pods in rendered.pods(*SERVERS, WRITER):
+        yield from _budget_findings(rendered, pods.owner.split("/")[1])
     for name in SERVERS:
-        budget = rendered.find("PodDisruptionBudget", name)
-        spec = budget["spec"] if budget else {}
-        if spec.get("maxUnavailable") != 1:
-            yield f"PodDisruptionBudget/{name} does not have maxUnavailable 1"
-        if spec.get("unhealthyPodEvictionPolicy") != "AlwaysAllow":
-            yield (
-                f"PodDisruptionBudget/{name} lets pods that are not ready block the drain of a node"
-            )
         (pods,) = rendered.pods(name)
         spread = pods.spec.get("topologySpreadConstraints", ())
         if {each["topologyKey"] for each in spread} != {
@@ -205,6 +204,15 @@ def spread_and_protected(rendered: Manifests) -> Iterator[str]:
                     f"Deployment/{name} counts the pods of old revisions in a "
                     "topologySpreadConstraint"
                 )
+
+
+def _budget_findings(rendered: Manifests, name: str) -> Iterator[str]:
+    budget = rendered.find("PodDisruptionBudget", name)
+    spec = budget["spec"] if budget else {}
+    if spec.get("maxUnavailable") != 1:
+        yield f"PodDisruptionBudget/{name} does not have maxUnavailable 1"
+    if spec.get("unhealthyPodEvictionPolicy") != "AlwaysAllow":
+        yield f"PodDisruptionBudget/{name} lets pods that are not ready block the drain of a node"
 
 
 def bounded_resources(rendered: Manifests) -> Iterator[str]:
@@ -250,7 +258,7 @@ def _thread_findings(pods: Pods) -> Iterator[str]:
                 f"{pods.owner} does not take {variable} from requests.cpu, but starts a "
                 "thread for each core of the node"
             )
-    for variable in ONE_THREAD if name == "retrieval" else ():
+    for variable in ONE_THREAD if name in {"retrieval", WRITER} else ():
         if env.get(variable, {}).get("value") != "1":
             yield f"{pods.owner} starts threads in each search: {variable} is not 1"
     wants_gpu = flag(pods.main.get("args", ()), "--model-config-name") in {"cuda", "tensorrt"}

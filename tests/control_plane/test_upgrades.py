@@ -1,5 +1,6 @@
 """The guide's commands for upgrades, rollbacks, many images and Secrets, with pods that run."""
 
+import base64
 import json
 import re
 
@@ -82,6 +83,34 @@ def test_the_index_is_loaded_into_the_store_after_it_is_merged(
     assert "job.batch/load-index" in operator.do(jobs).split()
 
 
+def create_what_a_cron_job_holds(operator: Operator, name: str) -> None:
+    """As ``kubectl create job --from`` does, which does not take the CronJobs of this server."""
+    shown = operator.do(f"kubectl -n beauty-retrieval get cronjob/{name} --output json")
+    template = json.loads(shown)["spec"]["jobTemplate"]
+    job = template | {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}}
+    (operator.folder / "job.json").write_text(json.dumps(job))
+    operator.do("kubectl -n beauty-retrieval create --filename job.json")
+
+
+def test_the_changes_are_compacted_while_there_is_no_writer(
+    operator: Operator, new_overlay: NewOverlay
+) -> None:
+    overlay = new_overlay("gpu-prod", ("tls", "client-tls", "changes"))
+    operator.do(APPLY, overlay)
+    writers = "kubectl -n beauty-retrieval get deployment/writer -o jsonpath={.spec.replicas}"
+    label, _upsert, stop, create, wait, delete, start = commands_of("A catalogue that changes")
+    operator.do(f"kubectl create namespace {operator.namespace}-office")
+    operator.do(label.replace("namespace office", f"namespace {operator.namespace}-office"))
+    operator.do(stop)
+    assert operator.do(writers) == "0"
+    assert "v1beta1.CronJob" in operator.run(create).stderr
+    create_what_a_cron_job_holds(operator, "compact-index")
+    assert operator.do(wait) == "job.batch/compact-index condition met\n"
+    operator.do(delete)
+    operator.do(start)
+    assert operator.do(writers) == "1"
+
+
 def test_every_pod_can_use_the_pull_secret_of_the_guide(
     operator: Operator, new_overlay: NewOverlay
 ) -> None:
@@ -104,9 +133,13 @@ def test_secrets_of_the_guide_can_be_created(operator: Operator, new_overlay: Ne
     operator.do(certificate)
     (gateway,) = re.findall(r"`(kubectl [^`]*gateway-tls[^`]*)`", GUIDE.read_text("utf-8"))
     operator.do(gateway.replace("cert=FILE", "cert=CERT").replace("key=FILE", "key=KEY"))
-    make, create, read, *_ = commands_of("Certificates and tokens")
-    operator.do(make)
-    operator.do(create)
+    make, create, more, join, replace, read, *_ = commands_of("Certificates and tokens")
+    for command in (make, create, more, join, replace):
+        operator.do(command)
+    data = "kubectl -n beauty-retrieval get secret retrieval-tokens -o jsonpath='{.data.tokens}'"
+    first, second = base64.b64decode(operator.do(data)).decode().splitlines()
+    assert (operator.folder / "token").read_text() == f"{first}\n"
+    assert (operator.folder / "change-token").read_text() == second.replace(" change", "\n")
     operator.do(
         "kubectl -n beauty-retrieval create secret generic retrieval-tls --from-file=ca.crt=token"
     )

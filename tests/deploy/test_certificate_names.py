@@ -15,12 +15,13 @@ from tests.support.patience import PATIENCE_S
 from tests.support.served import ServedBy
 
 PORTS = {50051: "retrieval", 8001: "triton"}
+WRITER = "writer"  # of the same port as the retrieval server
 ADDRESS = re.compile(r"(?<![\w.-])([a-z][\w.-]*):(50051|8001)\b")
 
 
 @pytest.fixture(scope="module")
 def rendered() -> Manifests:
-    return manifests("cpu-dev", ("tls", "client-tls"))
+    return manifests("cpu-dev", ("tls", "client-tls", "changes"))
 
 
 def named_hosts(rendered: Manifests, service: str) -> set[str]:
@@ -29,23 +30,28 @@ def named_hosts(rendered: Manifests, service: str) -> set[str]:
     containers = [each for pods in rendered.pods() for each in pods.containers]
     texts += [word for each in containers for word in each.get("args", ())]
     texts += [value for each in containers for value in rendered.environment_of(each).values()]
-    found = {(host, PORTS[int(port)]) for text in texts for host, port in ADDRESS.findall(text)}
+    found = {
+        (host, WRITER if host.partition(".")[0] == WRITER else PORTS[int(port)])
+        for text in texts
+        for host, port in ADDRESS.findall(text)
+    }
     return {host for host, named in found if named == service}
 
 
 def test_the_documents_name_addresses_of_the_server_and_of_triton(rendered: Manifests) -> None:
     assert named_hosts(rendered, "retrieval") >= {"retrieval", "retrieval.beauty-retrieval"}
     assert named_hosts(rendered, "triton") >= {"triton"}
+    assert named_hosts(rendered, "writer") >= {"writer.beauty-retrieval"}
 
 
-@pytest.mark.parametrize("service", ["retrieval", "triton"])
+@pytest.mark.parametrize("service", ["retrieval", "triton", "writer"])
 def test_every_address_that_is_named_passes_the_handshake(
     service: str, rendered: Manifests, served_by: ServedBy, certificates: Path, tmp_path: Path
 ) -> None:
     """By gRPC's own check of the name; the server here is ours in both cases."""
     cert, key = certificate_of(rendered, service, certificates, tmp_path)
     hosts = named_hosts(rendered, service)
-    if service == "retrieval":
+    if service != "triton":
         hosts.add(DEFAULT_SERVER.partition(":")[0])  # after kubectl port-forward
 
     with served_by(tls_cert=cert, tls_key=key) as server:

@@ -96,7 +96,7 @@ def test_nothing_is_added_and_nothing_runs_as_root(stages: dict[str, Stage]) -> 
 
 def test_no_image_carries_pip_or_torch(stages: dict[str, Stage]) -> None:
     for image, extra in (
-        ("server", "server,heic,milvus,tracing,ui"),
+        ("server", "server,heic,languages,milvus,tracing,ui"),
         ("export", "index,heic,milvus,sample"),
     ):
         (run,) = stages[f"{image}-dependencies"].arguments("RUN")

@@ -15,7 +15,14 @@ from deploy.policies.settings import known_settings
 from deploy.policies.tracing import OF_THE_SERVER
 from tests.support.deploy.defects import ALL
 
-OF_NOBODY = {"CATALOGUE", "SHARDS", "INDEX_SOURCE", "TRITON_TRACES_URL"}
+OF_NOBODY = {
+    "CATALOGUE",
+    "SHARDS",
+    "TEXT_SHARDS",
+    "TEXT_PAIRS",
+    "INDEX_SOURCE",
+    "TRITON_TRACES_URL",
+}
 OF_NOBODY |= {"RESTART_AFTER_S", "RESTART_SPREAD_S"}
 OF_NOBODY |= {"HOME", "NUMBA_CACHE_DIR", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"}
 

@@ -7,7 +7,7 @@ import pytest
 from deploy.policies.checkers import KUBERNETES, validate
 from deploy.policies.registry import POLICIES, findings
 from deploy.policies.rendering import manifests
-from tests.support.deploy.defects import ALL, BEYOND, DEFECTS, INSIDE, LOCAL
+from tests.support.deploy.defects import ALL, BEYOND, CHANGING, DEFECTS, INSIDE, LOCAL
 from tests.support.deploy.operator_mistakes import OPERATOR_MISTAKES
 from tests.support.deploy.seeded_defect import Defect
 
@@ -40,8 +40,8 @@ def is_target(each: dict[str, object], defect: Defect) -> bool:
 
 @pytest.mark.parametrize(
     "parts",
-    [ALL, INSIDE, ("web", *LOCAL), BEYOND],
-    ids=["gateway", "inside", "web", "beyond one machine"],
+    [ALL, INSIDE, ("web", *LOCAL), BEYOND, CHANGING],
+    ids=["gateway", "inside", "web", "beyond one machine", "changes"],
 )
 def test_an_object_that_is_missing_is_noticed(parts: tuple[str, ...]) -> None:
     whole = manifests("gpu-prod", parts)

@@ -45,7 +45,7 @@ def every_object(every_rendering: list[Manifests]) -> list[Object]:
 def test_the_overlays_and_components_are_those_of_the_documentation() -> None:
     assert overlays() == ("cpu-dev", "gpu-prod")
     asked_for = {"monitoring", "keda", "tls", "client-tls", "gateway", "image-volume", "scale-out"}
-    asked_for |= {"tracing", "web", "local-index", "many-nodes"}
+    asked_for |= {"tracing", "web", "local-index", "many-nodes", "changes"}
     assert asked_for <= set(components())
     text = (DEPLOY / "README.md").read_text(encoding="utf-8")
     documented = re.findall(r"^\| `components/([a-z-]+)`", text, re.MULTILINE)
@@ -58,6 +58,7 @@ def test_every_combination_meets_every_policy(every_rendering: list[Manifests]) 
         "fields",
         "belonging",
         "environment",
+        "changes",
         "storage",
         "sizing",
         "cases",

@@ -17,21 +17,24 @@ import yaml
 from deploy.policies.rendering.kubectl import TOOLS, render
 from deploy.policies.rendering.objects import DEPLOY, Manifests, Object
 
-NEEDS = {"client-tls": "tls", "gateway": "client-tls"}
-SOURCES = ("image-volume", "local-index", "scale-out")  # the index comes from one of them
+NEEDS = {"client-tls": "tls", "gateway": "client-tls", "changes": "client-tls"}
+# Where the index comes from: one of them, or a volume whose index nobody changes.
+SOURCES = ("changes", "image-volume", "local-index", "scale-out")
 EXCLUDED = set(combinations(SOURCES, 2))
-# A component comes after the one whose objects it changes.
+# A component comes after those whose objects it changes.
 CHANGES = {
-    "many-nodes": "keda",
-    "client-tls": "web",
-    "local-index": "web",
-    "gateway": "client-tls",
-    "scale-out": "many-nodes",
+    "many-nodes": ("keda",),
+    "client-tls": ("web",),
+    "local-index": ("web",),
+    "gateway": ("client-tls",),
+    "scale-out": ("many-nodes",),
+    "changes": ("client-tls", "monitoring"),
 }
 # Adds objects of its own, which these change alone: rendered with them, and with everything.
 SEPARATE = {
     "web": {"tls", "client-tls", "local-index"},
     "scale-out": {"tls", "client-tls", "many-nodes", "tracing"},
+    "changes": {"tls", "client-tls", "monitoring"},
 }
 
 
@@ -56,7 +59,7 @@ def overlays(deploy: Path = DEPLOY) -> tuple[str, ...]:
 def components(deploy: Path = DEPLOY) -> tuple[str, ...]:
     """The names of the components of a tree, each after those whose objects it changes."""
     found = sorted(path.parent.name for path in deploy.glob("components/*/kustomization.yaml"))
-    order = TopologicalSorter({name: [CHANGES[name]] if name in CHANGES else [] for name in found})
+    order = TopologicalSorter({name: CHANGES.get(name, ()) for name in found})
     return tuple(name for name in order.static_order() if name in found)
 
 

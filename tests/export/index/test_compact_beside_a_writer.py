@@ -3,9 +3,11 @@
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import grpc
 import numpy as np
 import pytest
 from typer.testing import CliRunner
@@ -13,6 +15,7 @@ from typer.testing import CliRunner
 from export.cli import app
 from export.index import hand_over
 from export.index.compact import compact
+from retrieval_server.changes.hand_over import is_offered
 from retrieval_server.errors import ChangeLogError
 from retrieval_server.index.publish import current_version, open_index
 from retrieval_server.v1 import retrieval_pb2 as pb
@@ -236,3 +239,29 @@ def test_a_writer_that_does_not_reload_keeps_its_version_and_its_changes(
         assert current_version(tiny_index_copy) == version
         list(writer.stub.Upsert(iter([request]), timeout=PATIENCE_S))
     assert compact(tiny_index_copy).changes == 2
+
+
+def test_the_command_takes_over_from_a_writer_that_ends_and_no_other_one_writes_to_the_old_version(
+    served_by: ServedBy, tiny_index_copy: Path
+) -> None:
+    settings = {"index": tiny_index_copy, "writable": True, "reload_every_s": 0}
+    request = pb.UpsertRequest(
+        product_id="new", descriptors=message(vectors(np.random.default_rng(0)))
+    )
+    writing = ExitStack()
+    writer = writing.enter_context(served_by(**settings))
+    with writing, served_by(**settings) as other, ThreadPoolExecutor(1) as executor:
+        (before,) = writer.stub.Upsert(iter([request]), timeout=PATIENCE_S)
+        compaction = executor.submit(compact, tiny_index_copy)
+        eventually(lambda: is_offered(tiny_index_copy) or compaction.done())
+        list(writer.stub.Upsert(iter([request]), timeout=PATIENCE_S))
+        writing.close()
+        assert compaction.result(PATIENCE_S).changes == 1
+        (refused,) = other.stub.Upsert(iter([request]), timeout=PATIENCE_S)
+        assert refused.code == grpc.StatusCode.UNAVAILABLE.value[0]
+        assert "has a new version" in refused.message
+    version = current_version(tiny_index_copy)
+    assert version != before.index_version
+    with served_by(index=tiny_index_copy) as follower:
+        found = follower.search(product_id="new")
+        assert (found.index_version, found.change_position) == (version, 2)

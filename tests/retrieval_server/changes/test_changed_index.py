@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from export.text_index.append import append_text_index
+from retrieval_server.attributes.columns import Column, write_column
 from retrieval_server.changes import changed_search
 from retrieval_server.changes.change import Change, Delete, Upsert, encoded
+from retrieval_server.changes.changed_columns import ChangedColumn
 from retrieval_server.changes.changed_index import ChangedIndex
 from retrieval_server.changes.changed_version import ChangedVersion
 from retrieval_server.changes.log_writer import LogWriter
@@ -231,6 +233,19 @@ def _cosines(
         if product:
             found[product_id] = product / math.hypot(*query.values()) / math.hypot(*other.values())
     return found
+
+
+def test_a_value_that_does_not_fit_the_kind_that_a_compaction_gave_its_column_is_missing(
+    tmp_path: Path,
+) -> None:
+    """It was checked against the column of the version before."""
+    for number, (known, other) in enumerate({"true": "perhaps", "12.5": "twelve"}.items()):
+        record = write_column(tmp_path, number, "column", [known, None])
+        column = ChangedColumn(Column(tmp_path, number, record), [other, None, known])
+        assert column.missing_count == 3
+        assert column.is_missing(column.values).tolist() == [False, True, True, True, False]
+        assert column.values[4] == column.values[0]
+        assert column.distinct == 1
 
 
 def test_a_search_keeps_the_position_at_which_it_began(base: IndexBundle) -> None:

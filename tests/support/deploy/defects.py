@@ -24,6 +24,9 @@ ALL = (
 )
 INSIDE = ("monitoring", "tls", "client-tls")
 BEYOND = ("many-nodes", "scale-out")
+CHANGING = ("monitoring", "tls", "client-tls", "changes")
+WRITER, COMPACT = "Deployment/writer", "CronJob/compact-index"
+IN_WRITER = f"{POD}/containers/writer"
 TRACING, LOCAL = ("tracing",), ("local-index",)
 ALERTS, SHED = "PrometheusRule/beauty-retrieval-alerts", "spec/groups/0/rules/4"
 COLLECTOR = "http://opentelemetry-collector.observability"
@@ -390,4 +393,52 @@ DEFECTS = [
       REMOVED, 15, parts=BEYOND),
     D("load of another index", "Job/load-index", f"{POD}/containers/load-index/args/0",
       "/index/old", 15, parts=BEYOND),
+    # a catalogue that changes
+    D("two servers take changes", SERVER, f"{IN_SERVER}/env/-",
+      {"name": "RETRIEVAL_WRITABLE", "value": "true"}, "changes", parts=CHANGING),
+    D("writer that takes no changes", WRITER, f"{IN_WRITER}/env/RETRIEVAL_WRITABLE", REMOVED,
+      "changes", parts=CHANGING),
+    D("two writers", WRITER, "spec/replicas", 2, "changes", parts=CHANGING),
+    D("new writer beside the old one", WRITER, "spec/strategy", {"type": "RollingUpdate"},
+      "changes", parts=CHANGING),
+    D("writer that the autoscaler multiplies", "HorizontalPodAutoscaler/retrieval",
+      "spec/scaleTargetRef/name", "writer", "changes", named=WRITER, parts=CHANGING),
+    D("writer with settings of its own", WRITER, f"{IN_WRITER}/env/-",
+      {"name": "RETRIEVAL_MAX_LOSS", "value": "0.5"}, "changes", parts=CHANGING),
+    D("anybody changes the catalogue", "ConfigMap/retrieval", "data/RETRIEVAL_TOKEN_FILE", REMOVED,
+      "changes", named=WRITER, parts=CHANGING),
+    D("servers that do not follow", SERVER, f"{POD}/volumes/index/persistentVolumeClaim/claimName",
+      "catalogue", "changes", named=WRITER, parts=CHANGING),
+    D("index built without the changes", "Job/smoke-test", f"{POD}/containers/smoke-test",
+      {"name": "smoke-test", "command": ["beauty-export", "index"], "args": ["/catalogue"]},
+      "changes", parts=CHANGING),
+    D("writer that cannot write", WRITER, f"{IN_WRITER}/volumeMounts/index/readOnly", True,
+      "storage", parts=CHANGING),
+    D("follower that may write", SERVER, f"{IN_SERVER}/volumeMounts/index/readOnly", REMOVED,
+      "storage", parts=CHANGING),
+    D("clients of the search change the catalogue", "NetworkPolicy/writer",
+      "spec/ingress/0/from/0/namespaceSelector/matchLabels",
+      {"beauty-retrieval/client": "true"}, 10, named="NetworkPolicy", parts=CHANGING),
+    D("every namespace changes the catalogue", "NetworkPolicy/writer",
+      "spec/ingress/0/from/0/namespaceSelector", {}, 10, named="NetworkPolicy", parts=CHANGING),
+    D("writer that nobody watches", "PodMonitor/retrieval",
+      "spec/selector/matchExpressions/0/values", ["retrieval"], "belonging", parts=CHANGING),
+    D("writer whose metrics are closed", "NetworkPolicy/metrics",
+      "spec/podSelector/matchExpressions/0/values", ["triton", "retrieval"], 10,
+      named="NetworkPolicy", parts=CHANGING),
+    D("no budget of the writer", "PodDisruptionBudget/writer", "spec/maxUnavailable", 0, 6,
+      parts=CHANGING),
+    D("writer killed before it has drained", WRITER, f"{POD}/terminationGracePeriodSeconds", 30, 3,
+      parts=CHANGING),
+    D("liveness of the writer hangs on Triton", WRITER, f"{IN_WRITER}/livenessProbe/grpc/service",
+      "retrieval_server.v1.RetrievalService", 2, parts=CHANGING),
+    D("writer smaller than the index", WRITER, f"{IN_WRITER}/resources/requests/memory", "1Gi",
+      "sizing", overlay="gpu-prod", parts=CHANGING),
+    D("writer in the clear", "Service/writer", "spec/ports/0/appProtocol", "kubernetes.io/h2c", 13,
+      parts=CHANGING),
+    D("certificate of the other server", WRITER, f"{POD}/volumes/tls/secret/secretName",
+      "retrieval-tls", "environment", parts=CHANGING),
+    D("compaction beside the writer", COMPACT, "spec/suspend", REMOVED, 15, parts=CHANGING),
+    D("compaction of another index", COMPACT,
+      f"{JOB}/template/spec/containers/compact-index/args/0", "/index/old", 15, parts=CHANGING),
 ]  # fmt: skip

@@ -16,7 +16,7 @@ from typing import Any
 from deploy.policies.fields import problems_of
 from deploy.policies.registry import findings
 from deploy.policies.rendering import Manifests, manifests, name_of
-from tests.support.deploy.defects import ALL, BEYOND, INSIDE
+from tests.support.deploy.defects import ALL, BEYOND, CHANGING, INSIDE
 
 # What no policy finds: fields, as regular expressions of their places, ways, and the reason.
 POD = r"(Deployment|Job|CronJob)\.spec\.(jobTemplate\.spec\.)?template\.spec"
@@ -76,6 +76,7 @@ RENDERINGS = (
     ("gpu-prod", ALL),
     ("gpu-prod", (*INSIDE, "local-index")),
     ("gpu-prod", BEYOND),
+    ("gpu-prod", CHANGING),
     ("gpu-prod", ()),
     ("cpu-dev", ("tls", "web", "client-tls")),
 )
