@@ -32,6 +32,9 @@ from retrieval_server.v1 import retrieval_pb2 as pb
 
 _Value = TypeVar("_Value")
 
+# What gRPC's asyncio says where a stream ends while it sends, in place of the status (as of 1.85).
+_LOST_WHILE_SENDING = "Internal error from Core"
+
 
 class AsyncRetrievalClient(
     AnyClient[
@@ -146,6 +149,7 @@ class AsyncRetrievalClient(
 
     async def _upserted(self, batch: UpsertBatch) -> AsyncGenerator[Upserted, None]:
         """Send a batch in a stream, and take out what gets an outcome."""
+        await self._refuse_too_large(batch)
         try:
             call = self._stub.Upsert(iter(requests_of(batch)), metadata=self._access.metadata())
             responses = aiter(call)
@@ -165,7 +169,9 @@ class AsyncRetrievalClient(
                 call.cancel()
         except StopAsyncIteration:
             raise stream_ended(self.server) from None
-        except grpc.RpcError as error:
+        except grpc.aio.AioRpcError as error:
+            if error.details() == _LOST_WHILE_SENDING:
+                raise stream_ended(self.server) from error
             raise translated_call(error, self.server, self.timeout_s) from error
 
     async def close(self) -> None:

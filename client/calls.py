@@ -4,6 +4,7 @@ The work is coroutines. The blocking client calls the server inside of them, so 
 through without a pause; the asyncio client awaits the server there.
 """
 
+import math
 import random
 import time
 from abc import ABC, abstractmethod
@@ -15,7 +16,8 @@ from typing import Any, TypeVar
 import grpc
 
 from client.access import Access
-from client.changes import Deleted
+from client.change_request import UpsertBatch
+from client.changes import Deleted, Upserted
 from client.decoding import decoded
 from client.errors import (
     UNREACHABLE,
@@ -24,6 +26,7 @@ from client.errors import (
     RetrievalError,
     UnavailableError,
     closed,
+    too_large,
     translated,
     translated_call,
     ungrouped,
@@ -76,6 +79,7 @@ class Calls(ABC):
         self._access = access
         self._stub: Any = pb_grpc.RetrievalServiceStub(channel)  # type: ignore[no-untyped-call]
         self._has_streams = True  # until a server says that it knows none
+        self._most_bytes: float | None = None  # of a request; known from the first upsert on
 
     @abstractmethod
     async def _done(self, call: Any) -> Any:
@@ -170,6 +174,16 @@ class Calls(ABC):
                 # Callers that were refused together do not all come back together.
                 if await self._pause(random.uniform(1.0, 1.5) * wait_s):
                     raise
+
+    async def _refuse_too_large(self, batch: UpsertBatch) -> None:
+        """Refuse the requests of a batch that would end its stream, by the server's limit."""
+        if self._most_bytes is None:
+            limits = (await self._asked_status(self.timeout_s)).limits
+            self._most_bytes = math.inf if limits is None else limits.max_request_bytes
+        for number, each in enumerate(batch):
+            if isinstance(each, pb.UpsertRequest) and each.ByteSize() > self._most_bytes:
+                problem = too_large(self.server, each.ByteSize(), int(self._most_bytes))
+                batch[number] = Upserted.refused(each.product_id, problem)
 
     async def _outlast(self, outage: Outage, error: RetrievalError) -> None:
         """Wait a moment for a server that has gone away, or has no place for a stream.

@@ -166,7 +166,7 @@ def translated(
     """
     details = " ".join((details or "no details").split()).rstrip(".")
     if (sizes := _TOO_LARGE.search(details)) is not None:
-        return TooLargeError(_too_large(server, int(sizes[1]), int(sizes[2])), code)
+        return TooLargeError(too_large(server, int(sizes[1]), int(sizes[2])), code)
     kind, template = _TRANSLATIONS.get(code, _OTHERWISE)
     if kind is UnavailableError and details.startswith(_NO_CONNECTION):
         template = UNREACHABLE
@@ -212,7 +212,14 @@ def ungrouped(server: str) -> RetrievalError:
     )
 
 
-def _too_large(server: str, size: int, limit: int) -> str:
+def too_large(server: str, size: int, limit: int) -> str:
+    """Say that a request is larger than the server reads.
+
+    Args:
+        server: address called.
+        size: of the request in bytes.
+        limit: of the server in bytes.
+    """
     return (
         f"The request has {size:,} bytes; server {server} reads at most {limit:,}: an image of "
         "--max-image-bytes, and 1 MiB beside it. Send a smaller image."

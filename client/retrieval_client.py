@@ -122,6 +122,7 @@ class RetrievalClient(AnyClient[SearchResult, FoundProducts, Deleted, ServerStat
 
     def _upserted(self, batch: UpsertBatch) -> Generator[Upserted]:
         """Send a batch in a stream, and take out what gets an outcome."""
+        _completed(self._refuse_too_large(batch))
         try:
             call = self._stub.Upsert(iter(requests_of(batch)), metadata=self._access.metadata())
             try:

@@ -168,9 +168,9 @@ def test_the_asyncio_client_changes_products_likewise(
 def test_upserts_go_on_when_a_server_that_was_killed_is_back(
     served_by: ServedBy, tiny_index_copy: Path, images: Path, client_of: type
 ) -> None:
-    products = [
-        CatalogueProduct(product_id=f"r{number}", image=images / "q00.jpg") for number in range(5)
-    ]
+    # A server that is held does not read all of it, so the client is sending when it is killed.
+    image = (images / "q00.jpg").read_bytes() + bytes(200_000)
+    products = [CatalogueProduct(product_id=f"r{number}", image=image) for number in range(60)]
 
     def blocking(address: str) -> list[Upserted]:
         with RetrievalClient(address, timeout_s=PATIENCE_S) as client:
@@ -196,15 +196,38 @@ def test_upserts_go_on_when_a_server_that_was_killed_is_back(
             outcomes = upserting.result(PATIENCE_S)
             assert [each.product_id for each in outcomes] == [each.product_id for each in products]
             assert all(each.is_durable for each in outcomes)
-            assert second.stub.GetStatus(pb.GetStatusRequest()).changes.position == 5
+            assert second.stub.GetStatus(pb.GetStatusRequest()).changes.position == 60
 
 
-def test_upserts_end_with_an_error_when_no_server_comes_back(images: Path) -> None:
+def test_a_request_that_is_too_large_for_the_server_is_refused_and_the_others_go_on(
+    served_by: ServedBy, tiny_index_copy: Path, images: Path
+) -> None:
+    image = images / "q00.jpg"
+    sizes = {"first": image, "large": bytes(2**21), "larger": bytes(2**22), "last": image}
+    products = [CatalogueProduct(product_id=name, image=data) for name, data in sizes.items()]
+
+    async def asynchronous(address: str) -> list[Upserted]:
+        async with AsyncRetrievalClient(address) as client:
+            return [each async for each in client.upsert(products)]
+
+    with served_by(index=tiny_index_copy, writable=True, max_image_bytes=100_000) as served:
+        with RetrievalClient(served.address) as client:
+            outcomes = list(client.upsert(products))
+        for each in (outcomes, served.result(asynchronous(served.address))):
+            assert [outcome.product_id for outcome in each] == list(sizes)
+            assert [outcome.code for outcome in each] == [0, 3, 3, 0]
+            assert "reads at most 1,148,576" in each[1].message
+
+
+def test_upserts_end_with_an_error_when_no_server_comes_back(
+    served_by: ServedBy, tiny_index_copy: Path, images: Path
+) -> None:
     product = CatalogueProduct(product_id="a", image=images / "q00.jpg")
-    with (
-        RetrievalClient("localhost:1", timeout_s=0.2) as client,
-        pytest.raises(UnavailableError),
-    ):
+    with served_by(index=tiny_index_copy, writable=True) as served:
+        client = RetrievalClient(served.address, timeout_s=PATIENCE_S)
+        assert next(client.upsert([product])).is_durable
+    client.timeout_s = 0.2
+    with client, pytest.raises(UnavailableError):
         list(client.upsert([product]))
 
 
