@@ -19,7 +19,6 @@ JOBS = {"Job/smoke-test"}
 BUILDS = {"Job/extract-descriptors", "Job/merge-index"}
 OF_FILES = {"CronJob/rebuild-index"}
 OF_CHANGES = {"CronJob/compact-index"}  # in place of what builds the index
-ON_DEMAND = OF_CHANGES
 OF_A_STORE = {"Job/fit-texts", "Job/join-texts", "Job/load-index"}
 COUNTS = {"Job/extract-descriptors": "SHARDS", "Job/join-texts": "TEXT_PAIRS"}  # of completions
 SCHEDULE = re.compile(  # minute, hour, day, month, weekday: once a day or once a week
@@ -38,8 +37,6 @@ def jobs_that_end(rendered: Manifests) -> Iterator[str]:
             yield f"{name} may start before its last run ends (concurrencyPolicy)"
         if not spec.get("startingDeadlineSeconds") or not spec.get("timeZone"):
             yield f"{name} has no startingDeadlineSeconds or no timeZone"
-        if bool(spec.get("suspend")) is not (name in ON_DEMAND):
-            yield f"{name} never runs, or runs while there is a writer (suspend)"
         if not SCHEDULE.fullmatch(spec["schedule"]):
             yield f"{name} has the schedule {spec['schedule']!r}, not one of each day or week"
     for name, spec in jobs.items():

@@ -83,32 +83,18 @@ def test_the_index_is_loaded_into_the_store_after_it_is_merged(
     assert "job.batch/load-index" in operator.do(jobs).split()
 
 
-def create_what_a_cron_job_holds(operator: Operator, name: str) -> None:
-    """As ``kubectl create job --from`` does, which does not take the CronJobs of this server."""
-    shown = operator.do(f"kubectl -n beauty-retrieval get cronjob/{name} --output json")
-    template = json.loads(shown)["spec"]["jobTemplate"]
-    job = template | {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}}
-    (operator.folder / "job.json").write_text(json.dumps(job))
-    operator.do("kubectl -n beauty-retrieval create --filename job.json")
-
-
-def test_the_changes_are_compacted_while_there_is_no_writer(
-    operator: Operator, new_overlay: NewOverlay
-) -> None:
-    overlay = new_overlay("gpu-prod", ("tls", "client-tls", "changes"))
-    operator.do(APPLY, overlay)
-    writers = "kubectl -n beauty-retrieval get deployment/writer -o jsonpath={.spec.replicas}"
-    label, _upsert, stop, create, wait, delete, start = commands_of("A catalogue that changes")
-    operator.do(f"kubectl create namespace {operator.namespace}-office")
-    operator.do(label.replace("namespace office", f"namespace {operator.namespace}-office"))
-    operator.do(stop)
-    assert operator.do(writers) == "0"
-    assert "v1beta1.CronJob" in operator.run(create).stderr
-    create_what_a_cron_job_holds(operator, "compact-index")
-    assert operator.do(wait) == "job.batch/compact-index condition met\n"
-    operator.do(delete)
-    operator.do(start)
-    assert operator.do(writers) == "1"
+def test_a_namespace_may_connect_to_the_writer(operator: Operator, new_overlay: NewOverlay) -> None:
+    operator.do(APPLY, new_overlay("gpu-prod", ("tls", "client-tls", "changes")))
+    operator.do("kubectl -n beauty-retrieval rollout status deployment/writer")
+    office = f"{operator.namespace}-office"
+    operator.do(f"kubectl create namespace {office}")
+    label, _upsert = commands_of("A catalogue that changes")
+    operator.do(label.replace("namespace office", f"namespace {office}"))
+    policy = operator.do("kubectl -n beauty-retrieval get networkpolicy/writer -o json")
+    (peer,) = json.loads(policy)["spec"]["ingress"][0]["from"]
+    (allowed,) = peer["namespaceSelector"]["matchLabels"].items()
+    selected = operator.do(f"kubectl get namespaces -l {'='.join(allowed)} -o name").split()
+    assert f"namespace/{office}" in selected
 
 
 def test_every_pod_can_use_the_pull_secret_of_the_guide(

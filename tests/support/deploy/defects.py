@@ -438,7 +438,7 @@ DEFECTS = [
       parts=CHANGING),
     D("certificate of the other server", WRITER, f"{POD}/volumes/tls/secret/secretName",
       "retrieval-tls", "environment", parts=CHANGING),
-    D("compaction beside the writer", COMPACT, "spec/suspend", REMOVED, 15, parts=CHANGING),
+    D("nobody compacts", COMPACT, "", REMOVED, 15, parts=CHANGING),
     D("compaction of another index", COMPACT,
       f"{JOB}/template/spec/containers/compact-index/args/0", "/index/old", 15, parts=CHANGING),
 ]  # fmt: skip

@@ -59,7 +59,7 @@ OPERATOR_MISTAKES = [
     m("job in an image without its packages", MERGE, f"{POD}/containers/merge-index/image",
       IMAGE.format("server"), "belonging"),
     m("memory limit below the sizing rule", SERVER, f"{S}/resources", with_memory("1Gi"), "sizing"),
-    m("CronJob suspended", REBUILD, "spec/suspend", True, 15),
+    m("CronJob suspended", REBUILD, "spec/suspend", True, "fields"),
     m("index built by another engine", EXTRACT, f"{POD}/containers/extract-descriptors/env/-",
       {"name": "RETRIEVAL_ENGINE", "value": "embedded"}, "environment"),
     m("token by projected volume", SERVER, f"{POD}/volumes/tmp",

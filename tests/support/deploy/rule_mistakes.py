@@ -27,6 +27,7 @@ RULE_MISTAKES = [
     R("a retry counts", "BeautyJobFailed", "kube_job_failed", "kube_job_status_failed"),
     R("after a success alone", "BeautyJobFailed", "unless", "and"),
     R("a later run does not end it", "BeautyJobFailed", "< on", "> on"),
+    R("compactions fail for ever", "BeautyJobFailed", r"\(rebuild\|compact\)", "rebuild"),
     R("fires while all is well", "BeautyRetrievalNotReady", "== 0", "== 1"),
     R("absent in any namespace", "BeautyRetrievalAbsent", "beauty_ready{.*}", "beauty_ready"),
     R("present, not absent", "BeautyTritonAbsent", "absent", "sum"),
