@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,8 +32,7 @@ from retrieval_server.serving.served_index import ServedIndex
 log = logging.getLogger(__name__)
 
 FOLLOW_EVERY_S = 0.2
-COPIES = 10  # of changes to a version that is not current yet, before other changes wait
-FEW_CHANGES = 200
+FEW_CHANGES = 200  # are copied while other changes wait
 NOT_WRITABLE = (
     "this server takes no changes. Send them to the one server of this index that runs with "
     "--writable (RETRIEVAL_WRITABLE)."
@@ -223,11 +223,11 @@ class ChangeFeed:
         index = None
         with contextlib.closing(Switch(self._root, compacted)) as switch:
             if compacted.version != compacted.base:
-                for _ in range(COPIES):
-                    copied = await asyncio.to_thread(switch.copy)
+                before, copied = math.inf, math.inf
+                # A further copy is worth while only as long as fewer changes arrive during each.
+                while copied > FEW_CHANGES and copied <= before / 2:
+                    before, copied = copied, await asyncio.to_thread(switch.copy)
                     index = await asyncio.to_thread(version.catch_up) or index
-                    if copied <= FEW_CHANGES:
-                        break
             async with self._lock:
                 self._close_writer()  # the next change opens the log of what is current then
                 await asyncio.to_thread(switch.copy)
