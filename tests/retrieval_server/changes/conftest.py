@@ -14,6 +14,6 @@ def closed_files(tmp_path: Path) -> Iterator[None]:
     yield
     for descriptor in Path("/proc/self/fd").iterdir():
         with suppress(OSError):  # the listing itself has one, which is closed by now
-            opened = Path(os.readlink(descriptor).removesuffix(" (deleted)"))
+            opened = Path(str(descriptor.readlink()).removesuffix(" (deleted)"))
             if opened.suffix == ".log" and opened.is_relative_to(tmp_path):
                 os.close(int(descriptor.name))
