@@ -30,7 +30,7 @@ class SupervisedServer:
 
     @property
     def pid(self) -> int:
-        """Of the process that runs now."""
+        """The process id of the server that runs now; a restart changes it."""
         return self._process.pid
 
     @property
