@@ -22,25 +22,30 @@ _COMMON_NAME = "x509_common_name"  # as gRPC calls it
 _ACCEPTED: ContextVar[str] = ContextVar("accepted token", default="")
 
 
-class Caller(NamedTuple):
-    """Who makes a call.
+class NamedCall(NamedTuple):
+    """A call, as the log names it.
 
     Attributes:
-        name: of the caller.
-        method: that it calls, without the service.
+        name: of who makes it.
+        method: its name, without the service.
     """
 
     name: str
     method: str
 
 
-_NOBODY = Caller("", "")  # outside a call
-_CURRENT: ContextVar[Caller] = ContextVar("caller", default=_NOBODY)
+_NOBODY = NamedCall("", "")  # outside a call
+_CURRENT: ContextVar[NamedCall] = ContextVar("caller", default=_NOBODY)
 
 
-def current_caller() -> Caller:
+def current_caller() -> NamedCall:
     """The caller of the request in progress; also in tasks that work on it."""
     return _CURRENT.get()
+
+
+def address_of(peer: str) -> str:
+    """The address of the other end of a connection, as gRPC names it, without the port."""
+    return peer.rpartition(":")[0] if peer.startswith(("ipv4:", "ipv6:")) else peer
 
 
 def note_accepted(token: bytes) -> None:
@@ -73,11 +78,11 @@ def _noting(method: str, handler: Handler) -> Handler:
     stream: Any = handler.stream_stream
 
     def answering(request: object, context: Context) -> Any:
-        _CURRENT.set(Caller(_name_of(context), method))
+        _CURRENT.set(NamedCall(_name_of(context), method))
         return answer(request, context)
 
     def streaming(requests: object, context: Context) -> Any:
-        _CURRENT.set(Caller(_name_of(context), method))
+        _CURRENT.set(NamedCall(_name_of(context), method))
         return stream(requests, context)
 
     if answer is not None:
@@ -98,5 +103,4 @@ def _name_of(context: Context) -> str:
     names = list(context.auth_context().get(_COMMON_NAME, ()))
     if names:
         return f"certificate {names[0].decode(errors='replace')}"
-    peer = context.peer()
-    return peer.rpartition(":")[0] if peer.startswith(("ipv4:", "ipv6:")) else peer
+    return address_of(context.peer())

@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from typing import Any, NamedTuple, Protocol
 
 from retrieval_server.access.bearer_tokens import shown_token
+from retrieval_server.access.caller_names import address_of
 
 
 class Caller(NamedTuple):
@@ -50,5 +51,4 @@ def caller_of(context: Peer, *, by_token: bool) -> Caller:
     connection = context.peer()
     if by_token:
         return Caller(shown_token(context.invocation_metadata()), connection)
-    has_port = connection.startswith(("ipv4:", "ipv6:"))
-    return Caller(connection.rpartition(":")[0] if has_port else connection, connection)
+    return Caller(address_of(connection), connection)
