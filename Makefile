@@ -11,9 +11,12 @@ DATA    ?= build/demo/sample
 INDEX   ?= build/demo/index
 PORT    ?= 50051
 N       ?= 500000
+ROWS    ?= 2000000
 INPUTS  ?= 36000
 MINUTES ?= 30
 STORE   ?=
+METHODS ?=
+DATABASE ?=
 
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -147,9 +150,13 @@ build/deploy_checks/promtool/.installed:
 
 # To measure it
 
-bench-search: setup ## Measure the exact search beside its peers; N=500000 rows
+bench-search: setup ## Measure the exact search beside its peers; N=500000 rows, DATABASE=first or second, or both
 	$(BIN)/$(PIP) -c constraints.txt -e '.[bench]'
-	$(BIN)/python -m benchmarks.search --rows $(N)
+	$(BIN)/python -m benchmarks.search --rows $(N) --methods '$(METHODS)' \
+	  $(if $(DATABASE),--database $(DATABASE))
+
+bench-growth: setup ## Measure the exact search from 50,000 products on, and the server with ROWS=2000000
+	$(BIN)/python -m benchmarks.search_growth --rows $(ROWS)
 
 bench-filters: setup ## Measure filtered searches beside unfiltered ones and peers; N=500000 rows
 	$(BIN)/$(PIP) -c constraints.txt -e '.[bench]'
