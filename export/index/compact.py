@@ -81,7 +81,7 @@ def compact(root: Path, keep_versions: int | None = None) -> CompactedIndex:
             new version current.
         RetrievalError: if the disk is full, or another command writes in the folder.
     """
-    with output_folder(root):
+    with output_folder(root, "Wait for it."):
         version = open_index(root)
         changed = ChangedVersion(version, _no_search(version))
         index = changed.catch_up() if has_changes(version.folder) else None
