@@ -98,7 +98,7 @@ class Settings:
         ),
     ] = Path("model_repository")
     engine: Annotated[
-        str, Setting(help=f"Engine that computes the descriptors: {' or '.join(ENGINES)}.")
+        str, Setting(help=f"Engine that computes the descriptors: {', '.join(ENGINES)}.")
     ] = ENGINES[0]
     host: Annotated[
         str,
