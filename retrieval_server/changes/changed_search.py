@@ -9,19 +9,21 @@ rows the smaller one comes first, and a changed row comes behind every row of th
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from retrieval_server.exact_search.cascade import CascadeSearch
-from retrieval_server.exact_search.groups import AllowedRows, Groups, RowGroups
+from retrieval_server.exact_search.groups import Groups, RowGroups
 from retrieval_server.exact_search.levels.encoding import Levels, append_rows, empty_levels
 from retrieval_server.exact_search.row_factors import RowFactors
 from retrieval_server.exact_search.scan import ScanSearch
 from retrieval_server.exact_search.search import ExactSearch, Query, SearchLevel
+from retrieval_server.exact_search.shared_scan import Search
 from retrieval_server.exact_search.similarity import Ranking
-from retrieval_server.index.searched_index import IndexSearch
+from retrieval_server.index.searched_index import IndexSearch, IndexWanted
 
 CHANGES = "changes"  # what the level of the changed rows is called
 ENCODED_AT_ONCE = 256  # fewer rows are scanned: a scan of these takes about a millisecond
@@ -86,31 +88,20 @@ class ChangedSearch:
         sizes = self._parts[0].search.level_sizes()
         return (*sizes, SearchLevel(CHANGES, self._changed_bytes, True))
 
-    def rank_all(
-        self,
-        query: Query,
-        alphas: Sequence[float],
-        top_k: int,
-        exclude: int | None = None,
-        allowed: AllowedRows | None = None,
-        factors: RowFactors | None = None,
-        groups: RowGroups | None = None,
-    ) -> Ranking:
+    def ranking(self, wanted: IndexWanted) -> Search[Ranking]:
         """Rank all rows; see ``IndexSearch``."""
-        mask = cast("NDArray[np.bool_] | None", allowed)  # what a ChangedIndex has made
-        found = [
-            part.search.rank_all(
-                query,
-                alphas,
-                top_k,
-                part.row(exclude),
-                None if mask is None else mask[part.rows],
-                part.factors(factors),
-                part.groups(groups),
+        mask = cast("NDArray[np.bool_] | None", wanted.allowed)  # what a ChangedIndex has made
+        found = []
+        for part in self._parts:
+            wanted_here = replace(
+                wanted,
+                exclude=part.row(wanted.exclude),
+                allowed=None if mask is None else mask[part.rows],
+                factors=part.factors(wanted.factors),
+                groups=part.groups(wanted.groups),
             )
-            for part in self._parts
-        ]
-        return self._merged(found, top_k, groups)
+            found.append((yield from part.search.ranking(wanted_here)))
+        return self._merged(found, wanted.top_k, wanted.groups)
 
     def rank_rows(
         self,
