@@ -52,10 +52,10 @@ from retrieval_server.exact_search.levels.byte import ByteSearch
 from retrieval_server.exact_search.levels.candidates import Candidates, Scratch
 from retrieval_server.exact_search.levels.encoding import Levels
 from retrieval_server.exact_search.levels.order import BYTE_LEVEL, STAGE_LEVELS
-from retrieval_server.exact_search.levels.rotation import RotatedQuery
 from retrieval_server.exact_search.levels.stage import Stage, StageSettings
 from retrieval_server.exact_search.originals import ORIGINALS, BestRows, RowSource
 from retrieval_server.exact_search.parallelism import IntraQueryParallelism
+from retrieval_server.exact_search.prepared_query import PreparedQuery
 from retrieval_server.exact_search.row_factors import RowFactors
 from retrieval_server.exact_search.scan import eligible_rows, originals_level
 from retrieval_server.exact_search.search import Query, SearchCounts, SearchLevel
@@ -125,6 +125,7 @@ class CascadeSearch:
         allowed: NDArray[np.bool_] | None = None,
         factors: RowFactors | None = None,
         groups: Groups | None = None,
+        floor: float = -np.inf,
         counts: SearchCounts | None = None,
     ) -> Ranking:
         """Rank the whole database.
@@ -137,12 +138,13 @@ class CascadeSearch:
             allowed: (N,) which rows may be found; None for all.
             factors: factors of single rows; None for none.
             groups: groups of rows, of each of which the best row is ranked; None ranks all rows.
+            floor: the similarity from which on rows are wanted; others may be missing.
             counts: filled with the number of rows of each level that the search touches.
 
         Returns:
             The ranking that brute force in float64 gives, ties by ascending row.
         """
-        search = _OneSearch(self, query, alphas, top_k, factors, groups, counts)
+        search = _OneSearch(self, query, alphas, top_k, factors, groups, floor, counts)
         with self.parallelism.searching():
             return search.rank(search.candidates(exclude, allowed))
 
@@ -180,15 +182,17 @@ class _OneSearch:
         top_k: int,
         factors: RowFactors | None = None,
         groups: Groups | None = None,
+        floor: float = -np.inf,
         counts: SearchCounts | None = None,
     ) -> None:
         self._search, self._levels, self._settings = search, search.levels, search.settings
-        self._query, self._alphas, self._top_k = query, alphas, top_k
+        self._query, self._alphas, self._top_k = PreparedQuery.of(query), alphas, top_k
         self._factors, self._groups = factors, groups
+        self._floor = floor
         self._counts = SearchCounts() if counts is None else counts
-        offsets = search.levels.fit.parameters.code_offsets
-        self._bytes = ByteSearch(search.levels.arrays[BYTE_LEVEL.name], query, offsets, alphas)
-        self._best = BestRows(search.originals, query, alphas, top_k, factors, groups)
+        rounded = self._query.rounded(search.levels.fit.parameters.code_offsets)
+        self._bytes = ByteSearch(search.levels.arrays[BYTE_LEVEL.name], rounded, alphas)
+        self._best = BestRows(search.originals, query, alphas, top_k, factors, groups, floor)
 
     def candidates(
         self, exclude: int | None, allowed: NDArray[np.bool_] | None
@@ -204,17 +208,18 @@ class _OneSearch:
         if allowed is not None and np.count_nonzero(allowed) <= self._settings.few_eligible:
             return eligible()
         bound = FusedBound(self._alphas, self._rectified(), self._factors)
-        rotated = RotatedQuery(self._levels.fit, self._query, bound.weights)
+        rotated = self._query.rotated(self._levels.fit, bound.weights)
         candidates = Candidates(
             self._search.scratch, len(self._search), exclude, allowed, bound.growth(), self._groups
         )
-        for stage in self._search.stages:
+        for number, stage in enumerate(self._search.stages):
             if candidates.count < stage.fewest_candidates:
                 break
             stage.bound(rotated, candidates, self._search.parallelism)
             self._counts[stage.name] += candidates.count
             candidates.grow()
-            self._read_probes(candidates)
+            if number or self._floor == -np.inf:  # few rows pass the first stage and a floor
+                self._read_probes(candidates)
             if not self._keep(candidates, bound):
                 return eligible()
         return self._with_outliers(candidates.rows, exclude, allowed)
@@ -254,7 +259,7 @@ class _OneSearch:
             bound.thresholds(np.append(self._best.last, similarities)), [1]
         )
         candidates.keep_by_group(of_all[0], groups, of_groups)
-        return bound.covers(similarities.max(initial=-np.inf))
+        return bound.covers(similarities.max(initial=self._best.last))
 
     def _rectified(self) -> list[bool]:
         """Whether the cosines of a backbone cannot be negative, by backbone."""

@@ -42,6 +42,7 @@ class ScanSearch:
         allowed: NDArray[np.bool_] | None = None,
         factors: RowFactors | None = None,
         groups: Groups | None = None,
+        floor: float = -np.inf,
     ) -> Ranking:
         rows = eligible_rows(len(self), exclude, allowed)
         return self.rank_rows(query, alphas, rows, top_k, factors, groups)

@@ -59,6 +59,7 @@ class ExactSearch(Protocol):
         allowed: NDArray[np.bool_] | None = None,
         factors: RowFactors | None = None,
         groups: Groups | None = None,
+        floor: float = -np.inf,
     ) -> Ranking:
         """Rank the whole database.
 
@@ -70,6 +71,7 @@ class ExactSearch(Protocol):
             allowed: (N,) which rows may be found; None for all.
             factors: factors of single rows; None for none.
             groups: groups of rows, of each of which the best row is ranked; None ranks all rows.
+            floor: the similarity from which on rows are wanted; others may be missing.
 
         Returns:
             The ranking that brute force in float64 gives, ties by ascending row.
