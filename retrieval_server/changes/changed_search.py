@@ -17,6 +17,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval_server.changes.changed_groups import ChangedGroups
 from retrieval_server.exact_search.cascade import CascadeSearch, CascadeSettings
 from retrieval_server.exact_search.groups import AllowedRows, Groups, RowGroups
 from retrieval_server.exact_search.levels.encoding import GrowingLevels, Levels, empty_levels
@@ -88,6 +89,7 @@ class ChangedSearch:
     ) -> Ranking:
         """Rank all rows; see ``IndexSearch``."""
         query, old, new = PreparedQuery.of(query), self._old, self._new
+        old_groups, new_groups = _by_part(groups)
         ranking = self._version.rank_all(
             query,
             alphas,
@@ -95,7 +97,7 @@ class ChangedSearch:
             old.row(exclude),
             old.mask(allowed),
             old.factors(factors),
-            old.groups(groups),
+            old_groups,
         )
         if not len(self._changes):
             return ranking
@@ -107,7 +109,7 @@ class ChangedSearch:
             new.row(exclude),
             new.mask(allowed),
             new.factors(factors),
-            new.groups(groups),
+            new_groups,
             floor=float(ranking.similarities[-1]) if is_full else -np.inf,
         )
         return self._merged(ranking, changed, top_k, groups)
@@ -123,13 +125,14 @@ class ChangedSearch:
     ) -> Ranking:
         """Rank some rows only; see ``IndexSearch``."""
         query, old, new = PreparedQuery.of(query), self._old, self._new
+        old_groups, new_groups = _by_part(groups)
         ranking = self._version.rank_rows(
-            query, alphas, old.those(rows), top_k, old.factors(factors), old.groups(groups)
+            query, alphas, old.those(rows), top_k, old.factors(factors), old_groups
         )
         if not len(changed_rows := new.those(rows)):
             return ranking
         changed = self._changes.rank_rows(
-            query, alphas, changed_rows, top_k, new.factors(factors), new.groups(groups)
+            query, alphas, changed_rows, top_k, new.factors(factors), new_groups
         )
         return self._merged(ranking, changed, top_k, groups)
 
@@ -150,7 +153,6 @@ class _Run:
 
     def __init__(self, first: int, last: int) -> None:
         self.first, self._last = first, last
-        self._groups: tuple[RowGroups, Groups] | None = None
 
     def row(self, row: int | None) -> int | None:
         """The own number of a row; None for a row that is not here."""
@@ -174,26 +176,10 @@ class _Run:
             factors.rows[first:last] - np.int32(self.first), factors.factors[first:last]
         )
 
-    def groups(self, groups: RowGroups | None) -> Groups | None:
-        """The groups of the rows, numbered without gaps: the search needs that."""
-        if groups is None:
-            return None
-        kept = self._groups
-        if kept is None or kept[0] is not groups:  # a thread may do this beside another one
-            all_groups = cast("Groups", groups)  # what a ChangedIndex has made
-            kept = groups, _numbered(all_groups.numbers[self.first : self._last], groups.count)
-            self._groups = kept
-        return kept[1]
 
-
-def _numbered(numbers: NDArray[np.int32], count: int) -> Groups:
-    """Groups with new numbers from 0, which keep their order.
-
-    Args:
-        numbers: (m,) of some rows.
-        count: above the largest number.
-    """
-    is_used = np.zeros(count, np.bool_)
-    is_used[numbers] = True
-    places = np.cumsum(is_used, dtype=np.int32) - 1
-    return Groups(places[numbers].astype(np.int32), int(np.count_nonzero(is_used)))
+def _by_part(groups: RowGroups | None) -> tuple[Groups | None, Groups | None]:
+    """The groups of the rows of the version, and of the changed rows."""
+    if groups is None:
+        return None, None
+    both = cast("ChangedGroups", groups)  # what a ChangedIndex has made
+    return both.version, both.changed
