@@ -19,7 +19,6 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -47,8 +46,7 @@ class _Layout(NamedTuple):
         return f"{self.name!r} and {self.image!r}"
 
 
-@dataclass(frozen=True)
-class RowImages:
+class RowImages(NamedTuple):
     """The images of one row of a catalogue.
 
     Attributes:
@@ -165,19 +163,17 @@ class ProductImages:
 
     def _check_new(self, location: str, product: str, path: str) -> None:
         """Refuse an image that the product already has; no text holds a NUL."""
-        self._images.add(
-            f"{product}\0{os.path.normpath(path)}",
-            location,
-            f"the image {shown(path)} of the product {shown(product)}",
-        )
+        image = f"{product}\0{os.path.normpath(path)}"
+        if not self._images.is_new(image, location):
+            words = f"the image {shown(path)} of the product {shown(product)}"
+            raise self._images.repeated(image, location, words)
 
     def _new_id(self, location: str, name: str, number: int) -> str:
         """The id of an image of a product, counted from 1."""
         image_id = name if number == 1 else f"{name}#{number}"
-        words = f"the id {shown(image_id)}"
-        if number > 1:
-            words += f", of image {number} of {shown(name)},"
-        self._ids.add(image_id, location, words)
+        if not self._ids.is_new(image_id, location):
+            image = f", of image {number} of {shown(name)}," if number > 1 else ""
+            raise self._ids.repeated(image_id, location, f"the id {shown(image_id)}{image}")
         return image_id
 
     def _error(self, location: str, problem: str) -> CatalogueError:

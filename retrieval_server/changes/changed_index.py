@@ -193,6 +193,10 @@ class ChangedIndex:
         """SHA-256 of the image of a changed row, numbered from 0; zeros without an image."""
         return bytes.fromhex(self._rows.upserts[slot].image_digest) or bytes(IMAGE_DIGEST_BYTES)
 
+    def was_upserted(self, product_id: str) -> bool:
+        """Whether a change has brought a product, which a later one may have deleted."""
+        return product_id in self._rows.slots
+
     def read_entry(self, row: int) -> str:
         """What was read on the image of a row, as the index keeps it."""
         slot = row - len(self._base)

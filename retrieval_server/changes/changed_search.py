@@ -12,6 +12,7 @@ the smaller one comes first, and a changed row comes behind every row of the ver
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -24,9 +25,10 @@ from retrieval_server.exact_search.levels.encoding import GrowingLevels, Levels,
 from retrieval_server.exact_search.prepared_query import PreparedQuery
 from retrieval_server.exact_search.row_factors import RowFactors
 from retrieval_server.exact_search.scan import ScanSearch
-from retrieval_server.exact_search.search import ExactSearch, Query, SearchLevel
+from retrieval_server.exact_search.search import ExactSearch, ExactWanted, Query, SearchLevel
+from retrieval_server.exact_search.shared_scan import Search
 from retrieval_server.exact_search.similarity import Ranking
-from retrieval_server.index.searched_index import IndexSearch
+from retrieval_server.index.searched_index import IndexSearch, IndexWanted
 
 CHANGES = "changes"  # what the level of the changed rows is called
 SETTINGS = CascadeSettings(few_eligible=200)  # the query is rotated already
@@ -77,42 +79,34 @@ class ChangedSearch:
         changed_bytes = sum(matrix.nbytes for matrix in self._changes.descriptors)
         return (*self._version.level_sizes(), SearchLevel(CHANGES, changed_bytes, True))
 
-    def rank_all(
-        self,
-        query: Query,
-        alphas: Sequence[float],
-        top_k: int,
-        exclude: int | None = None,
-        allowed: AllowedRows | None = None,
-        factors: RowFactors | None = None,
-        groups: RowGroups | None = None,
-    ) -> Ranking:
+    def ranking(self, wanted: IndexWanted) -> Search[Ranking]:
         """Rank all rows; see ``IndexSearch``."""
-        query, old, new = PreparedQuery.of(query), self._old, self._new
-        old_groups, new_groups = _by_part(groups)
-        ranking = self._version.rank_all(
-            query,
-            alphas,
-            top_k,
-            old.row(exclude),
-            old.mask(allowed),
-            old.factors(factors),
-            old_groups,
+        query, old, new = PreparedQuery.of(wanted.query), self._old, self._new
+        old_groups, new_groups = _by_part(wanted.groups)
+        of_version = replace(
+            wanted,
+            query=query,
+            exclude=old.row(wanted.exclude),
+            allowed=old.mask(wanted.allowed),
+            factors=old.factors(wanted.factors),
+            groups=old_groups,
         )
+        ranking = yield from self._version.ranking(of_version)
         if not len(self._changes):
             return ranking
-        is_full = len(ranking.rows) == top_k
-        changed = self._changes.rank_all(
+        is_full = len(ranking.rows) == wanted.top_k
+        of_changes = ExactWanted(
             query,
-            alphas,
-            top_k,
-            new.row(exclude),
-            new.mask(allowed),
-            new.factors(factors),
+            wanted.alphas,
+            wanted.top_k,
+            new.row(wanted.exclude),
+            new.mask(wanted.allowed),
+            new.factors(wanted.factors),
             new_groups,
-            floor=float(ranking.similarities[-1]) if is_full else -np.inf,
+            float(ranking.similarities[-1]) if is_full else -np.inf,
         )
-        return self._merged(ranking, changed, top_k, groups)
+        changed = yield from self._changes.ranking(of_changes)
+        return self._merged(ranking, changed, wanted.top_k, wanted.groups)
 
     def rank_rows(
         self,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from retrieval_server.errors import EngineError
 from retrieval_server.models.image_model import ImageModel
 
-ENGINES = ("embedded", "triton")
+ENGINES = ("embedded", "openvino", "triton")
 
 
 @dataclass(frozen=True, kw_only=True)

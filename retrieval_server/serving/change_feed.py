@@ -89,6 +89,11 @@ class ChangeFeed:
         return self._version.version
 
     @property
+    def is_writer(self) -> bool:
+        """Whether this server has the right to write the log, and no other one has."""
+        return self._right is not None
+
+    @property
     def lag_s(self) -> float:
         """For how long the log has had changes that searches do not see."""
         return 0.0 if self._version is None else self._version.lag_s
@@ -122,7 +127,7 @@ class ChangeFeed:
         Raises:
             ChangeLogError: if the file that names it is damaged.
         """
-        if self._right is None or self._root is None:
+        if not self.is_writer or self._root is None:
             return None
         compacted = await asyncio.to_thread(offered, self._root)
         is_of_served = compacted is not None and compacted.base == self.version.version

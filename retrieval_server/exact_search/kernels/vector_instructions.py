@@ -194,6 +194,21 @@ def address(typing_context: Any, array: Any) -> Any:
 
 
 @intrinsic
+def addresses(typing_context: Any, arrays: Any) -> Any:
+    """The addresses of the first elements of a tuple of arrays."""
+
+    def generate(context: Any, b: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
+        intp = context.get_value_type(types.intp)
+        found = [
+            b.ptrtoint(context.make_array(arrays.dtype)(context, b, each).data, intp)
+            for each in cgutils.unpack_tuple(b, arguments[0])
+        ]
+        return context.make_tuple(b, signature.return_type, found)
+
+    return types.UniTuple(types.intp, len(arrays))(arrays), generate
+
+
+@intrinsic
 def prefetch(typing_context: Any, address: Any) -> Any:
     """Ask for the cache line at an address ahead of its use."""
 

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval_server.exact_search.kernels.coarse import coarse_bounds
+from retrieval_server.exact_search.kernels.coarse import QUERIES_AT_ONCE, coarse_bounds
 from retrieval_server.exact_search.kernels.encoders import encode_coarse
 from retrieval_server.exact_search.kernels.layout import (
     BLOCK_ROWS,
@@ -33,6 +33,7 @@ from retrieval_server.exact_search.kernels.layout import (
     COARSE_SEGMENTS,
     COARSE_STRIPES,
     GROUP_AXES,
+    LANES,
     LEADING_AXES,
     REFINED_BITS,
     STRIPE,
@@ -53,6 +54,7 @@ from retrieval_server.exact_search.levels.rotation import (
 )
 from retrieval_server.exact_search.levels.stage import StageSettings
 from retrieval_server.exact_search.parallelism import IntraQueryParallelism
+from retrieval_server.exact_search.shared_scan import Scan
 
 _LARGEST_BOUND = 255
 _SEGMENTS = Planes(
@@ -188,18 +190,87 @@ class CoarseStage:
     def bound(  # noqa: D102 - see Stage
         self, query: RotatedQuery, candidates: Candidates, parallelism: IntraQueryParallelism
     ) -> None:
-        rounded, codes = coarse_query(self.fit, query), self.arrays.codes
+        self.bound_together([(query, candidates)], parallelism)
+
+    def bound_together(
+        self,
+        searches: Sequence[tuple[RotatedQuery, Candidates]],
+        parallelism: IntraQueryParallelism,
+    ) -> None:
+        """Bound L for several searches of a thread in one pass over the codes; see ``Stage``.
+
+        Each gets the bounds that it gets alone, bit by bit.
+
+        Args:
+            searches: one, or up to ``QUERIES_AT_ONCE``: each query with its own candidates.
+            parallelism: shares the work among idle cores.
+        """
+        for place, (_, candidates) in enumerate(searches):
+            candidates.take_place(place)
+        # The kernel is compiled for one query and for a whole group.
+        repeated = [searches[-1]] * (QUERIES_AT_ONCE - len(searches)) if len(searches) > 1 else []
+        together = [*searches, *repeated]
+        rounded = [coarse_query(self.fit, query) for query, _ in together]
+        codes, bounds = self.arrays.codes, self.arrays.bounds
+        digits, scales, weights = zip(
+            *((each.digits, each.scales, each.weights) for each in rounded), strict=True
+        )
+        allowed, estimates, upper_bounds, block_maxima = zip(
+            *(
+                (
+                    each.allowed,
+                    each.coarse_estimates,
+                    each.coarse_upper_bounds,
+                    each.block_maxima,
+                )
+                for _, each in together
+            ),
+            strict=True,
+        )
 
         def bound_blocks(first: int, last: int) -> None:
             coarse_bounds(
-                codes, self.arrays.bounds, first, last,
-                rounded.digits, _SEGMENT_LENGTHS, rounded.scales, rounded.weights,
-                candidates.allowed, candidates.coarse_estimates, candidates.coarse_upper_bounds,
-                candidates.block_maxima,
+                codes, bounds, first, last, digits, _SEGMENT_LENGTHS, scales, weights,
+                allowed, estimates, upper_bounds, block_maxima,
             )  # fmt: skip
 
         parallelism.share(bound_blocks, len(codes), self.piece)
-        candidates.leave_out_excluded()
+        for _, candidates in searches:
+            candidates.leave_out_excluded()
+
+
+@dataclass(frozen=True, eq=False)
+class CoarseScan:
+    """The scan of the coarse level that one search needs; see ``shared_scan.Scan``.
+
+    Attributes:
+        stage: scans.
+        query: the query.
+        candidates: takes what the scan writes.
+        parallelism: shares the work among idle cores.
+    """
+
+    stage: CoarseStage
+    query: RotatedQuery
+    candidates: Candidates
+    parallelism: IntraQueryParallelism
+
+    def can_share(self, other: Scan) -> bool:  # noqa: D102 - see Scan
+        if self is other:
+            return True
+        if not isinstance(other, CoarseScan) or self.stage is not other.stage:
+            return False
+        return self._reads_all() and other._reads_all()
+
+    def run_with(self, others: Sequence[CoarseScan]) -> None:  # noqa: D102 - see Scan
+        searches = [(each.query, each.candidates) for each in (self, *others)]
+        with self.parallelism.searching():
+            self.stage.bound_together(searches, self.parallelism)
+
+    def _reads_all(self) -> bool:
+        """Whether most lines have a row that may be found: alone, the scan would read them all."""
+        allowed = self.candidates.allowed
+        return allowed.size == 0 or LANES * int(np.count_nonzero(allowed)) >= allowed.size
 
 
 class CoarseLevel:

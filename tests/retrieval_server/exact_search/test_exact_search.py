@@ -1,5 +1,7 @@
 """The exact search is brute force: same rows, order and similarities, whatever the levels."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,8 @@ from retrieval_server.exact_search.kernels.layout import BLOCK_ROWS
 from retrieval_server.exact_search.prepared_query import PreparedQuery
 from retrieval_server.exact_search.row_factors import RowFactors
 from retrieval_server.exact_search.scan import ScanSearch
-from retrieval_server.exact_search.search import SearchCounts
+from retrieval_server.exact_search.search import ExactWanted, SearchCounts
+from retrieval_server.exact_search.shared_scan import finish
 from retrieval_server.exact_search.similarity import fused_similarity
 from tests.support.made_up_databases import (
     ALPHAS,
@@ -76,17 +79,17 @@ def assert_brute_force(
     assert ranking.cosines.tolist() == same.cosines.tolist()
 
 
-def assert_floor(search, rng, *arguments, **beside):
+def assert_floor(search, rng, wanted):
     """A search from a similarity on finds all that reach it, whether or not other rows do."""
-    ranking = search.rank_all(*arguments, **beside)
+    ranking = finish(search.ranking(wanted))
     if not len(ranking.rows):
         return
     floor = rng.choice([ranking.similarities[0] + 0.01, *ranking.similarities])
-    found = search.rank_all(*arguments, **beside, floor=floor)
-    wanted = np.count_nonzero(ranking.similarities >= floor)
-    assert found.rows[:wanted].tolist() == ranking.rows[:wanted].tolist()
-    assert found.similarities[:wanted].tolist() == ranking.similarities[:wanted].tolist()
-    assert (found.similarities[wanted:] < floor).all()
+    found = finish(search.ranking(replace(wanted, floor=floor)))
+    reaching = np.count_nonzero(ranking.similarities >= floor)
+    assert found.rows[:reaching].tolist() == ranking.rows[:reaching].tolist()
+    assert found.similarities[:reaching].tolist() == ranking.similarities[:reaching].tolist()
+    assert (found.similarities[reaching:] < floor).all()
 
 
 def test_a_prepared_query_serves_several_databases_with_one_fit():
@@ -142,7 +145,8 @@ def test_ranking_equals_brute_force_on_random_databases(batch):
                 assert_brute_force(
                     search, database, query, alphas, top_k, exclude, allowed, **beside
                 )
-            assert_floor(search, rng, query, alphas, top_k, exclude, allowed, **beside)
+            wanted = ExactWanted(query, alphas, top_k, exclude, allowed, **beside)
+            assert_floor(search, rng, wanted)
 
 
 @pytest.mark.parametrize("seed", range(150))
