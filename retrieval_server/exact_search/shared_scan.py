@@ -50,9 +50,13 @@ class Ended(Generic[Result]):
         Raises:
             Exception: the error of the search.
         """
-        if isinstance(self.outcome, Exception):
-            raise self.outcome
-        return self.outcome
+        outcome = self.outcome
+        try:
+            if isinstance(outcome, Exception):
+                raise outcome
+            return outcome
+        finally:
+            del outcome, self  # else the error and its traceback would keep each other
 
 
 def unshared(rank: Callable[[], Result]) -> Search[Result]:
@@ -67,8 +71,7 @@ def finish(search: Search[Result]) -> Result:
     Raises:
         Exception: what the search raises.
     """
-    [ended] = finish_together([search])
-    return ended.result()
+    return next(finish_together([search])).result()
 
 
 def finish_together(searches: Iterable[Search[Result]]) -> Iterator[Ended[Result]]:

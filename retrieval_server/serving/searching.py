@@ -33,28 +33,11 @@ class _Waiter:
 
     Attributes:
         search: not started yet.
-        deadline: of its caller.
         answer: takes the result, in its loop.
     """
 
     search: Search[Any]
-    deadline: Deadline
     answer: asyncio.Future[Any]
-
-    def watched(self) -> Search[Any]:
-        """The search, which ends at its next pause once nobody waits for it any more.
-
-        Raises:
-            LateError: if nobody does.
-        """
-        while True:
-            if self.answer.cancelled() or self.deadline.has_passed:
-                raise LateError("The deadline passed while the request waited for a worker.")
-            try:
-                scan = next(self.search)
-            except StopIteration as end:
-                return end.value
-            yield scan
 
     def end(self, ended: Ended[Any]) -> None:
         """Answer, from a worker."""
@@ -68,6 +51,32 @@ class _Waiter:
             self.answer.set_exception(outcome)
         else:
             self.answer.set_result(outcome)
+
+
+def _watched(
+    search: Search[Result], deadline: Deadline, has_gone: threading.Event
+) -> Search[Result]:
+    """A search that ends at its next pause once nobody waits for it any more.
+
+    It does not know who waits: an error keeps it, and must not keep itself.
+
+    Args:
+        search: not started yet.
+        deadline: when nobody waits any more.
+        has_gone: set when nobody waits any more.
+
+    Raises:
+        LateError: if nobody waits.
+    """
+    while True:
+        if has_gone.is_set() or deadline.has_passed:
+            raise LateError("The deadline passed while the request waited for a worker.")
+        try:
+            scan = next(search)
+        except StopIteration as end:
+            result: Result = end.value
+            return result
+        yield scan
 
 
 class Searching:
@@ -104,7 +113,9 @@ class Searching:
         Raises:
             LateError: if the deadline passes before a worker is free.
         """
-        waiter = _Waiter(search, deadline, asyncio.get_running_loop().create_future())
+        has_gone = threading.Event()
+        answer = asyncio.get_running_loop().create_future()
+        waiter = _Waiter(_watched(search, deadline, has_gone), answer)
         caller = CURRENT.get()
         with self._lock:
             self._queue.push(caller, waiter)
@@ -113,11 +124,14 @@ class Searching:
         if is_free:
             self._executor.submit(self._work)
         try:
-            result: Result = await waiter.answer
+            result: Result = await answer
         except asyncio.CancelledError:
+            has_gone.set()
             with self._lock:
                 self._queue.remove(caller, waiter)
             raise
+        finally:
+            del answer, waiter  # else an error and its traceback would keep each other
         return result
 
     def _work(self) -> None:
@@ -131,7 +145,7 @@ class Searching:
                     if not self._queue:
                         return
                     taken.append(self._queue.pop())
-                yield taken[-1].watched()
+                yield taken[-1].search
 
         for ended in finish_together(take()):
             ended_count += 1
