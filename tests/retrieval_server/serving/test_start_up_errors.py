@@ -65,7 +65,7 @@ def test_index_of_the_former_format_is_one_line_with_the_command_that_builds_it(
     status, stderr = failing("--index", str(tiny_index_copy))
     assert status == 1
     assert one_error_line(stderr) == (
-        f"error: Index {former} has format 5, this program reads 7. "
+        f"error: Index {former} has format 5, this program reads 8. "
         "Build the index again with: beauty-export index"
     )
 
