@@ -38,6 +38,7 @@ from retrieval_server.exact_search.kernels.layout import (
     RESIDUAL_DIMENSIONS,
     residual_bytes,
 )
+from retrieval_server.exact_search.kernels.product import product
 from retrieval_server.exact_search.kernels.residual import residual_bounds
 from retrieval_server.exact_search.levels.digits import DigitQuery, Planes, digit_query
 from retrieval_server.exact_search.levels.level import ArrayForm, LevelArrays, NewRows, rounded_up
@@ -47,8 +48,8 @@ from retrieval_server.exact_search.levels.rotation import (
     RotatedQuery,
     RotatedRows,
     SearchFit,
-    blockwise_product,
     product_error,
+    row_norms,
     tail_norms,
 )
 from retrieval_server.exact_search.levels.stage import RowStage, StageSettings
@@ -64,8 +65,7 @@ def residuals(
         rows: (m) rotated rows.
         decoded: (m, 768), ĉ.
     """
-    axes = len(fit.rotation)
-    remainder = blockwise_product(decoded[:, :axes], fit.rotation)
+    remainder = product(decoded[:, : len(fit.rotation)], fit.to_dimensions)
     return np.subtract(rows.scaled, remainder, out=remainder)
 
 
@@ -91,10 +91,10 @@ def write_codes(
     length = 1 + rotation_error
     computed = product_error(axes) * math.sqrt(axes) * length * _norms(decoded)
     error = 4 * UNIT * length * rows.norms + computed + 2 * UNIT * (remainder_norms + norms)
-    leading = fit.rotation[:COARSE_AXES]
-    squares = _norms(blockwise_product(remainder, leading.T)) ** 2
+    leading = fit.to_axes.first(COARSE_AXES)
+    squares = _norms(product(remainder, leading)) ** 2
     longest = norms + error
-    on_axes_error = length * (product_error(remainder.shape[1]) * len(leading) ** 0.5 * norms)
+    on_axes_error = length * (product_error(remainder.shape[1]) * leading.columns**0.5 * norms)
     on_axes_error += length * error
     beside = tail_norms(longest, squares, on_axes_error, rotation_error)
     return rounded_up(np.column_stack([np.sqrt(squares) + on_axes_error, beside]))
@@ -140,5 +140,4 @@ class ResidualLevel:
 
 def _norms(vectors: NDArray[np.float32]) -> FloatArray:
     """(m,) norms, at least."""
-    squares: FloatArray = np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64)
-    return np.sqrt(squares) * (1 + 1e-12)
+    return row_norms(vectors) * (1 + 1e-12)
