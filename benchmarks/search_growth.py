@@ -48,6 +48,7 @@ SIZES = (50_000, 100_000, 200_000, 500_000)
 COMPARED = 500_000  # products, with which N is compared
 QUERIES = 100  # of each kind
 DTYPE = np.float16
+TICKS_MS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 TEXT_BYTES = 1_000  # of a product: its description, the words, and the similar descriptions
 
 Growth = Mapping[int, Mapping[str, Any]]  # results by number of products
@@ -193,6 +194,9 @@ def draw(results: Growth, path: Path) -> None:
     for kind in KINDS:
         axes.loglog(sizes, [_p50(results[size], kind) for size in sizes], marker="o", label=kind)
     axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
+    low, high = axes.get_ylim()
+    ticks = [tick for tick in TICKS_MS if low <= tick <= high]
+    axes.set_yticks(ticks, [f"{tick}" for tick in ticks])
     axes.minorticks_off()
     axes.set_xlabel("products")
     axes.set_ylabel("median ms a query, one thread")
