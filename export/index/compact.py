@@ -25,6 +25,7 @@ from export.index.hand_over import hand_over
 from export.index.products import read_rejects, write_products
 from export.index.search_levels import build_search_levels
 from export.index.stage_log import StageLog
+from export.index.taken_changes import read_taken, write_taken
 from export.index.words import write_words
 from export.output.folder import output_folder
 from export.progress import progress
@@ -113,6 +114,7 @@ def _compacted(root: Path, changed: ChangedVersion, index: ChangedIndex) -> Comp
     calibration = carry_calibration(root, folder, manifest)
     stored = store(folder, root, seal(folder, manifest))
     shutil.rmtree(scratch)
+    write_taken(stored, read_taken(version.folder).with_those_of(version, index))
     hand_over(root, CompactedVersion(stored.name, version.version, place))
     return CompactedIndex(stored, changed.pending, len(index), calibration=calibration)
 
@@ -139,9 +141,8 @@ def _write_bundle(
         reader=old.words.reader,
         read=lambda: [index.read_entry(row) for row in rows.tolist()],
     )
-    rejects = [
-        each for each in read_rejects(version.folder) if not index.was_upserted(each.product_id)
-    ]
+    upserted = index.upserted_ids
+    rejects = [each for each in read_rejects(version.folder) if each.product_id not in upserted]
     columns = write_products(folder, products, version.columns.names, rejects)
     text = TextSettings(**{name: old.text[name] for name in TextSettings().to_json()})
     descriptions = [product.description for product in products]

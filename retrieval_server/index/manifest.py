@@ -54,6 +54,8 @@ class Manifest:
         profile: backbones, side and default α.
         models: the models that computed the descriptors, by model name.
         preprocessing: name of the rules that turned image files into pixels.
+        precision: what the engine computed in, such as ``float32``; None if a Triton computed the
+            descriptors, and in an index that does not record it.
         products: N, number of rows of every array.
         rejected: number of catalogue rows that are not in the index.
         documents: number of descriptions in the textual index.
@@ -67,6 +69,7 @@ class Manifest:
     profile: Profile
     models: Mapping[str, IndexedModel]
     preprocessing: str
+    precision: str | None
     products: int
     rejected: int
     documents: int
@@ -102,6 +105,7 @@ class Manifest:
             "profile": self.profile.to_json(),
             "models": {name: vars(model) for name, model in self.models.items()},
             "preprocessing": self.preprocessing,
+            "precision": self.precision,
             "products": self.products,
             "rejected": self.rejected,
             "documents": self.documents,
@@ -120,6 +124,7 @@ class Manifest:
             profile=Profile.from_json(data["profile"]),
             models={name: IndexedModel(**model) for name, model in data["models"].items()},
             preprocessing=data["preprocessing"],
+            precision=data.get("precision"),
             products=data["products"],
             rejected=data["rejected"],
             documents=data["documents"],

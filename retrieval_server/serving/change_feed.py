@@ -19,6 +19,7 @@ from retrieval_server.changes.hand_over import (
     Switch,
     offered,
     require_current,
+    staying_current,
     withdraw,
 )
 from retrieval_server.changes.log_writer import LogWriter, WriterLock
@@ -195,7 +196,11 @@ class ChangeFeed:
             self._served.retriever = self._base.over(index)
 
     def _append(self, contents: Sequence[bytes]) -> int:
-        return self._open_writer().append(contents)
+        writer = self._open_writer()
+        if self._root is None:
+            return writer.append(contents)
+        with staying_current(self._root, self.version.version):
+            return writer.append(contents)
 
     def _open_writer(self) -> LogWriter:
         self.require_writable()

@@ -99,6 +99,31 @@ def test_coarse_kernel_leaves_out_the_rows_that_may_not_be_found(
     assert candidates.block_maxima.tolist() == by_block.max(axis=1).tolist()
 
 
+@pytest.mark.parametrize("count", [2, 3, 4])
+def test_coarse_kernel_writes_for_each_of_several_queries_what_it_writes_for_one(
+    database, levels, count
+):
+    stage = stages_of(levels)[0]
+    masks = [None, np.arange(levels.rows) % 3 > 0, np.arange(levels.rows) > 200, None]
+    queries = [
+        RotatedQuery(levels.fit, [part[row] for part in database], WEIGHTS) for row in range(count)
+    ]
+
+    def candidates(scratch):
+        return [Candidates(scratch, levels.rows, 7, allowed) for allowed in masks[:count]]
+
+    together = candidates(Scratch(levels.rows))
+    stage.bound_together(list(zip(queries, together, strict=True)), IntraQueryParallelism())
+
+    for query, found, alone in zip(
+        queries, together, candidates(Scratch(levels.rows)), strict=True
+    ):
+        stage.bound(query, alone, IntraQueryParallelism())
+        assert found.coarse_estimates.tolist() == alone.coarse_estimates.tolist()
+        assert found.coarse_upper_bounds.tolist() == alone.coarse_upper_bounds.tolist()
+        assert found.block_maxima.tolist() == alone.block_maxima.tolist()
+
+
 @pytest.mark.parametrize(
     ("level", "before", "rounded", "unpacked", "size"),
     [
