@@ -177,8 +177,9 @@ bench-text-shards: setup ## Measure the join of texts by pairs of shards beside 
 bench-evaluation: setup ## Measure the evaluation of N=500000 products by 100 described photos
 	$(BIN)/python -m benchmarks.evaluation --rows $(N)
 
-bench-serving: sample export ## Measure Triton beside onnxruntime in process
+bench-serving: sample export ## Measure Triton and OpenVINO beside onnxruntime in process
 	$(BIN)/python -m benchmarks.serving
+	$(BIN)/python -m benchmarks.describing
 
 bench-overload: index ## Measure a server that is offered up to eight times its capacity
 	$(BIN)/python -m benchmarks.overload --index $(INDEX) --catalogue $(DATA)
