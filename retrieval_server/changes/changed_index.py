@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 from retrieval_server.changes.change import Upsert
 from retrieval_server.changes.changed_columns import ChangedColumns
+from retrieval_server.changes.changed_groups import ChangedGroups
 from retrieval_server.changes.changed_search import ChangedSearch
 from retrieval_server.changes.changed_texts import ChangedNeighbours
 from retrieval_server.changes.changed_words import ChangedWords
-from retrieval_server.exact_search.groups import AllowedRows, Groups
+from retrieval_server.exact_search.groups import AllowedRows
 from retrieval_server.exact_search.parallelism import IntraQueryParallelism
 from retrieval_server.filters.expression import Filter
 from retrieval_server.index.bundle import IndexBundle
@@ -50,14 +51,6 @@ class ChangedRows:
     descriptors: tuple[NDArray[Any], ...]
     slots: Mapping[str, Sequence[int]]
     is_there: NDArray[np.bool_]
-
-
-class ScannedGroups(Groups):
-    """Groups of which few are asked for, because the next change makes others."""
-
-    def rows_of(self, group: int) -> NDArray[np.int32]:
-        """The rows of a group, ascending."""
-        return np.flatnonzero(self.numbers == group).astype(np.int32)
 
 
 class ChangedIndex:
@@ -90,7 +83,7 @@ class ChangedIndex:
         self.change_position = position
         self.text_index, self.words = text_index, words
         self._base, self._search, self._rows = base, search, rows
-        self._groups: dict[str, Groups] = {}
+        self._groups: dict[str, ChangedGroups] = {}
         self._count = int(np.count_nonzero(rows.is_there))
         self._is_whole = self._count == len(rows.is_there)
         changes = len(rows.is_there) - len(base)
@@ -200,6 +193,11 @@ class ChangedIndex:
         """SHA-256 of the image of a changed row, numbered from 0; zeros without an image."""
         return bytes.fromhex(self._rows.upserts[slot].image_digest) or bytes(IMAGE_DIGEST_BYTES)
 
+    @property
+    def upserted_ids(self) -> Collection[str]:
+        """The products that changes have brought, those included that were deleted later."""
+        return self._rows.slots.keys()
+
     def read_entry(self, row: int) -> str:
         """What was read on the image of a row, as the index keeps it."""
         slot = row - len(self._base)
@@ -227,11 +225,11 @@ class ChangedIndex:
         """Count the rows that a search may find; see ``SearchedIndex``."""
         return count_rows(len(self._rows.is_there), cast("RowMask | None", allowed), exclude)
 
-    def groups_by(self, column: str) -> Groups:
+    def groups_by(self, column: str) -> ChangedGroups:
         """The groups by a column, made for the first search; see ``SearchedIndex``."""
         if column not in self._groups:
             groups = groups_by(self.columns[column])
-            self._groups[column] = ScannedGroups(groups.numbers, groups.count)
+            self._groups[column] = ChangedGroups(groups, self._base.groups_by(column))
         return self._groups[column]
 
     def check_served(self) -> None:

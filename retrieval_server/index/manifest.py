@@ -22,7 +22,7 @@ from retrieval_server.storage.digest import file_digest
 from retrieval_server.storage.json_record import check_types, read_json
 from retrieval_server.text.word_search import WordsRecord
 
-FORMAT_VERSION = 7
+FORMAT_VERSION = 8
 IMAGES_SINCE = 5  # the first format that stores what `index.images` reads as this one does
 COLUMNS_SINCE = 6
 MANIFEST_FILE = "manifest.json"
