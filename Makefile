@@ -187,8 +187,9 @@ bench-text-shards: setup ## Measure the join of texts by pairs of shards beside 
 bench-evaluation: setup ## Measure the evaluation of N=500000 products by 100 described photos
 	$(BIN)/python -m benchmarks.evaluation --rows $(N)
 
-bench-serving: index ## Measure Triton beside onnxruntime in process, and what the server itself costs
+bench-serving: index ## Measure Triton and OpenVINO beside onnxruntime, and what the server itself costs
 	$(BIN)/python -m benchmarks.serving
+	$(BIN)/python -m benchmarks.describing
 	$(BIN)/python -m benchmarks.own_cost --index $(INDEX) --catalogue $(DATA)
 
 bench-overload: index ## Measure a server that is offered up to eight times its capacity
