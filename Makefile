@@ -100,6 +100,9 @@ golden: export ## Write the golden descriptors of profile lite anew; review the 
 	$(BIN)/python -m tests.golden.descriptors
 	git --no-pager diff --stat tests/golden
 
+pictures: setup ## Draw the pictures of docs/ anew, after a change of the levels
+	$(BIN)/python -m benchmarks.level_picture
+
 fuzz: setup ## Read 300,000 inputs that nobody wrote, guided by coverage; INPUTS=36000 for each reader
 	$(BIN)/python -m tests.fuzz --inputs $(INPUTS) --findings build/fuzz
 

@@ -40,6 +40,11 @@ DEVICE = "CPU"
 BFLOAT16 = "BF16"  # the capability of processors with instructions for bfloat16
 GRAPH_TYPES = {"u8": "UINT8", "i32": "INT32", "f32": "FP32"}
 
+# Two threads that call OpenVINO's Python bindings for the first time may wait for each other for
+# ever: one initialises a variable of theirs and wants the GIL, the other holds it and wants the
+# variable. So a thread that has this lock runs each model once before the workers do.
+_FIRST_RUN = threading.Lock()
+
 
 class OpenvinoEngine(InProcessEngine):
     """Runs a profile's backbones with OpenVINO in bfloat16, see ``InProcessEngine``."""
@@ -88,9 +93,12 @@ def _load(model: ImageModel, threads: int, workers: int) -> Run:
                 "ENABLE_CPU_PINNING": False,  # the models would wait for the same cores
             },
         )
+        run = _Runs(model, compiled)
+        with _FIRST_RUN:
+            run(model.image.zeros())
     except RuntimeError as error:  # what OpenVINO raises
         raise cannot_load(model, error) from error
-    return _Runs(model, compiled)
+    return run
 
 
 class _Runs:
