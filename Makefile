@@ -106,7 +106,7 @@ pictures: setup ## Draw the pictures of docs/ anew, after a change of the levels
 fuzz: setup ## Read 300,000 inputs that nobody wrote, guided by coverage; INPUTS=36000 for each reader
 	$(BIN)/python -m tests.fuzz --inputs $(INPUTS) --findings build/fuzz
 
-soak: setup ## Search for MINUTES=30 with a fault every 20 s: no wrong answer, no leak, soon back
+soak: setup ## Search and change for MINUTES=30, a fault every 20 s: nothing wrong, lost or leaked
 	$(BIN)/python -m tests.soak --minutes $(MINUTES)
 
 try-feeds: sample export ## Index the sample catalogue as shops, spreadsheets and data frames export it
