@@ -9,7 +9,8 @@ rows the smaller one comes first, and a changed row comes behind every row of th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from copy import copy
+from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +58,20 @@ class ChangedLevels:
         return searches
 
 
+class PartedGroups(Protocol):
+    """Groups of the rows of a version and of its changes."""
+
+    def part(self, rows: slice) -> RowGroups:
+        """The groups of some rows in a run, by their own numbers from 0."""
+
+
+class PartedRows(Protocol):
+    """Which rows of a version and of its changes may be found: a mask, or what stands for one."""
+
+    def __getitem__(self, rows: slice, /) -> AllowedRows:
+        """Which of some rows in a run may be found, by their own numbers from 0."""
+
+
 class ChangedSearch:
     """Ranks the rows of a version and of its changes; see ``ExactSearch``.
 
@@ -65,6 +80,9 @@ class ChangedSearch:
         rows: number of these rows.
         changes: rank the changed rows; those of each come behind those of the one before.
         changed_bytes: size of the descriptors of the changed rows.
+
+    Attributes:
+        version: as given.
     """
 
     def __init__(
@@ -74,12 +92,20 @@ class ChangedSearch:
         changes: Sequence[ExactSearch],
         changed_bytes: int,
     ) -> None:
+        self.version = version
         self._parts = [_Part(version, slice(0, rows))]
         for search in changes:
             first = self._parts[-1].rows.stop
             part = cast("IndexSearch", search)  # rows that may be found are always a mask here
             self._parts.append(_Part(part, slice(first, first + len(search))))
         self._changed_bytes = changed_bytes
+
+    def over(self, version: IndexSearch) -> ChangedSearch:
+        """This search, with another one of the rows of the version."""
+        other = copy(self)
+        other.version = version
+        other._parts = [_Part(version, self._parts[0].rows), *self._parts[1:]]
+        return other
 
     def level_sizes(self) -> tuple[SearchLevel, ...]:
         """What a search reads; see ``IndexSearch``."""
@@ -97,7 +123,7 @@ class ChangedSearch:
         groups: RowGroups | None = None,
     ) -> Ranking:
         """Rank all rows; see ``IndexSearch``."""
-        mask = cast("NDArray[np.bool_] | None", allowed)  # what a ChangedIndex has made
+        mask = cast("PartedRows | None", allowed)  # what a ChangedIndex has made
         found = [
             part.search.rank_all(
                 query,
@@ -146,7 +172,8 @@ class ChangedSearch:
         order = np.lexsort((rows, -similarities))
         order = order[:top_k] if groups is None else order[groups.first_of_each(rows[order], top_k)]
         cosines = np.concatenate([ranking.cosines for ranking in rankings])
-        return Ranking(rows[order], similarities[order], cosines[order])
+        proof = rankings[0].proof  # what is not of the version is searched exactly
+        return Ranking(rows[order], similarities[order], cosines[order], proof)
 
 
 class _Part:
@@ -154,7 +181,6 @@ class _Part:
 
     def __init__(self, search: IndexSearch, rows: slice) -> None:
         self.search, self.rows = search, rows
-        self._groups: tuple[RowGroups, Groups] | None = None
 
     def row(self, row: int | None) -> int | None:
         """The number of a row here; None for a row of another part."""
@@ -169,20 +195,14 @@ class _Part:
         start = np.int32(self.rows.start)
         return RowFactors(factors.rows[first:end] - start, factors.factors[first:end])
 
-    def groups(self, groups: RowGroups | None) -> Groups | None:
-        """The groups of the rows, numbered without gaps: the search needs that."""
-        if groups is None:
-            return None
-        kept = self._groups
-        if kept is None or kept[0] is not groups:  # a thread may do this beside another one
-            all_groups = cast("Groups", groups)  # what a ChangedIndex has made
-            kept = groups, _numbered(all_groups.numbers[self.rows], groups.count)
-            self._groups = kept
-        return kept[1]
+    def groups(self, groups: RowGroups | None) -> RowGroups | None:
+        """The groups of the rows."""
+        # they are what a ChangedIndex has made
+        return None if groups is None else cast("PartedGroups", groups).part(self.rows)
 
 
-def _numbered(numbers: NDArray[np.int32], count: int) -> Groups:
-    """Groups with new numbers from 0, which keep their order.
+def numbered(numbers: NDArray[np.int32], count: int) -> Groups:
+    """Groups with new numbers from 0 without gaps, which keep their order: a search needs that.
 
     Args:
         numbers: (m,) of some rows.
