@@ -61,8 +61,10 @@ def base(tiny_profile: Profile, tmp_path: Path) -> IndexBundle:
 def store(tiny_profile: Profile, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Milvus]:
     """A store that holds ``base``."""
     folder = tmp_path_factory.mktemp("store")
-    milvus = Milvus(lite_address(folder), PATIENCE_S, STRONG, creates=True)
-    Load(made_up(folder, tiny_profile), milvus, max_loss=0).run()
+    loading = Milvus(lite_address(folder), PATIENCE_S, STRONG, creates=True)
+    Load(made_up(folder, tiny_profile), loading, max_loss=0).run()
+    milvus = Milvus(loading.address, PATIENCE_S)
+    loading.close()
     yield milvus
     milvus.close()
 

@@ -1,6 +1,9 @@
 """The log of changes in a store has what was told to be durable, however its writers take turns."""
 
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,9 +12,12 @@ from retrieval_server.changes.log_reader import LogRewrittenError
 from retrieval_server.changes.segment import frame_bytes
 from retrieval_server.errors import ChangeWriteError, StoreError
 from retrieval_server.stores.layout import frame_key
+from retrieval_server.stores.milvus import STRONG, Milvus
 from retrieval_server.stores.store_log import StoreLog
 from retrieval_server.stores.store_log_reader import StoreLogReader
 from retrieval_server.stores.store_log_writer import StoreLogWriter
+from tests.support.lite_store import lite_address
+from tests.support.patience import PATIENCE_S
 from tests.support.scheduled_store import DOCUMENTS, ScheduledStore
 
 SCHEDULES = 100
@@ -134,3 +140,21 @@ def test_a_missing_frame_is_damage(store: ScheduledStore) -> None:
         del store.entities_by_key[key]
     with pytest.raises(StoreError, match="nothing whole follows change 1, and there are later"):
         everything(store)
+
+
+def test_a_killed_process_leaves_what_it_has_said_in_a_file_of_milvus_lite(tmp_path: Path) -> None:
+    address = lite_address(tmp_path)
+    if not address.is_lite:
+        pytest.skip("the file of a Milvus Lite ends with the process that writes it")
+    command = [sys.executable, "-m", "tests.support.programs.append_to_store", str(address)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        said = [int(process.stdout.readline()) for _ in range(10)]
+        process.kill()
+        said += map(int, process.stdout.read().split())
+    milvus = Milvus(address, PATIENCE_S, STRONG)
+    milvus.load("log")
+    log = StoreLogReader(StoreLog(milvus, "log")).read()
+    milvus.close()
+    assert said == list(range(2, 2 * len(said) + 1, 2))
+    assert log[: said[-1] : 2] == [b"%d" % number for number in range(len(said))]
