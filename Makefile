@@ -11,9 +11,12 @@ DATA    ?= build/demo/sample
 INDEX   ?= build/demo/index
 PORT    ?= 50051
 N       ?= 500000
+ROWS    ?= 2000000
 INPUTS  ?= 36000
 MINUTES ?= 30
 STORE   ?=
+METHODS ?=
+DATABASE ?=
 
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -102,6 +105,9 @@ golden: export ## Write the golden descriptors of profile lite anew; review the 
 	$(BIN)/python -m tests.golden.descriptors
 	git --no-pager diff --stat tests/golden
 
+pictures: setup ## Draw the pictures of docs/ anew, after a change of the levels
+	$(BIN)/python -m benchmarks.level_picture
+
 fuzz: setup ## Read 300,000 inputs that nobody wrote, guided by coverage; INPUTS=36000 for each reader
 	$(BIN)/python -m tests.fuzz --inputs $(INPUTS) --findings build/fuzz
 
@@ -152,9 +158,13 @@ build/deploy_checks/promtool/.installed:
 
 # To measure it
 
-bench-search: setup ## Measure the exact search beside its peers; N=500000 rows
+bench-search: setup ## Measure the exact search beside its peers; N=500000 rows, DATABASE=first or second, or both
 	$(BIN)/$(PIP) -c constraints.txt -e '.[bench]'
-	$(BIN)/python -m benchmarks.search --rows $(N)
+	$(BIN)/python -m benchmarks.search --rows $(N) --methods '$(METHODS)' \
+	  $(if $(DATABASE),--database $(DATABASE))
+
+bench-growth: setup ## Measure the exact search from 50,000 products on, and the server with ROWS=2000000
+	$(BIN)/python -m benchmarks.search_growth --rows $(ROWS)
 
 bench-filters: setup ## Measure filtered searches beside unfiltered ones and peers; N=500000 rows
 	$(BIN)/$(PIP) -c constraints.txt -e '.[bench]'
@@ -182,8 +192,9 @@ bench-text-shards: setup ## Measure the join of texts by pairs of shards beside 
 bench-evaluation: setup ## Measure the evaluation of N=500000 products by 100 described photos
 	$(BIN)/python -m benchmarks.evaluation --rows $(N)
 
-bench-serving: sample export ## Measure Triton beside onnxruntime in process
+bench-serving: index ## Measure Triton beside onnxruntime in process, and what the server itself costs
 	$(BIN)/python -m benchmarks.serving
+	$(BIN)/python -m benchmarks.own_cost --index $(INDEX) --catalogue $(DATA)
 
 bench-overload: index ## Measure a server that is offered up to eight times its capacity
 	$(BIN)/python -m benchmarks.overload --index $(INDEX) --catalogue $(DATA)

@@ -7,6 +7,11 @@ an image are a sum of three components: one of its family, one of its product, o
 share of each component and the spectrum come from ``descriptor_calibration.json``, which
 ``calibrate_descriptors.py`` fits to real descriptors.
 
+There are two databases. The *first* is the calibrated one. The *second* has the same sizes and
+kinds of queries and is hard in other ways: a flatter spectrum, heavy tails, a backbone with values
+of both signs, a quarter of whose cosines is negative, and rows that are exact copies of others. It
+is like no real catalogue; it shows which results are a property of the first database.
+
 Rows are in random order. Equal seeds and sizes give equal databases. Kinds of queries:
 
 =============  ==================================================================================
@@ -22,7 +27,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +38,23 @@ from numpy.typing import NDArray
 CALIBRATION_FILE = Path(__file__).with_name("descriptor_calibration.json")
 KINDS = ("duplicate", "shot", "photo", "photo, absent")
 HARD_KINDS = ("photo", "photo, absent")
+FIRST, SECOND = "first", "second"
+DATABASES: dict[str, dict[str, Any]] = {  # by name, what differs from the calibration
+    FIRST: {},
+    SECOND: {
+        "decay": 1.6,
+        "factor_share": 0.85,
+        "tail": 0.35,
+        "signed": 1,
+        "shift": 0.56,
+        "copies": 0.2,
+    },
+}
 FACTORS = 384
 LARGEST_FAMILY = 8
 IMAGES_PER_PRODUCT = 2.2
 _GRID = 129  # points of a channel's value distribution, over ±4 standard deviations
-_SEEDS = {"loadings": 1, "families": 2, "products": 3, "images": 4, "queries": 5}
+_SEEDS = {"loadings": 1, "families": 2, "products": 3, "images": 4, "queries": 5, "copies": 6}
 
 FloatArray = NDArray[np.float32]
 
@@ -54,6 +71,10 @@ class Calibration:
         product: share of the product's component in the factors; the rest is the shot's.
         photo: correlation of a customer's photo with the components of its family and product.
         duplicate: correlation of z of an image with z of the same image compressed again.
+        tail: a value at z is multiplied by exp(tail · |z|).
+        signed: number of backbones, from the last, with values of both signs: z, plus ``shift``.
+        shift: the mean of such a value; the larger, the fewer cosines are negative.
+        copies: share of the rows that are exact copies of other rows.
     """
 
     quantiles: tuple[NDArray[np.float64], ...]
@@ -63,6 +84,10 @@ class Calibration:
     product: float
     photo: float
     duplicate: float
+    tail: float = 0.0
+    signed: int = 0
+    shift: float = 0.0
+    copies: float = 0.0
 
     @classmethod
     def read(cls, path: Path = CALIBRATION_FILE) -> Calibration:
@@ -72,6 +97,11 @@ class Calibration:
         return cls(
             quantiles, **{f.name: data[f.name] for f in fields(cls) if f.name in data["shares"]}
         )
+
+
+def calibration_of(database: str) -> Calibration:
+    """The calibration of one of the ``DATABASES``."""
+    return replace(Calibration.read(), **DATABASES[database])
 
 
 class DescriptorGenerator:
@@ -99,8 +129,8 @@ class DescriptorGenerator:
         self._loadings = loadings.astype(np.float32)
         self._tables = np.concatenate(
             [
-                _value_tables(quantiles)[np.arange(size) % len(quantiles)]
-                for quantiles, size in zip(calibration.quantiles, dimensions, strict=True)
+                tables[np.arange(size) % len(tables)]
+                for tables, size in zip(_value_tables(calibration), dimensions, strict=True)
             ]
         ).astype(np.float32)
         random = _random("products")
@@ -108,17 +138,27 @@ class DescriptorGenerator:
         product = np.repeat(np.arange(rows), counts)[:rows]
         members = random.integers(1, LARGEST_FAMILY + 1, rows)
         self._family_of_product = np.repeat(np.arange(rows), members)[:rows]
-        self._product_of_row = random.permutation(product)
+        self._source_of_row = _sources(rows, calibration.copies)
+        self._product_of_row = random.permutation(product)[self._source_of_row]
 
     def descriptors(self, first: int, last: int) -> list[FloatArray]:
-        """Descriptors of the rows [first, last) of the database, (last - first, C) by backbone."""
-        rows = np.arange(first, last)
+        """Descriptors of the rows [first, last) of the database, (last - first, C) by backbone.
+
+        The last bits of a row depend on its place in the product of matrices. So whoever writes
+        the rows has to copy those of ``copies``.
+        """
+        rows = self._source_of_row[first:last]
         return self._described(self._factors(self._product_of_row[rows], "images", rows), rows)
+
+    def copies(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The rows that are copies, (m,), and the rows that they are copies of, (m,)."""
+        copies = np.flatnonzero(self._source_of_row != np.arange(self.rows))
+        return copies, self._source_of_row[copies]
 
     def queries(self, kind: str, count: int) -> list[FloatArray]:
         """Descriptors of queries of one kind, (count, C) by backbone."""
         keys = KINDS.index(kind) * 1_000_000 + np.arange(count)
-        rows = self.rows_of_queries(kind, count)
+        rows = self._source_of_row[self.rows_of_queries(kind, count)]
         products = self._product_of_row[rows]
         if kind == "photo, absent":
             products = self.rows + 10 + np.arange(count)
@@ -225,12 +265,39 @@ def _fill_normal(rows: FloatArray, keys: NDArray[np.uint64], stream: np.uint64) 
                 rows[row, column + 1] = radius * np.sin(angle)
 
 
-def _value_tables(quantiles: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Values of each channel on a grid of z, from its values at equally spaced probabilities."""
+def _sources(rows: int, share: float) -> NDArray[np.int64]:
+    """The row that each row is a copy of, (N,); most rows are their own source.
+
+    Source n of m has a share ∝ n^(-2/3) of the copies: a few rows have a thousand, most have none.
+    """
+    sources = np.arange(rows)
+    random = _random("copies")
+    shuffled = random.permutation(rows)
+    count = int(share * rows)
+    originals = shuffled[count:]
+    places = len(originals) * random.random(count) ** 3
+    sources[shuffled[:count]] = originals[places.astype(np.int64)]
+    return sources
+
+
+def _value_tables(calibration: Calibration) -> list[NDArray[np.float64]]:
+    """By backbone, values of some channels at the points of a grid of z, (channels, points).
+
+    A calibrated channel has its values at equally spaced probabilities, a signed one z and a mean.
+    """
     grid = np.linspace(-4, 4, _GRID)
+    tail = np.exp(calibration.tail * np.abs(grid))
     probabilities = np.array([0.5 * math.erfc(-z / math.sqrt(2)) for z in grid])
-    known = np.linspace(0, 1, quantiles.shape[1])
-    return np.stack([np.interp(probabilities, known, channel) for channel in quantiles])
+    first_signed = len(calibration.quantiles) - calibration.signed
+    tables = []
+    for backbone, quantiles in enumerate(calibration.quantiles):
+        known = np.linspace(0, 1, quantiles.shape[1])
+        values = [np.interp(probabilities, known, channel) for channel in quantiles]
+        if backbone >= first_signed:
+            tables.append((grid * tail + calibration.shift)[None])
+        else:
+            tables.append(np.stack(values) * tail)
+    return tables
 
 
 @njit(cache=True, nogil=True)

@@ -53,7 +53,7 @@ def main() -> None:
     options = parser.parse_args()
     database = prepare_database(ROOT, options.rows)
     bundle = prepare_index(ROOT, database)
-    queries, described = made_up_queries(database.generator(), options.queries)
+    queries, described = made_up_queries(database.generator, options.queries)
     named = frozenset().union(*(query.relevant for query in queries))
     truth = GroundTruth(tuple(queries), {i: frozenset((i,)) for i in named}, by_product=False)
     retriever, opened = timed(lambda: _ready(bundle))

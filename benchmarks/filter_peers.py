@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import faiss
-import hnswlib
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.search_database import ALPHA, TOP_K, Query, SearchDatabase
-from benchmarks.search_peers import chunks, concatenated, rescored
+from benchmarks.hnsw_graph import open_graph
+from benchmarks.search_database import ALPHA, TOP_K, Query, SearchDatabase, chunks, concatenated
+from benchmarks.search_peers import rescored
 from retrieval_server.storage.arrays import release_pages
 
 _CANDIDATES = 256
@@ -98,28 +98,13 @@ class FaissIvf:
 
 
 class Hnsw:
-    """hnswlib's graph, M = 16, ef_construction = 100, with a function that asks for each row.
-
-    The graph of 500,000 rows takes 17 minutes of CPU time, so it is kept beside the database.
-    """
+    """hnswlib's graph, see ``hnsw_graph``, with a function that asks for each row."""
 
     queries = 6
 
     def __init__(self, database: SearchDatabase) -> None:
         self._database = database.descriptors()
-        width = sum(matrix.shape[1] for matrix in self._database)
-        self._index = hnswlib.Index("ip", width)
-        file = database.folder / "hnswlib.index"
-        if file.is_file():
-            self._index.load_index(str(file), max_elements=database.rows)
-        else:
-            self._index.init_index(database.rows, M=16, ef_construction=100)
-            for chunk in chunks(database, "hnswlib"):
-                self._index.add_items(chunk, num_threads=2)
-            unfinished = file.with_suffix(".unfinished")
-            self._index.save_index(str(unfinished))
-            unfinished.rename(file)
-        self._index.set_num_threads(1)
+        self._index, _ = open_graph(database)
 
     def allow(self, allowed: Mask) -> None:
         """Take the rows that may be found."""

@@ -43,9 +43,9 @@ from benchmarks.search_database import (
     prepare_database,
     queries_of,
 )
+from benchmarks.search_reference import best_in_order, near_the_best, reference_similarities
 from retrieval_server.attributes.columns import Columns, write_column
 from retrieval_server.exact_search.cascade import CascadeSearch
-from retrieval_server.exact_search.similarity import fused_similarity
 from retrieval_server.filters.evaluation import passing_rows
 from retrieval_server.filters.expression import (
     AllOf,
@@ -93,7 +93,7 @@ def filters_of(database: SearchDatabase, brands: NDArray[np.int64]) -> dict[str,
         f"{100 * share:g} %": {kind: [Range("draw", below=share)] * QUERIES for kind in KINDS}
         for share in SHARES
     }
-    generator = database.generator()
+    generator = database.generator
     own = {
         kind: [
             Equals("brand", f"brand {brands[row]}")
@@ -180,10 +180,7 @@ def differences(
     queries: Queries,
     filters: Mapping[str, FiltersByKind],
 ) -> dict[str, Any]:
-    """Compare rows with brute force: float32 for all rows, float64 for those near the best seven.
-
-    The error of a float32 similarity is below 2e-3, see ``benchmarks.search``.
-    """
+    """Compare rows with brute force; see ``search_reference``."""
     flat = [(kind, number) for kind in KINDS for number in range(QUERIES)]
     fused = fused_in_float32(database, [queries[kind][number] for kind, number in flat])
     matrices, different, compared, largest_error = database.descriptors(), 0, 0, 0.0
@@ -191,25 +188,14 @@ def differences(
         query = queries[kind][number]
         for by_kind in filters.values():
             allowed = passing_rows(by_kind[kind][number], columns)
-            rows = np.flatnonzero(allowed)
-            last = min(TOP_K, len(rows))
-            least = np.partition(similarities[rows], -last)[-last] if last else 0
-            rows = rows[similarities[rows] >= least - 0.02]
-            cosines = np.stack(
-                [
-                    matrix[rows].astype(np.float64) @ vector.astype(np.float64)
-                    for matrix, vector in zip(matrices, query, strict=True)
-                ],
-                axis=1,
-            )
-            exact = fused_similarity(cosines, ALPHA)
-            order = np.lexsort((rows, -exact))[:TOP_K]
+            near = near_the_best(similarities, np.flatnonzero(allowed))
+            rows, exact = best_in_order(near, reference_similarities(matrices, query, near))
             ranking = search.rank_all(query, ALPHA, TOP_K, allowed=allowed)
             compared, different = (
                 compared + 1,
-                different + (ranking.rows.tolist() != rows[order].tolist()),
+                different + (ranking.rows.tolist() != rows.tolist()),
             )
-            errors = np.abs(ranking.similarities - exact[order])
+            errors = np.abs(ranking.similarities - exact)
             largest_error = max(largest_error, float(errors.max(initial=0)))
     return {"searches": compared, "differences": different, "largest_error": largest_error}
 
@@ -267,7 +253,7 @@ def _evaluation_ms(wanted: Filter, columns: Columns) -> float:
 
 def measure(database: SearchDatabase, chosen: list[str]) -> dict[str, Any]:
     """All measurements on one database."""
-    brands = database.generator().families() // FAMILIES_OF_A_BRAND
+    brands = database.generator.families() // FAMILIES_OF_A_BRAND
     columns, filters = write_columns(database, brands), filters_of(database, brands)
     queries, search = queries_of(database, QUERIES), open_cascade(database)
     summary: dict[str, Any] = {

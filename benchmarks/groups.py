@@ -36,6 +36,7 @@ from benchmarks.search_database import (
     prepare_database,
     queries_of,
 )
+from benchmarks.search_reference import FLOAT32_ERROR
 from retrieval_server.exact_search.cascade import CascadeSearch
 from retrieval_server.exact_search.groups import Groups
 from retrieval_server.exact_search.scan import ScanSearch
@@ -43,12 +44,11 @@ from retrieval_server.exact_search.scan import ScanSearch
 IMAGES = (1, 5, 50)  # of a product
 QUERIES = 24  # of each kind
 WARM_UP = 8
-FLOAT32_ERROR = 0.02  # more than that of a similarity in float32, see benchmarks.search
 
 
 def measure(database: SearchDatabase) -> dict[str, Any]:
     """Median times with and without groups by kind of query, and a comparison with brute force."""
-    products = database.generator().products()
+    products = database.generator.products()
     groups = Groups(products.astype(np.int32), int(products.max()) + 1)
     search, queries = open_cascade(database), queries_of(database, QUERIES)
     times = {kind: times_of(search, queries[kind], groups) for kind in KINDS}

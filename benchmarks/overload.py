@@ -27,7 +27,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import random
 import statistics
 import time
@@ -45,7 +44,7 @@ from rich.table import Table
 from benchmarks import changed_server
 from benchmarks.changed_server import NO_OP_ENGINE, WITHOUT_LIMITS
 from benchmarks.open_calls import OpenCalls
-from benchmarks.running_server import running_server
+from benchmarks.running_server import cpu_seconds_of, running_server
 from export.dataset.catalogue import read_catalogue
 from retrieval_server.cores import available_cores
 from retrieval_server.v1 import retrieval_pb2 as pb
@@ -158,14 +157,14 @@ def _offered(
     process, address = running
     chosen = random.Random(0)
     with OpenCalls(address, SEARCH, options.deadline_s) as calls:
-        cpu_s = _cpu_seconds(process)
+        cpu_s = _cpu_seconds_of_both(process)
         arrival = time.perf_counter()
         end = arrival + options.duration_s
         while (arrival := arrival + chosen.expovariate(rate)) < end:
             calls.run(arrival)
             calls.begin(chosen.choice(requests))
         calls.run(end)
-        own_cores, server_cores = (_cpu_seconds(process) - cpu_s) / options.duration_s
+        own_cores, server_cores = (_cpu_seconds_of_both(process) - cpu_s) / options.duration_s
         calls.finish()
     counts = Counter(outcome.status for outcome in calls.outcomes)
     return {
@@ -195,11 +194,9 @@ def _memory_mib(process: int) -> int:
     return int(status.split("VmRSS:")[1].split()[0]) // 1024
 
 
-def _cpu_seconds(process: int) -> NDArray[np.float64]:
-    """User and system time of this process and of another one."""
-    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    other = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-    return np.array((time.process_time(), other))
+def _cpu_seconds_of_both(process: int) -> NDArray[np.float64]:
+    """CPU time of this process and of another one."""
+    return np.array((time.process_time(), cpu_seconds_of(process)))
 
 
 def _print(measured: list[dict[str, Any]]) -> None:

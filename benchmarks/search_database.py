@@ -13,14 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 from threadpoolctl import threadpool_limits
 
 from benchmarks.descriptor_generator import (
     CALIBRATION_FILE,
+    DATABASES,
+    FIRST,
     KINDS,
-    Calibration,
     DescriptorGenerator,
+    calibration_of,
 )
 from export.index.search_levels import build_search_levels
 from export.progress import progress
@@ -44,6 +46,7 @@ TOP_K = 7
 _CHUNK_ROWS = 4096
 _READ_ROWS = 8192
 _WEIGHTS = FusedBound(ALPHA, (True,) * len(ALPHA)).weights
+_DESCRIBED_FILE = "descriptors.json"  # written when the descriptors are complete
 _RECORD_FILE = "database.json"  # written last
 
 Query = list[NDArray[np.float32]]
@@ -59,18 +62,14 @@ class SearchDatabase:
         rows: N.
         build: ``seconds`` and ``peak_gb`` of the build of the levels.
         record: the fit of the levels.
-        images: number of images of each product; None for a random number.
+        generator: the generator of this database, for queries.
     """
 
     folder: Path
     rows: int
     build: dict[str, float]
     record: SearchRecord
-    images: int | None = None
-
-    def generator(self) -> DescriptorGenerator:
-        """The generator of this database, for queries."""
-        return generator_of(self.rows, self.images)
+    generator: DescriptorGenerator
 
     def descriptors(self) -> tuple[NDArray[Any], ...]:
         """The descriptors, (N, C) float32 by backbone, memory-mapped."""
@@ -81,44 +80,99 @@ class SearchDatabase:
         return open_levels(self.folder, self.record, list(MODELS.values()), self.rows)
 
 
-def generator_of(rows: int, images: int | None) -> DescriptorGenerator:
-    """The generator of a database; see ``SearchDatabase``."""
-    return DescriptorGenerator(rows, list(MODELS.values()), Calibration.read(), images)
+def database_folder(
+    root: Path,
+    rows: int,
+    images: int | None = None,
+    name: str = FIRST,
+    dtype: DTypeLike = np.float32,
+) -> Path:
+    """The folder of a database; see ``prepare_database``."""
+    parts = [f"{rows}"]
+    parts += [f"images-{images}"] if images is not None else []
+    parts += [name] if name != FIRST else []
+    parts += [np.dtype(dtype).name] if np.dtype(dtype) != np.float32 else []
+    return root / "-".join(parts)
 
 
-def prepare_database(root: Path, rows: int, images: int | None = None) -> SearchDatabase:
+def prepare_database(
+    root: Path,
+    rows: int,
+    images: int | None = None,
+    name: str = FIRST,
+    dtype: DTypeLike = np.float32,
+) -> SearchDatabase:
     """Open a database, or build it if it is missing or of another calibration or format.
+
+    Complete descriptors of the same calibration are not written again.
 
     Args:
         root: folder with one folder for each database.
         rows: N.
         images: number of images of each product; None for a random number, 2.2 on average.
+        name: one of ``DATABASES``.
+        dtype: of the descriptors, float32 or float16.
     """
-    folder = root / (f"{rows}" if images is None else f"{rows}-images-{images}")
+    folder = database_folder(root, rows, images, name, dtype)
+    generator = DescriptorGenerator(rows, list(MODELS.values()), calibration_of(name), images)
     file = folder / _RECORD_FILE
-    made_by = {"calibration": file_digest(CALIBRATION_FILE), "format": FORMAT_VERSION}
-    data = json.loads(file.read_text()) if file.is_file() else {}
-    if made_by.items() <= data.items():
-        record = SearchRecord.from_json(data["record"])
-        return SearchDatabase(folder, rows, data["build"], record, images)
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    _write_descriptors(folder, generator_of(rows, images))
+    if not is_current(folder, name):
+        described = folder / _DESCRIBED_FILE
+        if not _says(described, _distribution(name)):
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            write_descriptors(folder, generator, np.dtype(dtype))
+            described.write_text(json.dumps(_distribution(name)))
+        _remove_what_depends_on_levels(folder)
+        file.write_text(json.dumps(made_by(name) | _build_levels(folder)))
+    data = json.loads(file.read_text())
+    record = SearchRecord.from_json(data["record"])
+    return SearchDatabase(folder, rows, data["build"], record, generator)
+
+
+def is_current(folder: Path, name: str) -> bool:
+    """Whether a folder has the whole database of a name, of this calibration and format."""
+    return _says(folder / _RECORD_FILE, made_by(name))
+
+
+def made_by(name: str) -> dict[str, Any]:
+    """What the database of a name depends on."""
+    return _distribution(name) | {"format": FORMAT_VERSION}
+
+
+def _distribution(name: str) -> dict[str, Any]:
+    return {"calibration": file_digest(CALIBRATION_FILE), "changes": DATABASES[name]}
+
+
+def _says(file: Path, expected: dict[str, Any]) -> bool:
+    return file.is_file() and expected.items() <= json.loads(file.read_text()).items()
+
+
+def _remove_what_depends_on_levels(folder: Path) -> None:
+    """Remove the results and the index of former levels; a graph of descriptors remains."""
+    for result in folder.glob("result.*.json"):
+        result.unlink()
+    shutil.rmtree(folder / "index", ignore_errors=True)
+
+
+def _build_levels(folder: Path) -> dict[str, Any]:
     started = time.perf_counter()
     levels = build_search_levels(folder, ALPHAS)
     if levels is None:
-        raise SystemExit(f"{rows:,} products need no levels. Choose a larger number: --rows")
+        raise SystemExit("So few products need no levels. Choose a larger number: --rows")
     build = {
         "seconds": round(time.perf_counter() - started, 1),
         "peak_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, 2),
     }
-    file.write_text(json.dumps(made_by | {"build": build, "record": levels.to_json()}))
-    return SearchDatabase(folder, rows, build, levels, images)
+    return {"build": build, "record": levels.to_json()}
 
 
-def _write_descriptors(folder: Path, generator: DescriptorGenerator) -> None:
+def write_descriptors(folder: Path, generator: DescriptorGenerator, dtype: np.dtype[Any]) -> None:
+    """Write the files of the descriptors; copies have the bits of their sources."""
     rows = generator.rows
-    arrays = [create_descriptors(folder, model, rows, size) for model, size in MODELS.items()]
+    arrays = [
+        create_descriptors(folder, model, rows, size, dtype.str) for model, size in MODELS.items()
+    ]
 
     def write(first: int) -> None:
         last = min(first + _CHUNK_ROWS, rows)
@@ -133,14 +187,19 @@ def _write_descriptors(folder: Path, generator: DescriptorGenerator) -> None:
         progress("descriptors", rows) as advance,
     ):
         list(executor.map(write, range(0, rows, _CHUNK_ROWS)))
+    copies, sources = generator.copies()
+    for first in range(0, len(copies), _CHUNK_ROWS):
+        some = slice(first, first + _CHUNK_ROWS)
+        for array in arrays:
+            array[copies[some]] = array[sources[some]]
+            release_pages(array)
 
 
 def queries_of(database: SearchDatabase, count: int) -> Queries:
     """Queries by kind, ``count`` of each; a query is a list of one descriptor per backbone."""
-    generator = database.generator()
     queries = {}
     for kind in KINDS:
-        matrices = generator.queries(kind, count)
+        matrices = database.generator.queries(kind, count)
         queries[kind] = [[matrix[query] for matrix in matrices] for query in range(count)]
     return queries
 

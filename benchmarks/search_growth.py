@@ -1,39 +1,200 @@
-"""A plot of the time of the exact search against the size of the catalogue, from 50,000 on."""
+"""``make bench-growth``: the exact search from 50,000 products to N, and the server with N.
+
+    python -m benchmarks.search_growth --rows 2000000
+
+The descriptors are those of the first database of ``search``, as float16. One database is on disk
+at a time, and it is removed when it is measured, unless ``--keep`` is given: 2,000,000 products
+take 31 GB. What was measured is kept in ``build/bench-search``, so a run that was interrupted goes
+on; it also goes on with a database whose descriptors are complete.
+
+It measures medians of one query at a time, on one thread, and the memory of a real
+``beauty-server`` with N products after 1,000 queries; and it draws a picture.
+"""
 
 from __future__ import annotations
 
+import argparse
+import json
+import shutil
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from threadpoolctl import threadpool_limits
 
-from benchmarks.descriptor_generator import KINDS
+from benchmarks.descriptor_generator import FIRST, KINDS
+from benchmarks.search_database import (
+    MODELS,
+    ROOT,
+    SearchDatabase,
+    database_folder,
+    made_by,
+    open_cascade,
+    prepare_database,
+    queries_of,
+)
+from benchmarks.search_index import prepare_index, prepare_models
+from benchmarks.search_measurement import measure, truth_of
+from benchmarks.search_peers import Ours
+from benchmarks.search_serving import SERVED_QUERIES, serve_a_thousand
 
 SIZES = (50_000, 100_000, 200_000, 500_000)
+COMPARED = 500_000  # products, with which N is compared
+QUERIES = 100  # of each kind
+BYTES_A_ROW = 15_500  # float16 descriptors, levels, descriptions and words
+
+Growth = Mapping[int, Mapping[str, Any]]  # results by number of products
 
 
-def plot_growth(results: Mapping[int, Mapping[str, Any]], path: Path) -> None:
-    """Plot median times against sizes, both on logarithmic axes.
+def main() -> None:
+    """Measure each size, and print a table, and JSON as the last line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=int, default=2_000_000)
+    parser.add_argument("--keep", action="store_true", help="keep the databases")
+    parser.add_argument("--again", action="store_true", help="measure again what is kept")
+    parser.add_argument("--picture", type=Path, default=ROOT / "growth.svg")
+    arguments = parser.parse_args()
+    largest = arguments.rows
+    results = {
+        size: result_of(size, size == largest, arguments.again, arguments.keep)
+        for size in (*(size for size in SIZES if size < largest), largest)
+    }
+    draw(results, arguments.picture)
+    console = Console(width=120)
+    console.print(table_of(results))
+    for sentence in sentences(results, largest):
+        console.print(sentence, highlight=False)
+    sys.stdout.write(json.dumps({"picture": str(arguments.picture), "sizes": results}) + "\n")
+
+
+def result_of(rows: int, is_served: bool, again: bool, keep: bool) -> dict[str, Any]:
+    """Measure one size, or read what was measured.
 
     Args:
-        results: the results of ``search`` for our search, by size.
-        path: the PNG file; overwrites.
+        rows: N.
+        is_served: whether to measure a server, too.
+        again: whether to measure again.
+        keep: whether the database stays on disk.
+
+    Raises:
+        SystemExit: if the disk has no room for the database.
     """
-    mpl.use("Agg")
+    kept = ROOT / f"growth.{rows}.json"
+    known = _known(kept) if not again else {"made_by": made_by(FIRST)}
+    if "search" not in known or (is_served and "server" not in known):
+        folder = database_folder(ROOT, rows, dtype=np.float16)
+        _check_room(folder, rows)
+        database = prepare_database(ROOT, rows, dtype=np.float16)
+        if "search" not in known:
+            known |= {"search": measured(database), "build": database.build}
+            kept.write_text(json.dumps(known))
+        if is_served:
+            bundle = prepare_index(ROOT, database)
+            queries = queries_of(database, SERVED_QUERIES)
+            known |= {"server": serve_a_thousand(bundle, prepare_models(ROOT), queries)}
+            kept.write_text(json.dumps(known))
+        if not keep:
+            shutil.rmtree(folder)
+    return known
+
+
+def _known(file: Path) -> dict[str, Any]:
+    """What was measured on a database of this calibration and format."""
+    known: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {}
+    current = {"made_by": made_by(FIRST)}
+    return known if current.items() <= known.items() else current
+
+
+def measured(database: SearchDatabase) -> dict[str, Any]:
+    """Quantiles of our search by kind of query, one thread."""
+    with threadpool_limits(1, user_api="blas"):
+        queries, search = queries_of(database, QUERIES), open_cascade(database)
+        return measure(
+            database, Ours(search, 0.0), None, queries, truth_of(database, search, queries)
+        )
+
+
+def _check_room(folder: Path, rows: int) -> None:
+    """Refuse a database that the disk has no room for, beside what is there of it."""
+    present = sum(path.stat().st_size for path in folder.glob("*.npy"))
+    missing = rows * BYTES_A_ROW - present
+    ROOT.mkdir(parents=True, exist_ok=True)
+    if (free := shutil.disk_usage(ROOT).free) < missing:
+        raise SystemExit(
+            f"{rows:,} products need {missing / 1e9:.1f} GB more in {ROOT}, and "
+            f"{free / 1e9:.1f} GB are free. Choose a smaller number: --rows"
+        )
+
+
+def table_of(results: Growth) -> Table:
+    """One line for each number of products."""
+    table = Table(
+        title=f"p50 and p95 ms a query, one thread, float16, {sum(MODELS.values()):,} dimensions"
+    )
+    for heading in ("products", *KINDS, "build s", "build GB"):
+        table.add_column(heading, justify="right")
+    for rows, result in results.items():
+        table.add_row(
+            f"{rows:,}",
+            *("{p50_ms:.1f} {p95_ms:.1f}".format(**result["search"][kind]) for kind in KINDS),
+            "{seconds:.0f}".format(**result["build"]),
+            "{peak_gb:.2f}".format(**result["build"]),
+        )
+    return table
+
+
+def sentences(results: Growth, largest: int) -> list[str]:
+    """The memory of the server, and the times beside those of ``COMPARED`` products."""
+    server = results[largest]["server"]
+    lines = [
+        f"Server with {largest:,} products: ready after {server['ready_s']} s with none of its "
+        f"files in memory; after {server['queries']:,} queries "
+        "{resident:.2f} GB resident, of which {mapped_files:.2f} mapped files; "
+        "peak {peak:.2f} GB.".format(**server["memory_gb"])
+    ]
+    if COMPARED in results and largest != COMPARED:
+        ratios = ", ".join(
+            f"{kind} {_p50(results[largest], kind) / _p50(results[COMPARED], kind):.2f}"
+            for kind in KINDS
+        )
+        lines.append(f"Times as long as with {COMPARED:,} products: {ratios}.")
+    return lines
+
+
+def _p50(result: Mapping[str, Any], kind: str) -> float:
+    return float(result["search"][kind]["p50_ms"])
+
+
+def draw(results: Growth, path: Path) -> None:
+    """Draw median times against numbers of products, both on logarithmic axes.
+
+    Args:
+        results: by number of products.
+        path: the SVG file; overwrites. Equal results give equal files.
+    """
+    mpl.use("svg")
+    mpl.rcParams |= {"svg.hashsalt": "growth", "svg.fonttype": "none"}
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(figsize=(6, 4))
+    figure, axes = pyplot.subplots(figsize=(6.4, 4))
     sizes = sorted(results)
     for kind in KINDS:
-        medians = [results[size]["runs"][""][kind]["median_ms"] for size in sizes]
-        axes.loglog(sizes, medians, marker="o", label=f"ours, {kind}")
-    numpy = [results[size]["numpy_ms"] for size in sizes]
-    axes.loglog(sizes, numpy, marker="s", color="grey", label="numpy float32")
+        axes.loglog(sizes, [_p50(results[size], kind) for size in sizes], marker="o", label=kind)
+    axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
+    axes.minorticks_off()
     axes.set_xlabel("products")
     axes.set_ylabel("median ms a query, one thread")
-    axes.grid(which="both", alpha=0.3)
+    axes.grid(alpha=0.3)
     axes.legend()
     figure.tight_layout()
-    figure.savefig(path, dpi=120)
+    figure.savefig(path, format="svg", metadata={"Date": None})
     pyplot.close(figure)
+
+
+if __name__ == "__main__":
+    main()

@@ -49,12 +49,12 @@ from benchmarks.search_database import (
     prepare_database,
     queries_of,
 )
+from benchmarks.search_reference import best_in_order, near_the_best, reference_similarities
 from benchmarks.text_index import REAL_TEXTS
 from benchmarks.word_peers import HybridResult, hybrid_results
 from export.text_index.word_index import build_word_index
 from retrieval_server.exact_search.cascade import CascadeSearch
 from retrieval_server.exact_search.row_factors import RowFactors
-from retrieval_server.exact_search.similarity import fused_similarity
 from retrieval_server.models.profile import Profile
 from retrieval_server.text.grams import GRAMS
 from retrieval_server.text.word_search import (
@@ -171,29 +171,18 @@ def differences(
     queries: list[Query],
     words: list[str],
 ) -> dict[str, Any]:
-    """Compare rows with brute force: float32 for all rows, float64 for those near the best seven.
-
-    The error of a float32 similarity is below 2e-3, see ``benchmarks.search``, times the factor.
-    """
+    """Compare rows with brute force; see ``search_reference``."""
     fused, matrices = fused_in_float32(database, queries), database.descriptors()
-    different, largest_error = 0, 0.0
+    every, different, largest_error = np.arange(database.rows), 0, 0.0
     for query, similarities, each in zip(queries, fused, words, strict=True):
         factors = factors_of(index, each)
         similarities[factors.rows] *= factors.factors.astype(np.float32)
-        seventh = np.partition(similarities, -TOP_K)[-TOP_K]
-        candidates = np.flatnonzero(similarities >= seventh - 0.02 * factors.largest)
-        cosines = np.stack(
-            [
-                matrix[candidates].astype(np.float64) @ vector.astype(np.float64)
-                for matrix, vector in zip(matrices, query, strict=True)
-            ],
-            axis=1,
-        )
-        exact = fused_similarity(cosines, ALPHA) * factors.of(candidates)
-        order = np.lexsort((candidates, -exact))[:TOP_K]
+        near = near_the_best(similarities, every, factors.largest)
+        exact = reference_similarities(matrices, query, near) * factors.of(near)
+        rows, exact = best_in_order(near, exact)
         ranking = search.rank_all(query, ALPHA, TOP_K, factors=factors)
-        different += ranking.rows.tolist() != candidates[order].tolist()
-        errors = np.abs(ranking.similarities - exact[order])
+        different += ranking.rows.tolist() != rows.tolist()
+        errors = np.abs(ranking.similarities - exact)
         largest_error = max(largest_error, float(errors.max()))
     return {"queries": len(queries), "differences": different, "largest_error": largest_error}
 

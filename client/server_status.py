@@ -240,14 +240,19 @@ class ChangeStatus:
     """The changes to the index that searches see.
 
     Attributes:
-        position: how many there are.
+        position: of the last one in the log.
         lag_s: for how many seconds there have been others that searches do not see.
         writable: whether the server takes changes.
+        pending_count: how many the version of the index does not have; 0 from a server that is
+            older than this field.
+        compacting: whether the server is taking them into the next version.
     """
 
     position: int
     lag_s: float
     writable: bool
+    pending_count: int
+    compacting: bool
 
 
 @dataclass(frozen=True)

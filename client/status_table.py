@@ -46,7 +46,9 @@ def _changes(changes: ChangeStatus | None) -> str:
         return NOT_REPORTED
     lag = f", {changes.lag_s:.1f} s behind" if changes.lag_s else ""
     takes = "takes changes" if changes.writable else "takes none itself"
-    return f"position {changes.position:,}{lag}; {takes}"
+    pending = f", {changes.pending_count:,} to compact" if changes.pending_count else ""
+    compacting = "; is compacting" if changes.compacting else ""
+    return f"position {changes.position:,}{pending}{lag}; {takes}{compacting}"
 
 
 def _search_levels(status: ServerStatus) -> str:

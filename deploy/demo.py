@@ -20,6 +20,7 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, NoReturn
 
+from retrieval_server.engines.engine import ENGINES
 from retrieval_server.models.model_repository import ModelRepository
 from retrieval_server.models.reader import READER_MODELS, has_reader
 
@@ -165,7 +166,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("what", choices=("search", "web"), help="a photo in the terminal, or a page in a browser")
     add("--profile", default="lite", help="profile of the exported models; default: lite")
-    add("--engine", default="embedded", choices=("embedded", "triton"), help="default: embedded")
+    add("--engine", default=ENGINES[0], choices=ENGINES, help=f"default: {ENGINES[0]}")
     add("--store", help="address of a store that the index is loaded into; default: none")
     add("--port", type=int, default=0, help="port of the server; default: a free one")
     add("--page-port", type=int, default=8080, help="port of the page; default: 8080")

@@ -11,8 +11,11 @@ but for the padding of ids, names of products, and paths.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import gc
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from export.dataset.cell import CellError, attribute_text, description_text, name_text, storable
@@ -120,7 +123,8 @@ def read_catalogue(path: Path) -> Catalogue:
     cleaned = CleanedDescriptions()
     columns: dict[str, None] = {}
     images = ProductImages(file)
-    rows = tuple(_rows(file, table.records, images, cleaned, columns))
+    with _without_garbage_collection():
+        rows = tuple(_rows(file, table.records, images, cleaned, columns))
     if not rows:
         raise CatalogueError(f"Catalogue {file} has no rows.")
     _refuse_addresses(file, rows, images.column)
@@ -172,7 +176,8 @@ def _rows(
         further = {name: text for name, text in texts.items() if name not in _ROW_COLUMNS}
         if found.product or PRODUCT_COLUMN in further:
             further[PRODUCT_COLUMN] = found.product
-        columns.update(dict.fromkeys(further))
+        if further:
+            columns.update(dict.fromkeys(further))
         attributes = {column: text for column, text in further.items() if text}
         for product_id, path in found.paths.items():
             yield CatalogueRow(product_id, path, description, attributes)
@@ -184,15 +189,33 @@ def _texts(file: Path, location: str, record: Record) -> dict[str, str]:
     try:
         texts = {}
         for column, value in record.items():
-            texts[storable(column)] = _TEXTS.get(column, attribute_text)(value)
+            texts[column] = _text_of(column)(value)
     except CellError as error:
         raise CatalogueError(f"{file}, {location}: the {_column(column)} {error}.") from error
     return texts
 
 
+@lru_cache(maxsize=1024)  # all rows of a file have the same few columns
+def _text_of(column: str) -> Callable[[object], str]:
+    """How the values of a column become texts; refuses a name that cannot be stored."""
+    return _TEXTS.get(storable(column), attribute_text)
+
+
 def _column(name: str) -> str:
     """A column in a message: ours by its name, another one in quotes."""
     return name if name in _TEXTS else f"column {shown(name)}"
+
+
+@contextmanager
+def _without_garbage_collection() -> Iterator[None]:
+    """Keep Python from looking again and again for cycles among rows, which have none."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _refuse_addresses(file: Path, rows: tuple[CatalogueRow, ...], column: str) -> None:

@@ -51,6 +51,8 @@ def description_text(value: object) -> str:
     Raises:
         CellError: if there is none.
     """
+    if isinstance(value, str):
+        return storable(value)
     _refuse_other_types(value)
     if isinstance(value, float | np.floating) and math.isinf(value):
         raise CellError(f"is the number {value}. Give a text")
@@ -63,6 +65,8 @@ def name_text(value: object) -> str:
     Raises:
         CellError: if there is none that is exact.
     """
+    if isinstance(value, str):
+        return storable(value)
     _refuse_other_types(value)
     text = attribute_text(value)
     if isinstance(value, float | np.floating) and text:
@@ -87,7 +91,7 @@ def storable(text: str) -> str:
     Raises:
         CellError: if it cannot.
     """
-    if _UNSTORABLE.search(text):
+    if not text.isprintable() and _UNSTORABLE.search(text):  # neither of the two prints
         raise CellError("holds a NUL character or half a surrogate pair. Remove it")
     return text
 

@@ -19,7 +19,6 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -47,8 +46,7 @@ class _Layout(NamedTuple):
         return f"{self.name!r} and {self.image!r}"
 
 
-@dataclass(frozen=True)
-class RowImages:
+class RowImages(NamedTuple):
     """The images of one row of a catalogue.
 
     Attributes:
@@ -71,6 +69,7 @@ class ProductImages:
         self._file = file
         self._layout: _Layout | None = None
         self._first_location = ""
+        self._columns: set[str] = set()  # of the first row
         self._ids = UniqueNames(file, "")
         self._images = UniqueNames(file, "Remove one of the rows, or add a column 'id'.")
         self._counts: Counter[str] = Counter()  # images by product
@@ -104,7 +103,7 @@ class ProductImages:
         """
         layout = self._checked_layout(location, texts)
         name = without_padding(texts[layout.name])
-        product = without_padding(texts.get(PRODUCT_COLUMN, ""))
+        product = without_padding(texts[PRODUCT_COLUMN]) if PRODUCT_COLUMN in texts else ""
         if not name:
             raise self._error(location, f"the {layout.name} is empty")
         if layout.image == IMAGES:
@@ -117,11 +116,15 @@ class ProductImages:
                 self._check_new(location, name, path)
             first = self._counts[name] + 1
             self._counts[name] += len(paths)
-        ids = [self._new_id(location, name, number) for number in range(first, first + len(paths))]
-        return RowImages(dict(zip(ids, paths, strict=True)), product)
+        numbered = enumerate(paths, start=first)
+        return RowImages(
+            {self._new_id(location, name, number): path for number, path in numbered}, product
+        )
 
     def _checked_layout(self, location: str, texts: Mapping[str, str]) -> _Layout:
         """The layout of a row, which is that of all rows."""
+        if self._layout is not None and texts.keys() == self._columns:
+            return self._layout
         if IMAGE in texts and IMAGES in texts:
             raise self._error(
                 location,
@@ -132,7 +135,7 @@ class ProductImages:
             ID if ID in texts else PRODUCT_COLUMN, IMAGES if IMAGES in texts else IMAGE
         )
         if self._layout is None:
-            self._layout, self._first_location = layout, location
+            self._layout, self._first_location, self._columns = layout, location, set(texts)
             self._ids = UniqueNames(self._file, _advice(layout, PRODUCT_COLUMN in texts))
         if layout != self._layout:
             raise self._error(
@@ -165,19 +168,17 @@ class ProductImages:
 
     def _check_new(self, location: str, product: str, path: str) -> None:
         """Refuse an image that the product already has; no text holds a NUL."""
-        self._images.add(
-            f"{product}\0{os.path.normpath(path)}",
-            location,
-            f"the image {shown(path)} of the product {shown(product)}",
-        )
+        image = f"{product}\0{os.path.normpath(path)}"
+        if not self._images.is_new(image, location):
+            words = f"the image {shown(path)} of the product {shown(product)}"
+            raise self._images.repeated(image, location, words)
 
     def _new_id(self, location: str, name: str, number: int) -> str:
         """The id of an image of a product, counted from 1."""
         image_id = name if number == 1 else f"{name}#{number}"
-        words = f"the id {shown(image_id)}"
-        if number > 1:
-            words += f", of image {number} of {shown(name)},"
-        self._ids.add(image_id, location, words)
+        if not self._ids.is_new(image_id, location):
+            image = f", of image {number} of {shown(name)}," if number > 1 else ""
+            raise self._ids.repeated(image_id, location, f"the id {shown(image_id)}{image}")
         return image_id
 
     def _error(self, location: str, problem: str) -> CatalogueError:

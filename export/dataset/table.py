@@ -159,24 +159,24 @@ class UniqueNames:
         self._advice = advice
         self._locations: dict[str, str] = {}
 
-    def add(self, name: str, location: str, words: str) -> None:
-        """Note a name.
+    def is_new(self, name: str, location: str) -> bool:
+        """Note a name and its row; tell whether no row before has it."""
+        return self._locations.setdefault(name, location) is location
+
+    def repeated(self, name: str, location: str, words: str) -> CatalogueError:
+        """The error of a name that is not new; names both rows.
 
         Args:
             name: the name.
             location: its row.
             words: what it is, such as "the id 'p1'".
-
-        Raises:
-            CatalogueError: if it was noted before; names both rows.
         """
-        first = self._locations.setdefault(name, location)
-        if first is not location:
-            raise CatalogueError(
-                f"{self._file}, {location}: {words} is already in {first}. {self._advice}"
-            )
+        return CatalogueError(
+            f"{self._file}, {location}: {words} is already in {self._locations[name]}. "
+            f"{self._advice}"
+        )
 
 
-def is_blank(values: Iterable[str]) -> bool:
+def is_blank(values: Collection[str]) -> bool:
     """Tell whether a row of a spreadsheet holds nothing but white space."""
-    return not any(map(without_padding, values))
+    return not (any(map(str.isalnum, values)) or any(map(without_padding, values)))

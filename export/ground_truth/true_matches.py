@@ -101,14 +101,16 @@ def true_matches(path: Path) -> Iterator[TrueMatches]:
     queries = UniqueNames(file, "Put its ids into one row.")
     if has_validation_header(file):
         for location, query, image, ids in validation_queries(file):
-            queries.add(query, location, f"the query {shown(query)}")
+            if not queries.is_new(query, location):
+                raise queries.repeated(query, location, f"the query {shown(query)}")
             yield TrueMatches(location, image, (frozenset(ids),))
         return
     for location, record in csv_records(file, COLUMNS):
         query, cell = (without_padding(str(record[column])) for column in COLUMNS.usual)
         if not query:
             raise CatalogueError(f"{file}, {location}: the {COLUMNS.usual[0]} is empty.")
-        queries.add(os.path.normpath(query), location, f"the query {shown(query)}")
+        if not queries.is_new(name := os.path.normpath(query), location):
+            raise queries.repeated(name, location, f"the query {shown(query)}")
         words = str(record.get(WORDS_COLUMN, ""))
         if problem := too_many_words(words):
             raise CatalogueError(f"{file}, {location}: the {WORDS_COLUMN} {problem}")

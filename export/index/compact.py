@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 from export.dataset.catalogue import CatalogueRow
 from export.index.carried_calibration import CarriedCalibration, carry_calibration
 from export.index.hand_over import hand_over
-from export.index.products import write_products
+from export.index.products import read_rejects, write_products
 from export.index.search_levels import build_search_levels
 from export.index.stage_log import StageLog
+from export.index.taken_changes import read_taken, write_taken
 from export.index.words import write_words
 from export.output.folder import output_folder
 from export.progress import progress
@@ -35,7 +36,7 @@ from retrieval_server.changes.changed_version import ChangedVersion
 from retrieval_server.changes.hand_over import CompactedVersion
 from retrieval_server.errors import RetrievalError
 from retrieval_server.exact_search.scan import ScanSearch
-from retrieval_server.index.bundle import REJECTS_FILE, IndexBundle
+from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.index.changes_folder import has_changes
 from retrieval_server.index.descriptors import create_descriptors
 from retrieval_server.index.images import IMAGE_DIGEST_BYTES, IMAGE_DIGESTS_FILE
@@ -81,7 +82,7 @@ def compact(root: Path, keep_versions: int | None = None) -> CompactedIndex:
             new version current.
         RetrievalError: if the disk is full, or another command writes in the folder.
     """
-    with output_folder(root):
+    with output_folder(root, "Wait for it."):
         version = open_index(root)
         changed = ChangedVersion.in_files(version, _no_search(version))
         index = changed.catch_up() if has_changes(version.folder) else None
@@ -115,6 +116,7 @@ def _compacted(
     calibration = carry_calibration(root, folder, manifest)
     stored = store(folder, root, seal(folder, manifest))
     shutil.rmtree(scratch)
+    write_taken(stored, read_taken(version.folder).with_those_of(version, index))
     hand_over(root, CompactedVersion(stored.name, version.version, place))
     return CompactedIndex(stored, changed.pending, len(index), calibration=calibration)
 
@@ -141,8 +143,9 @@ def _write_bundle(
         reader=old.words.reader,
         read=lambda: [index.read_entry(row) for row in rows.tolist()],
     )
-    columns = write_products(folder, products, version.columns.names, ())
-    shutil.copyfile(version.folder / REJECTS_FILE, folder / REJECTS_FILE)
+    upserted = index.upserted_ids
+    rejects = [each for each in read_rejects(version.folder) if each.product_id not in upserted]
+    columns = write_products(folder, products, version.columns.names, rejects)
     text = TextSettings(**{name: old.text[name] for name in TextSettings().to_json()})
     descriptions = [product.description for product in products]
     with progress("descriptions", len(descriptions)) as advance:
@@ -154,6 +157,7 @@ def _write_bundle(
             for model, indexed in old.models.items()
         },
         products=len(products),
+        rejected=len(rejects),
         documents=report.documents,
         text_pairs=report.sizes.neighbours,
         text=text.to_json() | report.to_json(),

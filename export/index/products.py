@@ -13,7 +13,9 @@ from export.dataset.catalogue import CatalogueRow
 from export.descriptors.block import Reject
 from export.progress import progress
 from retrieval_server.attributes.columns import ColumnRecord, write_column
+from retrieval_server.errors import IndexBundleError
 from retrieval_server.index.bundle import ID_ORDER_FILE, REJECTS_FILE
+from retrieval_server.storage.arrays import REBUILD
 from retrieval_server.storage.string_table import write_string_table
 
 
@@ -47,6 +49,23 @@ def write_products(
     lines = [json.dumps(asdict(reject), ensure_ascii=False) + "\n" for reject in rejects]
     (folder / REJECTS_FILE).write_text("".join(lines), encoding="utf-8")
     return _write_columns(folder, products, columns)
+
+
+def read_rejects(folder: Path) -> tuple[Reject, ...]:
+    """The rows of the catalogue that are not in a bundle.
+
+    Args:
+        folder: folder of the bundle.
+
+    Raises:
+        IndexBundleError: if their file is missing or damaged.
+    """
+    path = folder / REJECTS_FILE
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+        return tuple(Reject(**json.loads(line)) for line in lines if line)
+    except (OSError, ValueError, TypeError) as error:
+        raise IndexBundleError(f"Cannot read {path}: {error}. {REBUILD}") from error
 
 
 def _write_columns(

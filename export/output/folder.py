@@ -32,8 +32,14 @@ def lock_folder(root: Path, advice: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def output_folder(folder: Path) -> Iterator[None]:
+def output_folder(
+    folder: Path, advice: str = "Wait for it, or choose another --output."
+) -> Iterator[None]:
     """Make a folder, and lock it as ``lock_folder`` does.
+
+    Args:
+        folder: the folder.
+        advice: what a person should do if another process has the lock.
 
     Raises:
         RetrievalError: if another process has the lock, or an operation in the block raises an
@@ -41,7 +47,7 @@ def output_folder(folder: Path) -> Iterator[None]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with lock_folder(folder, "Wait for it, or choose another --output."):
+        with lock_folder(folder, advice):
             yield
     except OSError as error:
         raise RetrievalError(

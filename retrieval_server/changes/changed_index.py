@@ -18,7 +18,8 @@ from retrieval_server.attributes.columns import Columns
 from retrieval_server.changes.change import Upsert
 from retrieval_server.changes.changeable_version import ChangeableVersion
 from retrieval_server.changes.changed_columns import ChangedColumns
-from retrieval_server.changes.changed_search import ChangedSearch, numbered
+from retrieval_server.changes.changed_groups import ChangedGroups
+from retrieval_server.changes.changed_search import ChangedSearch
 from retrieval_server.changes.changed_texts import ChangedNeighbours
 from retrieval_server.changes.changed_words import ChangedWords
 from retrieval_server.exact_search.groups import AllowedRows, Groups, RowGroups
@@ -50,29 +51,6 @@ class ChangedRows:
     descriptors: tuple[NDArray[Any], ...]
     slots: Mapping[str, Sequence[int]]
     is_there: NDArray[np.bool_]
-
-
-class ScannedGroups(Groups):
-    """Groups of which few are asked for, because the next change makes others.
-
-    Args:
-        numbers: see ``Groups``.
-        count: see ``Groups``.
-    """
-
-    def __init__(self, numbers: NDArray[np.int32], count: int) -> None:
-        super().__init__(numbers, count)
-        self._parts: dict[int, Groups] = {}  # by the first row
-
-    def part(self, rows: slice) -> Groups:
-        """The groups of some rows in a run, numbered without gaps; see ``PartedGroups``."""
-        if rows.start not in self._parts:  # a thread may do this beside another one
-            self._parts[rows.start] = numbered(self.numbers[rows], self.count)
-        return self._parts[rows.start]
-
-    def rows_of(self, group: int) -> NDArray[np.int32]:
-        """The rows of a group, ascending."""
-        return np.flatnonzero(self.numbers == group).astype(np.int32)
 
 
 class ChangedIndex:
@@ -214,6 +192,11 @@ class ChangedIndex:
         """SHA-256 of the image of a changed row, numbered from 0; zeros without an image."""
         return bytes.fromhex(self._rows.upserts[slot].image_digest) or bytes(IMAGE_DIGEST_BYTES)
 
+    @property
+    def upserted_ids(self) -> Collection[str]:
+        """The products that changes have brought, those included that were deleted later."""
+        return self._rows.slots.keys()
+
     def read_entry(self, row: int) -> str:
         """What was read on the image of a row, as the index keeps it."""
         slot = row - len(self._base)
@@ -247,7 +230,8 @@ class ChangedIndex:
         """The groups by a column, made for the first search; see ``SearchedIndex``."""
         if column not in self._groups:
             groups = groups_by(self.columns[column])
-            self._groups[column] = ScannedGroups(groups.numbers, groups.count)
+            of_version = cast("Groups", self._base.groups_by(column))
+            self._groups[column] = ChangedGroups(groups, of_version)
         return self._groups[column]
 
     def check_served(self) -> None:

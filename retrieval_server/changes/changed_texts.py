@@ -6,6 +6,7 @@ Lists that involve a change are computed when a search asks for them.
 
 from __future__ import annotations
 
+import threading
 from functools import lru_cache
 
 import numpy as np
@@ -49,7 +50,9 @@ class ChangedTexts:
         self.terms = FrozenTerms(
             version.open_terms(), text["idf_documents"], TOKENISERS[text["tokeniser"]]
         )
-        self._vectors = GrowingVectors(np.int64)
+        # Takes half a second for half a million products; only searches that find a change need it.
+        threading.Thread(target=self.terms.warm_up, name="terms-of-changes").start()
+        self._vectors = GrowingVectors()
         self._of_slots: list[SparseVector] = []
         self.in_version = lru_cache(_LISTS_KEPT)(self._in_version)
 

@@ -180,9 +180,7 @@ class ChangedVersion:
 
     def _joined(self, descriptors: Sequence[NDArray[Any]]) -> ChangedSearch:
         """What ranks the rows of the version and the changed ones."""
-        size = sum(matrix.nbytes for matrix in descriptors)
-        changes = self._levels.searches(descriptors)
-        return ChangedSearch(self._search, len(self.version), changes, size)
+        return ChangedSearch(self._search, len(self.version), self._levels.search(descriptors))
 
     def _with_room(self, changes: Iterable[Change]) -> NDArray[np.bool_]:
         """A copy of the rows that are there, and the new ones behind them."""

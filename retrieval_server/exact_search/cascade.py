@@ -2,8 +2,8 @@
 
 ::
 
-    coarse     6 bits on 16 axes, 4 on 240            L(x)        136 bytes a row
-    middle     8 bits on 16 axes, 6 on 240, 4 on 512  L(x)      + 332
+    coarse     2 to 8 bits on each of 320 axes        L(x)        136 bytes a row
+    middle     4 to 8 bits on each of 768 axes        L(x)      + 328
     residual   3 bits on each dimension of the rest   L(x)      + 3 D / 8 + 8
     bytes      8 bits on each dimension               eq. (8)   + C + 8 a backbone
     originals  the stored descriptors                 exact
@@ -20,6 +20,7 @@ The byte level then bounds eq. (8) of the candidates that are left, and the orig
 descending bound, until the bound is below the last of the best. So whatever the estimates are
 worth, no row of the result is ever dropped, and equal similarities are kept for the tie rule. No
 stage's work on a row depends on another row's: idle cores may do a part of it (see parallelism).
+Searches that wait at the same time share the pass over the coarse level (see shared_scan).
 
 Factors of single rows, where a search has them, enter every step: see row_factors. Without them no
 step differs from what it was.
@@ -50,15 +51,17 @@ from retrieval_server.exact_search.fused_bound import FusedBound
 from retrieval_server.exact_search.groups import Groups
 from retrieval_server.exact_search.levels.byte import ByteSearch
 from retrieval_server.exact_search.levels.candidates import Candidates, Scratch
+from retrieval_server.exact_search.levels.coarse import CoarseScan, CoarseStage
 from retrieval_server.exact_search.levels.encoding import Levels
-from retrieval_server.exact_search.levels.order import BYTE_LEVEL, STAGE_LEVELS
-from retrieval_server.exact_search.levels.rotation import RotatedQuery
-from retrieval_server.exact_search.levels.stage import Stage, StageSettings
+from retrieval_server.exact_search.levels.order import BYTE_LEVEL, COARSE_LEVEL, ROW_LEVELS
+from retrieval_server.exact_search.levels.stage import RowStage, Stage, StageSettings
 from retrieval_server.exact_search.originals import ORIGINALS, BestRows, RowSource
 from retrieval_server.exact_search.parallelism import IntraQueryParallelism
+from retrieval_server.exact_search.prepared_query import PreparedQuery
 from retrieval_server.exact_search.row_factors import RowFactors
 from retrieval_server.exact_search.scan import eligible_rows, originals_level
-from retrieval_server.exact_search.search import Query, SearchCounts, SearchLevel
+from retrieval_server.exact_search.search import ExactWanted, Query, SearchCounts, SearchLevel
+from retrieval_server.exact_search.shared_scan import Search, finish
 from retrieval_server.exact_search.similarity import Ranking
 
 READ_AT_ONCE = 4  # originals; doubled each time, for databases full of ties
@@ -107,7 +110,7 @@ class CascadeSearch:
         self.originals = self.descriptors if originals is None else tuple(originals)
         self.levels, self.settings = levels, settings
         self.parallelism = parallelism or IntraQueryParallelism()
-        self.stages = stages_of(levels, settings)
+        self.coarse, *self.row_stages = stages_of(levels, settings)
         self.scratch = Scratch(levels.rows)
 
     def __len__(self) -> int:
@@ -142,9 +145,25 @@ class CascadeSearch:
         Returns:
             The ranking that brute force in float64 gives, ties by ascending row.
         """
-        search = _OneSearch(self, query, alphas, top_k, factors, groups, counts)
+        wanted = ExactWanted(query, alphas, top_k, exclude, allowed, factors, groups)
+        return finish(self.ranking(wanted, counts))
+
+    def ranking(  # noqa: D102 - see ExactSearch
+        self, wanted: ExactWanted, counts: SearchCounts | None = None
+    ) -> Search[Ranking]:
+        search = _OneSearch(
+            self,
+            wanted.query,
+            wanted.alphas,
+            wanted.top_k,
+            wanted.factors,
+            wanted.groups,
+            wanted.floor,
+            counts,
+        )
+        rows = yield from search.candidates(wanted.exclude, wanted.allowed)
         with self.parallelism.searching():
-            return search.rank(search.candidates(exclude, allowed))
+            return search.rank(rows)
 
     def rank_rows(  # noqa: D102 - see ExactSearch
         self,
@@ -159,11 +178,13 @@ class CascadeSearch:
             return _OneSearch(self, query, alphas, top_k, factors, groups).rank(rows)
 
 
-def stages_of(levels: Levels, settings: CascadeSettings = DEFAULT_SETTINGS) -> tuple[Stage, ...]:
+def stages_of(
+    levels: Levels, settings: CascadeSettings = DEFAULT_SETTINGS
+) -> tuple[CoarseStage, *tuple[RowStage, ...]]:
     """The stages on L, in the order of the cascade."""
-    return tuple(
-        level.stage(levels.fit, levels.arrays[level.name], settings) for level in STAGE_LEVELS
-    )
+    coarse = COARSE_LEVEL.stage(levels.fit, levels.arrays[COARSE_LEVEL.name], settings)
+    rows = (level.stage(levels.fit, levels.arrays[level.name], settings) for level in ROW_LEVELS)
+    return coarse, *rows
 
 
 class _OneSearch:
@@ -180,19 +201,20 @@ class _OneSearch:
         top_k: int,
         factors: RowFactors | None = None,
         groups: Groups | None = None,
+        floor: float = -np.inf,
         counts: SearchCounts | None = None,
     ) -> None:
         self._search, self._levels, self._settings = search, search.levels, search.settings
-        self._query, self._alphas, self._top_k = query, alphas, top_k
-        self._factors, self._groups = factors, groups
+        self._query, self._alphas, self._top_k = PreparedQuery.of(query), alphas, top_k
+        self._factors, self._groups, self._floor = factors, groups, floor
         self._counts = SearchCounts() if counts is None else counts
-        offsets = search.levels.fit.parameters.code_offsets
-        self._bytes = ByteSearch(search.levels.arrays[BYTE_LEVEL.name], query, offsets, alphas)
-        self._best = BestRows(search.originals, query, alphas, top_k, factors, groups)
+        rounded = self._query.rounded(search.levels.fit.parameters.code_offsets)
+        self._bytes = ByteSearch(search.levels.arrays[BYTE_LEVEL.name], rounded, alphas)
+        self._best = BestRows(search.originals, query, alphas, top_k, factors, groups, floor)
 
     def candidates(
         self, exclude: int | None, allowed: NDArray[np.bool_] | None
-    ) -> NDArray[np.int32]:
+    ) -> Search[NDArray[np.int32]]:
         """Find the rows that may be among the best; all others provably are not."""
         eligible = partial(eligible_rows, self._levels.rows, exclude, allowed)
         if not any(self._alphas):  # eq. (8) is 1 for all, so the factors and the rows decide
@@ -204,19 +226,20 @@ class _OneSearch:
         if allowed is not None and np.count_nonzero(allowed) <= self._settings.few_eligible:
             return eligible()
         bound = FusedBound(self._alphas, self._rectified(), self._factors)
-        rotated = RotatedQuery(self._levels.fit, self._query, bound.weights)
+        rotated = self._query.rotated(self._levels.fit, bound.weights)
         candidates = Candidates(
             self._search.scratch, len(self._search), exclude, allowed, bound.growth(), self._groups
         )
-        for stage in self._search.stages:
-            if candidates.count < stage.fewest_candidates:
-                break
-            stage.bound(rotated, candidates, self._search.parallelism)
-            self._counts[stage.name] += candidates.count
-            candidates.grow()
-            self._read_probes(candidates)
-            if not self._keep(candidates, bound):
+        yield CoarseScan(self._search.coarse, rotated, candidates, self._search.parallelism)
+        with self._search.parallelism.searching():
+            if not self._narrow(self._search.coarse, candidates, bound):
                 return eligible()
+            for stage in self._search.row_stages:
+                if candidates.count < stage.fewest_candidates:
+                    break
+                stage.bound(rotated, candidates, self._search.parallelism)
+                if not self._narrow(stage, candidates, bound):
+                    return eligible()
         return self._with_outliers(candidates.rows, exclude, allowed)
 
     def rank(self, some_rows: NDArray[np.integer]) -> Ranking:
@@ -242,6 +265,14 @@ class _OneSearch:
             return rows[: self._top_k]
         return rows[self._groups.first_of_each(rows, self._top_k)]
 
+    def _narrow(self, stage: Stage, candidates: Candidates, bound: FusedBound) -> bool:
+        """Keep what may be among the best after a stage; False where no bound says."""
+        self._counts[stage.name] += candidates.count
+        candidates.grow()
+        if stage is not self._search.coarse or self._floor == -np.inf:
+            self._read_probes(candidates)  # few rows pass the first stage and a floor
+        return self._keep(candidates, bound)
+
     def _keep(self, candidates: Candidates, bound: FusedBound) -> bool:
         """Keep the candidates that may still be among the best; False where no bound says."""
         if self._groups is None:
@@ -254,7 +285,7 @@ class _OneSearch:
             bound.thresholds(np.append(self._best.last, similarities)), [1]
         )
         candidates.keep_by_group(of_all[0], groups, of_groups)
-        return bound.covers(similarities.max(initial=-np.inf))
+        return bound.covers(similarities.max(initial=self._best.last))
 
     def _rectified(self) -> list[bool]:
         """Whether the cosines of a backbone cannot be negative, by backbone."""

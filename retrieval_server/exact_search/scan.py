@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ from numpy.typing import NDArray
 from retrieval_server.exact_search.groups import Groups
 from retrieval_server.exact_search.originals import ORIGINALS, BestRows
 from retrieval_server.exact_search.row_factors import RowFactors
-from retrieval_server.exact_search.search import Query, SearchLevel
+from retrieval_server.exact_search.search import ExactWanted, Query, SearchLevel
+from retrieval_server.exact_search.shared_scan import Search, unshared
 from retrieval_server.exact_search.similarity import Ranking
 
 SCANNED_ROWS = 4096  # up to so many rows a scan takes a few milliseconds, and needs no levels
@@ -45,6 +47,9 @@ class ScanSearch:
     ) -> Ranking:
         rows = eligible_rows(len(self), exclude, allowed)
         return self.rank_rows(query, alphas, rows, top_k, factors, groups)
+
+    def ranking(self, wanted: ExactWanted) -> Search[Ranking]:  # noqa: D102 - see ExactSearch
+        return unshared(partial(wanted.ranked_by, self.rank_all))
 
     def rank_rows(  # noqa: D102 - see ExactSearch
         self,

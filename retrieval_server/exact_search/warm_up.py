@@ -8,6 +8,7 @@ numba uses the user's cache folder, or the one that NUMBA_CACHE_DIR names.
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 
@@ -18,6 +19,8 @@ from retrieval_server.exact_search.levels.encoding import empty_levels, encode_a
 from retrieval_server.exact_search.levels.fit_parameters import FitParameters
 from retrieval_server.exact_search.levels.rotation import SearchFit
 from retrieval_server.exact_search.row_factors import RowFactors
+from retrieval_server.exact_search.search import ExactWanted
+from retrieval_server.exact_search.shared_scan import finish, finish_together
 
 _ROWS, _DIMENSION = 256, 64
 
@@ -51,8 +54,11 @@ def compile_kernels() -> None:
     search = CascadeSearch(descriptors, levels, CascadeSettings(probes=2, few_rows=0))
     factors = RowFactors(np.arange(2, dtype=np.int32), np.ones(2))
     groups = Groups(np.arange(_ROWS, dtype=np.int32), _ROWS)
-    for row_factors, row_groups in ((None, None), (factors, groups)):
-        search.rank_all([descriptors[0][0]], [1.0], 1, factors=row_factors, groups=row_groups)
+    plain = ExactWanted([descriptors[0][0]], [1.0], 1)
+    for wanted in (plain, replace(plain, factors=factors, groups=groups)):
+        finish(search.ranking(wanted))
+    for ended in finish_together([search.ranking(plain) for _ in range(2)]):
+        ended.result()
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ same above all of them.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,8 @@ from retrieval_server.errors import ModelMismatchError
 from retrieval_server.exact_search.groups import AllowedRows, RowGroups
 from retrieval_server.exact_search.parallelism import IntraQueryParallelism
 from retrieval_server.exact_search.row_factors import RowFactors
-from retrieval_server.exact_search.search import Query, SearchLevel
+from retrieval_server.exact_search.search import Query, SearchLevel, Wanted
+from retrieval_server.exact_search.shared_scan import Search
 from retrieval_server.exact_search.similarity import Ranking
 from retrieval_server.filters.expression import Filter
 from retrieval_server.index.calibration import Calibration
@@ -27,6 +28,8 @@ from retrieval_server.index.product import Product
 from retrieval_server.models.profile import Profile
 from retrieval_server.text.read_text import ReadText
 from retrieval_server.text.word_search import TextCosines
+
+IndexWanted: TypeAlias = Wanted[AllowedRows, RowGroups]
 
 
 class IndexSearch(Protocol):
@@ -38,17 +41,8 @@ class IndexSearch(Protocol):
     def level_sizes(self) -> tuple[SearchLevel, ...]:
         """What a search reads."""
 
-    def rank_all(
-        self,
-        query: Query,
-        alphas: Sequence[float],
-        top_k: int,
-        exclude: int | None = None,
-        allowed: AllowedRows | None = None,
-        factors: RowFactors | None = None,
-        groups: RowGroups | None = None,
-    ) -> Ranking:
-        """Rank the whole index."""
+    def ranking(self, wanted: IndexWanted) -> Search[Ranking]:
+        """Rank the whole index; searches at the same time may share a part of the work."""
 
     def rank_rows(
         self,

@@ -28,6 +28,7 @@ STAGE_BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0
 STAGES = ("decode", "encode", "read", "rank", "refine")
 QUEUES = ("decode", "memory", "encode", "read", "rank")
 RELOADS = ("served", "refused")
+COMPACTIONS = ("done", "failed")
 REFUSALS: dict[type[Exception], str] = {
     errors.CurrentFileError: "current",
     errors.IndexLossError: "loss",
@@ -87,6 +88,12 @@ class ServerMetrics:
             ["queue"],
             registry=self.registry,
         )
+        self.together = Histogram(
+            "beauty_searches_together",
+            "Searches that a worker took together; in a large index they shared a scan.",
+            buckets=(1, 2, 3, 4),
+            registry=self.registry,
+        )
         self.shed = Counter(
             "beauty_searches_shed",
             "Requests refused because they could not be answered in time.",
@@ -116,8 +123,16 @@ class ServerMetrics:
             ["outcome"],
             registry=self.registry,
         )
+        self.compactions = Counter(
+            "beauty_index_compactions",
+            "Compactions that this server has started.",
+            ["result"],
+            registry=self.registry,
+        )
         for outcome in RELOADS:
             self.reloads.labels(outcome)
+        for result in COMPACTIONS:
+            self.compactions.labels(result)
         for stage in STAGES:
             self.stages.labels(stage)
         for reason in FAILURES.values():

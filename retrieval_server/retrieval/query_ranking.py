@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval_server.exact_search.groups import RowGroups
+from retrieval_server.exact_search.shared_scan import Search
 from retrieval_server.exact_search.similarity import Ranking
-from retrieval_server.index.searched_index import IndexSearch, SearchedIndex
+from retrieval_server.index.searched_index import IndexSearch, IndexWanted, SearchedIndex
 from retrieval_server.retrieval.grouping import with_group_sizes
 from retrieval_server.retrieval.query_words import query_words
 from retrieval_server.retrieval.search_request import (
@@ -63,9 +64,9 @@ class QueryRanking:
         self.allowed = bundle.allowed_rows(parameters.filter, parameters.exclude_ids)
         self.groups = groups
 
-    def initial(self) -> Ranking:
-        """The best ``top_k`` of the database: the first stage."""
-        ranking = self._search.rank_all(
+    def initial(self) -> Search[Ranking]:
+        """The best ``top_k`` of the database: the first stage; searches may share a part of it."""
+        wanted = IndexWanted(
             self._query,
             self._alphas,
             self._parameters.top_k,
@@ -74,6 +75,7 @@ class QueryRanking:
             self._factors,
             self.groups,
         )
+        ranking = yield from self._search.ranking(wanted)
         return ranking.reaching(self._parameters.min_similarity)
 
     def of_rows(self, rows: NDArray[np.int64], top_k: int) -> Ranking:

@@ -20,6 +20,7 @@ from retrieval_server.engines.engine import Engine
 from retrieval_server.errors import EngineError, UnknownProductError
 from retrieval_server.exact_search.parallelism import IntraQueryParallelism
 from retrieval_server.exact_search.search import SearchLevel
+from retrieval_server.exact_search.shared_scan import Search, finish
 from retrieval_server.exact_search.similarity import Ranking
 from retrieval_server.filters.evaluation import check_filter
 from retrieval_server.index.searched_index import IndexSearch, SearchedIndex
@@ -136,7 +137,13 @@ class Retriever:
         Raises:
             QueryError: if a parameter is out of range, naming it.
         """
-        return self._ranking(query, parameters, exclude).initial()
+        return finish(self.ranking(query, parameters, exclude))
+
+    def ranking(
+        self, query: QueryDescriptors, parameters: SearchParameters, exclude: int | None = None
+    ) -> Search[Ranking]:
+        """What ``rank`` does, beside other searches; see ``exact_search.shared_scan``."""
+        return (yield from self._ranking(query, parameters, exclude).initial())
 
     def search(
         self,
@@ -157,10 +164,20 @@ class Retriever:
         Raises:
             QueryError: if a parameter is out of range, naming it.
         """
+        return finish(self.searching(query, parameters, exclude, initial))
+
+    def searching(
+        self,
+        query: QueryDescriptors,
+        parameters: SearchParameters,
+        exclude: int | None = None,
+        initial: Ranking | None = None,
+    ) -> Search[SearchResult]:
+        """What ``search`` does, beside other searches; see ``exact_search.shared_scan``."""
         started = time.perf_counter_ns()
         ranking = self._ranking(query, parameters, exclude)
         if initial is None:
-            initial = ranking.initial()
+            initial = yield from ranking.initial()
         ranked = time.perf_counter_ns()
         if parameters.refine:
             result = refine(
@@ -197,13 +214,20 @@ class Retriever:
             QueryError: if a parameter is out of range, naming it.
             UnknownProductError: if the index has no such product.
         """
+        return finish(self.searching_similar(product_id, parameters))
+
+    def searching_similar(
+        self, product_id: str, parameters: SearchParameters
+    ) -> Search[SearchResult]:
+        """What ``similar_to`` does, beside other searches; see ``exact_search.shared_scan``."""
         row = self.bundle.row_of(product_id)
         if row is None:
             raise UnknownProductError(product_id)
         check_group_by(parameters.group_by, self.bundle.columns)
         if parameters.group_by == PRODUCT_COLUMN:
             parameters = without_images_of(parameters, self.bundle.product(row))
-        return self.search(self.bundle.descriptors_of(row), parameters, exclude=row)
+        query = self.bundle.descriptors_of(row)
+        return (yield from self.searching(query, parameters, exclude=row))
 
     def search_by_words(self, parameters: SearchParameters) -> SearchResult:
         """Find the products by words alone: by falling t, then by row; none with t = 0.

@@ -20,6 +20,7 @@ from retrieval_server.changes.hand_over import (
     Switch,
     offered,
     require_current,
+    staying_current,
     withdraw,
 )
 from retrieval_server.changes.log_writer import LogWriter, WriterLock
@@ -88,6 +89,11 @@ class ChangeFeed:
         return self._version.version
 
     @property
+    def is_writer(self) -> bool:
+        """Whether this server has the right to write the log, and no other one has."""
+        return self._right is not None
+
+    @property
     def lag_s(self) -> float:
         """For how long the log has had changes that searches do not see."""
         return 0.0 if self._version is None else self._version.lag_s
@@ -121,7 +127,7 @@ class ChangeFeed:
         Raises:
             ChangeLogError: if the file that names it is damaged.
         """
-        if self._right is None or self._root is None:  # a store hands over no versions
+        if not self.is_writer or self._root is None:  # a store hands over no versions
             return None
         compacted = await asyncio.to_thread(offered, self._root)
         is_of_served = compacted is not None and compacted.base == self.version.version
@@ -189,7 +195,11 @@ class ChangeFeed:
             self._served.retriever = self._base.over(index)
 
     def _append(self, contents: Sequence[bytes]) -> int:
-        return self._open_writer().append(contents)
+        writer = self._open_writer()
+        if self._root is None:
+            return writer.append(contents)
+        with staying_current(self._root, self.version.version):
+            return writer.append(contents)
 
     def _open_writer(self) -> LogWriter | StoreLogWriter:
         self.require_writable()

@@ -29,13 +29,18 @@ class ServedIndex:
     Attributes:
         retriever: the current one.
         refusal: why the version that ``current`` names is not served; None if it is.
+        is_compacting: whether a compaction that this server has started is running.
+        failed_compaction: what its last compaction said, if it has failed; else None.
     """
 
     def __init__(self, retriever: Retriever) -> None:
         self.retriever = retriever
         self.refusal: Refusal | None = None
+        self.is_compacting = False
+        self.failed_compaction: str | None = None
 
     @property
     def warnings(self) -> list[str]:
         """What a person should know of the index that is served, beside its manifest's warnings."""
-        return [] if self.refusal is None else [self.refusal.message]
+        refused = None if self.refusal is None else self.refusal.message
+        return [each for each in (refused, self.failed_compaction) if each is not None]

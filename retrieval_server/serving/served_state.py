@@ -73,6 +73,11 @@ class ServedState(Collector):
             "For how long the log has had changes that searches do not see; 0 if they see all.",
             value=self._feed.lag_s,
         )
+        yield GaugeMetricFamily(
+            "beauty_index_compaction_failed",
+            "1 while there are changes to compact, and the last attempt of this server has failed.",
+            value=self._served.failed_compaction is not None,
+        )
         refused = GaugeMetricFamily(
             "beauty_index_refused",
             "1 while the version that current names is not served, by cause; else 0.",

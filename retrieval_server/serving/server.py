@@ -36,6 +36,7 @@ from retrieval_server.serving.admission import Admission, Kind
 from retrieval_server.serving.certificate_metrics import CertificateState, certificates_of
 from retrieval_server.serving.change_feed import FOLLOW_EVERY_S, ChangeFeed
 from retrieval_server.serving.check_health import SERVICE
+from retrieval_server.serving.compaction import Compaction
 from retrieval_server.serving.grpc_endpoint import create_grpc_server, listen, listen_in_the_clear
 from retrieval_server.serving.index_source import IndexSource, source_of
 from retrieval_server.serving.index_watch import IndexWatch
@@ -66,11 +67,13 @@ class RunningServer:
         address: ``host:port``; the port is the one that was taken if the settings say 0.
         health_address: that of the port for health checks only, if there is one.
         index_watch: reloads the index.
+        compaction: takes changes into the next version.
     """
 
     address: str
     health_address: str | None
     index_watch: IndexWatch
+    compaction: Compaction
     _service: RetrievalService
     _server: grpc.aio.Server
     _health_server: grpc.aio.Server
@@ -95,6 +98,7 @@ class RunningServer:
             delay_s: seconds before that in which new requests are still accepted, while clients
                 learn of the stop.
         """
+        await self.compaction.polling.stop()
         await self.index_watch.polling.stop()
         await self._service.changes.feed.polling.stop()
         await self._readiness.stop()
@@ -144,6 +148,7 @@ async def start_server(settings: Settings) -> RunningServer:
     health_servicer = _add_services(server, health_server, service)
     readiness = Readiness(served, health_servicer, SERVICE)
     index_watch = IndexWatch(source, repository, served, feed, metrics)
+    compaction = Compaction(served, feed, source.root(), settings, metrics)
     metrics.registry.register(ServedState(served, feed, readiness))
     if certificates := certificates_of(settings):
         metrics.registry.register(CertificateState(certificates))
@@ -154,6 +159,7 @@ async def start_server(settings: Settings) -> RunningServer:
     feed.polling.start(FOLLOW_EVERY_S)
     if settings.reload_every_s > 0:
         index_watch.polling.start(settings.reload_every_s)
+    compaction.start()
     for warning in bundle.manifest.warnings:
         log.warning(warning)
     now = served.retriever.bundle
@@ -162,6 +168,7 @@ async def start_server(settings: Settings) -> RunningServer:
         address,
         health_address,
         index_watch,
+        compaction,
         service,
         server,
         health_server,

@@ -98,7 +98,7 @@ class Settings:
         ),
     ] = Path("model_repository")
     engine: Annotated[
-        str, Setting(help=f"Engine that computes the descriptors: {' or '.join(ENGINES)}.")
+        str, Setting(help=f"Engine that computes the descriptors: {', '.join(ENGINES)}.")
     ] = ENGINES[0]
     host: Annotated[
         str,
@@ -188,6 +188,22 @@ class Settings:
             "beside the versions of --index, or in the --store. One server of an index at a time."
         ),
     ] = False
+    compact_after: Annotated[
+        int,
+        Setting(
+            help="Number of changes at which a server with --writable has them taken into the next "
+            "version of the index, as beauty-export compact does; 0 means never.",
+            min=0,
+        ),
+    ] = 10_000
+    keep_versions: Annotated[
+        int,
+        Setting(
+            help="How many versions of the index stay after that: the current one and the newest "
+            "others. Older ones that no process has open are removed.",
+            min=1,
+        ),
+    ] = 3
     address_file: Annotated[
         Path | None,
         Setting(help="File to write HOST:PORT to as soon as the server answers; - prints it."),

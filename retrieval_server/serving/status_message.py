@@ -77,5 +77,7 @@ def status_message(
             position=bundle.change_position,
             lag_s=feed.lag_s,
             writable=feed.is_writable,
+            pending_count=feed.pending,
+            compacting=served.is_compacting,
         ),
     )

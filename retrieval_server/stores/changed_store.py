@@ -18,11 +18,11 @@ from retrieval_server.attributes.values import ColumnKind
 from retrieval_server.changes.changeable_version import ChangeableVersion
 from retrieval_server.changes.changed_columns import ChangedColumns
 from retrieval_server.changes.changed_index import ChangedIndex, ChangedRows
-from retrieval_server.changes.changed_search import ChangedSearch, numbered
+from retrieval_server.changes.changed_search import ChangedSearch
 from retrieval_server.changes.changed_texts import ChangedNeighbours
 from retrieval_server.changes.changed_version import ChangedVersion
 from retrieval_server.changes.changed_words import ChangedWords
-from retrieval_server.exact_search.groups import AllowedRows, RowGroups
+from retrieval_server.exact_search.groups import AllowedRows, Groups
 from retrieval_server.filters.evaluation import check_filter
 from retrieval_server.filters.expression import Filter
 from retrieval_server.index.column_groups import groups_by
@@ -89,13 +89,15 @@ class ChangedStoreGroups(StoredGroups):
         self._changed = [_stored_value(column, value) for value in column.values.tolist()]
         super().__init__(store, column.name, count + len(self._changed))  # or fewer: a value twice
 
-    def part(self, rows: slice) -> RowGroups:
-        """The groups of some rows in a run; see ``PartedGroups``."""
-        if rows.start < self._first:
-            return self
-        groups = groups_by(self._column_of_changes)
-        changed = groups.numbers[rows.start - self._first : rows.stop - self._first]
-        return numbered(changed, groups.count)
+    @property
+    def version(self) -> ChangedStoreGroups:
+        """The groups of the rows of the version, which have their own numbers."""
+        return self
+
+    @property
+    def changed(self) -> Groups:
+        """The groups of the changed rows; see ``PartedGroups``."""
+        return groups_by(self._column_of_changes)
 
     def values(  # noqa: D102 - see StoredGroups
         self, rows: NDArray[np.int64]

@@ -16,6 +16,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,8 @@ from numpy.typing import NDArray
 from retrieval_server.exact_search.groups import RowGroups
 from retrieval_server.exact_search.proof import Guarantee, Proof
 from retrieval_server.exact_search.row_factors import RowFactors
-from retrieval_server.exact_search.search import Query, SearchLevel
+from retrieval_server.exact_search.search import Query, SearchLevel, Wanted
+from retrieval_server.exact_search.shared_scan import Search, unshared
 from retrieval_server.exact_search.similarity import Ranking
 from retrieval_server.stores.candidate_store import CandidateStore, Selection, StoredRows, SumList
 from retrieval_server.stores.candidates import Candidates
@@ -122,6 +124,10 @@ class StoreSearch:
         search = _OneSearch(self._store, certificate, candidates, by_factor, search_time)
         proof = search.prove(selection, top_k)
         return replace(candidates.ranking, proof=proof)
+
+    def ranking(self, wanted: Wanted[StoredRows, RowGroups]) -> Search[Ranking]:
+        """Rank the rows that may be found; see ``IndexSearch``."""
+        return unshared(partial(wanted.ranked_by, self.rank_all))
 
     def rank_rows(
         self,

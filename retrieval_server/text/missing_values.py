@@ -9,6 +9,7 @@ from retrieval_server.text.accents import without_accents
 LONGEST = 60  # characters; a longer text is a description, except for the printers' filler
 
 _FILLER = "lorem ipsum"
+_WORD = re.compile(r"[^\W_]+")
 # The mark of databases for NULL, and the errors of spreadsheets.
 _SYMBOLS = r"""
     \n #null! #div/0! #value! #ref! #name? #num! #nv #bezug! #wert! #zahl! #valeur! #nom? #nombre!
@@ -148,6 +149,8 @@ def is_missing(text: str) -> bool:
     It says nothing if it has no letter and no digit. Case, accents and punctuation of the words
     for a missing description do not matter: "(N/A)", "n.a." and "NA" are the same.
     """
+    if text.isascii() and _begins_a_description(text):
+        return False
     if len(text) > LONGEST:
         start = text.lstrip()
         return not start or start[: len(_FILLER)].casefold() == _FILLER or _has_no_word(text)
@@ -160,15 +163,27 @@ def is_missing(text: str) -> bool:
     )
 
 
+def _begins_a_description(text: str) -> bool:
+    """Tell by its first word of most ASCII texts that they stand for no missing one."""
+    first = _WORD.search(text)
+    return (
+        first is not None
+        and first[0].lower() not in _FIRST_WORDS
+        and text.lstrip()[0] not in _FIRST_SYMBOLS
+    )
+
+
 def _has_no_word(text: str) -> bool:
-    return re.search(r"[^\W_]", text) is None
+    return _WORD.search(text) is None
 
 
 def _words(text: str) -> str:
     """The words of a text in one spelling, with one space between two."""
     plain = text if text.isascii() else without_accents(text)
-    return " ".join(re.findall(r"[^\W_]+", plain.casefold()))
+    return " ".join(_WORD.findall(plain.casefold()))
 
 
 _MISSING = frozenset(_words(value) for value in _WORDS.split(","))
 _MISSING_SYMBOLS = frozenset(_SYMBOLS.split())
+_FIRST_WORDS = frozenset(words.partition(" ")[0] for words in (*_MISSING, _FILLER))
+_FIRST_SYMBOLS = frozenset(symbol[0] for symbol in _MISSING_SYMBOLS)

@@ -57,7 +57,7 @@ def resolved_text(text: str) -> str:
 
     Other than ``plain_text``, it keeps a text that stands for a missing one.
     """
-    if not _unusual.search(text):
+    if _is_ordinary(text) or not _unusual.search(text):
         return text
     plain = _without_unseen(text)
     for _ in range(LEVELS):
@@ -66,6 +66,11 @@ def resolved_text(text: str) -> str:
             break
         plain = " ".join(resolved.split())
     return plain
+
+
+def _is_ordinary(text: str) -> bool:
+    """Tell at once of most texts that they have nothing to resolve; no format character prints."""
+    return text.isprintable() and "&" not in text and "<" not in text and "\\" not in text
 
 
 def _without_unseen(text: str) -> str:

@@ -540,14 +540,18 @@ class Times(_message.Message):
     def __init__(self, name: _Optional[str] = ..., bounds_s: _Optional[_Iterable[float]] = ..., counts: _Optional[_Iterable[int]] = ..., total_s: _Optional[float] = ...) -> None: ...
 
 class ChangeStatus(_message.Message):
-    __slots__ = ("position", "lag_s", "writable")
+    __slots__ = ("position", "lag_s", "writable", "pending_count", "compacting")
     POSITION_FIELD_NUMBER: _ClassVar[int]
     LAG_S_FIELD_NUMBER: _ClassVar[int]
     WRITABLE_FIELD_NUMBER: _ClassVar[int]
+    PENDING_COUNT_FIELD_NUMBER: _ClassVar[int]
+    COMPACTING_FIELD_NUMBER: _ClassVar[int]
     position: int
     lag_s: float
     writable: bool
-    def __init__(self, position: _Optional[int] = ..., lag_s: _Optional[float] = ..., writable: _Optional[bool] = ...) -> None: ...
+    pending_count: int
+    compacting: bool
+    def __init__(self, position: _Optional[int] = ..., lag_s: _Optional[float] = ..., writable: _Optional[bool] = ..., pending_count: _Optional[int] = ..., compacting: _Optional[bool] = ...) -> None: ...
 
 class CatalogueColumn(_message.Message):
     __slots__ = ("name", "kind", "distinct_count", "missing_count", "values")

@@ -119,7 +119,7 @@ def test_delete_removes_products_and_reports_unknown_ones(writer: Served) -> Non
     assert done.stdout == "1 deleted, position 1\n"
     assert "'nobody' is not in the index" in done.stderr
     status = beauty_search("status", "--server", writer.address)
-    assert "position 1; takes changes" in status.stdout
+    assert "position 1, 1 to compact; takes changes" in status.stdout
 
 
 def test_the_client_sends_products_in_order_and_several_streams(

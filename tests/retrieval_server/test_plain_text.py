@@ -100,7 +100,14 @@ def test_a_description_that_begins_like_a_missing_one_is_kept(text: str) -> None
 
 def test_every_format_character_of_unicode_is_deleted() -> None:
     characters = [chr(code) for code in range(0x110000) if unicodedata.category(chr(code)) == "Cf"]
-    assert plain_text(f"a{''.join(characters)}b") == "ab"
+    assert {plain_text(f"a{character}b") for character in characters} == {"ab"}
+
+
+def test_every_control_character_but_white_space_becomes_a_space() -> None:
+    characters = [chr(code) for code in range(0x100) if unicodedata.category(chr(code)) == "Cc"]
+    assert {
+        plain_text(f"a{character}b") for character in characters if character not in "\t\n\r"
+    } == {"a b"}
 
 
 def test_plain_text_of_plain_text_is_the_same() -> None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from retrieval_server.index.current_lock import current_lock
 from retrieval_server.index.publish import make_current, readable_current
 from tests.soak.proxy import FaultyProxy
 from tests.soak.supervised_server import SupervisedServer
@@ -59,7 +60,8 @@ def hold_connections(place: Place, generator: random.Random) -> None:
 def replace_index(place: Place, generator: random.Random) -> None:
     index, versions = place.world.index, place.world.versions
     other = versions[(versions.index(readable_current(index)) + 1) % len(versions)]
-    make_current(index, other)
+    with current_lock(index):
+        make_current(index, other)
 
 
 def forget_files(place: Place, generator: random.Random) -> None:

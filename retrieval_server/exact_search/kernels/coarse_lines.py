@@ -9,15 +9,14 @@ from numba import types
 from numba.core import cgutils
 
 from retrieval_server.exact_search.kernels.layout import (
-    COARSE_BITS,
     COARSE_SEGMENTS,
     FLOAT32_BYTES,
-    GROUP_AXES,
     INT64_BYTES,
     LINE,
-    REFINED_BITS,
     STRIPE,
+    WIDE_STRIPES,
     WORD,
+    stripe_codes,
 )
 from retrieval_server.exact_search.kernels.vector_instructions import (
     FLOATS,
@@ -42,8 +41,14 @@ from retrieval_server.exact_search.kernels.vector_instructions import (
     times,
 )
 
-_REFINEMENT = len(COARSE_SEGMENTS)  # positions in a query's scales, after those of the segments
-UNIT, CONSTANT = _REFINEMENT + 1, _REFINEMENT + 2
+# Lengths that the instruction loops over: of the wide segment; for each number of bits the count of
+# segments and their lengths, the wide one once more.
+SEGMENT_LENGTHS = (
+    WIDE_STRIPES,
+    *(length for _, lengths in COARSE_SEGMENTS for length in (len(lengths), *lengths)),
+)
+UNIT = 1 + sum(len(lengths) for _, lengths in COARSE_SEGMENTS)  # in a query's scales, after S
+CONSTANT = UNIT + 1
 OUTPUTS = 2  # estimates, upper bounds
 _WEIGHTS = OUTPUTS * WORD  # bytes of the weights of one word of bounds
 
@@ -51,9 +56,12 @@ _WEIGHTS = OUTPUTS * WORD  # bytes of the weights of one word of bounds
 def bounds_of(lines: int) -> Any:
     """Make the instruction that estimates and bounds the rows of some lines of a block.
 
-    All its arguments but ``words``, ``mask`` and ``ahead`` are addresses. ``mask`` has a bit for
-    each row that may be found; the others get -inf. ``ahead`` is the distance from the codes to
-    those that are read next. It returns the largest upper bound.
+    It reads the codes once for all queries. What it computes for a query does not depend on the
+    others. All its arguments but ``words``, ``ahead`` and ``offset`` are addresses, and a tuple has
+    one for each query. ``masks`` has 64 bits for each query, one for each row that may be found;
+    the others get -inf. ``ahead`` is the distance from the codes to those that are read next,
+    ``offset`` that from the start of the outputs. ``largest`` gets the largest upper bound of each
+    query.
     """
 
     @intrinsic
@@ -66,95 +74,132 @@ def bounds_of(lines: int) -> Any:
         segments: Any,
         scales: Any,
         weights: Any,
-        mask: Any,
+        masks: Any,
         ahead: Any,
         estimates: Any,
         upper_bounds: Any,
+        offset: Any,
+        largest: Any,
     ) -> Any:
-        def generate(context: Any, b: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
-            words, mask, ahead = (arguments[position] for position in (2, 7, 8))
-            codes, bounds, digits, segments, scales, weights, *outputs = (
-                pointer_to(b, arguments[position]) for position in (0, 1, 3, 4, 5, 6, 9, 10)
-            )
-            totals = _code_totals(b, codes, digits, segments, scales, ahead, lines)
-            unit, constant = (
-                broadcast(b, offset_by(b, scales, FLOAT32_BYTES * position), FLOATS)
-                for position in (UNIT, CONSTANT)
-            )
-            sums = _bound_sums(b, bounds, words, weights, lines)
-            largest = LOWEST
-            for line in range(lines):
-                may_be_found = lanes_of(b, mask, line)
-                total = b.fadd(b.load(totals[line]), constant)
-                for output, side in zip(outputs, sums, strict=True):
-                    total = add_scaled(b, total, b.load(side[line]), unit)
-                    found = b.select(may_be_found, total, LOWEST)
-                    store(b, found, offset_by(b, output, LINE * line))
-                largest = larger(b, largest, found)
-            return lane_maximum(b, largest)
+        queries = digits.count
 
-        return types.float32(*[types.intp] * 11), generate
+        def generate(context: Any, b: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
+            codes, bounds, segments, masks, largest = (
+                pointer_to(b, arguments[position]) for position in (0, 1, 4, 7, 12)
+            )
+            words, ahead, offset = (arguments[position] for position in (2, 8, 11))
+            digits, scales, weights, estimates, upper_bounds = (
+                [pointer_to(b, each) for each in cgutils.unpack_tuple(b, arguments[position])]
+                for position in (3, 5, 6, 9, 10)
+            )
+            totals = _CodeTotals(b, codes, digits, segments, scales, ahead, lines).found()
+            for query in range(queries):
+                unit, constant = (
+                    broadcast(b, offset_by(b, scales[query], FLOAT32_BYTES * position), FLOATS)
+                    for position in (UNIT, CONSTANT)
+                )
+                mask = load(b, offset_by(b, masks, INT64_BYTES * query), I64)
+                sums = _bound_sums(b, bounds, words, weights[query], lines)
+                highest = LOWEST
+                for line in range(lines):
+                    may_be_found = lanes_of(b, mask, line)
+                    total = b.fadd(b.load(totals[query][line]), constant)
+                    for output, side in zip((estimates, upper_bounds), sums, strict=True):
+                        total = add_scaled(b, total, b.load(side[line]), unit)
+                        found = b.select(may_be_found, total, LOWEST)
+                        at = offset_by(b, offset_by(b, output[query], offset), LINE * line)
+                        store(b, found, at)
+                    highest = larger(b, highest, found)
+                largest_at = offset_by(b, largest, FLOAT32_BYTES * query)
+                store(b, lane_maximum(b, highest), largest_at)
+            return context.get_dummy_value()
+
+        each = types.UniTuple(types.intp, queries)
+        one = types.intp
+        kinds = (one, one, one, each, one, each, each, one, one, each, each, one, one)
+        return types.void(*kinds), generate
 
     return bounds_of_lines
 
 
-def _code_totals(
-    b: ir.IRBuilder,
-    codes: ir.Value,
-    digits: ir.Value,
-    segments: ir.Value,
-    scales: ir.Value,
-    ahead: ir.Value,
-    lines: int,
-) -> list[ir.Value]:
-    """Σ over segments, and over the refinement, of scale · Σ code · digit.
+class _CodeTotals:
+    """Σ over segments of scale · Σ code · digit: by query, by line.
 
-    One loop over the codes whose lengths the compiler does not know: unrolled, it is twice as slow,
-    as the processor reads ahead for few loads that go on and on, not for a hundred that take turns.
+    It loops over the codes, and the compiler does not know the lengths: unrolled, it is twice as
+    slow, as the processor reads ahead for few loads that go on and on, not for a hundred that take
+    turns.
     """
-    totals = accumulators(b, FLOATS, lines)
-    sums = [cgutils.alloca_once(b, WORDS) for _ in range(lines)]
-    codes_at, digits_at = (cgutils.alloca_once_value(b, each) for each in (codes, digits))
-    with cgutils.for_range(b, load(b, segments, I64)) as segment:  # count first
-        clear(b, sums, WORDS)
-        length_at = times(b, b.add(segment.index, ir.Constant(I64, 1)), INT64_BYTES)
-        with cgutils.for_range(b, load(b, offset_by(b, segments, length_at), I64)):
-            stripe, group_digits = b.load(codes_at), b.load(digits_at)
-            _add_stripe(b, sums, stripe, group_digits, ahead, COARSE_BITS)
-            b.store(offset_by(b, stripe, STRIPE), codes_at)
-            b.store(offset_by(b, group_digits, GROUP_AXES), digits_at)
-        scale_at = offset_by(b, scales, times(b, segment.index, FLOAT32_BYTES))
-        _add_sums(b, totals, sums, scale_at)
-    clear(b, sums, WORDS)
-    _add_stripe(b, sums, b.load(codes_at), b.load(digits_at), ahead, REFINED_BITS)
-    _add_sums(b, totals, sums, offset_by(b, scales, FLOAT32_BYTES * _REFINEMENT))
-    return totals
 
+    def __init__(
+        self,
+        b: ir.IRBuilder,
+        codes: ir.Value,
+        digits: list[ir.Value],
+        segments: ir.Value,
+        scales: list[ir.Value],
+        ahead: ir.Value,
+        lines: int,
+    ) -> None:
+        self._b, self._codes, self._ahead = b, codes, ahead
+        self._digits, self._scales, self._segments = digits, scales, segments
+        self._totals = [accumulators(b, FLOATS, lines) for _ in digits]
+        self._sums = [[cgutils.alloca_once(b, WORDS) for _ in range(lines)] for _ in digits]
+        # How far the loops are: in the codes, the digits, the scales and the lengths.
+        self._code, self._digit, self._scale, self._length = (
+            cgutils.alloca_once_value(b, ir.Constant(I64, 0)) for _ in range(4)
+        )
 
-def _add_sums(
-    b: ir.IRBuilder, totals: list[ir.Value], sums: list[ir.Value], scale_at: ir.Value
-) -> None:
-    scale = broadcast(b, scale_at, FLOATS)
-    for pointer, total in zip(sums, totals, strict=True):
-        b.store(add_scaled(b, b.load(total), b.load(pointer), scale), total)
+    def found(self) -> list[list[ir.Value]]:
+        """Pointers to the totals. The wide segment is read twice: with low and with high digits."""
+        b = self._b
+        self._add_segment(COARSE_SEGMENTS[0][0])
+        b.store(ir.Constant(I64, 0), self._code)
+        for bits, _ in COARSE_SEGMENTS:
+            with cgutils.for_range(b, self._next_length()):
+                self._add_segment(bits)
+        return self._totals
 
+    def _next_length(self) -> ir.Value:
+        length = load(self._b, offset_by(self._b, self._segments, self._b.load(self._length)), I64)
+        self._advance(self._length, INT64_BYTES)
+        return length
 
-def _add_stripe(
-    b: ir.IRBuilder,
-    sums: list[ir.Value],
-    stripe: ir.Value,
-    digits: ir.Value,
-    ahead: ir.Value,
-    bits: int,
-) -> None:
-    """Add Σ code · digit over the axes of a stripe of codes of some bits."""
-    words = [broadcast(b, offset_by(b, digits, WORD * plane), WORDS) for plane in range(8 // bits)]
-    for line, pointer in enumerate(sums):
-        prefetch_line(b, offset_by(b, offset_by(b, stripe, LINE * line), ahead))
-        codes, dots = load(b, offset_by(b, stripe, LINE * line), WORDS), b.load(pointer)
-        for plane, word in zip(planes(b, codes, bits), words, strict=True):
-            dots = dot4(b, dots, plane, word)
-        b.store(dots, pointer)
+    def _add_segment(self, bits: int) -> None:
+        b = self._b
+        for of_query in self._sums:
+            clear(b, of_query, WORDS)
+        with cgutils.for_range(b, self._next_length()):
+            self._add_stripe(bits)
+        for totals, sums, scales in zip(self._totals, self._sums, self._scales, strict=True):
+            scale = broadcast(b, offset_by(b, scales, b.load(self._scale)), FLOATS)
+            for pointer, total in zip(sums, totals, strict=True):
+                b.store(add_scaled(b, b.load(total), b.load(pointer), scale), total)
+        self._advance(self._scale, FLOAT32_BYTES)
+
+    def _add_stripe(self, bits: int) -> None:
+        """Add Σ code · digit over the axes of the next stripe, of codes of some bits."""
+        b, count = self._b, 8 // bits
+        stripe = offset_by(b, self._codes, b.load(self._code))
+        digits = [offset_by(b, each, b.load(self._digit)) for each in self._digits]
+        words = [
+            [broadcast(b, offset_by(b, each, WORD * plane), WORDS) for plane in range(count)]
+            for each in digits
+        ]
+        for line in range(len(self._sums[0])):
+            at = offset_by(b, stripe, LINE * line)
+            prefetch_line(b, offset_by(b, at, self._ahead))
+            codes = planes(b, load(b, at, WORDS), (bits,) * count)
+            for of_query, words_of_query in zip(self._sums, words, strict=True):
+                dots = b.load(of_query[line])
+                for plane, word in zip(codes, words_of_query, strict=True):
+                    dots = dot4(b, dots, plane, word)
+                b.store(dots, of_query[line])
+        self._advance(self._code, STRIPE)
+        self._advance(self._digit, stripe_codes(bits))
+
+    def _advance(self, place: ir.Value, size: int) -> None:
+        b = self._b
+        b.store(b.add(b.load(place), ir.Constant(I64, size)), place)
 
 
 def _bound_sums(

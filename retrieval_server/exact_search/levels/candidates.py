@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +17,28 @@ from retrieval_server.exact_search.kernels.selection import keep, keep_by_group,
 from retrieval_server.exact_search.row_factors import RowGrowth
 
 _NO_ROWS = np.empty(0, np.int32)
+_ALL_ROWS = np.empty(0, np.bool_)
+
+
+class CoarseBounds(NamedTuple):
+    """What the coarse level writes for one search.
+
+    Attributes:
+        estimates: (64 · blocks,) float32.
+        upper_bounds: (64 · blocks,) float32.
+        block_maxima: (blocks,) float32.
+    """
+
+    estimates: NDArray[np.float32]
+    upper_bounds: NDArray[np.float32]
+    block_maxima: NDArray[np.float32]
 
 
 class Scratch(threading.local):
     """The working memory of a searching thread, of the size of the database.
+
+    Searches that share a scan have a place each for what the coarse level writes. After it they run
+    one after the other, in the same memory.
 
     Args:
         count: number of rows of the database.
@@ -28,12 +47,17 @@ class Scratch(threading.local):
     def __init__(self, count: int) -> None:
         blocks = -(-count // BLOCK_ROWS)
         rows = BLOCK_ROWS * blocks
-        self.coarse_estimates, self.coarse_upper_bounds, self.estimates, self.upper_bounds = (
-            np.empty(rows, np.float32) for _ in range(4)
-        )
-        self.block_maxima = np.empty(blocks, np.float32)
+        self.estimates, self.upper_bounds = (np.empty(rows, np.float32) for _ in range(2))
+        self._coarse_sizes, self._coarse = (rows, rows, blocks), list[CoarseBounds]()
         self.rows = np.empty(rows + LANES, np.int32)  # survivors() writes beyond the last
         self._count = count
+
+    def coarse_bounds(self, place: int) -> CoarseBounds:
+        """The memory of a place, which is made for the first search there."""
+        while len(self._coarse) <= place:
+            arrays = (np.empty(size, np.float32) for size in self._coarse_sizes)
+            self._coarse.append(CoarseBounds(*arrays))
+        return self._coarse[place]
 
     @cached_property
     def growth_of(self) -> NDArray[np.float32]:
@@ -58,7 +82,8 @@ class Candidates:
     every position in ``rows``.
 
     Args:
-        scratch: the memory of this thread; the candidates use it until the next search.
+        scratch: the memory of this thread; the candidates use it until the next search, and the
+            coarse level has their place in it.
         count: number of rows of the database.
         exclude: a row that may not be found.
         allowed: (N,) which rows may be found; None for all.
@@ -84,18 +109,26 @@ class Candidates:
         growth: RowGrowth | None = None,
         groups: Groups | None = None,
     ) -> None:
-        self.coarse_estimates = scratch.coarse_estimates
-        self.coarse_upper_bounds = scratch.coarse_upper_bounds
-        self.block_maxima = scratch.block_maxima
         self.estimates, self.upper_bounds = scratch.estimates, scratch.upper_bounds
         self._row_memory, self._is_narrowed = scratch.rows, False
-        self.allowed = np.empty(0, np.bool_) if allowed is None else allowed
+        # One type for the kernel, which takes those of several searches: in order, and writable.
+        self.allowed = np.require(
+            _ALL_ROWS if allowed is None else allowed, requirements=["C", "W"]
+        )
         self._exclude = exclude
         self._scratch, self._growth, self._groups = scratch, growth, groups
-        if growth is not None:
-            scratch.growth_of[:] = 1
-            scratch.growth_of[growth.rows] = growth.growths
         self.count = count
+        self.take_place(0)
+
+    def take_place(self, place: int) -> None:
+        """Take the place of this search among those that share a scan of the coarse level.
+
+        Args:
+            place: from 0.
+        """
+        self.coarse_estimates, self.coarse_upper_bounds, self.block_maxima = (
+            self._scratch.coarse_bounds(place)
+        )
 
     @property
     def rows(self) -> NDArray[np.int32]:
@@ -127,6 +160,8 @@ class Candidates:
                 self.rows, self._scratch.growth_of, growth.shift, grown, self.upper_bounds
             )
         else:
+            self._scratch.growth_of[:] = 1
+            self._scratch.growth_of[growth.rows] = growth.growths
             grown[:] = self.coarse_estimates[: self.count]
             grow_rows(
                 growth.rows, growth.growths, growth.shift,

@@ -7,8 +7,8 @@ from retrieval_server.exact_search.levels.coarse import CoarseLevel
 from retrieval_server.exact_search.levels.level import Level
 from retrieval_server.exact_search.levels.middle import MiddleLevel
 from retrieval_server.exact_search.levels.residual import ResidualLevel
-from retrieval_server.exact_search.levels.stage import StageLevel
 
-STAGE_LEVELS: tuple[StageLevel, ...] = (CoarseLevel(), MiddleLevel(), ResidualLevel())
+COARSE_LEVEL = CoarseLevel()
+ROW_LEVELS = (MiddleLevel(), ResidualLevel())
 BYTE_LEVEL = ByteLevel()
-LEVELS: tuple[Level, ...] = (*STAGE_LEVELS, BYTE_LEVEL)
+LEVELS: tuple[Level, ...] = (COARSE_LEVEL, *ROW_LEVELS, BYTE_LEVEL)

@@ -9,12 +9,14 @@ from typer.testing import CliRunner
 from export.cli import app
 from export.dataset.catalogue import read_catalogue
 from export.descriptors.engine_choice import EngineChoice
+from export.index import search_levels
 from export.index.build import IndexBuild
 from export.index.compact import compact
 from retrieval_server.changes.log_writer import WriterLock
 from retrieval_server.index.publish import current_version, open_index
 from retrieval_server.models.profile import Profile
 from retrieval_server.v1 import retrieval_pb2 as pb
+from tests.support.export.index_builds import Build, add_row, files, picture
 from tests.support.patience import PATIENCE_S, eventually
 from tests.support.served import Served, ServedBy
 
@@ -85,6 +87,46 @@ def test_the_next_version_is_that_of_a_build_on_the_changed_catalogue(
     assert built.folder.name == version
     assert "nothing to do" in CliRunner().invoke(app, ["compact", str(tiny_index_copy)]).stderr
     open_index(tiny_index_copy).verify()
+
+
+def test_the_fit_the_kinds_and_the_rejects_are_computed_anew(
+    served_by: ServedBy,
+    build: Build,
+    changed: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With levels and float16, from an index three of whose images could not be read."""
+    monkeypatch.setattr(search_levels, "SCANNED_ROWS", 3)
+    whole = picture(changed).read_bytes()
+    for name in ("mended", "gone", "broken"):
+        (changed / "images" / f"{name}.png").write_bytes(whole[:99])
+        add_row(changed, name, f"images/{name}.png", "a jar", "", "")
+    index = tmp_path / "index"
+    first = build(changed, index, half_precision=True)
+    assert (first.manifest.rejected, first.manifest.search is None) == (3, False)
+    (changed / "images" / "mended.png").write_bytes(whole)
+    with served_by(index=index, writable=True) as writer:
+        upserts = [
+            pb.UpsertRequest(
+                product_id=name,
+                image=whole,
+                image_path="images/mended.png",
+                description="a jar in a new violet",
+                attributes={"brand": "Nuxe"},
+            )
+            for name in ("mended", "gone", "p0001")
+        ]
+        assert not any(each.code for each in writer.stub.Upsert(iter(upserts), timeout=PATIENCE_S))
+        writer.stub.Delete(pb.DeleteRequest(product_ids=["gone"]), timeout=PATIENCE_S)
+    compacted = compact(index).folder
+    rows = (changed / "catalog.csv").read_text(encoding="utf-8").splitlines()
+    kept = [row for row in rows if row.partition(",")[0] not in {"mended", "gone", "p0001"}]
+    new = [f"{name},images/mended.png,a jar in a new violet,Nuxe," for name in ("mended", "p0001")]
+    (changed / "catalog.csv").write_text("\n".join([*kept, *new, ""]), encoding="utf-8")
+    built = build(changed, tmp_path / "built", half_precision=True)
+    assert built.manifest.rejected == 1
+    assert files(compacted) == files(built.folder)
 
 
 def test_a_killed_compaction_leaves_everything_as_it_was(

@@ -30,11 +30,32 @@ def hard_swish(value: str, output: str, *, shift: str = "three") -> list[onnx.No
     ]
 
 
+def gate(value: str, output: str) -> list[onnx.NodeProto]:
+    return [
+        node("GlobalAveragePool", value, f"{output}_mean"),
+        node("HardSigmoid", f"{output}_mean", output),
+    ]
+
+
+def transposed(value: str, output: str, groups: int = 1) -> onnx.NodeProto:
+    weights = "weights" if groups == 1 else "grouped_weights"
+    return helper.make_node("ConvTranspose", [value, weights], [output], group=groups)
+
+
+def normalisation(value: str, output: str) -> onnx.NodeProto:
+    statistics = ["bias", "bias", "bias", "variance"]
+    return helper.make_node("BatchNormalization", [value, *statistics], [output], epsilon=0.01)
+
+
 def model_of(*nodes: onnx.NodeProto, outputs: tuple[str, ...] = ("y",)) -> onnx.ModelProto:
     rng = np.random.default_rng(0)
     constants = {
         "weights": rng.normal(size=(3, 3, 3, 3)).astype(np.float32),
         "bias": rng.normal(size=3).astype(np.float32),
+        "grouped_weights": rng.normal(size=(3, 1, 3, 3)).astype(np.float32),
+        "channels": rng.normal(size=(1, 3, 1, 1)).astype(np.float32),
+        "map": rng.normal(size=(1, 3, 14, 14)).astype(np.float32),
+        "variance": np.array([0.5, 1.0, 2.0], np.float32),
     } | {name: np.array(number, np.float32) for name, number in NUMBERS.items()}
     graph = helper.make_graph(
         list(nodes),
@@ -95,8 +116,19 @@ def run(model: onnx.ModelProto) -> list[np.ndarray]:
             {"Conv": 2, "HardSigmoid": 1, "Mul": 1},
         ),
         ([*hard_swish("x", "y")], {"HardSigmoid": 1, "Mul": 1}),
+        (
+            [*gate("x", "g"), node("Mul", "g", "x", "a"), node("Add", "x", "a", "y")],
+            {"GlobalAveragePool": 1, "HardSigmoid": 1, "Add": 1, "Mul": 1},
+        ),
+        (
+            [transposed("x", "a"), node("Add", "a", "channels", "b"), normalisation("b", "y")],
+            {"ConvTranspose": 1},
+        ),
     ],
-    ids=["scale", "shift", "chain", "hard swish", "between convolutions", "of the image"],
+    ids=[
+        *("scale", "shift", "chain", "hard swish", "between convolutions", "of the image"),
+        *("gate", "transposed convolution"),
+    ],
 )
 def test_numbers_go_into_the_convolutions(nodes: list[onnx.NodeProto], left: dict) -> None:
     assert simplified(model_of(*nodes, node("Relu", "y", "z"), outputs=("z",))) == left | {
@@ -118,10 +150,17 @@ def test_numbers_go_into_the_convolutions(nodes: list[onnx.NodeProto], left: dic
         ([*hard_swish("x", "y")], ("y", "y_clipped")),
         ([convolution("x", "a"), node("Mul", "a", "a", "y")], ("y",)),
         ([convolution("x", "a"), node("Div", "a", "six", "y")], ("y",)),
+        ([*gate("x", "g"), node("Mul", "g", "x", "y"), node("Add", "x", "y", "z")], ("y", "z")),
+        ([*gate("x", "g"), node("Mul", "g", "x", "a"), node("Add", "g", "a", "y")], ("y",)),
+        ([transposed("x", "y"), node("Add", "y", "channels", "z")], ("y", "z")),
+        ([transposed("x", "a", 3), node("Add", "a", "channels", "y")], ("y",)),
+        ([transposed("x", "a"), node("Add", "a", "map", "y")], ("y",)),
+        ([convolution("x", "a"), normalisation("a", "y")], ("y",)),
     ],
     ids=[
         *("is an output", "has two users", "padded", "shifted is an output", "no hard swish"),
-        *("part is an output", "square", "another quotient"),
+        *("part is an output", "square", "another quotient", "gated is an output"),
+        *("another sum", "transposed is an output", "groups", "a map", "plain convolution"),
     ],
 )
 def test_what_others_need_stays(nodes: list[onnx.NodeProto], outputs: tuple[str, ...]) -> None:

@@ -3,7 +3,6 @@
 import math
 from collections import Counter
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,7 @@ from retrieval_server.changes.changed_index import ChangedIndex
 from retrieval_server.changes.changed_version import ChangedVersion
 from retrieval_server.changes.log_writer import LogWriter
 from retrieval_server.errors import IndexLossError
-from retrieval_server.exact_search.cascade import CascadeSearch, CascadeSettings
+from retrieval_server.exact_search.cascade import CascadeSettings
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.index.changes_folder import changes_folder
 from retrieval_server.index.loss import ANY_LOSS, DEFAULT_MAX_LOSS
@@ -142,14 +141,13 @@ def seen(index: IndexBundle | ChangedIndex, found: SearchResult) -> list[object]
 
 
 @pytest.fixture
-def encoded_in_sixes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Encode changed rows soon, and let the cascade go through every level of them."""
-    monkeypatch.setattr(changed_search, "ENCODED_AT_ONCE", 6)
+def every_level(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the cascade go through every level of the changed rows."""
     settings = CascadeSettings(probes=4, extra_reads=1, few_rows=0, few_eligible=0)
-    monkeypatch.setattr(changed_search, "CascadeSearch", partial(CascadeSearch, settings=settings))
+    monkeypatch.setattr(changed_search, "SETTINGS", settings)
 
 
-@pytest.mark.usefixtures("encoded_in_sixes")
+@pytest.mark.usefixtures("every_level")
 @pytest.mark.parametrize("changing", ["files", "cascade", "store"], indirect=True)
 def test_every_search_is_that_of_an_index_of_the_changed_catalogue(
     changing: Changing, tmp_path: Path

@@ -8,6 +8,7 @@ import pytest
 
 from retrieval_server.engines.create_engine import create_engine
 from retrieval_server.engines.engine import ENGINES, Engine, TritonConnection
+from tests.support.engines import require_engine
 from tests.support.patience import PATIENCE_S
 
 ENSEMBLE = "tiny"
@@ -17,6 +18,7 @@ OpenEngine = Callable[..., AbstractAsyncContextManager[Engine]]
 
 @pytest.fixture(params=ENGINES)
 def open_engine(request: pytest.FixtureRequest, tiny_repository: Path) -> OpenEngine:
+    require_engine(request.param)
     triton = None
     if request.param == "triton":
         url = request.getfixturevalue("triton_url")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from retrieval_server.engines.create_engine import create_engine
 from retrieval_server.errors import (
     EngineDeadlineError,
     EngineError,
@@ -32,12 +33,19 @@ def run(
     return asyncio.run(call())
 
 
-def test_outputs_of_a_model_come_by_name_without_its_fingerprint(open_engine: OpenEngine) -> None:
+def test_outputs_come_by_name_without_the_fingerprint_and_are_the_same_in_every_engine(
+    open_engine: OpenEngine, tiny_repository: Path
+) -> None:
     images = noise(9)
 
     async def infer() -> NDArray[np.float32]:
-        async with open_engine() as engine:
+        engine = create_engine(
+            "embedded", tiny_repository, ENSEMBLE, workers=1, threads_per_image=1
+        )
+        try:
             return (await engine.infer(ENSEMBLE, images))["tiny_a"]
+        finally:
+            await engine.close()
 
     outputs = run(open_engine, images)
     assert outputs.keys() == {"descriptor"}

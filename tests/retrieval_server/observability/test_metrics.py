@@ -19,6 +19,7 @@ from retrieval_server.errors import (
     RetrievalError,
 )
 from retrieval_server.observability.metrics import (
+    COMPACTIONS,
     FAILURES,
     QUEUES,
     REFUSALS,
@@ -102,6 +103,7 @@ def test_the_named_values_of_the_labels_are_all_there_are(served: Served) -> Non
     assert named("queue") == set(QUEUES)
     assert named("reason") == set(FAILURES.values())
     assert named("outcome") == set(RELOADS)
+    assert named("result") == set(COMPACTIONS)
     assert named("cause") == set(REFUSALS.values())
     assert named("overload") == {cause.value for cause in Cause}
     assert named("kind") == {kind.value for kind in Kind}
@@ -110,6 +112,7 @@ def test_the_named_values_of_the_labels_are_all_there_are(served: Served) -> Non
         ("beauty_searches_waiting", "queue"),
         ("beauty_engine_failures", "reason"),
         ("beauty_index_reloads", "outcome"),
+        ("beauty_index_compactions", "result"),
         ("beauty_index_refused", "cause"),
         ("beauty_searches_shed", "overload"),
         ("beauty_search_expected_seconds", "kind"),

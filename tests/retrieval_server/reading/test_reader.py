@@ -1,4 +1,7 @@
-"""What a reader promises; the same tests run over each of ``ENGINES``."""
+"""What a reader promises; the same tests run over each engine that has readers of its own.
+
+The engine ``openvino`` reads with the models of ``embedded``.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
@@ -11,7 +14,7 @@ import pytest
 from PIL import Image
 
 from retrieval_server.engines.create_engine import create_engine
-from retrieval_server.engines.engine import ENGINES, Engine, TritonConnection
+from retrieval_server.engines.engine import Engine, TritonConnection
 from retrieval_server.errors import EngineDeadlineError, ModelRepositoryError
 from retrieval_server.models.model_repository import ModelRepository
 from retrieval_server.models.photo import Photo
@@ -27,7 +30,7 @@ Read = Callable[..., tuple[ReadLine, ...]]
 Use = Callable[[Callable[[Engine, Reader], Awaitable[Any]]], Any]
 
 
-@pytest.fixture(scope="module", params=ENGINES)
+@pytest.fixture(scope="module", params=("embedded", "triton"))
 def use(
     request: pytest.FixtureRequest,
     reader_repository: Path,

@@ -46,6 +46,8 @@ RULE_MISTAKES = [
       ', container!="writer"', ""),
     R("minutes behind in milliseconds", "BeautyChangesUnseen", "> 60", "> 60000"),
     R("the servers together", "BeautyChangesUnseen", "max by .*? \\(", "avg by (namespace) ("),
+    R("at the first attempt that fails", "BeautyCompactionFails", "30m$", "1m"),
+    R("compactions that succeed", "BeautyCompactionFails", "== 1", "== 0"),
     R("any Deployment", "BeautyWriterMissing", ', deployment="writer"', ""),
     R("at each restart of the writer", "BeautyWriterMissing", "10m$", "1m"),
     R("below the maximum", "BeautyAutoscalerAtMax", ">=", "<"),

@@ -7,7 +7,8 @@ import numpy as np
 
 from retrieval_server.exact_search.groups import Groups
 from retrieval_server.exact_search.kernels.vector_instructions import HAS_VNNI
-from retrieval_server.exact_search.search import SearchCounts
+from retrieval_server.exact_search.search import ExactWanted, SearchCounts
+from retrieval_server.exact_search.shared_scan import finish_together
 from tests.support.level_bounds import byte_bounds, level_bounds
 from tests.support.made_up_databases import cascade, clustered_vectors
 
@@ -31,4 +32,7 @@ def print_bounds() -> None:
             ranking = search.rank_all(query, (3.0, 1.0), 7, groups=grouped, counts=counts)
             digest.update(ranking.rows)
             digest.update(repr(counts).encode())
+    together = [ExactWanted([part[row] for part in database], (3.0, 1.0), 7) for row in range(3)]
+    for ended in finish_together(map(search.ranking, together)):
+        digest.update(ended.result().similarities)
     sys.stdout.write(f"{HAS_VNNI} {digest.hexdigest()}")
