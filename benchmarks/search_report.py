@@ -9,6 +9,7 @@ from rich.table import Table
 
 from benchmarks.descriptor_generator import HARD_KINDS, KINDS
 from benchmarks.search_measurement import QUANTILES
+from benchmarks.search_together import together_sentence
 
 Results = dict[str, Any]  # of one database, by method
 
@@ -46,6 +47,8 @@ def sentences(results: Results) -> Iterator[str]:
         ).format(**results["exact"])
     if "ours" in results:
         yield from _our_sentences(results["ours"])
+    if "together" in results:
+        yield together_sentence(results["together"])
     for name, result in results.items():
         if "missing" in result:
             yield f"{name}: not measured, {result['missing']}"
@@ -60,4 +63,7 @@ def _our_sentences(result: dict[str, Any]) -> Iterator[str]:
     share = ", ".join(f"{kind} {touched[kind]['touched_percent']:.2f} %" for kind in KINDS)
     most = max(touched[kind]["rescored_largest"] for kind in KINDS)
     yield f"Share of the bytes that a median query reads: {share}; at most {most} rows rescored."
-    yield "Build of the levels: {seconds:.0f} s, peak {peak_gb:.2f} GB.".format(**result["build"])
+    yield (
+        "Build of the levels: {seconds:.0f} s, {cpu_seconds:.0f} CPU s, "
+        "peak {peak_gb:.2f} GB.".format(**result["build"])
+    )

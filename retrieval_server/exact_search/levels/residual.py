@@ -8,7 +8,7 @@ descriptors: so the query needs no further rotation. With r̂ from the codes and
     ⟨g, y⟩ = ⟨Pg, ĉ⟩ + ⟨g, r̂⟩ + ⟨g, e⟩
 
 is an identity, whatever P is. The first term is the middle level's. The last is bounded as in
-``rotation``, with the 256 leading axes P₀, on which g is long and e, spread evenly, is short:
+``rotation``, with the 320 leading axes P₀, on which g is long and e, spread evenly, is short:
 
     ⟨g, e⟩ ≤ |P₀g| |P₀e| + |T₀g| |T₀e| + ε |g| |e|.
 
@@ -40,7 +40,7 @@ from retrieval_server.exact_search.kernels.layout import (
 )
 from retrieval_server.exact_search.kernels.product import product
 from retrieval_server.exact_search.kernels.residual import residual_bounds
-from retrieval_server.exact_search.levels.digits import DigitQuery, Planes, digit_query
+from retrieval_server.exact_search.levels.digits import DigitQuery, Segments, digit_query
 from retrieval_server.exact_search.levels.level import ArrayForm, LevelArrays, NewRows, rounded_up
 from retrieval_server.exact_search.levels.rotation import (
     UNIT,
@@ -55,9 +55,7 @@ from retrieval_server.exact_search.levels.rotation import (
 from retrieval_server.exact_search.levels.stage import RowStage, StageSettings
 
 
-def residuals(
-    fit: SearchFit, rows: RotatedRows, decoded: NDArray[np.float32]
-) -> NDArray[np.float32]:
+def residuals(fit: SearchFit, rows: RotatedRows, decoded: FloatArray) -> NDArray[np.float32]:
     """(m, D) r, up to rounding.
 
     Args:
@@ -65,12 +63,13 @@ def residuals(
         rows: (m) rotated rows.
         decoded: (m, 768), ĉ.
     """
-    remainder = product(decoded[:, : len(fit.rotation)], fit.to_dimensions)
+    axes = len(fit.rotation)
+    remainder = product(decoded[:, :axes].astype(np.float32), fit.to_dimensions)
     return np.subtract(rows.scaled, remainder, out=remainder)
 
 
 def write_codes(
-    fit: SearchFit, rows: RotatedRows, decoded: NDArray[np.float32], codes: NDArray[np.uint8]
+    fit: SearchFit, rows: RotatedRows, decoded: FloatArray, codes: NDArray[np.uint8]
 ) -> NDArray[np.float32]:
     """Write the codes of rows.
 
@@ -89,7 +88,8 @@ def write_codes(
     norms = _norms(remainder)
     rotation_error, axes = fit.parameters.rotation_error, len(fit.rotation)
     length = 1 + rotation_error
-    computed = product_error(axes) * math.sqrt(axes) * length * _norms(decoded)
+    decoded_norms = np.linalg.norm(decoded, axis=1) * (1 + 1e-12)
+    computed = product_error(axes) * math.sqrt(axes) * length * decoded_norms
     error = 4 * UNIT * length * rows.norms + computed + 2 * UNIT * (remainder_norms + norms)
     leading = fit.to_axes.first(COARSE_AXES)
     squares = _norms(product(remainder, leading)) ** 2
@@ -107,11 +107,11 @@ def residual_query(fit: SearchFit, rotated: RotatedQuery) -> DigitQuery:
     coefficients = np.zeros(groups * RESIDUAL_DIMENSIONS)
     coefficients[:dimension] = rotated.vector * fit.residual_steps
     count = len(coefficients) // LINE
-    planes = Planes([LINE] * count, [RESIDUAL_BITS] * count)
+    segments = Segments([LINE] * count, np.full(len(coefficients), RESIDUAL_BITS))
     # ε |g| |e|, and what float64 loses, generously
     either = (fit.parameters.rotation_error * 1.01 + 1e-9) * rotated.norm
     factors = [rotated.region_norm(0) + either, rotated.tail_norm(1) + either]
-    return digit_query(rotated, coefficients, planes, factors)
+    return digit_query(rotated, coefficients, segments, factors)
 
 
 class ResidualLevel:

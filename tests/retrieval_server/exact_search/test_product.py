@@ -1,11 +1,14 @@
 """The product with which rows are encoded: exact to its bound, each row by itself."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
 from retrieval_server.exact_search.kernels.inner_products import square_sums
 from retrieval_server.exact_search.kernels.product import BLOCK, Panels, product
 from retrieval_server.exact_search.levels.rotation import product_error
+from tests.support.made_up_databases import clustered_vectors, encoded, grown
 
 SHAPES = [
     (1, 1, 1),
@@ -53,6 +56,19 @@ def test_sides_in_any_order_of_memory_give_the_same_product() -> None:
     expected = product(left, Panels.of(right))
     apart = np.asfortranarray(left)
     assert (product(apart, Panels.of(np.asfortranarray(right))) == expected).all()
+
+
+def test_rows_have_the_same_codes_and_bounds_however_many_are_encoded_together() -> None:
+    database = clustered_vectors(np.random.default_rng(0), 1000, 70)
+    whole = encoded([database], [1.0])
+    first = encoded([database], [1.0], fitted_rows=300, fit=whole.fit)
+    for ends in ([300, 300, 1000], [*range(300, 310), 1000], [300, 811, 1000]):
+        levels = grown(first, *([database[start:end]] for start, end in pairwise(ends)))
+        assert levels.rectified == whole.rectified
+        assert levels.outliers.tolist() == whole.outliers.tolist()
+        for name, arrays in whole.arrays.items():
+            assert (levels.arrays[name].codes == arrays.codes).all(), name
+            assert (levels.arrays[name].bounds == arrays.bounds).all(), name
 
 
 def test_square_sums_are_those_of_numpy() -> None:
