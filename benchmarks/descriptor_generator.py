@@ -44,9 +44,9 @@ DATABASES: dict[str, dict[str, Any]] = {  # by name, what differs from the calib
     SECOND: {
         "decay": 1.6,
         "factor_share": 0.85,
-        "tail": 0.35,
+        "tail": 0.85,
         "signed": 1,
-        "shift": 0.56,
+        "shift": 0.24,
         "copies": 0.2,
     },
 }
@@ -72,8 +72,8 @@ class Calibration:
         photo: correlation of a customer's photo with the components of its family and product.
         duplicate: correlation of z of an image with z of the same image compressed again.
         tail: a value at z is multiplied by exp(tail · |z|).
-        signed: number of backbones, from the last, with values of both signs: z, plus ``shift``.
-        shift: the mean of such a value; the larger, the fewer cosines are negative.
+        signed: number of backbones, from the last, with values of both signs: z and ``shift``.
+        shift: the mean of such a value, in standard deviations.
         copies: share of the rows that are exact copies of other rows.
     """
 
@@ -288,13 +288,16 @@ def _value_tables(calibration: Calibration) -> list[NDArray[np.float64]]:
     grid = np.linspace(-4, 4, _GRID)
     tail = np.exp(calibration.tail * np.abs(grid))
     probabilities = np.array([0.5 * math.erfc(-z / math.sqrt(2)) for z in grid])
+    signed = grid * tail
+    density = np.exp(-(grid**2) / 2)
+    deviation = math.sqrt((density * signed**2).sum() / density.sum())
     first_signed = len(calibration.quantiles) - calibration.signed
     tables = []
     for backbone, quantiles in enumerate(calibration.quantiles):
         known = np.linspace(0, 1, quantiles.shape[1])
         values = [np.interp(probabilities, known, channel) for channel in quantiles]
         if backbone >= first_signed:
-            tables.append((grid * tail + calibration.shift)[None])
+            tables.append((signed + calibration.shift * deviation)[None])
         else:
             tables.append(np.stack(values) * tail)
     return tables
