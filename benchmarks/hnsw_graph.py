@@ -35,6 +35,9 @@ def open_graph(database: SearchDatabase) -> tuple[Any, float]:
         graph.load_index(str(file), max_elements=database.rows)
     else:
         graph.init_index(database.rows, M=LINKS, ef_construction=EF_CONSTRUCTION)
+    graph.set_num_threads(1)
+    if state["rows"] == database.rows:
+        return graph, state["seconds"]
     started, first = time.perf_counter(), 0
     for chunk in chunks(database, "hnswlib"):
         rows = np.arange(first, first + len(chunk))
@@ -47,7 +50,6 @@ def open_graph(database: SearchDatabase) -> tuple[Any, float]:
             state = {"rows": first, "seconds": round(seconds, 1)}
             _save(graph, file, state)
             started = time.perf_counter()
-    graph.set_num_threads(1)
     return graph, state["seconds"]
 
 

@@ -43,6 +43,7 @@ from benchmarks.search_measurement import run_ours, run_peer, truth_of
 from benchmarks.search_peers import ByteScan, NumpyFloat32, Peer
 from benchmarks.search_reference import compare_with_brute_force
 from benchmarks.search_report import sentences, table_of
+from benchmarks.search_together import measure_together
 
 QUERIES = 100  # of each kind
 EXACT_QUERIES = 250  # of each kind, compared with brute force
@@ -68,8 +69,9 @@ PEERS: dict[str, Callable[[SearchDatabase], Peer]] = {
     "flat": lambda database: libraries.FaissIndex(database, "Flat", (64,)),
     "hnsw": libraries.Hnsw,
 }
-OURS, EXACT, SERVING = "ours", "exact", "serving"  # SERVING: on the first database
-METHODS = (OURS, *PEERS, EXACT, SERVING)
+OURS, EXACT, TOGETHER = "ours", "exact", "together"
+SERVING = "serving"  # on the first database
+METHODS = (OURS, *PEERS, EXACT, TOGETHER, SERVING)
 
 
 def main() -> None:
@@ -129,6 +131,8 @@ def measured(method: str, name: str, rows: int) -> dict[str, Any]:
         database = prepare_database(ROOT, rows, name=name)
         if method == EXACT:
             return compare_with_brute_force(database, EXACT_QUERIES)
+        if method == TOGETHER:
+            return measure_together(database)
         queries, search = queries_of(database, QUERIES), open_cascade(database)
         truth = truth_of(database, search, queries)
         if method == OURS:

@@ -102,6 +102,7 @@ def prepare_index(root: Path, database: SearchDatabase) -> IndexBundle:
             for model in ModelRepository(repository).ensemble(PAPER.name)
         },
         preprocessing=PREPROCESSING,
+        precision=None,
         products=database.rows,
         rejected=0,
         documents=report.documents,

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from benchmarks.descriptor_generator import HARD_KINDS, KINDS
 from benchmarks.search_measurement import QUANTILES
+from benchmarks.search_together import together_sentence
 
 Results = dict[str, Any]  # of one database, by method
 
@@ -46,6 +47,8 @@ def sentences(results: Results) -> Iterator[str]:
         ).format(**results["exact"])
     if "ours" in results:
         yield from _our_sentences(results["ours"])
+    if "together" in results:
+        yield together_sentence(results["together"])
     for name, result in results.items():
         if "missing" in result:
             yield f"{name}: not measured, {result['missing']}"

@@ -22,7 +22,7 @@ LOOKUPS = 1_000
 SEEDS_OF_A_SEARCH = 3  # Algorithm 1, k = 3
 STAGES = {  # modules and their functions, and the names of their stages
     (fit, "languages"): "language filter",
-    (fit, "count_terms"): "terms and counts (scikit-learn)",
+    (fit, "count_terms"): "terms and counts",
     (fit, "write_term_counts"): "write vocabulary and counts",
     (fit, "group_rows"): "group equal descriptions",
     (build, "join"): "join",

@@ -6,6 +6,9 @@ from pathlib import Path
 from client.errors import SmokeTestError, UnavailableError
 from client.results import SearchResult
 from client.retrieval_client import RetrievalClient
+from client.server_status import Example
+
+PROPOSALS = 3  # the catalogue may change while one is searched for
 
 
 def smoke_test_by_catalogue(client: RetrievalClient, catalogue: Path, wait_s: float) -> str:
@@ -15,12 +18,22 @@ def smoke_test_by_catalogue(client: RetrievalClient, catalogue: Path, wait_s: fl
         client: a client of the server to test.
         catalogue: folder that the catalogue's image paths are relative to.
         wait_s: seconds to wait for a server that is starting, or that waits for its models.
+
+    Raises:
+        SmokeTestError: if the server has no product with an image to propose, or another product
+            comes first while this one is in the index.
+        RetrievalError: if there is no answer.
     """
     deadline = time.monotonic() + wait_s
     status = client.wait_until_ready(wait_s) if wait_s > 0 else client.status()
-    example = status.example
-    left_s = max(0.0, deadline - time.monotonic())
-    return smoke_test_by_photo(client, catalogue / example.image, example.product_id, left_s)
+    for _ in range(PROPOSALS - 1):
+        try:
+            return _search_for(status.example, client, catalogue, deadline)
+        except SmokeTestError:
+            proposed, status = status.example, client.status()
+            if status.example == proposed:  # it was not deleted or replaced meanwhile
+                raise
+    return _search_for(status.example, client, catalogue, deadline)
 
 
 def smoke_test_by_photo(
@@ -50,6 +63,18 @@ def smoke_test_by_photo(
         f"{expected_id} comes first of {len(result.results)} with similarity {best:.4f}, from "
         f"index {result.index_version} in {result.timings.total_us / 1000:.1f} ms"
     )
+
+
+def _search_for(example: Example, client: RetrievalClient, catalogue: Path, deadline: float) -> str:
+    if not example.product_id:
+        raise SmokeTestError("The index of the server has no products to search for.")
+    if not example.image:
+        raise SmokeTestError(
+            f"The server proposes {example.product_id}, which has no image: it was upserted with "
+            "descriptors. Give PHOTO and --expect."
+        )
+    left_s = max(0.0, deadline - time.monotonic())
+    return smoke_test_by_photo(client, catalogue / example.image, example.product_id, left_s)
 
 
 def _first_answer(client: RetrievalClient, photo: Path, wait_s: float) -> SearchResult:

@@ -1,4 +1,4 @@
-"""What ``make bench-search`` compares with, and what its second database is."""
+"""What ``make bench-search`` compares with, its second database, and the picture of the levels."""
 
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from benchmarks.descriptor_generator import (
     DescriptorGenerator,
     calibration_of,
 )
+from benchmarks.level_picture import PICTURE, picture
 from benchmarks.search_database import ALPHA, MODELS, TOP_K, write_descriptors
 from benchmarks.search_reference import best_in_order, hits, near_the_best, reference_similarities
 from retrieval_server.exact_search.scan import ScanSearch
@@ -114,3 +115,7 @@ def test_another_copy_is_a_hit_once_for_each_place_in_the_ranking() -> None:
     assert hits([2.0, 2.0, 3.0, 1.0], wanted) == 4
     assert hits([2.0, 2.0, 2.0, 1.0], wanted) == 3
     assert hits([], wanted) == 0
+
+
+def test_the_picture_of_the_levels_shows_what_they_store() -> None:
+    assert PICTURE.read_text() == picture(), "run: make pictures"

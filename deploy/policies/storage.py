@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from deploy.policies.containers import commands_of
 from deploy.policies.rendering import Manifests, Object, Pods, name_of
 from deploy.policies.rendering.quantities import flag
+from deploy.policies.workloads import FOR_A_GPU
 
 SHARED = "ReadWriteMany"
 SHARED_TO_READ = "ReadOnlyMany"
@@ -152,7 +153,7 @@ def _folder_findings(pods: Pods) -> Iterator[str]:
     for name in sorted(folders - filled):
         yield f"{pods.owner} reads the volume {name}, which nothing fills"
     mounted = {each["mountPath"]: each["name"] for each in pods.main.get("volumeMounts", ())}
-    wants_gpu = flag(pods.main.get("args", ()), "--model-config-name") is not None
+    wants_gpu = flag(pods.main.get("args", ()), "--model-config-name") in FOR_A_GPU
     if wants_gpu and mounted.get(TENSORRT) not in folders:
         yield f"{pods.owner} has no folder for TensorRT's engines at {TENSORRT}"
     if mounted.get(SCRATCH) not in folders:

@@ -12,6 +12,7 @@ READY_SERVICE = "retrieval_server.v1.RetrievalService"
 SERVERS = ("triton", "retrieval")
 WRITER = "writer"  # of the component changes; see policy "changes", too
 GPU = "nvidia.com/gpu"
+FOR_A_GPU = ("cuda", "tensorrt")  # configurations of Triton's models
 SHARED_MEMORY = "/dev/shm"  # noqa: S108 - of a container, with 64 MiB if nothing is mounted there
 SPARE_S = 5  # between the end of everything planned and the kill
 PROPAGATION_S = 5  # until every endpoint is told
@@ -261,7 +262,7 @@ def _thread_findings(pods: Pods) -> Iterator[str]:
     for variable in ONE_THREAD if name in {"retrieval", WRITER} else ():
         if env.get(variable, {}).get("value") != "1":
             yield f"{pods.owner} starts threads in each search: {variable} is not 1"
-    wants_gpu = flag(pods.main.get("args", ()), "--model-config-name") in {"cuda", "tensorrt"}
+    wants_gpu = flag(pods.main.get("args", ()), "--model-config-name") in FOR_A_GPU
     if wants_gpu is not _uses_gpu(pods):
         yield f"{pods.owner}: its --model-config-name and its limits disagree about a GPU"
     tolerated = {each.get("key") for each in pods.spec.get("tolerations", ())}

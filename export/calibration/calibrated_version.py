@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from export.index.last_build import read_last_build, write_last_build
+from export.index.taken_changes import read_taken, write_taken
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.index.calibration import CALIBRATION_FILE, Calibration, write_calibration
 from retrieval_server.index.loss import DEFAULT_MAX_LOSS
@@ -52,6 +53,7 @@ def publish_calibration(bundle: IndexBundle, calibration: Calibration) -> Path:
     last = read_last_build(root)
     if last is not None and last.version == bundle.version:
         write_last_build(root, replace(last, version=version))
+    write_taken(stored, read_taken(bundle.folder))
     publish(root, version, DEFAULT_MAX_LOSS)
     return stored
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from export.evaluation.query_descriptors import Lines
 from export.ground_truth.queries import Query
 from export.progress import progress
+from retrieval_server.exact_search.shared_scan import Search, results_together
 from retrieval_server.index.calibration import QueryKind
 from retrieval_server.retrieval.retriever import Retriever
 from retrieval_server.retrieval.search_request import QueryDescriptors, SearchParameters
@@ -67,17 +68,29 @@ def observe(
         Two observations for each query, by kind of query.
     """
     weight = retriever.bundle.profile.text_weight  # where it is 0, words do not count
+    searches = (
+        _observations(retriever, each, _searches(each) if weight else {QueryKind.PHOTO: ""})
+        for each in queries
+    )
     found: dict[QueryKind, list[Observation]] = {}
     with progress("searches", len(queries)) as advance:
-        for answered in queries:
-            searches = _searches(answered) if weight else {QueryKind.PHOTO: ""}
-            for kind, words in searches.items():
-                parameters = SearchParameters(words=words)
-                found.setdefault(kind, []).extend(
-                    _observation(retriever, answered, parameters, is_present=is_present)
-                    for is_present in (True, False)
-                )
-            advance(1)
+        by_query = results_together(searches, advance)
+    for of_query in by_query:
+        for kind, observations in of_query.items():
+            found.setdefault(kind, []).extend(observations)
+    return found
+
+
+def _observations(
+    retriever: Retriever, answered: AnsweredQuery, searches: Mapping[QueryKind, str]
+) -> Search[dict[QueryKind, list[Observation]]]:
+    """Two observations of a query by each kind of words, made beside other queries."""
+    found = {}
+    for kind, words in searches.items():
+        parameters = SearchParameters(words=words)
+        present = yield from _observation(retriever, answered, parameters, is_present=True)
+        absent = yield from _observation(retriever, answered, parameters, is_present=False)
+        found[kind] = [present, absent]
     return found
 
 
@@ -94,11 +107,11 @@ def _searches(answered: AnsweredQuery) -> dict[QueryKind, str]:
 
 def _observation(
     retriever: Retriever, answered: AnsweredQuery, parameters: SearchParameters, *, is_present: bool
-) -> Observation:
+) -> Search[Observation]:
     """Search as the server does by default; the products of both rankings count."""
     true = answered.query.relevant
     found = replace(parameters, exclude_ids=() if is_present else true)
-    result = retriever.search(answered.descriptors, found)
+    result = yield from retriever.searching(answered.descriptors, found)
     bundle = retriever.bundle
     evidence = Evidence.of(bundle, result.initial[0])
     matches = {match.row: match for match in (*result.initial, *result.matches)}

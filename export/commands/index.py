@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from export.commands.index_summary import catalogue_warnings, index_summary, shard_summary
-from export.commands.losses import check_images, lost_images, lost_products
+from export.commands.losses import check_images, lost_images, lost_products, undone_changes
 from export.commands.messages import say, tell
 from export.commands.options import (
     KeepVersions,
@@ -171,6 +171,7 @@ def index(
     products = read_catalogue(catalogue)
     tell(catalogue_warnings(products))
     tell(lost_products(products, output, max_loss))
+    tell(undone_changes(products, output))
     if from_shards is None:
         tell(lost_images(products, output, max_loss))
     build = IndexBuild(

@@ -14,7 +14,9 @@ from export.commands.messages import Message
 from export.dataset.catalogue import Catalogue
 from export.dataset.missing_image import MissingImages
 from export.descriptors.shards import Shard
+from export.index.taken_changes import TakenChanges, read_taken
 from retrieval_server.errors import CatalogueError, IndexBundleError, IndexLossError
+from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.index.loss import LostShare, missing_images, missing_products
 from retrieval_server.index.publish import readable_current
 
@@ -40,6 +42,49 @@ def lost_products(catalogue: Catalogue, index: Path, max_loss: float) -> Iterato
             f"version will not be published, since --max-loss is {max_loss:g}.",
             is_warning=True,
         )
+
+
+def undone_changes(catalogue: Catalogue, index: Path) -> Iterator[Message]:
+    """Warn if a catalogue undoes changes that were made since the last build.
+
+    Args:
+        catalogue: the catalogue that the new version is built from.
+        index: the index folder.
+    """
+    version = readable_current(index)
+    if version is None:
+        return
+    taken = read_taken(index / version)
+    deleted = set(taken.deleted)
+    back = [row.product_id for row in catalogue.rows if row.product_id in deleted]
+    if back:
+        yield Message(
+            f"{catalogue.path}: products that were deleted from the index since the last build: "
+            f"{len(back):,}, the first: {back[0]!r}. The new version has them again.",
+            is_warning=True,
+        )
+    if taken.upserted and (other := _other_texts(catalogue, index / version, taken)):
+        yield Message(
+            f"{catalogue.path}: products with other texts than their upserts since the last build: "
+            f"{len(other):,}, the first: {other[0]!r}. The new version has those of the catalogue.",
+            is_warning=True,
+        )
+
+
+def _other_texts(catalogue: Catalogue, version: Path, taken: TakenChanges) -> list[str]:
+    """The upserted products whose description or further columns the catalogue has otherwise."""
+    try:
+        bundle = IndexBundle(version)
+    except IndexBundleError:
+        return []  # nothing to compare with
+    rows = bundle.rows_of(taken.upserted)
+    other = []
+    for row in catalogue.rows:
+        if row.product_id in rows:
+            product = bundle.product(rows[row.product_id])
+            if (row.description, row.attributes) != (product.description, product.attributes):
+                other.append(row.product_id)
+    return other
 
 
 def lost_images(catalogue: Catalogue, index: Path, max_loss: float) -> Iterator[Message]:

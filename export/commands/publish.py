@@ -15,6 +15,7 @@ from export.commands.options import KeepVersions
 from export.output.folder import lock_folder
 from retrieval_server.errors import IndexBundleError
 from retrieval_server.index.bundle import IndexBundle
+from retrieval_server.index.current_lock import current_lock
 from retrieval_server.index.loss import loss_between
 from retrieval_server.index.manifest import MANIFEST_FILE, read_manifest
 from retrieval_server.index.publish import (
@@ -48,8 +49,9 @@ def publish(
     bundle = IndexBundle(folder)
     bundle.verify()
     with lock_folder(index, "Wait for it."):
-        old = readable_current(index)
-        make_current(index, folder.name, is_approved=True)
+        with current_lock(index):
+            old = readable_current(index)
+            make_current(index, folder.name, is_approved=True)
         retention = Retention()
         if keep_versions is not None:
             retention = remove_old_versions(index, keep_versions, [old])

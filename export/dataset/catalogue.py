@@ -176,7 +176,8 @@ def _rows(
         further = {name: text for name, text in texts.items() if name not in _ROW_COLUMNS}
         if found.product or PRODUCT_COLUMN in further:
             further[PRODUCT_COLUMN] = found.product
-        columns.update(dict.fromkeys(further))
+        if further:
+            columns.update(dict.fromkeys(further))
         attributes = {column: text for column, text in further.items() if text}
         for product_id, path in found.paths.items():
             yield CatalogueRow(product_id, path, description, attributes)

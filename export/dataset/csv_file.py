@@ -115,7 +115,7 @@ def csv_table(file: Path, needed: NeededColumns = NO_COLUMNS) -> Iterator[Row]:
                 )
             if fields[-1] == written[len(header) - 1] and _is_header(fields, header, needed):
                 raise CatalogueError(f"{file}, {location}: the header again. Remove such lines.")
-            yield location, fields[first:]
+            yield location, fields[first:] if first else fields
 
 
 def _is_header(fields: list[str], header: list[str], needed: NeededColumns) -> bool:

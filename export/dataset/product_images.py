@@ -69,6 +69,7 @@ class ProductImages:
         self._file = file
         self._layout: _Layout | None = None
         self._first_location = ""
+        self._columns: set[str] = set()  # of the first row
         self._ids = UniqueNames(file, "")
         self._images = UniqueNames(file, "Remove one of the rows, or add a column 'id'.")
         self._counts: Counter[str] = Counter()  # images by product
@@ -102,7 +103,7 @@ class ProductImages:
         """
         layout = self._checked_layout(location, texts)
         name = without_padding(texts[layout.name])
-        product = without_padding(texts.get(PRODUCT_COLUMN, ""))
+        product = without_padding(texts[PRODUCT_COLUMN]) if PRODUCT_COLUMN in texts else ""
         if not name:
             raise self._error(location, f"the {layout.name} is empty")
         if layout.image == IMAGES:
@@ -115,11 +116,15 @@ class ProductImages:
                 self._check_new(location, name, path)
             first = self._counts[name] + 1
             self._counts[name] += len(paths)
-        ids = [self._new_id(location, name, number) for number in range(first, first + len(paths))]
-        return RowImages(dict(zip(ids, paths, strict=True)), product)
+        numbered = enumerate(paths, start=first)
+        return RowImages(
+            {self._new_id(location, name, number): path for number, path in numbered}, product
+        )
 
     def _checked_layout(self, location: str, texts: Mapping[str, str]) -> _Layout:
         """The layout of a row, which is that of all rows."""
+        if self._layout is not None and texts.keys() == self._columns:
+            return self._layout
         if IMAGE in texts and IMAGES in texts:
             raise self._error(
                 location,
@@ -130,7 +135,7 @@ class ProductImages:
             ID if ID in texts else PRODUCT_COLUMN, IMAGES if IMAGES in texts else IMAGE
         )
         if self._layout is None:
-            self._layout, self._first_location = layout, location
+            self._layout, self._first_location, self._columns = layout, location, set(texts)
             self._ids = UniqueNames(self._file, _advice(layout, PRODUCT_COLUMN in texts))
         if layout != self._layout:
             raise self._error(

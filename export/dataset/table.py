@@ -177,6 +177,6 @@ class UniqueNames:
         )
 
 
-def is_blank(values: Iterable[str]) -> bool:
+def is_blank(values: Collection[str]) -> bool:
     """Tell whether a row of a spreadsheet holds nothing but white space."""
-    return not any(value.isalnum() or without_padding(value) for value in values)
+    return not (any(map(str.isalnum, values)) or any(map(without_padding, values)))

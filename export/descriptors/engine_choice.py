@@ -8,7 +8,7 @@ from pathlib import Path
 
 from retrieval_server.cores import available_cores
 from retrieval_server.engines.create_engine import create_engine
-from retrieval_server.engines.engine import ENGINES, Engine, TritonConnection
+from retrieval_server.engines.engine import ENGINES, PRECISIONS, Engine, TritonConnection
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,11 @@ class EngineChoice:
     repository: Path
     engine: str = ENGINES[0]
     triton: TritonConnection | None = None
+
+    @property
+    def precision(self) -> str | None:
+        """What the engine computes in; None if a Triton decides, or there is no such engine."""
+        return PRECISIONS.get(self.engine)
 
     def open(self, ensemble: str, further_models: Collection[str] = ()) -> Engine:
         """Open the engine for many images: it uses every available core, one thread for a run.

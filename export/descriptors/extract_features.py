@@ -35,7 +35,7 @@ from export.descriptors.block import (
 )
 from export.descriptors.reuse import ReusableDescriptors
 from export.progress import Advance
-from retrieval_server.engines.engine import Engine
+from retrieval_server.engines.engine import ENGINES, PRECISIONS, Engine
 from retrieval_server.errors import ImageError, RetrievalError
 from retrieval_server.index.images import IMAGE_DIGEST_BYTES
 from retrieval_server.models.preprocessing import PREPROCESSING, decode_image, read_bytes
@@ -68,12 +68,14 @@ class FeatureExtraction:
         profile: the backbones.
         digests: SHA-256 of each model's ONNX file, by name.
         folder: where the blocks are kept.
+        precision: what the engine computes in; None for a Triton.
     """
 
     catalogue: Catalogue
     profile: Profile
     digests: Mapping[str, str]
     folder: Path
+    precision: str | None = PRECISIONS[ENGINES[0]]
 
     @cached_property
     def _missing_images(self) -> MissingImages:
@@ -228,6 +230,7 @@ class FeatureExtraction:
             "preprocessing": PREPROCESSING,
             "side": self.profile.side,
             "models": dict(self.digests),
+            "precision": self.precision,
             "images": [
                 (row.product_id, row.image, *_size_and_time(self.catalogue.image_path(row)))
                 for row in self._rows(number)

@@ -145,6 +145,7 @@ class ShardExtraction:
             profile=self.profile,
             digests={model.name: model.digest for model in models},
             folder=self.folder,
+            precision=self.engine.precision,
         )
 
     def source(self) -> str:
@@ -184,6 +185,7 @@ class ShardExtraction:
             models=extraction.digests,
             side=self.profile.side,
             preprocessing=PREPROCESSING,
+            precision=extraction.precision,
             source=extraction.key(self._reader),
             reader=self._reader,
             unread=Unread(),
@@ -230,7 +232,10 @@ class ShardExtraction:
         if self.reuse is None:
             return None, ""
         try:
-            return open_reusable(self.reuse, self.profile, digests, reference, self.dtype), ""
+            precision = self.engine.precision
+            return open_reusable(
+                self.reuse, self.profile, digests, reference, precision, self.dtype
+            ), ""
         except (IndexBundleError, ModelMismatchError) as error:
             return None, str(error)
 

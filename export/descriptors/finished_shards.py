@@ -113,6 +113,7 @@ def open_shards(
             rows = np.flatnonzero(numbers == manifest.shard.number)
             shards.append(FinishedShard(shard, manifest, _in_shards_order(shard, catalogue, rows)))
             advance(1)
+    _check_precisions(shards)
     _check_reference_descriptors(shards)
     return shards
 
@@ -269,6 +270,18 @@ def _in_shards_order(
 
 def _identity(row: CatalogueRow) -> tuple[str, str]:
     return (row.product_id, row.image)
+
+
+def _check_precisions(shards: Sequence[FinishedShard]) -> None:
+    """Refuse shards of engines that are known to compute in different precisions."""
+    known = [shard for shard in shards if shard.manifest.precision is not None]
+    for other in known[1:]:
+        if other.manifest.precision != known[0].manifest.precision:
+            raise ShardError(
+                f"{known[0].folder} was described in {known[0].manifest.precision}, {other.folder} "
+                f"in {other.manifest.precision}. Use one engine for all shards: extract the others "
+                "again with beauty-export extract"
+            )
 
 
 def _check_reference_descriptors(shards: Sequence[FinishedShard]) -> None:

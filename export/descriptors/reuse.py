@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.descriptors.merge_blocks import FLOAT32
+from retrieval_server.engines.engine import precisions_agree
 from retrieval_server.errors import ModelMismatchError
 from retrieval_server.index.images import IndexedImages
 from retrieval_server.index.manifest import MANIFEST_FILE
@@ -50,6 +51,7 @@ def open_reusable(
     profile: Profile,
     models: Mapping[str, str],
     reference: Mapping[str, NDArray[np.float32]],
+    precision: str | None,
     dtype: str = FLOAT32,
 ) -> ReusableDescriptors | None:
     """Open the descriptors of an index if they are those that the engine would compute.
@@ -61,6 +63,7 @@ def open_reusable(
         profile: the backbones.
         models: SHA-256 of each model's ONNX file, by name.
         reference: (1, C) by model name, the engine's descriptors of the reference image.
+        precision: what the engine computes in; None for a Triton.
         dtype: type of the descriptors that are wanted.
 
     Returns:
@@ -76,6 +79,11 @@ def open_reusable(
     indexed = {name: model.digest for name, model in images.manifest.models.items()}
     if indexed != dict(models) or images.profile.side != profile.side:
         raise ModelMismatchError(f"Index {images.folder} was built with other models.")
+    if not precisions_agree(images.manifest.precision, precision):
+        raise ModelMismatchError(
+            f"Index {images.folder} was described in {images.manifest.precision}, {precision} is "
+            "wanted."
+        )
     stored = {rows.dtype for rows in images.descriptors}
     if stored != {np.dtype(dtype)}:
         raise ModelMismatchError(

@@ -48,6 +48,7 @@ class ShardManifest:
         models: SHA-256 of each model's ONNX file, by name.
         side: side of the models' input, in pixels.
         preprocessing: name of the rules that turned image files into pixels.
+        precision: what the engine computed in; None for a Triton, and in a shard of before.
         source: digest of all that the shard depends on, with sizes and times of the images.
         reader: digest of what read the words on the images; empty if they were not read.
         unread: the images on which the reader failed.
@@ -60,6 +61,7 @@ class ShardManifest:
     models: Mapping[str, str]
     side: int
     preprocessing: str
+    precision: str | None = None
     source: str
     reader: str
     unread: Unread

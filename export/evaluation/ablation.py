@@ -12,6 +12,7 @@ from export.evaluation.query_descriptors import Lines
 from export.evaluation.results import BOTH, READ, TYPED, WORD_METHODS, RatedQuery, Rating
 from export.ground_truth.queries import GroundTruth, Query, items_of
 from export.progress import progress
+from retrieval_server.exact_search.shared_scan import Search, results_together
 from retrieval_server.exact_search.similarity import Ranking
 from retrieval_server.filters.expression import Filter
 from retrieval_server.index.searched_index import SearchedIndex
@@ -105,23 +106,24 @@ def rate_queries(
             true matches, if they are products.
     """
     search = SearchParameters(filter=searched, group_by=group_by or truth.group_by)
-    rated = []
     queries = truth.queries
-    items = items_of(queries)
+    lines = [()] * len(queries) if read is None else read
+    searches = (
+        _ratings(retriever, query, truth, descriptors, methods, own, search)
+        for query, descriptors, own in zip(queries, described, lines, strict=True)
+    )
     with progress("searches", len(queries)) as advance:
-        lines = [()] * len(queries) if read is None else read
-        for query, item, descriptors, own in zip(queries, items, described, lines, strict=True):
-            rated.append(
-                RatedQuery(
-                    name=query.image.name,
-                    item=item,
-                    category=_category(query, truth, retriever.bundle),
-                    relevant=len(query.relevant),
-                    ratings=_ratings(retriever, query, truth, descriptors, methods, own, search),
-                )
-            )
-            advance(1)
-    return rated
+        rated = results_together(searches, advance)
+    return [
+        RatedQuery(
+            name=query.image.name,
+            item=item,
+            category=_category(query, truth, retriever.bundle),
+            relevant=len(query.relevant),
+            ratings=ratings,
+        )
+        for query, item, ratings in zip(queries, items_of(queries), rated, strict=True)
+    ]
 
 
 def _ratings(
@@ -132,13 +134,14 @@ def _ratings(
     methods: Sequence[Method],
     read: Lines,
     search: SearchParameters,
-) -> tuple[Rating, ...]:
+) -> Search[tuple[Rating, ...]]:
+    """Search with a query by all methods, beside other queries, and rate the results."""
     ratings = []
     rankings: dict[str, Ranking] = {}
     for method in methods:
         parameters = method.parameters(query.words, read, search)
         if method.words not in rankings:
-            rankings[method.words] = retriever.rank(descriptors, parameters)
+            rankings[method.words] = yield from retriever.ranking(descriptors, parameters)
         initial = rankings[method.words]
         found = retriever.search(descriptors, parameters, initial=initial)
         images = (retriever.bundle.product_id(match.row) for match in found.matches)

@@ -21,6 +21,7 @@ from export.evaluation.query_descriptors import describe_images
 from export.progress import progress
 from retrieval_server.command_line.output_file import write_output
 from retrieval_server.errors import CatalogueError, ImageError
+from retrieval_server.exact_search.shared_scan import Search, results_together
 from retrieval_server.filters.typed import ALL_PRODUCTS, TypedFilter
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.retrieval.retriever import Retriever
@@ -90,10 +91,11 @@ def predict(
     parameters = SearchParameters(top_k=RESULTS, keep=keep, filter=where.filter, group_by=group_by)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
+    searches = (_results(retriever, descriptors, parameters) for descriptors in described)
     with progress("searches", len(by_id)) as advance:
-        for query, descriptors in zip(by_id, described, strict=True):
-            writer.writerow([query, *_results(retriever, descriptors, parameters)])
-            advance(1)
+        results = results_together(searches, advance)
+    for query, result in zip(by_id, results, strict=True):
+        writer.writerow([query, *result])
     write_output(output, text.getvalue())
     return Prediction(len(by_id), unreadable, int(searched.sum()), found.left_out_line)
 
@@ -102,10 +104,10 @@ def _results(
     retriever: Retriever,
     descriptors: QueryDescriptors | ImageError,
     parameters: SearchParameters,
-) -> list[str]:
-    """Seven ids, filled up with empty texts."""
+) -> Search[list[str]]:
+    """Seven ids, filled up with empty texts; found beside other searches."""
     found: list[str] = []
     if not isinstance(descriptors, ImageError):
-        matches = retriever.search(descriptors, parameters).matches
-        found = [retriever.bundle.product_id(match.row) for match in matches]
+        result = yield from retriever.searching(descriptors, parameters)
+        found = [retriever.bundle.product_id(match.row) for match in result.matches]
     return found + [""] * (RESULTS - len(found))

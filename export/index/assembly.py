@@ -120,6 +120,7 @@ class Assembly:
             profile=self.profile,
             models=_indexed_models(self.models, zeros),
             preprocessing=PREPROCESSING,
+            precision=_precision(shards),
             products=len(products),
             rejected=len(rejects),
             documents=report.documents,
@@ -149,6 +150,12 @@ def _indexed_models(
         )
         for model in models
     }
+
+
+def _precision(shards: Sequence[FinishedShard]) -> str | None:
+    """What computed all shards; None if a Triton computed some of them, with the same result."""
+    first, *others = {shard.manifest.precision for shard in shards}
+    return None if others else first
 
 
 def _resume(folder: Path, log: StageLog) -> None:

@@ -32,6 +32,7 @@ from export.descriptors.shards import WHOLE
 from export.index.assembly import Assembly
 from export.index.carried_calibration import CarriedCalibration, carry_calibration
 from export.index.last_build import LastBuild, read_last_build, write_last_build
+from export.index.taken_changes import TakenChanges, check_upserts, write_taken
 from export.index.words import word_columns
 from export.output.folder import output_folder
 from export.text_index.joined_texts import JoinedTexts, open_joined_texts, remove_joined_texts
@@ -121,7 +122,8 @@ class IndexBuild:
 
         Raises:
             IndexLossError: if the finished version has lost more than ``max_loss``; it is stored
-                in the index folder, and the current version stays current.
+                in the index folder, and the current version stays current. Nothing is built if the
+                catalogue lacks products that were upserted.
             RetrievalError: if the models are missing or do not fit the profile, the engine
                 fails, a shard is refused, no image can be read, the disk is full, or another build
                 works in the same folder.
@@ -132,6 +134,8 @@ class IndexBuild:
             chosen_reader(self.profile, self.engine.repository)
         with output_folder(self.root):
             replaced = readable_current(self.root)
+            if replaced is not None:
+                check_upserts(self.catalogue, self.root / replaced, self.max_loss)
             before = self._remove_old_versions()
             if self.from_shards is None:
                 built = self._build_from_images(models)
@@ -139,6 +143,7 @@ class IndexBuild:
                 built = self._build_from_shards(self.from_shards, models)
             if self.removes_shards and self.joined_texts is not None:
                 remove_joined_texts(self.joined_texts)
+            write_taken(built.folder, TakenChanges())
             after = self._remove_old_versions(replaced)
             return replace(built, retention=before.followed_by(after))
 

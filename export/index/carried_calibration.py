@@ -67,6 +67,7 @@ def _basis(manifest: Manifest) -> dict[str, Any]:
         "profile": manifest.profile,
         "models": {name: model.digest for name, model in manifest.models.items()},
         "preprocessing": manifest.preprocessing,
+        "precision": manifest.precision,
         "words": (words.grams, words.columns, words.reader, sorted(words.fields)),
         "textual index": {
             field.name: manifest.text.get(field.name) for field in fields(TextSettings)

@@ -25,6 +25,7 @@ from export.index.hand_over import hand_over
 from export.index.products import read_rejects, write_products
 from export.index.search_levels import build_search_levels
 from export.index.stage_log import StageLog
+from export.index.taken_changes import read_taken, write_taken
 from export.index.words import write_words
 from export.output.folder import output_folder
 from export.progress import progress
@@ -83,14 +84,14 @@ def compact(root: Path, keep_versions: int | None = None) -> CompactedIndex:
     """
     with output_folder(root, "Wait for it."):
         version = open_index(root)
-        changed = ChangedVersion(version, _no_search(version))
+        changed = ChangedVersion.in_files(version, _no_search(version))
         index = changed.catch_up() if has_changes(version.folder) else None
         if index is None:
             done = CompactedIndex(version.folder, 0, len(version))
         elif not len(index):
             raise RetrievalError(f"The changes to {version.folder} have removed every product.")
         else:
-            done = _compacted(root, changed, index)
+            done = _compacted(root, version, changed, index)
         if keep_versions is None:
             return done
         retention = remove_old_versions(root, keep_versions, [version.version])
@@ -102,8 +103,10 @@ def _no_search(version: IndexBundle) -> IndexSearch:
     return cast("IndexSearch", ScanSearch(version.descriptors))
 
 
-def _compacted(root: Path, changed: ChangedVersion, index: ChangedIndex) -> CompactedIndex:
-    version, place = changed.version, changed.place
+def _compacted(
+    root: Path, version: IndexBundle, changed: ChangedVersion, index: ChangedIndex
+) -> CompactedIndex:
+    place = changed.place
     assert place is not None, "there are changes"
     scratch = root / ".compacting"
     shutil.rmtree(scratch, ignore_errors=True)
@@ -113,6 +116,7 @@ def _compacted(root: Path, changed: ChangedVersion, index: ChangedIndex) -> Comp
     calibration = carry_calibration(root, folder, manifest)
     stored = store(folder, root, seal(folder, manifest))
     shutil.rmtree(scratch)
+    write_taken(stored, read_taken(version.folder).with_those_of(version, index))
     hand_over(root, CompactedVersion(stored.name, version.version, place))
     return CompactedIndex(stored, changed.pending, len(index), calibration=calibration)
 
@@ -139,9 +143,8 @@ def _write_bundle(
         reader=old.words.reader,
         read=lambda: [index.read_entry(row) for row in rows.tolist()],
     )
-    rejects = [
-        each for each in read_rejects(version.folder) if not index.was_upserted(each.product_id)
-    ]
+    upserted = index.upserted_ids
+    rejects = [each for each in read_rejects(version.folder) if each.product_id not in upserted]
     columns = write_products(folder, products, version.columns.names, rejects)
     text = TextSettings(**{name: old.text[name] for name in TextSettings().to_json()})
     descriptions = [product.description for product in products]

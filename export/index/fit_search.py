@@ -2,15 +2,15 @@
 
 The search is exact for any parameters, see ``retrieval_server.exact_search.levels.rotation``. The
 scalings are √w at the profile's α, the axes the principal ones of the sample, and the ranges of the
-coarse level's bounds those of the sample with a margin. On the axes, rows are nearly Gaussian, so
-the steps are those of the best uniform quantiser of a Gaussian (J. Max, Quantizing for minimum
-distortion, 1960, table II: 0.3352 σ for 16 levels). What the axes leave of rectified descriptors
-has long tails, so the residual level's steps are those that lose least on the sample.
+coarse level's bounds those of the sample with a margin. The ranges of the codes on the axes and the
+steps of the residual level are those that lose least on the sample: some databases are nearly
+Gaussian on the axes (J. Max, Quantizing for minimum distortion, 1960, table II has the steps for
+them), others have long tails.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,10 +23,16 @@ from retrieval_server.exact_search.levels.fit_parameters import FitParameters
 from retrieval_server.exact_search.levels.fitting import (
     axes_loss,
     code_offset,
+    range_losses,
     residual_losses,
     unfitted,
 )
-from retrieval_server.exact_search.levels.rotation import SearchFit, axis_count, rotate_rows
+from retrieval_server.exact_search.levels.rotation import (
+    FloatArray,
+    SearchFit,
+    axis_count,
+    rotate_rows,
+)
 from retrieval_server.storage.arrays import release_pages
 
 SAMPLE_ROWS = 40_000
@@ -36,8 +42,8 @@ SMALLEST_SCALING = 0.2  # of the largest; a backbone without α today may have o
 MARGIN = 1.25  # of the coarse level's ranges
 BYTE_STEPS = 254
 RESIDUAL_STEPS = np.arange(0.5, 1.25, 0.05)  # of the residual level, in σ; 0.5860 for a Gaussian
-STEP_ROWS = 2_000  # of the sample; the residual level's steps are fitted to them
-_STEP_OF_4_BITS = 0.3352
+AXIS_RANGES = np.arange(3.0, 11.0, 0.4)  # in σ; of a Gaussian 4.0 for 2 bits, 7.9 for 8
+STEP_ROWS = 2_000  # of the sample; ranges on the axes and residual steps are fitted to them
 
 
 def fit_search(
@@ -126,9 +132,8 @@ def _principal_axes(scaled: NDArray[np.float32]) -> NDArray[np.float32]:
 def _with_ranges(fit: SearchFit, sample: Sequence[NDArray[np.float32]]) -> SearchFit:
     """Complete a fit by the steps and ranges of a sample, (m, C_n) by backbone."""
     rows = rotate_rows(fit, sample)
-    deviations = np.sqrt(np.mean(rows.coordinates**2, axis=0, dtype=np.float64))
-    steps = (deviations * _STEP_OF_4_BITS).astype(np.float32)
-    loss = axes_loss(replace(fit, steps=steps), rows)
+    ranges = _least_losing(range_losses, rows.coordinates[:STEP_ROWS], AXIS_RANGES)
+    loss = axes_loss(replace(fit, ranges=ranges), rows)
     residual = residual_steps(loss.remainder[:STEP_ROWS])
     lows, highs = rows.means.min(axis=0), rows.means.max(axis=0)
     room = (MARGIN - 1) * (highs - lows) + 1e-6
@@ -139,7 +144,7 @@ def _with_ranges(fit: SearchFit, sample: Sequence[NDArray[np.float32]]) -> Searc
         residual_step=float(loss.residual_norms.max()) * MARGIN / BYTE_STEPS + 1e-9,
         tail_step=float(loss.tail_norms.max()) * MARGIN / BYTE_STEPS + 1e-9,
     )
-    return SearchFit(parameters, fit.means, fit.rotation, steps, residual)
+    return SearchFit(parameters, fit.means, fit.rotation, ranges, residual)
 
 
 def residual_steps(remainder: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -148,8 +153,23 @@ def residual_steps(remainder: NDArray[np.float32]) -> NDArray[np.float32]:
     Args:
         remainder: (m, D) r of the residual level.
     """
-    deviations = np.sqrt(np.mean(remainder**2, axis=0, dtype=np.float64))
-    candidates = (RESIDUAL_STEPS[:, None] * deviations).astype(np.float32)
-    losses = np.stack([residual_losses(remainder, steps) for steps in candidates])
-    best: NDArray[np.float32] = candidates[losses.argmin(axis=0), np.arange(len(deviations))]
+    return _least_losing(residual_losses, remainder, RESIDUAL_STEPS)
+
+
+def _least_losing(
+    losses: Callable[[NDArray[np.float32], NDArray[np.float32]], FloatArray],
+    rows: NDArray[np.float32],
+    multiples: FloatArray,
+) -> NDArray[np.float32]:
+    """For each column, the multiple of its standard deviation that loses least, (D,).
+
+    Args:
+        losses: what some rows lose in each column, with a width for each column.
+        rows: (m, D).
+        multiples: those to try.
+    """
+    deviations = np.sqrt(np.mean(rows**2, axis=0, dtype=np.float64))
+    candidates = (multiples[:, None] * deviations).astype(np.float32)
+    lost = np.stack([losses(rows, widths) for widths in candidates])
+    best: NDArray[np.float32] = candidates[lost.argmin(axis=0), np.arange(len(deviations))]
     return best

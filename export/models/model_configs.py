@@ -1,19 +1,21 @@
 """``config.pbtxt`` of every model, made as Triton's own protobuf rather than as text.
 
-Each model has one configuration for every machine, and one for each way to use a GPU, which
-Triton takes instead when it is started with ``--model-config-name``:
+Each model has one configuration for every machine, and others that Triton takes instead when it is
+started with ``--model-config-name``:
 
 ============================= =====================================================================
 ``config.pbtxt``              runs on a CPU, or on a GPU where there is one; batched for a CPU
 ``configs/cuda.pbtxt``        a GPU or nothing: ONNX Runtime's CUDA provider, float32
 ``configs/tensorrt.pbtxt``    a GPU or nothing: TensorRT, float16, engines kept in a cache; as
                               ``cuda`` for a model of images of any size
+``configs/openvino.pbtxt``    a CPU: OpenVINO, bfloat16; of backbones only, so that a reader's
+                              models stay as they are
 ============================= =====================================================================
 
-The GPU's are made from the first one. They limit the length of a queue as well, which the first
-does not: in a Triton before 26.03, a member of an ensemble whose queue is full takes the server
-down with it or never answers (Triton core, pull request 470). There, the time in the queue is the
-limit, and the retrieval server's own limit of requests.
+All are made from the first one. Those for a GPU limit the length of a queue as well, which the
+first does not: in a Triton before 26.03, a member of an ensemble whose queue is full takes the
+server down with it or never answers (Triton core, pull request 470). There, the time in the queue
+is the limit, and the retrieval server's own limit of requests.
 """
 
 from __future__ import annotations
@@ -33,10 +35,10 @@ from retrieval_server.models.image_model import (
     FREE,
     IMAGE_INPUT,
 )
-from retrieval_server.models.model_repository import CONFIG_FILE
+from retrieval_server.models.model_repository import CONFIG_FILE, MODEL_FILE
 from retrieval_server.models.profile import Backbone, Profile
 
-GPU_CONFIGS = "configs"  # where Triton looks for --model-config-name
+VARIANTS = "configs"  # where Triton looks for --model-config-name
 HEADER = "# Written by `beauty-export onnx`; change export/models/model_configs.py instead.\n"
 
 MAX_BATCH_SIZE = 4  # images; on a CPU a batch of 8 takes 8 % longer for each of them
@@ -95,6 +97,12 @@ GPU_VARIANTS = (
         warmup_batches=(1, GPU_MAX_BATCH_SIZE),  # both ends of its range of shapes
     ),
 )
+OPENVINO = "openvino"
+OPENVINO_PARAMETERS = {  # of Triton's backend `openvino`
+    "HINT_BF16": "YES",
+    "INFERENCE_NUM_THREADS": str(THREADS_PER_INSTANCE),
+    "NUM_STREAMS": "1",  # of each instance
+}
 WITH_FREE_DIMS = CUDA  # TensorRT would build an engine, for minutes, for each new size of an image
 
 
@@ -175,6 +183,23 @@ def gpu_config(config: triton.ModelConfig, variant: GpuVariant) -> triton.ModelC
     return changed
 
 
+def openvino_config(config: triton.ModelConfig) -> triton.ModelConfig:
+    """Change a backbone's configuration for OpenVINO, which computes in bfloat16 on a CPU.
+
+    Args:
+        config: what ``backbone_config`` made; stays as it is.
+    """
+    changed = triton.ModelConfig()
+    changed.CopyFrom(config)
+    changed.backend = OPENVINO
+    changed.default_model_filename = MODEL_FILE  # the backend's own default is another format
+    changed.instance_group[0].kind = triton.ModelInstanceGroup.KIND_CPU
+    del changed.parameters[THREADS_KEY]  # of onnxruntime
+    for key, value in OPENVINO_PARAMETERS.items():
+        changed.parameters[key].string_value = value
+    return changed
+
+
 def ensemble_config(profile: Profile, dimensions: Mapping[str, int]) -> triton.ModelConfig:
     """Configure a profile's ensemble: one image in; a descriptor and a fingerprint by backbone.
 
@@ -205,15 +230,17 @@ def ensemble_config(profile: Profile, dimensions: Mapping[str, int]) -> triton.M
 
 
 def write_model_configs(folder: Path, config: triton.ModelConfig) -> None:
-    """Write a model's ``config.pbtxt`` and those for a GPU; each in one step.
+    """Write a model's ``config.pbtxt`` and its variants; each in one step.
 
     Args:
         folder: the model's folder; made if needed.
         config: what ``image_model_config`` made.
     """
-    (folder / GPU_CONFIGS).mkdir(parents=True, exist_ok=True)
+    (folder / VARIANTS).mkdir(parents=True, exist_ok=True)
     for variant in GPU_VARIANTS:
-        write_config(folder / GPU_CONFIGS / f"{variant.name}.pbtxt", gpu_config(config, variant))
+        write_config(folder / VARIANTS / f"{variant.name}.pbtxt", gpu_config(config, variant))
+    if DESCRIPTOR_OUTPUT in {output.name for output in config.output}:
+        write_config(folder / VARIANTS / f"{OPENVINO}.pbtxt", openvino_config(config))
     write_config(folder / CONFIG_FILE, config)
 
 

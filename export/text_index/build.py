@@ -20,6 +20,7 @@ from export.text_index.neighbour_lists import Groups, ListSizes, write_neighbour
 from export.text_index.pair_file import PairFile, Pairs
 from export.text_index.settings import TextSettings
 from export.text_index.word_index import build_word_index
+from export.words import languages
 from retrieval_server.text.grams import GRAMS
 from retrieval_server.text.language_filter import KEEP_ALL
 from retrieval_server.text.word_search import DESCRIPTION, WordSearch, WordsRecord
@@ -151,6 +152,7 @@ def write_lists(
 
 def warm_up() -> None:
     """Compile what a build and a search by words need, or load it from numba's cache."""
+    languages.warm_up()
     texts = ["a b", "a b", "a b c", "b c"]
     with tempfile.TemporaryDirectory() as folder:
         settings = TextSettings(threshold=0.1, language_filter=KEEP_ALL)

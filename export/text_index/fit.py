@@ -15,7 +15,8 @@ import scipy.sparse
 from export.text_index.neighbour_lists import Groups, group_rows
 from export.text_index.settings import TextSettings
 from export.text_index.tfidf import count_terms, write_term_counts
-from retrieval_server.text.language_filter import ENGLISH, languages, left_out
+from export.words.languages import languages
+from retrieval_server.text.language_filter import ENGLISH, left_out
 from retrieval_server.text.tokens import TOKENISERS
 
 

@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
-from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.preprocessing import normalize
 
+from export.words.counts import count_words
 from retrieval_server.text.term_files import open_term_files, smooth_idf, write_term_files
 from retrieval_server.text.tokens import Tokeniser
 
@@ -56,14 +56,14 @@ class TermCounts:
 
 def count_terms(texts: Sequence[str], tokeniser: Tokeniser) -> TermCounts:
     """Count the terms of descriptions, and the documents of every term."""
-    terms, counts = _counted(texts, tokeniser)
+    terms, counts = count_words(texts, tokeniser)
     frequencies = np.bincount(counts.indices, minlength=len(terms)).astype(np.int32)
     return TermCounts(terms, counts, frequencies, int(np.count_nonzero(np.diff(counts.indptr))))
 
 
 def append_counts(known: TermCounts, texts: Sequence[str], tokeniser: Tokeniser) -> TermCounts:
     """Append descriptions under the IDF of the known ones; new terms get the last columns."""
-    terms, counts = _counted(texts, tokeniser)
+    terms, counts = count_words(texts, tokeniser)
     column_of = {term: index for index, term in enumerate(known.terms)}
     new = tuple(term for term in terms if term not in column_of)
     column_of.update({term: len(known.terms) + index for index, term in enumerate(new)})
@@ -108,17 +108,3 @@ def read_term_counts(folder: Path, documents: int) -> TermCounts:
         files.frequencies,
         documents,
     )
-
-
-def _counted(
-    texts: Sequence[str], tokeniser: Tokeniser
-) -> tuple[tuple[str, ...], scipy.sparse.csr_matrix]:
-    """The vocabulary in alphabetical order, and counts (N, V) int32 in order of terms."""
-    if not any(map(tokeniser, texts)):  # CountVectorizer refuses an empty vocabulary
-        nothing = np.empty(0, np.int32)
-        indptr = np.zeros(len(texts) + 1, np.int32)
-        return (), scipy.sparse.csr_matrix((nothing, nothing, indptr), (len(texts), 0))
-    vectorizer = CountVectorizer(analyzer=tokeniser, dtype=np.int32)
-    counts = vectorizer.fit_transform(texts).tocsr()
-    counts.sort_indices()
-    return tuple(vectorizer.get_feature_names_out().tolist()), counts

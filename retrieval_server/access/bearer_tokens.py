@@ -12,7 +12,7 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn, TypeAlias
+from typing import Any, NamedTuple, NoReturn
 
 import grpc
 from grpc_health.v1 import health
@@ -20,9 +20,8 @@ from grpc_health.v1 import health
 from retrieval_server.access.caller_names import note_accepted
 from retrieval_server.access.watched_files import WatchedFiles, file_content
 from retrieval_server.errors import RetrievalError
+from retrieval_server.method_handlers import Context, Handler
 
-Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
-Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 _OPEN = f"/{health.SERVICE_NAME}/"
 SEARCH, CHANGE = "search", "change"  # the rights that a token may have
 _TOKEN = re.compile(rb"[!-~]{16,}")  # visible ASCII, as a header may hold; too long to guess
@@ -99,7 +98,7 @@ class BearerTokens(grpc.aio.ServerInterceptor):
 
     def _watching(self, handler: Handler, needed: str | None) -> Handler:
         """Make a handler of streams that ends a stream when its token is good no longer."""
-        answer: Any = handler.stream_stream  # the stubs describe handlers of synchronous servers
+        answer: Any = handler.stream_stream
 
         async def known(requests: AsyncIterator[Any], context: Context) -> AsyncIterator[Any]:
             async for request in requests:

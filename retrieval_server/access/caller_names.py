@@ -7,15 +7,14 @@ name in its certificate, else by its address. Only a token that was accepted nam
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextvars import ContextVar
-from functools import cache, lru_cache
-from typing import Any, NamedTuple, TypeAlias
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import grpc
 
-Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
-Context = grpc.aio.ServicerContext[Any, Any]
+from retrieval_server.method_handlers import Context, Handler, WrappedMethods
 
 DIGITS = 8  # of the token's digest
 _COMMON_NAME = "x509_common_name"  # as gRPC calls it
@@ -53,43 +52,31 @@ def note_accepted(token: bytes) -> None:
     _ACCEPTED.set(_token_name(token))
 
 
-class CallerNames(grpc.aio.ServerInterceptor):
+class CallerNames(WrappedMethods):
     """Notes who makes a call; goes behind the interceptor that accepts tokens."""
 
-    def __init__(self) -> None:
-        self._noting = cache(_noting)  # once for each method, not for each call
+    def wrapped(self, method: str, handler: Handler) -> Handler:
+        """Note the caller before a handler answers."""
+        read, write = handler.request_deserializer, handler.response_serializer
+        if handler.unary_unary is not None:
+            return grpc.unary_unary_rpc_method_handler(
+                _noting(method, handler.unary_unary), read, write
+            )
+        if handler.stream_stream is not None:
+            return grpc.stream_stream_rpc_method_handler(
+                _noting(method, handler.stream_stream), read, write
+            )
+        return handler  # a watch of the health, which leaves no line in the log
 
-    async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> Handler | None:
-        """Wrap the handler of a method."""
-        handler = await continuation(handler_call_details)
-        if handler is None:
-            return None
-        return self._noting(handler_call_details.method.rpartition("/")[2], handler)
 
+def _noting(method: str, answer: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """Make a function that notes the caller, and then answers like another one."""
 
-def _noting(method: str, handler: Handler) -> Handler:
-    """Make a handler of the same kind that notes the caller first."""
-    read, write = handler.request_deserializer, handler.response_serializer
-    answer: Any = handler.unary_unary  # the stubs describe the handlers of synchronous servers
-    stream: Any = handler.stream_stream
-
-    def answering(request: object, context: Context) -> Any:
+    def noting(request: object, context: Context) -> Any:
         _CURRENT.set(NamedCall(_name_of(context), method))
         return answer(request, context)
 
-    def streaming(requests: object, context: Context) -> Any:
-        _CURRENT.set(NamedCall(_name_of(context), method))
-        return stream(requests, context)
-
-    if answer is not None:
-        return grpc.unary_unary_rpc_method_handler(answering, read, write)
-    if stream is not None:
-        return grpc.stream_stream_rpc_method_handler(streaming, read, write)
-    return handler  # a watch of the health, which leaves no line in the log
+    return noting
 
 
 @lru_cache(maxsize=64)

@@ -18,7 +18,9 @@ A server that has the lock makes the switch itself. It learns of the finished ve
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -27,6 +29,7 @@ from retrieval_server.changes.log_writer import LogWriter, begin_log, groups_of,
 from retrieval_server.changes.segment import Link, Place
 from retrieval_server.errors import ChangeLogError, ChangeWriteError
 from retrieval_server.index.changes_folder import CHANGES_FOLDER
+from retrieval_server.index.current_lock import current_lock
 from retrieval_server.index.publish import make_current, readable_current
 from retrieval_server.storage.files import SYSTEM_FILES, Files
 from retrieval_server.storage.json_record import check_types, read_json
@@ -172,9 +175,12 @@ class Switch:
             ChangeLogError: if another version is current.
             ChangeWriteError: if a file cannot be written.
         """
-        self._require_base()
         try:
-            make_current(self._root, self._compacted.version, is_approved=True, files=self._files)
+            with current_lock(self._root):
+                self._require_base()
+                make_current(
+                    self._root, self._compacted.version, is_approved=True, files=self._files
+                )
             remove_former_log(self._folder, self._compacted.version, self._files)
         except OSError as error:
             raise self._failed(error) from error
@@ -215,6 +221,27 @@ def require_current(root: Path, version: str, files: Files = SYSTEM_FILES) -> No
         raise ChangeWriteError(f"Cannot write {root}: {error.strerror}.") from error
     if readable_current(root) != version:
         raise ChangeWriteError(NEW_VERSION)
+
+
+@contextlib.contextmanager
+def staying_current(root: Path, version: str) -> Iterator[None]:
+    """Keep a version current in the block, in which a change to it is written.
+
+    Args:
+        root: the index folder.
+        version: the version that is served.
+
+    Raises:
+        ChangeWriteError: if another version is current, or it cannot be known.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(current_lock(root))
+        except OSError as error:
+            raise ChangeWriteError(f"Cannot write {root}: {error.strerror}.") from error
+        if readable_current(root) != version:
+            raise ChangeWriteError(NEW_VERSION)
+        yield
 
 
 NEW_VERSION = "the index has a new version. Send the change again."

@@ -13,7 +13,18 @@ from numpy.typing import NDArray
 from retrieval_server.errors import EngineError
 from retrieval_server.models.image_model import ImageModel
 
-ENGINES = ("embedded", "openvino", "triton")
+# What each engine computes in; None for a Triton, whose configuration says it.
+PRECISIONS: Mapping[str, str | None] = {
+    "embedded": "float32",
+    "openvino": "bfloat16",
+    "triton": None,
+}
+ENGINES = tuple(PRECISIONS)
+
+
+def precisions_agree(left: str | None, right: str | None) -> bool:
+    """Whether two values of ``PRECISIONS`` may be one; those of a Triton are not known."""
+    return left is None or right is None or left == right
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 It takes the same ONNX files as ``embedded``, and describes about twice as many images on a
 processor with bfloat16 arithmetic, see RESULTS.md. Its descriptors are not those of float32
-(cosines of 0.994 and more), so an index belongs to one of the two engines.
+(cosines of 0.99 and more), so an index belongs to one of the two engines.
 
 Each model is compiled for one image. So an image has the same descriptor, bit for bit, with any
 number of threads and workers. Compiled for any batch, the models are slower and round in other
@@ -39,6 +39,11 @@ import openvino  # noqa: E402
 DEVICE = "CPU"
 BFLOAT16 = "BF16"  # the capability of processors with instructions for bfloat16
 GRAPH_TYPES = {"u8": "UINT8", "i32": "INT32", "f32": "FP32"}
+
+# Two threads that call OpenVINO's Python bindings for the first time may wait for each other for
+# ever: one initialises a variable of theirs and wants the GIL, the other holds it and wants the
+# variable. So a thread that has this lock runs each model once before the workers do.
+_FIRST_RUN = threading.Lock()
 
 
 class OpenvinoEngine(InProcessEngine):
@@ -88,9 +93,12 @@ def _load(model: ImageModel, threads: int, workers: int) -> Run:
                 "ENABLE_CPU_PINNING": False,  # the models would wait for the same cores
             },
         )
+        run = _Runs(model, compiled)
+        with _FIRST_RUN:
+            run(model.image.zeros())
     except RuntimeError as error:  # what OpenVINO raises
         raise cannot_load(model, error) from error
-    return _Runs(model, compiled)
+    return run
 
 
 class _Runs:

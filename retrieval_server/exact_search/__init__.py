@@ -4,6 +4,6 @@ Read `similarity`, `scan`, `cascade`, then `fused_bound`. The room levels/ prove
 relies on; the room kernels/ computes it.
 
 May import: storage, compilation, cores, errors.
-Door: `open_search`, which returns an ExactSearch; `Ranking`; `Search`, which may share a scan with
-others; the door of levels/.
+Door: `open_search`, which returns an ExactSearch; `Ranking`; `finish_together`, which lets searches
+share a scan; the door of levels/.
 """

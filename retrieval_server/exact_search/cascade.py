@@ -2,8 +2,8 @@
 
 ::
 
-    coarse     6 bits on 16 axes, 4 on 240            L(x)        136 bytes a row
-    middle     8 bits on 16 axes, 6 on 240, 4 on 512  L(x)      + 332
+    coarse     2 to 8 bits on each of 320 axes        L(x)        136 bytes a row
+    middle     4 to 8 bits on each of 768 axes        L(x)      + 328
     residual   3 bits on each dimension of the rest   L(x)      + 3 D / 8 + 8
     bytes      8 bits on each dimension               eq. (8)   + C + 8 a backbone
     originals  the stored descriptors                 exact

@@ -95,6 +95,25 @@ def finish_together(searches: Iterable[Search[Result]]) -> Iterator[Ended[Result
             yield from _advance(each.number, each.search, paused, error)
 
 
+def results_together(
+    searches: Iterable[Search[Result]], advance: Callable[[int], None]
+) -> list[Result]:
+    """Run searches to their ends; their results, in the order of the searches.
+
+    Args:
+        searches: none of which was started.
+        advance: told 1 when a search has ended.
+
+    Raises:
+        Exception: the error of the first search that has one.
+    """
+    results = {}
+    for ended in finish_together(searches):
+        results[ended.number] = ended.result()
+        advance(1)
+    return [results[number] for number in range(len(results))]
+
+
 class _Paused(NamedTuple, Generic[Result]):
     """A search that needs a scan."""
 

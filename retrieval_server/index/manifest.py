@@ -22,7 +22,7 @@ from retrieval_server.storage.digest import file_digest
 from retrieval_server.storage.json_record import check_types, read_json
 from retrieval_server.text.word_search import WordsRecord
 
-FORMAT_VERSION = 7
+FORMAT_VERSION = 8
 IMAGES_SINCE = 5  # the first format that stores what `index.images` reads as this one does
 COLUMNS_SINCE = 6
 MANIFEST_FILE = "manifest.json"
@@ -54,6 +54,8 @@ class Manifest:
         profile: backbones, side and default α.
         models: the models that computed the descriptors, by model name.
         preprocessing: name of the rules that turned image files into pixels.
+        precision: what the engine computed in, such as ``float32``; None if a Triton computed the
+            descriptors, and in an index that does not record it.
         products: N, number of rows of every array.
         rejected: number of catalogue rows that are not in the index.
         documents: number of descriptions in the textual index.
@@ -67,6 +69,7 @@ class Manifest:
     profile: Profile
     models: Mapping[str, IndexedModel]
     preprocessing: str
+    precision: str | None
     products: int
     rejected: int
     documents: int
@@ -102,6 +105,7 @@ class Manifest:
             "profile": self.profile.to_json(),
             "models": {name: vars(model) for name, model in self.models.items()},
             "preprocessing": self.preprocessing,
+            "precision": self.precision,
             "products": self.products,
             "rejected": self.rejected,
             "documents": self.documents,
@@ -120,6 +124,7 @@ class Manifest:
             profile=Profile.from_json(data["profile"]),
             models={name: IndexedModel(**model) for name, model in data["models"].items()},
             preprocessing=data["preprocessing"],
+            precision=data.get("precision"),
             products=data["products"],
             rejected=data["rejected"],
             documents=data["documents"],

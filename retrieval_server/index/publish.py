@@ -16,6 +16,7 @@ from pathlib import Path
 from retrieval_server.errors import CurrentFileError, IndexBundleError, IndexLossError
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.index.changes_folder import has_changes
+from retrieval_server.index.current_lock import current_lock
 from retrieval_server.index.images import IndexedImages
 from retrieval_server.index.loss import ANY_LOSS, loss_between
 from retrieval_server.index.manifest import (
@@ -227,24 +228,34 @@ def publish(root: Path, version: str, max_loss: float) -> bool:
     old = readable_current(root)
     if old == version:
         return False
-    if old is not None and max_loss < ANY_LOSS and has_changes(root / old):
+    loss = None if old is None else loss_between(root / old, root / version)
+    with current_lock(root):
+        is_still_current = readable_current(root) == old
+        if is_still_current:
+            if old is not None and max_loss < ANY_LOSS:
+                _require_no_changes(root, old, version)
+            if loss is not None:
+                loss.check(max_loss)
+            make_current(root, version, is_approved=loss is not None)
+    return True if is_still_current else publish(root, version, max_loss)
+
+
+def _require_no_changes(root: Path, old: str, version: str) -> None:
+    if has_changes(root / old):
         raise IndexLossError(
             f"Servers have taken changes to {root / old} (upserts and deletes), and {version} does "
             "not have them. Bring them into the catalogue, and build again with --max-loss "
             f"{ANY_LOSS:g}. To do without them, run: "
             f"beauty-export publish {shlex.quote(str(root))} {version}"
         )
-    loss = None if old is None else loss_between(root / old, root / version)
-    if loss is not None:
-        loss.check(max_loss)
-    make_current(root, version, is_approved=loss is not None)
-    return True
 
 
 def make_current(
     root: Path, version: str, *, is_approved: bool = False, files: Files = SYSTEM_FILES
 ) -> None:
     """Write a version's name to the file ``current``, in one atomic step.
+
+    The caller has the ``current_lock`` if a server takes changes to the index.
 
     Args:
         root: the index folder.

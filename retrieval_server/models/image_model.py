@@ -46,6 +46,10 @@ class Tensor:
         """The batch of no images."""
         return np.empty((0, *(max(dim, 0) for dim in self.dims)), self.dtype)
 
+    def zeros(self) -> NDArray[Any]:
+        """A batch of one row of zeros, for a tensor whose axes have fixed lengths."""
+        return np.zeros((1, *self.dims), self.dtype)
+
     @property
     def dtype(self) -> np.dtype[Any]:
         """The type of its numbers, as numpy names it."""

@@ -88,6 +88,12 @@ class ServerMetrics:
             ["queue"],
             registry=self.registry,
         )
+        self.together = Histogram(
+            "beauty_searches_together",
+            "Searches that a worker took together; in a large index they shared a scan.",
+            buckets=(1, 2, 3, 4),
+            registry=self.registry,
+        )
         self.shed = Counter(
             "beauty_searches_shed",
             "Requests refused because they could not be answered in time.",

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeAlias
+from typing import Any
 
 import grpc
 
-Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+from retrieval_server.method_handlers import Handler, WrappedMethods
 
 
 def released(error: grpc.aio.AbortError) -> grpc.aio.AbortError:
@@ -21,31 +20,22 @@ def released(error: grpc.aio.AbortError) -> grpc.aio.AbortError:
     return error.with_traceback(None)
 
 
-class ReleasedRequests(grpc.aio.ServerInterceptor):
+class ReleasedRequests(WrappedMethods):
     """Goes before an interceptor that raises the error of a call with a traceback."""
 
-    async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> Handler | None:
-        """Wrap the handler of a unary method."""
-        handler = await continuation(handler_call_details)
-        if handler is None or handler.unary_unary is None:
+    def wrapped(self, method: str, handler: Handler) -> Handler:
+        """Let the errors of a unary method refer to nothing."""
+        if handler.unary_unary is None:
             return handler
-        return _releasing(handler)
+        answer: Any = handler.unary_unary
 
+        async def release(request: Any, context: Any) -> Any:
+            try:
+                return await answer(request, context)
+            except grpc.aio.AbortError as error:
+                del request, context
+                raise released(error) from None
 
-def _releasing(handler: Handler) -> Handler:
-    answer: Any = handler.unary_unary  # the stubs describe the handlers of synchronous servers
-
-    async def release(request: Any, context: Any) -> Any:
-        try:
-            return await answer(request, context)
-        except grpc.aio.AbortError as error:
-            del request, context
-            raise released(error) from None
-
-    return grpc.unary_unary_rpc_method_handler(
-        release, handler.request_deserializer, handler.response_serializer
-    )
+        return grpc.unary_unary_rpc_method_handler(
+            release, handler.request_deserializer, handler.response_serializer
+        )

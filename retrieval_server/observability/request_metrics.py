@@ -6,15 +6,15 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from functools import cache
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
 import grpc
 
+from retrieval_server.method_handlers import Handler, WrappedMethods
 from retrieval_server.observability.metrics import ServerMetrics
 from retrieval_server.observability.released_requests import released
 from retrieval_server.observability.tracing import Tracing
 
-Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 Response = TypeVar("Response")
 
 LATE_SHARE = 0.05
@@ -25,7 +25,7 @@ wire, and the server's time starts when the request arrives. So the cancellation
 """
 
 
-class RequestMetrics(grpc.aio.ServerInterceptor):
+class RequestMetrics(WrappedMethods):
     """Measures unary requests; of streams, the service has each search and each upsert measured.
 
     A method's label is its own name: those of our service, of health and of reflection differ.
@@ -37,23 +37,15 @@ class RequestMetrics(grpc.aio.ServerInterceptor):
     """
 
     def __init__(self, metrics: ServerMetrics, tracing: Tracing) -> None:
+        super().__init__()
         self._metrics = metrics
         self._tracing = tracing
-        self._measured = cache(self._measuring)  # once for each method, not for each call
 
-    async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> Handler | None:
-        """Wrap the handler of a unary method."""
-        handler = await continuation(handler_call_details)
-        if handler is None or handler.unary_unary is None:
+    def wrapped(self, method: str, handler: Handler) -> Handler:
+        """Measure a unary method."""
+        if handler.unary_unary is None:
             return handler
-        return self._measured(handler_call_details.method.rpartition("/")[2], handler)
-
-    def _measuring(self, method: str, handler: Handler) -> Handler:
-        answer: Any = handler.unary_unary  # the stubs describe the handlers of synchronous servers
+        answer: Any = handler.unary_unary
         return grpc.unary_unary_rpc_method_handler(
             self.measured(method, answer),
             handler.request_deserializer,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from retrieval_server.engines.engine import Engine
-from retrieval_server.errors import EngineDeadlineError
+from retrieval_server.engines.engine import PRECISIONS, Engine, precisions_agree
+from retrieval_server.errors import EngineDeadlineError, ModelMismatchError
 from retrieval_server.index.reference_image import check_reference, reference_image
 from retrieval_server.index.searched_index import SearchedIndex
 
@@ -31,12 +31,13 @@ class EngineCheck:
             timeout_s: seconds the caller waits; None for as long as the engine's settings allow.
 
         Raises:
-            ModelMismatchError: if the descriptors differ, naming the model.
+            ModelMismatchError: if the precision or the descriptors differ, naming them.
             EngineDeadlineError: if the engine does not answer in time.
             EngineError: if the models refuse or cannot be reached.
         """
         if self._verified_generation == self._engine.generation:
             return
+        _require_precision(self._bundle, self._engine.name)
         profile = self._bundle.profile
         image = reference_image(profile.side)[None]
         try:
@@ -51,3 +52,16 @@ class EngineCheck:
             raise EngineDeadlineError(
                 "The models were not verified against the index within the deadline."
             ) from error
+
+
+def _require_precision(bundle: SearchedIndex, engine: str) -> None:
+    """Refuse an engine that is known to compute in another precision than the index records."""
+    indexed, computed = bundle.manifest.precision, PRECISIONS.get(engine)
+    if precisions_agree(indexed, computed):
+        return
+    fitting = [f"--engine {name}" for name, made in PRECISIONS.items() if made == indexed]
+    raise ModelMismatchError(
+        f"Index {bundle.place} was described in {indexed}, and the engine {engine} computes in "
+        f"{computed}. Use {' or '.join(fitting) or 'the engine that it was built with'}, or build "
+        f"the index again with: beauty-export index --engine {engine}"
+    )

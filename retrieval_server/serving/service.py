@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import Executor
 from contextlib import aclosing
 from dataclasses import replace
@@ -13,6 +13,7 @@ from typing import NamedTuple
 import grpc
 
 from retrieval_server import errors
+from retrieval_server.exact_search.shared_scan import Search, unshared
 from retrieval_server.index.searched_index import SearchedIndex
 from retrieval_server.models.reader import EXPORT_READER
 from retrieval_server.observability.metrics import QUEUES, ServerMetrics
@@ -43,6 +44,7 @@ from retrieval_server.serving.photo_words import NOT_READ, text_weight_of
 from retrieval_server.serving.photos import PhotoStages, photos_of
 from retrieval_server.serving.products import products_message
 from retrieval_server.serving.search_streams import SearchStreams
+from retrieval_server.serving.searching import Searching
 from retrieval_server.serving.served_index import ServedIndex
 from retrieval_server.serving.settings import Settings
 from retrieval_server.serving.status_message import status_message
@@ -92,10 +94,10 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         self._served = served
         places = PLACES_PER_WORKER * settings.workers
         sizes = {"memory": settings.max_decoding_bytes, "encode": served.retriever.engine.in_flight}
-        turns = {queue: Turns(sizes.get(queue, places)) for queue in QUEUES}
-        for queue in QUEUES:
-            metrics.waiting.labels(queue).set_function(partial(getattr, turns[queue], "waiting"))
-        self._workers = Workers(executor, turns["rank"])
+        turns = {stage: Turns(sizes.get(stage, places)) for stage in QUEUES if stage != "rank"}
+        self._searching = Searching(executor, settings.workers, metrics.together.observe)
+        for queue, waiting in (*turns.items(), ("rank", self._searching)):
+            metrics.waiting.labels(queue).set_function(partial(getattr, waiting, "waiting"))
         self._photos = PhotoStages(
             decoding=Workers(executor, turns["decode"]),
             memory=turns["memory"],
@@ -206,7 +208,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
     ) -> tuple[pb.GetProductsResponse, Mapping[str, object]]:
         bundle = self._served.retriever.bundle  # kept to the end, even if the index is reloaded
         read = partial(products_message, bundle, request.product_ids, request_id)
-        response = await self._workers.run(read, deadline)
+        response = await self._searching.run(unshared(read), deadline)
         return response, {
             "products": len(response.products),
             "missing": len(response.missing_ids),
@@ -226,7 +228,7 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
         if request.read_words and self._photos.reader is None:
             raise errors.QueryError("read_words", f"this server has no reader. {SERVE_A_READER}")
         words = NOT_READ
-        search: partial[SearchResult]
+        search: Search[SearchResult]
         query_kind = request.WhichOneof("query")
         if photos:
             reads = self._reads(request)
@@ -235,16 +237,16 @@ class RetrievalService(pb_grpc.RetrievalServiceServicer):
             both = words_beside(parameters.words, words.texts)
             kind = judged_kind(request, words, bundle, self._photos.reader)
             parameters = replace(parameters, words=both, kind=kind)
-            search = partial(retriever.search, seen.query, parameters)
+            search = retriever.searching(seen.query, parameters)
         elif query_kind is None and request.words.strip():
-            search = partial(retriever.search_by_words, parameters)
+            search = unshared(partial(retriever.search_by_words, parameters))
         elif query_kind == "product_id":
-            search = partial(retriever.similar_to, request.product_id, parameters)
+            search = retriever.searching_similar(request.product_id, parameters)
         else:
             query = _given_descriptors(request, retriever)
-            search = partial(retriever.search, query, parameters)
+            search = retriever.searching(query, parameters)
         with self._tracing.span("search"):
-            answered = await self._workers.run(partial(_answered, bundle, search), deadline)
+            answered = await self._searching.run(_answered(bundle, search), deadline)
             result = answered.result
             self._tracing.note(rank_us=result.rank_us, refine_us=result.refine_us)
         timings.rank_us, timings.refine_us = result.rank_us, result.refine_us
@@ -308,9 +310,9 @@ class _Answered(NamedTuple):
     initial_results: list[pb.Match]
 
 
-def _answered(bundle: SearchedIndex, search: Callable[[], SearchResult]) -> _Answered:
+def _answered(bundle: SearchedIndex, search: Search[SearchResult]) -> Search[_Answered]:
     """Search, and read what the catalogue says of the matches: both may ask a store."""
-    result = search()
+    result = yield from search
     matches = (match_messages(bundle, each) for each in (result.matches, result.initial))
     return _Answered(result, *matches)
 

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
-from retrieval_server.serving.callers import CURRENT, Caller
+from retrieval_server.serving.callers import CURRENT
+from retrieval_server.serving.fair_queue import FairQueue
 
 PLACES_PER_WORKER = 2  # one in progress; another one, so that no worker waits for the event loop
 
@@ -15,54 +16,6 @@ PLACES_PER_WORKER = 2  # one in progress; another one, so that no worker waits f
 class _Waiter(NamedTuple):
     size: int
     may_go: asyncio.Future[None]
-
-
-class _Queue:
-    """Those who wait: by caller, and by its connections; each in the order of arrival.
-
-    The dictionaries are in the order of the next turns: who has had one goes to the end.
-    """
-
-    def __init__(self) -> None:
-        self._callers: dict[bytes | str, dict[str, dict[_Waiter, None]]] = {}
-
-    def __bool__(self) -> bool:
-        return bool(self._callers)
-
-    def __len__(self) -> int:
-        return sum(len(each) for group in self._callers.values() for each in group.values())
-
-    def push(self, caller: Caller, waiter: _Waiter) -> None:
-        connections = self._callers.setdefault(caller.name, {})
-        connections.setdefault(caller.connection, {})[waiter] = None
-
-    def first(self) -> _Waiter:
-        connections = next(iter(self._callers.values()))
-        return next(iter(next(iter(connections.values()))))
-
-    def pop(self) -> _Waiter:
-        """Take out the first one; its connection and its caller have had their turn."""
-        name = next(iter(self._callers))
-        connections = self._callers.pop(name)
-        connection = next(iter(connections))
-        waiters = connections.pop(connection)
-        waiter = next(iter(waiters))
-        del waiters[waiter]
-        if waiters:
-            connections[connection] = waiters
-        if connections:
-            self._callers[name] = connections
-        return waiter
-
-    def remove(self, caller: Caller, waiter: _Waiter) -> None:
-        """Take out one that has given up, if it is still there."""
-        connections = self._callers.get(caller.name, {})
-        waiters = connections.get(caller.connection, {})
-        waiters.pop(waiter, None)
-        if not waiters:
-            connections.pop(caller.connection, None)
-        if not connections:
-            self._callers.pop(caller.name, None)
 
 
 class Turns:
@@ -77,7 +30,7 @@ class Turns:
 
     def __init__(self, places: int) -> None:
         self._free = places
-        self._queue = _Queue()
+        self._queue = FairQueue[_Waiter]()
 
     @property
     def waiting(self) -> int:

@@ -7,33 +7,24 @@ for a defect of the server.
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable
-from functools import cache
-from typing import Any, TypeAlias
+from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import grpc
 from google.protobuf.message import DecodeError
 
-Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
-Context = grpc.aio.ServicerContext[Any, Any]
+from retrieval_server.method_handlers import Context, Handler, WrappedMethods
 
 _MALFORMED = object()  # in the place of a request that cannot be read
 
 
-class WellFormedRequests(grpc.aio.ServerInterceptor):
+class WellFormedRequests(WrappedMethods):
     """Reads the requests of every method, and refuses those that cannot be read."""
 
-    def __init__(self) -> None:
-        self._checked = cache(_checking)  # once for each method, not for each call
-
-    async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> Handler | None:
-        """Wrap the handler of a method."""
-        handler = await continuation(handler_call_details)
-        return None if handler is None else self._checked(handler)
+    def wrapped(self, method: str, handler: Handler) -> Handler:
+        """Check each request before a handler gets it."""
+        read = handler.request_deserializer
+        return handler if read is None else _checking(handler, _lenient(read))
 
 
 def _lenient(deserialise: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
@@ -46,12 +37,10 @@ def _lenient(deserialise: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
     return read
 
 
-def _checking(handler: Handler) -> Handler:
+def _checking(handler: Handler, read: Callable[[bytes], Any]) -> Handler:
     """Make a handler of the same kind that checks each request before it passes it on."""
-    if handler.request_deserializer is None:
-        return handler
-    read, write = _lenient(handler.request_deserializer), handler.response_serializer
-    answer: Any = handler.unary_unary  # the stubs describe the handlers of synchronous servers
+    write = handler.response_serializer
+    answer: Any = handler.unary_unary
     stream: Any = handler.unary_stream or handler.stream_stream
     if answer is not None:
 

@@ -1,4 +1,4 @@
-"""The threads that decode and rank, so that the event loop stays free."""
+"""The threads that decode, so that the event loop stays free; they search, too: see searching."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from itertools import filterfalse
 
 APOSTROPHES = re.compile("['’‘`´ʼ＇]")
 
@@ -13,4 +14,4 @@ def without_accents(text: str) -> str:
     plain = unicodedata.normalize("NFKD", text)
     if plain.isascii():
         return plain
-    return "".join(character for character in plain if not unicodedata.combining(character))
+    return "".join(filterfalse(unicodedata.combining, plain))

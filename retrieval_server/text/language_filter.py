@@ -24,6 +24,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -48,12 +49,18 @@ ENGLISH = "en"
 OTHER_SCRIPT = "another script"
 MAX_FOREIGN_LETTERS = 1  # a description with one such letter may still be English
 TELLING_VOTE, STRONG_VOTE = 2, 3
+PHRASE_WORD = "pour"  # begins the set phrases that are left out before the words vote
 SURENESS: Mapping[int, float] = MappingProxyType({0: 0.8, 1: 0.5, 2: 0.3})  # by vote; then any
 SURE_OF_ENGLISH: Mapping[int, float] = MappingProxyType({-1: 0.4, 0: 0.5, 1: 0.6, 2: 0.8})
 
+ENGLISH_VOTE = 0  # a smaller vote is for English
+ENGLISH_OF_A_SHOP = min(SURE_OF_ENGLISH)  # likewise where a shop's foreign word is among the votes
+REMEMBERED_TEXTS, REMEMBERED_LETTERS = 2**14, 2**12  # listings of one product repeat their words
+
 _VIETNAMESE = range(0x1EA0, 0x1EFA)
 _WORD = re.compile(r"[^\W\d_]+")
-_SET_PHRASES = re.compile(r"\bpour (?:homme|femme|lui|elle|hommes|femmes|men|her|him)\b")
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]")
+_SET_PHRASES = re.compile(rf"\b{PHRASE_WORD} (?:homme|femme|lui|elle|hommes|femmes|men|her|him)\b")
 _TELLTALE = frozenset("ßøåæłżğşışțţăñęąśćźõãäöüńčřžěůýőűđ")  # letters that English lacks
 
 
@@ -64,6 +71,7 @@ class LanguageFilter:
         self._votes = _Votes()
         self._brands = _by_first_word(ENGLISH_BRANDS)
         self._identifier = _load_identifier()
+        self._identified = lru_cache(REMEMBERED_TEXTS)(self._identify)
 
     def language(self, text: str) -> str:
         """Name the language of a description.
@@ -73,21 +81,36 @@ class LanguageFilter:
         """
         if not is_latin(text):
             return OTHER_SCRIPT
-        words = self._without_brands(_words(text))
+        words = self._without_brands(distinct_words(text))
         if not PERFUME_HOUSES.isdisjoint(words):  # what no list knows is a name
             words = [word for word in words if self._votes[word] != 1]
         votes = [self._votes[word] for word in words]
         vote, is_of_a_shop = sum(votes), TELLING_VOTE in votes
-        if vote < (min(SURE_OF_ENGLISH) if is_of_a_shop else 0) or not any(votes):
+        if vote < (ENGLISH_OF_A_SHOP if is_of_a_shop else ENGLISH_VOTE) or not any(votes):
             return ENGLISH
-        telling = " ".join(word for word in words if self._votes[word])
-        labels, probabilities = self._identifier.predict(telling, k=2)
-        first, second = (str(label).removeprefix("__label__") for label in labels)
+        first, second, probability = self._identified(
+            " ".join(word for word in words if self._votes[word])
+        )
         if not is_of_a_shop:
-            return first if probabilities[0] > SURENESS.get(vote, 0) else ENGLISH
-        if first == ENGLISH and probabilities[0] <= SURE_OF_ENGLISH.get(vote, math.inf):
+            return first if probability > SURENESS.get(vote, 0) else ENGLISH
+        if first == ENGLISH and probability <= SURE_OF_ENGLISH.get(vote, math.inf):
             return second
         return first
+
+    def vote(self, word: str) -> int:
+        """The vote of a word in lower case: below zero for English, above for another language."""
+        return self._votes[word]
+
+    @property
+    def brands(self) -> list[list[str]]:
+        """The words of each brand that is left out before the words vote."""
+        return [words for brands in self._brands.values() for words in brands]
+
+    def _identify(self, words: str) -> tuple[str, str, float]:
+        """The two likeliest languages, or twice one that is certain; the first's probability."""
+        labels, probabilities = self._identifier.predict(words, k=2)
+        first, *others = (str(label).removeprefix("__label__") for label in labels)
+        return first, others[0] if others else first, float(probabilities[0])
 
     def _without_brands(self, words: list[str]) -> list[str]:
         """Leave out the brands of several English words, which are no English description."""
@@ -102,22 +125,6 @@ class LanguageFilter:
         return left
 
 
-def languages(texts: Iterable[str], language_filter: str) -> list[str]:
-    """Name the language of every description.
-
-    Args:
-        texts: descriptions.
-        language_filter: one of ``LANGUAGE_FILTERS``; by ``none`` every description is English.
-
-    Returns:
-        A language for every description, as ``LanguageFilter.language`` names it.
-    """
-    if language_filter == KEEP_ALL:
-        return [ENGLISH for _ in texts]
-    language = LanguageFilter().language
-    return [language(text) for text in texts]
-
-
 def left_out(found: Iterable[str]) -> dict[str, int]:
     """Count the descriptions left out, by language, the commonest first."""
     counts = Counter(language for language in found if language != ENGLISH)
@@ -129,13 +136,22 @@ def is_latin(text: str) -> bool:
     if text.isascii():
         return True
     latin = APOSTROPHES.sub("", text).replace("µ", "u")  # NFKC makes a Greek letter of it
-    foreign = sum(
-        letter.isalpha()
-        and (ord(letter) in _VIETNAMESE or not unicodedata.name(letter, "").startswith("LATIN"))
-        for letter in unicodedata.normalize("NFKC", latin)
-        if not letter.isascii()
+    letters = _NOT_ASCII.findall(unicodedata.normalize("NFKC", latin))
+    return sum(map(_is_foreign, letters)) <= MAX_FOREIGN_LETTERS
+
+
+def distinct_words(text: str) -> list[str]:
+    """The distinct words of a text in lower case, accents kept, in their order."""
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", APOSTROPHES.sub("'", text))
+    return list(dict.fromkeys(_WORD.findall(_SET_PHRASES.sub(" ", text.lower()))))
+
+
+@lru_cache(REMEMBERED_LETTERS)
+def _is_foreign(letter: str) -> bool:
+    return letter.isalpha() and (
+        ord(letter) in _VIETNAMESE or not unicodedata.name(letter, "").startswith("LATIN")
     )
-    return foreign <= MAX_FOREIGN_LETTERS
 
 
 class _Votes(dict[str, int]):
@@ -171,16 +187,9 @@ class _Votes(dict[str, int]):
 
 def _by_first_word(brands: Iterable[str]) -> dict[str, list[list[str]]]:
     found: dict[str, list[list[str]]] = {}
-    for words in map(_words, brands):
+    for words in map(distinct_words, brands):
         found.setdefault(words[0], []).append(words)
     return found
-
-
-def _words(text: str) -> list[str]:
-    """The distinct words of a text in lower case, accents kept, in their order."""
-    if not text.isascii():
-        text = unicodedata.normalize("NFC", APOSTROPHES.sub("'", text))
-    return list(dict.fromkeys(_WORD.findall(_SET_PHRASES.sub(" ", text.lower()))))
 
 
 def _load_identifier() -> Any:

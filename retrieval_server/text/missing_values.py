@@ -149,11 +149,11 @@ def is_missing(text: str) -> bool:
     It says nothing if it has no letter and no digit. Case, accents and punctuation of the words
     for a missing description do not matter: "(N/A)", "n.a." and "NA" are the same.
     """
+    if text.isascii() and _begins_a_description(text):
+        return False
     if len(text) > LONGEST:
         start = text.lstrip()
         return not start or start[: len(_FILLER)].casefold() == _FILLER or _has_no_word(text)
-    if text.isascii() and _begins_a_description(text):
-        return False
     words = _words(text)
     return (
         not words

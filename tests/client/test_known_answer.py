@@ -5,14 +5,19 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
+from client import RetrievalClient, ServerStatus
 from client.cli import app
+from client.known_answer import smoke_test_by_catalogue
 from export.dataset.catalogue import read_catalogue
 from retrieval_server.errors import EngineUnavailableError
+from retrieval_server.v1 import retrieval_pb2 as pb
 from tests.support.patience import PATIENCE_S
 from tests.support.served import Served, ServedBy
+from tests.support.tiny_world import DIMENSIONS
 
 
 @pytest.fixture(scope="module")
@@ -89,3 +94,50 @@ def test_waiting_outlasts_models_that_are_away(served: Served, images: dict[str,
     served.result(come_back_later())  # longer than gRPC's own retries
     later = smoke(served, images["p0000"], "--expect", "p0000", "--wait", PATIENCE_S)
     assert later.exit_code == 0, later.output
+
+
+class DeletingClient(RetrievalClient):
+    """Deletes the first product that the server proposes, before it is searched for."""
+
+    has_deleted = False
+
+    def status(self) -> ServerStatus:
+        status = super().status()
+        if not self.has_deleted:
+            self.has_deleted = True
+            self.delete([status.example.product_id])
+        return status
+
+
+def test_a_product_that_is_deleted_meanwhile_is_not_searched_for(
+    served_by: ServedBy, tiny_index_copy: Path, tiny_catalogue: Path
+) -> None:
+    with (
+        served_by(index=tiny_index_copy, writable=True) as writer,
+        DeletingClient(writer.address, timeout_s=PATIENCE_S) as client,
+    ):
+        found = smoke_test_by_catalogue(client, tiny_catalogue, 0.0)
+        assert found.startswith("p0001 comes first of 7")
+        gone = smoke(writer, tiny_catalogue / "images" / "p0000.png", "--expect", "p0000")
+        assert (gone.exit_code, "p0000 is not among the results" in gone.stderr) == (1, True)
+
+
+def test_an_index_without_products_or_images_is_told_as_such(
+    served_by: ServedBy, tiny_index_copy: Path, tiny_catalogue: Path
+) -> None:
+    with served_by(index=tiny_index_copy, writable=True) as writer:
+        ids = [f"p{family:02d}{member:02d}" for family in range(8) for member in range(5)]
+        writer.stub.Delete(pb.DeleteRequest(product_ids=ids), timeout=PATIENCE_S)
+        empty = smoke(writer, "--catalogue", tiny_catalogue)
+        assert (empty.exit_code, "has no products" in empty.stderr) == (1, True)
+        descriptors = pb.Descriptors(
+            by_model={
+                model: pb.Descriptor(values=np.eye(length)[0].astype(np.float32))
+                for model, length in DIMENSIONS.items()
+            }
+        )
+        request = pb.UpsertRequest(product_id="drawn", descriptors=descriptors)
+        (done,) = writer.stub.Upsert(iter([request]), timeout=PATIENCE_S)
+        assert done.code == 0, done.message
+        told = smoke(writer, "--catalogue", tiny_catalogue).stderr
+        assert "proposes drawn, which has no image" in told

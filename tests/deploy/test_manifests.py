@@ -165,5 +165,20 @@ def test_the_pull_secret_of_the_readme_reaches_every_pod(tmp_path: Path) -> None
         assert account["imagePullSecrets"] == [{"name": "registry"}]
 
 
+def test_the_patch_of_the_readme_for_bfloat16_meets_every_policy(tmp_path: Path) -> None:
+    text = (DEPLOY / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    (patches,) = [block for block in blocks if "--model-config-name=openvino" in block]
+    for overlay, is_fine in (("cpu-dev", True), ("gpu-prod", False)):
+        folder = tmp_path / overlay
+        folder.mkdir()
+        resources = f"resources: [{os.path.relpath(DEPLOY / 'overlays' / overlay, folder)}]"
+        (folder / "kustomization.yaml").write_text(f"{resources}\n{patches}", "utf-8")
+        rendered = Manifests(overlay, list(yaml.safe_load_all(render(folder))))
+        (triton,) = rendered.pods("triton")
+        assert triton.main["args"][-1] == "--model-config-name=openvino"
+        assert (findings(rendered) == findings(manifests(overlay))) is is_fine
+
+
 def test_the_variables_of_tracing_are_those_that_opentelemetry_knows() -> None:
     assert OF_THE_SERVER <= set(vars(environment_variables))

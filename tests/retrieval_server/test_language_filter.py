@@ -5,14 +5,7 @@ import subprocess
 import pytest
 
 from benchmarks.language_filter import ENGLISH_NAME, HAND_LABELLED, kept_by_language
-from retrieval_server.text.language_filter import (
-    ENGLISH,
-    KEEP_ALL,
-    LanguageFilter,
-    is_latin,
-    languages,
-    left_out,
-)
+from retrieval_server.text.language_filter import ENGLISH, LanguageFilter, is_latin, left_out
 from retrieval_server.text.language_filter import OTHER_SCRIPT as SCRIPT
 from tests.support.export.labelled_titles import (
     LATIN_SCRIPT,
@@ -122,6 +115,7 @@ def test_brands_and_the_french_of_perfumery_are_not_foreign(
         ("Rossmann krem nawilżający do twarzy", "pl"),
         ("Summer Fridays Lippenstift matt", "de"),
         ("THE ORDINARY DESMAQUILLANTE DE OJOS SPF30", "es"),
+        ("Avec", "fr"),  # no other language has any probability
     ],
 )
 def test_language_of_a_description_is_named(
@@ -138,10 +132,8 @@ def test_composed_and_decomposed_accents_and_any_apostrophe_are_the_same_text(
         assert len({language_filter.language(form) for form in forms}) == 1
 
 
-def test_keeping_all_keeps_all_and_counts_are_by_language() -> None:
-    texts = ["Garnier champú para cabello dañado", "Lip Balm", "口红", "口红 持久"]
-    assert languages(texts, KEEP_ALL) == [ENGLISH] * 4
-    assert left_out(languages(texts, "english-1")) == {SCRIPT: 2, "es": 1}
+def test_counts_of_what_is_left_out_are_by_language() -> None:
+    assert left_out(["es", ENGLISH, SCRIPT, SCRIPT]) == {SCRIPT: 2, "es": 1}
 
 
 def test_filter_opens_no_connection_and_imports_no_downloader() -> None:

@@ -104,6 +104,7 @@ def index_of(
         profile=profile,
         models=models,
         preprocessing=PREPROCESSING,
+        precision=None,
         products=count,
         rejected=0,
         documents=report.documents,

@@ -11,7 +11,7 @@ from numba.core import cgutils
 from numpy.typing import NDArray
 
 from retrieval_server.exact_search.kernels.compilation import compiled
-from retrieval_server.exact_search.kernels.layout import BYTE_BOUNDS, LINE
+from retrieval_server.exact_search.kernels.layout import BYTE_BOUNDS, HIGH_DIGIT, LINE
 from retrieval_server.exact_search.kernels.vector_instructions import (
     I64,
     WORDS,
@@ -26,7 +26,6 @@ from retrieval_server.exact_search.kernels.vector_instructions import (
     times,
 )
 
-HIGH_DIGIT = 128  # what one high digit of a query is worth in low ones
 COSINE_ROUNDING = 1e-9  # float64 rounding of an estimate, generously
 
 

@@ -9,14 +9,14 @@ from retrieval_server.exact_search.kernels.coarse_lines import CONSTANT, OUTPUTS
 from retrieval_server.exact_search.kernels.compilation import compiled, inlined
 from retrieval_server.exact_search.kernels.layout import (
     BLOCK_ROWS,
+    COARSE_TABLE,
     FLOAT32_BYTES,
-    GROUP_AXES,
     LANES,
     LINE,
     STRIPE,
     STRIPE_LINES,
-    coarse_bound_bytes,
-    unpacked_coarse,
+    WIDE_CODES,
+    row_words,
 )
 from retrieval_server.exact_search.kernels.vector_instructions import (
     AHEAD,
@@ -174,9 +174,9 @@ def coarse_bounds(
         bounds: (blocks, W, 256).
         first: first block.
         last: one past the last block.
-        digits: (272,) of each query, by axis, then of the refinement.
-        segments: (7,) the count of segments, then the number of groups in each.
-        scales: (9,) S of the segments and of the refinement, the unit of the weights, the constant.
+        digits: (32 + 384,) of each query: the low ones of the wide segment, then code by code.
+        segments: ``SEGMENT_LENGTHS``.
+        scales: (11,) S of the low digits, of the segments, the unit of the weights, the constant.
         weights: (W, 2, 4) of the bounds, in the estimate, and in what the upper bound adds to it.
         allowed: (N,) which rows may be found; empty where all may.
         estimates: (64 · blocks,) out.
@@ -202,22 +202,31 @@ def coarse_bounds_reference(
     codes: NDArray[np.uint8],
     bounds: NDArray[np.uint8],
     digits: NDArray[np.int8],
-    segments: NDArray[np.int64],
+    starts: NDArray[np.int64],
     scales: NDArray[np.float32],
     weights: NDArray[np.int8],
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """What ``coarse_bounds`` computes of all blocks, by numpy: bit for bit.
+    """What ``coarse_bounds`` computes of all blocks for one query, by numpy: bit for bit.
+
+    Args:
+        codes: (blocks, 33, 256).
+        bounds: (blocks, W, 256).
+        digits: (32 + 384,).
+        starts: first code of each segment.
+        scales: (11,).
+        weights: (W, 2, 4).
 
     Returns:
         Estimates and upper bounds, (64 · blocks,) each.
     """
-    products = unpacked_coarse(codes).astype(np.int32) * digits
-    starts = GROUP_AXES * np.cumsum([0, *segments[1:]])  # the last one is of the refinement
-    dots = np.add.reduceat(products, starts, axis=1).astype(np.float32)
+    by_row = COARSE_TABLE.unpacked(row_words(codes)).astype(np.int32)
+    by_row = np.concatenate([by_row[:, :WIDE_CODES], by_row], axis=1)  # read twice
+    starts = np.concatenate([[0], WIDE_CODES + starts])
+    dots = np.add.reduceat(by_row * digits, starts, axis=1).astype(np.float32)
     total = np.zeros(len(dots), np.float32)
-    for segment, scale in enumerate(scales[: segments[0] + 1]):
+    for segment, scale in enumerate(scales[: len(starts)]):
         total += dots[:, segment] * scale
     of_estimate, of_upper_bound = weights.swapaxes(0, 1).reshape(OUTPUTS, -1).astype(np.int32)
-    stored = coarse_bound_bytes(bounds).astype(np.int32)
+    stored = row_words(bounds).astype(np.int32)
     estimates = total + scales[CONSTANT] + (stored @ of_estimate).astype(np.float32) * scales[UNIT]
     return estimates, estimates + (stored @ of_upper_bound).astype(np.float32) * scales[UNIT]

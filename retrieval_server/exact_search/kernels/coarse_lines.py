@@ -9,15 +9,14 @@ from numba import types
 from numba.core import cgutils
 
 from retrieval_server.exact_search.kernels.layout import (
-    COARSE_BITS,
     COARSE_SEGMENTS,
     FLOAT32_BYTES,
-    GROUP_AXES,
     INT64_BYTES,
     LINE,
-    REFINED_BITS,
     STRIPE,
+    WIDE_STRIPES,
     WORD,
+    stripe_codes,
 )
 from retrieval_server.exact_search.kernels.vector_instructions import (
     FLOATS,
@@ -42,8 +41,14 @@ from retrieval_server.exact_search.kernels.vector_instructions import (
     times,
 )
 
-_REFINEMENT = len(COARSE_SEGMENTS)  # positions in a query's scales, after those of the segments
-UNIT, CONSTANT = _REFINEMENT + 1, _REFINEMENT + 2
+# Lengths that the instruction loops over: of the wide segment; for each number of bits the count of
+# segments and their lengths, the wide one once more.
+SEGMENT_LENGTHS = (
+    WIDE_STRIPES,
+    *(length for _, lengths in COARSE_SEGMENTS for length in (len(lengths), *lengths)),
+)
+UNIT = 1 + sum(len(lengths) for _, lengths in COARSE_SEGMENTS)  # in a query's scales, after S
+CONSTANT = UNIT + 1
 OUTPUTS = 2  # estimates, upper bounds
 _WEIGHTS = OUTPUTS * WORD  # bytes of the weights of one word of bounds
 
@@ -87,7 +92,7 @@ def bounds_of(lines: int) -> Any:
                 [pointer_to(b, each) for each in cgutils.unpack_tuple(b, arguments[position])]
                 for position in (3, 5, 6, 9, 10)
             )
-            totals = _code_totals(b, codes, digits, segments, scales, ahead, lines)
+            totals = _CodeTotals(b, codes, digits, segments, scales, ahead, lines).found()
             for query in range(queries):
                 unit, constant = (
                     broadcast(b, offset_by(b, scales[query], FLOAT32_BYTES * position), FLOATS)
@@ -117,82 +122,84 @@ def bounds_of(lines: int) -> Any:
     return bounds_of_lines
 
 
-def _code_totals(
-    b: ir.IRBuilder,
-    codes: ir.Value,
-    digits: list[ir.Value],
-    segments: ir.Value,
-    scales: list[ir.Value],
-    ahead: ir.Value,
-    lines: int,
-) -> list[list[ir.Value]]:
-    """Σ over segments, and over the refinement, of scale · Σ code · digit: by query, by line.
+class _CodeTotals:
+    """Σ over segments of scale · Σ code · digit: by query, by line.
 
-    One loop over the codes whose lengths the compiler does not know: unrolled, it is twice as slow,
-    as the processor reads ahead for few loads that go on and on, not for a hundred that take turns.
+    It loops over the codes, and the compiler does not know the lengths: unrolled, it is twice as
+    slow, as the processor reads ahead for few loads that go on and on, not for a hundred that take
+    turns.
     """
-    totals = [accumulators(b, FLOATS, lines) for _ in digits]
-    sums = [[cgutils.alloca_once(b, WORDS) for _ in range(lines)] for _ in digits]
-    codes_at = cgutils.alloca_once_value(b, codes)
-    group = cgutils.alloca_once_value(b, ir.Constant(I64, 0))
-    with cgutils.for_range(b, load(b, segments, I64)) as segment:  # count first
-        _clear(b, sums)
-        length_at = times(b, b.add(segment.index, ir.Constant(I64, 1)), INT64_BYTES)
-        with cgutils.for_range(b, load(b, offset_by(b, segments, length_at), I64)):
-            stripe, place = b.load(codes_at), b.load(group)
-            group_digits = [offset_by(b, each, place) for each in digits]
-            _add_stripe(b, sums, stripe, group_digits, ahead, COARSE_BITS)
-            b.store(offset_by(b, stripe, STRIPE), codes_at)
-            b.store(b.add(place, ir.Constant(I64, GROUP_AXES)), group)
-        place = times(b, segment.index, FLOAT32_BYTES)
-        _add_sums(b, totals, sums, [offset_by(b, each, place) for each in scales])
-    _clear(b, sums)
-    place = b.load(group)
-    group_digits = [offset_by(b, each, place) for each in digits]
-    _add_stripe(b, sums, b.load(codes_at), group_digits, ahead, REFINED_BITS)
-    scales_at = [offset_by(b, each, FLOAT32_BYTES * _REFINEMENT) for each in scales]
-    _add_sums(b, totals, sums, scales_at)
-    return totals
 
+    def __init__(
+        self,
+        b: ir.IRBuilder,
+        codes: ir.Value,
+        digits: list[ir.Value],
+        segments: ir.Value,
+        scales: list[ir.Value],
+        ahead: ir.Value,
+        lines: int,
+    ) -> None:
+        self._b, self._codes, self._ahead = b, codes, ahead
+        self._digits, self._scales, self._segments = digits, scales, segments
+        self._totals = [accumulators(b, FLOATS, lines) for _ in digits]
+        self._sums = [[cgutils.alloca_once(b, WORDS) for _ in range(lines)] for _ in digits]
+        # How far the loops are: in the codes, the digits, the scales and the lengths.
+        self._code, self._digit, self._scale, self._length = (
+            cgutils.alloca_once_value(b, ir.Constant(I64, 0)) for _ in range(4)
+        )
 
-def _clear(b: ir.IRBuilder, sums: list[list[ir.Value]]) -> None:
-    for of_query in sums:
-        clear(b, of_query, WORDS)
+    def found(self) -> list[list[ir.Value]]:
+        """Pointers to the totals. The wide segment is read twice: with low and with high digits."""
+        b = self._b
+        self._add_segment(COARSE_SEGMENTS[0][0])
+        b.store(ir.Constant(I64, 0), self._code)
+        for bits, _ in COARSE_SEGMENTS:
+            with cgutils.for_range(b, self._next_length()):
+                self._add_segment(bits)
+        return self._totals
 
+    def _next_length(self) -> ir.Value:
+        length = load(self._b, offset_by(self._b, self._segments, self._b.load(self._length)), I64)
+        self._advance(self._length, INT64_BYTES)
+        return length
 
-def _add_sums(
-    b: ir.IRBuilder,
-    totals: list[list[ir.Value]],
-    sums: list[list[ir.Value]],
-    scales_at: list[ir.Value],
-) -> None:
-    for totals_of_query, sums_of_query, scale_at in zip(totals, sums, scales_at, strict=True):
-        scale = broadcast(b, scale_at, FLOATS)
-        for pointer, total in zip(sums_of_query, totals_of_query, strict=True):
-            b.store(add_scaled(b, b.load(total), b.load(pointer), scale), total)
+    def _add_segment(self, bits: int) -> None:
+        b = self._b
+        for of_query in self._sums:
+            clear(b, of_query, WORDS)
+        with cgutils.for_range(b, self._next_length()):
+            self._add_stripe(bits)
+        for totals, sums, scales in zip(self._totals, self._sums, self._scales, strict=True):
+            scale = broadcast(b, offset_by(b, scales, b.load(self._scale)), FLOATS)
+            for pointer, total in zip(sums, totals, strict=True):
+                b.store(add_scaled(b, b.load(total), b.load(pointer), scale), total)
+        self._advance(self._scale, FLOAT32_BYTES)
 
+    def _add_stripe(self, bits: int) -> None:
+        """Add Σ code · digit over the axes of the next stripe, of codes of some bits."""
+        b, count = self._b, 8 // bits
+        stripe = offset_by(b, self._codes, b.load(self._code))
+        digits = [offset_by(b, each, b.load(self._digit)) for each in self._digits]
+        words = [
+            [broadcast(b, offset_by(b, each, WORD * plane), WORDS) for plane in range(count)]
+            for each in digits
+        ]
+        for line in range(len(self._sums[0])):
+            at = offset_by(b, stripe, LINE * line)
+            prefetch_line(b, offset_by(b, at, self._ahead))
+            codes = planes(b, load(b, at, WORDS), (bits,) * count)
+            for of_query, words_of_query in zip(self._sums, words, strict=True):
+                dots = b.load(of_query[line])
+                for plane, word in zip(codes, words_of_query, strict=True):
+                    dots = dot4(b, dots, plane, word)
+                b.store(dots, of_query[line])
+        self._advance(self._code, STRIPE)
+        self._advance(self._digit, stripe_codes(bits))
 
-def _add_stripe(
-    b: ir.IRBuilder,
-    sums: list[list[ir.Value]],
-    stripe: ir.Value,
-    digits: list[ir.Value],
-    ahead: ir.Value,
-    bits: int,
-) -> None:
-    """Add Σ code · digit over the axes of a stripe of codes of some bits."""
-    words = [
-        [broadcast(b, offset_by(b, each, WORD * plane), WORDS) for plane in range(8 // bits)]
-        for each in digits
-    ]
-    for line in range(len(sums[0])):
-        prefetch_line(b, offset_by(b, offset_by(b, stripe, LINE * line), ahead))
-        codes = planes(b, load(b, offset_by(b, stripe, LINE * line), WORDS), bits)
-        for of_query, words_of_query in zip(sums, words, strict=True):
-            dots = b.load(of_query[line])
-            for plane, word in zip(codes, words_of_query, strict=True):
-                dots = dot4(b, dots, plane, word)
-            b.store(dots, of_query[line])
+    def _advance(self, place: ir.Value, size: int) -> None:
+        b = self._b
+        b.store(b.add(b.load(place), ir.Constant(I64, size)), place)
 
 
 def _bound_sums(

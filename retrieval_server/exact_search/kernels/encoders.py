@@ -11,26 +11,15 @@ from numpy.typing import NDArray
 
 from retrieval_server.exact_search.kernels.compilation import compiled, inlined
 from retrieval_server.exact_search.kernels.layout import (
-    BLOCK_ROWS,
     BYTE_BOUNDS,
-    COARSE_AXES,
-    COARSE_BITS,
-    GROUP_AXES,
-    GROUPS,
-    LEADING_AXES,
     LINE,
-    MIDDLE_BITS,
-    REFINED_BITS,
     RESIDUAL_BITS,
     RESIDUAL_DIMENSIONS,
     RESIDUAL_STRIDE,
-    WORD,
 )
 
 SIGNED_OFFSET = 128  # code of zero at the byte level, for descriptors with negative values
 _LARGEST_BYTE, _LARGEST_SIGNED_BYTE = 255, 127
-_REFINEMENT = 2.0**REFINED_BITS
-_MIDDLE_LINE_AXES = LINE * 8 // MIDDLE_BITS
 _UPPER_BITS = RESIDUAL_BITS - 1
 _UPPER_LINE_DIMENSIONS = LINE * 8 // _UPPER_BITS
 _LOWEST_LINE = RESIDUAL_STRIDE - LINE
@@ -55,100 +44,48 @@ def _put(codes: NDArray[np.uint8], row: int, line: int, index: int, bits: int, c
     codes[row, line + index % LINE] |= np.uint8(code << (bits * (index // LINE)))
 
 
-@inlined
-def _put_coarse(codes: NDArray[np.uint8], row: int, axis: int, code: int) -> None:
-    byte = WORD * (row % BLOCK_ROWS) + axis % WORD
-    shift = COARSE_BITS * (axis % GROUP_AXES // WORD)
-    codes[row // BLOCK_ROWS, axis // GROUP_AXES, byte] |= np.uint8(code << shift)
-
-
-@inlined
-def _put_refinement(codes: NDArray[np.uint8], row: int, axis: int, code: int) -> None:
-    byte = WORD * (row % BLOCK_ROWS) + axis % WORD
-    codes[row // BLOCK_ROWS, GROUPS, byte] |= np.uint8(code << (REFINED_BITS * (axis // WORD)))
-
-
 @compiled
-def encode_coarse(
+def encode_axes(
     coordinates: NDArray[np.float32],
-    steps: NDArray[np.float32],
-    first_row: int,
+    axes: NDArray[np.int64],
+    bits: NDArray[np.int64],
+    steps: NDArray[np.float64],
+    byte_places: NDArray[np.int64],
+    shifts: NDArray[np.int64],
+    weights: NDArray[np.float64],
     codes: NDArray[np.uint8],
+    decoded: NDArray[np.float64],
     lost: NDArray[np.float64],
     squares: NDArray[np.float64],
 ) -> None:
-    """Write the codes of rows at the coarse level.
+    """Write the codes of rows on the axes, code after code of a ``CodeTable``.
 
     Args:
         coordinates: (m, 768).
-        steps: (768,).
-        first_row: row of the database that the first of them is.
-        codes: (blocks, 33, 256) of the database, zero before.
-        lost: (m,) out: squared norms of what the codes lose.
-        squares: (m,) out: squared norms of the first 256 coordinates.
-    """
-    for index in range(coordinates.shape[0]):
-        lost[index] = squares[index] = 0.0
-        for axis in range(COARSE_AXES):
-            value, step = np.float64(coordinates[index, axis]), np.float64(steps[axis])
-            code = _code_of(value, step, COARSE_BITS)
-            _put_coarse(codes, first_row + index, axis, code)
-            residual = value - _value_of(code, step, COARSE_BITS)
-            if axis < LEADING_AXES:
-                code = _code_of(residual, step / _REFINEMENT, REFINED_BITS)
-                _put_refinement(codes, first_row + index, axis, code)
-                residual -= _value_of(code, step / _REFINEMENT, REFINED_BITS)
-            lost[index] += residual * residual
-            squares[index] += value * value
-
-
-@compiled
-def encode_middle(
-    coordinates: NDArray[np.float32],
-    steps: NDArray[np.float32],
-    codes: NDArray[np.uint8],
-    decoded: NDArray[np.float32],
-    lost: NDArray[np.float64],
-    squares: NDArray[np.float64],
-) -> None:
-    """Write the codes of rows at the middle level.
-
-    Args:
-        coordinates: (m, 768).
-        steps: (768,).
-        codes: (m, 320), zero before.
-        decoded: (m, 768) out: what the codes of the coarse and the middle level stand for.
-        lost: (m, 2) out: squared norms of what they lose of the first 256 coordinates, of the rest.
-        squares: (m,) out: squared norms of the coordinates.
+        axes: (n,) of each code.
+        bits: (n,).
+        steps: (n,).
+        byte_places: (n,).
+        shifts: (n,).
+        weights: (A,) of each axis, in what is lost.
+        codes: (m, W) out, zero before.
+        decoded: (m, 768) what the codes so far stand for; these codes are added.
+        lost: (m,) out: weighted sum of the squares of what the codes lose of the first A axes.
+        squares: (m,) out: sum of the squares of the first A coordinates.
     """
     for row in range(coordinates.shape[0]):
-        lost[row] = 0.0
-        squares[row] = 0.0
-        for axis in range(COARSE_AXES):
-            value, step = np.float64(coordinates[row, axis]), np.float64(steps[axis])
-            stored = _value_of(_code_of(value, step, COARSE_BITS), step, COARSE_BITS)
-            finer = step / _REFINEMENT
-            if axis < LEADING_AXES:
-                code = _code_of(value - stored, finer, REFINED_BITS)
-                stored += _value_of(code, finer, REFINED_BITS)
-                finer /= _REFINEMENT
-            code = _code_of(value - stored, finer, REFINED_BITS)
-            _put(codes, row, 0, axis, REFINED_BITS, code)
-            stored += _value_of(code, finer, REFINED_BITS)
-            residual = value - stored
-            lost[row, 0] += residual * residual
+        for index in range(axes.size):
+            axis = axes[index]
+            left = np.float64(coordinates[row, axis]) - decoded[row, axis]
+            code = _code_of(left, steps[index], bits[index])
+            codes[row, byte_places[index]] |= np.uint8(code << shifts[index])
+            decoded[row, axis] += _value_of(code, steps[index], bits[index])
+        lost[row] = squares[row] = 0.0
+        for axis in range(weights.size):
+            value = np.float64(coordinates[row, axis])
+            left = value - decoded[row, axis]
+            lost[row] += weights[axis] * left * left
             squares[row] += value * value
-            decoded[row, axis] = stored
-        for axis in range(COARSE_AXES, coordinates.shape[1]):
-            value, step = np.float64(coordinates[row, axis]), np.float64(steps[axis])
-            code = _code_of(value, step, MIDDLE_BITS)
-            line, within = divmod(axis - COARSE_AXES, _MIDDLE_LINE_AXES)
-            _put(codes, row, LINE * (1 + line), within, MIDDLE_BITS, code)
-            stored = _value_of(code, step, MIDDLE_BITS)
-            residual = value - stored
-            lost[row, 1] += residual * residual
-            squares[row] += value * value
-            decoded[row, axis] = stored
 
 
 @compiled

@@ -39,18 +39,18 @@ _AHEAD = 16  # positions that the loop asks for in advance
 
 @intrinsic
 def _middle_dot(typing_context: Any, row: Any, digits: Any, scales: Any) -> Any:
-    """Σ over planes of scale · Σ code · digit, for one row; the arguments are addresses."""
+    """Σ over lines of scale · Σ code · digit, for one row; the arguments are addresses."""
 
     def generate(context: Any, b: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
         row, digits, scales = (pointer_to(b, argument) for argument in arguments)
-        total, plane = constant(FLOATS, 0.0), 0
-        for line, bits in enumerate(MIDDLE_LINES):
-            for codes in planes(b, load(b, offset_by(b, row, LINE * line), WORDS), bits):
-                digit = load(b, offset_by(b, digits, LINE * plane), WORDS)
-                dots = dot4(b, constant(WORDS, 0), codes, digit)
-                scale = broadcast(b, offset_by(b, scales, FLOAT32_BYTES * plane), FLOATS)
-                total = add_scaled(b, total, dots, scale)
-                plane += 1
+        total = constant(FLOATS, 0.0)
+        for line, planes_of_line in enumerate(MIDDLE_LINES):
+            codes, dots = load(b, offset_by(b, row, LINE * line), WORDS), constant(WORDS, 0)
+            for plane in planes(b, codes, [bits for _, bits in planes_of_line]):
+                dots = dot4(b, dots, plane, load(b, digits, WORDS))
+                digits = offset_by(b, digits, LINE)
+            scale = broadcast(b, offset_by(b, scales, FLOAT32_BYTES * line), FLOATS)
+            total = add_scaled(b, total, dots, scale)
         return lane_sum(b, total)
 
     return types.float32(types.intp, types.intp, types.intp), generate
@@ -70,7 +70,7 @@ def middle_bounds(
     estimates: NDArray[np.float32],
     upper_bounds: NDArray[np.float32],
 ) -> None:
-    """A ``RowKernel``, see there: codes (N, 320), bounds (N, 3), 12 planes of digits.
+    """A ``RowKernel``, see there: codes (N, 320), bounds (N, 2), a scale for each line.
 
     ``earlier`` has an estimate of every row, (N,): the coarse level's.
     """
@@ -84,6 +84,5 @@ def middle_bounds(
         row = rows[position]
         dot = _middle_dot(codes_at + row * MIDDLE_STRIDE, address(digits), address(scales))
         estimate = earlier[row] + np.float64(dot) + terms[0]
-        on_axes = terms[1] * bounds[row, 0] + terms[2] * bounds[row, 1]
         estimates[position] = estimate
-        upper_bounds[position] = estimate + on_axes + terms[3] * bounds[row, 2]
+        upper_bounds[position] = estimate + terms[1] * bounds[row, 0] + terms[2] * bounds[row, 1]

@@ -7,8 +7,6 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval_server.exact_search.kernels.layout import LINE
-
 
 class RowKernel(Protocol):
     """Estimates and bounds L of rows[first:last]."""
@@ -36,8 +34,8 @@ class RowKernel(Protocol):
             first: first position in ``rows``.
             last: one past the last position.
             earlier: estimates of the level before.
-            digits: (64 · planes,) of the query, plane after plane.
-            scales: (planes,).
+            digits: (n,) of the query, code by code.
+            scales: (segments,) S of the codes whose digits share a scale.
             terms: (1 + B,) the constant, the factor of each bound.
             estimates: (M,) out.
             upper_bounds: (M,) out.
@@ -51,21 +49,22 @@ def row_bounds_reference(
     digits: NDArray[np.int8],
     scales: NDArray[np.float32],
     terms: NDArray[np.float64],
+    starts: NDArray[np.int64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """What a ``RowKernel`` computes of every row, by numpy, up to float32 rounding.
 
     Args:
-        unpacked: (N, 64 · planes) the codes, plane after plane.
+        unpacked: (N, n) the codes.
         bounds: (N, B).
         earlier: (N,) estimates of the level before.
-        digits: (64 · planes,) of the query.
-        scales: (planes,).
+        digits: (n,) of the query.
+        scales: (segments,).
         terms: (1 + B,).
+        starts: (segments,) first code of each segment.
 
     Returns:
         Estimates and upper bounds, (N,) each.
     """
-    products = unpacked.astype(np.int32) * digits
-    dots = products.reshape(len(unpacked), len(scales), LINE).sum(axis=2)
+    dots = np.add.reduceat(unpacked.astype(np.int32) * digits, starts, axis=1)
     estimates = earlier + dots @ scales.astype(np.float64) + terms[0]
     return estimates, estimates + bounds.astype(np.float64) @ terms[1:]

@@ -13,7 +13,7 @@ contiguity. ``b`` is the LLVM builder.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -132,13 +132,20 @@ def add_scaled(b: ir.IRBuilder, total: ir.Value, dots: ir.Value, scale: ir.Value
     return b.fadd(total, b.fmul(b.sitofp(dots, FLOATS), scale))
 
 
-def planes(b: ir.IRBuilder, line: ir.Value, bits: int) -> list[ir.Value]:
-    """The planes of a line of codes of 1, 2 or 4 bits: 8 / bits lines of one code a byte."""
-    pairs, mask = b.bitcast(line, _PAIRS), constant(BYTES, 2**bits - 1)
-    return [
-        b.and_(b.bitcast(b.lshr(pairs, constant(_PAIRS, shift)), BYTES), mask)
-        for shift in range(0, 8, bits)
-    ]
+def planes(b: ir.IRBuilder, line: ir.Value, plane_bits: Sequence[int]) -> list[ir.Value]:
+    """The planes of a line, from the lowest bits: lines of one code a byte.
+
+    Args:
+        b: the builder.
+        line: codes of 1, 2 or 4 bits.
+        plane_bits: bits of the codes of each plane, 8 together.
+    """
+    pairs, found, shift = b.bitcast(line, _PAIRS), [], 0
+    for bits in plane_bits:
+        shifted = b.bitcast(b.lshr(pairs, constant(_PAIRS, shift)), BYTES)
+        found.append(b.and_(shifted, constant(BYTES, 2**bits - 1)))
+        shift += bits
+    return found
 
 
 def lane_sum(b: ir.IRBuilder, vector: ir.Value) -> ir.Value:

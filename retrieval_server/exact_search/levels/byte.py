@@ -20,9 +20,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval_server.exact_search.kernels.byte import HIGH_DIGIT, byte_cosines
+from retrieval_server.exact_search.kernels.byte import byte_cosines
 from retrieval_server.exact_search.kernels.encoders import encode_bytes
-from retrieval_server.exact_search.kernels.layout import BYTE_BOUNDS, byte_width
+from retrieval_server.exact_search.kernels.layout import BYTE_BOUNDS, HIGH_DIGIT, byte_width
 from retrieval_server.exact_search.levels.level import ArrayForm, LevelArrays, NewRows
 from retrieval_server.exact_search.levels.rotation import LONGEST, FloatArray, SearchFit
 from retrieval_server.exact_search.similarity import fused_similarity

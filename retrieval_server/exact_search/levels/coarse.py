@@ -1,19 +1,19 @@
-"""The coarse level: bits on each of the 256 leading axes; the one that every search reads whole.
+"""The coarse level: 2 to 8 bits on each of the 320 leading axes; the one that is always read whole.
 
-4 bits on each axis, and 2 more on the first 16, where 4 bits lose more than on all others together.
-136 bytes a row for up to two backbones, see layout. The bounds of a row are b by backbone, the norm
-ρ of the coordinates' residual and the norm t beside the axes, each rounded up in steps. A row that
-one of them cannot hold is an *outlier*: it skips the levels on the axes.
+Axes with more variance have more bits: so what all axes lose, times what a query has there, is
+least. 136 bytes a row for up to two backbones, see layout. The bounds of a row are b by backbone,
+the norm ρ of the coordinates' residual, see axis_codes, and the norm t beside the axes, each
+rounded up in steps. A row that one of them cannot hold is an *outlier*: it skips the levels on the
+axes.
 
 Bound (notation: rotation). With ĉ from the codes,
 
-    L(x) ≤ ⟨Pg, ĉ⟩ + Σ w_n b_n + constant + |Pg| ρ + |Tg| t.
+    L(x) ≤ ⟨Pg, ĉ⟩ + Σ w_n b_n + constant + |Pg / c| ρ + |Tg| t.
 
 The first three terms are the estimate of a row, all five its upper bound. Pg · step becomes digits
-(see digits); the leading axes, on which it is by far the largest, share a scale with few others, so
-that little is lost on those. The weights of the bounds become digits rounded up. All sums of codes
-and digits are exact integers below 2²⁴; the few float32 operations on them are covered by
-``rounding``.
+(see digits); the leading axes, on which it is by far the largest, have two, so that little is lost
+on those. The weights of the bounds become digits rounded up. All sums of codes and digits are exact
+integers below 2²⁴; the few float32 operations on them are covered by ``rounding``.
 """
 
 from __future__ import annotations
@@ -25,65 +25,45 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval_server.exact_search.kernels.coarse import QUERIES_AT_ONCE, coarse_bounds
-from retrieval_server.exact_search.kernels.encoders import encode_coarse
+from retrieval_server.exact_search.kernels.coarse_lines import SEGMENT_LENGTHS
 from retrieval_server.exact_search.kernels.layout import (
     BLOCK_ROWS,
-    COARSE_AXES,
-    COARSE_BITS,
     COARSE_SEGMENTS,
     COARSE_STRIPES,
-    GROUP_AXES,
+    COARSE_TABLE,
+    HIGH_DIGIT,
     LANES,
-    LEADING_AXES,
-    REFINED_BITS,
     STRIPE,
+    WIDE_CODES,
     WORD,
     bound_words,
+    store_row_words,
+    stripe_codes,
 )
+from retrieval_server.exact_search.levels.axis_codes import AxisCodes
 from retrieval_server.exact_search.levels.candidates import Candidates
-from retrieval_server.exact_search.levels.digits import Planes, digits_of
+from retrieval_server.exact_search.levels.digits import Segments, digits_of
 from retrieval_server.exact_search.levels.fit_parameters import FitParameters
 from retrieval_server.exact_search.levels.level import ArrayForm, LevelArrays, NewRows
 from retrieval_server.exact_search.levels.rotation import (
     FloatArray,
     RotatedQuery,
-    RotatedRows,
     SearchFit,
     rounding,
-    tail_norms,
 )
 from retrieval_server.exact_search.levels.stage import StageSettings
 from retrieval_server.exact_search.parallelism import IntraQueryParallelism
 from retrieval_server.exact_search.shared_scan import Scan
 
 _LARGEST_BOUND = 255
-_SEGMENTS = Planes(
-    [*(GROUP_AXES * groups for groups in COARSE_SEGMENTS), LEADING_AXES],
-    [*(COARSE_BITS for _ in COARSE_SEGMENTS), REFINED_BITS],
+_CODES = AxisCodes(COARSE_TABLE)
+SEGMENTS = Segments(
+    [stripe_codes(bits) * length for bits, lengths in COARSE_SEGMENTS for length in lengths],
+    COARSE_TABLE.bits,
+    wide=1,
 )
-_SEGMENT_LENGTHS = np.array([len(COARSE_SEGMENTS), *COARSE_SEGMENTS], np.int64)  # count first
+_LENGTHS = np.array(SEGMENT_LENGTHS, np.int64)
 _JUST_UNDER = 126.999  # so that rounding up stays a signed byte
-
-
-def write_codes(
-    fit: SearchFit, rows: RotatedRows, first_row: int, codes: NDArray[np.uint8]
-) -> tuple[FloatArray, FloatArray]:
-    """Write the codes of rows.
-
-    Args:
-        fit: the steps.
-        rows: (m) rotated rows.
-        first_row: row of the first.
-        codes: (blocks, 33, 256), zero before.
-
-    Returns:
-        Their ρ and t, (m,) each.
-    """
-    lost, squares = (np.empty(len(rows.norms)) for _ in range(2))
-    encode_coarse(rows.coordinates, fit.steps, first_row, codes, lost, squares)
-    error = rows.error(COARSE_AXES)
-    tails = tail_norms(rows.norms, squares, error, fit.parameters.rotation_error)
-    return np.sqrt(lost) + error, tails
 
 
 def rounded_bounds(
@@ -112,27 +92,13 @@ def rounded_bounds(
     return stored, is_outlier
 
 
-def store_bounds(bounds: NDArray[np.uint8], first_row: int, stored: NDArray[np.uint8]) -> None:
-    """Write the bounds of rows to the blocks.
-
-    Args:
-        bounds: (blocks, W, 256).
-        first_row: row of the first.
-        stored: (m, 4 W), from ``rounded_bounds``.
-    """
-    rows = np.arange(first_row, first_row + len(stored))
-    by_row = bounds.reshape(len(bounds), -1, BLOCK_ROWS, WORD)
-    words = stored.reshape(len(stored), -1, WORD)
-    by_row[rows // BLOCK_ROWS, :, rows % BLOCK_ROWS] = words
-
-
 @dataclass(frozen=True)
 class CoarseQuery:
     """A query as the kernel reads it.
 
     Attributes:
-        digits: (272,) int8, by axis, then of the refinement.
-        scales: (9,) float32: S of the 6 segments and of the refinement, the unit of the weights,
+        digits: (32 + 384,) int8: the low ones of the wide segment; then code by code.
+        scales: (11,) float32: S of the low digits and of the 8 segments, the unit of the weights,
             the constant.
         weights: (W, 2, 4) int8: of the bytes of the bounds that belong to the estimate, and of
             those that belong to the upper bound only.
@@ -146,25 +112,28 @@ class CoarseQuery:
 def coarse_query(fit: SearchFit, rotated: RotatedQuery) -> CoarseQuery:
     """Round a query for the kernel."""
     parameters, weights = fit.parameters, rotated.weights
-    by_axis = rotated.region(0) * fit.steps[:COARSE_AXES]
-    refinement = by_axis[:LEADING_AXES] / 2**REFINED_BITS
-    digits = digits_of(np.concatenate([by_axis, refinement]), _SEGMENTS)
+    coordinates = rotated.region(0)
+    rounded = digits_of(_CODES.coefficients(fit, coordinates), SEGMENTS)
+    high = np.rint(rounded.numbers[:WIDE_CODES] / HIGH_DIGIT)
+    low = rounded.numbers[:WIDE_CODES] - HIGH_DIGIT * high
+    digits = np.concatenate([low, high, rounded.numbers[WIDE_CODES:]])
+    scales = rounded.scales[0], HIGH_DIGIT * rounded.scales[0], *rounded.scales[1:]
     by_byte = np.zeros((2, WORD * bound_words(len(weights))))  # of estimate, of upper bound
     by_byte[0, : len(weights)] = weights * parameters.mean_steps
     by_byte[1, len(weights) : len(weights) + 2] = (
-        rotated.region_norm(0) * parameters.residual_step,
+        _CODES.query_norm(coordinates) * parameters.residual_step,
         rotated.tail_norm(1) * parameters.tail_step,
     )
     unit = float(np.float32(by_byte.max() / _JUST_UNDER + 1e-30))
     weight_digits = np.ceil(by_byte / unit)
 
-    constant = rotated.constant + float(weights @ parameters.mean_lows) + digits.constant
+    constant = rotated.constant + float(weights @ parameters.mean_lows) + rounded.constant
     largest = unit * _LARGEST_BOUND * weight_digits.sum()
-    constant += rounding(largest, abs(constant), abs(digits.constant))
+    constant += rounding(largest, abs(constant), abs(rounded.constant))
     by_word = weight_digits.astype(np.int8).reshape(2, -1, WORD).transpose(1, 0, 2)
     return CoarseQuery(
-        digits.digits,
-        np.array([*digits.scales, unit, constant], np.float32),
+        digits.astype(np.int8),
+        np.array([*scales, unit, constant], np.float32),
         np.ascontiguousarray(by_word),
     )
 
@@ -230,7 +199,7 @@ class CoarseStage:
 
         def bound_blocks(first: int, last: int) -> None:
             coarse_bounds(
-                codes, bounds, first, last, digits, _SEGMENT_LENGTHS, scales, weights,
+                codes, bounds, first, last, digits, _LENGTHS, scales, weights,
                 allowed, estimates, upper_bounds, block_maxima,
             )  # fmt: skip
 
@@ -288,9 +257,10 @@ class CoarseLevel:
     def encode_rows(  # noqa: D102 - see Level
         self, fit: SearchFit, rows: NewRows, arrays: LevelArrays
     ) -> None:
-        norms = write_codes(fit, rows.rotated, rows.first, arrays.codes)
+        codes, *norms = _CODES.encode(fit, rows.rotated, rows.decoded)
+        store_row_words(arrays.codes, rows.first, codes)
         stored, rows.is_outlier[:] = rounded_bounds(fit.parameters, rows.rotated.means, *norms)
-        store_bounds(arrays.bounds, rows.first, stored)
+        store_row_words(arrays.bounds, rows.first, stored)
 
     def stage(  # noqa: D102 - see StageLevel
         self, fit: SearchFit, arrays: LevelArrays, settings: StageSettings

@@ -1,9 +1,9 @@
 """A query in signed bytes: what the integer kernels multiply codes with.
 
-The coefficients of a plane (see layout; at the coarse level, of a segment) share a scale S and
-become digits of 7 bits and a sign. What rounding loses against codes k - middle, none of which
-exceeds ``middle``, is by Cauchy-Schwarz at most |coefficients - S · digits| · middle · √size, and
-goes into the constant of a bound.
+The coefficients of a *segment* of codes share a scale S and become digits of 7 bits and a sign; in
+a wide segment whole numbers, which two digits make up. What rounding loses against codes
+k - middle, none of which exceeds its ``middle``, is by Cauchy-Schwarz at most
+|coefficients - S · digits| · |middles|, and goes into the constant of a bound.
 """
 
 from __future__ import annotations
@@ -14,58 +14,60 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval_server.exact_search.kernels.digits import round_to_digits
+from retrieval_server.exact_search.kernels.layout import HIGH_DIGIT
 from retrieval_server.exact_search.levels.rotation import FloatArray, RotatedQuery, rounding
 
 LARGEST_DIGIT = 127
+LARGEST_NUMBER = 126 * HIGH_DIGIT  # of two digits, the lower of which may be negative
 
 
-class Planes:
-    """The planes of a row's codes.
+class Segments:
+    """Runs of a level's codes whose digits share a scale.
 
     Args:
-        sizes: number of codes in each plane.
-        bits: bits of a code in each plane.
+        sizes: number of codes in each segment.
+        bits: (n,) bits of each code.
+        wide: number of segments, the first ones, whose numbers are of two digits.
     """
 
-    def __init__(self, sizes: Sequence[int], bits: Sequence[int]) -> None:
+    def __init__(self, sizes: Sequence[int], bits: NDArray[np.int64], wide: int = 0) -> None:
         self.sizes = np.array(sizes)
         self.starts = np.concatenate([[0], np.cumsum(self.sizes)[:-1]])
-        self.middles = (2.0 ** np.array(bits) - 1) / 2
+        self.middles = (2.0**bits - 1) / 2
+        self.largest = np.full(len(self.sizes), LARGEST_DIGIT)
+        self.largest[:wide] = LARGEST_NUMBER
 
 
 @dataclass(frozen=True)
 class Digits:
-    """Coefficients rounded to digits, and what the rounding adds to a bound.
+    """Coefficients rounded to whole numbers, and what the rounding adds to a bound.
 
     Attributes:
-        digits: (n,) int8.
-        scales: (planes,) float32, S.
-        constant: addend of Σ S · code · digit: it shifts the codes to their middle, and bounds what
-            rounding to digits and the kernel's float32 arithmetic lose.
+        numbers: (n,) float64, whole.
+        scales: (segments,) float32, S.
+        constant: addend of Σ S · code · number: it shifts the codes to their middle, and bounds
+            what rounding to numbers and the kernel's float32 arithmetic lose.
     """
 
-    digits: NDArray[np.int8]
+    numbers: FloatArray
     scales: NDArray[np.float32]
     constant: float
 
 
-def digits_of(coefficients: FloatArray, planes: Planes) -> Digits:
+def digits_of(coefficients: FloatArray, segments: Segments) -> Digits:
     """Round coefficients to digits.
 
     Args:
-        coefficients: (n,) one for each code, plane after plane.
-        planes: the planes of the codes.
+        coefficients: (n,) one for each code.
+        segments: the segments of the codes.
     """
-    largest = np.maximum.reduceat(np.abs(coefficients), planes.starts)
-    scales = (largest / LARGEST_DIGIT + 1e-30).astype(np.float32)
-    each = np.repeat(scales.astype(np.float64), planes.sizes)
-    digits = np.rint(coefficients / each).clip(-LARGEST_DIGIT, LARGEST_DIGIT)
-    squares = np.add.reduceat((coefficients - digits * each) ** 2, planes.starts)
-    lost = np.sqrt(squares * planes.sizes) @ planes.middles
-    shift = (np.add.reduceat(digits, planes.starts) * scales) @ planes.middles
-    magnitude = 2 * LARGEST_DIGIT * (planes.sizes * scales) @ planes.middles
-    error = rounding(float(magnitude), float(abs(shift) + lost), operations=len(scales) + 32)
-    return Digits(digits.astype(np.int8), scales, float(lost - shift + error))
+    numbers, scales = np.empty(len(coefficients)), np.empty(len(segments.sizes), np.float32)
+    lost, shift, magnitude = round_to_digits(
+        coefficients, segments.sizes, segments.middles, segments.largest, numbers, scales
+    )
+    error = rounding(magnitude, abs(shift) + lost, operations=len(scales) + 32)
+    return Digits(numbers, scales, lost - shift + error)
 
 
 @dataclass(frozen=True)
@@ -73,8 +75,8 @@ class DigitQuery:
     """A query as the kernel of the middle or the residual level reads it.
 
     Attributes:
-        digits: (n,) int8, plane after plane; zero where nothing is coded.
-        scales: (planes,) float32.
+        digits: (n,) int8, code by code; zero where nothing is coded.
+        scales: (segments,) float32.
         terms: (1 + bounds,) float64: the constant, then the factor of each bound of a row.
     """
 
@@ -84,17 +86,17 @@ class DigitQuery:
 
 
 def digit_query(
-    rotated: RotatedQuery, coefficients: FloatArray, planes: Planes, factors: Sequence[float]
+    rotated: RotatedQuery, coefficients: FloatArray, segments: Segments, factors: Sequence[float]
 ) -> DigitQuery:
     """Round a query for the kernel of the middle or the residual level.
 
     Args:
         rotated: the query.
-        coefficients: (n,) one for each code, plane after plane.
-        planes: the planes of the codes.
+        coefficients: (n,) one for each code.
+        segments: the segments of the codes.
         factors: factor of each bound of a row.
     """
-    digits = digits_of(coefficients, planes)
+    digits = digits_of(coefficients, segments)
     # Estimates and bounds are stored as float32: a few units of each term.
     constant = digits.constant + rounding(abs(rotated.constant), *factors, 8)
-    return DigitQuery(digits.digits, digits.scales, np.array([constant, *factors]))
+    return DigitQuery(digits.numbers.astype(np.int8), digits.scales, np.array([constant, *factors]))

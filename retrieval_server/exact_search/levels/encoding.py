@@ -122,7 +122,7 @@ def encode(
     for matrix in single:
         _require_unit_vectors(matrix, first_row)
     count = len(single[0])
-    decoded, is_outlier = np.empty((count, AXES), np.float32), np.zeros(count, np.bool_)
+    decoded, is_outlier = np.zeros((count, AXES)), np.zeros(count, np.bool_)
     rows = NewRows(first_row, single, rotate_rows(fit, single), decoded, is_outlier)
     for level in LEVELS:
         level.encode_rows(fit, rows, target.arrays[level.name])

@@ -5,7 +5,7 @@ file                          dtype, shape      content
 ============================  ================  =======================================
 ``search.means.npy``          float32 (D,)      means, see rotation
 ``search.rotation.npy``       float32 (K, D)    rotation, see rotation
-``search.steps.npy``          float32 (768,)    steps of the codes on the axes
+``search.ranges.npy``         float32 (768,)    ranges of the codes on the axes
 ``residual.steps.npy``        float32 (D,)      steps of the residual level's codes
 ``coarse.outliers.npy``       int32 (M,)        rows that it cannot hold, ascending
 ``LEVEL.codes.npy``           uint8             see layout
@@ -36,7 +36,7 @@ OUTLIERS_FILE = "coarse.outliers.npy"
 _FIT_FILES = {  # attributes of a SearchFit, by the name of their file
     "search.means": "means",
     "search.rotation": "rotation",
-    "search.steps": "steps",
+    "search.ranges": "ranges",
     "residual.steps": "residual_steps",
 }
 

@@ -11,11 +11,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval_server.exact_search.kernels.encoders import SIGNED_OFFSET, encode_residuals
-from retrieval_server.exact_search.kernels.layout import AXES, residual_bytes
-from retrieval_server.exact_search.levels import coarse, middle, residual
+from retrieval_server.exact_search.kernels.encoders import (
+    SIGNED_OFFSET,
+    codes_reference,
+    encode_residuals,
+)
+from retrieval_server.exact_search.kernels.layout import (
+    AXES,
+    COARSE_AXES,
+    COARSE_TABLE,
+    MIDDLE_TABLE,
+    residual_bytes,
+)
+from retrieval_server.exact_search.levels import residual
+from retrieval_server.exact_search.levels.axis_codes import AxisCodes
 from retrieval_server.exact_search.levels.fit_parameters import FitParameters
 from retrieval_server.exact_search.levels.rotation import FloatArray, RotatedRows, SearchFit
+
+_FIRST_BITS = np.concatenate([COARSE_TABLE.axis_bits, MIDDLE_TABLE.axis_bits[COARSE_AXES:]])
+# on each axis, by the first level that codes it
 
 
 @dataclass(frozen=True)
@@ -37,18 +51,29 @@ def axes_loss(fit: SearchFit, rows: RotatedRows) -> AxesLoss:
     """Encode rows on the axes, to see what is lost.
 
     Args:
-        fit: the axes, and the steps on them.
+        fit: the axes, and the ranges on them.
         rows: (m) rotated rows.
     """
-    count = len(rows.norms)
-    coarse_codes, middle_codes = (
-        np.zeros(level.shapes((), count)[0][0], np.uint8)
-        for level in (coarse.CoarseLevel(), middle.MiddleLevel())
-    )
-    residual_norms, tails = coarse.write_codes(fit, rows, 0, coarse_codes)
-    decoded = np.empty_like(rows.coordinates)
-    middle.write_codes(fit, rows, middle_codes, decoded)
+    decoded = np.zeros(rows.coordinates.shape)
+    _, residual_norms, tails = AxisCodes(COARSE_TABLE).encode(fit, rows, decoded)
+    AxisCodes(MIDDLE_TABLE).encode(fit, rows, decoded)
     return AxesLoss(residual_norms, tails, residual.residuals(fit, rows, decoded))
+
+
+def range_losses(coordinates: NDArray[np.float32], ranges: NDArray[np.float32]) -> FloatArray:
+    """Mean square of what the first level that codes an axis loses on each axis, (768,).
+
+    Args:
+        coordinates: (m, 768) of some rows.
+        ranges: (768,) the range of each axis.
+    """
+    losses = np.empty(AXES)
+    for bits in np.unique(_FIRST_BITS).tolist():
+        own = _FIRST_BITS == bits
+        values = coordinates[:, own]
+        _, stored = codes_reference(values, ranges[own] / 2.0**bits, bits)
+        losses[own] = np.mean((values - stored) ** 2, axis=0)
+    return losses
 
 
 def residual_losses(remainder: NDArray[np.float32], steps: NDArray[np.float32]) -> FloatArray:
@@ -73,12 +98,12 @@ def code_offset(descriptors: NDArray[Any]) -> int:
 def unfitted(
     parameters: FitParameters, means: NDArray[np.float32], rotation: NDArray[np.float32]
 ) -> SearchFit:
-    """A fit that rows can be rotated with; its steps are zero so far.
+    """A fit that rows can be rotated with; its ranges and steps are zero so far.
 
     Args:
         parameters: its numbers.
         means: (D,), μ.
         rotation: (K, D), P.
     """
-    steps, residual_steps = np.zeros(AXES, np.float32), np.zeros(len(means), np.float32)
-    return SearchFit(parameters, means, rotation, steps, residual_steps)
+    ranges, steps = np.zeros(AXES, np.float32), np.zeros(len(means), np.float32)
+    return SearchFit(parameters, means, rotation, ranges, steps)

@@ -49,14 +49,14 @@ class NewRows:
         first: row of the database that the first of them is.
         descriptors: (m, C_n) float32 by backbone.
         rotated: the rows on the fitted axes.
-        decoded: (m, 768) float32, ĉ of rotation; the middle level writes it.
+        decoded: (m, 768) float64, ĉ of rotation: what the levels so far stored, at first zero.
         is_outlier: (m,) which rows the levels on the axes cannot bound; the coarse level writes it.
     """
 
     first: int
     descriptors: Sequence[NDArray[np.float32]]
     rotated: RotatedRows
-    decoded: NDArray[np.float32]
+    decoded: FloatArray
     is_outlier: NDArray[np.bool_]
 
     @property

@@ -8,7 +8,7 @@ descriptors: so the query needs no further rotation. With r̂ from the codes and
     ⟨g, y⟩ = ⟨Pg, ĉ⟩ + ⟨g, r̂⟩ + ⟨g, e⟩
 
 is an identity, whatever P is. The first term is the middle level's. The last is bounded as in
-``rotation``, with the 256 leading axes P₀, on which g is long and e, spread evenly, is short:
+``rotation``, with the 320 leading axes P₀, on which g is long and e, spread evenly, is short:
 
     ⟨g, e⟩ ≤ |P₀g| |P₀e| + |T₀g| |T₀e| + ε |g| |e|.
 
@@ -39,7 +39,7 @@ from retrieval_server.exact_search.kernels.layout import (
     residual_bytes,
 )
 from retrieval_server.exact_search.kernels.residual import residual_bounds
-from retrieval_server.exact_search.levels.digits import DigitQuery, Planes, digit_query
+from retrieval_server.exact_search.levels.digits import DigitQuery, Segments, digit_query
 from retrieval_server.exact_search.levels.level import ArrayForm, LevelArrays, NewRows, rounded_up
 from retrieval_server.exact_search.levels.rotation import (
     UNIT,
@@ -54,9 +54,7 @@ from retrieval_server.exact_search.levels.rotation import (
 from retrieval_server.exact_search.levels.stage import RowStage, StageSettings
 
 
-def residuals(
-    fit: SearchFit, rows: RotatedRows, decoded: NDArray[np.float32]
-) -> NDArray[np.float32]:
+def residuals(fit: SearchFit, rows: RotatedRows, decoded: FloatArray) -> NDArray[np.float32]:
     """(m, D) r, up to rounding.
 
     Args:
@@ -65,12 +63,12 @@ def residuals(
         decoded: (m, 768), ĉ.
     """
     axes = len(fit.rotation)
-    remainder = blockwise_product(decoded[:, :axes], fit.rotation)
+    remainder = blockwise_product(decoded[:, :axes].astype(np.float32), fit.rotation)
     return np.subtract(rows.scaled, remainder, out=remainder)
 
 
 def write_codes(
-    fit: SearchFit, rows: RotatedRows, decoded: NDArray[np.float32], codes: NDArray[np.uint8]
+    fit: SearchFit, rows: RotatedRows, decoded: FloatArray, codes: NDArray[np.uint8]
 ) -> NDArray[np.float32]:
     """Write the codes of rows.
 
@@ -107,11 +105,11 @@ def residual_query(fit: SearchFit, rotated: RotatedQuery) -> DigitQuery:
     coefficients = np.zeros(groups * RESIDUAL_DIMENSIONS)
     coefficients[:dimension] = rotated.vector * fit.residual_steps
     count = len(coefficients) // LINE
-    planes = Planes([LINE] * count, [RESIDUAL_BITS] * count)
+    segments = Segments([LINE] * count, np.full(len(coefficients), RESIDUAL_BITS))
     # ε |g| |e|, and what float64 loses, generously
     either = (fit.parameters.rotation_error * 1.01 + 1e-9) * rotated.norm
     factors = [rotated.region_norm(0) + either, rotated.tail_norm(1) + either]
-    return digit_query(rotated, coefficients, planes, factors)
+    return digit_query(rotated, coefficients, segments, factors)
 
 
 class ResidualLevel:
@@ -138,7 +136,7 @@ class ResidualLevel:
         return RowStage(self.name, arrays, rounded, residual_bounds, settings.piece_rows)
 
 
-def _norms(vectors: NDArray[np.float32]) -> FloatArray:
+def _norms(vectors: NDArray[np.floating]) -> FloatArray:
     """(m,) norms, at least."""
     squares: FloatArray = np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64)
     return np.sqrt(squares) * (1 + 1e-12)

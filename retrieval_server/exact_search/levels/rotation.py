@@ -13,7 +13,7 @@ rectified features: what is left of g is shorter, and with it every error bound 
 The rotation P, (K, D) float32, holds the leading principal axes of y. Nothing below needs them to
 be principal, and only nearly orthonormal: ε = ‖P Pᵀ - I‖_F is measured. For any vector ĉ,
 ⟨g, y⟩ = ⟨Pg, ĉ⟩ + ⟨Pg, Py - ĉ⟩ + ⟨g, (I - PᵀP) y⟩ is an identity. The levels store ĉ, bits of Py,
-and bound the second term by Cauchy-Schwarz over regions of the axes, |Pg|_r |Py - ĉ|_r. For the
+and bound the second term by Cauchy-Schwarz, see axis_codes. For the
 third, write P = (P Pᵀ)^½ Q with orthonormal rows Q, and T for the projection beside them:
 
     ⟨g, (I - PᵀP) y⟩ ≤ |Tg| |Ty| + ε |g| |y|,     |Tv|² ≤ |v|² - |Pv|² (1 - ε).
@@ -32,10 +32,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval_server.exact_search.kernels.code_table import CodeTable
 from retrieval_server.exact_search.kernels.inner_products import dots
 from retrieval_server.exact_search.kernels.layout import AXES, REGIONS, Shape
 from retrieval_server.exact_search.levels.fit_parameters import FitParameters
@@ -44,7 +46,7 @@ from retrieval_server.exact_search.similarity import NORM_TOLERANCE
 LONGEST = 1 + 2 * NORM_TOLERANCE  # norm of a descriptor, with room for its rounding
 _BLOCK = 256  # terms that are summed in float32 at once
 UNIT = 2.0**-24  # float32's rounding unit
-_TINY = 1e-11  # float64 rounding, generously
+TINY = 1e-11  # float64 rounding, generously
 
 FloatArray = NDArray[np.float64]
 
@@ -57,15 +59,30 @@ class SearchFit:
         parameters: its numbers.
         means: (D,) float32, μ of all backbones side by side.
         rotation: (K, D) float32 with K = min(D, 768), P.
-        steps: (768,) float32, step of the codes on each axis; zero where there is no axis.
+        ranges: (768,) float32, what the codes on each axis divide; zero where there is no axis.
         residual_steps: (D,) float32, step of the residual level's codes on each dimension.
     """
 
     parameters: FitParameters
     means: NDArray[np.float32]
     rotation: NDArray[np.float32]
-    steps: NDArray[np.float32]
+    ranges: NDArray[np.float32]
     residual_steps: NDArray[np.float32]
+
+    @cached_property
+    def exact_means(self) -> FloatArray:
+        """The means in float64."""
+        return self.means.astype(np.float64)
+
+    @cached_property
+    def _steps(self) -> dict[CodeTable, FloatArray]:
+        return {}
+
+    def steps(self, table: CodeTable) -> FloatArray:
+        """The step of each code of a level, (n,); computed once."""
+        if table not in self._steps:
+            self._steps[table] = table.steps(self.ranges)
+        return self._steps[table]
 
     @staticmethod
     def shapes(dimension: int) -> dict[str, Shape]:
@@ -77,7 +94,7 @@ class SearchFit:
         return {
             "means": (dimension,),
             "rotation": (axis_count(dimension), dimension),
-            "steps": (AXES,),
+            "ranges": (AXES,),
             "residual_steps": (dimension,),
         }
 
@@ -119,7 +136,16 @@ class RotatedRows:
 
     def error(self, axes: int) -> FloatArray:
         """(m,) upper bounds of the coordinates' error over so many axes, in the 2-norm."""
-        return (self.axis_error * math.sqrt(axes) + self.whole_error) * self.norms
+        return self.weighted_error(math.sqrt(axes), 1.0)
+
+    def weighted_error(self, weight_norm: float, largest_weight: float) -> FloatArray:
+        """(m,) upper bounds of the coordinates' error, times a weight for each axis, in the 2-norm.
+
+        Args:
+            weight_norm: norm of the weights.
+            largest_weight: the largest of them.
+        """
+        return (self.axis_error * weight_norm + self.whole_error * largest_weight) * self.norms
 
 
 def rotate_rows(fit: SearchFit, descriptors: Sequence[NDArray[np.float32]]) -> RotatedRows:
@@ -185,7 +211,7 @@ def tail_norms(
         rotation_error: ε.
     """
     on_axes = np.maximum(0, np.sqrt(squares) - errors) ** 2 * (1 - rotation_error)
-    return np.sqrt(np.maximum(0, norms**2 * (1 + _TINY) - on_axes * (1 - _TINY)))
+    return np.sqrt(np.maximum(0, norms**2 * (1 + TINY) - on_axes * (1 - TINY)))
 
 
 class RotatedQuery:
@@ -205,7 +231,7 @@ class RotatedQuery:
         g = np.empty(len(fit.means))
         constant = longest = 0.0
         for backbone, (descriptor, own) in enumerate(zip(query, columns, strict=True)):
-            mean = fit.means[own].astype(np.float64)
+            mean = fit.exact_means[own]
             scaling = float(np.float32(fit.parameters.scalings[backbone]))
             exact = descriptor.astype(np.float64)
             g[own] = (exact - mean) * (weights[backbone] / scaling)
@@ -215,9 +241,9 @@ class RotatedQuery:
         self._square = float(g @ g)
         self.constant = constant
         """Σ w_n ⟨q_n, μ_n⟩, with what belongs to no other term: ε |g| |y|, float64 rounding."""
-        self.constant += (fit.parameters.rotation_error + _TINY) * math.sqrt(
+        self.constant += (fit.parameters.rotation_error + TINY) * math.sqrt(
             self._square * longest
-        ) + _TINY * float(weights.sum())
+        ) + TINY * float(weights.sum())
         self._regions: list[FloatArray] = []
 
     @property
@@ -228,7 +254,7 @@ class RotatedQuery:
     @property
     def norm(self) -> float:
         """At least |g|."""
-        return math.sqrt(self._square) * (1 + _TINY)
+        return math.sqrt(self._square) * (1 + TINY)
 
     def region(self, index: int) -> FloatArray:
         """Pg on a region's axes, zero where there is no axis.
@@ -247,13 +273,14 @@ class RotatedQuery:
 
     def region_norm(self, index: int) -> float:
         """At least |Pg| on the axes of ``region(index)``."""
-        return float(np.linalg.norm(self.region(index))) * (1 + _TINY)
+        coordinates = self.region(index)
+        return math.sqrt(float(coordinates @ coordinates)) * (1 + TINY)
 
     def tail_norm(self, regions: int) -> float:
         """At least |Tg|, beside the axes of the first ``regions`` regions."""
         on_axes = sum(float(each @ each) for each in map(self.region, range(regions)))
-        kept = on_axes * (1 - self._fit.parameters.rotation_error - _TINY)
-        return math.sqrt(max(0.0, self._square * (1 + _TINY) - kept))
+        kept = on_axes * (1 - self._fit.parameters.rotation_error - TINY)
+        return math.sqrt(max(0.0, self._square * (1 + TINY) - kept))
 
 
 def rounding(*magnitudes: float, operations: int = 32) -> float:

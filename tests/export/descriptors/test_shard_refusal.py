@@ -13,6 +13,7 @@ from export.descriptors.engine_choice import EngineChoice
 from export.descriptors.shards import Shard
 from retrieval_server.engines.embedded import EmbeddedEngine
 from retrieval_server.index.publish import open_index
+from tests.support.engines import require_engine
 from tests.support.export.shard_job import Job, files
 
 
@@ -124,3 +125,12 @@ def test_shards_that_were_not_computed_alike_are_refused(
     assert str(small.place(0, 2)) in message
     assert str(small.place(1, 2)) in message
     assert "not computed alike" in message
+
+
+def test_shards_of_two_precisions_are_refused(small: Job, tmp_path: Path) -> None:
+    require_engine("openvino")
+    small.extract(0, 2)
+    small.extract(1, 2, engine=EngineChoice(small.repository, "openvino"))
+    message = small.refused(tmp_path / "index")
+    assert f"{small.place(0, 2)} was described in float32" in message
+    assert f"{small.place(1, 2)} in bfloat16. Use one engine for all shards" in message

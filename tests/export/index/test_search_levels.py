@@ -33,8 +33,8 @@ LEVEL_FILES = [
     "residual.codes.npy",
     "residual.steps.npy",
     "search.means.npy",
+    "search.ranges.npy",
     "search.rotation.npy",
-    "search.steps.npy",
 ]
 
 

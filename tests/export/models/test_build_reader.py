@@ -206,3 +206,4 @@ def test_configuration_for_a_gpu_keeps_the_alphabet_and_has_no_threads(
         assert "intra_op_thread_count" not in text
         is_fixed = text_graph.model == "text_orientation"
         assert f'name: "{variant if is_fixed else "cuda"}"' in text
+    assert not (tmp_path / text_graph.model / "configs" / "openvino.pbtxt").exists()

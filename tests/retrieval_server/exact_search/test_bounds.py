@@ -7,12 +7,8 @@ from export.index.fit_search import fit_search
 from retrieval_server.exact_search.cascade import CascadeSearch, CascadeSettings
 from retrieval_server.exact_search.fused_bound import FusedBound
 from retrieval_server.exact_search.kernels.encoders import codes_reference
-from retrieval_server.exact_search.kernels.layout import (
-    COARSE_BITS,
-    LEADING_AXES,
-    REFINED_BITS,
-    RESIDUAL_BITS,
-)
+from retrieval_server.exact_search.kernels.layout import COARSE_TABLE, RESIDUAL_BITS
+from retrieval_server.exact_search.levels.axis_codes import AxisCodes
 from retrieval_server.exact_search.levels.encoding import GrowingLevels
 from retrieval_server.exact_search.levels.fitting import axes_loss
 from retrieval_server.exact_search.levels.rotation import rotate_rows
@@ -83,16 +79,15 @@ def test_rows_built_to_sit_on_a_bound_are_not_below_it():
     fit = levels.fit
     scaling = np.float32(fit.parameters.scalings[0])
     weights = np.array([1.0])
+    rows, axes = rotate_rows(fit, database), len(fit.rotation)
+    decoded = np.zeros(rows.coordinates.shape)
+    AxisCodes(COARSE_TABLE).encode(fit, rows, decoded)
+    lost_on_axes = (rows.coordinates - decoded)[:, : len(COARSE_TABLE.axis_bits)]
+    weights_of_axes = 2 ** (0.85 / 2 * COARSE_TABLE.axis_bits)
     nearest = []
     for row in range(0, 300, 7):
-        y = (database[0][row].astype(np.float64) - fit.means) * scaling
-        axes = fit.rotation.astype(np.float64)
-        coordinates = axes @ y
-        _, decoded = codes_reference(coordinates, fit.steps[: len(axes)], COARSE_BITS)
-        lost_on_axes = coordinates - decoded
-        leading, finer = lost_on_axes[:LEADING_AXES], fit.steps[:LEADING_AXES] / 4
-        leading -= codes_reference(leading, finer, REFINED_BITS)[1]
-        lost = axes.T @ lost_on_axes
+        # |Pg / c| |c e| is ⟨Pg, e⟩ where Pg is parallel to c² e.
+        lost = fit.rotation.astype(np.float64).T @ (weights_of_axes**2 * lost_on_axes[row])[:axes]
         # g is parallel to what was lost: q = μ + β g / w, as long as a unit vector may be.
         direction = lost / np.linalg.norm(lost) * scaling
         mean = fit.means.astype(np.float64)

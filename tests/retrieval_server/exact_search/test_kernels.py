@@ -8,15 +8,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 import retrieval_server
 from retrieval_server.exact_search.cascade import stages_of
 from retrieval_server.exact_search.kernels import encoders, inner_products, layout
 from retrieval_server.exact_search.kernels.byte import byte_cosines_reference
 from retrieval_server.exact_search.kernels.coarse import coarse_bounds_reference
+from retrieval_server.exact_search.kernels.digits import digits_reference, round_to_digits
 from retrieval_server.exact_search.kernels.inner_products import dots, dots_reference
 from retrieval_server.exact_search.kernels.row_kernel import row_bounds_reference
 from retrieval_server.exact_search.levels import byte, coarse, middle, residual
+from retrieval_server.exact_search.levels.axis_codes import AxisCodes
 from retrieval_server.exact_search.levels.candidates import Candidates, Scratch
 from retrieval_server.exact_search.levels.rotation import LONGEST, RotatedQuery, rotate_rows
 from retrieval_server.exact_search.parallelism import IntraQueryParallelism
@@ -62,10 +65,9 @@ def written(levels, rotated):
 
 def test_coarse_kernel_is_its_reference_to_the_last_bit(levels, rotated, written):
     query = coarse.coarse_query(levels.fit, rotated)
-    segments = np.array([len(layout.COARSE_SEGMENTS), *layout.COARSE_SEGMENTS])
     estimates, upper_bounds = coarse_bounds_reference(
         levels.arrays["coarse"].codes, levels.arrays["coarse"].bounds,
-        query.digits, segments, query.scales, query.weights,
+        query.digits, coarse.SEGMENTS.starts, query.scales, query.weights,
     )  # fmt: skip
     found, block_maxima = written
     assert found["coarse"][0].tolist() == estimates[: levels.rows].tolist()
@@ -97,25 +99,47 @@ def test_coarse_kernel_leaves_out_the_rows_that_may_not_be_found(
     assert candidates.block_maxima.tolist() == by_block.max(axis=1).tolist()
 
 
-def unpacked_middle(codes):
-    return layout.unpacked_lines(codes, layout.MIDDLE_LINES)
+@pytest.mark.parametrize("count", [2, 3, 4])
+def test_coarse_kernel_writes_for_each_of_several_queries_what_it_writes_for_one(
+    database, levels, count
+):
+    stage = stages_of(levels)[0]
+    masks = [None, np.arange(levels.rows) % 3 > 0, np.arange(levels.rows) > 200, None]
+    queries = [
+        RotatedQuery(levels.fit, [part[row] for part in database], WEIGHTS) for row in range(count)
+    ]
+
+    def candidates(scratch):
+        return [Candidates(scratch, levels.rows, 7, allowed) for allowed in masks[:count]]
+
+    together = candidates(Scratch(levels.rows))
+    stage.bound_together(list(zip(queries, together, strict=True)), IntraQueryParallelism())
+
+    for query, found, alone in zip(
+        queries, together, candidates(Scratch(levels.rows)), strict=True
+    ):
+        stage.bound(query, alone, IntraQueryParallelism())
+        assert found.coarse_estimates.tolist() == alone.coarse_estimates.tolist()
+        assert found.coarse_upper_bounds.tolist() == alone.coarse_upper_bounds.tolist()
+        assert found.block_maxima.tolist() == alone.block_maxima.tolist()
 
 
 @pytest.mark.parametrize(
-    ("level", "before", "rounded", "unpacked"),
+    ("level", "before", "rounded", "unpacked", "size"),
     [
-        ("middle", "coarse", middle.middle_query, unpacked_middle),
-        ("residual", "middle", residual.residual_query, layout.unpacked_residual),
+        ("middle", "coarse", middle.middle_query, layout.MIDDLE_TABLE.unpacked, None),
+        ("residual", "middle", residual.residual_query, layout.unpacked_residual, layout.LINE),
     ],
 )
 def test_middle_and_residual_kernels_are_their_reference(
-    levels, rotated, written, level, before, rounded, unpacked
+    levels, rotated, written, level, before, rounded, unpacked, size
 ):
     query, (found, _) = rounded(levels.fit, rotated), written
     arrays = levels.arrays[level]
+    starts = middle.SEGMENTS.starts if size is None else np.arange(0, len(query.digits), size)
     estimates, upper_bounds = row_bounds_reference(
         unpacked(arrays.codes), arrays.bounds,
-        found[before][0], query.digits, query.scales, query.terms,
+        found[before][0], query.digits, query.scales, query.terms, starts,
     )  # fmt: skip
     assert found[level][0] == pytest.approx(estimates, rel=0, abs=FLOAT32_ROUNDING)
     assert found[level][1] == pytest.approx(upper_bounds, rel=0, abs=FLOAT32_ROUNDING)
@@ -145,37 +169,61 @@ def test_inner_products_are_numpys(columns):
     assert found == pytest.approx(dots_reference(matrix, vector), rel=0, abs=1e-13)
 
 
-def test_codes_lie_where_the_layout_says_and_stand_for_what_was_decoded(database, levels):
-    fit, rows = levels.fit, levels.rows
-    coordinates = rotate_rows(fit, database).coordinates
-    decoded, (squares, coarse_lost) = np.empty_like(coordinates), np.empty((2, rows))
-    coarse_codes, middle_codes = (
-        np.zeros_like(levels.arrays[level].codes) for level in ("coarse", "middle")
-    )
-    middle_lost = np.empty((rows, 2))
-    encoders.encode_coarse(coordinates, fit.steps, 0, coarse_codes, coarse_lost, squares)
-    assert squares == pytest.approx((coordinates[:, :256].astype(float) ** 2).sum(axis=1))
-    encoders.encode_middle(coordinates, fit.steps, middle_codes, decoded, middle_lost, squares)
-    assert squares == pytest.approx((coordinates.astype(float) ** 2).sum(axis=1))
-    coarse_axes, leading = layout.COARSE_AXES, layout.LEADING_AXES
-    codes, stored = encoders.codes_reference(coordinates, fit.steps, layout.COARSE_BITS)
-    steps, bits = fit.steps[:coarse_axes] / 4.0, layout.REFINED_BITS
-    lost = coordinates[:, :coarse_axes] - stored[:, :coarse_axes]
-    refinement, finer = encoders.codes_reference(lost[:, :leading], steps[:leading], bits)
-    by_axis_and_refinement = np.concatenate([codes[:, :coarse_axes], refinement], axis=1)
-    assert (layout.unpacked_coarse(coarse_codes)[:rows] == by_axis_and_refinement).all()
-    stored[:, :leading] += finer
-    lost[:, :leading] -= finer
-    steps[:leading] /= 4
-    assert coarse_lost == pytest.approx((lost**2).sum(axis=1))
-    refined, finer = encoders.codes_reference(lost, steps, bits)
-    stored[:, :coarse_axes] += finer
-    expected = np.concatenate([refined, codes[:, coarse_axes:]], axis=1)
-    assert (unpacked_middle(middle_codes) == expected).all()
-    lost = coordinates - stored
-    assert middle_lost[:, 0] == pytest.approx((lost[:, :coarse_axes] ** 2).sum(axis=1))
-    assert middle_lost[:, 1] == pytest.approx((lost[:, coarse_axes:] ** 2).sum(axis=1))
-    assert decoded == pytest.approx(stored, rel=1e-6, abs=1e-9)
+@pytest.mark.parametrize("table", [layout.COARSE_TABLE, layout.MIDDLE_TABLE])
+def test_no_two_codes_of_a_level_share_a_bit_and_none_is_unused(table):
+    taken = np.zeros(8 * table.width, np.int64)
+    for place, shift, bits in zip(table.byte_places, table.shifts, table.bits, strict=True):
+        assert shift + bits <= 8
+        taken[8 * place + shift : 8 * place + shift + bits] += 1
+    assert taken.tolist() == [1] * len(taken)
+
+
+def test_leading_axes_have_the_most_bits():
+    bits = layout.COARSE_TABLE.axis_bits.tolist()
+    assert bits == [8] * 16 + [6] * 48 + [4] * 64 + [2] * 192
+    assert layout.MIDDLE_TABLE.axis_bits.tolist() == [8] * 16 + [6] * 176 + [6] * 64 + [4] * 512
+
+
+def test_codes_lie_where_the_tables_say_and_stand_for_what_was_decoded(database, levels):
+    fit = levels.fit
+    with threadpool_limits(1, user_api="blas"):  # as the build of an index
+        rows = rotate_rows(fit, database)
+    exact, stored = rows.coordinates.astype(np.float64), np.zeros(rows.coordinates.shape)
+    decoded = np.zeros_like(stored)
+    written = {
+        "coarse": layout.row_words(levels.arrays["coarse"].codes)[: levels.rows],
+        "middle": levels.arrays["middle"].codes,
+    }
+    for level, table in (("coarse", layout.COARSE_TABLE), ("middle", layout.MIDDLE_TABLE)):
+        codes, norms, _ = AxisCodes(table).encode(fit, rows, decoded)
+        assert codes.tolist() == written[level].tolist()
+        unpacked = table.unpacked(codes)
+        for code, (axis, bits, step) in enumerate(
+            zip(table.axes, table.bits, table.steps(fit.ranges), strict=True)
+        ):
+            left = exact[:, axis : axis + 1] - stored[:, axis : axis + 1]
+            expected, values = encoders.codes_reference(left, np.array([step]), int(bits))
+            assert unpacked[:, code].tolist() == expected[:, 0].tolist()
+            stored[:, axis] += values[:, 0]
+        assert decoded == pytest.approx(stored, rel=1e-12, abs=1e-15)
+        axes = len(table.axis_bits)
+        weights = 2 ** (0.85 / 2 * table.axis_bits)
+        lost = np.linalg.norm((exact - stored)[:, :axes] * weights, axis=1)
+        assert (norms >= lost).all()
+        assert norms == pytest.approx(lost, rel=0.05, abs=1e-2)
+
+
+def test_digits_are_those_of_the_reference():
+    rng = np.random.default_rng(34)
+    sizes, largest = np.array([32, 1, 64, 200]), np.array([16128, 127, 127, 127])
+    coefficients = rng.normal(size=297) * np.repeat([1e3, 0, 1e-6, 1], sizes)
+    middles = (2.0 ** rng.integers(1, 5, 297) - 1) / 2
+    numbers, scales = np.empty(297), np.empty(4, np.float32)
+    found = round_to_digits(coefficients, sizes, middles, largest, numbers, scales)
+    expected = digits_reference(coefficients, sizes, middles, largest)
+    assert numbers.tolist() == expected[0].tolist()
+    assert scales.tolist() == expected[1].tolist()
+    assert found == pytest.approx(expected[2], rel=1e-12)
 
 
 def test_residual_codes_lie_where_the_layout_says():
@@ -201,12 +249,14 @@ def test_byte_codes_are_those_of_the_reference(database, levels):
         column += layout.byte_width(part.shape[1])
 
 
-def test_bounds_of_the_coarse_level_lie_where_the_layout_says(levels):
+def test_words_of_rows_come_back_from_the_blocks_they_were_stored_in():
     rng = np.random.default_rng(33)
-    bounds = np.zeros_like(levels.arrays["coarse"].bounds)
-    stored = rng.integers(0, 256, (100, 4 * bounds.shape[1])).astype(np.uint8)
-    coarse.store_bounds(bounds, 70, stored)
-    assert layout.coarse_bound_bytes(bounds)[70:170].tolist() == stored.tolist()
+    blocks = np.zeros((3, 2, layout.STRIPE), np.uint8)
+    stored = rng.integers(0, 256, (100, 8)).astype(np.uint8)
+    layout.store_row_words(blocks, 70, stored)
+    assert layout.row_words(blocks)[70:170].tolist() == stored.tolist()
+    word = blocks[70 // 64, 1, 4 * (70 % 64) :][:4]
+    assert word.tolist() == stored[0, 4:].tolist()
 
 
 COMPUTE_ONE = f"""

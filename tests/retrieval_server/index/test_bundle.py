@@ -12,6 +12,7 @@ import pytest
 from export.dataset.catalogue import read_catalogue
 from retrieval_server.errors import IndexBundleError, ModelMismatchError
 from retrieval_server.index.bundle import ID_ORDER_FILE, IndexBundle
+from retrieval_server.index.manifest import FORMAT_VERSION
 from retrieval_server.index.publish import is_intact, make_current, open_index, seal, store
 from retrieval_server.index.searched_index import require_models
 from retrieval_server.models.model_repository import ModelRepository
@@ -174,12 +175,18 @@ def test_verify_finds_an_edited_manifest(version: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        (lambda data: data.update(format_version=1), "has format 1, this program reads 7"),
+        (
+            lambda data: data.update(format_version=1),
+            f"has format 1, this program reads {FORMAT_VERSION}",
+        ),
         (lambda data: data.pop("format_version"), "has format None"),
         (lambda data: data.pop("files"), "KeyError.*'files'"),
         (lambda data: data.update(files=[]), "is damaged"),
         (lambda data: data["files"].update({"ids.order.npy": {"bytes": 1}}), "is damaged"),
-        (lambda data: data.update(format_version=6), "has format 6, this program reads 7"),
+        (
+            lambda data: data.update(format_version=7),
+            f"has format 7, this program reads {FORMAT_VERSION}",
+        ),
         (lambda data: data.pop("search"), "KeyError.*'search'"),
         (lambda data: data.pop("columns"), "KeyError.*'columns'"),
         (lambda data: data["columns"][0].pop("kind"), "KeyError.*'kind'"),

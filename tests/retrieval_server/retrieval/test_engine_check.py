@@ -1,14 +1,18 @@
 """No query is described by an engine whose models are not those of the index."""
 
 import asyncio
+from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from retrieval_server.errors import EngineDeadlineError, EngineError, ModelMismatchError
+from retrieval_server.index.bundle import IndexBundle
+from retrieval_server.index.publish import open_index
 from retrieval_server.index.reference_image import reference_image
 from retrieval_server.retrieval.retriever import Retriever
+from tests.support.manifest_edit import change_manifest
 
 
 class MoodyEngine:
@@ -96,3 +100,25 @@ def test_verification_that_exceeds_the_callers_deadline_is_an_error(
     searched = Retriever(retriever.bundle, Silent(retriever.bundle.reference_descriptors))
     with pytest.raises(EngineDeadlineError, match="not verified"):
         asyncio.run(searched.encode(IMAGE, timeout_s=0.05))
+
+
+def test_engine_of_another_precision_is_refused_before_it_describes_anything(
+    retriever: Retriever,
+) -> None:
+    engine = MoodyEngine(retriever.bundle.reference_descriptors)
+    engine.name = "openvino"
+    with pytest.raises(ModelMismatchError, match=r"in float32, .* openvino computes in bfloat16"):
+        asyncio.run(Retriever(retriever.bundle, engine).encode(IMAGE))
+    assert engine.asked == []
+
+
+def test_index_that_records_no_precision_is_verified_by_its_reference_image(
+    tiny_index_copy: Path,
+) -> None:
+    version = open_index(tiny_index_copy).folder
+    change_manifest(version, lambda manifest: manifest.pop("precision"))
+    bundle = IndexBundle(version)
+    engine = MoodyEngine(bundle.reference_descriptors)
+    engine.name = "openvino"
+    asyncio.run(Retriever(bundle, engine).check_engine())
+    assert len(engine.asked) == 1
