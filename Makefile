@@ -174,6 +174,9 @@ bench-filters: setup ## Measure filtered searches beside unfiltered ones and pee
 bench-scale-out: setup ## Measure the search in files beside a Milvus at STORE; N=500000 rows
 	$(BIN)/python -m benchmarks.stores --rows $(N) --store $(or $(STORE),milvus://localhost:19530/bench)
 
+bench-changes: setup ## Measure upserts, searches and a compaction of a catalogue that changes; N=500000 rows
+	$(BIN)/python -m benchmarks.changes --rows $(N)
+
 bench-words: setup build/word_peers/.installed ## Measure searches with words beside searches without; N=500000 rows
 	$(BIN)/python -m benchmarks.words --rows $(N)
 
