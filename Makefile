@@ -39,7 +39,12 @@ test: setup ## Run the tests
 test-milvus: setup ## Compare the answers of a Milvus server with those of files; MILVUS=HOST:PORT
 	TEST_MILVUS=$(or $(MILVUS),127.0.0.1:19530) $(BIN)/python -m pytest -q -k store \
 	  tests/retrieval_server/stores/test_milvus.py tests/retrieval_server/stores/test_store_calls.py \
-	  tests/retrieval_server/retrieval/test_groups.py
+	  tests/retrieval_server/retrieval/test_groups.py tests/retrieval_server/serving/test_change_calls.py \
+	  tests/retrieval_server/changes/test_changed_index.py
+
+test-milvus-restart: setup ## Kill a Milvus under searches and changes; MILVUS_SERVER=COMMAND that answers at MILVUS
+	TEST_MILVUS=$(or $(MILVUS),127.0.0.1:19530) TEST_MILVUS_SERVER="$(MILVUS_SERVER)" \
+	  $(BIN)/python -m pytest -q -s tests/retrieval_server/stores/test_milvus_restart.py
 
 web: sample export ## Open the search in a browser, on the sample catalogue; the server on PORT
 	$(BIN)/python deploy/demo.py web --profile $(PROFILE) --engine $(ENGINE) --port $(PORT)
@@ -106,7 +111,7 @@ pictures: setup ## Draw the pictures of docs/ anew, after a change of the levels
 fuzz: setup ## Read 300,000 inputs that nobody wrote, guided by coverage; INPUTS=36000 for each reader
 	$(BIN)/python -m tests.fuzz --inputs $(INPUTS) --findings build/fuzz
 
-soak: setup ## Search for MINUTES=30 with a fault every 20 s: no wrong answer, no leak, soon back
+soak: setup ## Search and change for MINUTES=30, a fault every 20 s: nothing wrong, lost or leaked
 	$(BIN)/python -m tests.soak --minutes $(MINUTES)
 
 try-feeds: sample export ## Index the sample catalogue as shops, spreadsheets and data frames export it
