@@ -39,7 +39,12 @@ test: setup ## Run the tests
 test-milvus: setup ## Compare the answers of a Milvus server with those of files; MILVUS=HOST:PORT
 	TEST_MILVUS=$(or $(MILVUS),127.0.0.1:19530) $(BIN)/python -m pytest -q -k store \
 	  tests/retrieval_server/stores/test_milvus.py tests/retrieval_server/stores/test_store_calls.py \
-	  tests/retrieval_server/retrieval/test_groups.py
+	  tests/retrieval_server/retrieval/test_groups.py tests/retrieval_server/serving/test_change_calls.py \
+	  tests/retrieval_server/changes/test_changed_index.py
+
+test-milvus-restart: setup ## Kill a Milvus under searches and changes; MILVUS_SERVER=COMMAND that answers at MILVUS
+	TEST_MILVUS=$(or $(MILVUS),127.0.0.1:19530) TEST_MILVUS_SERVER="$(MILVUS_SERVER)" \
+	  $(BIN)/python -m pytest -q -s tests/retrieval_server/stores/test_milvus_restart.py
 
 web: sample export ## Open the search in a browser, on the sample catalogue; the server on PORT
 	$(BIN)/python deploy/demo.py web --profile $(PROFILE) --engine $(ENGINE) --port $(PORT)
@@ -187,8 +192,9 @@ bench-text-shards: setup ## Measure the join of texts by pairs of shards beside 
 bench-evaluation: setup ## Measure the evaluation of N=500000 products by 100 described photos
 	$(BIN)/python -m benchmarks.evaluation --rows $(N)
 
-bench-serving: index ## Measure Triton beside onnxruntime in process, and what the server itself costs
+bench-serving: index ## Measure Triton and OpenVINO beside onnxruntime, and what the server itself costs
 	$(BIN)/python -m benchmarks.serving
+	$(BIN)/python -m benchmarks.describing
 	$(BIN)/python -m benchmarks.own_cost --index $(INDEX) --catalogue $(DATA)
 
 bench-overload: index ## Measure a server that is offered up to eight times its capacity

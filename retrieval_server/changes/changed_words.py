@@ -6,11 +6,13 @@ a gram counts for the length of the query's vector as long as one of these texts
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 from numpy.typing import NDArray
 
 from retrieval_server.changes.sparse_vectors import GrowingVectors, SparseVector, SparseVectors
-from retrieval_server.text.grams import Codes, grams_of
+from retrieval_server.text.grams import grams_of
 from retrieval_server.text.inverted_file import InvertedFile, nonzero
 from retrieval_server.text.word_search import RULES, TextCosines, WordSearch
 
@@ -25,7 +27,7 @@ class ChangedField:
 
     def __init__(self, name: str, file: InvertedFile) -> None:
         self.rule, self.file = RULES[name], file
-        self._vectors, self._new = GrowingVectors(np.uint64), GrowingVectors(np.uint64)
+        self._vectors, self._new = GrowingVectors(), GrowingVectors()
 
     def append(self, text: str) -> None:
         """Append the text of a product."""
@@ -75,18 +77,18 @@ class ChangedWords:
         largest = np.zeros(len(self._is_there))
         for field, vectors, new in self._fields:
             _, codes = grams_of([words], field.rule)
-            elsewhere = self._grams_there(new)
-            length = field.file.raise_to_cosines(codes, largest[: self._rows], elsewhere)
             grams, weights = field.file.weights_of(codes)
+            elsewhere = new.keys_of(grams, self._is_there[self._rows :])
+            length = field.file.raise_to_cosines(codes, largest[: self._rows], elsewhere)
             counts = field.file.knows(grams) | np.isin(grams, elsewhere)
             query = SparseVector(grams[counts], weights[counts])
             if length:
                 cosines = np.minimum(vectors.inner_products(query) / length, 1.0)
                 np.maximum(largest[self._rows :], cosines, out=largest[self._rows :])
-        largest[~self._is_there] = 0
+        largest[self._gone] = 0
         return TextCosines(*nonzero(largest))
 
-    def _grams_there(self, new: SparseVectors) -> Codes:
-        """The grams that only texts of the catalogue have which are not in the version."""
-        grams: Codes = new.keys[self._is_there[self._rows :][new.numbers]]
-        return grams
+    @cached_property
+    def _gone(self) -> NDArray[np.int64]:
+        """The rows that are not part of the catalogue any more."""
+        return np.flatnonzero(~self._is_there)

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import math
 from functools import cached_property
-from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from retrieval_server.changes.sparse_vectors import SparseVector
-from retrieval_server.text.term_files import open_term_files, smooth_idf
+from retrieval_server.text.term_files import TermFiles, smooth_idf
 from retrieval_server.text.tokens import Tokeniser
 
 
@@ -21,16 +21,13 @@ class FrozenTerms:
     """The vectors of a version's descriptions, and those of others under the same IDF.
 
     Args:
-        folder: of the version.
+        files: those of the version's descriptions.
         documents: N of eq. (4).
         tokeniser: splits a description into terms.
-
-    Raises:
-        IndexBundleError: if a file is missing or damaged.
     """
 
-    def __init__(self, folder: Path, documents: int, tokeniser: Tokeniser) -> None:
-        self._files, self._tokeniser = open_term_files(folder), tokeniser
+    def __init__(self, files: TermFiles, documents: int, tokeniser: Tokeniser) -> None:
+        self._files, self._tokeniser = files, tokeniser
         self._idf = smooth_idf(self._files.frequencies, documents)
         self._new_idf = float(smooth_idf(np.zeros(1, np.int32), documents)[0])
         self._new: dict[str, int] = {}
@@ -59,19 +56,17 @@ class FrozenTerms:
 
     def cosines(self, vector: SparseVector) -> NDArray[np.float64]:
         """The cosines of a vector and each row of the version, (N,)."""
-        entries, starts = self._by_term
-        products = np.zeros(len(self._files.indptr) - 1)
+        lists = self._lists
+        products = np.zeros(len(lists.norms))
         for key, weight in zip(vector.keys.tolist(), vector.weights.tolist(), strict=True):
             if key < len(self._idf):
-                found = entries[starts[key] : starts[key + 1]]
-                rows = self._rows[found]
-                products[rows] += weight * self._idf[key] * self._files.counts[found]
-        norms = self._norms
-        return np.divide(products, norms, out=products, where=norms > 0)
+                span = slice(lists.starts[key], lists.starts[key + 1])
+                products[lists.rows[span]] += weight * self._idf[key] * lists.counts[span]
+        return np.divide(products, lists.norms, out=products, where=lists.norms > 0)
 
     def warm_up(self) -> None:
-        """Make the lists of rows by term, for which there is no file."""
-        _ = self._by_term, self._norms
+        """Make what ``cosines`` reads, for which there is no file; may run beside other calls."""
+        _ = self._lists
 
     def _unit(self, keys: NDArray[np.int64], counts: NDArray[np.float64]) -> SparseVector:
         idf = np.full(len(keys), self._new_idf)
@@ -85,19 +80,33 @@ class FrozenTerms:
         return self._new.setdefault(term, len(self._idf) + len(self._new))
 
     @cached_property
-    def _rows(self) -> NDArray[np.int32]:
-        lengths = np.diff(self._files.indptr)
-        return np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
+    def _lists(self) -> _Lists:
+        """The rows by term; who asks while another thread makes them waits."""
+        files = self._files
+        lengths = np.diff(files.indptr)
+        rows = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
+        weights = files.counts * self._idf[files.terms]
+        by_term = np.argsort(files.terms, kind="stable")
+        counts = np.bincount(files.terms, minlength=len(self._idf))
+        return _Lists(
+            rows[by_term],
+            files.counts[by_term],
+            np.concatenate([[0], np.cumsum(counts)]),
+            np.sqrt(np.bincount(rows, weights * weights, len(lengths))),
+        )
 
-    @cached_property
-    def _by_term(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The entries of the files by term, and where each term begins."""
-        terms = np.asarray(self._files.terms)
-        starts = np.cumsum(np.bincount(terms, minlength=len(self._idf)))
-        return np.argsort(terms, kind="stable"), np.concatenate([[0], starts])
 
-    @cached_property
-    def _norms(self) -> NDArray[np.float64]:
-        weights = self._files.counts * self._idf[self._files.terms]
-        rows = len(self._files.indptr) - 1
-        return np.sqrt(np.bincount(self._rows, weights * weights, rows))
+class _Lists(NamedTuple):
+    """The rows of a version by term.
+
+    Attributes:
+        rows: (E,) those of each term, ascending.
+        counts: (E,) how often they have it.
+        starts: (V + 1,) where the rows of a term begin, and the end.
+        norms: (N,) length of the vector of each row.
+    """
+
+    rows: NDArray[np.int32]
+    counts: NDArray[np.int32]
+    starts: NDArray[np.int64]
+    norms: NDArray[np.float64]

@@ -54,10 +54,10 @@ from retrieval_server.exact_search.levels.candidates import Candidates, Scratch
 from retrieval_server.exact_search.levels.coarse import CoarseScan, CoarseStage
 from retrieval_server.exact_search.levels.encoding import Levels
 from retrieval_server.exact_search.levels.order import BYTE_LEVEL, COARSE_LEVEL, ROW_LEVELS
-from retrieval_server.exact_search.levels.rotation import RotatedQuery
 from retrieval_server.exact_search.levels.stage import RowStage, Stage, StageSettings
 from retrieval_server.exact_search.originals import ORIGINALS, BestRows, RowSource
 from retrieval_server.exact_search.parallelism import IntraQueryParallelism
+from retrieval_server.exact_search.prepared_query import PreparedQuery
 from retrieval_server.exact_search.row_factors import RowFactors
 from retrieval_server.exact_search.scan import eligible_rows, originals_level
 from retrieval_server.exact_search.search import ExactWanted, Query, SearchCounts, SearchLevel
@@ -158,6 +158,7 @@ class CascadeSearch:
             wanted.top_k,
             wanted.factors,
             wanted.groups,
+            wanted.floor,
             counts,
         )
         rows = yield from search.candidates(wanted.exclude, wanted.allowed)
@@ -200,15 +201,16 @@ class _OneSearch:
         top_k: int,
         factors: RowFactors | None = None,
         groups: Groups | None = None,
+        floor: float = -np.inf,
         counts: SearchCounts | None = None,
     ) -> None:
         self._search, self._levels, self._settings = search, search.levels, search.settings
-        self._query, self._alphas, self._top_k = query, alphas, top_k
-        self._factors, self._groups = factors, groups
+        self._query, self._alphas, self._top_k = PreparedQuery.of(query), alphas, top_k
+        self._factors, self._groups, self._floor = factors, groups, floor
         self._counts = SearchCounts() if counts is None else counts
-        offsets = search.levels.fit.parameters.code_offsets
-        self._bytes = ByteSearch(search.levels.arrays[BYTE_LEVEL.name], query, offsets, alphas)
-        self._best = BestRows(search.originals, query, alphas, top_k, factors, groups)
+        rounded = self._query.rounded(search.levels.fit.parameters.code_offsets)
+        self._bytes = ByteSearch(search.levels.arrays[BYTE_LEVEL.name], rounded, alphas)
+        self._best = BestRows(search.originals, query, alphas, top_k, factors, groups, floor)
 
     def candidates(
         self, exclude: int | None, allowed: NDArray[np.bool_] | None
@@ -224,7 +226,7 @@ class _OneSearch:
         if allowed is not None and np.count_nonzero(allowed) <= self._settings.few_eligible:
             return eligible()
         bound = FusedBound(self._alphas, self._rectified(), self._factors)
-        rotated = RotatedQuery(self._levels.fit, self._query, bound.weights)
+        rotated = self._query.rotated(self._levels.fit, bound.weights)
         candidates = Candidates(
             self._search.scratch, len(self._search), exclude, allowed, bound.growth(), self._groups
         )
@@ -267,7 +269,8 @@ class _OneSearch:
         """Keep what may be among the best after a stage; False where no bound says."""
         self._counts[stage.name] += candidates.count
         candidates.grow()
-        self._read_probes(candidates)
+        if stage is not self._search.coarse or self._floor == -np.inf:
+            self._read_probes(candidates)  # few rows pass the first stage and a floor
         return self._keep(candidates, bound)
 
     def _keep(self, candidates: Candidates, bound: FusedBound) -> bool:
@@ -282,7 +285,7 @@ class _OneSearch:
             bound.thresholds(np.append(self._best.last, similarities)), [1]
         )
         candidates.keep_by_group(of_all[0], groups, of_groups)
-        return bound.covers(similarities.max(initial=-np.inf))
+        return bound.covers(similarities.max(initial=self._best.last))
 
     def _rectified(self) -> list[bool]:
         """Whether the cosines of a backbone cannot be negative, by backbone."""

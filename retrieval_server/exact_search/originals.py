@@ -55,6 +55,7 @@ class BestSoFar:
         top_k: number of rows to keep.
         factors: factors of single rows; None for none.
         groups: groups of rows, of each of which only the best row is kept; None keeps any rows.
+        floor: the similarity that every row must reach.
     """
 
     def __init__(
@@ -63,9 +64,10 @@ class BestSoFar:
         top_k: int,
         factors: RowFactors | None = None,
         groups: RowGroups | None = None,
+        floor: float = -np.inf,
     ) -> None:
         self._alphas, self.top_k, self._factors = alphas, top_k, factors
-        self._groups = groups
+        self._groups, self._floor = groups, floor
         self._seen: set[int] = set()
         nothing = np.empty(0)
         self.ranking = Ranking(nothing.astype(np.int64), nothing, nothing.reshape(0, len(alphas)))
@@ -83,8 +85,10 @@ class BestSoFar:
 
     @property
     def last(self) -> float:
-        """The similarity that a further row must reach; -inf as long as there is room."""
-        return float(self.ranking.similarities[-1]) if self.is_full else -np.inf
+        """The similarity that a further row must reach; the floor as long as there is room."""
+        if not self.is_full:
+            return self._floor
+        return max(self._floor, float(self.ranking.similarities[-1]))
 
     def reach(self, rows: NDArray[np.integer]) -> NDArray[np.float64]:
         """The similarity that each of some rows must reach to change the ranking, (M,).
@@ -140,6 +144,7 @@ class BestRows(BestSoFar):
         top_k: number of rows to keep.
         factors: factors of single rows; None for none.
         groups: groups of rows, of each of which only the best row is kept; None keeps any rows.
+        floor: the similarity that every row must reach.
     """
 
     def __init__(
@@ -150,8 +155,9 @@ class BestRows(BestSoFar):
         top_k: int,
         factors: RowFactors | None = None,
         groups: RowGroups | None = None,
+        floor: float = -np.inf,
     ) -> None:
-        super().__init__(alphas, top_k, factors, groups)
+        super().__init__(alphas, top_k, factors, groups, floor)
         self._descriptors, self._query = descriptors, query
 
     def read(self, rows: NDArray[np.int64]) -> None:

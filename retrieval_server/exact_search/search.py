@@ -32,6 +32,7 @@ class Wanted(Generic[Mask, Grouping]):
         allowed: which rows may be found; None for all.
         factors: factors of single rows; None for none.
         groups: groups of rows, of each of which the best row is ranked; None ranks all rows.
+        floor: the similarity from which on rows are wanted; others may be missing.
     """
 
     query: Query
@@ -41,9 +42,10 @@ class Wanted(Generic[Mask, Grouping]):
     allowed: Mask | None = None
     factors: RowFactors | None = None
     groups: Grouping | None = None
+    floor: float = -np.inf
 
     def ranked_by(self, rank_all: Callable[..., Ranking]) -> Ranking:
-        """What ``rank_all`` of a search returns for it."""
+        """What ``rank_all`` of a search returns for it, rows below the floor among them."""
         return rank_all(
             self.query,
             self.alphas,

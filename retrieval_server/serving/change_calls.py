@@ -188,8 +188,10 @@ class ChangeCalls:
         upsert = Upsert(
             product=product,
             descriptors=tuple(
-                descriptor.astype(matrix.dtype)
-                for descriptor, matrix in zip(descriptors, version.descriptors, strict=True)
+                descriptor.astype(dtype)
+                for descriptor, (dtype, _) in zip(
+                    descriptors, version.descriptor_shapes, strict=True
+                )
             ),
             image_digest=digest,
             has_text_neighbours=is_covered(product.description),

@@ -9,6 +9,7 @@ from retrieval_server.attributes.columns import Column
 from retrieval_server.attributes.values import ColumnKind
 from retrieval_server.stores.layout import (
     DIGEST_CHARACTERS,
+    FIRST,
     KEY,
     LONGEST_KEY,
     LONGEST_TEXT,
@@ -40,6 +41,11 @@ def document_fields() -> list[Field]:
     key = {"field_name": KEY, "max_length": LONGEST_KEY, "is_primary": True}
     text = {"field_name": TEXT, "max_length": LONGEST_TEXT}
     return [*({"datatype": "VARCHAR", **field} for field in (key, text)), _vector(len(NO_VECTOR))]
+
+
+def change_fields() -> list[Field]:
+    """The fields of the collection with the changes."""
+    return [*document_fields(), {"field_name": FIRST, "datatype": "INT64"}]
 
 
 def _vector(dimension: int) -> Field:

@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -105,7 +106,7 @@ class InvertedFile:
         """
         grams, counts = np.unique(codes, return_counts=True)
         terms, known = self._terms_of(grams)
-        idf = smooth_idf(np.zeros(len(grams), np.int64), int(np.count_nonzero(self._norms)))
+        idf = np.full(len(grams), self._new_idf)
         idf[known] = self._idf[terms]
         return grams, self._counts[np.minimum(counts, LARGEST_COUNT)] * idf
 
@@ -143,6 +144,11 @@ class InvertedFile:
         if not is_whole:
             raise IndexBundleError(f"A list of {self._place}.postings.npy is damaged. {REBUILD}")
         return length
+
+    @cached_property
+    def _new_idf(self) -> float:
+        """The IDF of a gram that no text has."""
+        return float(smooth_idf(np.zeros(1, np.int64), int(np.count_nonzero(self._norms)))[0])
 
     def _terms_of(self, grams: Codes) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """The positions of those grams that a text has, and which of the grams these are."""

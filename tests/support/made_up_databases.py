@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_limits
 from export.index.fit_search import fit_search
 from retrieval_server.exact_search.cascade import CascadeSearch, CascadeSettings
 from retrieval_server.exact_search.groups import Groups
-from retrieval_server.exact_search.levels.encoding import empty_levels, encode_all
+from retrieval_server.exact_search.levels.encoding import GrowingLevels, empty_levels, encode_all
 from retrieval_server.exact_search.row_factors import RowFactors
 
 ALPHAS = (0.0, 1e-6, 0.01, 0.5, 1.0, 3.0, 30.0, 1e6)
@@ -144,6 +144,14 @@ def encoded(database, alphas, fitted_rows=None, fit=None, threads=1):
         fit = fit or fit_search(database, alphas)
         empty = empty_levels(fit, [part.shape[1] for part in database], len(database[0]))
         return encode_all(fit, database, empty, executor)
+
+
+def grown(levels, *parts):
+    """Levels with further rows, which are appended part by part."""
+    growing = GrowingLevels(levels, [matrix.shape[1] for matrix in parts[0]])
+    for part in parts:
+        growing.append(part)
+    return growing.levels
 
 
 def cascade(database, alphas=None):

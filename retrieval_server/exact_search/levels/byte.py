@@ -151,20 +151,14 @@ class ByteSearch:
 
     Args:
         arrays: codes (rows, W) and bounds (rows, 2 N).
-        query: (C_n,) by backbone.
-        offsets: o by backbone.
+        queries: the query by backbone.
         alphas: (N,).
     """
 
     def __init__(
-        self,
-        arrays: LevelArrays,
-        query: Sequence[NDArray[np.float32]],
-        offsets: Sequence[int],
-        alphas: Sequence[float],
+        self, arrays: LevelArrays, queries: Sequence[ByteQuery], alphas: Sequence[float]
     ) -> None:
-        self._arrays, self._alphas = arrays, alphas
-        self._queries = [byte_query(*each) for each in zip(query, offsets, strict=True)]
+        self._arrays, self._queries, self._alphas = arrays, queries, alphas
 
     def similarities(self, rows: NDArray[np.int32]) -> FloatArray:
         """Estimate eq. (8) of some rows, (m,)."""

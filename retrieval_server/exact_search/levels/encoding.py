@@ -193,26 +193,54 @@ def empty_levels(fit: SearchFit, dimensions: Sequence[int], rows: int) -> Levels
     return levels_of(fit, dimensions, rows, lambda name, *form: np.zeros(*form))
 
 
-def append_rows(levels: Levels, descriptors: Descriptors) -> Levels:
-    """Add rows, encoded with the fit of the other rows.
+class GrowingLevels:
+    """Levels in memory that grow; one thread appends, and what others have read of them stays.
 
     Args:
-        levels: the levels so far; they do not change.
-        descriptors: (m, C_n) float32 or float16 by backbone.
+        levels: the levels of the first rows, which do not change.
+        dimensions: C by backbone.
 
-    Returns:
-        New levels in memory.
-
-    Raises:
-        ValueError: if a descriptor is longer than a unit vector, naming its row.
+    Attributes:
+        levels: those of all rows that there are now.
     """
-    dimensions = [matrix.shape[1] for matrix in descriptors]
-    grown = empty_levels(levels.fit, dimensions, levels.rows + len(descriptors[0]))
-    for name, arrays in levels.arrays.items():
-        grown.arrays[name].codes[: len(arrays.codes)] = arrays.codes
-        grown.arrays[name].bounds[: len(arrays.bounds)] = arrays.bounds
-    added = encode(levels.fit, descriptors, grown, levels.rows)
-    return _completed(grown, [Encoded(levels.outliers, levels.rectified), added])
+
+    def __init__(self, levels: Levels, dimensions: Sequence[int]) -> None:
+        self.levels = levels
+        self._dimensions = dimensions
+        self._room = levels  # with as many rows as its arrays have room for
+
+    def append(self, descriptors: Descriptors) -> None:
+        """Add rows, encoded with the fit of the other rows.
+
+        Args:
+            descriptors: (m, C_n) float32 or float16 by backbone.
+
+        Raises:
+            ValueError: if a descriptor is longer than a unit vector, naming its row.
+        """
+        first, last = self.levels.rows, self.levels.rows + len(descriptors[0])
+        if last > self._room.rows:
+            self._grow(max(last, 2 * self._room.rows))
+        added = encode(self.levels.fit, descriptors, self._room, first)
+        so_far = Encoded(self.levels.outliers, self.levels.rectified)
+        self.levels = _completed(self._first(last), [so_far, added])
+
+    def _grow(self, rows: int) -> None:
+        """Move the levels to arrays with room for so many rows."""
+        room = empty_levels(self.levels.fit, self._dimensions, rows)
+        for name, arrays in self.levels.arrays.items():
+            room.arrays[name].codes[: len(arrays.codes)] = arrays.codes
+            room.arrays[name].bounds[: len(arrays.bounds)] = arrays.bounds
+        self._room = room
+
+    def _first(self, rows: int) -> Levels:
+        """The first rows of the arrays."""
+        arrays = {}
+        for level in LEVELS:
+            (codes, _), (bounds, _) = level.shapes(self._dimensions, rows)
+            room = self._room.arrays[level.name]
+            arrays[level.name] = LevelArrays(room.codes[: codes[0]], room.bounds[: bounds[0]])
+        return replace(self._room, arrays=arrays, rows=rows)
 
 
 def _completed(levels: Levels, encoded: Sequence[Encoded]) -> Levels:

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 
 from export.index.fit_search import fit_search
+from retrieval_server.exact_search.cascade import CascadeSearch, CascadeSettings
 from retrieval_server.exact_search.fused_bound import FusedBound
 from retrieval_server.exact_search.kernels.encoders import codes_reference
 from retrieval_server.exact_search.kernels.layout import COARSE_TABLE, RESIDUAL_BITS
 from retrieval_server.exact_search.levels.axis_codes import AxisCodes
-from retrieval_server.exact_search.levels.encoding import append_rows
+from retrieval_server.exact_search.levels.encoding import GrowingLevels
 from retrieval_server.exact_search.levels.fitting import axes_loss
 from retrieval_server.exact_search.levels.rotation import rotate_rows
 from retrieval_server.exact_search.scan import ScanSearch
@@ -19,6 +20,7 @@ from tests.support.made_up_databases import (
     cascade,
     clustered_vectors,
     encoded,
+    grown,
     random_database,
     random_query,
 )
@@ -39,7 +41,7 @@ def random_levels(rng):
     fitted = rows if rng.random() < 0.5 else int(rng.integers(1, rows + 1))
     levels = encoded(database, rng.choice([0.0, 1.0, 3.0], len(database)), fitted)
     if fitted < rows:
-        levels = append_rows(levels, [part[fitted:] for part in database])
+        levels = grown(levels, [part[fitted:] for part in database])
     return database, levels
 
 
@@ -186,13 +188,33 @@ def test_appended_rows_have_the_codes_of_a_whole_build():
     database = [clustered_vectors(rng, 200, 40)]
     fit = fit_search(database, [1.0])
     whole = encoded(database, [1.0], fit=fit)
-    grown = encoded([database[0][:70]], [1.0], fit=fit)
-    for first in (70, 71, 150):
-        last = {70: 71, 71: 150, 150: 200}[first]
-        grown = append_rows(grown, [database[0][first:last]])
-    assert grown.rows == whole.rows == 200
+    ends = [(70, 71), (71, 150), (150, 200)]
+    longer = grown(
+        encoded([database[0][:70]], [1.0], fit=fit),
+        *([database[0][first:last]] for first, last in ends),
+    )
+    assert longer.rows == whole.rows == 200
     query, one = [database[0][5]], np.array([1.0])
-    bounds = zip(level_bounds(grown, query, one), level_bounds(whole, query, one), strict=True)
+    bounds = zip(level_bounds(longer, query, one), level_bounds(whole, query, one), strict=True)
     for left, right in bounds:
         assert left == pytest.approx(right, abs=1e-3)
-    assert grown.arrays["bytes"].codes.tolist() == whole.arrays["bytes"].codes.tolist()
+    assert longer.arrays["bytes"].codes.tolist() == whole.arrays["bytes"].codes.tolist()
+
+
+def test_levels_that_were_read_stay_while_rows_are_appended():
+    rng = np.random.default_rng(11)
+    database = [clustered_vectors(rng, 200, 40)]
+    levels = encoded([database[0][:70]], [1.0])
+    growing, query = GrowingLevels(levels, [40]), database[0][5]
+    read = []
+    for first, last in ((70, 71), (71, 72), (72, 150), (150, 200)):
+        growing.append([database[0][first:last]])
+        search = CascadeSearch(
+            [database[0][:last]], growing.levels, CascadeSettings(few_eligible=0)
+        )
+        read.append((last, search, search.rank_all([query], [1.0], last)))
+    for last, search, ranking in read:
+        assert search.levels.rows == last == len(ranking.rows)
+        again = search.rank_all([query], [1.0], last)
+        assert again.rows.tolist() == ranking.rows.tolist()
+        assert again.similarities.tolist() == ranking.similarities.tolist()

@@ -1,15 +1,18 @@
 """The exact search is brute force: same rows, order and similarities, whatever the levels."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from retrieval_server.exact_search.cascade import CascadeSearch, CascadeSettings
 from retrieval_server.exact_search.groups import Groups
 from retrieval_server.exact_search.kernels.layout import BLOCK_ROWS
-from retrieval_server.exact_search.levels.encoding import append_rows
+from retrieval_server.exact_search.prepared_query import PreparedQuery
 from retrieval_server.exact_search.row_factors import RowFactors
 from retrieval_server.exact_search.scan import ScanSearch
-from retrieval_server.exact_search.search import SearchCounts
+from retrieval_server.exact_search.search import ExactWanted, SearchCounts
+from retrieval_server.exact_search.shared_scan import finish
 from retrieval_server.exact_search.similarity import fused_similarity
 from tests.support.made_up_databases import (
     ALPHAS,
@@ -19,6 +22,7 @@ from tests.support.made_up_databases import (
     clustered_vectors,
     encoded,
     exact_vectors,
+    grown,
     normalised,
     random_database,
     random_factors,
@@ -75,6 +79,38 @@ def assert_brute_force(
     assert ranking.cosines.tolist() == same.cosines.tolist()
 
 
+def assert_floor(search, rng, wanted):
+    """A search from a similarity on finds all that reach it, whether or not other rows do."""
+    ranking = finish(search.ranking(wanted))
+    if not len(ranking.rows):
+        return
+    floor = rng.choice([ranking.similarities[0] + 0.01, *ranking.similarities])
+    found = finish(search.ranking(replace(wanted, floor=floor)))
+    reaching = np.count_nonzero(ranking.similarities >= floor)
+    assert found.rows[:reaching].tolist() == ranking.rows[:reaching].tolist()
+    assert found.similarities[:reaching].tolist() == ranking.similarities[:reaching].tolist()
+    assert (found.similarities[reaching:] < floor).all()
+
+
+def test_a_prepared_query_serves_several_databases_with_one_fit():
+    """Another fit, or other weights, are another rotation."""
+    rng = np.random.default_rng(21)
+    database = [clustered_vectors(rng, 300, 40) for _ in range(2)]
+    query = [part[7] for part in database]
+    first, second = ([part[rows] for part in database] for rows in (slice(150), slice(150, 300)))
+    fit = encoded(first, [3, 1]).fit
+    settings = CascadeSettings(probes=4, few_rows=0, few_eligible=0)
+    searches = [
+        (rows, CascadeSearch(rows, encoded(rows, [3, 1], fit=each), settings))
+        for rows, each in ((first, fit), (second, fit), (second, None))
+    ]
+    prepared = PreparedQuery.of(query)
+    assert PreparedQuery.of(prepared) is prepared
+    for alphas in ((3, 1), (1, 3)):
+        for rows, search in searches:
+            assert_brute_force(search, rows, prepared, alphas, 5)
+
+
 @pytest.mark.parametrize("batch", range(15))
 def test_ranking_equals_brute_force_on_random_databases(batch):
     for number in range(100):
@@ -86,7 +122,7 @@ def test_ranking_equals_brute_force_on_random_databases(batch):
         fitted = rows if rng.random() < 0.5 else int(rng.integers(1, rows + 1))
         levels = encoded(database, rng.choice([0.0, 1.0, 3.0], len(database)), fitted)
         if fitted < rows:
-            levels = append_rows(levels, [part[fitted:] for part in database])
+            levels = grown(levels, [part[fitted:] for part in database])
         few_rows, probes = int(rng.choice([0, 10, 4000])), int(rng.integers(1, 20))
         few_eligible = int(rng.choice([0, 10, 4000]))
         search = CascadeSearch(
@@ -109,6 +145,8 @@ def test_ranking_equals_brute_force_on_random_databases(batch):
                 assert_brute_force(
                     search, database, query, alphas, top_k, exclude, allowed, **beside
                 )
+            wanted = ExactWanted(query, alphas, top_k, exclude, allowed, **beside)
+            assert_floor(search, rng, wanted)
 
 
 @pytest.mark.parametrize("seed", range(150))
@@ -289,7 +327,7 @@ def test_rows_appended_far_from_the_fit_are_found(search_over):
     fitted = [clustered_vectors(rng, 500, 60, rectified=True) for _ in range(2)]
     strange = [normalised(rng.normal(size=(100, 60))) for _ in range(2)]
     database = [np.concatenate(parts) for parts in zip(fitted, strange, strict=True)]
-    levels = append_rows(encoded(fitted, [3, 1]), strange)
+    levels = grown(encoded(fitted, [3, 1]), strange)
     search = CascadeSearch(database, levels, CascadeSettings(probes=4, few_rows=0))
 
     assert len(levels.outliers)
