@@ -112,7 +112,7 @@ pictures: setup ## Draw the pictures of docs/ anew, after a change of the levels
 fuzz: setup ## Read 300,000 inputs that nobody wrote, guided by coverage; INPUTS=36000 for each reader
 	$(BIN)/python -m tests.fuzz --inputs $(INPUTS) --findings build/fuzz
 
-soak: setup ## Search for MINUTES=30 with a fault every 20 s: no wrong answer, no leak, soon back
+soak: setup ## Search and change for MINUTES=30, a fault every 20 s: nothing wrong, lost or leaked
 	$(BIN)/python -m tests.soak --minutes $(MINUTES)
 
 try-feeds: sample export ## Index the sample catalogue as shops, spreadsheets and data frames export it
@@ -193,8 +193,9 @@ bench-text-shards: setup ## Measure the join of texts by pairs of shards beside 
 bench-evaluation: setup ## Measure the evaluation of N=500000 products by 100 described photos
 	$(BIN)/python -m benchmarks.evaluation --rows $(N)
 
-bench-serving: index ## Measure Triton beside onnxruntime in process, and what the server itself costs
+bench-serving: index ## Measure Triton and OpenVINO beside onnxruntime, and what the server itself costs
 	$(BIN)/python -m benchmarks.serving
+	$(BIN)/python -m benchmarks.describing
 	$(BIN)/python -m benchmarks.own_cost --index $(INDEX) --catalogue $(DATA)
 
 bench-overload: index ## Measure a server that is offered up to eight times its capacity

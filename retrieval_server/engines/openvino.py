@@ -2,7 +2,7 @@
 
 It takes the same ONNX files as ``embedded``, and describes about twice as many images on a
 processor with bfloat16 arithmetic, see RESULTS.md. Its descriptors are not those of float32
-(cosines of 0.994 and more), so an index belongs to one of the two engines.
+(cosines of 0.99 and more), so an index belongs to one of the two engines.
 
 Each model is compiled for one image. So an image has the same descriptor, bit for bit, with any
 number of threads and workers. Compiled for any batch, the models are slower and round in other

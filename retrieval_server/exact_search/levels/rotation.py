@@ -32,10 +32,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval_server.exact_search.kernels.code_table import CodeTable
 from retrieval_server.exact_search.kernels.inner_products import dots
 from retrieval_server.exact_search.kernels.layout import AXES, REGIONS, Shape
 from retrieval_server.exact_search.levels.fit_parameters import FitParameters
@@ -66,6 +68,21 @@ class SearchFit:
     rotation: NDArray[np.float32]
     ranges: NDArray[np.float32]
     residual_steps: NDArray[np.float32]
+
+    @cached_property
+    def exact_means(self) -> FloatArray:
+        """The means in float64."""
+        return self.means.astype(np.float64)
+
+    @cached_property
+    def _steps(self) -> dict[CodeTable, FloatArray]:
+        return {}
+
+    def steps(self, table: CodeTable) -> FloatArray:
+        """The step of each code of a level, (n,); computed once."""
+        if table not in self._steps:
+            self._steps[table] = table.steps(self.ranges)
+        return self._steps[table]
 
     @staticmethod
     def shapes(dimension: int) -> dict[str, Shape]:
@@ -214,7 +231,7 @@ class RotatedQuery:
         g = np.empty(len(fit.means))
         constant = longest = 0.0
         for backbone, (descriptor, own) in enumerate(zip(query, columns, strict=True)):
-            mean = fit.means[own].astype(np.float64)
+            mean = fit.exact_means[own]
             scaling = float(np.float32(fit.parameters.scalings[backbone]))
             exact = descriptor.astype(np.float64)
             g[own] = (exact - mean) * (weights[backbone] / scaling)
@@ -256,7 +273,8 @@ class RotatedQuery:
 
     def region_norm(self, index: int) -> float:
         """At least |Pg| on the axes of ``region(index)``."""
-        return float(np.linalg.norm(self.region(index))) * (1 + TINY)
+        coordinates = self.region(index)
+        return math.sqrt(float(coordinates @ coordinates)) * (1 + TINY)
 
     def tail_norm(self, regions: int) -> float:
         """At least |Tg|, beside the axes of the first ``regions`` regions."""

@@ -15,6 +15,7 @@ from retrieval_server.exact_search.cascade import stages_of
 from retrieval_server.exact_search.kernels import encoders, inner_products, layout
 from retrieval_server.exact_search.kernels.byte import byte_cosines_reference
 from retrieval_server.exact_search.kernels.coarse import coarse_bounds_reference
+from retrieval_server.exact_search.kernels.digits import digits_reference, round_to_digits
 from retrieval_server.exact_search.kernels.inner_products import dots, dots_reference
 from retrieval_server.exact_search.kernels.row_kernel import row_bounds_reference
 from retrieval_server.exact_search.levels import byte, coarse, middle, residual
@@ -210,6 +211,19 @@ def test_codes_lie_where_the_tables_say_and_stand_for_what_was_decoded(database,
         lost = np.linalg.norm((exact - stored)[:, :axes] * weights, axis=1)
         assert (norms >= lost).all()
         assert norms == pytest.approx(lost, rel=0.05, abs=1e-2)
+
+
+def test_digits_are_those_of_the_reference():
+    rng = np.random.default_rng(34)
+    sizes, largest = np.array([32, 1, 64, 200]), np.array([16128, 127, 127, 127])
+    coefficients = rng.normal(size=297) * np.repeat([1e3, 0, 1e-6, 1], sizes)
+    middles = (2.0 ** rng.integers(1, 5, 297) - 1) / 2
+    numbers, scales = np.empty(297), np.empty(4, np.float32)
+    found = round_to_digits(coefficients, sizes, middles, largest, numbers, scales)
+    expected = digits_reference(coefficients, sizes, middles, largest)
+    assert numbers.tolist() == expected[0].tolist()
+    assert scales.tolist() == expected[1].tolist()
+    assert found == pytest.approx(expected[2], rel=1e-12)
 
 
 def test_residual_codes_lie_where_the_layout_says():

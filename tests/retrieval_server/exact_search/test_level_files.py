@@ -82,7 +82,7 @@ def test_levels_say_what_they_take(written):
     sizes = {level.name: (level.bytes, level.is_resident) for level in search.level_sizes()}
     assert sizes == {
         "coarse": (5 * (33 + 1) * 256, True),
-        "middle": (300 * 332, True),
+        "middle": (300 * 328, True),
         "residual": (300 * (192 + 8), True),
         "rotation": (110 * 110 * 4, True),
         "bytes": (300 * (64 + 128 + 16), False),
