@@ -37,10 +37,11 @@ test: setup ## Run the tests
 	$(BIN)/pytest
 
 test-milvus: setup ## Compare the answers of a Milvus server with those of files; MILVUS=HOST:PORT
-	TEST_MILVUS=$(or $(MILVUS),127.0.0.1:19530) $(BIN)/python -m pytest -q -k store \
+	TEST_MILVUS=$(or $(MILVUS),127.0.0.1:19530) $(BIN)/python -m pytest -q -k "store or approximate" \
 	  tests/retrieval_server/stores/test_milvus.py tests/retrieval_server/stores/test_store_calls.py \
 	  tests/retrieval_server/retrieval/test_groups.py tests/retrieval_server/serving/test_change_calls.py \
-	  tests/retrieval_server/changes/test_changed_index.py
+	  tests/retrieval_server/changes/test_changed_index.py \
+	  tests/retrieval_server/stores/test_approximate_index.py
 
 test-milvus-restart: setup ## Kill a Milvus under searches and changes; MILVUS_SERVER=COMMAND that answers at MILVUS
 	TEST_MILVUS=$(or $(MILVUS),127.0.0.1:19530) TEST_MILVUS_SERVER="$(MILVUS_SERVER)" \
@@ -173,6 +174,9 @@ bench-filters: setup ## Measure filtered searches beside unfiltered ones and pee
 
 bench-scale-out: setup ## Measure the search in files beside a Milvus at STORE; N=500000 rows
 	$(BIN)/python -m benchmarks.stores --rows $(N) --store $(or $(STORE),milvus://localhost:19530/bench)
+
+bench-changes: setup ## Measure upserts, searches and a compaction of a catalogue that changes; N=500000 rows
+	$(BIN)/python -m benchmarks.changes --rows $(N)
 
 bench-words: setup build/word_peers/.installed ## Measure searches with words beside searches without; N=500000 rows
 	$(BIN)/python -m benchmarks.words --rows $(N)

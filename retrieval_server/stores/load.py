@@ -107,7 +107,7 @@ class Load:
             StoreUnavailableError: if Milvus fails; load again to go on.
         """
         before, replaced = self._published_before()
-        fields = vector_fields(self._dimension, self._entities.columns)
+        fields = vector_fields(self._dimension, [each.kind for each in self._entities.columns])
         self._milvus.create_collection(self._vectors, fields)
         self._milvus.create_collection(self._documents, document_fields())
         self._milvus.create_collection(self._changes, change_fields())

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from retrieval_server.attributes.columns import Column
 from retrieval_server.attributes.values import ColumnKind
 from retrieval_server.stores.layout import (
     DIGEST_CHARACTERS,
@@ -24,15 +23,15 @@ from retrieval_server.stores.layout import (
 Field = dict[str, Any]  # the arguments of pymilvus' ``add_field``, the type by its name
 
 
-def vector_fields(dimension: int, columns: Sequence[Column]) -> list[Field]:
+def vector_fields(dimension: int, kinds: Sequence[ColumnKind]) -> list[Field]:
     """The fields of the collection with the vectors.
 
     Args:
         dimension: D.
-        columns: the columns of the catalogue.
+        kinds: those of the columns of the catalogue.
     """
     row = {"field_name": ROW, "datatype": "INT64", "is_primary": True}
-    values = [field for n, column in enumerate(columns) for field in _fields_of(n, column.kind)]
+    values = [field for n, kind in enumerate(kinds) for field in _fields_of(n, kind)]
     return [row, _vector(dimension), *values]
 
 

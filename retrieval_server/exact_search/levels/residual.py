@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,12 +106,17 @@ def residual_query(fit: SearchFit, rotated: RotatedQuery) -> DigitQuery:
     groups = -(-dimension // RESIDUAL_DIMENSIONS)
     coefficients = np.zeros(groups * RESIDUAL_DIMENSIONS)
     coefficients[:dimension] = rotated.vector * fit.residual_steps
-    count = len(coefficients) // LINE
-    segments = Segments([LINE] * count, np.full(len(coefficients), RESIDUAL_BITS))
     # ε |g| |e|, and what float64 loses, generously
     either = (fit.parameters.rotation_error * 1.01 + 1e-9) * rotated.norm
     factors = [rotated.region_norm(0) + either, rotated.tail_norm(1) + either]
-    return digit_query(rotated, coefficients, segments, factors)
+    return digit_query(rotated, coefficients, _segments(groups), factors)
+
+
+@cache
+def _segments(groups: int) -> Segments:
+    """A scale for each 64 codes of so many groups of dimensions."""
+    codes = groups * RESIDUAL_DIMENSIONS
+    return Segments([LINE] * (codes // LINE), np.full(codes, RESIDUAL_BITS))
 
 
 class ResidualLevel:
