@@ -37,9 +37,15 @@ test: setup ## Run the tests
 	$(BIN)/pytest
 
 test-milvus: setup ## Compare the answers of a Milvus server with those of files; MILVUS=HOST:PORT
-	TEST_MILVUS=$(or $(MILVUS),127.0.0.1:19530) $(BIN)/python -m pytest -q -k store \
+	TEST_MILVUS=$(or $(MILVUS),127.0.0.1:19530) $(BIN)/python -m pytest -q -k "store or approximate" \
 	  tests/retrieval_server/stores/test_milvus.py tests/retrieval_server/stores/test_store_calls.py \
-	  tests/retrieval_server/retrieval/test_groups.py
+	  tests/retrieval_server/retrieval/test_groups.py tests/retrieval_server/serving/test_change_calls.py \
+	  tests/retrieval_server/changes/test_changed_index.py \
+	  tests/retrieval_server/stores/test_approximate_index.py
+
+test-milvus-restart: setup ## Kill a Milvus under searches and changes; MILVUS_SERVER=COMMAND that answers at MILVUS
+	TEST_MILVUS=$(or $(MILVUS),127.0.0.1:19530) TEST_MILVUS_SERVER="$(MILVUS_SERVER)" \
+	  $(BIN)/python -m pytest -q -s tests/retrieval_server/stores/test_milvus_restart.py
 
 web: sample export ## Open the search in a browser, on the sample catalogue; the server on PORT
 	$(BIN)/python deploy/demo.py web --profile $(PROFILE) --engine $(ENGINE) --port $(PORT)
@@ -106,7 +112,7 @@ pictures: setup ## Draw the pictures of docs/ anew, after a change of the levels
 fuzz: setup ## Read 300,000 inputs that nobody wrote, guided by coverage; INPUTS=36000 for each reader
 	$(BIN)/python -m tests.fuzz --inputs $(INPUTS) --findings build/fuzz
 
-soak: setup ## Search for MINUTES=30 with a fault every 20 s: no wrong answer, no leak, soon back
+soak: setup ## Search and change for MINUTES=30, a fault every 20 s: nothing wrong, lost or leaked
 	$(BIN)/python -m tests.soak --minutes $(MINUTES)
 
 try-feeds: sample export ## Index the sample catalogue as shops, spreadsheets and data frames export it
@@ -169,6 +175,9 @@ bench-filters: setup ## Measure filtered searches beside unfiltered ones and pee
 bench-scale-out: setup ## Measure the search in files beside a Milvus at STORE; N=500000 rows
 	$(BIN)/python -m benchmarks.stores --rows $(N) --store $(or $(STORE),milvus://localhost:19530/bench)
 
+bench-changes: setup ## Measure upserts, searches and a compaction of a catalogue that changes; N=500000 rows
+	$(BIN)/python -m benchmarks.changes --rows $(N)
+
 bench-words: setup build/word_peers/.installed ## Measure searches with words beside searches without; N=500000 rows
 	$(BIN)/python -m benchmarks.words --rows $(N)
 
@@ -187,8 +196,9 @@ bench-text-shards: setup ## Measure the join of texts by pairs of shards beside 
 bench-evaluation: setup ## Measure the evaluation of N=500000 products by 100 described photos
 	$(BIN)/python -m benchmarks.evaluation --rows $(N)
 
-bench-serving: index ## Measure Triton beside onnxruntime in process, and what the server itself costs
+bench-serving: index ## Measure Triton and OpenVINO beside onnxruntime, and what the server itself costs
 	$(BIN)/python -m benchmarks.serving
+	$(BIN)/python -m benchmarks.describing
 	$(BIN)/python -m benchmarks.own_cost --index $(INDEX) --catalogue $(DATA)
 
 bench-overload: index ## Measure a server that is offered up to eight times its capacity

@@ -8,9 +8,10 @@ share of each component and the spectrum come from ``descriptor_calibration.json
 ``calibrate_descriptors.py`` fits to real descriptors.
 
 There are two databases. The *first* is the calibrated one. The *second* has the same sizes and
-kinds of queries and is hard in other ways: a flatter spectrum, heavy tails, a backbone with values
-of both signs, a quarter of whose cosines is negative, and rows that are exact copies of others. It
-is like no real catalogue; it shows which results are a property of the first database.
+kinds of queries and is hard in other ways: a flatter spectrum, heavy tails, channels of different
+sizes, a backbone with values of both signs, a quarter of whose cosines is negative, and rows that
+are exact copies of others. It is like no real catalogue; it shows which results are a property of
+the first database.
 
 Rows are in random order. Equal seeds and sizes give equal databases. Kinds of queries:
 
@@ -42,11 +43,12 @@ FIRST, SECOND = "first", "second"
 DATABASES: dict[str, dict[str, Any]] = {  # by name, what differs from the calibration
     FIRST: {},
     SECOND: {
-        "decay": 1.6,
-        "factor_share": 0.85,
+        "decay": 1.3,
+        "factor_share": 0.8,
         "tail": 0.35,
+        "spread": 0.8,
         "signed": 1,
-        "shift": 0.56,
+        "shift": 0.3,
         "copies": 0.2,
     },
 }
@@ -54,7 +56,15 @@ FACTORS = 384
 LARGEST_FAMILY = 8
 IMAGES_PER_PRODUCT = 2.2
 _GRID = 129  # points of a channel's value distribution, over ±4 standard deviations
-_SEEDS = {"loadings": 1, "families": 2, "products": 3, "images": 4, "queries": 5, "copies": 6}
+_SEEDS = {
+    "loadings": 1,
+    "families": 2,
+    "products": 3,
+    "images": 4,
+    "queries": 5,
+    "copies": 6,
+    "channels": 7,
+}
 
 FloatArray = NDArray[np.float32]
 
@@ -72,8 +82,9 @@ class Calibration:
         photo: correlation of a customer's photo with the components of its family and product.
         duplicate: correlation of z of an image with z of the same image compressed again.
         tail: a value at z is multiplied by exp(tail · |z|).
-        signed: number of backbones, from the last, with values of both signs: z, plus ``shift``.
-        shift: the mean of such a value; the larger, the fewer cosines are negative.
+        spread: the values of a channel are multiplied by exp(spread · n), n standard normal.
+        signed: number of backbones, from the last, with values of both signs: z and ``shift``.
+        shift: the mean of such a value, in standard deviations.
         copies: share of the rows that are exact copies of other rows.
     """
 
@@ -85,6 +96,7 @@ class Calibration:
     photo: float
     duplicate: float
     tail: float = 0.0
+    spread: float = 0.0
     signed: int = 0
     shift: float = 0.0
     copies: float = 0.0
@@ -133,6 +145,9 @@ class DescriptorGenerator:
                 for tables, size in zip(_value_tables(calibration), dimensions, strict=True)
             ]
         ).astype(np.float32)
+        self._tables *= np.exp(
+            calibration.spread * _normal("channels", np.zeros(1, int), channels)
+        ).T
         random = _random("products")
         counts = 1 + random.poisson(IMAGES_PER_PRODUCT - 1, rows) if images is None else images
         product = np.repeat(np.arange(rows), counts)[:rows]
@@ -288,13 +303,16 @@ def _value_tables(calibration: Calibration) -> list[NDArray[np.float64]]:
     grid = np.linspace(-4, 4, _GRID)
     tail = np.exp(calibration.tail * np.abs(grid))
     probabilities = np.array([0.5 * math.erfc(-z / math.sqrt(2)) for z in grid])
+    signed = grid * tail
+    density = np.exp(-(grid**2) / 2)
+    deviation = math.sqrt((density * signed**2).sum() / density.sum())
     first_signed = len(calibration.quantiles) - calibration.signed
     tables = []
     for backbone, quantiles in enumerate(calibration.quantiles):
         known = np.linspace(0, 1, quantiles.shape[1])
         values = [np.interp(probabilities, known, channel) for channel in quantiles]
         if backbone >= first_signed:
-            tables.append((grid * tail + calibration.shift)[None])
+            tables.append((signed + calibration.shift * deviation)[None])
         else:
             tables.append(np.stack(values) * tail)
     return tables

@@ -45,8 +45,12 @@ def axis_bits() -> tuple[Bits, Bits]:
     return coarse, layout.MIDDLE_TABLE.axis_bits - coarse
 
 
-def bytes_a_row() -> dict[str, int]:
-    """Bytes of a row at each level, codes and bounds, with the descriptors as the last."""
+def bytes_a_row(descriptor_bytes: int = layout.FLOAT32_BYTES) -> dict[str, int]:
+    """Bytes of a row at each level, codes and bounds, with the descriptors as the last.
+
+    Args:
+        descriptor_bytes: of a value of a descriptor.
+    """
     rows = layout.BLOCK_ROWS
     sizes = {
         level.name: sum(
@@ -56,7 +60,7 @@ def bytes_a_row() -> dict[str, int]:
         // rows
         for level in LEVELS
     }
-    return sizes | {ORIGINALS: _ALL * layout.FLOAT32_BYTES}
+    return sizes | {ORIGINALS: _ALL * descriptor_bytes}
 
 
 def picture() -> str:

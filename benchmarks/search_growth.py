@@ -4,7 +4,7 @@
 
 The descriptors are those of the first database of ``search``, as float16. One database is on disk
 at a time, and it is removed when it is measured, unless ``--keep`` is given: 2,000,000 products
-take 31 GB. What was measured is kept in ``build/bench-search``, so a run that was interrupted goes
+take 29 GB. What was measured is kept in ``build/bench-search``, so a run that was interrupted goes
 on; it also goes on with a database whose descriptors are complete.
 
 It measures medians of one query at a time, on one thread, and the memory of a real
@@ -28,6 +28,7 @@ from rich.table import Table
 from threadpoolctl import threadpool_limits
 
 from benchmarks.descriptor_generator import FIRST, KINDS
+from benchmarks.level_picture import bytes_a_row
 from benchmarks.search_database import (
     MODELS,
     ROOT,
@@ -46,7 +47,9 @@ from benchmarks.search_serving import SERVED_QUERIES, serve_a_thousand
 SIZES = (50_000, 100_000, 200_000, 500_000)
 COMPARED = 500_000  # products, with which N is compared
 QUERIES = 100  # of each kind
-BYTES_A_ROW = 15_500  # float16 descriptors, levels, descriptions and words
+DTYPE = np.float16
+TICKS_MS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
+TEXT_BYTES = 1_000  # of a product: its description, the words, and the similar descriptions
 
 Growth = Mapping[int, Mapping[str, Any]]  # results by number of products
 
@@ -60,6 +63,8 @@ def main() -> None:
     parser.add_argument("--picture", type=Path, default=ROOT / "growth.svg")
     arguments = parser.parse_args()
     largest = arguments.rows
+    if "server" not in _known(largest, arguments.again):
+        _check_room(database_folder(ROOT, largest, dtype=DTYPE), largest)
     results = {
         size: result_of(size, size == largest, arguments.again, arguments.keep)
         for size in (*(size for size in SIZES if size < largest), largest)
@@ -80,16 +85,10 @@ def result_of(rows: int, is_served: bool, again: bool, keep: bool) -> dict[str, 
         is_served: whether to measure a server, too.
         again: whether to measure again.
         keep: whether the database stays on disk.
-
-    Raises:
-        SystemExit: if the disk has no room for the database.
     """
-    kept = ROOT / f"growth.{rows}.json"
-    known = _known(kept) if not again else {"made_by": made_by(FIRST)}
+    known, kept = _known(rows, again), _kept_file(rows)
     if "search" not in known or (is_served and "server" not in known):
-        folder = database_folder(ROOT, rows, dtype=np.float16)
-        _check_room(folder, rows)
-        database = prepare_database(ROOT, rows, dtype=np.float16)
+        database = prepare_database(ROOT, rows, dtype=DTYPE)
         if "search" not in known:
             known |= {"search": measured(database), "build": database.build}
             kept.write_text(json.dumps(known))
@@ -99,14 +98,20 @@ def result_of(rows: int, is_served: bool, again: bool, keep: bool) -> dict[str, 
             known |= {"server": serve_a_thousand(bundle, prepare_models(ROOT), queries)}
             kept.write_text(json.dumps(known))
         if not keep:
-            shutil.rmtree(folder)
+            shutil.rmtree(database.folder)
     return known
 
 
-def _known(file: Path) -> dict[str, Any]:
+def _kept_file(rows: int) -> Path:
+    return ROOT / f"growth.{rows}.json"
+
+
+def _known(rows: int, again: bool) -> dict[str, Any]:
     """What was measured on a database of this calibration and format."""
-    known: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {}
     current = {"made_by": made_by(FIRST)}
+    if again or not _kept_file(rows).is_file():
+        return current
+    known: dict[str, Any] = json.loads(_kept_file(rows).read_text())
     return known if current.items() <= known.items() else current
 
 
@@ -120,9 +125,13 @@ def measured(database: SearchDatabase) -> dict[str, Any]:
 
 
 def _check_room(folder: Path, rows: int) -> None:
-    """Refuse a database that the disk has no room for, beside what is there of it."""
+    """Refuse a database that the disk has no room for, beside what is there of it.
+
+    Raises:
+        SystemExit: if there is no room.
+    """
     present = sum(path.stat().st_size for path in folder.glob("*.npy"))
-    missing = rows * BYTES_A_ROW - present
+    missing = rows * (sum(bytes_a_row(DTYPE().itemsize).values()) + TEXT_BYTES) - present
     ROOT.mkdir(parents=True, exist_ok=True)
     if (free := shutil.disk_usage(ROOT).free) < missing:
         raise SystemExit(
@@ -136,14 +145,13 @@ def table_of(results: Growth) -> Table:
     table = Table(
         title=f"p50 and p95 ms a query, one thread, float16, {sum(MODELS.values()):,} dimensions"
     )
-    for heading in ("products", *KINDS, "build s", "build GB"):
+    for heading in ("products", *KINDS, "build s"):
         table.add_column(heading, justify="right")
     for rows, result in results.items():
         table.add_row(
             f"{rows:,}",
             *("{p50_ms:.1f} {p95_ms:.1f}".format(**result["search"][kind]) for kind in KINDS),
             "{seconds:.0f}".format(**result["build"]),
-            "{peak_gb:.2f}".format(**result["build"]),
         )
     return table
 
@@ -186,6 +194,9 @@ def draw(results: Growth, path: Path) -> None:
     for kind in KINDS:
         axes.loglog(sizes, [_p50(results[size], kind) for size in sizes], marker="o", label=kind)
     axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
+    low, high = axes.get_ylim()
+    ticks = [tick for tick in TICKS_MS if low <= tick <= high]
+    axes.set_yticks(ticks, [f"{tick}" for tick in ticks])
     axes.minorticks_off()
     axes.set_xlabel("products")
     axes.set_ylabel("median ms a query, one thread")

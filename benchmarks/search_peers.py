@@ -9,6 +9,7 @@ know.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from benchmarks.search_database import ALPHA, TOP_K, Query, SearchDatabase
 from retrieval_server.exact_search.cascade import CascadeSearch
-from retrieval_server.exact_search.levels import byte
+from retrieval_server.exact_search.levels.byte import ByteSearch, byte_query
 from retrieval_server.exact_search.levels.order import BYTE_LEVEL
 from retrieval_server.exact_search.originals import exact_cosines
 from retrieval_server.exact_search.scan import ScanSearch
@@ -97,10 +98,9 @@ class ByteScan:
     def rank(self, query: Query, setting: int | None) -> NDArray[np.int64]:
         """The best seven rows."""
         offsets = self._levels.fit.parameters.code_offsets
-        queries = [byte.byte_query(q, o) for q, o in zip(query, offsets, strict=True)]
-        level = self._levels.arrays[BYTE_LEVEL.name]
-        cosines, radii = byte.estimates(level.codes, level.bounds, queries)
-        upper_bounds = byte.similarity_upper_bounds(cosines, radii, ALPHA)
+        level = replace(self._levels.arrays[BYTE_LEVEL.name], file=None)  # mapped
+        everyone = np.arange(self._levels.rows, dtype=np.int32)
+        _, upper_bounds = ByteSearch(level, byte_query(query, offsets), ALPHA).bounds(everyone)
         best = np.argpartition(-upper_bounds, 2 * TOP_K)[: 2 * TOP_K]
         scan = ScanSearch(self._search.descriptors)
         last = scan.rank_rows(query, ALPHA, best, TOP_K).similarities[-1]

@@ -63,4 +63,7 @@ def _our_sentences(result: dict[str, Any]) -> Iterator[str]:
     share = ", ".join(f"{kind} {touched[kind]['touched_percent']:.2f} %" for kind in KINDS)
     most = max(touched[kind]["rescored_largest"] for kind in KINDS)
     yield f"Share of the bytes that a median query reads: {share}; at most {most} rows rescored."
-    yield "Build of the levels: {seconds:.0f} s, peak {peak_gb:.2f} GB.".format(**result["build"])
+    yield (
+        "Build of the levels: {seconds:.0f} s, {cpu_seconds:.0f} CPU s, "
+        "peak {peak_gb:.2f} GB.".format(**result["build"])
+    )

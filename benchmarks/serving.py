@@ -1,7 +1,7 @@
 """Compare a Triton with onnxruntime in the server's process.
 
-``make bench-serving`` measures both in one run, on the same images and models, with one thread for
-each run of a model. It prints:
+The first part of ``make bench-serving`` measures both in one run, on the same images and models,
+with one thread for each run of a model. It prints:
 
 1. The time for one image, with methods in turn: onnxruntime, Triton by gRPC, and Triton with the
    image and the descriptors in system shared memory. It does so for a profile of one backbone of

@@ -6,6 +6,9 @@ The descriptors and queries are those of ``benchmarks.search``, with the dimensi
 networks. The store compares every vector. Both forms answer each query in turn, in one process;
 times are wall times of the whole ranking, calls to the store included. Every ranking of the store
 is compared with that of the files. The collection is removed at the end.
+
+Searches with words have factors 1 + t for one of a hundred images, with t drawn from (0, 1), most
+of them small. Searches with groups rank the best of each four images.
 """
 
 from __future__ import annotations
@@ -34,32 +37,82 @@ from benchmarks.search_database import (
     prepare_database,
     queries_of,
 )
+from retrieval_server.attributes.columns import ColumnRecord
+from retrieval_server.attributes.values import ColumnKind
+from retrieval_server.exact_search.cascade import CascadeSearch
+from retrieval_server.exact_search.groups import Groups
 from retrieval_server.exact_search.proof import Guarantee
+from retrieval_server.exact_search.row_factors import RowFactors
 from retrieval_server.exact_search.similarity import Ranking
 from retrieval_server.stores.address import StoreAddress
 from retrieval_server.stores.filter_expression import FilterExpressions
-from retrieval_server.stores.layout import ROW, VECTOR
+from retrieval_server.stores.layout import ROW, VECTOR, missing_field, value_field
 from retrieval_server.stores.milvus import BOUNDED, LOAD_TIMEOUT_S, Milvus, in_pieces
 from retrieval_server.stores.milvus_store import MilvusStore
 from retrieval_server.stores.schema import vector_fields
 from retrieval_server.stores.store_search import StoreSearch
+from retrieval_server.stores.stored_groups import StoredGroups
 
-QUERIES = 50  # of each kind
+QUERIES = 30  # of each kind, in each way
 WARM_UP = 10  # queries before those that are measured
 TOP_KS = (TOP_K, 100)
 BATCH_ROWS = 500
 SEARCH_S = 30.0
 
-Rank = Callable[[Query, tuple[float, ...], int], Ranking]
+GROUP_ROWS = 4
+COLUMN = "product"  # of the groups
+WITH_FACTOR = 0.01  # share of the images
+WAYS = ("plain", "words", "groups")
+RECORD = ColumnRecord(COLUMN, ColumnKind.NUMBER, distinct=0, missing=0)
+
+Rank = Callable[[Query, int], Ranking]
+
+
+class Ways:
+    """The ways to rank the images of a database in files and in a store.
+
+    Args:
+        files: ranks those in files.
+        store: holds their vectors and groups.
+        rows: number of images.
+    """
+
+    def __init__(self, files: CascadeSearch, store: MilvusStore, rows: int) -> None:
+        self._files, self._store, self._rows = files, store, rows
+        self._search = StoreSearch(store, rows, 0, SEARCH_S)
+        numbers = (np.arange(rows) // GROUP_ROWS).astype(np.int32)
+        self._groups = Groups(numbers, int(numbers[-1]) + 1)
+        rng = np.random.default_rng(0)
+        some = np.sort(rng.permutation(rows)[: int(WITH_FACTOR * rows)]).astype(np.int32)
+        self._factors = RowFactors(some, 1 + rng.random(len(some)) ** 4)
+
+    def of(self, way: str) -> tuple[Rank, Rank]:
+        """How the files and the store rank in one way."""
+        factors = self._factors if way == "words" else None
+
+        def in_files(query: Query, top_k: int) -> Ranking:
+            groups = self._groups if way == "groups" else None
+            return self._files.rank_all(query, ALPHA, top_k, factors=factors, groups=groups)
+
+        def in_store(query: Query, top_k: int) -> Ranking:
+            groups = None
+            if way == "groups":
+                groups = StoredGroups(self._store, COLUMN, self._groups.count)
+            return self._search.rank_all(query, ALPHA, top_k, factors=factors, groups=groups)
+
+        return in_files, in_store
 
 
 def load(database: SearchDatabase, milvus: Milvus, name: str) -> float:
     """Write the vectors into a new collection; returns how many seconds it took."""
     started = time.perf_counter()
-    milvus.create_collection(name, vector_fields(sum(MODELS.values()), ()))
+    milvus.create_collection(name, vector_fields(sum(MODELS.values()), [RECORD.kind]))
     first = 0
     for chunk in chunks(database, "loaded"):
-        entities = [{ROW: first + n, VECTOR: vector} for n, vector in enumerate(chunk)]
+        entities = [
+            {ROW: row, VECTOR: vector, value_field(0): row // GROUP_ROWS, missing_field(0): 0}
+            for row, vector in enumerate(chunk, first)
+        ]
         for some in in_pieces(entities, BATCH_ROWS):
             milvus.call("upsert", name, some)
         first += len(chunk)
@@ -76,7 +129,7 @@ def measure(files: Rank, store: Rank, queries: list[Query], top_k: int) -> dict[
         rankings = {}
         for name, rank in (("files", files), ("store", store)):
             started = time.perf_counter()
-            rankings[name] = rank(query, ALPHA, top_k)
+            rankings[name] = rank(query, top_k)
             times[name].append(1000 * (time.perf_counter() - started))
         proof = rankings["store"].proof
         assert proof is not None, "a store says what is proved"
@@ -95,13 +148,23 @@ def measure(files: Rank, store: Rank, queries: list[Query], top_k: int) -> dict[
 
 
 def table_of(summary: dict[str, Any]) -> Table:
-    """One line for each kind of query and length of the ranking."""
+    """One line for each kind of query, way to rank and length of the ranking."""
     table = Table(title=f"{summary['rows']:,} images in {summary['store']}, median wall ms")
-    for heading in ("queries", "top k", "files", "store", "candidates", "proved", "different"):
+    for heading in (
+        "queries",
+        "way",
+        "top k",
+        "files",
+        "store",
+        "candidates",
+        "proved",
+        "different",
+    ):
         table.add_column(heading, justify="right")
     for result in summary["results"]:
         table.add_row(
             result["kind"],
+            result["way"],
             str(result["top_k"]),
             f"{result['files_ms']:.1f}",
             f"{result['store_ms']:.1f}",
@@ -124,16 +187,17 @@ def main() -> None:
     try:
         seconds = load(database, milvus, name)
         rectified = tuple(bool((matrix[:] >= 0).all()) for matrix in database.descriptors())
-        vectors = MilvusStore(milvus, name, list(MODELS.values()), rectified, FilterExpressions(()))
-        search = StoreSearch(vectors, options.rows, 0, SEARCH_S)
+        expressions = FilterExpressions([RECORD])
+        vectors = MilvusStore(milvus, name, list(MODELS.values()), rectified, expressions)
         queries = queries_of(database, QUERIES)
         with threadpool_limits(1, user_api="blas"):
-            files = open_cascade(database)
-            measure(files.rank_all, search.rank_all, queries[KINDS[0]][:WARM_UP], TOP_K)
+            ways = Ways(open_cascade(database), vectors, options.rows)
+            measure(*ways.of(WAYS[0]), queries[KINDS[0]][:WARM_UP], TOP_K)
             results = [
-                {"kind": kind, "top_k": top_k}
-                | measure(files.rank_all, search.rank_all, queries[kind], top_k)
+                {"kind": kind, "way": way, "top_k": top_k}
+                | measure(*ways.of(way), queries[kind], top_k)
                 for kind in KINDS
+                for way in WAYS
                 for top_k in TOP_KS
             ]
     finally:

@@ -65,13 +65,13 @@ def test_the_second_database_has_a_flatter_spectrum_and_heavier_tails_than_the_f
     flatness, tails = {}, {}
     first = DescriptorGenerator(ROWS, DIMENSIONS, calibration_of(FIRST)).descriptors(0, ROWS)
     for name, (rectified, _) in ((FIRST, first), (SECOND, matrices_of(second[0]))):
-        some = rectified[:, ::8]
+        some = rectified[:, ::4]
         deviations = some - some.mean(axis=0)
         energy = np.linalg.eigvalsh(deviations.T @ deviations)
         flatness[name] = energy[:-16].sum() / energy.sum()
         tails[name] = np.median((deviations**4).mean(axis=0) / (deviations**2).mean(axis=0) ** 2)
 
-    assert flatness[SECOND] > 1.1 * flatness[FIRST]
+    assert flatness[SECOND] > flatness[FIRST] + 0.02
     assert tails[SECOND] > 1.5 * tails[FIRST]
 
 

@@ -15,10 +15,13 @@ def test_a_server_under_faults_gives_no_wrong_answer_and_comes_back() -> None:
         stopped_s=0.3,
         callers=3,
         pause_s=0.05,
+        change_pause_s=0.05,
+        compact_after=20,
         faults=4,
     )
     result = soak(settings, happened.append)
-    assert result.wrong == []
+    assert (result.wrong, result.lost) == ([], [])
+    assert all(result.changes[kind] > 0 for kind in ("upserts", "deletes"))
     assert result.outcomes["OK"] > 0
     assert len(happened) == 4
     assert result.starts == 1 + len(result.back_s.get("kill_server", []))

@@ -9,6 +9,7 @@ from deploy.policies.rendering import Manifests, Pods
 from deploy.policies.workloads import WRITER
 
 WRITABLE = "RETRIEVAL_WRITABLE"
+COMPACT_AFTER = "RETRIEVAL_COMPACT_AFTER"  # 0: the image has no packages of a build
 NEEDED = ("RETRIEVAL_TOKEN_FILE", "RETRIEVAL_TLS_CERT")  # or everybody may change the catalogue
 BUILDS = ("extract", "index")  # of beauty-export: from the file of the catalogue
 
@@ -36,7 +37,9 @@ def _writer_findings(rendered: Manifests, writer: Pods) -> Iterator[str]:
     (server,) = rendered.pods("retrieval")
     own, others = (rendered.environment_of(each.main) for each in (writer, server))
     names = {name for name in {*own, *others} if name.startswith("RETRIEVAL_")}
-    for name in sorted(names - {WRITABLE}):
+    if own.get(COMPACT_AFTER) != "0":
+        yield f"{writer.owner} compacts, which the CronJob does ({COMPACT_AFTER})"
+    for name in sorted(names - {WRITABLE, COMPACT_AFTER}):
         if own.get(name) != others.get(name):
             yield f"{writer.owner} has {name}={own.get(name)}, the servers {others.get(name)}"
     yield from (f"{writer.owner} takes changes without {e}" for e in NEEDED if e not in own)

@@ -94,7 +94,7 @@ def _summary(loaded: Loaded, store: str) -> list[Message]:
         )
     ]
     if loaded.replaced_collections:
-        names = " and ".join(loaded.replaced_collections)
+        names = ", ".join(loaded.replaced_collections)
         messages.append(
             Message(f"the collections {names} of {loaded.replaced} are no longer needed")
         )

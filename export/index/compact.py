@@ -84,14 +84,14 @@ def compact(root: Path, keep_versions: int | None = None) -> CompactedIndex:
     """
     with output_folder(root, "Wait for it."):
         version = open_index(root)
-        changed = ChangedVersion(version, _no_search(version))
+        changed = ChangedVersion.in_files(version, _no_search(version))
         index = changed.catch_up() if has_changes(version.folder) else None
         if index is None:
             done = CompactedIndex(version.folder, 0, len(version))
         elif not len(index):
             raise RetrievalError(f"The changes to {version.folder} have removed every product.")
         else:
-            done = _compacted(root, changed, index)
+            done = _compacted(root, version, changed, index)
         if keep_versions is None:
             return done
         retention = remove_old_versions(root, keep_versions, [version.version])
@@ -103,8 +103,10 @@ def _no_search(version: IndexBundle) -> IndexSearch:
     return cast("IndexSearch", ScanSearch(version.descriptors))
 
 
-def _compacted(root: Path, changed: ChangedVersion, index: ChangedIndex) -> CompactedIndex:
-    version, place = changed.version, changed.place
+def _compacted(
+    root: Path, version: IndexBundle, changed: ChangedVersion, index: ChangedIndex
+) -> CompactedIndex:
+    place = changed.place
     assert place is not None, "there are changes"
     scratch = root / ".compacting"
     shutil.rmtree(scratch, ignore_errors=True)

@@ -16,13 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval_server.errors import ChangeLogError
+from retrieval_server.index.descriptors import DescriptorShape
 from retrieval_server.index.product import Product
 from retrieval_server.storage.json_record import check_types, parse_json
 from retrieval_server.text.read_text import NOT_READ
 
 _SIZE = struct.Struct("<I")
-
-DescriptorShape = tuple[np.dtype[Any], int]  # type of the components, and their number
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,22 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval_server.attributes.columns import Columns
 from retrieval_server.changes.change import Upsert
+from retrieval_server.changes.changeable_version import ChangeableVersion
 from retrieval_server.changes.changed_columns import ChangedColumns
 from retrieval_server.changes.changed_groups import ChangedGroups
 from retrieval_server.changes.changed_search import ChangedSearch
 from retrieval_server.changes.changed_texts import ChangedNeighbours
 from retrieval_server.changes.changed_words import ChangedWords
-from retrieval_server.exact_search.groups import AllowedRows
+from retrieval_server.exact_search.groups import AllowedRows, Groups, RowGroups
 from retrieval_server.exact_search.parallelism import IntraQueryParallelism
 from retrieval_server.filters.expression import Filter
-from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.index.calibration import Calibration
 from retrieval_server.index.column_groups import groups_by
 from retrieval_server.index.images import IMAGE_DIGEST_BYTES
@@ -73,7 +73,7 @@ class ChangedIndex:
 
     def __init__(
         self,
-        base: IndexBundle,
+        base: ChangeableVersion,
         search: ChangedSearch,
         position: int,
         rows: ChangedRows,
@@ -83,11 +83,11 @@ class ChangedIndex:
         self.change_position = position
         self.text_index, self.words = text_index, words
         self._base, self._search, self._rows = base, search, rows
-        self._groups: dict[str, ChangedGroups] = {}
+        self._groups: dict[str, RowGroups] = {}
         self._count = int(np.count_nonzero(rows.is_there))
         self._is_whole = self._count == len(rows.is_there)
         changes = len(rows.is_there) - len(base)
-        self.columns = ChangedColumns(
+        self.columns: Columns = ChangedColumns(
             base.columns, [upsert.product.attributes for upsert in rows.upserts[:changes]]
         )
 
@@ -95,13 +95,8 @@ class ChangedIndex:
         return self._count
 
     @property
-    def folder(self) -> Path:
-        """The folder of the version."""
-        return self._base.folder
-
-    @property
     def place(self) -> str:
-        """The folder, for messages."""
+        """Where the version is, for messages."""
         return self._base.place
 
     @property
@@ -152,7 +147,9 @@ class ChangedIndex:
 
     def products(self, rows: Iterable[int]) -> dict[int, Product]:
         """The products of some rows, by row."""
-        return {row: self.product(row) for row in rows}
+        rows = list(rows)
+        found = self._base.products(row for row in rows if row < len(self._base))
+        return {row: found[row] if row in found else self.product(row) for row in rows}
 
     def product_id(self, row: int) -> str:
         """The product id of a row."""
@@ -163,21 +160,23 @@ class ChangedIndex:
 
     def row_of(self, product_id: str) -> int | None:
         """The row of a product id; None if the id is not in the catalogue."""
-        row = self._base.row_of(product_id)
-        for slot in self._rows.slots.get(product_id, ()):
-            if slot >= len(self._rows.is_there) - len(self._base):
-                break  # of a later position
-            row = len(self._base) + slot
-        return row if row is not None and self._rows.is_there[row] else None
+        return self.rows_of([product_id]).get(product_id)
 
     def rows_of(self, product_ids: Collection[str]) -> dict[str, int]:
         """The rows of some product ids; an id that is not in the catalogue is left out."""
-        rows = {product_id: self.row_of(product_id) for product_id in product_ids}
-        return {product_id: row for product_id, row in rows.items() if row is not None}
+        changed = {product_id: self._changed_row(product_id) for product_id in product_ids}
+        rows = self._base.rows_of([each for each, row in changed.items() if row is None])
+        rows |= {product_id: row for product_id, row in changed.items() if row is not None}
+        return {each: rows[each] for each in changed if each in rows and self._is_there(rows[each])}
 
     def lines_read(self, rows: Iterable[int]) -> dict[int, tuple[ReadText, ...]]:
         """What was read on the images of some rows, by row."""
-        return {row: decode_read(self.read_entry(row)) for row in rows}
+        rows = list(rows)
+        entries = self._base.read_entries(row for row in rows if row < len(self._base))
+        return {
+            row: decode_read(entries[row] if row in entries else self.read_entry(row))
+            for row in rows
+        }
 
     @property
     def live_rows(self) -> NDArray[np.int64]:
@@ -201,7 +200,9 @@ class ChangedIndex:
     def read_entry(self, row: int) -> str:
         """What was read on the image of a row, as the index keeps it."""
         slot = row - len(self._base)
-        return self._base.read_entry(row) if slot < 0 else self._rows.upserts[slot].read_entry
+        if slot < 0:
+            return self._base.read_entries([row])[row]
+        return self._rows.upserts[slot].read_entry
 
     def descriptors_of(self, row: int) -> tuple[NDArray[np.float32], ...]:
         """The descriptors of a row, (C_n,) float32 by backbone."""
@@ -225,11 +226,12 @@ class ChangedIndex:
         """Count the rows that a search may find; see ``SearchedIndex``."""
         return count_rows(len(self._rows.is_there), cast("RowMask | None", allowed), exclude)
 
-    def groups_by(self, column: str) -> ChangedGroups:
+    def groups_by(self, column: str) -> RowGroups:
         """The groups by a column, made for the first search; see ``SearchedIndex``."""
         if column not in self._groups:
             groups = groups_by(self.columns[column])
-            self._groups[column] = ChangedGroups(groups, self._base.groups_by(column))
+            of_version = cast("Groups", self._base.groups_by(column))
+            self._groups[column] = ChangedGroups(groups, of_version)
         return self._groups[column]
 
     def check_served(self) -> None:
@@ -247,5 +249,18 @@ class ChangedIndex:
         return self._search
 
     def search_until(self, search: IndexSearch, answer_by_s: float) -> IndexSearch:
-        """A search of files takes the time it takes; see ``SearchedIndex``."""
-        return search
+        """A search whose part in the version heeds the time; see ``SearchedIndex``."""
+        changed = cast("ChangedSearch", search)
+        return changed.over(self._base.search_until(changed.version, answer_by_s))
+
+    def _changed_row(self, product_id: str) -> int | None:
+        """The last row that the changes have of a product id; None without one."""
+        last = None
+        for slot in self._rows.slots.get(product_id, ()):
+            if slot >= len(self._rows.is_there) - len(self._base):
+                break  # of a later position
+            last = len(self._base) + slot
+        return last
+
+    def _is_there(self, row: int) -> bool:
+        return bool(self._rows.is_there[row])

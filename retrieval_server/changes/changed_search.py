@@ -12,13 +12,13 @@ the smaller one comes first, and a changed row comes behind every row of the ver
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval_server.changes.changed_groups import ChangedGroups
 from retrieval_server.exact_search.cascade import CascadeSearch, CascadeSettings
 from retrieval_server.exact_search.groups import AllowedRows, Groups, RowGroups
 from retrieval_server.exact_search.levels.encoding import GrowingLevels, Levels, empty_levels
@@ -68,16 +68,25 @@ class ChangedSearch:
         version: ranks the rows of the version.
         rows: number of these rows.
         changes: ranks the changed rows, which come behind those.
+
+    Attributes:
+        version: as given.
     """
 
     def __init__(self, version: IndexSearch, rows: int, changes: ExactSearch) -> None:
-        self._version, self._changes = version, changes
+        self.version, self._changes = version, changes
         self._old, self._new = _Run(0, rows), _Run(rows, rows + len(changes))
+
+    def over(self, version: IndexSearch) -> ChangedSearch:
+        """This search, with another one of the rows of the version."""
+        other = copy(self)
+        other.version = version
+        return other
 
     def level_sizes(self) -> tuple[SearchLevel, ...]:
         """What a search reads; see ``IndexSearch``."""
         changed_bytes = sum(matrix.nbytes for matrix in self._changes.descriptors)
-        return (*self._version.level_sizes(), SearchLevel(CHANGES, changed_bytes, True))
+        return (*self.version.level_sizes(), SearchLevel(CHANGES, changed_bytes, True))
 
     def ranking(self, wanted: IndexWanted) -> Search[Ranking]:
         """Rank all rows; see ``IndexSearch``."""
@@ -91,7 +100,7 @@ class ChangedSearch:
             factors=old.factors(wanted.factors),
             groups=old_groups,
         )
-        ranking = yield from self._version.ranking(of_version)
+        ranking = yield from self.version.ranking(of_version)
         if not len(self._changes):
             return ranking
         is_full = len(ranking.rows) == wanted.top_k
@@ -100,7 +109,7 @@ class ChangedSearch:
             wanted.alphas,
             wanted.top_k,
             new.row(wanted.exclude),
-            new.mask(wanted.allowed),
+            cast("NDArray[np.bool_] | None", new.mask(wanted.allowed)),
             new.factors(wanted.factors),
             new_groups,
             float(ranking.similarities[-1]) if is_full else -np.inf,
@@ -120,7 +129,7 @@ class ChangedSearch:
         """Rank some rows only; see ``IndexSearch``."""
         query, old, new = PreparedQuery.of(query), self._old, self._new
         old_groups, new_groups = _by_part(groups)
-        ranking = self._version.rank_rows(
+        ranking = self.version.rank_rows(
             query, alphas, old.those(rows), top_k, old.factors(factors), old_groups
         )
         if not len(changed_rows := new.those(rows)):
@@ -139,7 +148,27 @@ class ChangedSearch:
         order = np.lexsort((rows, -similarities))
         order = order[:top_k] if groups is None else order[groups.first_of_each(rows[order], top_k)]
         cosines = np.concatenate([ranking.cosines, changed.cosines])
-        return Ranking(rows[order], similarities[order], cosines[order])
+        # what is not of the version is searched exactly, and needs no proof
+        return Ranking(rows[order], similarities[order], cosines[order], ranking.proof)
+
+
+class PartedGroups(Protocol):
+    """Groups of the rows of a version and of its changes."""
+
+    @property
+    def version(self) -> RowGroups:
+        """The groups of the rows of the version."""
+
+    @property
+    def changed(self) -> Groups:
+        """The groups of the changed rows, by their own numbers from 0."""
+
+
+class PartedRows(Protocol):
+    """Which rows of a version and of its changes may be found: a mask, or what stands for one."""
+
+    def __getitem__(self, rows: slice, /) -> AllowedRows:
+        """Which of some rows in a run may be found, by their own numbers from 0."""
 
 
 class _Run:
@@ -156,10 +185,10 @@ class _Run:
         """The own numbers of those of some rows that are here."""
         return rows[(rows >= self.first) & (rows < self._last)] - self.first
 
-    def mask(self, allowed: AllowedRows | None) -> NDArray[np.bool_] | None:
+    def mask(self, allowed: AllowedRows | None) -> AllowedRows | None:
         """Which rows may be found."""
-        mask = cast("NDArray[np.bool_] | None", allowed)  # what a ChangedIndex has made
-        return None if mask is None else mask[self.first : self._last]
+        rows = cast("PartedRows | None", allowed)  # what a ChangedIndex has made
+        return None if rows is None else rows[self.first : self._last]
 
     def factors(self, factors: RowFactors | None) -> RowFactors | None:
         """The factors of the rows."""
@@ -171,9 +200,9 @@ class _Run:
         )
 
 
-def _by_part(groups: RowGroups | None) -> tuple[Groups | None, Groups | None]:
+def _by_part(groups: RowGroups | None) -> tuple[RowGroups | None, Groups | None]:
     """The groups of the rows of the version, and of the changed rows."""
     if groups is None:
         return None, None
-    both = cast("ChangedGroups", groups)  # what a ChangedIndex has made
+    both = cast("PartedGroups", groups)  # what a ChangedIndex has made
     return both.version, both.changed

@@ -12,10 +12,10 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval_server.changes.changeable_version import ChangeableVersion
 from retrieval_server.changes.frozen_terms import FrozenTerms
 from retrieval_server.changes.sparse_vectors import GrowingVectors, SparseVector, SparseVectors
 from retrieval_server.errors import ChangeLogError
-from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.text.neighbours import COSINE_SCALE
 from retrieval_server.text.tokens import TOKENISERS
 
@@ -32,13 +32,15 @@ class ChangedTexts:
 
     Raises:
         ChangeLogError: if its lists were cut, so that what belongs behind their ends is not known.
+        IndexBundleError: if a file of its descriptions is missing or damaged.
+        StoreError: if it is in a store that cannot be read.
     """
 
-    def __init__(self, version: IndexBundle) -> None:
+    def __init__(self, version: ChangeableVersion) -> None:
         text = version.manifest.text
         if text["cut_lists"]:
             raise ChangeLogError(
-                f"The lists of similar descriptions in {version.folder} were cut at "
+                f"The lists of similar descriptions in {version.place} were cut at "
                 f"{text['max_neighbours']:,}, so they cannot follow changes. Build the index again "
                 "without --max-neighbours."
             )
@@ -46,7 +48,7 @@ class ChangedTexts:
         self.threshold: float = text["threshold"]
         self.longest: int | None = text["max_neighbours"]
         self.terms = FrozenTerms(
-            version.folder, text["idf_documents"], TOKENISERS[text["tokeniser"]]
+            version.open_terms(), text["idf_documents"], TOKENISERS[text["tokeniser"]]
         )
         # Takes half a second for half a million products; only searches that find a change need it.
         threading.Thread(target=self.terms.warm_up, name="terms-of-changes").start()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval_server.changes.change import Change, DescriptorShape, Upsert, decoded
+from retrieval_server.changes.change import Change, Upsert, decoded
+from retrieval_server.changes.changeable_version import ChangeableVersion
 from retrieval_server.changes.changed_index import ChangedIndex, ChangedRows
 from retrieval_server.changes.changed_search import ChangedLevels, ChangedSearch
 from retrieval_server.changes.changed_texts import ChangedNeighbours, ChangedTexts
@@ -23,10 +24,41 @@ from retrieval_server.index.searched_index import IndexSearch
 from retrieval_server.text.read_text import decode_read
 from retrieval_server.text.word_search import DESCRIPTION, IMAGE
 
+MakeIndex = Callable[
+    [
+        ChangeableVersion,
+        ChangedSearch,
+        int,
+        ChangedRows,
+        ChangedNeighbours,
+        ChangedWords,
+    ],
+    ChangedIndex,
+]
 
-def descriptor_shapes(version: IndexBundle) -> tuple[DescriptorShape, ...]:
-    """The shapes of the descriptors of a version, by backbone."""
-    return tuple((matrix.dtype, matrix.shape[1]) for matrix in version.descriptors)
+
+class FollowedLog(Protocol):
+    """The log of a version, from its beginning; see ``log_reader``."""
+
+    start: int | None
+
+    @property
+    def position(self) -> int:
+        """The position of the last change that was read."""
+
+    @property
+    def place(self) -> Place | None:
+        """How far the files of the log were read; None before the first, or without files."""
+
+    def read(self) -> list[bytes]:
+        """Read the changes that were not read yet, in their order.
+
+        Raises:
+            ChangeLogError: if the log cannot be used.
+            StoreError: if it is in a store that cannot be read.
+            LogRewrittenError: if it does not continue what was read before.
+            OSError: if a file cannot be read.
+        """
 
 
 class ChangedVersion:
@@ -35,6 +67,8 @@ class ChangedVersion:
     Args:
         version: the version.
         search: ranks its rows.
+        open_log: opens the log of the version.
+        make_index: makes the index of the version and its changes.
 
     Attributes:
         version: as given.
@@ -43,12 +77,24 @@ class ChangedVersion:
         place: how far the log was read; None before its first segment.
     """
 
-    def __init__(self, version: IndexBundle, search: IndexSearch) -> None:
+    def __init__(
+        self,
+        version: ChangeableVersion,
+        search: IndexSearch,
+        open_log: Callable[[], FollowedLog],
+        make_index: MakeIndex = ChangedIndex,
+    ) -> None:
         self.version, self._search = version, search
-        self._folder = changes_folder(version.folder)
-        self._shapes = descriptor_shapes(version)
+        self._open_log, self._make_index = open_log, make_index
+        self._shapes = version.descriptor_shapes
         self._behind_since: float | None = None
         self._begin()
+
+    @classmethod
+    def in_files(cls, version: IndexBundle, search: IndexSearch) -> ChangedVersion:
+        """A version in files, whose log is beside it; see ``ChangedVersion``."""
+        folder = changes_folder(version.folder)
+        return cls(version, search, lambda: LogReader(folder, version.version))
 
     @property
     def position(self) -> int:
@@ -79,6 +125,7 @@ class ChangedVersion:
 
         Raises:
             ChangeLogError: if the log cannot be used; what was read before stays.
+            StoreError: if it is in a store that cannot be read.
             OSError: if a file cannot be read.
         """
         try:
@@ -99,7 +146,7 @@ class ChangedVersion:
             return self._reader.read()
 
     def _begin(self) -> None:
-        self._reader = LogReader(self._folder, self.version.version)
+        self._reader = self._open_log()
         self._is_there = np.ones(len(self.version), np.bool_)
         self._slots: dict[str, list[int]] = {}
         self._upserts: list[Upsert] = []
@@ -122,7 +169,7 @@ class ChangedVersion:
         self._is_there = is_there
         rows = len(self.version)
         descriptors = tuple(array.read() for array in self._descriptors)
-        return ChangedIndex(
+        return self._make_index(
             self.version,
             self._joined(descriptors),
             self.position,

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import math
 from functools import cached_property
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from retrieval_server.changes.sparse_vectors import SparseVector
-from retrieval_server.text.term_files import open_term_files, smooth_idf
+from retrieval_server.text.term_files import TermFiles, smooth_idf
 from retrieval_server.text.tokens import Tokeniser
 
 
@@ -22,16 +21,13 @@ class FrozenTerms:
     """The vectors of a version's descriptions, and those of others under the same IDF.
 
     Args:
-        folder: of the version.
+        files: those of the version's descriptions.
         documents: N of eq. (4).
         tokeniser: splits a description into terms.
-
-    Raises:
-        IndexBundleError: if a file is missing or damaged.
     """
 
-    def __init__(self, folder: Path, documents: int, tokeniser: Tokeniser) -> None:
-        self._files, self._tokeniser = open_term_files(folder), tokeniser
+    def __init__(self, files: TermFiles, documents: int, tokeniser: Tokeniser) -> None:
+        self._files, self._tokeniser = files, tokeniser
         self._idf = smooth_idf(self._files.frequencies, documents)
         self._new_idf = float(smooth_idf(np.zeros(1, np.int32), documents)[0])
         self._new: dict[str, int] = {}

@@ -24,6 +24,7 @@ from retrieval_server.command_line.standard_streams import StreamError, discard_
 FAILED = 1
 BAD_INPUT = 65  # EX_DATAERR of sysexits.h
 INTERRUPTED = 130  # 128 + SIGINT
+ERROR = "error: "  # begins the line
 TRACEBACK = "BEAUTY_TRACEBACK"
 LONGEST_TEXT = 200  # characters of a text that a message quotes
 OUR_PACKAGES = ("client", "export", "retrieval_server")
@@ -60,7 +61,7 @@ def one_line_outcome(program: str, extra: str, failures: Failures | None = None)
         if os.environ.get(TRACEBACK):
             traceback.print_exc()
         line, status = _explained(error, program, extra, failures or {})
-        print(f"error: {' '.join(line.split())}", file=sys.stderr, flush=True)  # noqa: T201
+        print(f"{ERROR}{' '.join(line.split())}", file=sys.stderr, flush=True)  # noqa: T201
         sys.exit(status)
 
 

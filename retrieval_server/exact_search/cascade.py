@@ -248,7 +248,7 @@ class _OneSearch:
         if len(rows) <= self._top_k + self._settings.extra_reads:
             self._read(rows)
             return self._best.ranking
-        upper_bounds = self._with_factors(self._bytes.upper_bounds(rows), rows)
+        upper_bounds = self._with_factors(self._bytes.bounds(rows)[1], rows)
         self._counts[BYTE_LEVEL.name] += len(rows)
         wanted = np.flatnonzero(upper_bounds >= self._best.reach(rows))
         order = wanted[np.argsort(-upper_bounds[wanted])]
@@ -300,7 +300,7 @@ class _OneSearch:
         The byte level puts those with the largest estimates of L in the order of eq. (8).
         """
         probes = candidates.largest_estimates(max(self._settings.probes, 2 * self._top_k))
-        order = np.argsort(-self._with_factors(self._bytes.similarities(probes), probes))
+        order = np.argsort(-self._with_factors(self._bytes.bounds(probes)[0], probes))
         self._counts[BYTE_LEVEL.name] += len(probes)
         self._read(probes[order[: self._top_k + self._settings.extra_reads]])
 

@@ -23,7 +23,7 @@ class PreparedQuery(tuple[NDArray[np.float32], ...]):
     """
 
     _rotated: tuple[SearchFit, FloatArray, RotatedQuery] | None = None
-    _rounded: tuple[Sequence[int], list[ByteQuery]] | None = None
+    _rounded: tuple[Sequence[int], ByteQuery] | None = None
 
     @classmethod
     def of(cls, query: Query) -> PreparedQuery:
@@ -43,7 +43,7 @@ class PreparedQuery(tuple[NDArray[np.float32], ...]):
             self._rotated = kept
         return kept[2]
 
-    def rounded(self, offsets: Sequence[int]) -> list[ByteQuery]:
+    def rounded(self, offsets: Sequence[int]) -> ByteQuery:
         """The query as the byte level reads it.
 
         Args:
@@ -51,6 +51,5 @@ class PreparedQuery(tuple[NDArray[np.float32], ...]):
         """
         kept = self._rounded
         if kept is None or kept[0] != offsets:
-            queries = [byte_query(*each) for each in zip(self, offsets, strict=True)]
-            kept = self._rounded = offsets, queries
+            kept = self._rounded = offsets, byte_query(self, offsets)
         return kept[1]

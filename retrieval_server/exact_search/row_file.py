@@ -13,16 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numba import types
 from numpy.typing import NDArray
 
 from retrieval_server.errors import IndexBundleError
 from retrieval_server.exact_search.kernels.compilation import compiled
+from retrieval_server.exact_search.kernels.reading import read_fully
+from retrieval_server.exact_search.kernels.vector_instructions import address
 from retrieval_server.storage.arrays import REBUILD
-
-_pread: Any = types.ExternalFunction(
-    "pread", types.intp(types.int32, types.uintp, types.intp, types.int64)
-)
 
 
 class RowFile:
@@ -32,15 +29,19 @@ class RowFile:
         path: a ``.npy`` file.
         array: the file's array, mapped: (N, W), row-major.
         offset: bytes before the first row.
+
+    Attributes:
+        file: the open file, for compiled loops that read rows themselves.
+        offset: bytes before the first row.
     """
 
     def __init__(self, path: Path, array: NDArray[Any], offset: int) -> None:
-        self._path, self._offset = path, offset
+        self._path, self.offset = path, offset
         self._dtype, self._width = array.dtype, array.shape[1] * array.itemsize
-        self._file = os.open(path, os.O_RDONLY)
-        weakref.finalize(self, os.close, self._file)
+        self.file = os.open(path, os.O_RDONLY)
+        weakref.finalize(self, os.close, self.file)
         if hasattr(os, "posix_fadvise"):  # macOS has none
-            os.posix_fadvise(self._file, 0, 0, os.POSIX_FADV_RANDOM)
+            os.posix_fadvise(self.file, 0, 0, os.POSIX_FADV_RANDOM)
 
     def __getitem__(self, rows: NDArray[np.integer]) -> NDArray[Any]:
         """Read some rows, (m, W), as an array in memory gives them.
@@ -49,12 +50,16 @@ class RowFile:
             IndexBundleError: if the file ends before a row, or the disk fails.
         """
         found = np.empty((len(rows), self._width), np.uint8)
-        unread = _read_rows(self._file, self._offset, rows.astype(np.int32), found)
+        unread = _read_rows(self.file, self.offset, rows.astype(np.int32), found)
         if unread >= 0:
-            raise IndexBundleError(
-                f"The index file {self._path} cannot be read at row {rows[unread]}. {REBUILD}"
-            )
+            raise self.unreadable(rows[unread])
         return found.view(self._dtype)
+
+    def unreadable(self, row: int) -> IndexBundleError:
+        """The error of a row that could not be read."""
+        return IndexBundleError(
+            f"The index file {self._path} cannot be read at row {row}. {REBUILD}"
+        )
 
 
 @compiled
@@ -62,12 +67,7 @@ def _read_rows(file: int, offset: int, rows: NDArray[np.int32], found: NDArray[n
     """Read rows; the first position that could not be read, or -1."""
     width = found.shape[1]
     for position in range(len(rows)):
-        done = 0
-        while done < width:  # a signal may cut a read short
-            start = found.ctypes.data + np.uintp(position * width + done)
-            source = offset + np.int64(rows[position]) * width + done
-            got = _pread(file, start, width - done, source)
-            if got <= 0:
-                return position
-            done += got
+        place = offset + np.int64(rows[position]) * width
+        if not read_fully(file, address(found) + position * width, width, place):
+            return position
     return -1

@@ -47,6 +47,7 @@ from retrieval_server.filters.evaluation import compile_filters
 from retrieval_server.filters.expression import Filter
 from retrieval_server.index.calibration import CALIBRATION_FILE, Calibration, read_calibration
 from retrieval_server.index.column_groups import groups_by
+from retrieval_server.index.descriptors import DescriptorShape
 from retrieval_server.index.images import IndexedImages
 from retrieval_server.index.manifest import MANIFEST_FILE
 from retrieval_server.index.product import Product
@@ -55,6 +56,7 @@ from retrieval_server.index.searched_index import IndexSearch
 from retrieval_server.storage.arrays import open_array
 from retrieval_server.storage.string_table import StringTable
 from retrieval_server.text.neighbours import TextIndex
+from retrieval_server.text.term_files import TermFiles, open_term_files
 from retrieval_server.text.word_search import WordSearch
 
 REJECTS_FILE = "rejects.jsonl"
@@ -106,6 +108,11 @@ class IndexBundle(IndexedImages):
         return tuple(matrix.nbytes for matrix in self.descriptors)
 
     @property
+    def descriptor_shapes(self) -> tuple[DescriptorShape, ...]:
+        """Type and number of the components of a descriptor, by backbone."""
+        return tuple((matrix.dtype, matrix.shape[1]) for matrix in self.descriptors)
+
+    @property
     def built_at(self) -> float:
         """Modification time of the manifest, in seconds since 1970."""
         return (self.folder / MANIFEST_FILE).stat().st_mtime
@@ -144,6 +151,14 @@ class IndexBundle(IndexedImages):
     def descriptors_of(self, row: int) -> tuple[NDArray[np.float32], ...]:
         """The descriptors of a row, (C_n,) float32 by backbone."""
         return tuple(matrix[row].astype(np.float32) for matrix in self.descriptors)
+
+    def open_terms(self) -> TermFiles:
+        """Open the TF-IDF vectors of the descriptions.
+
+        Raises:
+            IndexBundleError: if a file is missing or damaged.
+        """
+        return open_term_files(self.folder)
 
     def allowed_rows(
         self, wanted: Filter | None, exclude_ids: Collection[str]

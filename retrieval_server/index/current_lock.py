@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +25,13 @@ def current_lock(root: Path) -> Iterator[None]:
     Raises:
         OSError: if the folder cannot be written, or has no locks.
     """
-    with (root / LOCK_FILE).open("ab") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    path = root / LOCK_FILE
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except PermissionError:  # another user has made the file; that is enough but on NFS
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(descriptor)

@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 
 from retrieval_server.storage.arrays import create_array, open_array
 
+DescriptorShape = tuple[np.dtype[Any], int]  # type of the components, and their number
+
 
 def descriptor_file(model: str) -> str:
     """Name of the file with a model's descriptors."""

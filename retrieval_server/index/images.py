@@ -79,6 +79,10 @@ class IndexedImages:
         """What was read on the images of some rows, by row; see ``read``."""
         return {row: self.read(row) for row in rows}
 
+    def read_entries(self, rows: Iterable[int]) -> dict[int, str]:
+        """The entries of some rows, by row; see ``read_entry``."""
+        return {row: self.read_entry(row) for row in rows}
+
     def read_entry(self, row: int) -> str:
         """The entry of a row among what was read, see ``text.read_text``."""
         return NOT_READ if self._read is None else self._read[row]

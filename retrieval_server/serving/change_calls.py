@@ -10,8 +10,6 @@ from contextlib import aclosing
 from functools import cache
 from hashlib import sha256
 
-import numpy as np
-
 from retrieval_server.changes.change import Delete, Upsert, encoded
 from retrieval_server.changes.checks import checked_product, covers
 from retrieval_server.errors import EngineUnavailableError, QueryError, RetrievalError
@@ -21,6 +19,7 @@ from retrieval_server.retrieval.search_request import QueryDescriptors
 from retrieval_server.serving.answering import Answering, Call
 from retrieval_server.serving.change_feed import ChangeFeed, Committed
 from retrieval_server.serving.deadline import Deadline
+from retrieval_server.serving.descriptor_values import values_by_model
 from retrieval_server.serving.group_commit import GroupCommit
 from retrieval_server.serving.photos import PhotoStages
 from retrieval_server.serving.products import checked_ids
@@ -176,20 +175,17 @@ class ChangeCalls:
                 descriptors, read_entry = await self._described(request.image, retriever, deadline)
                 digest = sha256(request.image).hexdigest()
             case "descriptors":
-                descriptors = retriever.check_descriptors(
-                    {
-                        model: np.array(descriptor.values, np.float32)
-                        for model, descriptor in request.descriptors.by_model.items()
-                    }
-                )
+                descriptors = retriever.check_descriptors(values_by_model(request.descriptors))
             case _:
                 raise QueryError("look", "is missing. Set image or descriptors.")
         is_covered = self._covers(version.manifest.text["language_filter"])
         upsert = Upsert(
             product=product,
             descriptors=tuple(
-                descriptor.astype(matrix.dtype)
-                for descriptor, matrix in zip(descriptors, version.descriptors, strict=True)
+                descriptor.astype(dtype)
+                for descriptor, (dtype, _) in zip(
+                    descriptors, version.descriptor_shapes, strict=True
+                )
             ),
             image_digest=digest,
             has_text_neighbours=is_covered(product.description),

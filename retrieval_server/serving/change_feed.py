@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+from retrieval_server.changes.changeable_version import ChangeableVersion
 from retrieval_server.changes.changed_index import ChangedIndex
 from retrieval_server.changes.changed_version import ChangedVersion
 from retrieval_server.changes.hand_over import (
@@ -29,6 +30,9 @@ from retrieval_server.index.changes_folder import changes_folder
 from retrieval_server.retrieval.retriever import Retriever
 from retrieval_server.serving.polling import Polling
 from retrieval_server.serving.served_index import ServedIndex
+from retrieval_server.stores.changed_store import changed_store
+from retrieval_server.stores.store_log_writer import StoreLogWriter
+from retrieval_server.stores.stored_index import StoredIndex
 
 log = logging.getLogger(__name__)
 
@@ -76,17 +80,12 @@ class ChangeFeed:
         self._compacted: set[str] = set()  # versions that were made into the one that is served
         self._lock = asyncio.Lock()  # of the version that is served, and of its log
         self._right: WriterLock | None = None
-        self._writer: LogWriter | None = None
+        self._writer: LogWriter | StoreLogWriter | None = None
 
     @property
-    def version(self) -> IndexBundle:
-        """The version that is served, without its changes.
-
-        Raises:
-            NotWriterError: if it is in a store.
-        """
-        if self._version is None:
-            raise NotWriterError("the index is in a store, which takes no changes.")
+    def version(self) -> ChangeableVersion:
+        """The version that is served, without its changes."""
+        assert self._version is not None, "a version is served"
         return self._version.version
 
     @property
@@ -128,7 +127,7 @@ class ChangeFeed:
         Raises:
             ChangeLogError: if the file that names it is damaged.
         """
-        if not self.is_writer or self._root is None:
+        if not self.is_writer or self._root is None:  # a store hands over no versions
             return None
         compacted = await asyncio.to_thread(offered, self._root)
         is_of_served = compacted is not None and compacted.base == self.version.version
@@ -202,20 +201,25 @@ class ChangeFeed:
         with staying_current(self._root, self.version.version):
             return writer.append(contents)
 
-    def _open_writer(self) -> LogWriter:
+    def _open_writer(self) -> LogWriter | StoreLogWriter:
         self.require_writable()
-        version = self.version
         if self._writer is None:
-            folder = changes_folder(version.folder)
-            if self._right is None:
-                self._right = WriterLock(folder.parent)
-            if self._root is not None:
-                require_current(self._root, version.version)
-            self._writer = LogWriter(folder, version.version)
+            self._writer = self._opened_writer()
         return self._writer
 
+    def _opened_writer(self) -> LogWriter | StoreLogWriter:
+        version = self.version
+        if isinstance(version, StoredIndex):
+            return version.open_log_writer()
+        folder = changes_folder(cast("IndexBundle", version).folder)
+        if self._right is None:
+            self._right = WriterLock(folder.parent)
+        if self._root is not None:
+            require_current(self._root, version.version)
+        return LogWriter(folder, version.version)
+
     def _begin(
-        self, retriever: Retriever, version: ChangedVersion | None, index: ChangedIndex | None
+        self, retriever: Retriever, version: ChangedVersion, index: ChangedIndex | None
     ) -> None:
         """Serve a version, and write to its log from the next change on."""
         self._close_writer()
@@ -229,7 +233,9 @@ class ChangeFeed:
         copied while others wait.
         """
         assert self._root is not None, "it was offered there"
-        version = ChangedVersion(cast("IndexBundle", retriever.bundle), retriever.index_search)
+        version = ChangedVersion.in_files(
+            cast("IndexBundle", retriever.bundle), retriever.index_search
+        )
         index = None
         with contextlib.closing(Switch(self._root, compacted)) as switch:
             if compacted.version != compacted.base:
@@ -254,9 +260,11 @@ class ChangeFeed:
             self._writer = None
 
 
-def _opened(retriever: Retriever) -> tuple[ChangedVersion | None, ChangedIndex | None]:
-    """What follows the log of a version, and its index now; None for an index in a store."""
-    if not isinstance(retriever.bundle, IndexBundle):
-        return None, None
-    version = ChangedVersion(retriever.bundle, retriever.index_search)
+def _opened(retriever: Retriever) -> tuple[ChangedVersion, ChangedIndex | None]:
+    """What follows the log of a version, and its index now; None without changes."""
+    bundle, search = retriever.bundle, retriever.index_search
+    if isinstance(bundle, StoredIndex):
+        version = changed_store(bundle, search)
+    else:
+        version = ChangedVersion.in_files(cast("IndexBundle", bundle), search)
     return version, version.catch_up()

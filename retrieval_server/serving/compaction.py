@@ -18,6 +18,7 @@ import time
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
+from retrieval_server.command_line.outcome import ERROR
 from retrieval_server.observability.metrics import ServerMetrics
 from retrieval_server.serving.change_feed import ChangeFeed
 from retrieval_server.serving.polling import Polling
@@ -102,15 +103,10 @@ class Compaction:
         command = [sys.executable, "-P", "-m", "export", "compact", str(self._root.resolve())]
         command.append(f"--keep-versions={self._settings.keep_versions}")
         try:
-            status, said = await _outcome(command)
+            reason = await _failure(command)
         except OSError as error:
-            status, said = None, [str(error)]
-        if status == 0:
-            for line in said:
-                log.info("compaction: %s", line)
-            return None
-        reason = said[-1].removeprefix("error: ") if said else f"exit status {status}"
-        return f"The compaction of the changes has failed: {reason.rstrip('.')}."
+            reason = str(error)
+        return reason and f"The compaction of the changes has failed: {reason.rstrip('.')}."
 
     def _obstacle(self) -> str:
         """Why this server cannot compact; empty if it can."""
@@ -123,8 +119,8 @@ class Compaction:
         return ""
 
 
-async def _outcome(command: list[str]) -> tuple[int | None, list[str]]:
-    """Run a command; its exit status, and the lines that it has written to stderr.
+async def _failure(command: list[str]) -> str | None:
+    """Run a command, and log what it says; why it has failed, or None if it has not.
 
     A task that is cancelled ends the command.
     """
@@ -139,11 +135,18 @@ async def _outcome(command: list[str]) -> tuple[int | None, list[str]]:
     try:
         with contextlib.suppress(OSError):  # it has ended already
             os.setpriority(os.PRIO_PROCESS, process.pid, LOWEST_PRIORITY)
-        _, said = await process.communicate()
+        last = ""
+        assert process.stderr is not None, "it is a pipe"
+        async for line in process.stderr:
+            last = line.decode(errors="replace").strip()
+            log.info("compaction: %s", last)
+        status = await process.wait()
     finally:
         if process.returncode is None:
             await _end(process)
-    return process.returncode, said.decode(errors="replace").splitlines()
+    if status == 0:
+        return None
+    return last.removeprefix(ERROR) if last.startswith(ERROR) else f"exit status {status}"
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Protocol
 
-from retrieval_server.changes.changed_index import ChangedIndex
 from retrieval_server.errors import CurrentFileError, ModelMismatchError, RetrievalError
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.index.loss import loss_between
@@ -112,7 +111,7 @@ class FolderSource:
         _require_profile(bundle, old)
         bundle.verify()
         if not named.is_approved:
-            loss = loss_between(cast("IndexBundle | ChangedIndex", old).folder, bundle.folder)
+            loss = loss_between(version_folder(self._path, old.version), bundle.folder)
             if loss is not None:
                 loss.check(self._max_loss)
         return bundle

@@ -11,7 +11,6 @@ from functools import partial
 from typing import NamedTuple
 
 import grpc
-import numpy as np
 
 from retrieval_server import errors
 from retrieval_server.exact_search.shared_scan import Search, unshared
@@ -31,6 +30,7 @@ from retrieval_server.serving.arrivals import Arrivals
 from retrieval_server.serving.change_calls import ChangeCalls
 from retrieval_server.serving.change_feed import ChangeFeed
 from retrieval_server.serving.deadline import Deadline
+from retrieval_server.serving.descriptor_values import values_by_model
 from retrieval_server.serving.filter_messages import excluded_ids_of, filter_of, group_by_of
 from retrieval_server.serving.judged_queries import judged_kind
 from retrieval_server.serving.messages import (
@@ -325,9 +325,4 @@ def _given_descriptors(request: pb.SearchRequest, retriever: Retriever) -> Query
     """
     if request.WhichOneof("query") is None:
         raise errors.QueryError("query", "set one of image, product_id, descriptors and words.")
-    return retriever.check_descriptors(
-        {
-            model: np.array(descriptor.values, dtype=np.float32)
-            for model, descriptor in request.descriptors.by_model.items()
-        }
-    )
+    return retriever.check_descriptors(values_by_model(request.descriptors))

@@ -185,7 +185,7 @@ class Settings:
         bool,
         Setting(
             help="Take changes to the catalogue (Upsert and Delete), and write them to the log "
-            "beside the versions of --index. One server of an index at a time."
+            "beside the versions of --index, or in the --store. One server of an index at a time."
         ),
     ] = False
     compact_after: Annotated[

@@ -2,7 +2,7 @@
 
 The engine finds candidates; the ranking by eq. (8), its proof and the refinement are ours.
 
-May import: index, filters, attributes, exact_search, text, models, storage, access, command_line,
-errors.
-Door: `StoreAddress`, `StoreAccess`, `Milvus`, `StoredIndex`, `Load`.
+May import: changes, index, filters, attributes, exact_search, text, models, storage, access,
+command_line, errors.
+Door: `StoreAddress`, `StoreAccess`, `Milvus`, `StoredIndex`, `changed_store`, `Load`.
 """

@@ -84,7 +84,7 @@ class IndexEntities:
             yield neighbours_key(row), json.dumps(lists)
 
     def pieces_of(self, name: str) -> Iterator[Document]:
-        """The documents of a file of the words."""
+        """The documents of a file in pieces."""
         with (self._bundle.folder / name).open("rb") as file:
             for number in itertools.count():
                 if not (piece := file.read(PIECE_BYTES)):

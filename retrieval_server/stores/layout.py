@@ -6,6 +6,7 @@ collection                       content
 ``COLLECTION``                   alias of the documents of the version that is served
 ``COLLECTION_<digest>``          documents: texts by key, in ASCII
 ``COLLECTION_<digest>_vectors``  one entity for each row: its vector and what filters compare
+``COLLECTION_<digest>_changes``  the log of changes to the version, see ``store_log``
 ===============================  ===================================================================
 
 ``<digest>`` is that of the version's manifest.
@@ -29,13 +30,22 @@ key of a document         text
 ========================  ==========================================================================
 ``index``                 JSON, see ``StoredRecord``; written last: without it nothing is served
 ``file/<name>``           base64 of a small file of the version, such as its manifest
-``words/<name>/<n>``      base64 of a piece of a file of the words, see ``text.word_search``
+``piece/<name>/<n>``      base64 of a piece of a file of the words, see ``text.word_search``, or of
+                          the vectors of the descriptions, see ``text.term_files``
 ``product/<row>``         JSON: id, description, image, attributes
 ``row/<digest>``          the row of the product whose id has this SHA-256
 ``neighbours/<row>``      JSON: the rows of D(row), and their cosines as the index stores them
 ``read/<row>``            what was read on the image, see ``text.read_text``; if it was read
 ``texts/<n>``             JSON: the texts of column n, where they are few
-``loaded/<batch>``        SHA-256 of a batch of rows, or of a file of the words, that is complete
+``loaded/<batch>``        SHA-256 of a batch of rows, or of a file in pieces, that is complete
+========================  ==========================================================================
+
+========================  ==========================================================================
+key of the log            text
+========================  ==========================================================================
+``claim/<ballot>``        who has claimed to write the log; the field ``first`` is ``CLAIM_PLACE``
+``frame/<first>/<ballot>``  base64 of a frame, divided like a document; ``first`` is the position of
+                          its first change
 ========================  ==========================================================================
 
 Milvus limits a text to 65,535 bytes, so a document is one entity or several. The text of the first
@@ -52,7 +62,7 @@ from typing import Any
 
 from retrieval_server.errors import StoreError
 
-LAYOUT = 2  # of these tables
+LAYOUT = 3  # of these tables
 PART_CHARACTERS = 60_000  # of a document's text in one entity
 PIECE_BYTES = PART_CHARACTERS // 4 * 3  # of a file of the words, so that each piece is one entity
 DIGEST_CHARACTERS = 32  # of a text of a column: 128 bits
@@ -60,7 +70,8 @@ FEW_TEXTS = 100  # different texts of a column, up to which they are stored as a
 INDEX_KEY = "index"
 RELOAD = "Load the index again with: beauty-export load"
 
-KEY, TEXT, ROW, VECTOR = "key", "text", "row", "vector"
+KEY, TEXT, ROW, VECTOR, FIRST = "key", "text", "row", "vector", "first"
+CLAIM_PLACE = -1  # in place of a position
 LONGEST_KEY, LONGEST_TEXT = 128, 65_535
 NO_VECTOR = [0.0, 0.0]
 
@@ -73,7 +84,9 @@ class StoredRecord:
         layout: version of this layout.
         version: the version of the index.
         vectors: name of the collection with the vectors.
+        changes: name of the collection with the changes.
         rows: number of rows.
+        dtypes: by backbone, the type of the descriptors in the index, such as ``<f2``.
         built_at: when the index was built, in seconds since 1970.
         rectified: by backbone, whether no descriptor has a negative value.
         files: names of the small files.
@@ -82,7 +95,9 @@ class StoredRecord:
     layout: int
     version: str
     vectors: str
+    changes: str
     rows: int
+    dtypes: tuple[str, ...]
     built_at: float
     rectified: tuple[bool, ...]
     files: tuple[str, ...]
@@ -106,7 +121,7 @@ class StoredRecord:
             raise StoreError(
                 f"{place} has layout {data.get('layout')}, this program reads {LAYOUT}. {RELOAD}"
             )
-        tuples = {name: tuple(data[name]) for name in ("rectified", "files")}
+        tuples = {name: tuple(data[name]) for name in ("rectified", "files", "dtypes")}
         return cls(**{**data, **tuples})
 
 
@@ -118,6 +133,11 @@ def documents_of(collection: str, version: str) -> str:
 def vectors_of(collection: str, version: str) -> str:
     """Name of the collection with the vectors of a version."""
     return f"{documents_of(collection, version)}_vectors"
+
+
+def changes_of(collection: str, version: str) -> str:
+    """Name of the collection with the changes to a version."""
+    return f"{documents_of(collection, version)}_changes"
 
 
 def value_field(number: int) -> str:
@@ -160,9 +180,9 @@ def read_key(row: int) -> str:
     return f"read/{row}"
 
 
-def piece_key(name: str, number: int) -> str:
-    """Key of a piece of a file of the words."""
-    return f"words/{name}/{number}"
+def piece_key(name: str, number: int | str) -> str:
+    """Key of a piece of a file that is too large for a document."""
+    return f"piece/{name}/{number}"
 
 
 def pieces_of(size: int) -> range:
@@ -171,8 +191,13 @@ def pieces_of(size: int) -> range:
 
 
 def batch_key(batch: int | str) -> str:
-    """Key that marks a batch of rows, or a file of the words, as complete."""
+    """Key that marks a batch of rows as complete."""
     return f"loaded/{batch}"
+
+
+def pieces_key(name: str) -> str:
+    """Key that marks a file in pieces as complete."""
+    return batch_key(piece_key(name, "all"))
 
 
 def text_digest(text: str) -> str:
@@ -199,6 +224,32 @@ def parts_of(key: str, text: str) -> Iterator[tuple[str, str]]:
 def part_key(key: str, number: int) -> str:
     """Key of a further entity of a document, from 1."""
     return f"{key}#{number}"
+
+
+def is_part(key: str) -> bool:
+    """Whether a key is that of a further entity."""
+    return "#" in key
+
+
+def claim_key(ballot: str) -> str:
+    """Key of a claim to write the log."""
+    return f"claim/{ballot}"
+
+
+def read_claim_key(key: str) -> str:
+    """The ballot of a claim."""
+    return key.removeprefix("claim/")
+
+
+def frame_key(first: int, ballot: str) -> str:
+    """Key of a frame of the log."""
+    return f"frame/{first}/{ballot}"
+
+
+def read_frame_key(key: str) -> tuple[int, str]:
+    """The first position and the ballot of a frame, from the key of any of its entities."""
+    _, first, ballot = key.partition("#")[0].split("/")
+    return int(first), ballot
 
 
 def _bytes(text: str) -> bytes:

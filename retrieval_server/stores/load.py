@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from retrieval_server.errors import IndexLossError, StoreError, StoreUnavailableError
 from retrieval_server.index.bundle import IndexBundle
+from retrieval_server.index.loss import ANY_LOSS
 from retrieval_server.storage.digest import file_digest
 from retrieval_server.stores.entities import Document, IndexEntities
 from retrieval_server.stores.layout import (
@@ -31,14 +32,18 @@ from retrieval_server.stores.layout import (
     VECTOR,
     StoredRecord,
     batch_key,
+    changes_of,
     documents_of,
     parts_of,
+    pieces_key,
     vectors_of,
 )
 from retrieval_server.stores.milvus import Milvus
 from retrieval_server.stores.pace import Pace
 from retrieval_server.stores.published_version import read_record
-from retrieval_server.stores.schema import document_fields, vector_fields
+from retrieval_server.stores.schema import change_fields, document_fields, vector_fields
+from retrieval_server.stores.store_log import StoreLog
+from retrieval_server.text.term_files import term_files
 from retrieval_server.text.word_search import word_files
 
 BATCH_BYTES = 8 * 2**20  # of vectors, or of texts; a Milvus server takes messages of 64 MB
@@ -85,6 +90,7 @@ class Load:
         self._alias = milvus.address.collection
         self._documents = documents_of(self._alias, bundle.version)
         self._vectors = vectors_of(self._alias, bundle.version)
+        self._changes = changes_of(self._alias, bundle.version)
         self._entities = IndexEntities(bundle)
         self._dimension = sum(matrix.shape[1] for matrix in bundle.descriptors)
         self._batch = min(MOST_IN_A_BATCH, max(1, BATCH_BYTES // (4 * self._dimension)))
@@ -96,18 +102,19 @@ class Load:
             advance: called with the number of rows of each batch that is complete.
 
         Raises:
-            IndexLossError: if the version has too few products.
+            IndexLossError: if the version has too few products, or lacks changes.
             StoreError: if the name is taken, or what the store holds is not what was loaded.
             StoreUnavailableError: if Milvus fails; load again to go on.
         """
         before, replaced = self._published_before()
-        fields = vector_fields(self._dimension, self._entities.columns)
+        fields = vector_fields(self._dimension, [each.kind for each in self._entities.columns])
         self._milvus.create_collection(self._vectors, fields)
         self._milvus.create_collection(self._documents, document_fields())
-        for name in (self._vectors, self._documents):
+        self._milvus.create_collection(self._changes, change_fields())
+        for name in (self._vectors, self._documents, self._changes):
             self._milvus.load(name)
         written, rectified = self._write_rows(advance)
-        self._write_words()
+        self._write_pieces()
         self._write(self._entities.small_documents())
         for name in (self._vectors, self._documents):
             self._milvus.call("flush", name)
@@ -122,15 +129,19 @@ class Load:
         self._milvus.call("alter_alias", self._documents, self._alias)
         if replaced is None:
             return loaded
+        self._end_log(before, replaced)
         return replace(
-            loaded, replaced=replaced.version, replaced_collections=(before, replaced.vectors)
+            loaded,
+            replaced=replaced.version,
+            replaced_collections=(before, replaced.vectors, replaced.changes),
         )
 
     def _published_before(self) -> tuple[str | None, StoredRecord | None]:
         """The documents that the alias names, and what they say; None for either that is missing.
 
         Raises:
-            IndexLossError: if the version to load is much smaller than that one.
+            IndexLossError: if the version to load is much smaller than that one, or lacks its
+                changes.
         """
         documents = self._milvus.aliased(self._alias)
         if documents is None:
@@ -148,7 +159,39 @@ class Load:
                 f"{record.version}, which {self._milvus.address} has: more than --max-loss "
                 f"{self._max_loss:g}. Load it with a larger --max-loss if that is right."
             )
+        if documents != self._documents:
+            self._check_changes(record)
         return documents, record
+
+    def _check_changes(self, published: StoredRecord) -> None:
+        """Refuse to replace a version with changes, unless any loss is allowed.
+
+        Raises:
+            IndexLossError: if servers have changed it.
+        """
+        if self._max_loss < ANY_LOSS and StoreLog(self._milvus, published.changes).has_changes():
+            raise IndexLossError(
+                f"Servers have taken changes to {published.version} in {self._milvus.address} "
+                f"(upserts and deletes), and {self._bundle.version} does not have them. Bring them "
+                f"into the catalogue, build the index again, and load it with --max-loss "
+                f"{ANY_LOSS:g}."
+            )
+
+    def _end_log(self, documents: str, replaced: StoredRecord) -> None:
+        """Make sure that no server writes changes to the replaced version any more.
+
+        A writer that has claimed the log before notices this claim before it tells anybody that a
+        change is durable. One that claims it later sees that the version is not published.
+
+        Raises:
+            IndexLossError: if it was changed during the load; it is published again.
+        """
+        StoreLog(self._milvus, replaced.changes).claim()
+        try:
+            self._check_changes(replaced)
+        except IndexLossError:
+            self._milvus.call("alter_alias", documents, self._alias)
+            raise
 
     def _write_rows(self, advance: Advance) -> tuple[int, tuple[bool, ...]]:
         """Write the batches that are not complete; returns how many rows, and what is rectified."""
@@ -176,12 +219,12 @@ class Load:
             advance(last - first)
         return written, tuple(rectified)
 
-    def _write_words(self) -> None:
-        """Write the files of the words that are not complete."""
-        names = word_files(self._bundle.manifest.words)
-        marks = self._milvus.documents(self._documents, map(batch_key, names))
+    def _write_pieces(self) -> None:
+        """Write the files in pieces that are not complete."""
+        names = (*word_files(self._bundle.manifest.words), *term_files())
+        marks = self._milvus.documents(self._documents, map(pieces_key, names))
         for name in names:
-            key, digest = batch_key(name), file_digest(self._bundle.folder / name)
+            key, digest = pieces_key(name), file_digest(self._bundle.folder / name)
             if marks.get(key) != digest:
                 self._write(self._entities.pieces_of(name))
                 self._write([(key, digest)])
@@ -191,7 +234,9 @@ class Load:
             layout=LAYOUT,
             version=self._bundle.version,
             vectors=self._vectors,
+            changes=self._changes,
             rows=len(self._bundle),
+            dtypes=tuple(matrix.dtype.str for matrix in self._bundle.descriptors),
             built_at=self._bundle.built_at,
             rectified=rectified,
             files=self._entities.small_files(),

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from retrieval_server.attributes.columns import Column
 from retrieval_server.attributes.values import ColumnKind
 from retrieval_server.stores.layout import (
     DIGEST_CHARACTERS,
+    FIRST,
     KEY,
     LONGEST_KEY,
     LONGEST_TEXT,
@@ -23,15 +23,15 @@ from retrieval_server.stores.layout import (
 Field = dict[str, Any]  # the arguments of pymilvus' ``add_field``, the type by its name
 
 
-def vector_fields(dimension: int, columns: Sequence[Column]) -> list[Field]:
+def vector_fields(dimension: int, kinds: Sequence[ColumnKind]) -> list[Field]:
     """The fields of the collection with the vectors.
 
     Args:
         dimension: D.
-        columns: the columns of the catalogue.
+        kinds: those of the columns of the catalogue.
     """
     row = {"field_name": ROW, "datatype": "INT64", "is_primary": True}
-    values = [field for n, column in enumerate(columns) for field in _fields_of(n, column.kind)]
+    values = [field for n, kind in enumerate(kinds) for field in _fields_of(n, kind)]
     return [row, _vector(dimension), *values]
 
 
@@ -40,6 +40,11 @@ def document_fields() -> list[Field]:
     key = {"field_name": KEY, "max_length": LONGEST_KEY, "is_primary": True}
     text = {"field_name": TEXT, "max_length": LONGEST_TEXT}
     return [*({"datatype": "VARCHAR", **field} for field in (key, text)), _vector(len(NO_VECTOR))]
+
+
+def change_fields() -> list[Field]:
+    """The fields of the collection with the changes."""
+    return [*document_fields(), {"field_name": FIRST, "datatype": "INT64"}]
 
 
 def _vector(dimension: int) -> Field:

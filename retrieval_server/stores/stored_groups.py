@@ -41,7 +41,7 @@ class StoredGroups(RowGroups):
     def of(self, rows: NDArray[np.integer]) -> NDArray[np.int32]:  # noqa: D102 - see RowGroups
         unknown = [row for row in dict.fromkeys(rows.tolist()) if row not in self._group_of]
         if unknown:
-            values = self._store.values(np.array(unknown, np.int64), self._column)
+            values = self.values(np.array(unknown, np.int64))
             for row, value in zip(unknown, values, strict=True):
                 self._group_of[row] = self._number(value)
         return np.array([self._group_of[row] for row in rows.tolist()], np.int32)
@@ -54,10 +54,18 @@ class StoredGroups(RowGroups):
         if value is None:
             return 1  # a row without a value is a group of its own
         if group not in self._sizes:
-            selection = Selection() if allowed is None else cast("StoredRows", allowed).selection
-            among = ColumnValues(self._column, (value,))
-            self._sizes[group] = self._store.count(selection.without(exclude).only(among))
+            self._sizes[group] = self.count_of(value, allowed, exclude)
         return self._sizes[group]
+
+    def values(self, rows: NDArray[np.int64]) -> list[StoredValue | None]:
+        """The values of some rows; None where one is missing."""
+        return self._store.values(rows, self._column)
+
+    def count_of(self, value: StoredValue, allowed: AllowedRows | None, exclude: int | None) -> int:
+        """Count the rows with a value that may be found; see ``size``."""
+        selection = Selection() if allowed is None else cast("StoredRows", allowed).selection
+        among = ColumnValues(self._column, (value,))
+        return self._store.count(selection.without(exclude).only(among))
 
     def values_of(self, groups: Iterable[int]) -> ColumnValues:
         """The values of some groups; a group of a row without a value has none."""

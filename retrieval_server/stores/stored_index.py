@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import tempfile
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import cast
 
@@ -22,8 +22,9 @@ from retrieval_server.exact_search.parallelism import IntraQueryParallelism
 from retrieval_server.filters.evaluation import check_filter
 from retrieval_server.filters.expression import Filter
 from retrieval_server.index.calibration import CALIBRATION_FILE, read_calibration
+from retrieval_server.index.descriptors import DescriptorShape
 from retrieval_server.index.images import check_preprocessing
-from retrieval_server.index.manifest import WrittenFile, read_manifest
+from retrieval_server.index.manifest import read_manifest
 from retrieval_server.index.product import Product
 from retrieval_server.index.reference_image import open_reference
 from retrieval_server.index.searched_index import IndexSearch
@@ -45,11 +46,15 @@ from retrieval_server.stores.layout import (
 from retrieval_server.stores.milvus import KEYS_AT_ONCE, STRONG, Milvus, in_pieces
 from retrieval_server.stores.milvus_store import MilvusStore
 from retrieval_server.stores.published_version import published, read_record
+from retrieval_server.stores.store_log import StoreLog
+from retrieval_server.stores.store_log_reader import StoreLogReader
+from retrieval_server.stores.store_log_writer import StoreLogWriter
 from retrieval_server.stores.store_search import StoreSearch
 from retrieval_server.stores.stored_columns import StoredColumns
 from retrieval_server.stores.stored_groups import StoredGroups
 from retrieval_server.text.neighbours import COSINE_SCALE
-from retrieval_server.text.read_text import ReadText, decode_read
+from retrieval_server.text.read_text import NOT_READ, ReadText, decode_read
+from retrieval_server.text.term_files import TermFiles, open_term_files, term_files
 from retrieval_server.text.word_search import WordSearch, word_files
 
 
@@ -63,6 +68,7 @@ class StoredIndex:
 
     Attributes:
         version: the version of the index.
+        change_position: 0; what follows the changes sets it, see the room changes.
         manifest: the manifest of the version.
         profile: the profile that it was built with.
         columns: the columns of the catalogue.
@@ -72,6 +78,7 @@ class StoredIndex:
         store: its descriptors.
         text_index: the lists of similar descriptions.
         words: compares words with the texts of products.
+        descriptor_shapes: type and number of the components of a descriptor, by backbone.
         first_product: the product of row 0.
 
     Raises:
@@ -83,26 +90,32 @@ class StoredIndex:
     def __init__(self, milvus: Milvus, documents: str, search_s: float) -> None:
         self._milvus, self._documents = milvus, documents
         record = read_record(milvus, documents)
-        self._vectors = record.vectors
-        milvus.load(self._vectors)
+        self._vectors, self._changes = record.vectors, record.changes
+        self.change_position = 0
+        for name in (record.vectors, record.changes):
+            milvus.load(name)
         self.version, self.built_at = record.version, record.built_at
         with tempfile.TemporaryDirectory() as name:  # what is mapped stays when it is removed
             folder = Path(name)
             self._write_files(record, folder)
-            self.manifest, files = read_manifest(folder)
+            self.manifest, self._files = read_manifest(folder)
             check_preprocessing(self.manifest, self.place)
             self.profile = self.manifest.profile
             opened = open_reference(folder, self.profile.models)
             self.reference_descriptors = {model: np.array(opened[model]) for model in opened}
             has_calibration = CALIBRATION_FILE in record.files
             self.calibration = read_calibration(folder) if has_calibration else None
-            self._write_words(files, folder)
+            self._write_pieces(word_files(self.manifest.words), folder)
             self.words = WordSearch(folder, self.manifest.words)
         self.columns = StoredColumns(self.manifest.columns, self._texts())
+        dimensions = [self.manifest.models[model].dimension for model in self.profile.models]
+        self.descriptor_shapes: tuple[DescriptorShape, ...] = tuple(
+            zip(map(np.dtype, record.dtypes), dimensions, strict=True)
+        )
         self.store = MilvusStore(
             milvus,
             self._vectors,
-            [self.manifest.models[model].dimension for model in self.profile.models],
+            dimensions,
             record.rectified,
             FilterExpressions(self.manifest.columns),
         )
@@ -119,7 +132,7 @@ class StoredIndex:
     def __len__(self) -> int:
         return self.manifest.products
 
-    change_position = 0  # a store takes no changes
+    levels = None  # the store's own index ranks the rows; changes are scanned
 
     @property
     def place(self) -> str:
@@ -171,11 +184,19 @@ class StoredIndex:
         Raises:
             StoreError: if it is missing.
         """
+        return {row: decode_read(entry) for row, entry in self.read_entries(rows).items()}
+
+    def read_entries(self, rows: Iterable[int]) -> dict[int, str]:
+        """What was read on the images of some rows as the index keeps it, by row.
+
+        Raises:
+            StoreError: if it is missing.
+        """
         if not self.manifest.words.reader:
-            return dict.fromkeys(rows, ())
+            return dict.fromkeys(rows, NOT_READ)
         keys = {row: read_key(row) for row in rows}
         found = self._milvus.documents(self._documents, keys.values())
-        return {row: decode_read(self._of(found, key)) for row, key in keys.items()}
+        return {row: self._of(found, key) for row, key in keys.items()}
 
     def neighbours(self, row: int) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
         """Look up D(row), see ``text.neighbours``.
@@ -235,21 +256,40 @@ class StoredIndex:
         """A search whose list grows as far as time allows; see ``SearchedIndex``."""
         return cast("IndexSearch", cast("StoreSearch", search).until(answer_by_s))
 
+    def open_terms(self) -> TermFiles:
+        """Copy the TF-IDF vectors of the descriptions, and open them.
+
+        Raises:
+            StoreError: if one is missing or damaged.
+        """
+        with tempfile.TemporaryDirectory() as name:  # what is mapped stays when it is removed
+            self._write_pieces(term_files(), Path(name))
+            return open_term_files(Path(name))
+
+    def open_log(self) -> StoreLogReader:
+        """Open the log of the changes to the version."""
+        return StoreLogReader(StoreLog(self._milvus, self._changes))
+
+    def open_log_writer(self) -> StoreLogWriter:
+        """Open the log of the changes to the version for writing."""
+        return StoreLogWriter(StoreLog(self._milvus, self._changes), self._milvus, self._documents)
+
     def _write_files(self, record: StoredRecord, folder: Path) -> None:
         keys = {name: file_key(name) for name in record.files}
         found = self._milvus.documents(self._documents, keys.values())
         for name, key in keys.items():
             (folder / Path(name).name).write_bytes(base64.b64decode(self._of(found, key)))
 
-    def _write_words(self, files: Mapping[str, WrittenFile], folder: Path) -> None:
-        """Copy the files of the words; they are small, and every search reads much of them."""
-        for name in word_files(self.manifest.words):
+    def _write_pieces(self, names: Iterable[str], folder: Path) -> None:
+        """Copy files that are stored in pieces: they are small, and all of each is read often."""
+        for name in names:
+            written = self._files[name]
             with (folder / name).open("wb") as file:
-                keys = [piece_key(name, number) for number in pieces_of(files[name].bytes)]
+                keys = [piece_key(name, number) for number in pieces_of(written.bytes)]
                 for some in in_pieces(keys, KEYS_AT_ONCE):
                     found = self._milvus.documents(self._documents, some)
                     file.writelines(base64.b64decode(self._of(found, key)) for key in some)
-            if file_digest(folder / name) != files[name].sha256:
+            if file_digest(folder / name) != written.sha256:
                 raise StoreError(
                     f"{self._milvus.address} is damaged: the pieces of {name} in "
                     f"{self._documents} differ from its checksum. {RELOAD}"

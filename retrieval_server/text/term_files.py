@@ -23,11 +23,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval_server.storage.arrays import open_array
-from retrieval_server.storage.string_table import StringTable, write_string_table
+from retrieval_server.storage.string_table import StringTable, table_files, write_string_table
 
 _TERMS = "terms"
 _FREQUENCIES_FILE = "terms.documents.npy"
 _COUNTS = "text_terms"
+
+
+def term_files() -> tuple[str, ...]:
+    """The names of the files."""
+    parts = (f"{_COUNTS}.{part}.npy" for part in ("indptr", "terms", "counts"))
+    return (*table_files(_TERMS), _FREQUENCIES_FILE, *parts)
 
 
 class TermFiles(NamedTuple):

@@ -1,4 +1,4 @@
-"""A soak: searches of every kind for a long time, with a fault at random every few seconds.
+"""A soak: searches and changes for a long time, with a fault at random every few seconds.
 
 `make soak` runs it; `test_soak.py` runs its short form. Every answer is compared with brute force,
 the server has to be back soon after each fault, and nothing may leak.

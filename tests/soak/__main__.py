@@ -41,9 +41,12 @@ def main(arguments: list[str]) -> int:
 def report(result: SoakResult) -> list[str]:
     """What happened, in lines."""
     searches = ", ".join(f"{count:,} {status}" for status, count in result.outcomes.most_common())
+    changes = ", ".join(f"{count:,} {kind}" for kind, count in result.changes.items())
     fewest, last = result.descriptors()
     return [
         f"searches: {searches}; wrong: {len(result.wrong)}",
+        f"changes that were answered: {changes}; lost: {len(result.lost)}; "
+        f"versions by compaction: {result.versions - 2}",
         f"{'fault':18} {'times':>5} {'longest s':>10}",
         *(
             f"{name:18} {len(times):>5} {max(times):>10.1f}"
@@ -64,6 +67,7 @@ def failures(result: SoakResult) -> list[str]:
     slowest = max((max(times) for times in result.back_s.values()), default=0.0)
     checks = {
         f"{len(result.wrong)} wrong answers, such as {result.wrong[:3]}": bool(result.wrong),
+        f"{len(result.lost)} changes lost, such as {result.lost[:3]}": bool(result.lost),
         f"back after {slowest:.1f} s, more than {BACK_WITHIN_S:g}": slowest > BACK_WITHIN_S,
         "memory grows": result.samples.slope_mib_per_min() > GROWTH_MIB_PER_MIN,
         "open files grow": last.descriptors > fewest.descriptors + FURTHER_DESCRIPTORS,

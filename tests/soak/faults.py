@@ -1,15 +1,21 @@
 """The faults of a soak: each breaks something, and mends what the system cannot mend itself."""
 
+import contextlib
 import os
 import random
+import resource
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from export.index.compact import compact
+from retrieval_server.errors import RetrievalError
 from retrieval_server.index.current_lock import current_lock
-from retrieval_server.index.publish import make_current, readable_current
+from retrieval_server.index.publish import make_current
+from tests.soak.changer import Changer
 from tests.soak.proxy import FaultyProxy
 from tests.soak.supervised_server import SupervisedServer
 from tests.soak.world import World
@@ -28,6 +34,7 @@ class Place:
         world: the index and the models.
         server: the server.
         proxy: between the callers and the server.
+        changer: changes the catalogue.
         triton: serves the models; None where they run in the server.
         stopped_s: how long a process is stopped.
     """
@@ -35,6 +42,7 @@ class Place:
     world: World
     server: SupervisedServer
     proxy: FaultyProxy
+    changer: Changer
     triton: LocalTriton | None
     stopped_s: float
 
@@ -58,10 +66,9 @@ def hold_connections(place: Place, generator: random.Random) -> None:
 
 
 def replace_index(place: Place, generator: random.Random) -> None:
-    index, versions = place.world.index, place.world.versions
-    other = versions[(versions.index(readable_current(index)) + 1) % len(versions)]
-    with current_lock(index):
-        make_current(index, other)
+    """Publish the other catalogue, between two changes: each then belongs to one of the two."""
+    with place.changer.between, current_lock(place.world.index):
+        make_current(place.world.index, place.world.other())
 
 
 def forget_files(place: Place, generator: random.Random) -> None:
@@ -77,12 +84,42 @@ def forget_files(place: Place, generator: random.Random) -> None:
 def fill_disk(place: Place, generator: random.Random) -> None:
     """Build an index into the served folder, where no file can grow: the build has to fail."""
     words = [str(SMALL_FILE), "index", str(place.world.catalogue), "--half-precision"]
-    words += ["--output", str(place.world.index), "--profile", str(place.world.profile_file)]
+    words += [
+        "--max-loss",
+        "1",
+        "--output",
+        str(place.world.index),
+        "--profile",
+        str(place.world.profile_file),
+    ]
     words += ["--model-repository", str(place.world.repository)]
     done = subprocess.run(
         command(export_to_small_files, *words), capture_output=True, text=True, check=False
     )
     assert done.returncode == 1, done.stderr
+
+
+def fill_log(place: Place, generator: random.Random) -> None:
+    """Let no file of the server grow for a while: changes are refused, and searches go on."""
+    pid = place.server.pid
+    before = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, before[1]))
+    time.sleep(place.stopped_s)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, before)
+
+
+def compact_index(place: Place, generator: random.Random) -> None:
+    """Compact beside the server, unless it does so itself just now."""
+    with contextlib.suppress(RetrievalError):
+        compact(place.world.index)
+
+
+def kill_compaction(place: Place, generator: random.Random) -> None:
+    words = [sys.executable, "-m", "export", "compact", str(place.world.index)]
+    with subprocess.Popen(words, stderr=subprocess.DEVNULL) as process:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(generator.uniform(0, place.stopped_s))
+        process.kill()
 
 
 def kill_triton(place: Place, generator: random.Random) -> None:
@@ -108,6 +145,9 @@ FAULTS: tuple[Fault, ...] = (
     replace_index,
     forget_files,
     fill_disk,
+    fill_log,
+    compact_index,
+    kill_compaction,
 )
 TRITON_FAULTS: tuple[Fault, ...] = (kill_triton, kill_stub, stop_triton)
 

@@ -11,7 +11,7 @@ import grpc
 from client import RetrievalClient
 from client import RetrievalError as ClientError
 from retrieval_server.v1 import retrieval_pb2_grpc as pb_grpc
-from tests.soak.world import CALL_TIMEOUT_S, Caller, Query
+from tests.soak.world import CALL_TIMEOUT_S, Answer, Caller, Query, World
 
 WHILE_BROKEN = {
     grpc.StatusCode.UNAVAILABLE,
@@ -35,19 +35,18 @@ class Load:
 
     Args:
         address: of the server.
-        queries: what they ask.
+        world: what they ask, and the right answers.
         callers: how many.
         pause_s: between two queries of a caller.
     """
 
-    def __init__(
-        self, address: str, queries: tuple[Query, ...], callers: int, pause_s: float
-    ) -> None:
-        self._address, self._queries, self._pause_s = address, queries, pause_s
+    def __init__(self, address: str, world: World, callers: int, pause_s: float) -> None:
+        self._address, self._world, self._pause_s = address, world, pause_s
         self._stops = threading.Event()
         self._lock = threading.Lock()
         self.outcomes: Counter[str] = Counter()
         self.wrong: list[str] = []
+        self._later: list[tuple[Query, Answer]] = []
         self._threads = [
             threading.Thread(target=self._call, args=(seed,)) for seed in range(callers)
         ]
@@ -60,23 +59,36 @@ class Load:
         for thread in self._threads:
             thread.join()
 
+    def judge(self) -> None:
+        """Judge the answers that saw a change which was answered later; there are no more."""
+        for query, answer in self._later:
+            self._count(query, "OK" if self._world.is_right(query, answer) else "WRONG")
+
     def _call(self, seed: int) -> None:
         generator = random.Random(seed)
         with calling(self._address) as caller:
             while not self._stops.wait(self._pause_s):
-                query = generator.choice(self._queries)
-                outcome = asked(query, caller)
-                with self._lock:
-                    self.outcomes[outcome] += 1
-                    if outcome not in {"OK", *(status.name for status in WHILE_BROKEN)}:
-                        self.wrong.append(f"{query.name}: {outcome}")
+                query = generator.choice(self._world.queries)
+                answer = asked(query, caller)
+                is_right = None if isinstance(answer, str) else self._world.is_right(query, answer)
+                if isinstance(answer, str):
+                    self._count(query, answer)
+                elif is_right is None:
+                    self._later.append((query, answer))
+                else:
+                    self._count(query, "OK" if is_right else "WRONG")
+
+    def _count(self, query: Query, outcome: str) -> None:
+        with self._lock:
+            self.outcomes[outcome] += 1
+            if outcome not in {"OK", *(status.name for status in WHILE_BROKEN)}:
+                self.wrong.append(f"{query.name}: {outcome}")
 
 
-def asked(query: Query, caller: Caller) -> str:
-    """Ask a query: the status of the call, or ``WRONG`` for an answer that is."""
+def asked(query: Query, caller: Caller) -> Answer | str:
+    """Ask a query: the answer, or the status of a call that has failed."""
     try:
-        answer = query.ask(caller)
+        return query.ask(caller)
     except (grpc.RpcError, ClientError) as error:
         code = error.code() if isinstance(error, grpc.RpcError) else error.code
         return str(error) if code is None else code.name
-    return "OK" if query.is_right(answer) else "WRONG"

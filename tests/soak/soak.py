@@ -10,17 +10,19 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from tests.soak.faults import FAULTS, TRITON_FAULTS, Fault, Place
+from tests.soak.changer import Changer
+from tests.soak.faults import FAULTS, TRITON_FAULTS, Fault, Place, replace_index
 from tests.soak.load import Load, asked, calling
 from tests.soak.proxy import FaultyProxy
 from tests.soak.resources import Held, Samples, shared_regions
 from tests.soak.supervised_server import SupervisedServer
-from tests.soak.world import World, make_world
+from tests.soak.world import Answer, Query, World, make_world
 from tests.support.local_triton import LocalTriton, serving
-from tests.support.patience import PATIENCE_S
+from tests.support.patience import PATIENCE_S, eventually
 
 SHARED_MARK = "beauty_triton_"
 SAMPLE_EVERY_S = 1.0
+KEPT_VERSIONS = 10_000  # all: both catalogues stay
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +36,8 @@ class SoakSettings:
         stopped_s: how long a process is stopped, or a connection held.
         callers: how many search at the same time.
         pause_s: between two searches of a caller.
+        change_pause_s: between two changes.
+        compact_after: number of changes at which the server compacts.
         seed: of the order of the faults.
         faults: how many at most; None for as many as the time allows.
     """
@@ -44,6 +48,8 @@ class SoakSettings:
     stopped_s: float = 5.0
     callers: int = 6
     pause_s: float = 0.02
+    change_pause_s: float = 0.2
+    compact_after: int = 100
     seed: int = 1
     faults: int | None = None
 
@@ -55,6 +61,9 @@ class SoakResult:
     Attributes:
         outcomes: how often a search ended with a status.
         wrong: what was no right answer and no status of a server that is broken.
+        changes: how many upserts and deletes were answered.
+        lost: products that are not as the answered changes made them.
+        versions: how many there are at the end; compactions make all but two.
         back_s: the time from the end of each fault to the first right answer, by fault.
         samples: what the server held.
         regions: of Triton's shared memory, at the start and at the end.
@@ -65,6 +74,9 @@ class SoakResult:
 
     outcomes: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
+    changes: Counter[str] = field(default_factory=Counter)
+    lost: list[str] = field(default_factory=list)
+    versions: int = 0
     back_s: dict[str, list[float]] = field(default_factory=dict)
     samples: Samples = field(default_factory=Samples)
     regions: tuple[int, int] = (0, 0)
@@ -100,12 +112,20 @@ def soak(settings: SoakSettings, say: Callable[[str], None]) -> SoakResult:
             "--reload-every-s", 0.2,
             "--max-loss", 1,
             "--drain-delay-s", 0,
+            "--writable",
+            "--compact-after", settings.compact_after,
+            "--keep-versions", KEPT_VERSIONS,
             *engine,
         )  # fmt: skip
         proxy = FaultyProxy(lambda: server.port)
-        place = Place(world, server, proxy, triton, settings.stopped_s)
-        _until_right(place)
-        _run(settings, place, result, say)
+        changer = Changer(proxy.address, world, settings.change_pause_s)
+        place = Place(world, server, proxy, changer, triton, settings.stopped_s)
+        try:
+            _until_right(place)
+            _run(settings, place, result, say)
+        finally:
+            changer.stop()
+        _end(place, result)
         proxy.close()
         result.starts, result.exit_status = server.starts, server.stop()
     if triton is not None:
@@ -127,7 +147,7 @@ def _triton(settings: SoakSettings, folder: str) -> Iterator[tuple[World, LocalT
 def _run(
     settings: SoakSettings, place: Place, result: SoakResult, say: Callable[[str], None]
 ) -> None:
-    load = Load(place.proxy.address, place.world.queries, settings.callers, settings.pause_s)
+    load = Load(place.proxy.address, place.world, settings.callers, settings.pause_s)
     regions = shared_regions(SHARED_MARK)
     generator = random.Random(settings.seed)
     ends = time.monotonic() + settings.seconds
@@ -140,9 +160,30 @@ def _run(
         result.back_s.setdefault(fault.__name__, []).append(back_s)
         say(f"{fault.__name__}: right again after {back_s:.1f} s")
     load.stop()
+    place.changer.stop()
+    load.judge()
     _rest(time.monotonic() + 2 * SAMPLE_EVERY_S, place, result)
     result.outcomes, result.wrong = load.outcomes, load.wrong
     result.regions = (regions, shared_regions(SHARED_MARK))
+
+
+def _end(place: Place, result: SoakResult) -> None:
+    """Compare what is served of both catalogues with the changes that were answered."""
+    compared: set[int] = set()
+
+    def all_are_compared() -> bool:
+        lineage, lost = place.changer.lost()
+        if lineage not in compared:
+            compared.add(lineage)
+            result.lost += lost
+            replace_index(place, random.Random())
+        return len(compared) == len(place.world.histories)
+
+    eventually(all_are_compared)
+    place.changer.close()
+    result.wrong += place.changer.wrong
+    result.changes = place.changer.answered
+    result.versions = place.world.versions
 
 
 def _faults(place: Place, generator: random.Random) -> Iterator[Fault]:
@@ -165,7 +206,11 @@ def _until_right(place: Place) -> float:
     kinds = place.world.queries[:: len(place.world.queries) // 3][:3]
     while time.monotonic() < started + PATIENCE_S:
         with calling(place.proxy.address) as caller:
-            if all(asked(query, caller) == "OK" for query in kinds):
+            if all(_is_right(place.world, query, asked(query, caller)) for query in kinds):
                 return time.monotonic() - started
         time.sleep(0.05)
     raise AssertionError(f"not right within {PATIENCE_S} s: {place.server.log.read_text()[-2000:]}")
+
+
+def _is_right(world: World, query: Query, answer: Answer | str) -> bool:
+    return not isinstance(answer, str) and world.is_right(query, answer) is True

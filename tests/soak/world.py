@@ -1,13 +1,12 @@
-"""What is served in a soak, and the right answers: brute force in float64 over each version."""
+"""What is served and asked in a soak: an index of two catalogues, which change."""
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from client import RetrievalClient, SearchResult
 from export.dataset.catalogue import read_catalogue
@@ -16,17 +15,17 @@ from export.index.build import IndexBuild
 from export.models.profiles import profile_toml
 from retrieval_server.engines.create_engine import create_engine
 from retrieval_server.index.bundle import IndexBundle
+from retrieval_server.index.publish import finished_versions, readable_current
 from retrieval_server.models.preprocessing import read_image
 from retrieval_server.v1 import retrieval_pb2 as pb
 from retrieval_server.v1 import retrieval_pb2_grpc as pb_grpc
-from tests.support.reference_search import brute_force
+from tests.soak.history import TOP_K, Descriptors, History
 from tests.support.tiny_world import SIDE, TINY_PROFILE, write_catalogue, write_repository
 
 FAMILIES = (8, 12)  # of the catalogue of each version
+ONLY_IN_THE_SECOND = f"p{FAMILIES[0]:02d}00"
 MEMBERS = 5
-TOP_K = 7
 CALL_TIMEOUT_S = 3.0
-TOLERANCE = 1e-5  # of a similarity: float32 against float64
 
 
 Answer = SearchResult | pb.SearchResponse  # they have the same fields
@@ -46,44 +45,75 @@ class Query:
     Attributes:
         name: for messages.
         ask: asks as a caller.
-        similarities: eq. (8) for each product id, by version.
+        looks: the descriptors that it searches for, in the index of each catalogue.
+        left_out: id of the product that it leaves out; empty for none.
     """
 
     name: str
     ask: Callable[[Caller], Answer]
-    similarities: dict[str, dict[str, float]]
-
-    def is_right(self, answer: Answer) -> bool:
-        """Whether an answer has the best products of its version, with their similarities."""
-        of_version = self.similarities[answer.index_version]
-        best = sorted(of_version.values(), reverse=True)[:TOP_K]
-        found = [match.similarity for match in answer.results]
-        named = [of_version.get(match.product_id, -1.0) for match in answer.results]
-        return len(found) == len(best) and bool(
-            np.allclose(found, best, rtol=0, atol=TOLERANCE)
-            and np.allclose(found, named, rtol=0, atol=TOLERANCE)
-        )
+    looks: tuple[Descriptors, ...]
+    left_out: str = ""
 
 
 @dataclass(frozen=True)
 class World:
-    """A model repository, an index with two versions, and queries.
+    """A model repository, an index of two catalogues that change, and queries.
+
+    Compactions make a line of versions of each catalogue; one of the two is current.
 
     Attributes:
         repository: the models.
         profile_file: the profile, for a build.
         index: the index folder.
-        versions: names of its versions.
-        catalogue: the catalogue of the last version.
+        catalogue: the last catalogue.
         queries: photos, descriptors and products.
+        photos: and their descriptors.
+        changeable: ids of products of both catalogues that no query is about.
+        histories: what each catalogue was at each position of its log.
     """
 
     repository: Path
     profile_file: Path
     index: Path
-    versions: tuple[str, ...]
     catalogue: Path
     queries: tuple[Query, ...]
+    photos: tuple[tuple[Path, Descriptors], ...]
+    changeable: tuple[str, ...]
+    histories: tuple[History, ...]
+    _heads: dict[int, str]
+    _lineages: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def current(self) -> str:
+        """The version that is current."""
+        current = readable_current(self.index)
+        assert current is not None, "it is written in one step"
+        return current
+
+    @property
+    def versions(self) -> int:
+        """How many versions there are."""
+        return len(finished_versions(self.index))
+
+    def lineage_of(self, version: str) -> int:
+        """The number of the catalogue that a version is of."""
+        if version not in self._lineages:
+            bundle = IndexBundle(self.index / version)
+            self._lineages[version] = int(bundle.row_of(ONLY_IN_THE_SECOND) is not None)
+        return self._lineages[version]
+
+    def other(self) -> str:
+        """The newest version of the catalogue that is not current."""
+        current = self.current
+        self._heads[self.lineage_of(current)] = current
+        return self._heads[1 - self.lineage_of(current)]
+
+    def is_right(self, query: Query, answer: Answer) -> bool | None:
+        """Whether an answer is right; None if a change that it saw is not answered yet."""
+        lineage = self.lineage_of(answer.index_version)
+        return self.histories[lineage].agrees(
+            query.looks[lineage], query.left_out, answer.change_position, list(answer.results)
+        )
 
 
 def make_world(folder: Path) -> World:
@@ -102,19 +132,22 @@ def make_world(folder: Path) -> World:
         bundles.append(IndexBundle(built.folder))
     photos = sorted((folder / "catalogue-0" / "queries").iterdir())
     described = asyncio.run(_described(repository, photos))
-    queries = [
-        _by_photo(path, query, bundles) for path, query in zip(photos, described, strict=True)
-    ]
-    queries += [
-        _by_descriptors(path.name, query, bundles)
-        for path, query in zip(photos, described, strict=True)
-    ]
+    looks = tuple(zip(photos, described, strict=True))
+    queries = [_by_photo(path, query) for path, query in looks]
+    queries += [_by_descriptors(path.name, query) for path, query in looks]
     queries += [_by_product(f"p{family:02d}01", bundles) for family in range(min(FAMILIES))]
-    versions = tuple(bundle.version for bundle in bundles)
-    return World(repository, profile_file, index, versions, catalogue, tuple(queries))
-
-
-Descriptors = tuple[NDArray[np.float32], ...]
+    members = [f"p{family:02d}{member:02d}" for family in range(4) for member in range(2, MEMBERS)]
+    return World(
+        repository=repository,
+        profile_file=profile_file,
+        index=index,
+        catalogue=catalogue,
+        queries=tuple(queries),
+        photos=looks,
+        changeable=tuple(members),
+        histories=tuple(map(History, bundles)),
+        _heads={number: bundle.version for number, bundle in enumerate(bundles)},
+    )
 
 
 async def _described(repository: Path, photos: list[Path]) -> list[Descriptors]:
@@ -132,30 +165,16 @@ async def _described(repository: Path, photos: list[Path]) -> list[Descriptors]:
     return [tuple(each[model][0] for model in TINY_PROFILE.models) for each in found]
 
 
-def _similarities(
-    query: Descriptors, bundles: list[IndexBundle], left_out: str = ""
-) -> dict[str, dict[str, float]]:
-    alphas = tuple(TINY_PROFILE.alphas.values())
-    return {
-        bundle.version: {
-            bundle.product_id(row): float(value)
-            for row, value in enumerate(brute_force(bundle, query, alphas))
-            if bundle.product_id(row) != left_out
-        }
-        for bundle in bundles
-    }
-
-
-def _by_photo(path: Path, query: Descriptors, bundles: list[IndexBundle]) -> Query:
+def _by_photo(path: Path, query: Descriptors) -> Query:
     photo = path.read_bytes()
     return Query(
         path.name,
         lambda caller: caller.client.search(photo, top_k=TOP_K, refine=False),
-        _similarities(query, bundles),
+        (query,) * len(FAMILIES),
     )
 
 
-def _by_descriptors(name: str, query: Descriptors, bundles: list[IndexBundle]) -> Query:
+def _by_descriptors(name: str, query: Descriptors) -> Query:
     given = {
         model: pb.Descriptor(values=values.tolist())
         for model, values in zip(TINY_PROFILE.models, query, strict=True)
@@ -166,19 +185,19 @@ def _by_descriptors(name: str, query: Descriptors, bundles: list[IndexBundle]) -
     return Query(
         f"descriptors of {name}",
         lambda caller: caller.stub.Search(request, timeout=CALL_TIMEOUT_S),
-        _similarities(query, bundles),
+        (query,) * len(FAMILIES),
     )
 
 
 def _by_product(product_id: str, bundles: list[IndexBundle]) -> Query:
-    by_version = {}
+    looks = []
     for bundle in bundles:
         row = bundle.row_of(product_id)
         assert row is not None
-        query = bundle.descriptors_of(row)
-        by_version |= _similarities(query, [bundle], left_out=product_id)
+        looks.append(bundle.descriptors_of(row))
     return Query(
         product_id,
         lambda caller: caller.client.similar(product_id, top_k=TOP_K, refine=False),
-        by_version,
+        tuple(looks),
+        left_out=product_id,
     )

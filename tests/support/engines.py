@@ -9,10 +9,10 @@ def require_engine(name: str) -> None:
     """Skip the test of an engine whose package or processor is not there."""
     if name != "openvino":
         return
-    openvino = pytest.importorskip("openvino", reason="needs pip install '.[openvino]'")
-    from retrieval_server.engines.openvino import require_bfloat16
-
+    module = pytest.importorskip(  # our module first: it imports the package without telemetry
+        "retrieval_server.engines.openvino", reason="needs pip install '.[openvino]'"
+    )
     try:
-        require_bfloat16(openvino.Core())
+        module.require_bfloat16(module.openvino.Core())
     except EngineError as error:
         pytest.skip(str(error))

@@ -4,7 +4,7 @@ import numpy as np
 
 from retrieval_server.exact_search.cascade import stages_of
 from retrieval_server.exact_search.kernels.layout import BLOCK_ROWS
-from retrieval_server.exact_search.levels import byte
+from retrieval_server.exact_search.levels.byte import ByteSearch, byte_query
 from retrieval_server.exact_search.levels.candidates import Candidates, Scratch
 from retrieval_server.exact_search.levels.rotation import RotatedQuery
 from retrieval_server.exact_search.parallelism import IntraQueryParallelism
@@ -32,7 +32,5 @@ def level_bounds(levels, query, weights):
 def byte_bounds(levels, query, alphas):
     """Upper bounds of eq. (8) of every row by the byte level."""
     offsets = levels.fit.parameters.code_offsets
-    queries = [byte.byte_query(q, o) for q, o in zip(query, offsets, strict=True)]
-    rows = levels.arrays["bytes"].rows(np.arange(levels.rows, dtype=np.int32))
-    cosines, radii = byte.estimates(*rows, queries)
-    return byte.similarity_upper_bounds(cosines, radii, alphas)
+    search = ByteSearch(levels.arrays["bytes"], byte_query(query, offsets), alphas)
+    return search.bounds(np.arange(levels.rows, dtype=np.int32))[1]

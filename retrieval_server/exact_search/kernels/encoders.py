@@ -19,6 +19,7 @@ from retrieval_server.exact_search.kernels.layout import (
 )
 
 SIGNED_OFFSET = 128  # code of zero at the byte level, for descriptors with negative values
+_WITHOUT_SIGN = 2**31 - 1
 _LARGEST_BYTE, _LARGEST_SIGNED_BYTE = 255, 127
 _UPPER_BITS = RESIDUAL_BITS - 1
 _UPPER_LINE_DIMENSIONS = LINE * 8 // _UPPER_BITS
@@ -113,6 +114,21 @@ def encode_residuals(
             _put(codes, row, start + _LOWEST_LINE, within, 1, code & 1)
 
 
+@inlined
+def _square_sum(values: NDArray[np.float64]) -> float:
+    """Σ values², in four sums side by side."""
+    first = second = third = fourth = 0.0
+    whole = len(values) - len(values) % 4
+    for at in range(0, whole, 4):
+        first += values[at] * values[at]
+        second += values[at + 1] * values[at + 1]
+        third += values[at + 2] * values[at + 2]
+        fourth += values[at + 3] * values[at + 3]
+    for at in range(whole, len(values)):
+        first += values[at] * values[at]
+    return (first + second) + (third + fourth)
+
+
 @compiled
 def encode_bytes(
     descriptors: NDArray[np.float32],
@@ -136,21 +152,23 @@ def encode_bytes(
         codes: (rows, W) out.
         bounds: (rows, 2 N) out: scale; norm of the residual, a little more.
     """
+    bits = descriptors.view(np.int32)  # those of float32 without their sign ascend as the values do
+    lost = np.empty(descriptors.shape[1], np.float64)
     for index in range(descriptors.shape[0]):
-        row, largest = first_row + index, np.float32(0)
+        row, largest_bits = first_row + index, np.int32(0)
         for dimension in range(descriptors.shape[1]):
-            largest = max(largest, abs(descriptors[index, dimension]))
+            largest_bits = max(largest_bits, bits[index, dimension] & np.int32(_WITHOUT_SIGN))
+        largest = np.array([largest_bits], np.int32).view(np.float32)[0]
         scale = largest / np.float32(_LARGEST_BYTE if offset == 0 else _LARGEST_SIGNED_BYTE)
         if not scale > 0:
             scale = np.float32(1)
-        square = 0.0
         for dimension in range(descriptors.shape[1]):
             value = np.float64(descriptors[index, dimension])
             rounded = np.floor(value / np.float64(scale) + 0.5) + offset
             code = min(max(rounded, 0.0), float(_LARGEST_BYTE))
-            residual = value - (code - offset) * np.float64(scale)
-            square += residual * residual
+            lost[dimension] = value - (code - offset) * np.float64(scale)
             codes[row, column + dimension] = np.uint8(int(code))
+        square = _square_sum(lost)
         for dimension in range(descriptors.shape[1], width):
             codes[row, column + dimension] = np.uint8(offset)
         bounds[row, BYTE_BOUNDS * backbone] = scale

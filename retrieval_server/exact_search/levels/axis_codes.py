@@ -40,6 +40,7 @@ class AxisCodes:
     def __init__(self, table: CodeTable) -> None:
         self.table = table
         self._squared_weights = _SHORTER_BY_A_BIT**table.axis_bits
+        self._inverse_weights = 1 / self._squared_weights
 
     def encode(
         self,
@@ -62,7 +63,7 @@ class AxisCodes:
         lost, squares = (np.empty(count) for _ in range(2))
         encode_axes(
             rows.coordinates,
-            table.axes, table.bits, table.steps(fit.ranges), table.byte_places, table.shifts,
+            table.axes, table.bits, fit.steps(table), table.byte_places, table.shifts,
             self._squared_weights, codes, decoded, lost, squares,
         )  # fmt: skip
         weights = float(np.sqrt(self._squared_weights.sum())), float(self._squared_weights.max())
@@ -77,7 +78,7 @@ class AxisCodes:
             fit: the ranges.
             coordinates: (A,) Pg.
         """
-        found: FloatArray = coordinates[self.table.axes] * self.table.steps(fit.ranges)
+        found: FloatArray = coordinates[self.table.axes] * fit.steps(self.table)
         return found
 
     def query_norm(self, coordinates: FloatArray) -> float:
@@ -86,4 +87,4 @@ class AxisCodes:
         Args:
             coordinates: (A,) p.
         """
-        return math.sqrt(float((coordinates**2 / self._squared_weights).sum())) * (1 + TINY)
+        return math.sqrt(float(coordinates**2 @ self._inverse_weights)) * (1 + TINY)

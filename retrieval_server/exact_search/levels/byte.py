@@ -14,21 +14,18 @@ and ⟨q̂, x̂⟩ is an exact integer times a S. Each cosine lies in an interva
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval_server.exact_search.kernels.byte import byte_cosines
+from retrieval_server.exact_search.kernels.byte import byte_bounds, round_byte_query
 from retrieval_server.exact_search.kernels.encoders import encode_bytes
-from retrieval_server.exact_search.kernels.layout import BYTE_BOUNDS, HIGH_DIGIT, byte_width
+from retrieval_server.exact_search.kernels.layout import BYTE_BOUNDS, byte_width
 from retrieval_server.exact_search.levels.level import ArrayForm, LevelArrays, NewRows
 from retrieval_server.exact_search.levels.rotation import LONGEST, FloatArray, SearchFit
-from retrieval_server.exact_search.similarity import fused_similarity
-
-BOUND_AT_ONCE = 256  # rows: a megabyte of codes, which stays in the processor's cache
-_LARGEST_HIGH = 126
 
 
 class ByteLevel:
@@ -56,124 +53,67 @@ class ByteLevel:
 
 @dataclass(frozen=True)
 class ByteQuery:
-    """The query of one backbone as the kernel reads it.
+    """A query as the kernel reads it; see ``byte_bounds``.
 
     Attributes:
-        high: (C rounded up,) int8.
-        low: (C rounded up,) int8.
-        unit: S.
-        shift: o · Σ (128 high + low).
-        norm: at least |q|.
-        lost: at least |q - q̂|.
+        high: (W,) int8.
+        low: (W,) int8.
+        starts: (M + 1,).
+        terms: (M, 4).
     """
 
     high: NDArray[np.int8]
     low: NDArray[np.int8]
-    unit: float
-    shift: float
-    norm: float
-    lost: float
+    starts: NDArray[np.int64]
+    terms: FloatArray
 
 
-def byte_query(query: NDArray[np.float32], offset: int) -> ByteQuery:
-    """Round the query of one backbone.
+def byte_query(query: Sequence[NDArray[np.float32]], offsets: Sequence[int]) -> ByteQuery:
+    """Round a query.
 
     Args:
-        query: (C,).
-        offset: o.
+        query: (C_n,) by backbone.
+        offsets: o by backbone.
     """
-    padded = np.zeros(byte_width(len(query)))
-    padded[: len(query)] = query
-    unit = float(np.abs(padded).max()) / (HIGH_DIGIT * _LARGEST_HIGH) + 1e-30
-    whole = np.rint(padded / unit)
-    high = np.rint(whole / HIGH_DIGIT)
-    low = whole - HIGH_DIGIT * high
-    return ByteQuery(
-        high.astype(np.int8),
-        low.astype(np.int8),
-        unit=unit,
-        shift=offset * float(whole[: len(query)].sum()),
-        norm=float(np.linalg.norm(padded)) * (1 + 1e-9),
-        lost=float(np.linalg.norm(padded - whole * unit)) * (1 + 1e-9) + 1e-15,
-    )
-
-
-def similarity_upper_bounds(
-    cosines: FloatArray, radii: FloatArray, alphas: Sequence[float]
-) -> FloatArray:
-    """Upper bounds of eq. (8), (m,).
-
-    Args:
-        cosines: (N, m) estimates.
-        radii: (N, m) the largest error of each estimate.
-        alphas: (N,).
-    """
-    low, high = np.ones(cosines.shape[1]), np.ones(cosines.shape[1])
-    magnitude = 1.0
-    for estimate, radius, alpha in zip(cosines, radii, alphas, strict=True):
-        if alpha == 0:
-            continue
-        ends = 1 + alpha * (estimate - radius), 1 + alpha * (estimate + radius)
-        products = (low * ends[0], low * ends[1], high * ends[0], high * ends[1])
-        low = np.minimum.reduce(products)
-        high = np.maximum.reduce(products)
-        magnitude *= 1 + alpha * 1.01
-    return high + 1e-12 * magnitude  # float64 rounding, of this bound and of the exact value
-
-
-def estimates(
-    codes: NDArray[np.uint8], bounds: NDArray[np.float32], queries: Sequence[ByteQuery]
-) -> tuple[FloatArray, FloatArray]:
-    """Estimate the cosines of some rows.
-
-    Args:
-        codes: (m, W).
-        bounds: (m, 2 N).
-        queries: the query by backbone.
-
-    Returns:
-        Estimates of the cosines, and the largest error of each, (N, m) both.
-    """
-    cosines, radii = np.empty((len(queries), len(codes))), np.empty((len(queries), len(codes)))
-    column = 0
-    for backbone, query in enumerate(queries):
-        byte_cosines(
-            codes, bounds, column, backbone,
-            query.high, query.low, query.unit, query.shift, query.norm, query.lost, LONGEST,
-            cosines[backbone], radii[backbone],
-        )  # fmt: skip
-        column += len(query.high)
-    return cosines, radii
+    starts = np.cumsum([0, *(byte_width(len(descriptor)) for descriptor in query)])
+    high, low = (np.zeros(starts[-1], np.int8) for _ in range(2))
+    terms = np.empty((len(query), 4))
+    for backbone, (descriptor, offset) in enumerate(zip(query, offsets, strict=True)):
+        own = slice(starts[backbone], starts[backbone + 1])
+        round_byte_query(descriptor, offset, high[own], low[own], terms[backbone])
+    return ByteQuery(high, low, starts, terms)
 
 
 class ByteSearch:
     """The byte level as the last stage of the cascade: estimates and bounds of eq. (8) itself.
 
     Args:
-        arrays: codes (rows, W) and bounds (rows, 2 N).
-        queries: the query by backbone.
-        alphas: (N,).
+        arrays: codes (rows, W) and bounds (rows, 2 M).
+        query: the query.
+        alphas: (M,).
     """
 
-    def __init__(
-        self, arrays: LevelArrays, queries: Sequence[ByteQuery], alphas: Sequence[float]
-    ) -> None:
-        self._arrays, self._queries, self._alphas = arrays, queries, alphas
+    def __init__(self, arrays: LevelArrays, query: ByteQuery, alphas: Sequence[float]) -> None:
+        self._arrays, self._query = arrays, query
+        self._alphas = np.array(alphas, np.float64)
+        magnitude = math.prod(1 + alpha * 1.01 for alpha in alphas)
+        self._rounding = 1e-12 * magnitude  # of float64, of this bound and of the exact value
 
-    def similarities(self, rows: NDArray[np.int32]) -> FloatArray:
-        """Estimate eq. (8) of some rows, (m,)."""
-        cosines, _ = self._cosines(rows)
-        return fused_similarity(cosines.T, self._alphas)
+    def bounds(self, rows: NDArray[np.int32]) -> tuple[FloatArray, FloatArray]:
+        """Estimates of eq. (8) of some rows, and upper bounds of it, (m,) each.
 
-    def upper_bounds(self, rows: NDArray[np.int32]) -> FloatArray:
-        """Bound eq. (8) of some rows from above, (m,)."""
-        return similarity_upper_bounds(*self._cosines(rows), self._alphas)
-
-    def _cosines(self, rows: NDArray[np.int32]) -> tuple[FloatArray, FloatArray]:
-        """Estimates of the cosines of some rows, and their largest errors, (N, m) both."""
-        pieces = [
-            estimates(*self._arrays.rows(rows[first : first + BOUND_AT_ONCE]), self._queries)
-            for first in range(0, max(1, len(rows)), BOUND_AT_ONCE)
-        ]
-        cosines, radii = (np.concatenate(each, axis=1) for each in zip(*pieces, strict=True))
-        return cosines, radii
+        Raises:
+            IndexBundleError: if the file ends before a row, or the disk fails.
+        """
+        arrays, query = self._arrays, self._query
+        source = (-1, 0) if arrays.file is None else (arrays.file.file, arrays.file.offset)
+        similarities, upper_bounds = (np.empty(len(rows)) for _ in range(2))
+        unread = byte_bounds(
+            *source, arrays.codes, arrays.bounds, rows,
+            query.high, query.low, query.starts, query.terms, self._alphas, LONGEST,
+            similarities, upper_bounds,
+        )  # fmt: skip
+        if unread >= 0 and arrays.file is not None:
+            raise arrays.file.unreadable(rows[unread])
+        upper_bounds += self._rounding
+        return similarities, upper_bounds

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval_server.exact_search.kernels.digits import round_to_digits
 from retrieval_server.exact_search.kernels.layout import HIGH_DIGIT
 from retrieval_server.exact_search.levels.rotation import FloatArray, RotatedQuery, rounding
 
@@ -34,7 +35,6 @@ class Segments:
         self.sizes = np.array(sizes)
         self.starts = np.concatenate([[0], np.cumsum(self.sizes)[:-1]])
         self.middles = (2.0**bits - 1) / 2
-        self.middle_norms = np.sqrt(np.add.reduceat(self.middles**2, self.starts))
         self.largest = np.full(len(self.sizes), LARGEST_DIGIT)
         self.largest[:wide] = LARGEST_NUMBER
 
@@ -62,18 +62,12 @@ def digits_of(coefficients: FloatArray, segments: Segments) -> Digits:
         coefficients: (n,) one for each code.
         segments: the segments of the codes.
     """
-    starts = segments.starts
-    largest = np.maximum.reduceat(np.abs(coefficients), starts)
-    scales = (largest / segments.largest + 1e-30).astype(np.float32)
-    each = np.repeat(scales.astype(np.float64), segments.sizes)
-    limits = np.repeat(segments.largest, segments.sizes)
-    numbers = np.rint(coefficients / each).clip(-limits, limits)
-    squares = np.add.reduceat((coefficients - numbers * each) ** 2, starts)
-    lost = np.sqrt(squares) @ segments.middle_norms
-    shift = (numbers * each) @ segments.middles
-    magnitude = 2 * (each * limits) @ segments.middles
-    error = rounding(float(magnitude), float(abs(shift) + lost), operations=len(scales) + 32)
-    return Digits(numbers, scales, float(lost - shift + error))
+    numbers, scales = np.empty(len(coefficients)), np.empty(len(segments.sizes), np.float32)
+    lost, shift, magnitude = round_to_digits(
+        coefficients, segments.sizes, segments.middles, segments.largest, numbers, scales
+    )
+    error = rounding(magnitude, abs(shift) + lost, operations=len(scales) + 32)
+    return Digits(numbers, scales, lost - shift + error)
 
 
 @dataclass(frozen=True)

@@ -19,11 +19,12 @@ from retrieval_server.exact_search.kernels.layout import AXES, Shape
 from retrieval_server.exact_search.levels.fit_parameters import SearchRecord
 from retrieval_server.exact_search.levels.level import LevelArrays, NewRows
 from retrieval_server.exact_search.levels.order import LEVELS
-from retrieval_server.exact_search.levels.rotation import LONGEST, SearchFit, rotate_rows
+from retrieval_server.exact_search.levels.rotation import LONGEST, SearchFit, rotate_rows, row_norms
 from retrieval_server.exact_search.search import SearchLevel
 from retrieval_server.storage.arrays import release_pages
 
 ENCODED_AT_ONCE = 4096  # rows; a multiple of a block, so that two threads never share a block
+ROWS_IN_CACHE = 512  # of them, which every step encodes before the next ones are begun
 
 Descriptors = Sequence[NDArray[Any]]
 
@@ -121,17 +122,35 @@ def encode(
     single = [np.ascontiguousarray(matrix, dtype=np.float32) for matrix in descriptors]
     for matrix in single:
         _require_unit_vectors(matrix, first_row)
-    count = len(single[0])
+    pieces = [Encoded(np.empty(0, np.int32), (True,) * len(single))]  # of no rows
+    for first in range(0, len(single[0]), ROWS_IN_CACHE):
+        piece = [matrix[first : first + ROWS_IN_CACHE] for matrix in single]
+        pieces.append(_encode(fit, piece, target, first_row + first))
+    return _joined(pieces)
+
+
+def _encode(
+    fit: SearchFit, descriptors: Sequence[NDArray[np.float32]], target: Levels, first_row: int
+) -> Encoded:
+    count = len(descriptors[0])
     decoded, is_outlier = np.zeros((count, AXES)), np.zeros(count, np.bool_)
-    rows = NewRows(first_row, single, rotate_rows(fit, single), decoded, is_outlier)
+    rows = NewRows(first_row, descriptors, rotate_rows(fit, descriptors), decoded, is_outlier)
     for level in LEVELS:
         level.encode_rows(fit, rows, target.arrays[level.name])
     outliers = (first_row + np.flatnonzero(is_outlier)).astype(np.int32)
-    return Encoded(outliers, tuple(bool((matrix >= 0).all()) for matrix in single))
+    return Encoded(outliers, tuple(bool((matrix >= 0).all()) for matrix in descriptors))
+
+
+def _joined(pieces: Sequence[Encoded]) -> Encoded:
+    """What pieces that follow each other add together."""
+    return Encoded(
+        np.concatenate([np.empty(0, np.int32), *(piece.outliers for piece in pieces)]),
+        tuple(all(flags) for flags in zip(*(piece.rectified for piece in pieces), strict=True)),
+    )
 
 
 def _require_unit_vectors(matrix: NDArray[np.float32], first_row: int) -> None:
-    norms = np.sqrt(np.einsum("ij,ij->i", matrix, matrix, dtype=np.float64))
+    norms = row_norms(matrix)
     if not (norms <= LONGEST).all():
         row = int(np.argmin(norms <= LONGEST))
         raise ValueError(f"Row {first_row + row} has L2 norm {norms[row]:.6g} instead of 1.")
@@ -152,8 +171,7 @@ def encode_all(
         fit: the axes.
         descriptors: (N, C_n) by backbone, may be mapped from disk.
         target: the levels to fill.
-        executor: its threads encode side by side. The result does not depend on their number if
-            BLAS uses one thread.
+        executor: its threads encode side by side; the result does not depend on their number.
         advance: called with the number of rows of each finished piece.
         finished: pieces that need not be encoded again, by their first row: what ``on_finished``
             was called with earlier, for the same database and target.
@@ -244,10 +262,5 @@ class GrowingLevels:
 
 
 def _completed(levels: Levels, encoded: Sequence[Encoded]) -> Levels:
-    return replace(
-        levels,
-        outliers=np.concatenate([np.empty(0, np.int32), *(piece.outliers for piece in encoded)]),
-        rectified=tuple(
-            all(flags) for flags in zip(*(piece.rectified for piece in encoded), strict=True)
-        ),
-    )
+    whole = _joined(encoded)
+    return replace(levels, outliers=whole.outliers, rectified=whole.rectified)

@@ -35,11 +35,6 @@ class LevelArrays:
         """Size in bytes."""
         return self.codes.nbytes + self.bounds.nbytes
 
-    def rows(self, rows: NDArray[np.int32]) -> tuple[NDArray[np.uint8], NDArray[Any]]:
-        """Read the codes and bounds of some rows, of a level whose first axis is the row."""
-        codes = self.codes[rows] if self.file is None else self.file[rows]
-        return codes, self.bounds[rows]
-
 
 @dataclass(frozen=True)
 class NewRows:

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,7 @@ from retrieval_server.exact_search.kernels.layout import (
     RESIDUAL_DIMENSIONS,
     residual_bytes,
 )
+from retrieval_server.exact_search.kernels.product import product
 from retrieval_server.exact_search.kernels.residual import residual_bounds
 from retrieval_server.exact_search.levels.digits import DigitQuery, Segments, digit_query
 from retrieval_server.exact_search.levels.level import ArrayForm, LevelArrays, NewRows, rounded_up
@@ -47,8 +48,8 @@ from retrieval_server.exact_search.levels.rotation import (
     RotatedQuery,
     RotatedRows,
     SearchFit,
-    blockwise_product,
     product_error,
+    row_norms,
     tail_norms,
 )
 from retrieval_server.exact_search.levels.stage import RowStage, StageSettings
@@ -63,7 +64,7 @@ def residuals(fit: SearchFit, rows: RotatedRows, decoded: FloatArray) -> NDArray
         decoded: (m, 768), ĉ.
     """
     axes = len(fit.rotation)
-    remainder = blockwise_product(decoded[:, :axes].astype(np.float32), fit.rotation)
+    remainder = product(decoded[:, :axes].astype(np.float32), fit.to_dimensions)
     return np.subtract(rows.scaled, remainder, out=remainder)
 
 
@@ -87,12 +88,13 @@ def write_codes(
     norms = _norms(remainder)
     rotation_error, axes = fit.parameters.rotation_error, len(fit.rotation)
     length = 1 + rotation_error
-    computed = product_error(axes) * math.sqrt(axes) * length * _norms(decoded)
+    decoded_norms = np.linalg.norm(decoded, axis=1) * (1 + 1e-12)
+    computed = product_error(axes) * math.sqrt(axes) * length * decoded_norms
     error = 4 * UNIT * length * rows.norms + computed + 2 * UNIT * (remainder_norms + norms)
-    leading = fit.rotation[:COARSE_AXES]
-    squares = _norms(blockwise_product(remainder, leading.T)) ** 2
+    leading = fit.to_axes.first(COARSE_AXES)
+    squares = _norms(product(remainder, leading)) ** 2
     longest = norms + error
-    on_axes_error = length * (product_error(remainder.shape[1]) * len(leading) ** 0.5 * norms)
+    on_axes_error = length * (product_error(remainder.shape[1]) * leading.columns**0.5 * norms)
     on_axes_error += length * error
     beside = tail_norms(longest, squares, on_axes_error, rotation_error)
     return rounded_up(np.column_stack([np.sqrt(squares) + on_axes_error, beside]))
@@ -104,12 +106,17 @@ def residual_query(fit: SearchFit, rotated: RotatedQuery) -> DigitQuery:
     groups = -(-dimension // RESIDUAL_DIMENSIONS)
     coefficients = np.zeros(groups * RESIDUAL_DIMENSIONS)
     coefficients[:dimension] = rotated.vector * fit.residual_steps
-    count = len(coefficients) // LINE
-    segments = Segments([LINE] * count, np.full(len(coefficients), RESIDUAL_BITS))
     # ε |g| |e|, and what float64 loses, generously
     either = (fit.parameters.rotation_error * 1.01 + 1e-9) * rotated.norm
     factors = [rotated.region_norm(0) + either, rotated.tail_norm(1) + either]
-    return digit_query(rotated, coefficients, segments, factors)
+    return digit_query(rotated, coefficients, _segments(groups), factors)
+
+
+@cache
+def _segments(groups: int) -> Segments:
+    """A scale for each 64 codes of so many groups of dimensions."""
+    codes = groups * RESIDUAL_DIMENSIONS
+    return Segments([LINE] * (codes // LINE), np.full(codes, RESIDUAL_BITS))
 
 
 class ResidualLevel:
@@ -136,7 +143,6 @@ class ResidualLevel:
         return RowStage(self.name, arrays, rounded, residual_bounds, settings.piece_rows)
 
 
-def _norms(vectors: NDArray[np.floating]) -> FloatArray:
+def _norms(vectors: NDArray[np.float32]) -> FloatArray:
     """(m,) norms, at least."""
-    squares: FloatArray = np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64)
-    return np.sqrt(squares) * (1 + 1e-12)
+    return row_norms(vectors) * (1 + 1e-12)

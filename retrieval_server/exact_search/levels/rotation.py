@@ -21,7 +21,7 @@ third, write P = (P Pᵀ)^½ Q with orthonormal rows Q, and T for the projection
 It holds for the first axes of P alone as well, ε being no smaller than the ε of a part.
 
 Rounding. Py is a float32 product; summed in any order over D terms its error would be bounded by
-γ_D only. ``blockwise_product`` sums blocks of 256 terms and adds those up: at most γ_k |P_j| |y| a
+γ_D only. ``product`` sums blocks of 256 terms and adds those up: at most γ_k |P_j| |y| a
 coordinate, with k = 256 + ⌈D / 256⌉, γ_k = k u / (1 - k u), u = 2⁻²⁴ (Higham 2002, section 3.1),
 and 3u |y| for the rounding of y itself. The encoder adds that to every residual it stores. Pg is
 computed in float64; its error, like all float64 rounding here, is below 1e-11 |g| |y|.
@@ -32,17 +32,19 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval_server.exact_search.kernels.inner_products import dots
+from retrieval_server.exact_search.kernels.code_table import CodeTable
+from retrieval_server.exact_search.kernels.inner_products import dots, square_sums
 from retrieval_server.exact_search.kernels.layout import AXES, REGIONS, Shape
+from retrieval_server.exact_search.kernels.product import BLOCK, Panels, product
 from retrieval_server.exact_search.levels.fit_parameters import FitParameters
 from retrieval_server.exact_search.similarity import NORM_TOLERANCE
 
 LONGEST = 1 + 2 * NORM_TOLERANCE  # norm of a descriptor, with room for its rounding
-_BLOCK = 256  # terms that are summed in float32 at once
 UNIT = 2.0**-24  # float32's rounding unit
 TINY = 1e-11  # float64 rounding, generously
 
@@ -66,6 +68,31 @@ class SearchFit:
     rotation: NDArray[np.float32]
     ranges: NDArray[np.float32]
     residual_steps: NDArray[np.float32]
+
+    @cached_property
+    def to_axes(self) -> Panels:
+        """Pᵀ, by which rows are multiplied."""
+        return Panels.of(self.rotation.T)
+
+    @cached_property
+    def to_dimensions(self) -> Panels:
+        """P, by which coordinates are multiplied."""
+        return Panels.of(self.rotation)
+
+    @cached_property
+    def exact_means(self) -> FloatArray:
+        """The means in float64."""
+        return self.means.astype(np.float64)
+
+    @cached_property
+    def _steps(self) -> dict[CodeTable, FloatArray]:
+        return {}
+
+    def steps(self, table: CodeTable) -> FloatArray:
+        """The step of each code of a level, (n,); computed once."""
+        if table not in self._steps:
+            self._steps[table] = table.steps(self.ranges)
+        return self._steps[table]
 
     @staticmethod
     def shapes(dimension: int) -> dict[str, Shape]:
@@ -149,36 +176,29 @@ def rotate_rows(fit: SearchFit, descriptors: Sequence[NDArray[np.float32]]) -> R
         products = np.empty(rows)
         dots(matrix, mean.astype(np.float64), products)
         means[:, backbone] = products - np.dot(mean.astype(np.float64), mean.astype(np.float64))
-    norms = np.sqrt(np.einsum("ij,ij->i", scaled, scaled, dtype=np.float64)) * (1 + 4 * UNIT)
+    norms = row_norms(scaled) * (1 + 4 * UNIT)
     axes, dimension = fit.rotation.shape
     coordinates = np.zeros((rows, AXES), np.float32)
-    coordinates[:, :axes] = blockwise_product(scaled, fit.rotation.T)
+    coordinates[:, :axes] = product(scaled, fit.to_axes)
     length = 1 + fit.parameters.rotation_error  # of a row of P, or more
     axis_error = product_error(dimension) * length
     return RotatedRows(scaled, coordinates, norms, means, axis_error, 4 * UNIT * length)
 
 
-def blockwise_product(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[np.float32]:
-    """A float32 matrix product whose error ``product_error`` bounds.
-
-    Args:
-        left: (m, k).
-        right: (k, n).
-    """
-    product = np.zeros((len(left), right.shape[1]), np.float32)
-    for first in range(0, len(right), _BLOCK):
-        block = slice(first, first + _BLOCK)
-        product += left[:, block] @ right[block]
-    return product
+def row_norms(matrix: NDArray[np.float32]) -> FloatArray:
+    """The norms of the rows of a matrix (m, n), (m,), up to float64 rounding."""
+    squares = np.empty(len(matrix))
+    square_sums(matrix, squares)
+    return np.sqrt(squares)
 
 
 def product_error(terms: int) -> float:
-    """γ of a ``blockwise_product`` over so many terms.
+    """γ of a ``product`` over so many terms.
 
-    The error of an entry is at most γ times the norms of its row of ``left`` and column of
-    ``right``.
+    The error of an entry is at most γ times the norms of its row of the left side and its column of
+    the right side.
     """
-    units = (_BLOCK + math.ceil(terms / _BLOCK) + 1) * UNIT
+    units = (BLOCK + math.ceil(terms / BLOCK) + 1) * UNIT
     return units / (1 - units)
 
 
@@ -214,7 +234,7 @@ class RotatedQuery:
         g = np.empty(len(fit.means))
         constant = longest = 0.0
         for backbone, (descriptor, own) in enumerate(zip(query, columns, strict=True)):
-            mean = fit.means[own].astype(np.float64)
+            mean = fit.exact_means[own]
             scaling = float(np.float32(fit.parameters.scalings[backbone]))
             exact = descriptor.astype(np.float64)
             g[own] = (exact - mean) * (weights[backbone] / scaling)
@@ -256,7 +276,8 @@ class RotatedQuery:
 
     def region_norm(self, index: int) -> float:
         """At least |Pg| on the axes of ``region(index)``."""
-        return float(np.linalg.norm(self.region(index))) * (1 + TINY)
+        coordinates = self.region(index)
+        return math.sqrt(float(coordinates @ coordinates)) * (1 + TINY)
 
     def tail_norm(self, regions: int) -> float:
         """At least |Tg|, beside the axes of the first ``regions`` regions."""

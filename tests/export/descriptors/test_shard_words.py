@@ -73,7 +73,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
 def one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the engine work on one image at a time."""
     monkeypatch.setattr("export.descriptors.engine_choice.available_cores", lambda: 1)
-    monkeypatch.setattr("retrieval_server.engines.embedded.IMAGES_PER_WORKER", 1)
+    monkeypatch.setattr("retrieval_server.engines.in_process.IMAGES_PER_WORKER", 1)
 
 
 def fails_at(monkeypatch: pytest.MonkeyPatch, calls: set[int], error: Exception) -> None:

@@ -45,6 +45,7 @@ from retrieval_server.models.preprocessing import read_image
 from retrieval_server.retrieval.retriever import Retriever
 from retrieval_server.retrieval.search_request import SearchParameters
 from tests.golden import descriptors as golden
+from tests.support.engines import require_engine
 from tests.support.local_triton import serving
 from tests.support.paths import ROOT, SHARED
 from tests.support.patience import PATIENCE_S
@@ -276,6 +277,19 @@ def test_the_attention_shown_is_the_one_behind_the_served_descriptor(lite_reposi
         assert (attention.descriptor == served[folder.name][0]).all()
         assert attention.mask.shape == (10, 10)
         assert 0 < attention.mask.sum() < 100
+
+
+def test_bfloat16_moves_a_descriptor_a_little(lite_repository, sample):
+    require_engine("openvino")
+    photos = sorted((sample / "queries").iterdir())[:12]
+    images = np.stack([read_image(photo, LITE.side) for photo in photos])
+    float32, bfloat16 = (
+        asyncio.run(described(engine, lite_repository, images, TritonConnection()))
+        for engine in ("embedded", "openvino")
+    )
+    for model in LITE.models:
+        cosines = (float32[model].astype(np.float64) * bfloat16[model]).sum(axis=1)
+        assert 0.98 <= cosines.min() <= cosines.max() < 0.99999
 
 
 @pytest.mark.usefixtures("local_triton_environment")

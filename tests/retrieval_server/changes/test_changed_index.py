@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -26,45 +27,77 @@ from retrieval_server.models.profile import Profile
 from retrieval_server.retrieval.retriever import Retriever
 from retrieval_server.retrieval.search_request import SearchParameters
 from retrieval_server.retrieval.search_result import SearchResult
+from retrieval_server.stores.changed_store import changed_store
+from retrieval_server.stores.layout import CLAIM_PLACE, FIRST
+from retrieval_server.stores.load import Load
+from retrieval_server.stores.milvus import STRONG, Milvus
+from retrieval_server.stores.published_version import published
+from retrieval_server.stores.stored_index import StoredIndex
 from retrieval_server.text.grams import WRITTEN, grams_of
 from retrieval_server.text.neighbours import TextIndex
 from tests.retrieval_server.retrieval.test_groups import random_filter
 from tests.retrieval_server.retrieval.test_retriever import PROFILE_ALPHAS
+from tests.support.lite_store import lite_address
 from tests.support.made_up_changes import apply, random_change, rows_of
 from tests.support.made_up_databases import cascade, exact_vectors
 from tests.support.made_up_index import BRANDS, COLUMNS, index_of, made_up_index
+from tests.support.patience import PATIENCE_S
 from tests.support.reference_search import NoEngine
 
 SIZE, STEPS = 60, 4
 
 
+def made_up(folder: Path, profile: Profile) -> IndexBundle:
+    return made_up_index(folder / "version", profile, np.random.default_rng(3), SIZE)
+
+
 @pytest.fixture
 def base(tiny_profile: Profile, tmp_path: Path) -> IndexBundle:
-    return made_up_index(tmp_path / "version", tiny_profile, np.random.default_rng(3), SIZE)
+    return made_up(tmp_path, tiny_profile)
+
+
+@pytest.fixture(scope="module")
+def store(tiny_profile: Profile, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Milvus]:
+    """A store that holds ``base``."""
+    folder = tmp_path_factory.mktemp("store")
+    loading = Milvus(lite_address(folder), PATIENCE_S, STRONG, creates=True)
+    Load(made_up(folder, tiny_profile), loading, max_loss=0).run()
+    milvus = Milvus(loading.address, PATIENCE_S)
+    loading.close()
+    yield milvus
+    milvus.close()
 
 
 class Changing:
-    """A version, its log, and the catalogue as it should be."""
+    """A version in files or in a store, its log, and the catalogue as it should be."""
 
-    def __init__(self, base: IndexBundle, *, is_cascade: bool = False) -> None:
-        self.base, self.catalogue = base, rows_of(base)
-        self.retriever = Retriever(base, NoEngine())
-        if is_cascade:
-            self.retriever._search = cascade(base.descriptors, PROFILE_ALPHAS)
-            base.levels = self.retriever._search.levels
-        self.version = ChangedVersion(base, self.retriever.index_search)
-        self.writer = LogWriter(changes_folder(base.folder), base.version)
+    def __init__(self, base: IndexBundle, stored: StoredIndex | None = None) -> None:
+        self.base, self.stored, self.catalogue = base, stored, rows_of(base)
+        self.retriever = Retriever(stored or base, NoEngine())
+        self.version = self.follow()
+        self.writer = (
+            LogWriter(changes_folder(base.folder), base.version)
+            if stored is None
+            else stored.open_log_writer()
+        )
         self.changes: list[Change] = []
+
+    def follow(self) -> ChangedVersion:
+        """A reader of the log from its beginning."""
+        search = self.retriever.index_search
+        if self.stored is not None:
+            return changed_store(self.stored, search)
+        return ChangedVersion.in_files(self.base, search)
 
     def change(self, *changes: Change) -> ChangedIndex:
         """Write a group of changes, and read it."""
-        self.writer.append([encoded(change) for change in changes])
+        position = self.writer.append([encoded(change) for change in changes])
         for change in changes:
             apply(change, self.catalogue)
         self.changes += changes
         index = self.version.catch_up()
         assert index is not None
-        assert index.change_position == self.writer.position == len(self.changes)
+        assert index.change_position == position == len(self.changes)
         return index
 
     def change_at_random(self, rng: np.random.Generator) -> ChangedIndex:
@@ -78,6 +111,25 @@ class Changing:
             np.stack([row.descriptors[n] for row in rows]) for n in range(len(PROFILE_ALPHAS))
         ]
         return index_of(folder, self.base.profile, [row.product for row in rows], descriptors)
+
+
+@pytest.fixture
+def changing(request: pytest.FixtureRequest, base: IndexBundle) -> Iterator[Changing]:
+    """Changes to ``base`` in one of the forms, by default in files."""
+    form = getattr(request, "param", "files")
+    if form != "store":
+        if form == "cascade":
+            search = cascade(base.descriptors, PROFILE_ALPHAS)
+            base.levels = search.levels
+            base.open_search = lambda parallelism: search
+        yield Changing(base)
+        return
+    milvus: Milvus = request.getfixturevalue("store")
+    yield Changing(base, StoredIndex.published(milvus, PATIENCE_S))
+    milvus.call("delete", published(milvus)[1].changes, filter=f"{FIRST} >= {CLAIM_PLACE}")
+
+
+in_both_forms = pytest.mark.parametrize("changing", ["files", "store"], indirect=True)
 
 
 def seen(index: IndexBundle | ChangedIndex, found: SearchResult) -> list[object]:
@@ -96,19 +148,18 @@ def every_level(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("every_level")
-@pytest.mark.parametrize("is_cascade", [False, True], ids=["scan", "cascade"])
+@pytest.mark.parametrize("changing", ["files", "cascade", "store"], indirect=True)
 def test_every_search_is_that_of_an_index_of_the_changed_catalogue(
-    base: IndexBundle, tmp_path: Path, is_cascade: bool
+    changing: Changing, tmp_path: Path
 ) -> None:
     rng = np.random.default_rng(5)
-    changing = Changing(base, is_cascade=is_cascade)
     for step in range(STEPS):
         index = changing.change_at_random(rng)
         other = changing.rebuilt(tmp_path / f"rebuilt-{step}")
         mine, theirs = changing.retriever.over(index), Retriever(other, NoEngine())
         assert len(index) == len(other)
         assert index.first_product == other.first_product
-        for _ in range(30):
+        for _ in range(30 if changing.stored is None else 10):  # a store's calls take long
             parameters = SearchParameters(
                 top_k=int(rng.choice([1, 7, 100])),
                 refine=False,
@@ -127,11 +178,11 @@ def test_every_search_is_that_of_an_index_of_the_changed_catalogue(
             )
 
 
+@in_both_forms
 def test_similar_descriptions_are_those_of_the_join_with_the_same_idf(
-    base: IndexBundle, tmp_path: Path
+    changing: Changing, base: IndexBundle, tmp_path: Path
 ) -> None:
     rng = np.random.default_rng(6)
-    changing = Changing(base)
     for step in range(4):
         index = changing.change_at_random(rng)
         upserts = [change for change in changing.changes if isinstance(change, Upsert)]
@@ -153,8 +204,8 @@ def test_similar_descriptions_are_those_of_the_join_with_the_same_idf(
             assert found_cosines.tolist() == cosines[stays].tolist()
 
 
-def test_a_description_of_another_language_has_no_neighbours(base: IndexBundle) -> None:
-    changing = Changing(base)
+@in_both_forms
+def test_a_description_of_another_language_has_no_neighbours(changing: Changing) -> None:
     twin = changing.catalogue["r00000"]
     text = twin.product.description or "Nuxe ruby lip balm no 0"
     index = changing.change(
@@ -172,9 +223,11 @@ def _product(product_id: str, description: str) -> Product:
     return Product(product_id, description, "", {})
 
 
-def test_words_are_compared_under_the_idf_of_the_version(base: IndexBundle) -> None:
+@in_both_forms
+def test_words_are_compared_under_the_idf_of_the_version(
+    changing: Changing, base: IndexBundle
+) -> None:
     rng = np.random.default_rng(7)
-    changing = Changing(base)
     texts = [
         _text(base, base.product(row).description, base.product(row).attributes)
         for row in range(SIZE)
@@ -246,8 +299,8 @@ def test_a_value_that_does_not_fit_the_kind_that_a_compaction_gave_its_column_is
         assert column.distinct == 1
 
 
-def test_a_search_keeps_the_position_at_which_it_began(base: IndexBundle) -> None:
-    changing = Changing(base)
+@in_both_forms
+def test_a_search_keeps_the_position_at_which_it_began(changing: Changing) -> None:
     row = changing.catalogue["r00003"]
     first = changing.change(Upsert(product=_product("r00003", "once"), descriptors=row.descriptors))
     before = first.row_of("r00003"), first.product(first.row_of("r00003")).description, len(first)
@@ -264,8 +317,8 @@ def test_a_search_keeps_the_position_at_which_it_began(base: IndexBundle) -> Non
     assert len(second) == SIZE
 
 
-def test_a_catalogue_can_lose_every_product_and_gain_one(base: IndexBundle) -> None:
-    changing = Changing(base)
+@in_both_forms
+def test_a_catalogue_can_lose_every_product_and_gain_one(changing: Changing) -> None:
     row = changing.catalogue["r00000"]
     empty = changing.change(*map(Delete, list(changing.catalogue)))
     retriever = changing.retriever.over(empty)
@@ -276,12 +329,12 @@ def test_a_catalogue_can_lose_every_product_and_gain_one(base: IndexBundle) -> N
     assert [one.product_id(match.row) for match in found.matches] == ["one"]
 
 
-def test_a_second_reader_has_the_same_answers_bit_by_bit(base: IndexBundle) -> None:
+@in_both_forms
+def test_a_second_reader_has_the_same_answers_bit_by_bit(changing: Changing) -> None:
     rng = np.random.default_rng(8)
-    changing = Changing(base)
     for _ in range(3):
         index = changing.change_at_random(rng)
-    other = ChangedVersion(base, changing.retriever.index_search).catch_up()
+    other = changing.follow().catch_up()
     assert other is not None
     assert other.change_position == index.change_position
     parameters = SearchParameters(words="nuxe ruby lip balm", top_k=100)

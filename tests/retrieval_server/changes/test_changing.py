@@ -49,7 +49,7 @@ class Changing(RuleBasedStateMachine):
         self.retriever = Retriever(self.base, NoEngine())
         self.rng = np.random.default_rng(0)
         self.catalogue = rows_of(self.base)
-        self.follower = ChangedVersion(self.base, self.retriever.index_search)
+        self.follower = ChangedVersion.in_files(self.base, self.retriever.index_search)
         self.index = None
         self.written: list[Change] = []
         self.writer: LogWriter | None = None
@@ -92,7 +92,7 @@ class Changing(RuleBasedStateMachine):
     @precondition(lambda self: self.written)
     @rule()
     def begin_anew(self) -> None:
-        self.follower = ChangedVersion(self.version, self.retriever.index_search)
+        self.follower = ChangedVersion.in_files(self.version, self.retriever.index_search)
         self.index = self.follower.catch_up() or self.version
 
     @precondition(lambda self: has_changes(self.version.folder))

@@ -26,8 +26,8 @@ class ProcessorWithoutBfloat16:
 def test_processor_without_bfloat16_is_refused_by_name(
     tiny_repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    openvino = pytest.importorskip("openvino")
-    monkeypatch.setattr(openvino, "Core", ProcessorWithoutBfloat16)
+    module = pytest.importorskip("retrieval_server.engines.openvino")
+    monkeypatch.setattr(module.openvino, "Core", ProcessorWithoutBfloat16)
     with pytest.raises(EngineError, match=r"8259CL.* no instructions for it.*engine embedded"):
         create_engine("openvino", tiny_repository, ENSEMBLE, workers=1, threads_per_image=1)
 

@@ -13,9 +13,15 @@ from threadpoolctl import threadpool_limits
 import retrieval_server
 from retrieval_server.exact_search.cascade import stages_of
 from retrieval_server.exact_search.kernels import encoders, inner_products, layout
-from retrieval_server.exact_search.kernels.byte import byte_cosines_reference
+from retrieval_server.exact_search.kernels.byte import (
+    LARGEST_HIGH,
+    byte_bounds,
+    byte_bounds_reference,
+)
 from retrieval_server.exact_search.kernels.coarse import coarse_bounds_reference
+from retrieval_server.exact_search.kernels.digits import digits_reference, round_to_digits
 from retrieval_server.exact_search.kernels.inner_products import dots, dots_reference
+from retrieval_server.exact_search.kernels.layout import HIGH_DIGIT
 from retrieval_server.exact_search.kernels.row_kernel import row_bounds_reference
 from retrieval_server.exact_search.levels import byte, coarse, middle, residual
 from retrieval_server.exact_search.levels.axis_codes import AxisCodes
@@ -144,19 +150,40 @@ def test_middle_and_residual_kernels_are_their_reference(
     assert found[level][1] == pytest.approx(upper_bounds, rel=0, abs=FLOAT32_ROUNDING)
 
 
-def test_byte_kernel_is_its_reference_to_the_last_bit(database, levels):
+@pytest.mark.parametrize("alphas", [(3.0, 1.0), (0.0, 2.0), (1e6, 1e6)])
+def test_byte_kernel_is_its_reference_to_the_last_bit(database, levels, alphas):
     offsets = levels.fit.parameters.code_offsets
-    queries = [byte.byte_query(part[3], o) for part, o in zip(database, offsets, strict=True)]
-    level, column = levels.arrays["bytes"], 0
-    cosines, radii = byte.estimates(level.codes, level.bounds, queries)
-    for backbone, query in enumerate(queries):
-        expected = byte_cosines_reference(
-            level.codes, level.bounds, column, backbone,
-            query.high, query.low, query.unit, query.shift, query.norm, query.lost, LONGEST,
-        )  # fmt: skip
-        assert cosines[backbone].tolist() == expected[0].tolist()
-        assert radii[backbone].tolist() == expected[1].tolist()
-        column += len(query.high)
+    descriptors, level = [part[3] for part in database], levels.arrays["bytes"]
+    query = byte.byte_query(descriptors, offsets)
+    rows = np.array([499, 0, 3, 3, 128], np.int32)
+    found = np.empty((2, len(rows)))
+    assert byte_bounds(
+        -1, 0, level.codes, level.bounds, rows,
+        query.high, query.low, query.starts, query.terms, np.array(alphas), LONGEST, *found,
+    ) == -1  # fmt: skip
+    expected = byte_bounds_reference(
+        level.codes[rows], level.bounds[rows],
+        query.high, query.low, query.starts, query.terms, np.array(alphas), LONGEST,
+    )  # fmt: skip
+    assert found[0].tolist() == expected[0].tolist()
+    assert found[1].tolist() == expected[1].tolist()
+
+
+def test_byte_query_is_the_nearest_in_whole_digits():
+    rng, offsets = np.random.default_rng(35), (0, 128)
+    descriptors = [unit_vectors(rng, 1, size)[0] for size in (60, 700)]
+    query = byte.byte_query(descriptors, offsets)
+    whole = HIGH_DIGIT * query.high.astype(np.int64) + query.low
+    for backbone, (descriptor, offset) in enumerate(zip(descriptors, offsets, strict=True)):
+        own = whole[query.starts[backbone] :][: len(descriptor)]
+        exact = descriptor.astype(np.float64)
+        unit, shift, norm, lost = query.terms[backbone]
+        assert np.abs(own).max() == LARGEST_HIGH * HIGH_DIGIT
+        assert own.tolist() == np.rint(exact / unit).tolist()
+        assert shift == offset * own.sum()
+        assert norm == pytest.approx(np.linalg.norm(exact), rel=1e-8)
+        assert norm >= np.linalg.norm(exact)
+        assert lost == pytest.approx(np.linalg.norm(exact - own * unit), rel=1e-6)
 
 
 @pytest.mark.parametrize("columns", [1, 31, 32, 100])
@@ -210,6 +237,19 @@ def test_codes_lie_where_the_tables_say_and_stand_for_what_was_decoded(database,
         lost = np.linalg.norm((exact - stored)[:, :axes] * weights, axis=1)
         assert (norms >= lost).all()
         assert norms == pytest.approx(lost, rel=0.05, abs=1e-2)
+
+
+def test_digits_are_those_of_the_reference():
+    rng = np.random.default_rng(34)
+    sizes, largest = np.array([32, 1, 64, 200]), np.array([16128, 127, 127, 127])
+    coefficients = rng.normal(size=297) * np.repeat([1e3, 0, 1e-6, 1], sizes)
+    middles = (2.0 ** rng.integers(1, 5, 297) - 1) / 2
+    numbers, scales = np.empty(297), np.empty(4, np.float32)
+    found = round_to_digits(coefficients, sizes, middles, largest, numbers, scales)
+    expected = digits_reference(coefficients, sizes, middles, largest)
+    assert numbers.tolist() == expected[0].tolist()
+    assert scales.tolist() == expected[1].tolist()
+    assert found == pytest.approx(expected[2], rel=1e-12)
 
 
 def test_residual_codes_lie_where_the_layout_says():

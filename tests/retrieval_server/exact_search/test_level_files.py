@@ -10,6 +10,7 @@ import pytest
 from export.index import search_levels
 from retrieval_server.errors import IndexBundleError
 from retrieval_server.exact_search.cascade import CascadeSettings
+from retrieval_server.exact_search.levels.byte import ByteSearch, byte_query
 from retrieval_server.exact_search.levels.files import open_levels
 from retrieval_server.exact_search.open_search import open_search
 from retrieval_server.exact_search.row_file import RowFile
@@ -82,7 +83,7 @@ def test_levels_say_what_they_take(written):
     sizes = {level.name: (level.bytes, level.is_resident) for level in search.level_sizes()}
     assert sizes == {
         "coarse": (5 * (33 + 1) * 256, True),
-        "middle": (300 * 332, True),
+        "middle": (300 * 328, True),
         "residual": (300 * (192 + 8), True),
         "rotation": (110 * 110 * 4, True),
         "bytes": (300 * (64 + 128 + 16), False),
@@ -95,14 +96,16 @@ def test_byte_rows_come_from_the_file_and_a_short_one_is_named(written):
     database = tuple(open_descriptors(folder, model) for model in dimensions)
     levels = open_levels(folder, record, list(dimensions.values()), 300)
     search = open_search(database, levels)
-    rows = np.array([299, 0, 17, 17], np.int32)
-    codes, bounds = search.levels.arrays["bytes"].rows(rows)
-    assert codes.tolist() == levels.arrays["bytes"].codes[rows].tolist()
-    assert bounds.tolist() == levels.arrays["bytes"].bounds[rows].tolist()
+    rows, query = np.array([299, 0, 17, 17], np.int32), [part[17] for part in database]
+    arguments = byte_query(query, record.fit.code_offsets), (3.0, 1.0)
+    from_file = ByteSearch(search.levels.arrays["bytes"], *arguments)
+    in_memory = ByteSearch(levels.arrays["bytes"], *arguments)
+    assert search.levels.arrays["bytes"].file is not None
+    assert np.array_equal(from_file.bounds(rows), in_memory.bounds(rows))
 
     os.truncate(folder / "bytes.codes.npy", 300 * 192)
     with pytest.raises(IndexBundleError, match=r"bytes\.codes\.npy cannot be read at row 299"):
-        search.levels.arrays["bytes"].rows(rows)
+        from_file.bounds(rows)
 
 
 # Without the wide instruction

@@ -11,9 +11,15 @@ import pytest
 from numpy.typing import NDArray
 
 from retrieval_server.errors import ChangeLogError
+from retrieval_server.index.publish import open_index
 from retrieval_server.serving.answering import OUT_OF_MEMORY
 from retrieval_server.serving.upsert_stream import MOST_IN_PREPARATION
+from retrieval_server.stores.layout import CLAIM_PLACE, FIRST
+from retrieval_server.stores.load import Load
+from retrieval_server.stores.milvus import STRONG, Milvus
+from retrieval_server.stores.published_version import published
 from retrieval_server.v1 import retrieval_pb2 as pb
+from tests.support.lite_store import lite_address
 from tests.support.patience import PATIENCE_S, eventually
 from tests.support.raw_stream import RawStream
 from tests.support.request_log import requests_in
@@ -22,9 +28,40 @@ from tests.support.served import Served, ServedBy
 from tests.support.tiny_world import DIMENSIONS
 
 
+@pytest.fixture(scope="module")
+def store(tiny_index: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Milvus]:
+    """A store that holds ``tiny_index``."""
+    address = lite_address(tmp_path_factory.mktemp("store"))
+    milvus = Milvus(address, PATIENCE_S, STRONG, creates=True)
+    Load(open_index(tiny_index), milvus, max_loss=0).run()
+    yield milvus
+    milvus.close()
+
+
 @pytest.fixture
-def writer(served_by: ServedBy, tiny_index_copy: Path) -> Iterator[Served]:
-    with served_by(index=tiny_index_copy, writable=True) as served:
+def unchanged_store(store: Milvus) -> Iterator[str]:
+    """The address of that store, without changes."""
+    yield store.address.text
+    store.call("delete", published(store)[1].changes, filter=f"{FIRST} >= {CLAIM_PLACE}")
+
+
+Settings = dict[str, object]
+
+
+@pytest.fixture
+def form(request: pytest.FixtureRequest, tiny_index_copy: Path) -> Settings:
+    """The settings that name the index in one of its forms, by default in files."""
+    if getattr(request, "param", "files") == "files":
+        return {"index": tiny_index_copy}
+    return {"index": None, "store": request.getfixturevalue("unchanged_store")}
+
+
+in_both_forms = pytest.mark.parametrize("form", ["files", "store"], indirect=True)
+
+
+@pytest.fixture
+def writer(served_by: ServedBy, form: Settings) -> Iterator[Served]:
+    with served_by(**form, writable=True) as served:
         yield served
 
 
@@ -68,6 +105,7 @@ def by_descriptors(product_id: str, seed: int = 0, **fields: object) -> pb.Upser
     )
 
 
+@in_both_forms
 def test_the_next_search_finds_a_new_product_and_not_a_deleted_one(
     writer: Served, photo: bytes
 ) -> None:
@@ -105,6 +143,7 @@ def test_the_next_search_finds_a_new_product_and_not_a_deleted_one(
     assert (after.changes.position, after.changes.writable) == (3, True)
 
 
+@in_both_forms
 def test_a_replaced_product_is_replaced_as_a_whole(writer: Served, photo: bytes) -> None:
     upsert(writer, by_descriptors("p0001", description="Other"))
     found = product(writer, "p0001").products[0]
@@ -116,6 +155,7 @@ def _ids(served: Served, photo: bytes) -> Iterable[str]:
     return (each.product_id for each in served.search(image=photo, top_k=100).results)
 
 
+@in_both_forms
 def test_refused_changes_say_why_and_the_others_go_on(writer: Served, photo: bytes) -> None:
     requests = [
         by_descriptors("first"),
@@ -252,10 +292,11 @@ def test_streams_of_changes_count_as_streams(served_by: ServedBy, tiny_index_cop
         assert upsert(served, by_descriptors("a"))[0].code == 0
 
 
+@in_both_forms
 def test_a_server_without_the_setting_refuses_changes_and_names_it(
-    served_by: ServedBy, tiny_index_copy: Path
+    served_by: ServedBy, tiny_index_copy: Path, form: Settings
 ) -> None:
-    with served_by(index=tiny_index_copy) as served:
+    with served_by(**form) as served:
         for call in (
             lambda: upsert(served, by_descriptors("new")),
             lambda: delete(served, "p0000"),
@@ -287,11 +328,32 @@ def test_others_follow_the_writer_and_one_takes_over_when_it_ends(
         assert status(follower).changes.lag_s == 0
 
 
-def test_changes_are_there_after_a_restart(served_by: ServedBy, tiny_index_copy: Path) -> None:
-    with served_by(index=tiny_index_copy, writable=True) as served:
+def test_each_server_of_a_store_writes_in_its_turn_and_the_others_follow(
+    served_by: ServedBy, unchanged_store: str
+) -> None:
+    settings = {"index": None, "store": unchanged_store}
+    with (
+        served_by(**settings) as follower,
+        served_by(**settings, writable=True) as first,
+        served_by(**settings, writable=True) as second,
+    ):
+        upsert(first, by_descriptors("a"), by_descriptors("b", 1))
+        assert upsert(second, by_descriptors("c", 2))[0].change_position == 3
+        (refused,) = upsert(first, by_descriptors("d", 3))
+        assert refused.code == grpc.StatusCode.UNAVAILABLE.value[0]
+        assert "writes the changes of this index now" in refused.message
+        assert upsert(first, by_descriptors("d", 3))[0].change_position == 4
+        for served in (follower, second):
+            eventually(lambda served=served: status(served).changes.position == 4)
+            assert product(served, "d").products
+
+
+@in_both_forms
+def test_changes_are_there_after_a_restart(served_by: ServedBy, form: Settings) -> None:
+    with served_by(**form, writable=True) as served:
         upsert(served, by_descriptors("a", description="kept"))
         delete(served, "p0000")
-    with served_by(index=tiny_index_copy) as served:
+    with served_by(**form) as served:
         assert product(served, "a").products[0].description == "kept"
         assert list(product(served, "p0000").missing_ids) == ["p0000"]
 

@@ -79,14 +79,15 @@ def test_the_writer_compacts_enough_changes_and_tries_again_after_a_pause_if_tha
             assert any("next attempt comes in 600 s" in each.message for each in caplog.records)
             writer.result(compacting.poll())
             assert counted(writer, "failed") == 1, "not at once"
-        compacting._again_at = 0.0
-        with monkeypatch.context() as patch:
-            patch.setattr(compaction.sys, "executable", "/nowhere/python")
-            writer.result(compacting.poll())
-        assert "/nowhere/python" in status(writer).warnings[0]
+        for program, told in (("/nowhere/python", "No such file"), ("false", "exit status 1.")):
+            compacting._again_at = 0.0
+            with monkeypatch.context() as patch:
+                patch.setattr(compaction.sys, "executable", program)
+                writer.result(compacting.poll())
+            assert told in status(writer).warnings[0]
         compacting._again_at = 0.0
         writer.result(compacting.poll())
-        assert (counted(writer, "done"), counted(writer, "failed")) == (1, 2)
+        assert (counted(writer, "done"), counted(writer, "failed")) == (1, 3)
         now = status(writer)
         assert (now.changes.position, now.changes.pending_count) == (2 * ENOUGH, 0)
         assert (list(now.warnings), is_failed(writer)) == ([], 0)

@@ -5,7 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from retrieval_server.errors import IndexLossError, StoreError, StoreUnavailableError
+from retrieval_server.errors import (
+    ChangeWriteError,
+    IndexLossError,
+    StoreError,
+    StoreUnavailableError,
+)
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.index.publish import open_index
 from retrieval_server.stores import layout, load
@@ -16,6 +21,7 @@ from retrieval_server.stores.layout import (
     NO_VECTOR,
     TEXT,
     VECTOR,
+    changes_of,
     documents_of,
     product_key,
     vectors_of,
@@ -127,9 +133,31 @@ def test_a_version_with_too_few_products_is_not_published(bundle, other, milvus)
     assert replaced.replaced_collections == (
         documents_of(alias, bundle.version),
         vectors_of(alias, bundle.version),
+        changes_of(alias, bundle.version),
     )
     assert loaded(bundle, milvus).written == 0  # back to the older one, which is still there
     assert opened(milvus).version == bundle.version
+
+
+def test_a_version_without_the_changes_of_the_published_one_is_not_published(bundle, other, milvus):
+    loaded(bundle, milvus)
+    writer = opened(milvus).open_log_writer()
+
+    with pytest.raises(IndexLossError, match="Servers have taken changes to "):
+        Load(other, milvus, max_loss=0.9).run(lambda rows: writer.append([b"a change"]))
+    assert opened(milvus).version == bundle.version
+    with pytest.raises(ChangeWriteError, match="another server"):  # the load was the writer
+        writer.append([b"another"])
+    assert writer.append([b"another"]) > 1
+
+    with pytest.raises(IndexLossError, match=r"does not have them\. .* with --max-loss 1\."):
+        loaded(other, milvus, max_loss=0.9)
+    loaded(other, milvus, max_loss=1)
+    assert opened(milvus).version == other.version
+    with pytest.raises(ChangeWriteError):
+        writer.append([b"too late"])
+    with pytest.raises(ChangeWriteError, match="the index has a new version"):
+        writer.append([b"too late"])
 
 
 def overwrite(milvus: Milvus, collection: str, key: str, text: str) -> None:

@@ -396,6 +396,8 @@ DEFECTS = [
     # a catalogue that changes
     D("two servers take changes", SERVER, f"{IN_SERVER}/env/-",
       {"name": "RETRIEVAL_WRITABLE", "value": "true"}, "changes", parts=CHANGING),
+    D("writer that compacts, with the image of the server", WRITER,
+      f"{IN_WRITER}/env/RETRIEVAL_COMPACT_AFTER", REMOVED, "changes", parts=CHANGING),
     D("writer that takes no changes", WRITER, f"{IN_WRITER}/env/RETRIEVAL_WRITABLE", REMOVED,
       "changes", parts=CHANGING),
     D("two writers", WRITER, "spec/replicas", 2, "changes", parts=CHANGING),
