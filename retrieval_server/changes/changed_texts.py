@@ -7,7 +7,8 @@ Lists that involve a change are computed when a search asks for them.
 from __future__ import annotations
 
 import threading
-from functools import lru_cache
+from collections.abc import Sequence
+from functools import lru_cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,7 +55,10 @@ class ChangedTexts:
         threading.Thread(target=self.terms.warm_up, name="terms-of-changes").start()
         self._vectors = GrowingVectors()
         self._of_slots: list[SparseVector] = []
-        self.in_version = lru_cache(_LISTS_KEPT)(self._in_version)
+        # Not a method of this object: that would be a cycle, which keeps the version's files open.
+        self.in_version = lru_cache(_LISTS_KEPT)(
+            partial(_in_version, self.terms, self._of_slots, self.threshold)
+        )
 
     def append(self, text: str) -> None:
         """Append a description; empty for one that is to have no neighbours."""
@@ -69,10 +73,6 @@ class ChangedTexts:
     def vector_of(self, slot: int) -> SparseVector:
         """The vector of a changed product."""
         return self._of_slots[slot]
-
-    def _in_version(self, slot: int) -> Neighbours:
-        """The rows of the version that are similar to a changed product."""
-        return above(self.terms.cosines(self._of_slots[slot]), self.threshold)
 
 
 class ChangedNeighbours:
@@ -104,6 +104,13 @@ class ChangedNeighbours:
         rows, cosines = rows[stays], cosines[stays]
         order = np.lexsort((rows, -cosines))[: texts.longest]
         return rows[order], cosines[order]
+
+
+def _in_version(
+    terms: FrozenTerms, of_slots: Sequence[SparseVector], threshold: float, slot: int
+) -> Neighbours:
+    """The rows of the version that are similar to a changed product."""
+    return above(terms.cosines(of_slots[slot]), threshold)
 
 
 def above(cosines: NDArray[np.float64], threshold: float) -> Neighbours:

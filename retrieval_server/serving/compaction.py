@@ -65,7 +65,8 @@ class Compaction:
 
     def start(self) -> None:
         """Start to look for enough changes, unless nothing could come of it; then say why."""
-        if not self._settings.writable or not self._settings.compact_after:
+        is_wanted = self._settings.writable and self._settings.compact_after > 0
+        if not is_wanted or self._settings.store is not None:  # an index in a store has none
             return
         if obstacle := self._obstacle():
             log.warning(

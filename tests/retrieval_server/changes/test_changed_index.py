@@ -1,6 +1,9 @@
 """A version with its changes is searched like an index of the catalogue that they make."""
 
+import gc
 import math
+import threading
+import weakref
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -359,3 +362,30 @@ def test_a_version_without_the_changes_of_the_current_one_is_not_published(
         publish(root, "newer", DEFAULT_MAX_LOSS)
     assert current_version(root) == base.version
     assert publish(root, "newer", ANY_LOSS)
+
+
+def test_the_files_of_a_version_are_closed_without_the_garbage_collector(
+    base: IndexBundle,
+) -> None:
+    """A server would keep the disk space of every version that it has replaced."""
+    rng = np.random.default_rng(0)
+    upsert = next(
+        change for _ in range(20) if isinstance(change := random_change(rng, base, []), Upsert)
+    )
+    log = LogWriter(changes_folder(base.folder), base.version)
+    log.append([encoded(upsert)])
+    log.close()
+    changed = ChangedVersion.in_files(base, Retriever(base, NoEngine()).index_search)
+    index = changed.catch_up()
+    assert index is not None
+    index.text_index.neighbours(SIZE)
+    texts = weakref.ref(changed._texts)
+    for thread in threading.enumerate():
+        if thread.name == "terms-of-changes":
+            thread.join()
+    gc.disable()
+    try:
+        del changed, index
+        assert texts() is None
+    finally:
+        gc.enable()
