@@ -36,6 +36,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from benchmarks.random_rows import SEEDS, normal_rows, seeded
+
 CALIBRATION_FILE = Path(__file__).with_name("descriptor_calibration.json")
 KINDS = ("duplicate", "shot", "photo", "photo, absent")
 HARD_KINDS = ("photo", "photo, absent")
@@ -56,15 +58,6 @@ FACTORS = 384
 LARGEST_FAMILY = 8
 IMAGES_PER_PRODUCT = 2.2
 _GRID = 129  # points of a channel's value distribution, over ±4 standard deviations
-_SEEDS = {
-    "loadings": 1,
-    "families": 2,
-    "products": 3,
-    "images": 4,
-    "queries": 5,
-    "copies": 6,
-    "channels": 7,
-}
 
 FloatArray = NDArray[np.float32]
 
@@ -136,7 +129,7 @@ class DescriptorGenerator:
         self.rows, self.dimensions, self._calibration = rows, tuple(dimensions), calibration
         channels = sum(dimensions)
         spectrum = (np.arange(FACTORS) + 4.0) ** (-calibration.decay / 2)
-        loadings = _random("loadings").normal(size=(FACTORS, channels)) * spectrum[:, None]
+        loadings = seeded("loadings").normal(size=(FACTORS, channels)) * spectrum[:, None]
         loadings *= math.sqrt(calibration.factor_share) / np.linalg.norm(loadings, axis=0)
         self._loadings = loadings.astype(np.float32)
         self._tables = np.concatenate(
@@ -146,9 +139,9 @@ class DescriptorGenerator:
             ]
         ).astype(np.float32)
         self._tables *= np.exp(
-            calibration.spread * _normal("channels", np.zeros(1, int), channels)
+            calibration.spread * normal_rows("channels", np.zeros(1, int), channels)
         ).T
-        random = _random("products")
+        random = seeded("products")
         counts = 1 + random.poisson(IMAGES_PER_PRODUCT - 1, rows) if images is None else images
         product = np.repeat(np.arange(rows), counts)[:rows]
         members = random.integers(1, LARGEST_FAMILY + 1, rows)
@@ -183,14 +176,14 @@ class DescriptorGenerator:
         if kind != "shot":
             known_share = self._calibration.family + self._calibration.product
             known = self._known_factors(products) / math.sqrt(known_share)
-            photo = _normal("queries", keys + 500_000, FACTORS)
+            photo = normal_rows("queries", keys + 500_000, FACTORS)
             correlation = self._calibration.photo
             factors = math.sqrt(correlation) * known + math.sqrt(1 - correlation) * photo
         return self._described(factors, keys, "queries")
 
     def rows_of_queries(self, kind: str, count: int) -> NDArray[np.int64]:
         """For each query a row of its product, (count,); without meaning for "photo, absent"."""
-        random = np.random.default_rng([_SEEDS["queries"], KINDS.index(kind)])
+        random = np.random.default_rng([SEEDS["queries"], KINDS.index(kind)])
         return random.integers(0, self.rows, count)
 
     def families(self) -> NDArray[np.int64]:
@@ -209,22 +202,22 @@ class DescriptorGenerator:
     def _duplicates(self, rows: NDArray[np.int64], keys: NDArray[np.int64]) -> list[FloatArray]:
         latent = self._latent(self._factors(self._product_of_row[rows], "images", rows), rows)
         correlation = self._calibration.duplicate
-        noise = _normal("queries", keys, latent.shape[1])
+        noise = normal_rows("queries", keys, latent.shape[1])
         return self._values(math.sqrt(correlation) * latent + math.sqrt(1 - correlation) * noise)
 
     def _known_factors(self, products: NDArray[np.int64]) -> FloatArray:
         """The components of the family and of the product in the factors."""
         clipped = np.minimum(products, self.rows - 1)
         families = np.where(products < self.rows, self._family_of_product[clipped], products)
-        family = math.sqrt(self._calibration.family) * _normal("families", families, FACTORS)
-        product = math.sqrt(self._calibration.product) * _normal("products", products, FACTORS)
+        family = math.sqrt(self._calibration.family) * normal_rows("families", families, FACTORS)
+        product = math.sqrt(self._calibration.product) * normal_rows("products", products, FACTORS)
         return family + product
 
     def _factors(
         self, products: NDArray[np.int64], stream: str, keys: NDArray[np.int64]
     ) -> FloatArray:
         shot = 1 - self._calibration.family - self._calibration.product
-        return self._known_factors(products) + math.sqrt(shot) * _normal(stream, keys, FACTORS)
+        return self._known_factors(products) + math.sqrt(shot) * normal_rows(stream, keys, FACTORS)
 
     def _described(
         self, factors: FloatArray, keys: NDArray[np.int64], stream: str = "images"
@@ -234,7 +227,7 @@ class DescriptorGenerator:
     def _latent(
         self, factors: FloatArray, keys: NDArray[np.int64], stream: str = "images"
     ) -> FloatArray:
-        noise = _normal(stream, keys + 250_000_000, self._loadings.shape[1])
+        noise = normal_rows(stream, keys + 250_000_000, self._loadings.shape[1])
         noise *= np.float32(math.sqrt(1 - self._calibration.factor_share))
         noise += factors.astype(np.float32) @ self._loadings
         return noise
@@ -249,44 +242,13 @@ class DescriptorGenerator:
         ]
 
 
-def _random(stream: str) -> np.random.Generator:
-    return np.random.default_rng([_SEEDS[stream], 0])
-
-
-def _normal(stream: str, keys: NDArray[np.int64], size: int) -> FloatArray:
-    """A row of standard normal numbers for each key; equal streams and keys give equal rows."""
-    rows = np.empty((len(keys), size), np.float32)
-    _fill_normal(rows, np.asarray(keys, np.uint64), np.uint64(_SEEDS[stream]))
-    return rows
-
-
-@njit(cache=True, nogil=True)
-def _fill_normal(rows: FloatArray, keys: NDArray[np.uint64], stream: np.uint64) -> None:
-    """Box-Muller on SplitMix64 (Steele, Lea, Flood 2014), seeded by stream and key."""
-    for row in range(rows.shape[0]):
-        state = (keys[row] + np.uint64(1)) * np.uint64(0xD1342543DE82EF95)
-        state ^= stream * np.uint64(0x2545F4914F6CDD1D)
-        for column in range(0, rows.shape[1], 2):
-            state += np.uint64(0x9E3779B97F4A7C15)
-            mixed = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-            mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-            mixed ^= mixed >> np.uint64(31)
-            first = (np.float32(mixed >> np.uint64(40)) + np.float32(0.5)) / np.float32(2**24)
-            second = np.float32(mixed & np.uint64(0xFFFFFF)) / np.float32(2**24)
-            radius = np.sqrt(np.float32(-2) * np.log(first))
-            angle = np.float32(2 * math.pi) * second
-            rows[row, column] = radius * np.cos(angle)
-            if column + 1 < rows.shape[1]:
-                rows[row, column + 1] = radius * np.sin(angle)
-
-
 def _sources(rows: int, share: float) -> NDArray[np.int64]:
     """The row that each row is a copy of, (N,); most rows are their own source.
 
     Source n of m has a share ∝ n^(-2/3) of the copies: a few rows have a thousand, most have none.
     """
     sources = np.arange(rows)
-    random = _random("copies")
+    random = seeded("copies")
     shuffled = random.permutation(rows)
     count = int(share * rows)
     originals = shuffled[count:]
