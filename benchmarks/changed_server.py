@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from retrieval_server.cli import main as beauty_server
 from retrieval_server.engines.embedded import EmbeddedEngine
-from retrieval_server.serving.admission import Admission
+from retrieval_server.serving.admission.admission import Admission
 
 NO_OP_ENGINE, WITHOUT_LIMITS = "no-op-engine", "without-limits"
 NO_LIMITS = ("--max-concurrent-requests", "100000", "--longest-wait-s", "100000")

@@ -18,7 +18,7 @@ from benchmarks.running_server import PATIENCE_S, running_server
 from benchmarks.search_database import MODELS, Query
 from client.changes import CatalogueProduct
 from client.retrieval_client import RetrievalClient
-from retrieval_server.serving.compaction import LOWEST_PRIORITY
+from retrieval_server.serving.served.compaction import LOWEST_PRIORITY
 from retrieval_server.v1 import retrieval_pb2 as pb
 from retrieval_server.v1 import retrieval_pb2_grpc as pb_grpc
 

@@ -17,18 +17,18 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from client import options, rendering
-from client.argument_texts import joined_photos
-from client.batch import answers_in_order, images_to_search, path_of
-from client.change_commands import delete, upsert
-from client.console import connected, print_aside, print_warnings
 from client.errors import RetrievalError, UnreadableFileError
-from client.known_answer import smoke_test_by_catalogue, smoke_test_by_photo
-from client.option_groups import Connection, SearchParameters, takes_groups
 from client.query import Answer, Query
 from client.results import SearchResult
-from client.status_table import status_table
-from client.status_watch import show, watched
+from client.terminal import options, rendering
+from client.terminal.argument_texts import joined_photos
+from client.terminal.batch import answers_in_order, images_to_search, path_of
+from client.terminal.change_commands import delete, upsert
+from client.terminal.console import connected, print_aside, print_warnings
+from client.terminal.known_answer import smoke_test_by_catalogue, smoke_test_by_photo
+from client.terminal.option_groups import Connection, SearchParameters, takes_groups
+from client.terminal.status_table import status_table
+from client.terminal.status_watch import show, watched
 from retrieval_server.command_line.outcome import FAILED, one_line_outcome
 
 LONGEST_LOOK_S = 5.0  # at a server that is watched: soon, a person wants to know that it is away

@@ -13,7 +13,7 @@ import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
 
 import client.cli
-from retrieval_server.serving.service import RetrievalService
+from retrieval_server.serving.calls.service import RetrievalService
 from tests.support.paths import ROOT
 from tests.support.programs.command import Program, command_without, print_loaded_modules
 from tests.support.programs.one_search import search_once
@@ -180,9 +180,9 @@ def broken_contracts(tree: Path) -> str:
         ("retrieval_server/unplaced/__init__.py", "", "retrieval_server.unplaced"),
         ("client/unplaced.py", "", "client.unplaced"),
         (
-            "client/batch.py",
+            "client/terminal/batch.py",
             "import retrieval_server.errors",
-            "client.batch -> retrieval_server.errors",
+            "client.terminal.batch -> retrieval_server.errors",
         ),
         ("export/progress.py", "import torch", "export.progress -> torch"),
         ("export/commands/index.py", "import torch.nn", "export.commands.index -> torch"),

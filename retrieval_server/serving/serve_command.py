@@ -11,7 +11,7 @@ from typing import Any
 
 import typer
 
-from retrieval_server.serving.index_source import NAME_ONE
+from retrieval_server.serving.served.index_source import NAME_ONE
 from retrieval_server.serving.server import serve
 from retrieval_server.serving.setting_options import setting_parameter
 from retrieval_server.serving.settings import Settings

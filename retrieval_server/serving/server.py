@@ -32,18 +32,18 @@ from retrieval_server.observability.tracing import Tracing, start_tracing
 from retrieval_server.reading.reader import Reader, compile_reader, open_reader
 from retrieval_server.retrieval.open_retriever import open_retriever
 from retrieval_server.retrieval.retriever import Retriever
-from retrieval_server.serving.admission import Admission, Kind
+from retrieval_server.serving.admission.admission import Admission, Kind
+from retrieval_server.serving.calls.service import RetrievalService
 from retrieval_server.serving.certificate_metrics import CertificateState, certificates_of
-from retrieval_server.serving.change_feed import FOLLOW_EVERY_S, ChangeFeed
 from retrieval_server.serving.check_health import SERVICE
-from retrieval_server.serving.compaction import Compaction
 from retrieval_server.serving.grpc_endpoint import create_grpc_server, listen, listen_in_the_clear
-from retrieval_server.serving.index_source import IndexSource, source_of
-from retrieval_server.serving.index_watch import IndexWatch
-from retrieval_server.serving.readiness import Readiness
-from retrieval_server.serving.served_index import ServedIndex
-from retrieval_server.serving.served_state import ServedState
-from retrieval_server.serving.service import RetrievalService
+from retrieval_server.serving.served.change_feed import FOLLOW_EVERY_S, ChangeFeed
+from retrieval_server.serving.served.compaction import Compaction
+from retrieval_server.serving.served.index_source import IndexSource, source_of
+from retrieval_server.serving.served.index_watch import IndexWatch
+from retrieval_server.serving.served.readiness import Readiness
+from retrieval_server.serving.served.served_index import ServedIndex
+from retrieval_server.serving.served.served_state import ServedState
 from retrieval_server.serving.settings import Settings
 from retrieval_server.serving.well_formed import WellFormedRequests
 from retrieval_server.v1 import retrieval_pb2_grpc as pb_grpc

@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 
 from client import RetrievalClient, ServerStatus
 from client.cli import app
-from client.known_answer import smoke_test_by_catalogue
+from client.terminal.known_answer import smoke_test_by_catalogue
 from export.dataset.catalogue import read_catalogue
 from retrieval_server.errors import EngineUnavailableError
 from retrieval_server.v1 import retrieval_pb2 as pb

@@ -10,10 +10,10 @@ import pytest
 from rich.console import Console
 
 from client import RetrievalClient
-from client.activity import interval
 from client.errors import RetrievalError, UnavailableError
 from client.server_status import Activity, ServerStatus, Times
-from client.status_watch import TOO_OLD, show, watched
+from client.terminal.activity import interval
+from client.terminal.status_watch import TOO_OLD, show, watched
 from retrieval_server.v1 import retrieval_pb2 as pb
 from tests.support.beauty_search import beauty_search, json_lines
 from tests.support.patience import PATIENCE_S

@@ -21,8 +21,8 @@ from client import RetrievalClient
 from export.__main__ import main as export_main
 from retrieval_server import cli
 from retrieval_server.errors import EngineUnavailableError
-from retrieval_server.serving import readiness
 from retrieval_server.serving.check_health import health_of
+from retrieval_server.serving.served import readiness
 from tests.support.deploy.dockerfile import Stage, environment, last, lineage
 from tests.support.paths import ROOT
 from tests.support.patience import PATIENCE_S

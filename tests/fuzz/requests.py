@@ -13,7 +13,7 @@ from export.descriptors.engine_choice import EngineChoice
 from export.index.build import IndexBuild
 from retrieval_server.errors import QueryError
 from retrieval_server.filters.typed import TypedFilter
-from retrieval_server.serving.filter_messages import filter_of
+from retrieval_server.serving.calls.filter_messages import filter_of
 from retrieval_server.serving.server import RunningServer, start_server
 from retrieval_server.serving.settings import Settings
 from retrieval_server.v1 import retrieval_pb2 as pb

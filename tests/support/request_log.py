@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from retrieval_server.serving import request_log
+from retrieval_server.serving.calls import request_log
 
 
 def requests_in(caplog: pytest.LogCaptureFixture) -> list[dict[str, object]]:

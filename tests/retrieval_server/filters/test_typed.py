@@ -5,7 +5,7 @@ import pytest
 from client.filters import filter_of_texts
 from retrieval_server.filters.expression import AllOf
 from retrieval_server.filters.typed import ALL_PRODUCTS, TypedFilter
-from retrieval_server.serving.filter_messages import filter_of
+from retrieval_server.serving.calls.filter_messages import filter_of
 from retrieval_server.v1 import retrieval_pb2 as pb
 
 OTHER = "in_stock = true"

@@ -29,8 +29,8 @@ from retrieval_server.observability.metrics import (
 )
 from retrieval_server.observability.request_metrics import RequestMetrics
 from retrieval_server.observability.tracing import Tracing
-from retrieval_server.serving import readiness as readiness_module
-from retrieval_server.serving.admission import Cause, Kind
+from retrieval_server.serving.admission.admission import Cause, Kind
+from retrieval_server.serving.served import readiness as readiness_module
 from retrieval_server.v1 import retrieval_pb2 as pb
 from tests.support.paths import ROOT
 from tests.support.patience import PATIENCE_S, growing_deadlines

@@ -5,8 +5,14 @@ from contextlib import ExitStack
 
 import pytest
 
-from retrieval_server.serving.admission import PACE_WEIGHT, USABLE_SHARE, Admission, Cause, Kind
-from retrieval_server.serving.arrivals import FAST_PER_S, WINDOW_S, Arrivals
+from retrieval_server.serving.admission.admission import (
+    PACE_WEIGHT,
+    USABLE_SHARE,
+    Admission,
+    Cause,
+    Kind,
+)
+from retrieval_server.serving.admission.arrivals import FAST_PER_S, WINDOW_S, Arrivals
 
 PACE_S = 0.125  # exact in binary
 

@@ -15,7 +15,7 @@ from client import InvalidQueryError, ProductNotFoundError, RetrievalClient, Too
 from retrieval_server import errors
 from retrieval_server.errors import EngineUnavailableError
 from retrieval_server.index.bundle import IndexBundle
-from retrieval_server.serving.answering import OUT_OF_MEMORY, STATUS_OF_ERROR, status_of
+from retrieval_server.serving.calls.answering import OUT_OF_MEMORY, STATUS_OF_ERROR, status_of
 from retrieval_server.v1 import retrieval_pb2 as pb
 from tests.support.patience import eventually
 from tests.support.search_calls import descriptors_of, photo, trailing
@@ -34,7 +34,7 @@ def json_records(caplog: pytest.LogCaptureFixture) -> list[dict[str, object]]:
     return [
         json.loads(record.getMessage())
         for record in caplog.records
-        if record.name == "retrieval_server.serving.request_log"
+        if record.name == "retrieval_server.serving.calls.request_log"
         and record.getMessage().startswith("{")
     ]
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from retrieval_server.errors import ChangeLogError
 from retrieval_server.index.publish import open_index
-from retrieval_server.serving.answering import OUT_OF_MEMORY
-from retrieval_server.serving.upsert_stream import MOST_IN_PREPARATION
+from retrieval_server.serving.calls.answering import OUT_OF_MEMORY
+from retrieval_server.serving.calls.upsert_stream import MOST_IN_PREPARATION
 from retrieval_server.stores.layout import CLAIM_PLACE, FIRST
 from retrieval_server.stores.load import Load
 from retrieval_server.stores.milvus import STRONG, Milvus

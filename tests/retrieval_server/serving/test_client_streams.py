@@ -28,7 +28,7 @@ from client import (
     UnreadableFileError,
 )
 from client.streams.open_streams import MOST_IN_FLIGHT
-from retrieval_server.serving import search_streams
+from retrieval_server.serving.calls import search_streams
 from tests.support.paths import ROOT
 from tests.support.patience import PATIENCE_S, eventually
 from tests.support.search_calls import photo

@@ -11,7 +11,7 @@ from export.index.compact import compact
 from export.output.folder import lock_folder
 from retrieval_server.changes.hand_over import is_offered
 from retrieval_server.index.publish import current_version, finished_versions
-from retrieval_server.serving import compaction
+from retrieval_server.serving.served import compaction
 from retrieval_server.v1 import retrieval_pb2 as pb
 from tests.support.patience import PATIENCE_S, eventually
 from tests.support.served import Served, ServedBy

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from retrieval_server.serving.descriptor_values import values_by_model
+from retrieval_server.serving.calls.descriptor_values import values_by_model
 from retrieval_server.v1 import retrieval_pb2 as pb
 
 UNKNOWN_FIELD = bytes([9 << 3 | 5, 0, 0, 128, 63])  # number 9, the float 1.0

@@ -8,10 +8,10 @@ from contextlib import ExitStack
 import grpc
 import pytest
 
-from retrieval_server.serving.admission import Admission, Cause, Kind
-from retrieval_server.serving.callers import CURRENT, Caller, caller_of
-from retrieval_server.serving.shares import Shares
-from retrieval_server.serving.turns import Turns
+from retrieval_server.serving.admission.admission import Admission, Cause, Kind
+from retrieval_server.serving.admission.callers import CURRENT, Caller, caller_of
+from retrieval_server.serving.admission.shares import Shares
+from retrieval_server.serving.admission.turns import Turns
 from retrieval_server.v1 import retrieval_pb2 as pb
 from retrieval_server.v1 import retrieval_pb2_grpc as pb_grpc
 from tests.support.patience import PATIENCE_S, eventually

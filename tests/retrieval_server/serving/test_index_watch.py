@@ -26,7 +26,7 @@ from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.index.publish import finished_versions, make_current, open_index
 from retrieval_server.index.retention import remove_old_versions
 from retrieval_server.models.profile import Profile
-from retrieval_server.serving import index_watch
+from retrieval_server.serving.served import index_watch
 from retrieval_server.v1 import retrieval_pb2 as pb
 from tests.support.patience import PATIENCE_S, eventually
 from tests.support.scraped_metrics import value

@@ -9,7 +9,7 @@ import grpc
 import pytest
 from PIL import Image
 
-from retrieval_server.serving.limits import LIMITS, Beyond, Limit, limits_message
+from retrieval_server.serving.calls.limits import LIMITS, Beyond, Limit, limits_message
 from retrieval_server.serving.settings import Settings
 from retrieval_server.v1 import retrieval_pb2 as pb
 from tests.support.paths import ROOT

@@ -22,10 +22,10 @@ from PIL import Image
 from client import OverloadedError, RetrievalClient
 from retrieval_server.models.image_file import WORST_IMAGE_BYTES
 from retrieval_server.models.preprocessing import decode_image
-from retrieval_server.serving import photos
+from retrieval_server.serving.admission.turns import PLACES_PER_WORKER
+from retrieval_server.serving.calls import photos
+from retrieval_server.serving.calls.request_log import RequestLog
 from retrieval_server.serving.grpc_endpoint import OTHER_CALLS
-from retrieval_server.serving.request_log import RequestLog
-from retrieval_server.serving.turns import PLACES_PER_WORKER
 from retrieval_server.v1 import retrieval_pb2 as pb
 from tests.support.patience import PATIENCE_S, eventually, growing_deadlines
 from tests.support.pictures import encoded

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from retrieval_server.errors import EngineError
-from retrieval_server.serving.polling import Polling
+from retrieval_server.serving.served.polling import Polling
 
 
 def logged(outcomes: Iterator[Exception | None], caplog: pytest.LogCaptureFixture) -> list[str]:

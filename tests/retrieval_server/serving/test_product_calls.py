@@ -7,7 +7,7 @@ import pytest
 
 from client import InvalidQueryError, OverloadedError, RetrievalClient
 from retrieval_server.index.bundle import IndexBundle
-from retrieval_server.serving.products import MAX_PRODUCT_IDS
+from retrieval_server.serving.calls.products import MAX_PRODUCT_IDS
 from retrieval_server.v1 import retrieval_pb2 as pb
 from tests.support.search_calls import photo, trailing
 from tests.support.served import PATIENCE_S, Served, ServedBy
@@ -56,7 +56,7 @@ def test_the_log_and_the_trailing_metadata_name_the_request(
     shared: Served, caplog: pytest.LogCaptureFixture
 ) -> None:
     request = pb.GetProductsRequest(product_ids=["p0000", "none"])
-    with caplog.at_level(logging.INFO, "retrieval_server.serving.request_log"):
+    with caplog.at_level(logging.INFO, "retrieval_server.serving.calls.request_log"):
         response, call = shared.stub.GetProducts.with_call(request, timeout=PATIENCE_S)
     assert trailing(call)["request-id"] == response.request_id
     (line,) = [each.getMessage() for each in caplog.records if response.request_id in each.message]

@@ -13,9 +13,9 @@ from retrieval_server.errors import EngineUnavailableError, RetrievalError
 from retrieval_server.index.bundle import IndexBundle
 from retrieval_server.index.publish import open_index
 from retrieval_server.retrieval.retriever import Retriever
-from retrieval_server.serving import readiness as readiness_module
-from retrieval_server.serving.readiness import Readiness
-from retrieval_server.serving.served_index import ServedIndex
+from retrieval_server.serving.served import readiness as readiness_module
+from retrieval_server.serving.served.readiness import Readiness
+from retrieval_server.serving.served.served_index import ServedIndex
 from tests.support.patience import PATIENCE_S
 
 SERVICE = "retrieval_server.v1.RetrievalService"

@@ -20,9 +20,9 @@ from retrieval_server.exact_search.cascade import CascadeSearch
 from retrieval_server.exact_search.search import ExactWanted
 from retrieval_server.exact_search.shared_scan import Search, finish, unshared
 from retrieval_server.models.profile import Profile
-from retrieval_server.serving.callers import CURRENT, Caller
-from retrieval_server.serving.deadline import Deadline
-from retrieval_server.serving.searching import Searching
+from retrieval_server.serving.admission.callers import CURRENT, Caller
+from retrieval_server.serving.admission.deadline import Deadline
+from retrieval_server.serving.admission.searching import Searching
 from tests.support.made_up_databases import cascade, clustered_vectors
 from tests.support.patience import PATIENCE_S, eventually
 from tests.support.raw_stream import RawStream

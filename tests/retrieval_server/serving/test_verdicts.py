@@ -16,8 +16,8 @@ from retrieval_server.models.preprocessing import decode_image
 from retrieval_server.reading.reader import ReadLine
 from retrieval_server.retrieval.retriever import Retriever
 from retrieval_server.retrieval.search_request import SearchParameters
-from retrieval_server.serving.judged_queries import judged_kind
-from retrieval_server.serving.photo_words import NOT_READ, PhotoLine, PhotoWords
+from retrieval_server.serving.calls.judged_queries import judged_kind
+from retrieval_server.serving.calls.photo_words import NOT_READ, PhotoLine, PhotoWords
 from retrieval_server.v1 import retrieval_pb2 as pb
 from tests.support.made_up_calibration import made_up_calibration
 from tests.support.patience import PATIENCE_S

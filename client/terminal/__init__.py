@@ -1,0 +1,6 @@
+"""What the command ``beauty-search`` reads and shows: its options, tables and progress bars.
+
+May import: every other room of the client but `web`.
+Door: `Connection`, `SearchParameters`, `rendering`, `connected`, `upsert`, `delete`,
+`status_table`.
+"""
