@@ -15,6 +15,7 @@ from export.index.build import IndexBuild
 from retrieval_server.models.profile import Profile
 from tests.support.deploy.kubelet import Place, run_job
 from tests.support.deploy.place import command
+from tests.support.index_files import index_files
 from tests.support.local_triton import serving
 from tests.support.text_photo import text_image
 
@@ -84,4 +85,4 @@ def test_the_jobs_read_the_images_where_the_setting_says_so(
         tmp_path / "whole",
         reads_images=True,
     ).run()
-    assert (root / "current").read_text() == f"{whole.folder.name}\n"
+    assert index_files(root) == index_files(whole.folder)

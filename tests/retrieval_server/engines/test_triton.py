@@ -18,11 +18,11 @@ from export.cli import app as export_app
 from retrieval_server.engines.create_engine import create_engine
 from retrieval_server.engines.engine import Engine, TritonConnection
 from retrieval_server.errors import ModelRepositoryError
-from retrieval_server.index.publish import open_index
 from retrieval_server.serving import server as server_module
 from retrieval_server.serving.server import start_server
 from retrieval_server.v1 import retrieval_pb2 as pb
 from retrieval_server.v1 import retrieval_pb2_grpc as pb_grpc
+from tests.support.index_files import index_files
 from tests.support.patience import PATIENCE_S
 from tests.support.triton_engine import (
     ENSEMBLE,
@@ -165,8 +165,8 @@ def test_index_built_and_measured_through_triton_is_the_same(
     options = ["--model-repository", tiny_repository, "--engine", "triton"]
     options += ["--triton-url", triton_url, "--profile", tiny_profile_file]
     built = export("index", tiny_catalogue, "--output", tmp_path / "index", *options)
-    assert open_index(tmp_path / "index").version == open_index(tiny_index).version, built
-    there = export("evaluate", tiny_catalogue, "--json", "--index", tmp_path / "index", *options)
+    assert index_files(tmp_path / "index") == index_files(tiny_index), built
+    there = export("evaluate", tiny_catalogue, "--json", "--index", tiny_index, *options)
     here = export(
         *("evaluate", tiny_catalogue, "--json", "--index", tiny_index),
         *("--model-repository", tiny_repository),
