@@ -22,6 +22,9 @@ async def open_retriever(
 ) -> Retriever:
     """Make an index ready to be searched: models compared, search compiled, engine verified.
 
+    The levels are copied to memory in another thread: the event loop answers meanwhile, from the
+    version before.
+
     Args:
         bundle: the index.
         repository: the model repository that the engine serves.
@@ -37,12 +40,13 @@ async def open_retriever(
     """
     members = repository.ensemble(bundle.profile.name)
     require_models(bundle, {member.name: member.digest for member in members})
-    retriever = Retriever(bundle, open_engine(), parallelism)
+    engine = open_engine()
     try:
+        retriever = await asyncio.to_thread(Retriever, bundle, engine, parallelism)
         await asyncio.to_thread(retriever.warm_up)
         await retriever.check_engine()
     except BaseException:
         if owns_engine:
-            await retriever.engine.close()
+            await engine.close()
         raise
     return retriever
